@@ -1,0 +1,74 @@
+"""Every error of ours, one root, one sentence each.
+
+HutchError                 str() is one sentence for the user: what is wrong and what to do
+├── SettingsError          a setting or an agent's file is wrong; exit code 2
+├── BadMessage             a message that can't be understood; dead-lettered, never retried
+├── BrokerError            the broker refused or could not be reached
+│   ├── BrokerUnavailable  no connection now; trying again can succeed
+│   ├── Undeliverable      the broker has no queue for this message (it was returned)
+│   └── Unconfirmed        no confirm in time: the message may or may not be in its queue
+├── StoreError             the store refused or could not be reached
+│   └── StoreUnavailable   trying again can succeed
+├── RunLost                another instance owns this run now; stop, write nothing
+├── ModelError             a model call failed for good; text safe to show a model apart
+└── ToolError              a tool call failed; its text is shown to the model
+"""
+
+
+class HutchError(Exception):
+    """The root: its text is one sentence that a user can act on."""
+
+    exit_code = 1
+
+
+class SettingsError(HutchError):
+    """A setting, an agent's file or an argument is wrong; names file and field."""
+
+    exit_code = 2
+
+
+class BadMessage(HutchError):
+    """A message that can't be understood: the reason says which field or byte."""
+
+
+class BrokerError(HutchError):
+    """The broker refused what was asked."""
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker can't be reached now; the same call can succeed later."""
+
+
+class Undeliverable(BrokerError):
+    """The broker returned the message: no queue takes it."""
+
+
+class Unconfirmed(BrokerError):
+    """No confirm within the timeout: publish again with the same message_id."""
+
+
+class StoreError(HutchError):
+    """The store refused what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store can't be reached or is locked now; the same call can succeed later."""
+
+
+class RunLost(HutchError):
+    """The fence has moved: another instance owns the run."""
+
+
+class ModelError(HutchError):
+    """A model call failed for good.
+
+    `str()` is for the operator; `public` is safe to show to a model or a requester.
+    """
+
+    def __init__(self, detail: str, *, public: str = "the model call failed") -> None:
+        super().__init__(detail)
+        self.public = public
+
+
+class ToolError(HutchError):
+    """A tool could not be called or raised; the text goes to the model as the result."""

@@ -1,0 +1,187 @@
+"""The message contract: what travels between processes, in any language.
+
+JSON bodies, UTF-8, at most `MAX_BODY_BYTES`. The models here are the single source;
+`docs/messages.md` and the JSON Schema are generated from them. `reply_to` and
+`correlation_id` are AMQP properties, never part of a body.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from shared.errors import BadMessage
+
+MAX_BODY_BYTES = 1024 * 1024
+"""A larger body is refused unread. Big data travels by reference, not by message."""
+
+SCHEMA_VERSION = 1
+AGENT_NAME = r"^[a-z][a-z0-9-]{0,39}$"
+"""Names are routing keys, tool names, DNS labels and compose services at once."""
+
+AgentName = Annotated[str, Field(pattern=AGENT_NAME)]
+Id = Annotated[str, Field(pattern=r"^[!-~]{1,128}$", description="printable ASCII, no spaces")]
+Content = Annotated[str, Field(min_length=1)]
+
+REPLY_QUEUE = re.compile(r"^(reply\.|amq\.gen-|amq\.rabbitmq\.reply-to)")
+"""The only queues that a `reply_to` may name: no agent can be made to publish elsewhere."""
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Lineage(Frozen):
+    """Where a message comes from; whoever causes a message passes this on, one step deeper."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    id: Id | None = Field(default=None, description="idempotency key; absent: drawn at the claim")
+    root_id: Id | None = Field(default=None, description="id of the message that began it all")
+    parent_id: Id | None = Field(default=None, description="id of the task that caused this one")
+    path: tuple[AgentName, ...] = Field(default=(), max_length=64, description="agents visited")
+    hops: int = Field(default=0, ge=0, description="broadcasts between the root and this message")
+    deadline: AwareDatetime | None = Field(default=None, description="answered, not run, after it")
+    traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f-]{55}$")
+    sender: str | None = Field(default=None, max_length=128, description="who says so; unverified")
+    sent_at: AwareDatetime | None = None
+
+
+class Task(Lineage):
+    """Do this. Addressed to one agent; answered by exactly one response."""
+
+    type: Literal["task"] = "task"
+    content: Content
+    context: str | None = Field(default=None, description="what the agent should know besides")
+
+
+class Trigger(Lineage):
+    """Wake up. The run's response is stored, and sent only where a `reply_to` was named."""
+
+    type: Literal["trigger"] = "trigger"
+    content: str = ""
+    schedule: str | None = Field(default=None, description="the schedule that fired")
+    nominal_at: AwareDatetime | None = Field(default=None, description="when it was due")
+
+
+class Status(StrEnum):
+    """Every way a run can end."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    REFUSED = "refused"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+
+
+class Usage(Frozen):
+    """What was paid for, the whole subtree of workers included."""
+
+    model_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            model_calls=self.model_calls + other.model_calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+        )
+
+
+class Response(Lineage):
+    """The one answer to a task. A copy may arrive twice, with the same id."""
+
+    type: Literal["response"] = "response"
+    task_id: Id
+    agent: str = Field(description="who answers; empty: nobody has that name")
+    status: Status
+    content: str = Field(description="safe to show to a model or a person")
+    usage: Usage = Usage()
+    model: str | None = Field(default=None, description="who spoke, as the endpoint said it")
+
+
+class Shutdown(Lineage):
+    """End: `drain` finishes what runs, `stop` hands it over. Sent to `hutch.control`."""
+
+    type: Literal["shutdown"] = "shutdown"
+    mode: Literal["drain", "stop"] = "drain"
+
+
+class Event(Frozen):
+    """What happened, for whoever looks: ids, names, times and counts, never texts."""
+
+    type: Literal["event"] = "event"
+    name: str
+    at: AwareDatetime
+    agent: str
+    instance: str
+    run_id: str | None = None
+    root_id: str | None = None
+    parent_id: str | None = None
+    detail: dict[str, str | int | float] = {}
+
+
+Message = Annotated[Task | Response | Trigger | Shutdown, Field(discriminator="type")]
+_MESSAGE: TypeAdapter[Task | Response | Trigger | Shutdown] = TypeAdapter(Message)
+
+
+def decode(
+    body: bytes, content_type: str | None = None
+) -> Task | Response | Trigger | Shutdown:
+    """The message in a body. Plain text is a task; so is an object that names no `type`.
+
+    Raises `BadMessage` with one sentence for anything else: never any other error.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise BadMessage(f"the body has {len(body)} bytes; at most {MAX_BODY_BYTES} are taken")
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if kind not in {"", "application/json", "text/plain", "application/octet-stream"}:
+        raise BadMessage(f"content type '{kind}' is unknown; send application/json or text/plain")
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadMessage(f"the body is not UTF-8: byte {error.start} can't be decoded") from error
+    if kind == "text/plain" or (kind != "application/json" and not text.lstrip().startswith("{")):
+        return _validated({"type": "task", "content": text.strip()})
+    try:
+        fields = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise BadMessage(f"the body is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise BadMessage(f"the body is JSON but a {type(fields).__name__}, not an object")
+    return _validated({"type": "task", **fields})
+
+
+def _validated(fields: dict[str, Any]) -> Task | Response | Trigger | Shutdown:
+    try:
+        return _MESSAGE.validate_python(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the message"
+        raise BadMessage(f"{where}: {first['msg']}") from error
+
+
+def encode(message: Frozen) -> bytes:
+    """The body of a message: compact JSON without the fields that say nothing."""
+    return message.model_dump_json(exclude_none=True, by_alias=True).encode()
+
+
+def run_id(agent: str, task_id: str) -> str:
+    """The one run of this task at this agent, the same wherever it is reckoned."""
+    return hashlib.sha256(f"{agent}\0{task_id}".encode()).hexdigest()[:32]
+
+
+def content_hash(message: Task | Trigger) -> str:
+    """Tells a repeated task from another task that took the same id."""
+    said = f"{message.type}\0{message.content}\0{getattr(message, 'context', None) or ''}"
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def is_past(deadline: datetime | None, now: datetime) -> bool:
+    return deadline is not None and now >= deadline

@@ -1,0 +1,95 @@
+"""The environment, read here and nowhere else, once, in each process's `__main__`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """Every variable that Hutch reads, with its unit and default.
+
+    `Settings.from_environment()` raises `SettingsError`, naming the variable.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    rabbitmq_url: SecretStr | None = Field(
+        default=None,
+        validation_alias="RABBITMQ_URL",
+        description="amqp://user:password@host:5672/vhost",
+    )
+    store_url: SecretStr = Field(
+        default=SecretStr("sqlite:///.hutch/hutch.db"),
+        validation_alias="HUTCH_STORE",
+        description="sqlite:///path for one machine, postgresql://… for more",
+    )
+    agents: Path = Field(
+        default=Path("agents"), validation_alias="HUTCH_AGENTS", description="folder of agents"
+    )
+    model: str | None = Field(default=None, validation_alias="OPENAI_MODEL")
+    base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
+    api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    tool_protocol: Literal["native", "schema"] = Field(
+        default="native",
+        validation_alias="HUTCH_TOOL_PROTOCOL",
+        description="for agents that name none; schema: for models without native tool calls",
+    )
+    drain_s: float = Field(
+        default=20.0,
+        ge=0,
+        validation_alias="HUTCH_DRAIN_S",
+        description="seconds that running work may take to finish at SIGTERM",
+    )
+    health_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        validation_alias="HUTCH_HEALTH_PORT",
+        description="for /live, /ready and /metrics; 0: any free port, told in the log",
+    )
+    health_host: str = Field(
+        default="127.0.0.1",
+        validation_alias="HUTCH_HEALTH_HOST",
+        description="the address that the health port listens on",
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto",
+        validation_alias="HUTCH_LOG",
+        description="auto: readable on a terminal, JSON elsewhere",
+    )
+
+    @field_validator("model", "base_url", "api_key", "rabbitmq_url", mode="before")
+    @classmethod
+    def _empty_is_absent(cls, value: object) -> object:
+        """Compose files pass `${NAME:-}`: an empty variable is one that isn't set."""
+        return None if value == "" else value
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise SettingsError(f"the variable {name} is wrong: {first['msg']}") from error
+
+    def broker(self) -> str:
+        if self.rabbitmq_url is None:
+            raise SettingsError(
+                "no broker: set RABBITMQ_URL (amqp://user:password@host:5672/), "
+                "or let 'hutch up' find or start one"
+            )
+        return self.rabbitmq_url.get_secret_value()
+
+
+def secret(name: str) -> SecretStr | None:
+    """The secret in the variable that an agent's file names (`api_key_env`)."""
+    value = os.environ.get(name)
+    return SecretStr(value) if value else None

@@ -1,0 +1,218 @@
+"""Every exchange and queue, as data. Names come from these functions and from nowhere else.
+
+Written to be accepted by RabbitMQ 3.10 to 4.3: no transient shared queues, no global QoS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+ArgumentValue = str | int | bool
+Arguments = dict[str, ArgumentValue]
+
+TASKS = "hutch.tasks"
+REPLIES = "hutch.replies"
+CONTROL = "hutch.control"
+EVENTS = "hutch.events"
+DEAD = "hutch.dead"
+UNROUTED = "hutch.unrouted"
+
+DELIVERY_LIMIT = 10
+"""Redeliveries before the broker dead-letters: only a process that dies on the message itself,
+before its claim, gets here. Attempts of claimed runs are counted in the store."""
+MAILBOX_BYTES = 512 * 1024 * 1024
+SWARM_LENGTH = 1000
+SWARM_TTL_MS = 24 * 3600 * 1000
+SWARM_EXPIRES_MS = 7 * 24 * 3600 * 1000
+REPLY_EXPIRES_MS = 30 * 60 * 1000
+EVENTS_AGE = "7D"
+EVENTS_BYTES = 1024 * 1024 * 1024
+DEAD_BYTES = 1024 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Exchange:
+    name: str
+    type: Literal["direct", "fanout", "topic"]
+    arguments: Arguments = field(default_factory=dict)
+    durable: bool = True
+    auto_delete: bool = False
+
+
+@dataclass(frozen=True)
+class Queue:
+    name: str
+    arguments: Arguments = field(default_factory=dict)
+    durable: bool = True
+    exclusive: bool = False
+
+
+@dataclass(frozen=True)
+class Binding:
+    exchange: str
+    queue: str
+    routing_key: str = ""
+
+
+@dataclass(frozen=True)
+class Topology:
+    """What to declare, in this order: exchanges, queues, bindings."""
+
+    exchanges: tuple[Exchange, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+
+    def __add__(self, other: Topology) -> Topology:
+        return Topology(
+            self.exchanges + other.exchanges,
+            self.queues + other.queues,
+            self.bindings + other.bindings,
+        )
+
+
+def mailbox_name(agent: str) -> str:
+    return f"agent.{agent}"
+
+
+def swarm_exchange_name(group: str) -> str:
+    return f"hutch.swarm.{group}"
+
+
+def swarm_queue_name(agent: str) -> str:
+    return f"swarm.{agent}"
+
+
+def reply_queue_name(agent: str, instance: str) -> str:
+    return f"reply.{agent}.{instance}"
+
+
+def control_queue_name(instance: str) -> str:
+    return f"control.{instance}"
+
+
+def store_exchange_name(agent: str) -> str:
+    return f"hutch.store.{agent}"
+
+
+def quorum(name: str, **arguments: ArgumentValue) -> Queue:
+    """A replicated queue whose dead letters reach `hutch.dead` at least once."""
+    common: Arguments = {
+        "x-queue-type": "quorum",
+        "x-dead-letter-exchange": DEAD,
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+    }
+    return Queue(name, common | {f"x-{key.replace('_', '-')}": v for key, v in arguments.items()})
+
+
+def house() -> Topology:
+    """What every process needs and none owns: exchanges, dead letters, events, the unrouted."""
+    return Topology(
+        exchanges=(
+            Exchange(UNROUTED, "fanout"),
+            Exchange(DEAD, "topic"),
+            Exchange(TASKS, "direct", {"alternate-exchange": UNROUTED}),
+            Exchange(REPLIES, "direct"),
+            Exchange(CONTROL, "topic"),
+            Exchange(EVENTS, "topic"),
+        ),
+        queues=(
+            Queue(
+                "dead",
+                {
+                    "x-queue-type": "quorum",
+                    "x-max-length-bytes": DEAD_BYTES,
+                    "x-overflow": "reject-publish",
+                },
+            ),
+            quorum(
+                "unrouted", delivery_limit=DELIVERY_LIMIT, max_length_bytes=MAILBOX_BYTES
+            ),
+            Queue(
+                "events",
+                {
+                    "x-queue-type": "stream",
+                    "x-max-age": EVENTS_AGE,
+                    "x-max-length-bytes": EVENTS_BYTES,
+                },
+            ),
+        ),
+        bindings=(
+            Binding(DEAD, "dead", "#"),
+            Binding(UNROUTED, "unrouted"),
+            Binding(EVENTS, "events", "#"),
+        ),
+    )
+
+
+def mailbox(agent: str) -> Topology:
+    """Where tasks and triggers for an agent wait; its replicas compete for them."""
+    name = mailbox_name(agent)
+    queue = quorum(name, delivery_limit=DELIVERY_LIMIT, max_length_bytes=MAILBOX_BYTES)
+    return Topology(queues=(queue,), bindings=(Binding(TASKS, name, agent),))
+
+
+def swarm_exchange(group: str) -> Topology:
+    return Topology(exchanges=(Exchange(swarm_exchange_name(group), "fanout"),))
+
+
+def swarm(group: str, agent: str) -> Topology:
+    """What an agent hears of its peers: bounded, the oldest is forgotten, nobody waits for it."""
+    name = swarm_queue_name(agent)
+    queue = Queue(
+        name,
+        {
+            "x-queue-type": "quorum",
+            "x-max-length": SWARM_LENGTH,
+            "x-overflow": "drop-head",
+            "x-message-ttl": SWARM_TTL_MS,
+            "x-expires": SWARM_EXPIRES_MS,
+            "x-delivery-limit": DELIVERY_LIMIT,
+        },
+    )
+    return swarm_exchange(group) + Topology(
+        queues=(queue,), bindings=(Binding(swarm_exchange_name(group), name),)
+    )
+
+
+def replies(agent: str, instance: str) -> Topology:
+    """Where one process hears its workers; outlives a reconnect, expires after the process."""
+    name = reply_queue_name(agent, instance)
+    queue = Queue(name, {"x-queue-type": "classic", "x-expires": REPLY_EXPIRES_MS})
+    return Topology(queues=(queue,), bindings=(Binding(REPLIES, name, name),))
+
+
+def control(role: str, instance: str) -> Topology:
+    """What one process hears while it is busy; gone with its connection.
+
+    `role` is an agent's name, or `scheduler`.
+    """
+    name = control_queue_name(instance)
+    keys = (f"shutdown.{role}", "shutdown.all", f"ping.{instance}")
+    return Topology(
+        queues=(Queue(name, durable=False, exclusive=True),),
+        bindings=tuple(Binding(CONTROL, name, key) for key in keys),
+    )
+
+
+def store_mark(agent: str, store_id: str, instance: str) -> Topology:
+    """Lets the broker refuse a replica that brings another store.
+
+    The broker compares an exchange's `alternate-exchange` when it is declared again: two
+    replicas with different stores conflict at once, and with the last replica's control queue
+    the exchange is gone. Nothing is ever published here.
+    """
+    name = store_exchange_name(agent)
+    return Topology(
+        exchanges=(
+            Exchange(
+                name,
+                "direct",
+                {"alternate-exchange": f"hutch.store.id.{store_id}"},
+                durable=False,
+                auto_delete=True,
+            ),
+        ),
+        bindings=(Binding(name, control_queue_name(instance)),),
+    )
