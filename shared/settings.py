@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SettingsError
 
 
-class Settings(BaseSettings):
-    """Every variable that Hutch reads, with its unit and default.
+class _Environment(BaseSettings):
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        env_ignore_empty=True,  # compose files pass `${NAME:-}`: empty is not set
+    )
 
-    `Settings.from_environment()` raises `SettingsError`, naming the variable.
-    """
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Raises `SettingsError`, naming the variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise SettingsError(f"the variable {name} is wrong: {first['msg']}") from error
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+class Settings(_Environment):
+    """Every variable that Hutch reads, with its unit and default."""
 
     rabbitmq_url: SecretStr | None = Field(
         default=None,
@@ -59,26 +73,16 @@ class Settings(BaseSettings):
         validation_alias="HUTCH_HEALTH_HOST",
         description="the address that the health port listens on",
     )
+    debug: bool = Field(
+        default=False,
+        validation_alias="HUTCH_DEBUG",
+        description="1: a failure shows its trace besides its sentence",
+    )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto",
         validation_alias="HUTCH_LOG",
         description="auto: readable on a terminal, JSON elsewhere",
     )
-
-    @field_validator("model", "base_url", "api_key", "rabbitmq_url", mode="before")
-    @classmethod
-    def _empty_is_absent(cls, value: object) -> object:
-        """Compose files pass `${NAME:-}`: an empty variable is one that isn't set."""
-        return None if value == "" else value
-
-    @classmethod
-    def from_environment(cls) -> Settings:
-        try:
-            return cls()
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise SettingsError(f"the variable {name} is wrong: {first['msg']}") from error
 
     def broker(self) -> str:
         if self.rabbitmq_url is None:
@@ -87,6 +91,25 @@ class Settings(BaseSettings):
                 "or let 'hutch up' find or start one"
             )
         return self.rabbitmq_url.get_secret_value()
+
+
+class ScriptedSettings(_Environment):
+    """Where the scripted model listens."""
+
+    host: str = Field(default="127.0.0.1", validation_alias="HUTCH_SCRIPTED_HOST")
+    port: int = Field(
+        default=8080,
+        ge=0,
+        le=65535,
+        validation_alias="HUTCH_SCRIPTED_PORT",
+        description="0: any free port, told in the log",
+    )
+
+
+class LocalSettings(_Environment):
+    """Where the small real model listens; only this machine reaches it."""
+
+    port: int = Field(default=8081, ge=1, le=65535, validation_alias="HUTCH_LOCAL_PORT")
 
 
 def secret(name: str) -> SecretStr | None:

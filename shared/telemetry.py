@@ -1,0 +1,140 @@
+"""What a process tells of itself: log lines and counters, never a secret, never a text."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Literal
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from shared.messages import Status
+
+MASK = "***"
+_SECRET_KEY = re.compile(
+    r"(^|[_-])(password|passwd|secret|token|api[_-]?key|authorization|cookie)$", re.IGNORECASE
+)
+_PASSWORD_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@")
+_KEY_IN_TEXT = re.compile(r"\b(Bearer |Basic |sk-)[\w.~+/=-]{4,}", re.IGNORECASE)
+
+
+def configure(format: Literal["auto", "json", "console"], service: str) -> None:
+    """Sends this process's log to stdout, libraries' from WARNING up, ours from INFO up.
+
+    `auto` is readable on a terminal and JSON elsewhere, with times in UTC. Every line carries
+    `service` and what is bound with `structlog.contextvars`: agent, instance, task, run.
+    """
+    console = format == "console" or (format == "auto" and sys.stdout.isatty())
+    chain = [*_common(service), *([] if console else [_event_as_message])]
+    structlog.configure(
+        processors=[*chain, _renderer(console)],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *chain],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _renderer(console),
+            ],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+
+
+def _common(service: str) -> list[Processor]:
+    def add_service(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        return {"service": service, **event}
+
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        add_service,
+        mask_secrets,
+    ]
+
+
+def _renderer(console: bool) -> Processor:
+    if console:
+        return structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    return structlog.processors.JSONRenderer(ensure_ascii=False)
+
+
+def _event_as_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """`message` is where log collectors look for the text."""
+    return {"time": event.pop("timestamp"), "message": event.pop("event"), **event}
+
+
+def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The same line with secrets masked by the name of their key, in URLs and in headers."""
+    return {key: _masked(key, value) for key, value in event.items()}
+
+
+def _masked(key: str, value: object) -> object:
+    if _SECRET_KEY.search(key) and value is not None:
+        return MASK
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(inner): _masked(str(inner), item) for inner, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked("", item) for item in value]
+    return masked_text(str(value))
+
+
+def masked_text(text: str) -> str:
+    """The text with passwords in URLs, bearer tokens and API keys replaced."""
+    return _KEY_IN_TEXT.sub(rf"\g<1>{MASK}", _PASSWORD_IN_URL.sub(rf"\g<1>:{MASK}@", text))
+
+
+class Metrics:
+    """The counters of an agent's process; each process sees its own, Prometheus adds them up."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.runs = Gauge(
+            "hutch_runs", "Runs that this process holds, by state.", ["state"], registry=registry
+        )
+        self.runs_ended = Counter(
+            "hutch_runs_ended", "Runs that this process ended.", ["status"], registry=registry
+        )
+        self.model_calls = Counter(
+            "hutch_model_calls", "Model calls that were paid for.", registry=registry
+        )
+        self.tokens = Counter(
+            "hutch_model_tokens", "Tokens that were paid for.", ["direction"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "hutch_dead_letters", "Messages sent to the dead letters.", registry=registry
+        )
+        self.takeovers = Counter(
+            "hutch_takeovers", "Runs taken over from a dead instance.", registry=registry
+        )
+        self.outbox_unsent = Gauge(
+            "hutch_outbox_unsent", "Messages of this agent not yet confirmed.", registry=registry
+        )
+        self.publish_failures = Counter(
+            "hutch_publish_failures", "Publishings to be tried again.", registry=registry
+        )
+        self.oldest_due_age = Gauge(
+            "hutch_oldest_due_age_seconds", "Wait of the agent's oldest due run.", registry=registry
+        )
+        self._show_zeros()
+
+    def _show_zeros(self) -> None:
+        """A series that exists from the start can be alerted on; one that appears later can't."""
+        for state in ("due", "running", "waiting"):
+            self.runs.labels(state)
+        for status in Status:
+            self.runs_ended.labels(status.value)
+        for direction in ("input", "output"):
+            self.tokens.labels(direction)
