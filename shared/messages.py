@@ -131,9 +131,7 @@ Message = Annotated[Task | Response | Trigger | Shutdown, Field(discriminator="t
 _MESSAGE: TypeAdapter[Task | Response | Trigger | Shutdown] = TypeAdapter(Message)
 
 
-def decode(
-    body: bytes, content_type: str | None = None
-) -> Task | Response | Trigger | Shutdown:
+def decode(body: bytes, content_type: str | None = None) -> Task | Response | Trigger | Shutdown:
     """The message in a body. Plain text is a task; so is an object that names no `type`.
 
     Raises `BadMessage` with one sentence for anything else: never any other error.
@@ -175,6 +173,11 @@ def encode(message: Frozen) -> bytes:
 def run_id(agent: str, task_id: str) -> str:
     """The one run of this task at this agent, the same wherever it is reckoned."""
     return hashlib.sha256(f"{agent}\0{task_id}".encode()).hexdigest()[:32]
+
+
+def response_id(run: str) -> str:
+    """The id of a run's one response: every copy of it carries the same."""
+    return f"{run}.response"
 
 
 def content_hash(message: Task | Trigger) -> str:

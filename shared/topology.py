@@ -95,6 +95,11 @@ def store_exchange_name(agent: str) -> str:
     return f"hutch.store.{agent}"
 
 
+def reply_address(reply_to: str) -> tuple[str, str]:
+    """Exchange and routing key of a reply queue; the broker's own names need no exchange."""
+    return (REPLIES if reply_to.startswith("reply.") else "", reply_to)
+
+
 def quorum(name: str, **arguments: ArgumentValue) -> Queue:
     """A replicated queue whose dead letters reach `hutch.dead` at least once."""
     common: Arguments = {
@@ -126,9 +131,7 @@ def house() -> Topology:
                     "x-overflow": "reject-publish",
                 },
             ),
-            quorum(
-                "unrouted", delivery_limit=DELIVERY_LIMIT, max_length_bytes=MAILBOX_BYTES
-            ),
+            quorum("unrouted", delivery_limit=DELIVERY_LIMIT, max_length_bytes=MAILBOX_BYTES),
             Queue(
                 "events",
                 {

@@ -1,0 +1,80 @@
+"""All that knows SQL. `open_store` gives a `Store`; the other modules hold its operations.
+
+An operation is a plain function that takes a connection; `Store.write` commits it, grouped
+with others, `Store.read` runs it without changing anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from sqlalchemy import inspect, select, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared.errors import StoreError
+from shared.store.commits import Commits
+from shared.store.engine import create, translated
+from shared.store.schema import REVISION, identity
+
+T = TypeVar("T")
+
+PATIENCE_S = 60.0
+"""How long a write waits for a store that is away before its process gives up."""
+
+
+class Store:
+    def __init__(self, engine: AsyncEngine, commits: Commits, store_id: str) -> None:
+        self._engine = engine
+        self._commits = commits
+        self.id = store_id
+
+    @property
+    def available(self) -> bool:
+        """Whether the last write reached the store."""
+        return self._commits.available
+
+    async def write(self, key: str, operation: Callable[[Connection], T]) -> T:
+        """See `Commits.write`."""
+        return await self._commits.write(key, operation)
+
+    async def read(self, operation: Callable[[Connection], T]) -> T:
+        """Run an operation that changes nothing; raises `StoreUnavailable`, `StoreError`."""
+        with translated():
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(operation)
+
+
+@asynccontextmanager
+async def open_store(url: str, *, patience_s: float = PATIENCE_S) -> AsyncIterator[Store]:
+    """Open a migrated store; raises `StoreError` with the command to run when it isn't."""
+    engine = create(url)
+    commits = Commits(engine, patience_s)
+    writer: asyncio.Task[None] | None = None
+    try:
+        with translated():
+            async with engine.connect() as connection:
+                store_id = await connection.run_sync(_identify)
+        writer = asyncio.create_task(commits.serve())
+        yield Store(engine, commits, store_id)
+    finally:
+        if writer is not None:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+        await engine.dispose()
+
+
+def _identify(connection: Connection) -> str:
+    if not inspect(connection).has_table("alembic_version"):
+        raise StoreError("the store is empty; run 'hutch migrate' first")
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if revision != REVISION:
+        raise StoreError(
+            f"the store is at revision {revision}, this version needs {REVISION}; "
+            "run 'hutch migrate' with the newest version"
+        )
+    store_id: str = connection.execute(select(identity.c.id)).scalar_one()
+    return store_id

@@ -1,0 +1,138 @@
+"""Grouped transactions: commits that wait together share one.
+
+Each operation is a plain function of a connection. It locks its run's row first and raises
+before it has written anything, so that in a group each run stands or falls alone. An operation
+must bear being repeated: after a lost connection nobody knows whether the commit arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_exponential_jitter,
+)
+
+from shared.errors import HutchError, StoreUnavailable
+from shared.store.engine import WRITES, translated
+
+T = TypeVar("T")
+Operation = Callable[[Connection], T]
+
+GROUP_SIZE = 128
+"""Operations in one transaction: more gains little and holds the others' rows longer."""
+
+log = structlog.get_logger()
+
+
+@dataclass
+class _Waiting:
+    key: str
+    operation: Operation[Any]
+    done: asyncio.Future[Any] = field(default_factory=lambda: asyncio.Future())
+
+
+class Commits:
+    """One writer per process. `write` returns when its operation is committed."""
+
+    def __init__(self, engine: AsyncEngine, patience_s: float) -> None:
+        self._engine = engine
+        self._patience_s = patience_s
+        self._waiting: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+        self.available = True
+
+    async def write(self, key: str, operation: Operation[T]) -> T:
+        """Commit `operation`; `key` (a run's id) orders the rows that a group locks.
+
+        Raises what the operation raised (`RunLost` and the like), `StoreUnavailable` when the
+        store stays away longer than the store's patience, `StoreError` when it refuses.
+        """
+        waiting = _Waiting(key, operation)
+        self._waiting.append(waiting)
+        self._wake.set()
+        result: T = await waiting.done
+        return result
+
+    async def serve(self) -> None:
+        """Commit what waits, group after group, until cancelled."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting:
+                    size = min(GROUP_SIZE, len(self._waiting))
+                    group = [self._waiting.popleft() for _ in range(size)]
+                    # Two replicas that lock rows in one order can't lock each other out.
+                    await self._commit(sorted(group, key=lambda waiting: waiting.key))
+        finally:
+            while self._waiting:
+                self._waiting.popleft().done.cancel()
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        group = [waiting for waiting in group if not waiting.done.done()]
+        try:
+            outcomes = await self._patiently(group)
+        except asyncio.CancelledError:
+            for waiting in group:
+                waiting.done.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, its writer must hear it
+            if len(group) > 1 and not isinstance(error, StoreUnavailable):
+                for waiting in group:  # one of them spoilt it for all: each on its own
+                    await self._commit([waiting])
+                return
+            outcomes = [error] * len(group)
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            if waiting.done.done():
+                continue
+            if isinstance(outcome, Exception):
+                waiting.done.set_exception(outcome)
+            else:
+                waiting.done.set_result(outcome)
+
+    async def _patiently(self, group: list[_Waiting]) -> list[Any]:
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_exponential_jitter(initial=0.1, max=2.0),
+            stop=stop_after_delay(self._patience_s),
+            reraise=True,
+        )
+        async for attempt in attempts:
+            with attempt:
+                try:
+                    outcomes = await self._transaction(group)
+                except StoreUnavailable as error:
+                    if self.available:
+                        log.warning("store away", error=str(error))
+                    self.available = False
+                    raise
+                self.available = True
+        return outcomes
+
+    async def _transaction(self, group: list[_Waiting]) -> list[Any]:
+        def perform(connection: Connection) -> list[Any]:
+            return [_outcome(waiting.operation, connection) for waiting in group]
+
+        with translated():
+            async with self._engine.connect() as connection:
+                writing = await connection.execution_options(**{WRITES: True})
+                async with writing.begin():
+                    return await writing.run_sync(perform)
+
+
+def _outcome(operation: Operation[Any], connection: Connection) -> Any:
+    try:
+        return operation(connection)
+    except HutchError as error:  # raised before it wrote: the others of the group go on
+        return error

@@ -1,0 +1,38 @@
+"""Bring a store to the newest schema: `hutch migrate`. Safe to run twice, or by two at once."""
+
+import asyncio
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from shared.store.engine import WRITES, create, translated
+
+LOCK = 0x48757463
+"""Our advisory lock on PostgreSQL; SQLite's writing transaction is the lock there."""
+
+MIGRATE_TIMEOUT_S = 300
+
+
+async def migrate(url: str) -> None:
+    """Create or upgrade the tables; raises `StoreUnavailable`, `StoreError`."""
+    engine = create(url)
+    try:
+        with translated():
+            async with asyncio.timeout(MIGRATE_TIMEOUT_S), engine.connect() as connection:
+                writing = await connection.execution_options(**{WRITES: True})
+                async with writing.begin():
+                    await writing.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

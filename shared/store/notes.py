@@ -1,0 +1,47 @@
+"""What an agent remembers of its peers' broadcasts."""
+
+import json
+
+from sqlalchemy import delete, select
+from sqlalchemy.engine import Connection
+
+from shared.store.dialect import upsert
+from shared.store.schema import notes, now_s
+
+NOTES_KEPT = 20
+"""Newest notes that an agent remembers and a run sees: a page of text, not a second history."""
+
+NOTE_CHARS = 1000
+"""Of each note; the whole answer stays in the run that gave it."""
+
+
+def remember(connection: Connection, agent: str, message_id: str, peer: str, body: str) -> bool:
+    """Keep a note and forget the oldest; False when this message was already heard."""
+    values = {
+        "agent": agent,
+        "message_id": message_id,
+        "peer": peer,
+        "body": json.dumps(body[:NOTE_CHARS]),
+        "heard_at": now_s(),
+    }
+    statement = upsert(connection, notes).values(values).on_conflict_do_nothing()
+    if not connection.execute(statement).rowcount:
+        return False
+    kept = (
+        select(notes.c.message_id)
+        .where(notes.c.agent == agent)
+        .order_by(notes.c.heard_at.desc(), notes.c.message_id)
+        .limit(NOTES_KEPT)
+    )
+    connection.execute(delete(notes).where(notes.c.agent == agent, notes.c.message_id.not_in(kept)))
+    return True
+
+
+def recent(connection: Connection, agent: str) -> tuple[str, ...]:
+    """The remembered notes, oldest first, as a run sees them: "From tom: …"."""
+    query = (
+        select(notes.c.peer, notes.c.body)
+        .where(notes.c.agent == agent)
+        .order_by(notes.c.heard_at, notes.c.message_id)
+    )
+    return tuple(f"From {row.peer}: {json.loads(row.body)}" for row in connection.execute(query))

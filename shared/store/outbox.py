@@ -1,0 +1,97 @@
+"""Messages that a commit has decided and that still have to be published."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import RowMapping, delete, insert, or_, select, update
+from sqlalchemy.engine import Connection
+
+from shared.messages import response_id
+from shared.store.schema import instances, now_s, outbox
+from shared.topology import reply_address, swarm_exchange_name
+
+
+@dataclass(frozen=True)
+class Outbound:
+    """One message on its way. Rows of one run are published in the order of `seq`."""
+
+    run_id: str
+    exchange: str
+    routing_key: str
+    message_id: str
+    body: str
+    correlation_id: str | None = None
+    seq: int = 0
+
+    @classmethod
+    def answer(cls, run_id: str, reply_to: str, correlation_id: str, body: str) -> Outbound:
+        exchange, key = reply_address(reply_to)
+        return cls(run_id, exchange, key, response_id(run_id), body, correlation_id or None)
+
+    @classmethod
+    def broadcast(cls, run_id: str, group: str, message_id: str, body: str) -> Outbound:
+        return cls(run_id, swarm_exchange_name(group), "", message_id, body)
+
+
+def add(connection: Connection, message: Outbound, agent: str, owner: str) -> Outbound:
+    """Commit a message for `owner` to publish; returns it with its `seq`."""
+    fields = asdict(message) | {"agent": agent, "owner": owner, "created_at": now_s()}
+    del fields["seq"]
+    result = connection.execute(insert(outbox).values(**fields))
+    seq = result.inserted_primary_key
+    return Outbound(**asdict(message) | {"seq": seq[0] if seq else 0})
+
+
+def unsent_of(connection: Connection, run_id: str, owner: str) -> tuple[Outbound, ...]:
+    return _load(connection, outbox.c.run_id == run_id, outbox.c.owner == owner)
+
+
+def adopt(
+    connection: Connection, agent: str, owner: str, dead: Collection[str]
+) -> tuple[Outbound, ...]:
+    """Take over what dead replicas of an agent have left unpublished."""
+    orphaned = or_(
+        outbox.c.owner.in_(list(dead)), outbox.c.owner.not_in(select(instances.c.instance))
+    )
+    rows = connection.execute(
+        select(outbox.c.seq)
+        .where(outbox.c.agent == agent, outbox.c.undeliverable_at.is_(None), orphaned)
+        .with_for_update(skip_locked=True)
+    )
+    adopted = [row.seq for row in rows]
+    if not adopted:
+        return ()
+    connection.execute(update(outbox).where(outbox.c.seq.in_(adopted)).values(owner=owner))
+    return _load(connection, outbox.c.seq.in_(adopted))
+
+
+def sent(connection: Connection, seq: int) -> None:
+    connection.execute(delete(outbox).where(outbox.c.seq == seq))
+
+
+def undeliverable(connection: Connection, seq: int) -> None:
+    """Nobody listens any more: kept for whoever looks, never tried again by itself."""
+    connection.execute(update(outbox).where(outbox.c.seq == seq).values(undeliverable_at=now_s()))
+
+
+def _load(connection: Connection, *conditions: object) -> tuple[Outbound, ...]:
+    query = (
+        select(
+            outbox.c.run_id,
+            outbox.c.exchange,
+            outbox.c.routing_key,
+            outbox.c.message_id,
+            outbox.c.body,
+            outbox.c.correlation_id,
+            outbox.c.seq,
+        )
+        .where(outbox.c.undeliverable_at.is_(None), *conditions)  # type: ignore[arg-type]
+        .order_by(outbox.c.seq)
+    )
+    return tuple(_message(row) for row in connection.execute(query).mappings())
+
+
+def _message(row: RowMapping) -> Outbound:
+    return Outbound(**dict(row))

@@ -1,0 +1,169 @@
+"""The tables. Times are seconds since the epoch by the store's own clock (`now_s`).
+
+Texts that people or models wrote are JSON in a text column: JSON escapes what PostgreSQL's
+text refuses (NUL).
+"""
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+REVISION = "0001"
+"""The newest migration; a process refuses a store of another one."""
+
+metadata = MetaData()
+_Serial = BigInteger().with_variant(Integer, "sqlite")
+
+
+class RunState(StrEnum):
+    DUE = "due"
+    RUNNING = "running"
+    WAITING = "waiting"
+    ENDED = "ended"
+
+
+class now_s(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
+    """The store's clock, so that replicas on machines with other clocks agree."""
+
+    type = Float()
+    inherit_cache = True
+
+
+@compiles(now_s, "postgresql")
+def _now_postgresql(element: now_s, compiler: SQLCompiler, **kw: Any) -> str:
+    return "extract(epoch from clock_timestamp())"
+
+
+@compiles(now_s, "sqlite")
+def _now_sqlite(element: now_s, compiler: SQLCompiler, **kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+identity = Table("store", metadata, Column("id", String(32), primary_key=True))
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("instance", String(64), primary_key=True),
+    Column("agent", String(40), nullable=False),
+    Column("beat", BigInteger, nullable=False),
+    Column("started_at", Float(53), nullable=False),
+)
+
+definitions = Table(
+    "definitions",
+    metadata,
+    Column("hash", String(32), primary_key=True),
+    Column("body", Text, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("agent", String(40), nullable=False),
+    Column("task_id", String(128), nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("content_hash", String(32), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("definition", String(32), ForeignKey("definitions.hash"), nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("root_id", String(128), nullable=False),
+    Column("parent_id", String(128)),
+    Column("deadline_at", Float(53), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("due_at", Float(53), nullable=False),
+    Column("owner", String(64)),
+    Column("fence", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("claimed_at", Float(53), nullable=False),
+    Column("ended_at", Float(53)),
+    Column("status", String(10)),
+    Column("response", Text),
+    Column("detail", Text),
+)
+_OPEN = text("state <> 'ended'")
+Index("runs_open", runs.c.agent, runs.c.due_at, postgresql_where=_OPEN, sqlite_where=_OPEN)
+Index("runs_ended", runs.c.agent, runs.c.ended_at)
+Index("runs_root", runs.c.root_id)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("turn", Integer, primary_key=True),
+    Column("index", Integer, primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("output", Text, nullable=False),
+    Column("finished_at", Float(53), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+requesters = Table(
+    "requesters",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("reply_to", String(255), primary_key=True),
+    Column("correlation_id", String(255), primary_key=True),
+    sqlite_with_rowid=False,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("run_id", String(32), nullable=False),
+    Column("agent", String(40), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("exchange", String(255), nullable=False),
+    Column("routing_key", String(255), nullable=False),
+    Column("message_id", String(255), nullable=False),
+    Column("correlation_id", String(255)),
+    Column("body", Text, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("undeliverable_at", Float(53)),
+    sqlite_autoincrement=True,  # a number used again could delete another message's row
+)
+_UNSENT = text("undeliverable_at IS NULL")
+Index("outbox_unsent", outbox.c.agent, postgresql_where=_UNSENT, sqlite_where=_UNSENT)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("agent", String(40), primary_key=True),
+    Column("message_id", String(255), primary_key=True),
+    Column("peer", String(40), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("heard_at", Float(53), nullable=False),
+)
+
+ticks = Table(
+    "ticks",
+    metadata,
+    Column("tick_id", String(128), primary_key=True),
+    Column("agent", String(40), nullable=False),
+    Column("schedule", String(40), nullable=False),
+    Column("nominal_at", Float(53), nullable=False),
+    Column("decided_at", Float(53), nullable=False),
+    Column("outcome", String(8), nullable=False),
+)
+Index("ticks_by_schedule", ticks.c.agent, ticks.c.schedule, ticks.c.nominal_at)
