@@ -1,0 +1,164 @@
+"""Users' Python tools: plain functions, loaded by file path, never by package name.
+
+Type hints become the JSON schema, the docstring becomes the description. A tool's file stands
+alone: it can import what is installed, but not the files beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NotRequired, get_type_hints
+
+from pydantic import ConfigDict, JsonValue, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import to_json
+from typing_extensions import TypedDict
+
+from shared.errors import SettingsError, ToolError
+
+JsonObject = dict[str, JsonValue]
+
+MAX_RESULT_CHARS = 50_000
+"""About 12,000 tokens: a longer result would crowd out the rest of the conversation."""
+
+MAX_ERROR_CHARS = 1_000
+"""Enough of an exception's text for a model to correct itself."""
+
+_BY_KEYWORD = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function that a model can call. `parameters` is the JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+    _function: Callable[..., object]
+    _arguments: TypeAdapter[dict[str, object]]
+
+    async def call(self, arguments: dict[str, JsonValue]) -> str:
+        """The result: a string as it is, anything else as JSON, cut at `MAX_RESULT_CHARS`.
+
+        A plain function runs in a thread, which goes on to its end if the call is cancelled.
+        Raises `ToolError`, with text for the model, for wrong arguments and for whatever the
+        function raises.
+        """
+        try:
+            checked = self._arguments.validate_python(arguments)
+        except ValidationError as error:
+            raise ToolError(f"the arguments of {self.name} are wrong: {faults(error)}") from error
+        try:
+            result = await self._run(checked)
+            return capped(result if isinstance(result, str) else to_json(result).decode())
+        except (Exception, SystemExit) as error:  # whatever a user's function raises is an answer
+            said = f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARS]
+            raise ToolError(f"{self.name} failed: {said}") from error
+
+    async def _run(self, arguments: dict[str, object]) -> object:
+        if inspect.iscoroutinefunction(self._function):
+            return await self._function(**arguments)
+        return await asyncio.to_thread(self._function, **arguments)
+
+
+def load(folder: Path, reference: str) -> Tool:
+    """The tool that `orders.py:lookup` names, from `<folder>/tools/orders.py`.
+
+    Two functions of one file share its module. Raises `SettingsError` naming file and function.
+    """
+    file_name, _, name = reference.partition(":")
+    file = folder / "tools" / file_name
+    function = getattr(_module(file, name), name, None)
+    if function is None:
+        raise SettingsError(f"{file}: there is no function '{name}'")
+    if not callable(function):
+        raise SettingsError(f"{file}: '{name}' is a {type(function).__name__}, not a function")
+    try:
+        arguments = TypeAdapter(_signature(function))
+        parameters = arguments.json_schema(schema_generator=_Untitled)
+    except (TypeError, ValueError, NameError, PydanticUserError) as error:
+        raise SettingsError(f"{file}: '{name}': {_first_line(error)}") from error
+    parameters.pop("title", None)
+    description = inspect.getdoc(function) or ""
+    return Tool(sanitised(name), description, parameters, function, arguments)
+
+
+def sanitised(name: str) -> str:
+    """The name as every endpoint takes it: `^[a-zA-Z0-9_-]{1,64}$`."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "_"
+
+
+def capped(text: str) -> str:
+    """The text, cut at `MAX_RESULT_CHARS` with a line that says so."""
+    if len(text) <= MAX_RESULT_CHARS:
+        return text
+    return (
+        f"{text[:MAX_RESULT_CHARS]}\n[cut: the first {MAX_RESULT_CHARS} of {len(text)} characters]"
+    )
+
+
+def faults(error: ValidationError) -> str:
+    """What is wrong with some arguments, field by field, without the values."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    lines = (
+        f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}" for fault in found
+    )
+    return "; ".join(lines)[:MAX_ERROR_CHARS]
+
+
+def _module(file: Path, function: str) -> ModuleType:
+    """The file's module under a name that no user and no package can have taken."""
+    name = f"_hutch_tool_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise SettingsError(f"{file}: there is no such file, but '{function}' is wanted from it")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # a user's file can raise anything
+        del sys.modules[name]
+        said = f"{type(error).__name__}: {_first_line(error)}"
+        raise SettingsError(f"{file}: importing it for '{function}' failed: {said}") from error
+    return module
+
+
+def _signature(function: Callable[..., object]) -> Any:
+    """A TypedDict of the function's parameters; those with a default may be absent.
+
+    Raises `TypeError`, `ValueError` or `NameError` saying what a tool's signature lacks.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind not in _BY_KEYWORD:
+            raise TypeError(f"'{parameter}' can't be passed by name; a tool's arguments are named")
+        if parameter.name not in hints:
+            raise TypeError(f"the parameter '{parameter.name}' has no type hint")
+        hint = hints[parameter.name]
+        fields[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]
+    make: Any = TypedDict  # to a type checker, a TypedDict can't be made at run time
+    arguments = make("Arguments", fields)
+    arguments.__pydantic_config__ = ConfigDict(extra="forbid")
+    return arguments
+
+
+class _Untitled(GenerateJsonSchema):
+    """Titles repeat the names, and every one is paid for at every model call."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        return False
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0][:MAX_ERROR_CHARS]
