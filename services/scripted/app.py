@@ -1,0 +1,159 @@
+"""The HTTP side: completions, faults on request, and the log that tests read."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from dataclasses import asdict, dataclass, field
+
+from pydantic import ValidationError
+from starlette import requests
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from services.scripted.completion import MODEL, Wire, completion, digest
+from services.scripted.conversation import Conversation, Request, read
+from services.scripted.directives import Fault
+from services.scripted.script import Script
+from shared.errors import BadMessage
+
+LOG_LENGTH = 2000
+"""Requests that the log keeps; the oldest are forgotten first."""
+LOG_TEXT = 8000
+"""Characters that the log keeps of each message."""
+
+
+@dataclass
+class Entry:
+    """One request; `status` is None while it is under way, 0 where the connection was dropped."""
+
+    at: float = field(default_factory=time.time)
+    model: str = ""
+    system: str = ""
+    messages: list[Wire] = field(default_factory=list)
+    tools: list[str] = field(default_factory=list)
+    status: int | None = None
+
+
+class Log:
+    """The latest requests, and how many there have been since the log was last emptied."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque(maxlen=LOG_LENGTH)
+        self._count = 0
+
+    def opened(self) -> Entry:
+        entry = Entry()
+        self._entries.append(entry)
+        self._count += 1
+        return entry
+
+    def shown(self) -> Wire:
+        return {"count": self._count, "requests": [asdict(entry) for entry in self._entries]}
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._count = 0
+
+
+class Dropped(Response):
+    """Promises a body and ends without it, upon which the server closes the connection."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+
+
+class Model:
+    """The endpoint's handlers over one script, one log and the tries of failing requests."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self._log = Log()
+        self._tries: Counter[str] = Counter()
+
+    async def complete(self, http: requests.Request) -> Response:
+        entry = self._log.opened()
+        reply = await self._reply(await http.body(), entry)
+        entry.status = 0 if isinstance(reply, Dropped) else reply.status_code
+        return reply
+
+    async def _reply(self, body: bytes, entry: Entry) -> Response:
+        try:
+            request = Request.model_validate_json(body)
+            talk = read(request)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            return _error(400, f"{where}: {first['msg']}")
+        except BadMessage as error:
+            return _error(400, str(error))
+        _note(entry, request, talk)
+        if request.stream:
+            return _error(400, "the scripted model doesn't stream; ask without 'stream'")
+        await asyncio.sleep(talk.orders.latency_s)
+        if "drop" in talk.orders.flags:
+            return Dropped()
+        if (fault := talk.orders.fault) and self._fails(digest(request), fault):
+            return _failed(fault)
+        return JSONResponse(completion(request, talk, self._script.line(talk)))
+
+    def _fails(self, key: str, fault: Fault) -> bool:
+        self._tries[key] += 1
+        return self._tries[key] <= fault.times
+
+    async def shown(self, _: requests.Request) -> Response:
+        return JSONResponse(self._log.shown())
+
+    async def forget(self, _: requests.Request) -> Response:
+        self._log.clear()
+        self._tries.clear()
+        return Response(status_code=204)
+
+
+def application(script: Script) -> Starlette:
+    model = Model(script)
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", model.complete, methods=["POST"]),
+            Route("/v1/models", _models),
+            Route("/live", _live),
+            Route("/requests", model.shown, methods=["GET"]),
+            Route("/requests", model.forget, methods=["DELETE"]),
+        ]
+    )
+
+
+async def _models(_: requests.Request) -> Response:
+    model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "hutch"}
+    return JSONResponse({"object": "list", "data": [model]})
+
+
+async def _live(_: requests.Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def _note(entry: Entry, request: Request, talk: Conversation) -> None:
+    entry.model = request.model
+    entry.system = talk.system[:LOG_TEXT]
+    entry.tools = list(talk.tools)
+    entry.messages = [
+        message.model_dump(exclude_none=True) | {"content": (message.content or "")[:LOG_TEXT]}
+        for message in request.messages
+    ]
+
+
+def _failed(fault: Fault) -> Response:
+    reply = _error(fault.status, f"scripted fault {fault.status}")
+    if fault.retry_after_s is not None:
+        reply.headers["retry-after"] = str(fault.retry_after_s)
+    return reply
+
+
+def _error(status: int, said: str) -> Response:
+    kind = "invalid_request_error" if status == 400 else "scripted_fault"
+    body = {"error": {"message": said, "type": kind, "param": None, "code": None}}
+    return JSONResponse(body, status_code=status)

@@ -1,0 +1,95 @@
+"""What the scripted model says, as a chat completion on the wire."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+
+from services.scripted.conversation import Conversation, Request
+from services.scripted.directives import Call
+from services.scripted.script import Line
+
+MODEL = "scripted"
+CHARS_PER_TOKEN = 4
+"""A common rule of thumb for English; usage is an estimate."""
+
+Wire = dict[str, object]
+
+
+def digest(request: Request) -> str:
+    """The same for the same request: completions and calls are numbered by it."""
+    return hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:16]
+
+
+def completion(request: Request, talk: Conversation, line: Line) -> Wire:
+    key = digest(request)
+    message = _message(talk, line, key)
+    asked = _tokens(request.model_dump_json(include={"messages", "tools"}))
+    said = _tokens(json.dumps(message))
+    return {
+        "id": f"scripted-{key}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": MODEL,
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "finish_reason": _finish(talk, message),
+                "logprobs": None,
+            }
+        ],
+        "usage": {
+            "prompt_tokens": asked,
+            "completion_tokens": said,
+            "total_tokens": asked + said,
+        },
+    }
+
+
+def _message(talk: Conversation, line: Line, key: str) -> Wire:
+    flags = talk.orders.flags
+    message: Wire = {"role": "assistant", "content": None, "refusal": None}
+    broken = "malformed" in flags
+    if "refuse" in flags:
+        return message | {"refusal": "The scripted model was told to refuse."}
+    if "empty" in flags:
+        return message | {"content": ""}
+    if talk.by_schema:
+        return message | {"content": _broken(_choice(line)) if broken else _choice(line)}
+    if line.calls:
+        calls = [_tool_call(call, f"call_{key}_{i}", broken) for i, call in enumerate(line.calls)]
+        return message | {"tool_calls": calls}
+    return message | {"content": line.text}
+
+
+def _choice(line: Line) -> str:
+    """The one thing that a turn of the schema protocol chooses."""
+    if line.calls:
+        call = line.calls[0]
+        return json.dumps({"action": call.tool, "arguments": call.arguments})
+    return json.dumps({"action": "answer", "answer": line.text})
+
+
+def _tool_call(call: Call, call_id: str, broken: bool) -> Wire:
+    arguments = json.dumps(call.arguments)
+    if broken:
+        arguments = _broken(arguments)
+    function = {"name": call.tool, "arguments": arguments}
+    return {"id": call_id, "type": "function", "function": function}
+
+
+def _broken(text: str) -> str:
+    """JSON whose end is missing, as from a model that was cut off."""
+    return text[:-1]
+
+
+def _finish(talk: Conversation, message: Wire) -> str:
+    if "length" in talk.orders.flags:
+        return "length"
+    return "tool_calls" if message.get("tool_calls") else "stop"
+
+
+def _tokens(text: str) -> int:
+    return max(1, len(text) // CHARS_PER_TOKEN)

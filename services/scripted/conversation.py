@@ -1,0 +1,166 @@
+"""A chat completion request as the script sees it: who asks what, and what has come back."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from pydantic import BaseModel, Field, JsonValue
+
+from services.scripted.directives import Orders, orders_of, parse
+
+Schema = dict[str, JsonValue]
+
+_NOTE = re.compile(r"^\W*From ([a-z][a-z0-9-]*): (.+)$", re.MULTILINE)
+_SYSTEM = ("system", "developer")
+
+
+class Function(BaseModel):
+    name: str
+    parameters: Schema = {}
+    arguments: str = "{}"
+
+
+class Tool(BaseModel):
+    function: Function
+
+
+class ToolCall(BaseModel):
+    id: str = ""
+    function: Function
+
+
+class Message(BaseModel):
+    role: str
+    content: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+
+
+class JsonSchema(BaseModel):
+    body: Schema = Field(default={}, alias="schema")
+
+
+class ResponseFormat(BaseModel):
+    type: str
+    json_schema: JsonSchema | None = None
+
+
+class Request(BaseModel):
+    """What the scripted model reads of a request; all else is let pass."""
+
+    model: str = ""
+    messages: list[Message] = Field(min_length=1)
+    tools: list[Tool] = []
+    tool_choice: JsonValue = None
+    response_format: ResponseFormat | None = None
+    stream: bool = False
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """`turn` counts the model's earlier turns since the user spoke last; `results` has what each
+    tool returned last, at any time."""
+
+    system: str
+    said: str
+    turn: int
+    orders: Orders
+    tools: dict[str, Schema]
+    results: dict[str, str]
+    notes: dict[str, str]
+    by_schema: bool
+
+
+def read(request: Request) -> Conversation:
+    """Raises `BadMessage` when the user's text holds a directive that can't be understood."""
+    choices = _choices(request.response_format)
+    messages = request.messages if choices is None else _as_native(request.messages)
+    asked_at = _asked_at(messages)
+    since = messages[asked_at + 1 :]
+    said, parts = parse(messages[asked_at].content or "" if asked_at >= 0 else "")
+    turn = sum(message.role == "assistant" for message in since)
+    system = "\n".join(message.content or "" for message in messages if message.role in _SYSTEM)
+    offered = {tool.function.name: tool.function.parameters for tool in request.tools}
+    return Conversation(
+        system=system,
+        said=said,
+        turn=turn,
+        orders=orders_of(parts, turn),
+        tools=({} if request.tool_choice == "none" else offered) if choices is None else choices,
+        results=_results(messages),
+        notes=dict(_NOTE.findall(system)),
+        by_schema=choices is not None,
+    )
+
+
+def _asked_at(messages: list[Message]) -> int:
+    """Where the user spoke last; -1: never."""
+    places = [place for place, message in enumerate(messages) if message.role == "user"]
+    return places[-1] if places else -1
+
+
+def _results(messages: list[Message]) -> dict[str, str]:
+    """What each tool returned last. Calls without an id are matched by their order."""
+    results: dict[str, str] = {}
+    waiting: list[ToolCall] = []
+    for message in messages:
+        waiting += message.tool_calls or []
+        if message.role == "tool" and waiting:
+            ids = [call.id for call in waiting]
+            known = message.tool_call_id in ids
+            call = waiting.pop(ids.index(message.tool_call_id or "") if known else 0)
+            results[call.function.name] = message.content or ""
+    return results
+
+
+def _choices(form: ResponseFormat | None) -> dict[str, Schema] | None:
+    """The tools that a schema lets the model choose from, by name; None: no such schema.
+
+    The schema is a choice between objects whose `action` is "answer" or a tool's name.
+    """
+    if form is None or form.json_schema is None:
+        return None
+    found: dict[str, Schema] = {}
+    schema = form.json_schema.body
+    branches = schema.get("anyOf") or schema.get("oneOf") or [schema]
+    for branch in branches if isinstance(branches, list) else []:
+        fields = branch.get("properties") if isinstance(branch, dict) else None
+        if isinstance(fields, dict) and (name := _only(fields.get("action"))):
+            arguments = fields.get("arguments")
+            found[name] = arguments if isinstance(arguments, dict) else {}
+    found.pop("answer", None)
+    return found
+
+
+def _only(action: JsonValue) -> str:
+    """The one value that `{"const": x}` or `{"enum": [x]}` allows."""
+    if not isinstance(action, dict):
+        return ""
+    values = action.get("enum")
+    return str(action.get("const") or (values[0] if isinstance(values, list) else ""))
+
+
+def _as_native(messages: list[Message]) -> list[Message]:
+    """An answer that chose a tool, and the message after it, as a tool call and its result."""
+    native: list[Message] = []
+    for message in messages:
+        before = native[-1] if native else None
+        if message.role == "assistant" and (tool := _chosen(message.content)):
+            call = ToolCall(function=Function(name=tool))
+            native.append(Message(role="assistant", tool_calls=[call]))
+        elif message.role == "user" and before and before.tool_calls:
+            native.append(message.model_copy(update={"role": "tool"}))
+        else:
+            native.append(message)
+    return native
+
+
+def _chosen(content: str | None) -> str:
+    try:
+        choice = json.loads(content or "")
+    except ValueError:
+        return ""
+    action = choice.get("action") if isinstance(choice, dict) else None
+    return action if isinstance(action, str) and action != "answer" else ""
