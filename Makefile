@@ -1,0 +1,66 @@
+# Needs Python 3.11 or newer with pip, and make. `make demo` and `make test` are all to know.
+# Another interpreter: make check PYTHON=python3.13 VENV=.venv-3.13
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+BIG_TESTS := $(wildcard tests/integration tests/chaos tests/e2e)
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+
+# The tests end their containers themselves; testcontainers' reaper is one image more to pull.
+export TESTCONTAINERS_RYUK_DISABLED ?= true
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test check venv fmt coverage lock clean
+
+demo: venv
+	@$(BIN)/hutch demo
+
+test: check
+	$(PYTEST) $(BIG_TESTS)
+	@echo "ran: format, lint, types, imports, unit tests, and $(BIG_TESTS) on $$($(BIN)/python -V)"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) tests/unit
+
+fmt: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Subprocesses count too; the unit tests alone have a floor of their own.
+coverage: $(VENV)/.dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q tests/unit
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=70 --format=total
+	$(BIN)/coverage run -m pytest -q $(filter-out tests/e2e,$(BIG_TESTS))
+	$(BIN)/coverage combine --quiet --append
+	$(BIN)/coverage report --fail-under=90
+
+# Needs uv. The locks name no package index: pip's own settings choose it.
+lock:
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --extra dev --constraints requirements.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* htmlcov
+
+venv: $(VENV)/.runtime
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found; name one: make PYTHON=/path/to/python" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
