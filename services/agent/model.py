@@ -1,0 +1,268 @@
+"""Any OpenAI-compatible endpoint as a model: the only file that knows the API or its package.
+
+One owner of retries: the package's are off; what can succeed later is tried again here, and
+everything else is a `ModelError` at once. The package is imported at the first use, in a
+thread: that takes about a second, which a starting agent and its beat can't spare.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from pydantic import JsonValue, SecretStr
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from services.agent import protocol, wire
+from services.agent.chat import ChatMessage, Completion, ToolSpec
+from services.agent.profiles import profile
+from shared.definitions import Definition
+from shared.errors import ModelError, SettingsError
+from shared.settings import Settings, secret
+from shared.tools import JsonObject
+
+if TYPE_CHECKING:
+    import openai
+
+OPENAI = "https://api.openai.com/v1"
+NO_KEY = "none"
+"""For endpoints without keys: the package insists on one."""
+CONNECT_S = 5.0
+ATTEMPT_S = 180.0
+"""Seconds for one request: a reasoning model's long answer, or a small machine's slow one."""
+TOTAL_S = 540.0
+"""Seconds for one call with all its retries: less than a run's default limit of 10 minutes."""
+ATTEMPTS = 4
+LONGEST_WAIT_S = 60.0
+"""An endpoint that asks for a longer wait than this is not waited for."""
+PASSING = frozenset({408, 409, 429})
+"""Statuses below 500 that the same request can overcome later."""
+MAX_DETAIL_CHARS = 500
+
+_KEY = re.compile(r"^[!-~]+$")
+_backoff_s = wait_random_exponential(multiplier=0.5, max=8)
+"""Full jitter: agents that failed together don't come back together."""
+
+
+class _PassingError(ModelError):
+    """A failure that a later attempt can overcome; `wait_s` is what the endpoint asked for."""
+
+    wait_s: float | None = None
+
+
+class OpenAIModel:
+    """One model at one endpoint; calls may run side by side.
+
+    `tool_protocol` says how tools are offered: natively, or as a JSON schema of choices.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_url: str,
+        api_key: SecretStr | None = None,
+        tool_protocol: Literal["native", "schema"] = "native",
+        attempt_s: float = ATTEMPT_S,
+    ) -> None:
+        self._name = name
+        self._base_url = base_url
+        self._api_key = api_key
+        self._tool_protocol = tool_protocol
+        self._attempt_s = attempt_s
+        self._profile = profile(name, base_url)
+        self._client: openai.AsyncOpenAI | None = None
+        self._opening = asyncio.Lock()
+
+    async def warm(self) -> None:
+        """Does the slow part of the first call beforehand; needs no endpoint."""
+        async with self._opening:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._open)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def complete(
+        self, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+    ) -> Completion:
+        """As `Model.complete`: the call is retried inside, at most `TOTAL_S` in all."""
+        if self._tool_protocol == "native":
+            return wire.completion(await self._send(wire.offered(tools), history))
+        limits: JsonObject = {self._profile.token_limit: protocol.MAX_TOKENS}
+        reply = await self._send(
+            limits | protocol.response_format(tools), protocol.rendered(history, tools)
+        )
+        return protocol.chosen(wire.completion(reply)) if tools else wire.completion(reply)
+
+    async def _send(self, fields: JsonObject, history: Sequence[ChatMessage]) -> bytes:
+        messages: list[JsonValue] = [wire.message(message, self._profile) for message in history]
+        body = {"model": self._name, "messages": messages, **fields}
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(_PassingError),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=_wait_s,
+            reraise=True,
+        )
+        try:
+            async with asyncio.timeout(TOTAL_S):
+                return await attempts(self._attempt, body)
+        except TimeoutError as error:
+            raise translated(error, self._api_key) from error
+
+    async def _attempt(self, body: JsonObject) -> bytes:
+        await self.warm()
+        import httpx2
+        import openai
+
+        assert self._client is not None
+        try:
+            async with asyncio.timeout(self._attempt_s):
+                reply = await self._client.post(
+                    "/chat/completions", cast_to=httpx2.Response, body=body
+                )
+        except (openai.OpenAIError, TimeoutError) as error:
+            raise translated(error, self._api_key) from error
+        return reply.content
+
+    def _open(self) -> openai.AsyncOpenAI:
+        import openai
+
+        return openai.AsyncOpenAI(
+            api_key=self._api_key.get_secret_value() if self._api_key else NO_KEY,
+            base_url=self._base_url,
+            timeout=openai.Timeout(self._attempt_s, connect=CONNECT_S),
+            max_retries=0,
+        )
+
+
+def build(definition: Definition, settings: Settings) -> OpenAIModel:
+    """The model that an agent's file names, over the process's settings.
+
+    The settings' key goes only to the settings' endpoint: a file that names another endpoint
+    names its key too. Raises `SettingsError` when no model is named; none is ever assumed.
+    """
+    agent, choice = definition.name, definition.model
+    base_url = choice.base_url or settings.base_url
+    key = _key(definition, settings)
+    name = choice.name or settings.model
+    if key is None and base_url is None:
+        raise SettingsError(
+            f"agent '{agent}' has no model: set OPENAI_API_KEY, or OPENAI_BASE_URL for an "
+            "endpoint of your own, or use --provider scripted"
+        )
+    if name is None:
+        raise SettingsError(
+            f"agent '{agent}' names no model: set OPENAI_MODEL, or 'model' in its file"
+        )
+    if base_url is not None and not _is_url(base_url):
+        raise SettingsError(
+            f"agent '{agent}': the model's base URL must be like https://host/v1; "
+            "look at OPENAI_BASE_URL, or 'model.base_url' in its file"
+        )
+    return OpenAIModel(
+        name, base_url or OPENAI, key, definition.tool_protocol or settings.tool_protocol
+    )
+
+
+def _key(definition: Definition, settings: Settings) -> SecretStr | None:
+    choice = definition.model
+    key = settings.api_key if choice.base_url in {None, settings.base_url} else None
+    variable = "OPENAI_API_KEY"
+    if choice.api_key_env is not None:
+        variable = choice.api_key_env
+        key = secret(variable)
+        if key is None:
+            raise SettingsError(
+                f"agent '{definition.name}' wants its key from {variable}, which is not set"
+            )
+    if key is not None and not _KEY.match(key.get_secret_value()):
+        raise SettingsError(f"the key in {variable} holds characters that no header can carry")
+    return key
+
+
+def _is_url(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+
+
+def _wait_s(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, _PassingError) and error.wait_s is not None:
+        return error.wait_s * random.uniform(1.0, 1.25)
+    return _backoff_s(state)
+
+
+def translated(error: Exception, api_key: SecretStr | None) -> ModelError:
+    """What any error of the package means here; the key stands in none of the texts."""
+    import openai
+
+    key = api_key.get_secret_value() if api_key else ""
+    detail = (str(error).replace(key, "***") if key else str(error))[:MAX_DETAIL_CHARS]
+    match error:
+        case openai.APIStatusError():
+            return _of_status(error, detail)
+        case openai.APITimeoutError() | TimeoutError():
+            return _PassingError("the model did not answer in time", public="the model timed out")
+        case openai.APIConnectionError():
+            why = f"the model's endpoint can't be reached: {error.__cause__ or detail}"
+            return _PassingError(why, public="the model can't be reached")
+    return ModelError(f"{type(error).__name__}: {detail}")
+
+
+def _of_status(error: openai.APIStatusError, detail: str) -> ModelError:
+    said, public = f"the model's endpoint said {detail}", _public(error)
+    wait_s = _asked_wait_s(error)
+    passing = error.status_code in PASSING or error.status_code >= 500
+    if not passing or _out_of_quota(error) or (wait_s or 0.0) > LONGEST_WAIT_S:
+        return ModelError(said, public=public)
+    failure = _PassingError(said, public=public)
+    failure.wait_s = wait_s
+    return failure
+
+
+def _out_of_quota(error: openai.APIStatusError) -> bool:
+    return "insufficient_quota" in {error.code, error.type}
+
+
+def _public(error: openai.APIStatusError) -> str:
+    if _out_of_quota(error):
+        return "the model's quota is spent"
+    if error.status_code in {401, 403}:
+        return "the model's endpoint refused the key"
+    return {
+        400: "the model's endpoint refused the request",
+        404: "the model's endpoint knows no such model",
+        429: "the model is overloaded",
+    }.get(error.status_code, "the model's endpoint failed")
+
+
+def _asked_wait_s(error: openai.APIStatusError) -> float | None:
+    """`retry-after-ms`, or `retry-after` in seconds or as a date; None: nothing readable."""
+    headers = error.response.headers
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        return max(0.0, float(headers["retry-after"]))
+    except KeyError:
+        return None
+    except ValueError:
+        return _seconds_until(headers.get("retry-after", ""))
+
+
+def _seconds_until(date: str) -> float | None:
+    try:
+        at = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
