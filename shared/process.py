@@ -5,38 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-import structlog
-import uvicorn
-from prometheus_client import (
-    CONTENT_TYPE_PLAIN_0_0_4,
-    CollectorRegistry,
-    ProcessCollector,
-    generate_latest,
-)
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from prometheus_client import CollectorRegistry, ProcessCollector
 
-from shared import telemetry
-from shared.errors import HutchError, SettingsError
+from shared import health, telemetry
+from shared.errors import HutchError
 from shared.settings import Settings
 
 STOP_S = 5.0
-"""What handing over may take after `stop`, or after the drain has used up its time."""
-HEALTH_CLOSE_S = 1
-"""A reader of /metrics that doesn't finish can't hold the end of a process longer than this."""
+"""What handing over may take after a stop: a few commits and publishings."""
 
 Mode = Literal["drain", "stop"]
-Check = Callable[[], str]
-"""Why not, in a few words; empty when all is well. Called in the event loop: must not block."""
 
 
 class Stopping:
@@ -69,16 +53,16 @@ class Stopping:
 class Process:
     """What a process's `main` gets: its settings, its wish to end, and where it tells its health.
 
-    `main` returns once `stopping` is asked for: after a drain within `settings.drain_s`, after
-    a stop at once. If it doesn't, it is cancelled `STOP_S` later.
+    `main` returns once it may: after a drain when what runs has finished, after a stop at once.
+    A drain becomes a stop after `settings.drain_s`; `STOP_S` after a stop, `main` is cancelled.
     """
 
     service: str
     settings: Settings
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     stopping: Stopping = field(default_factory=Stopping)
-    live: Check = lambda: ""
-    ready: Check = lambda: "starting"
+    live: health.Check = lambda: ""
+    ready: health.Check = lambda: "starting"
 
 
 Main = Callable[[Process], Awaitable[None]]
@@ -111,19 +95,27 @@ async def _live(process: Process, main: Main) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stopping.signalled)
-    async with _health(process), _limited(process):
+    serving = health.serving(
+        process.settings.health_host,
+        process.settings.health_port,
+        live=lambda: process.live(),
+        ready=lambda: "stopping" if process.stopping.mode else process.ready(),
+        registry=process.registry,
+    )
+    async with serving, _limited(process):
         await main(process)
 
 
 @contextlib.asynccontextmanager
 async def _limited(process: Process) -> AsyncIterator[None]:
-    """Cancels what runs inside when it outlives the time that a drain or a stop gives it."""
+    """Turns a drain that has used up its time into a stop; cancels what outlives the stop."""
     loop = asyncio.get_running_loop()
 
     async def watch(limit: asyncio.Timeout) -> None:
         await process.stopping.wait("drain")
-        limit.reschedule(loop.time() + process.settings.drain_s + STOP_S)
-        await process.stopping.wait("stop")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.stopping.wait("stop"), process.settings.drain_s)
+        process.stopping.ask("stop")
         limit.reschedule(loop.time() + STOP_S)
 
     limit = asyncio.timeout(None)
@@ -140,71 +132,6 @@ async def _limited(process: Process) -> AsyncIterator[None]:
         raise HutchError(
             "did not end in time and was cut off; another instance takes over what it ran"
         ) from error
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the process: uvicorn would end with the first one."""
-        yield
-
-
-@contextlib.asynccontextmanager
-async def _health(process: Process) -> AsyncIterator[None]:
-    """Serves /live, /ready and /metrics while what is inside runs."""
-    with _listener(process.settings) as listener:
-        server = _Server(
-            uvicorn.Config(
-                _application(process),
-                http="h11",
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=HEALTH_CLOSE_S,
-            )
-        )
-        host, port = listener.getsockname()[:2]
-        structlog.get_logger().info("health is served", host=host, port=port)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            await serving
-
-
-def _listener(settings: Settings) -> socket.socket:
-    address = (settings.health_host, settings.health_port)
-    try:
-        family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server(address, family=family)
-    except OSError as error:
-        raise SettingsError(
-            f"can't serve health on {address[0]}:{address[1]}: {error.strerror}; "
-            "set HUTCH_HEALTH_HOST and HUTCH_HEALTH_PORT, or port 0 for any free one"
-        ) from error
-
-
-def _application(process: Process) -> Starlette:
-    async def live(_: Request) -> Response:
-        return _answer(process.live())
-
-    async def ready(_: Request) -> Response:
-        return _answer("stopping" if process.stopping.mode else process.ready())
-
-    async def metrics(_: Request) -> Response:
-        return Response(generate_latest(process.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-    return Starlette(
-        routes=[Route("/live", live), Route("/ready", ready), Route("/metrics", metrics)]
-    )
-
-
-def _answer(why_not: str) -> Response:
-    return PlainTextResponse(f"{why_not or 'ok'}\n", status_code=503 if why_not else 200)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -100,7 +100,21 @@ def test_the_second_signal_asks_for_a_stop(start: Start) -> None:
     assert (script.returncode, out, err) == (0, "stopped stop\n", "")
 
 
-def test_a_main_that_outlives_its_drain_is_cut_off(start: Start) -> None:
+def test_a_drain_that_has_used_up_its_time_becomes_a_stop(start: Start) -> None:
+    script = start(
+        """
+    await p.stopping.wait("stop")
+    print("handed over", flush=True)
+""",
+        HUTCH_DRAIN_S="0.1",
+    )
+    health_url(script)
+    script.send_signal(signal.SIGTERM)
+    out, err = script.communicate(timeout=WAIT_S)
+    assert (script.returncode, out, err) == (0, "handed over\n", "")
+
+
+def test_a_main_that_outlives_its_stop_is_cut_off(start: Start) -> None:
     script = start(
         """
     process.STOP_S = 0.1
