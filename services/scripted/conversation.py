@@ -12,7 +12,8 @@ from services.scripted.directives import Orders, orders_of, parse
 
 Schema = dict[str, JsonValue]
 
-_NOTE = re.compile(r"^\W*From ([a-z][a-z0-9-]*): (.+)$", re.MULTILINE)
+_NOTE = re.compile(r"^(?:- )?From ([a-z][a-z0-9-]*): (.+)$", re.MULTILINE)
+_RESULT = re.compile(r"^Result of [\w-]+: ")
 _SYSTEM = ("system", "developer")
 
 
@@ -76,7 +77,7 @@ class Conversation:
 def read(request: Request) -> Conversation:
     """Raises `BadMessage` when the user's text holds a directive that can't be understood."""
     choices = _choices(request.response_format)
-    messages = request.messages if choices is None else _as_native(request.messages)
+    messages = _as_native(request.messages)
     asked_at = _asked_at(messages)
     since = messages[asked_at + 1 :]
     said, parts = parse(messages[asked_at].content or "" if asked_at >= 0 else "")
@@ -129,7 +130,8 @@ def _choices(form: ResponseFormat | None) -> dict[str, Schema] | None:
         fields = branch.get("properties") if isinstance(branch, dict) else None
         if isinstance(fields, dict) and (name := _only(fields.get("action"))):
             arguments = fields.get("arguments")
-            found[name] = arguments if isinstance(arguments, dict) else {}
+            shared = {"$defs": schema.get("$defs", {})}
+            found[name] = shared | (arguments if isinstance(arguments, dict) else {})
     found.pop("answer", None)
     return found
 
@@ -143,7 +145,10 @@ def _only(action: JsonValue) -> str:
 
 
 def _as_native(messages: list[Message]) -> list[Message]:
-    """An answer that chose a tool, and the message after it, as a tool call and its result."""
+    """An answer that chose a tool, and the message after it, as a tool call and its result.
+
+    So the conversations of `tool_protocol: schema`, told as plain text, read as native ones.
+    """
     native: list[Message] = []
     for message in messages:
         before = native[-1] if native else None
@@ -151,7 +156,8 @@ def _as_native(messages: list[Message]) -> list[Message]:
             call = ToolCall(function=Function(name=tool))
             native.append(Message(role="assistant", tool_calls=[call]))
         elif message.role == "user" and before and before.tool_calls:
-            native.append(message.model_copy(update={"role": "tool"}))
+            content = _RESULT.sub("", message.content or "", count=1)
+            native.append(Message(role="tool", content=content))
         else:
             native.append(message)
     return native

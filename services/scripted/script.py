@@ -80,7 +80,7 @@ class Script:
 def _fits(rule: Rule, talk: Conversation) -> re.Match[str] | None:
     fits = (
         re.search(rule.system, talk.system)
-        and (not talk.tools or all(tool in talk.tools for tool in rule.tools))
+        and all(tool in talk.tools or tool in talk.results for tool in rule.tools)
         and all(peer in talk.notes for peer in rule.notes)
     )
     return re.search(rule.said, talk.said) if fits else None

@@ -1,0 +1,82 @@
+"""Rules, templates, and what is said where no rule fits."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.scripted.conversation import Conversation, Schema
+from services.scripted.directives import Orders
+from services.scripted.script import BRIEF_LENGTH, Line, Rule, Script, Turn, brief
+
+PROMPT: Schema = {
+    "type": "object",
+    "properties": {"prompt": {"type": "string"}},
+    "required": ["prompt"],
+}
+BOB_WRITES = Rule(
+    name="Ann has Bob write",
+    system="Ann",
+    said=r"about (?P<topic>\w+)",
+    tools=["bob"],
+    turns=[Turn(calls={"bob": {"prompt": "On $topic"}}), Turn(reply="$bob, costs $5 ($topic)")],
+)
+
+BOTH = Rule(
+    name="both in one turn",
+    turns=[Turn(calls={"bob": {"prompt": "1"}, "eve": {"prompt": "2"}}), Turn(reply="done")],
+)
+
+
+def talk(
+    said: str,
+    turn: int = 0,
+    *tools: str,
+    results: dict[str, str] | None = None,
+    by_schema: bool = False,
+) -> Conversation:
+    offered = dict.fromkeys(tools, PROMPT)
+    return Conversation("You are Ann.", said, turn, Orders(), offered, results or {}, {}, by_schema)
+
+
+def calls(line: Line) -> list[tuple[str, object]]:
+    return [(call.tool, call.arguments.get("prompt")) for call in line.calls]
+
+
+def test_a_rule_is_played_turn_by_turn() -> None:
+    script = Script([BOB_WRITES])
+    assert calls(script.line(talk("Write about tea", 0, "bob"))) == [("bob", "On tea")]
+    last = script.line(talk("Write about tea", 1, "bob", results={"bob": "Done"}))
+    assert last.text == "Done, costs $5 (tea)"
+
+
+def test_a_rule_without_its_tools_does_not_fit() -> None:
+    line = Script([BOB_WRITES]).line(talk("Write about tea", 0, "eve"))
+    assert calls(line) == [("eve", "Write about tea")]
+
+
+def test_asked_without_tools_a_rule_answers_with_what_came_back() -> None:
+    script = Script([BOB_WRITES])
+    assert script.line(talk("Sum up about tea")).text == 'I was asked: "Sum up about tea".'
+    last = script.line(talk("Sum up about tea", results={"bob": "Done"}))
+    assert last.text == "Done, costs $5 (tea)"
+
+
+def test_without_a_rule_each_tool_is_called_once_and_then_told_of() -> None:
+    script = Script([])
+    first = script.line(talk("Hello", 0, "bob", "eve"))
+    assert calls(first) == [("bob", "Hello"), ("eve", "Hello")]
+    results = {"bob": "Hi", "eve": "Ho"}
+    last = script.line(talk("Hello", 1, "bob", "eve", results=results))
+    assert last.text == 'I was asked: "Hello". bob returned: "Hi". eve returned: "Ho".'
+
+
+@pytest.mark.parametrize("rules", [[], [BOTH]])
+def test_where_a_turn_is_one_choice_the_tools_are_called_one_by_one(rules: list[Rule]) -> None:
+    script = Script(rules)
+    first = script.line(talk("Hello", 0, "bob", "eve", by_schema=True)).calls
+    second = script.line(talk("Hello", 1, "bob", "eve", results={"bob": "x"}, by_schema=True)).calls
+    assert (first[0].tool, second[0].tool) == ("bob", "eve")
+
+
+def test_long_texts_are_cut_where_they_are_repeated() -> None:
+    assert len(brief("word " * 1000)) == BRIEF_LENGTH
