@@ -7,13 +7,14 @@ import contextlib
 import signal
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from shared import health, telemetry
+from shared import health, http, telemetry
 from shared.errors import HutchError
 from shared.settings import Settings
 
@@ -95,43 +96,36 @@ async def _live(process: Process, main: Main) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stopping.signalled)
-    serving = health.serving(
-        process.settings.health_host,
-        process.settings.health_port,
+    async with _health(process), asyncio.TaskGroup() as jobs:
+        overdue = jobs.create_task(_overdue(process))
+        await main(process)
+        overdue.cancel()
+
+
+def _health(process: Process) -> AbstractAsyncContextManager[None]:
+    application = health.application(
         live=lambda: process.live(),
         ready=lambda: "stopping" if process.stopping.mode else process.ready(),
         registry=process.registry,
     )
-    async with serving, _limited(process):
-        await main(process)
+    return http.serving(
+        application,
+        process.settings.health_host,
+        process.settings.health_port,
+        what="health",
+        variables="HUTCH_HEALTH_HOST and HUTCH_HEALTH_PORT",
+    )
 
 
-@contextlib.asynccontextmanager
-async def _limited(process: Process) -> AsyncIterator[None]:
-    """Turns a drain that has used up its time into a stop; cancels what outlives the stop."""
-    loop = asyncio.get_running_loop()
-
-    async def watch(limit: asyncio.Timeout) -> None:
-        await process.stopping.wait("drain")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.stopping.wait("stop"), process.settings.drain_s)
-        process.stopping.ask("stop")
-        limit.reschedule(loop.time() + STOP_S)
-
-    limit = asyncio.timeout(None)
-    try:
-        async with limit:
-            watching = asyncio.create_task(watch(limit))
-            try:
-                yield
-            finally:
-                watching.cancel()
-    except TimeoutError as error:
-        if not limit.expired():
-            raise
-        raise HutchError(
-            "did not end in time and was cut off; another instance takes over what it ran"
-        ) from error
+async def _overdue(process: Process) -> None:
+    """Turns a drain that has used up its time into a stop; fails when the stop does too."""
+    await process.stopping.wait("drain")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(process.settings.drain_s):
+            await process.stopping.wait("stop")
+    process.stopping.ask("stop")
+    await asyncio.sleep(STOP_S)
+    raise HutchError("did not end in time and was cut off; another instance takes over what it ran")
 
 
 def _first(error: BaseException) -> BaseException:

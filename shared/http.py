@@ -1,0 +1,68 @@
+"""A small HTTP server beside what a process really does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from shared.errors import SettingsError
+
+CLOSE_S = 1
+"""Seconds that open connections get at the end: no reader holds a process longer than this."""
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    application: Starlette, host: str, port: int, *, what: str, variables: str
+) -> AsyncIterator[None]:
+    """Answers while what is inside runs. Port 0 is any free one; the log tells which.
+
+    Raises `SettingsError`, naming `what` and the `variables` to set, when the address can't be
+    listened on.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise SettingsError(
+            f"can't serve {what} on {host}:{port}: {error.strerror}; "
+            f"set {variables}, or port 0 for any free one"
+        ) from error
+    with listener:
+        server = _Server(_lean(application))
+        address = listener.getsockname()
+        structlog.get_logger().info(f"{what} is served", host=address[0], port=address[1])
+        job = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await job
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to the process: uvicorn would take them away from it."""
+        yield
+
+
+def _lean(application: Starlette) -> uvicorn.Config:
+    """Nothing that isn't asked for: each part left out is memory and start-up time saved."""
+    return uvicorn.Config(
+        application,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=CLOSE_S,
+    )
