@@ -25,7 +25,8 @@ Directives, anywhere in the text:
 
 The text is cut at each `[[then]]`; the n-th model call since the user spoke obeys the n-th
 part, later ones the last part, whose calls are made once. Directives are taken out before a
-rule sees the text, and neither system text nor tool results are read for them: so they
-hold for the agent asked and go no further. To direct a worker, put the directive into the
-arguments of a `[[call …]]`: `[[call bob {"prompt": "Hello [[latency 1]]"}]]`.
+rule sees the text, and neither system text, tool results nor the earlier tasks that a tick
+lists are read for them: so they hold for the agent asked and go no further. To direct a
+worker, put the directive into the arguments of a call:
+`[[call bob {"prompt": "Hello [[latency 1]]"}]]`.
 """

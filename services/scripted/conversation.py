@@ -14,6 +14,8 @@ Schema = dict[str, JsonValue]
 
 _NOTE = re.compile(r"^(?:- )?From ([a-z][a-z0-9-]*): (.+)$", re.MULTILINE)
 _RESULT = re.compile(r"^Result of [\w-]+: ")
+_QUOTED = re.compile(r"(?=^- asked: )", re.MULTILINE)
+"""A tick lists earlier tasks: whatever they ordered is over."""
 _SYSTEM = ("system", "developer")
 
 
@@ -80,13 +82,14 @@ def read(request: Request) -> Conversation:
     messages = _as_native(request.messages)
     asked_at = _asked_at(messages)
     since = messages[asked_at + 1 :]
-    said, parts = parse(messages[asked_at].content or "" if asked_at >= 0 else "")
+    asked, *quoted = _QUOTED.split(messages[asked_at].content or "" if asked_at >= 0 else "", 1)
+    said, parts = parse(asked)
     turn = sum(message.role == "assistant" for message in since)
     system = "\n".join(message.content or "" for message in messages if message.role in _SYSTEM)
     offered = {tool.function.name: tool.function.parameters for tool in request.tools}
     return Conversation(
         system=system,
-        said=said,
+        said="\n".join([said, *quoted]),
         turn=turn,
         orders=orders_of(parts, turn),
         tools=({} if request.tool_choice == "none" else offered) if choices is None else choices,

@@ -79,7 +79,7 @@ def _directives(text: str) -> Iterator[tuple[int, int, str, str]]:
             if not depth:
                 break
         else:
-            raise BadMessage(f"'{match[0].strip()}' is never closed with ]]")
+            return  # never closed: cut off, or no directive
         position = match.end() + bracket.end()
         yield match.start(), position, match[1], text[match.end() : position - 2].strip()
 

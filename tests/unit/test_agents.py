@@ -117,6 +117,11 @@ def test_harry_doubts_what_the_others_have_said(stage: Stage) -> None:
     assert "Tom reported" in stage.ask("harry", "What could be wrong?", TOM_SAID)
 
 
+def test_a_tick_is_summed_up_by_what_was_answered_last(stage: Stage) -> None:
+    done = "- asked: A\n  answered: One. More.\n- asked: B\n  answered: Six of seven. Rest."
+    assert stage.ask("tom", f"Sum up in one sentence:\n{done}") == "In short: Six of seven."
+
+
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_summary_is_one_sentence(stage: Stage, name: str) -> None:
     assert stage.ask(name, "Sum up in one sentence what you have done.").count(".") == 1

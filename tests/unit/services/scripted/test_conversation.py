@@ -30,6 +30,12 @@ def test_each_peers_note_is_read_from_the_system_text() -> None:
     assert talk.notes == {"tom": "it rains."}
 
 
+def test_orders_of_earlier_tasks_that_a_tick_lists_are_over() -> None:
+    tick = "Sum up:\n- asked: Hello [[fail 503 2]] [[rep\n  answered: Hi"
+    talk = read(Request.model_validate({"messages": [{"role": "user", "content": tick}]}))
+    assert (talk.said, talk.orders.fault) == (tick, None)
+
+
 def test_no_tool_is_offered_where_the_choice_forbids_them() -> None:
     tool = {"type": "function", "function": {"name": "bob"}}
     fields = {"messages": _native(), "tools": [tool]}

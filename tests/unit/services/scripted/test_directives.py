@@ -16,8 +16,9 @@ def test_directives_are_taken_out_of_the_text() -> None:
 
 
 def test_words_in_brackets_that_are_no_directive_stay() -> None:
-    said, (orders,) = parse("See [[Home page]] and [1]")
-    assert said == "See [[Home page]] and [1]"
+    text = "See [[Home page]] and [1] [[reply"
+    said, (orders,) = parse(text)
+    assert said == text
     assert not orders.calls
 
 
@@ -41,7 +42,7 @@ def test_again_repeats_the_calls() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[[latency soon]]", "[[fail 503]]", "[[fail 200 1]]", "[[call bob {]]", "[[call]]", "[[reply"],
+    ["[[latency soon]]", "[[fail 503]]", "[[fail 200 1]]", "[[call bob {]]", "[[call]]"],
 )
 def test_a_directive_that_makes_no_sense_is_named(text: str) -> None:
     with pytest.raises(BadMessage, match=r"\[\["):

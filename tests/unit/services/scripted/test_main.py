@@ -47,4 +47,6 @@ def test_a_taken_port_is_one_sentence() -> None:
         with _started(port) as process:
             _, said = process.communicate(timeout=WAIT_S)
     assert process.returncode == 2
-    assert said.startswith(f"hutch scripted: can't listen on 127.0.0.1:{port}: Address already")
+    assert said.startswith(
+        f"hutch scripted: can't serve the scripted model on 127.0.0.1:{port}: Address already"
+    )
