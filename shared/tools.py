@@ -101,9 +101,8 @@ def capped(text: str) -> str:
     """The text, cut at `MAX_RESULT_CHARS` with a line that says so."""
     if len(text) <= MAX_RESULT_CHARS:
         return text
-    return (
-        f"{text[:MAX_RESULT_CHARS]}\n[cut: the first {MAX_RESULT_CHARS} of {len(text)} characters]"
-    )
+    cut = f"[cut: the first {MAX_RESULT_CHARS} of {len(text)} characters]"
+    return f"{text[:MAX_RESULT_CHARS]}\n{cut}"
 
 
 def faults(error: ValidationError) -> str:
