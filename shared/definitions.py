@@ -11,8 +11,15 @@ from zoneinfo import ZoneInfo
 
 import yaml
 from cronsim import CronSim, CronSimError
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
-from pydantic import field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from shared.errors import SettingsError
 from shared.messages import AgentName, Frozen
@@ -172,7 +179,9 @@ def read(file: Path) -> Definition:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         at = getattr(error, "problem_mark", None)
         line = f":{at.line + 1}" if at else ""
-        raise SettingsError(f"{file}{line}: not YAML: {getattr(error, 'problem', error)}") from error
+        raise SettingsError(
+            f"{file}{line}: not YAML: {getattr(error, 'problem', error)}"
+        ) from error
     if not isinstance(fields, dict):
         raise SettingsError(f"{file}: an agent's file is a mapping with at least 'name'")
     try:

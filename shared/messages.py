@@ -122,8 +122,8 @@ class Event(Frozen):
     agent: str
     instance: str
     run_id: str | None = None
+    task_id: str | None = None
     root_id: str | None = None
-    parent_id: str | None = None
     detail: dict[str, str | int | float] = {}
 
 

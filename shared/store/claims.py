@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from shared.store import notes, outbox
@@ -128,6 +128,31 @@ def _join(connection: Connection, request: Request) -> None:
         correlation_id=request.requester.correlation_id,
     )
     connection.execute(statement.on_conflict_do_nothing())
+
+
+def _takeable(agent: str, dead: Collection[str]) -> ColumnElement[bool]:
+    orphaned = or_(runs.c.owner.in_(list(dead)), runs.c.owner.not_in(select(instances.c.instance)))
+    abandoned = and_(runs.c.state.in_([RunState.RUNNING, RunState.WAITING]), orphaned)
+    due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s())
+    return and_(runs.c.agent == agent, runs.c.state != RunState.ENDED, or_(due, abandoned))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What waits for somebody to take it, of one agent."""
+
+    takeable: int
+    oldest_due_s: float
+    abandoned_messages: int
+
+
+def counts(connection: Connection, agent: str, dead: Collection[str]) -> Counts:
+    """A look that locks nothing, so that an idle sweep costs the others nothing."""
+    runs_left, since = connection.execute(
+        select(func.count(), func.min(runs.c.due_at)).where(_takeable(agent, dead))
+    ).one()
+    age_s = connection.execute(select(now_s())).scalar_one() - since if runs_left else 0.0
+    return Counts(runs_left, age_s, outbox.abandoned(connection, agent, dead))
 
 
 def take(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
@@ -13,16 +12,12 @@ from shared.store.runs import Run, lock
 from shared.store.schema import now_s, steps
 
 
-class StepKey(NamedTuple):
-    """Where a step stands in its run: index 0 is the turn's model call, then its calls in order."""
-
-    turn: int
-    index: int
-
-
 @dataclass(frozen=True)
 class Step:
-    key: StepKey
+    """Where a step stands in its run: position 0 is the turn's model call, then its calls."""
+
+    turn: int
+    position: int
     kind: str
     name: str
     output: str
@@ -31,12 +26,12 @@ class Step:
 def steps_of(connection: Connection, run: Run) -> list[Step]:
     """The finished steps of a run's epoch, in order."""
     query = (
-        select(steps.c.turn, steps.c.index, steps.c.kind, steps.c.name, steps.c.output)
+        select(steps.c.turn, steps.c.position, steps.c.kind, steps.c.name, steps.c.output)
         .where(steps.c.run_id == run.run_id, steps.c.epoch == run.epoch)
-        .order_by(steps.c.turn, steps.c.index)
+        .order_by(steps.c.turn, steps.c.position)
     )
     return [
-        Step(StepKey(row.turn, row.index), row.kind, row.name, row.output)
+        Step(row.turn, row.position, row.kind, row.name, row.output)
         for row in connection.execute(query)
     ]
 
@@ -47,11 +42,16 @@ def write_step(connection: Connection, run: Run, step: Step) -> None:
     statement = upsert(connection, steps).values(
         run_id=run.run_id,
         epoch=run.epoch,
-        turn=step.key.turn,
-        index=step.key.index,
+        turn=step.turn,
+        position=step.position,
         kind=step.kind,
         name=step.name,
         output=step.output,
         finished_at=now_s(),
     )
     connection.execute(statement.on_conflict_do_nothing())
+
+
+def resumed(connection: Connection, run: Run) -> tuple[list[Step], float]:
+    """What a run that is taken over goes on from: its steps, and the store's time now."""
+    return steps_of(connection, run), connection.execute(select(now_s())).scalar_one()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import RowMapping, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from shared.messages import response_id
@@ -48,17 +48,26 @@ def unsent_of(connection: Connection, run_id: str, owner: str) -> tuple[Outbound
     return _load(connection, outbox.c.run_id == run_id, outbox.c.owner == owner)
 
 
+def _orphaned(agent: str, dead: Collection[str]) -> ColumnElement[bool]:
+    return and_(
+        outbox.c.agent == agent,
+        outbox.c.undeliverable_at.is_(None),
+        or_(outbox.c.owner.in_(list(dead)), outbox.c.owner.not_in(select(instances.c.instance))),
+    )
+
+
+def abandoned(connection: Connection, agent: str, dead: Collection[str]) -> int:
+    """How many messages of an agent nobody publishes any more."""
+    query = select(func.count()).select_from(outbox).where(_orphaned(agent, dead))
+    return connection.execute(query).scalar_one()
+
+
 def adopt(
     connection: Connection, agent: str, owner: str, dead: Collection[str]
 ) -> tuple[Outbound, ...]:
     """Take over what dead replicas of an agent have left unpublished."""
-    orphaned = or_(
-        outbox.c.owner.in_(list(dead)), outbox.c.owner.not_in(select(instances.c.instance))
-    )
     rows = connection.execute(
-        select(outbox.c.seq)
-        .where(outbox.c.agent == agent, outbox.c.undeliverable_at.is_(None), orphaned)
-        .with_for_update(skip_locked=True)
+        select(outbox.c.seq).where(_orphaned(agent, dead)).with_for_update(skip_locked=True)
     )
     adopted = [row.seq for row in rows]
     if not adopted:
@@ -76,7 +85,7 @@ def undeliverable(connection: Connection, seq: int) -> None:
     connection.execute(update(outbox).where(outbox.c.seq == seq).values(undeliverable_at=now_s()))
 
 
-def _load(connection: Connection, *conditions: object) -> tuple[Outbound, ...]:
+def _load(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Outbound, ...]:
     query = (
         select(
             outbox.c.run_id,
@@ -87,7 +96,7 @@ def _load(connection: Connection, *conditions: object) -> tuple[Outbound, ...]:
             outbox.c.correlation_id,
             outbox.c.seq,
         )
-        .where(outbox.c.undeliverable_at.is_(None), *conditions)  # type: ignore[arg-type]
+        .where(outbox.c.undeliverable_at.is_(None), *conditions)
         .order_by(outbox.c.seq)
     )
     return tuple(_message(row) for row in connection.execute(query).mappings())

@@ -74,12 +74,12 @@ def upgrade() -> None:
         sa.Column("run_id", sa.String(length=32), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("turn", sa.Integer(), nullable=False),
-        sa.Column("index", sa.Integer(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("output", sa.Text(), nullable=False),
         sa.Column("finished_at", sa.Float(precision=53), nullable=False),
-        sa.PrimaryKeyConstraint("run_id", "epoch", "turn", "index"),
+        sa.PrimaryKeyConstraint("run_id", "epoch", "turn", "position"),
         sqlite_with_rowid=False,
     )
     op.create_table(

@@ -1,0 +1,192 @@
+"""An agent's process: `python -m services.agent NAME`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from uuid import uuid4
+
+import structlog
+
+from services.agent.instance import Instance
+from services.agent.intake import Intake
+from services.agent.mailbox import Mailbox
+from services.agent.models import Models
+from services.agent.refusal import Refusal
+from services.agent.relay import Relay
+from services.agent.runs import Runs
+from services.agent.slots import Slots
+from services.agent.snapshot import Snapshot
+from services.agent.swarm import Swarm
+from services.agent.sweeper import Sweeper
+from services.agent.tick import Tick
+from services.agent.tools import Toolbox
+from services.agent.unrouted import Unrouted
+from services.agent.workers import Replies
+from shared import process, topology
+from shared.broker.connection import Broker, connect
+from shared.control import obey
+from shared.definitions import Definition, Definitions, load
+from shared.errors import SettingsError
+from shared.process import STOP_S, Process
+from shared.store import Store, beats, open_store
+from shared.store.claims import freeze
+from shared.telemetry import Metrics
+from shared.tools import load as load_tool
+
+BROKER_WAIT_S = 30.0
+"""For the first connection: agents and broker often start together."""
+
+log = structlog.get_logger()
+
+
+async def serve(process: Process, name: str) -> None:
+    """Run one instance of an agent until it is asked to end."""
+    settings = process.settings
+    known = load(settings.agents)
+    if name not in known:
+        raise SettingsError(f"no agent '{name}' in '{settings.agents}'; known: {', '.join(known)}")
+    definition = known[name]
+    toolbox = Toolbox(
+        name,
+        [load_tool(settings.agents, reference) for reference in definition.tools],
+        definition.workers,
+    )
+    models = Models(settings)
+    models.of(definition)  # a missing key or model is told now, not at the first task
+    instance_id = f"{name}.{uuid4().hex[:8]}"
+    structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
+    async with (
+        open_store(settings.store_url.get_secret_value()) as store,
+        connect(settings.broker(), instance_id, wait_s=BROKER_WAIT_S) as broker,
+    ):
+        instance = Instance(
+            id=instance_id,
+            snapshot=Snapshot.of(name, known, toolbox.specs),
+            store=store,
+            publisher=broker.publisher,
+            metrics=Metrics(process.registry),
+        )
+        await broker.declare(_needs(definition, instance))
+        await store.write("", lambda db: freeze(db, *_frozen(instance.snapshot)))
+        try:
+            await _run(process, instance, broker, known, toolbox, models)
+        finally:
+            await models.close()
+
+
+async def _run(
+    process: Process,
+    instance: Instance,
+    broker: Broker,
+    known: Definitions,
+    toolbox: Toolbox,
+    models: Models,
+) -> None:
+    definition, store = instance.definition, instance.store
+    async with asyncio.TaskGroup() as jobs:
+        slots = Slots(definition.limits.concurrency)
+        relay = Relay(instance, jobs)
+        replies = Replies(instance)
+        runs = Runs(instance, slots, relay, replies, toolbox, models, jobs)
+        sweeper = Sweeper(instance, slots, runs, relay)
+        intake = Intake(instance, slots, runs, relay, sweeper)
+        refusal = Refusal(instance)
+        consumer = await broker.consumer(topology.mailbox_name(instance.agent))
+        mailbox = Mailbox(consumer, intake, refusal, slots, sweeper, jobs)
+        unrouted = Unrouted(broker, known, refusal)
+        control = await broker.consumer(topology.control_queue_name(instance.id))
+        serving = [
+            obey(control, process.stopping),
+            replies.serve(await broker.consumer(replies.queue)),
+            sweeper.serve(),
+            mailbox.serve(),
+            mailbox.regulate(),
+            unrouted.serve(await broker.consumer("unrouted")),
+        ]
+        if definition.swarm:
+            heard = await broker.consumer(topology.swarm_queue_name(instance.agent))
+            serving.append(Swarm(instance, intake, refusal).serve(heard))
+        if definition.tick:
+            serving.append(Tick(instance, intake).serve(definition.tick.total_seconds()))
+        started = [jobs.create_task(job) for job in serving]
+
+        process.ready = lambda: _why_not_ready(broker, store, mailbox)
+        _show(instance.metrics, slots)
+        instance.tell("instance.started")
+        log.info("consuming", queue=consumer.queue)
+        await process.stopping.wait()
+        await _end(process, instance, slots, runs, relay)
+        for job in started:
+            job.cancel()
+
+
+async def _end(
+    process: Process, instance: Instance, slots: Slots, runs: Runs, relay: Relay
+) -> None:
+    """Take nothing new, finish what time allows, hand over the rest."""
+    slots.close()
+    if process.stopping.mode != "stop":
+        finished = asyncio.create_task(runs.finished())
+        stopped = asyncio.create_task(process.stopping.wait("stop"))
+        await asyncio.wait(
+            [finished, stopped],
+            timeout=process.settings.drain_s,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        finished.cancel()
+        stopped.cancel()
+    await runs.hand_over()
+    try:
+        async with asyncio.timeout(STOP_S / 2):
+            await relay.idle()
+    except TimeoutError:
+        log.warning("responses left in the outbox: another instance sends them")
+    await instance.store.write("", lambda db: beats.leave(db, instance.id))
+    instance.tell("instance.ended")
+    log.info("ended", mode=process.stopping.mode)
+
+
+def _needs(definition: Definition, instance: Instance) -> topology.Topology:
+    """What this process declares: its own queues, and its workers' mailboxes too."""
+    name = definition.name
+    needs = topology.house() + topology.mailbox(name)
+    needs += topology.replies(name, instance.id) + topology.control(name, instance.id)
+    needs += topology.store_mark(name, instance.store.id, instance.id)
+    for worker in definition.workers:
+        needs += topology.mailbox(worker)
+    if definition.swarm:
+        needs += topology.swarm(definition.swarm, name)
+    return needs
+
+
+def _frozen(snapshot: Snapshot) -> tuple[str, str]:
+    return snapshot.digest(), snapshot.body()
+
+
+def _why_not_ready(broker: Broker, store: Store, mailbox: Mailbox) -> str:
+    if not broker.connected:
+        return "no connection to the broker"
+    if broker.blocked:
+        return "the broker takes no messages: its memory or disk is short"
+    if not store.available:
+        return "the store can't be reached"
+    return "" if mailbox.serving else "not consuming yet"
+
+
+def _show(metrics: Metrics, slots: Slots) -> None:
+    metrics.runs.labels("running").set_function(lambda: slots.computing)
+    metrics.runs.labels("waiting").set_function(lambda: slots.waiting)
+
+
+def main() -> int:
+    """The exit code of one agent's life."""
+    names = sys.argv[1:]
+    if len(names) != 1:
+        sys.stderr.write("usage: python -m services.agent NAME\n")
+        return 2
+    return process.run(f"agent {names[0]}", lambda process: serve(process, names[0]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

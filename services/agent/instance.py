@@ -1,0 +1,45 @@
+"""One process of an agent: its names and what all its parts share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.agent.snapshot import Snapshot
+from shared.broker.publishing import Publisher
+from shared.definitions import Definition
+from shared.messages import Event
+from shared.store import Store
+from shared.store.runs import Run
+from shared.telemetry import Metrics
+
+
+@dataclass(frozen=True)
+class Instance:
+    id: str
+    snapshot: Snapshot
+    store: Store
+    publisher: Publisher
+    metrics: Metrics
+
+    @property
+    def definition(self) -> Definition:
+        return self.snapshot.definition
+
+    @property
+    def agent(self) -> str:
+        return self.snapshot.definition.name
+
+    def tell(self, name: str, run: Run | None = None, **detail: str | int | float) -> None:
+        """Announce an event, for whoever looks: never a text, never waited for."""
+        event = Event(
+            name=name,
+            at=datetime.now(UTC),
+            agent=self.agent,
+            instance=self.id,
+            run_id=run.run_id if run else None,
+            task_id=run.task_id if run else None,
+            root_id=run.root_id if run else None,
+            detail=detail,
+        )
+        self.publisher.announce(event)

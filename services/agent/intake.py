@@ -1,0 +1,84 @@
+"""From a message to a run: one committed claim, with a slot or without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import uuid4
+
+import structlog
+
+from services.agent.instance import Instance
+from services.agent.relay import Relay
+from services.agent.runs import Runs
+from services.agent.slots import Slots
+from services.agent.sweeper import Sweeper
+from shared.errors import BadMessage
+from shared.messages import Task, Trigger, content_hash, encode, run_id
+from shared.store.claims import Claim, Request, Requester, Verdict, claim
+
+log = structlog.get_logger()
+
+Kind = Literal["task", "trigger", "reaction", "tick"]
+
+
+@dataclass
+class Intake:
+    instance: Instance
+    slots: Slots
+    runs: Runs
+    relay: Relay
+    sweeper: Sweeper
+
+    async def accept(
+        self, message: Task | Trigger, kind: Kind, requester: Requester | None = None
+    ) -> None:
+        """Returns once the message is a committed run, or its known response is on its way.
+
+        The caller acks after that. Raises `BadMessage` when the id belongs to other content.
+        """
+        if message.id is None:
+            message = message.model_copy(update={"id": uuid4().hex})
+        request = self._request(message, kind, requester)
+        slot = self.slots.try_take()
+        try:
+            claimed = await self.instance.store.write(
+                request.run_id,
+                lambda connection: claim(connection, request, self.instance.id, slot=slot),
+            )
+        except BaseException:
+            if slot:
+                self.slots.release(computing=True)
+            raise
+        self._go_on(claimed, slot)
+        if claimed.verdict is Verdict.CONFLICT:
+            raise BadMessage(f"the id '{message.id}' was used for another {kind}; draw a new one")
+
+    def _go_on(self, claimed: Claim, slot: bool) -> None:
+        self.relay.send(claimed.outbound)
+        if slot and claimed.run is not None and not self.runs.holds(claimed.run.run_id):
+            self.instance.tell("run.claimed", claimed.run, kind=claimed.run.kind)
+            self.runs.start(claimed.run)
+        elif slot:
+            self.slots.release(computing=True)
+        elif claimed.verdict is Verdict.CLAIMED:
+            self.sweeper.look_soon()
+
+    def _request(self, message: Task | Trigger, kind: Kind, requester: Requester | None) -> Request:
+        definition = self.instance.definition
+        task_id = message.id or ""
+        return Request(
+            run_id=run_id(definition.name, task_id),
+            agent=definition.name,
+            task_id=task_id,
+            kind=kind,
+            content_hash=content_hash(message),
+            message=encode(message).decode(),
+            definition=self.instance.snapshot.digest(),
+            root_id=message.root_id or task_id,
+            parent_id=message.parent_id,
+            timeout_s=definition.limits.timeout.total_seconds(),
+            deadline_at=message.deadline.timestamp() if message.deadline else None,
+            requester=requester,
+            with_notes=definition.swarm is not None,
+        )

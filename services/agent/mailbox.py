@@ -1,0 +1,121 @@
+"""The mailbox: a delivery becomes a committed claim, then it is acked.
+
+It is consumed only while a new run could start at once, so that replicas share the work. What
+arrives all the same is claimed as a run that is due now: no delivery ever waits unacked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from services.agent.intake import Intake
+from services.agent.refusal import Refusal
+from services.agent.slots import Slots
+from services.agent.sweeper import Sweeper
+from shared.broker.consuming import Consumer, Delivery
+from shared.errors import BadMessage, BrokerError, StoreError, StoreUnavailable
+from shared.messages import REPLY_QUEUE, Task, Trigger, decode
+from shared.store.claims import Requester
+
+log = structlog.get_logger()
+
+_PRINTABLE = re.compile(r"^[ -~]{0,255}$")
+"""What an AMQP short string can carry and any store can keep."""
+
+MOST_PREFETCH = 16
+"""Deliveries on their way while slots fill: a claim takes milliseconds, more gains nothing."""
+
+
+@dataclass
+class Mailbox:
+    consumer: Consumer
+    intake: Intake
+    refusal: Refusal
+    slots: Slots
+    sweeper: Sweeper
+    jobs: asyncio.TaskGroup
+
+    @property
+    def serving(self) -> bool:
+        """New tasks are taken, or would be if all slots were not at work."""
+        return self.consumer.consuming or self.slots.full.is_set()
+
+    async def serve(self) -> None:
+        """Receive every delivery in a job of its own, until cancelled."""
+        async for delivery in self.consumer:
+            self.jobs.create_task(settle(delivery, self._receive, self.refusal))
+
+    async def regulate(self) -> None:
+        """Consume while a run could start at once and no due one waits."""
+        while True:
+            await self.sweeper.caught_up.wait()
+            await self.slots.vacant.wait()
+            await self.consumer.start(min(self.slots.free or 1, MOST_PREFETCH))
+            await self.slots.full.wait()
+            await self.consumer.stop()
+
+    async def _receive(self, delivery: Delivery) -> None:
+        message = decode(delivery.body, delivery.content_type)
+        if not isinstance(message, Task | Trigger):
+            raise BadMessage(
+                f"a mailbox takes tasks and triggers, not a {message.type}; "
+                "shutdowns go to hutch.control, responses to reply queues"
+            )
+        message = identified(message, delivery)
+        await self.intake.accept(message, message.type, requester_of(delivery))
+
+
+async def settle(
+    delivery: Delivery, receive: Callable[[Delivery], Awaitable[None]], refusal: Refusal
+) -> None:
+    """Receive, then ack; refuse what is bad. Unacked, the broker will deliver it again.
+
+    A store that stays away ends the process; a broker that does is waited for.
+    """
+    try:
+        try:
+            await receive(delivery)
+        except BadMessage as error:
+            await refusal.refuse(delivery, str(error))
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            await refusal.refuse(delivery, f"it can't be stored: {error}")
+    except BrokerError as error:
+        log.warning("delivery given back", queue=delivery.queue, error=str(error))
+        await delivery.reject(requeue=True)
+        return
+    await delivery.ack()
+
+
+def identified(message: Task | Trigger, delivery: Delivery) -> Task | Trigger:
+    """The message under its id: the body's, else the AMQP `message_id`."""
+    if message.id is not None or not delivery.message_id:
+        return message
+    fields = message.model_dump(by_alias=True) | {"id": delivery.message_id}
+    try:
+        return type(message).model_validate(fields)
+    except ValueError as error:
+        raise BadMessage(
+            "message_id: an id is at most 128 printable ASCII characters without spaces"
+        ) from error
+
+
+def requester_of(delivery: Delivery) -> Requester | None:
+    """Who wants the response; raises `BadMessage` for an address that isn't a reply queue."""
+    if not delivery.reply_to:
+        return None
+    for value in (delivery.reply_to, delivery.correlation_id or ""):
+        if not _PRINTABLE.match(value):
+            raise BadMessage("reply_to and correlation_id are at most 255 printable characters")
+    if not REPLY_QUEUE.match(delivery.reply_to):
+        raise BadMessage(
+            f"reply_to: '{delivery.reply_to}' is no reply queue; name it reply.…, "
+            "or use a queue that the broker named, or direct reply-to"
+        )
+    return Requester(delivery.reply_to, delivery.correlation_id or "")

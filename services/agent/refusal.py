@@ -1,0 +1,107 @@
+"""What can't be processed: kept among the dead letters with its reason, and answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from services.agent.instance import Instance
+from shared.broker.consuming import Delivery
+from shared.broker.publishing import Outgoing
+from shared.errors import Undeliverable
+from shared.messages import (
+    MAX_BODY_BYTES,
+    REPLY_QUEUE,
+    Response,
+    Status,
+    encode,
+)
+from shared.topology import DEAD, reply_address
+
+log = structlog.get_logger()
+
+MOST_REASON_CHARS = 500
+"""Headers share one AMQP frame; a reason is a sentence."""
+
+
+@dataclass
+class Refusal:
+    """Both messages are confirmed when `refuse` returns; the caller acks after that."""
+
+    instance: Instance
+
+    async def refuse(self, delivery: Delivery, reason: str) -> None:
+        """Dead-letter a delivery and answer `refused` where a `reply_to` can be read.
+
+        Raises `BrokerError` when the broker doesn't take the dead letter: don't ack then.
+        """
+        log.warning("message refused", queue=delivery.queue, reason=reason)
+        await self.instance.publisher.publish(self._dead_letter(delivery, reason))
+        self.instance.metrics.dead_letters.inc()
+        self.instance.tell("message.dead", queue=delivery.queue)
+        if delivery.reply_to and REPLY_QUEUE.match(delivery.reply_to):
+            await self._answer(delivery, delivery.reply_to, reason)
+
+    def _dead_letter(self, delivery: Delivery, reason: str) -> Outgoing:
+        said = {
+            "x-hutch-reason": reason[:MOST_REASON_CHARS],
+            "x-hutch-queue": delivery.queue,
+            "x-hutch-routing-key": delivery.routing_key,
+            "x-hutch-message-id": delivery.message_id or "",
+            "x-hutch-sender": delivery.user_id or delivery.app_id or "",
+            "x-hutch-instance": self.instance.id,
+        }
+        return Outgoing(
+            exchange=DEAD,
+            routing_key=delivery.queue,
+            body=delivery.body,
+            message_id=f"dead.{uuid4().hex}",
+            correlation_id=delivery.correlation_id,
+            reply_to=delivery.reply_to,
+            headers=said,
+            content_type=delivery.content_type or "application/octet-stream",
+        )
+
+    async def _answer(self, delivery: Delivery, reply_to: str, reason: str) -> None:
+        task_id = _id_of(delivery)
+        response = Response(
+            id=f"{task_id[:100]}.refused",
+            task_id=task_id,
+            sender=self.instance.agent,
+            agent=self.instance.agent,
+            status=Status.REFUSED,
+            content=reason,
+        )
+        exchange, key = reply_address(reply_to)
+        message = Outgoing(
+            exchange=exchange,
+            routing_key=key,
+            body=encode(response),
+            message_id=response.id or "",
+            correlation_id=delivery.correlation_id,
+        )
+        try:
+            await self.instance.publisher.publish(message)
+        except Undeliverable as error:
+            log.warning("refusal undeliverable", reply_to=reply_to, error=str(error))
+
+
+def _id_of(delivery: Delivery) -> str:
+    """The id that the sender can recognise, as far as it can be read."""
+    candidates = [delivery.message_id, delivery.correlation_id]
+    if len(delivery.body) <= MAX_BODY_BYTES:
+        try:
+            fields = from_json(delivery.body)
+            candidates.insert(0, fields.get("id") if isinstance(fields, dict) else None)
+        except ValueError:
+            pass  # not JSON: that is why it is refused
+    for candidate in candidates:
+        try:
+            return Response(task_id=candidate, agent="", status=Status.REFUSED, content="").task_id
+        except ValidationError:
+            continue
+    return "unknown"

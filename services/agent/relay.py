@@ -1,0 +1,89 @@
+"""The outbox's way out: what a commit has decided is published until the broker confirms it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from functools import partial
+from itertools import groupby
+
+import structlog
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
+
+from services.agent.instance import Instance
+from shared.broker.publishing import Outgoing
+from shared.errors import BrokerError, Undeliverable
+from shared.store import outbox
+from shared.store.outbox import Outbound
+
+log = structlog.get_logger()
+
+RETRY_MOST_S = 5.0
+"""Between two tries while the broker is away or a queue is full."""
+
+
+class Relay:
+    """Publishes each run's messages in order; messages of different runs don't wait for others.
+
+    A confirm that timed out means unknown: the message is published again with the same id.
+    A response that no queue takes is undeliverable, not unsent: marked, and left at that.
+    """
+
+    def __init__(self, instance: Instance, jobs: asyncio.TaskGroup) -> None:
+        self._instance = instance
+        self._jobs = jobs
+        self._unsent = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def send(self, messages: Iterable[Outbound]) -> None:
+        """Hand over committed messages; returns at once."""
+        for _, of_run in groupby(messages, key=lambda message: message.run_id):
+            batch = list(of_run)
+            self._count(len(batch))
+            self._jobs.create_task(self._send(batch))
+
+    async def idle(self) -> None:
+        """Wait until nothing is on its way."""
+        await self._idle.wait()
+
+    async def _send(self, batch: list[Outbound]) -> None:
+        for message in batch:
+            delivered = await self._deliver(message)
+            settle = outbox.sent if delivered else outbox.undeliverable
+            await self._instance.store.write(message.run_id, partial(settle, seq=message.seq))
+            self._count(-1)
+
+    async def _deliver(self, message: Outbound) -> bool:
+        """True when the broker has it, False when nobody listens there any more."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(BrokerError),
+            wait=wait_exponential_jitter(initial=0.1, max=RETRY_MOST_S),
+            before_sleep=lambda _: self._instance.metrics.publish_failures.inc(),
+        ):
+            with attempt:
+                try:
+                    await self._instance.publisher.publish(_outgoing(message))
+                except Undeliverable as error:
+                    log.warning("response undeliverable", run=message.run_id, error=str(error))
+                    return False
+        return True
+
+    def _count(self, change: int) -> None:
+        self._unsent += change
+        self._instance.metrics.outbox_unsent.set(self._unsent)
+        if self._unsent:
+            self._idle.clear()
+        else:
+            self._idle.set()
+
+
+def _outgoing(message: Outbound) -> Outgoing:
+    return Outgoing(
+        exchange=message.exchange,
+        routing_key=message.routing_key,
+        body=message.body.encode(),
+        message_id=message.message_id,
+        correlation_id=message.correlation_id,
+        mandatory=bool(message.routing_key),  # a broadcast that nobody hears is no failure
+    )

@@ -1,0 +1,31 @@
+"""What a claim freezes of an agent: a run lives and resumes on this, whatever is edited later."""
+
+from __future__ import annotations
+
+import hashlib
+
+from services.agent.chat import ToolSpec
+from services.agent.run import WorkerSpec
+from shared.definitions import Definition, Definitions
+from shared.messages import Frozen
+
+
+class Snapshot(Frozen):
+    definition: Definition
+    workers: tuple[WorkerSpec, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, known: Definitions, tools: tuple[ToolSpec, ...]) -> Snapshot:
+        definition = known[name]
+        workers = tuple(
+            WorkerSpec(name=worker, description=known[worker].description)
+            for worker in definition.workers
+        )
+        return cls(definition=definition, workers=workers, tools=tools)
+
+    def body(self) -> str:
+        return self.model_dump_json(by_alias=True)
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.body().encode()).hexdigest()[:32]

@@ -1,0 +1,75 @@
+"""What an agent hears of its swarm: responses become notes, triggers wake it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from services.agent.instance import Instance
+from services.agent.intake import Intake
+from services.agent.mailbox import identified, settle
+from services.agent.refusal import Refusal
+from shared.broker.consuming import Consumer, Delivery
+from shared.errors import BadMessage
+from shared.messages import Response, Trigger, decode
+from shared.store import notes
+
+log = structlog.get_logger()
+
+PREFETCH = 10
+"""Each is one small commit; the queue itself is bounded and forgets the oldest."""
+
+MOST_HOPS = 4
+"""Broadcasts in one chain of reactions, after which peers only remember."""
+
+
+@dataclass
+class Swarm:
+    instance: Instance
+    intake: Intake
+    refusal: Refusal
+
+    async def serve(self, consumer: Consumer) -> None:
+        await consumer.start(PREFETCH)
+        async for delivery in consumer:
+            await settle(delivery, self._hear, self.refusal)
+
+    async def _hear(self, delivery: Delivery) -> None:
+        message = decode(delivery.body, delivery.content_type)
+        if isinstance(message, Trigger):
+            await self.intake.accept(identified(message, delivery), "trigger")
+        elif not isinstance(message, Response):
+            raise BadMessage(f"a swarm hears responses and triggers, not a {message.type}")
+        elif message.agent != self.instance.agent:
+            await self._remember(message)
+
+    async def _remember(self, response: Response) -> None:
+        me, message_id = self.instance, response.id or response.task_id
+        fresh = await me.store.write(
+            "",
+            lambda connection: notes.remember(
+                connection, me.agent, message_id, response.agent, response.content
+            ),
+        )
+        if not fresh:
+            return
+        me.tell("note.heard", peer=response.agent)
+        if me.definition.on_peer == "react":
+            await self._react(response, message_id)
+
+    async def _react(self, response: Response, message_id: str) -> None:
+        if response.hops >= MOST_HOPS:
+            log.warning("hop limit reached", peer=response.agent, hops=response.hops)
+            self.instance.tell("hops.limit", peer=response.agent, hops=response.hops)
+            return
+        trigger = Trigger(
+            id=message_id,
+            content=f"Your peer {response.agent} has said:\n{response.content}",
+            root_id=response.root_id,
+            parent_id=response.task_id,
+            hops=response.hops,
+            traceparent=response.traceparent,
+            sender=response.agent,
+        )
+        await self.intake.accept(trigger, "reaction")

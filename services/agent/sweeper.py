@@ -1,0 +1,145 @@
+"""The beat, and what nobody runs: due runs, and what dead replicas have left.
+
+A replica is dead when this process has itself seen its count stand still for `SILENCE_S`. A
+look that comes late proves nothing (this process slept, or the store was away): it starts the
+watch anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass, field
+from functools import partial
+
+import structlog
+
+from services.agent.instance import Instance
+from services.agent.relay import Relay
+from services.agent.runs import Runs
+from services.agent.slots import Slots
+from shared.store import beats, outbox
+from shared.store.claims import counts, take
+from shared.store.runs import Run
+
+log = structlog.get_logger()
+
+BEAT_S = 1.0
+LOOK_S = 0.5
+"""Between two looks, give or take a fifth: replicas should not look in step."""
+SILENCE_S = 3.0
+LATE_S = 1.5
+"""A longer gap between two looks of ours is a sleep, not a look."""
+
+
+@dataclass
+class Watch:
+    """Who has been silent, on this process's own monotonic clock."""
+
+    _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _looked_at: float = float("-inf")
+
+    def look(self, beats_now: dict[str, int], now: float) -> set[str]:
+        """The instances whose count has stood still for `SILENCE_S`."""
+        if now - self._looked_at > LATE_S:
+            self._seen.clear()
+        self._looked_at = now
+        for instance, beat in beats_now.items():
+            if self._seen.get(instance, (None, 0.0))[0] != beat:
+                self._seen[instance] = (beat, now)
+        self._seen = {name: self._seen[name] for name in beats_now}
+        return {name for name, (_, since) in self._seen.items() if now - since >= SILENCE_S}
+
+
+@dataclass
+class Sweeper:
+    instance: Instance
+    slots: Slots
+    runs: Runs
+    relay: Relay
+    caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while, as far as this process knows, no due run waits: new deliveries may come."""
+    _watch: Watch = field(default_factory=Watch)
+    _beaten_at: float = float("-inf")
+
+    def look_soon(self) -> None:
+        """A run has become due that this process had no slot for."""
+        self.caught_up.clear()
+
+    async def serve(self) -> None:
+        """Beat, look and take, until cancelled."""
+        self.caught_up.set()
+        while True:
+            await self._beat()
+            await self._look()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until the next look; while due runs wait, only until a slot is free."""
+        pause_s = LOOK_S * random.uniform(0.8, 1.2)
+        if self.caught_up.is_set():
+            await asyncio.sleep(pause_s)
+            return
+        try:
+            async with asyncio.timeout(pause_s):
+                await self.slots.vacant.wait()
+        except TimeoutError:
+            return
+
+    async def _beat(self) -> None:
+        if time.monotonic() - self._beaten_at < BEAT_S:
+            return
+        me = self.instance
+        await me.store.write("", lambda connection: beats.beat(connection, me.id, me.agent))
+        self._beaten_at = time.monotonic()
+
+    async def _look(self) -> None:
+        agent = self.instance.agent
+        alive = await self.instance.store.read(lambda connection: beats.beats(connection, agent))
+        dead = self._watch.look(alive, time.monotonic()) - {self.instance.id}
+        found = await self.instance.store.read(lambda connection: counts(connection, agent, dead))
+        self.instance.metrics.oldest_due_age.set(found.oldest_due_s)
+        if found.abandoned_messages:
+            await self._adopt(dead)
+        if found.takeable:
+            await self._take(dead, found.takeable)
+        else:
+            self.caught_up.set()
+        for name in dead:
+            await self.instance.store.write("", partial(beats.bury, instance=name))
+
+    async def _take(self, dead: set[str], waiting: int) -> None:
+        wanted = 0
+        while wanted < waiting and self.slots.try_take():
+            wanted += 1
+        taken = await self._taken(dead, wanted) if wanted else []
+        for _ in range(wanted - len(taken)):
+            self.slots.release(computing=True)
+        for run in taken:
+            if run.attempts:
+                self.instance.metrics.takeovers.inc()
+                log.info("run taken over", run=run.run_id, attempts=run.attempts)
+            self.instance.tell("run.taken", run, attempts=run.attempts)
+            self.runs.start(run)
+        if len(taken) < wanted or wanted == waiting:
+            self.caught_up.set()
+
+    async def _taken(self, dead: set[str], wanted: int) -> list[Run]:
+        me = self.instance
+        try:
+            return await me.store.write(
+                "", lambda connection: take(connection, me.agent, me.id, dead, wanted)
+            )
+        except BaseException:
+            for _ in range(wanted):
+                self.slots.release(computing=True)
+            raise
+
+    async def _adopt(self, dead: set[str]) -> None:
+        me = self.instance
+        self.relay.send(
+            await me.store.write(
+                "", lambda connection: outbox.adopt(connection, me.agent, me.id, dead)
+            )
+        )

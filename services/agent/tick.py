@@ -1,0 +1,50 @@
+"""The autonomous tick: an agent that has come to rest sums up what it has done since."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from services.agent.instance import Instance
+from services.agent.intake import Intake
+from shared.messages import Response, Task, Trigger, run_id
+from shared.store import history
+from shared.store.history import Ended
+
+PROMPT = "Sum up in one sentence what you have done, for your own record:"
+
+SUMMED_CHARS = 500
+"""Of each run; a summary needs the gist."""
+
+
+@dataclass
+class Tick:
+    instance: Instance
+    intake: Intake
+
+    async def serve(self, every_s: float) -> None:
+        """One look every `every_s`; replicas reckon the same id, so that one of them sums up."""
+        while True:
+            await asyncio.sleep(every_s)
+            await self._look()
+
+    async def _look(self) -> None:
+        agent = self.instance.agent
+        rested = await self.instance.store.read(
+            lambda connection: history.rested(connection, agent)
+        )
+        if not rested:
+            return
+        tick_id = f"{agent}@{rested[-1].run_id}"
+        known = await self.instance.store.read(
+            lambda connection: history.exists(connection, run_id(agent, tick_id))
+        )
+        if not known:
+            content = "\n".join([PROMPT, *(_line(ended) for ended in rested)])
+            await self.intake.accept(Trigger(id=tick_id, content=content), "tick")
+
+
+def _line(ended: Ended) -> str:
+    asked = Task.model_validate_json(ended.message).content if ended.kind == "task" else "(woken)"
+    answered = Response.model_validate_json(ended.response).content
+    return f"- asked: {asked[:SUMMED_CHARS]}\n  answered: {answered[:SUMMED_CHARS]}"

@@ -1,0 +1,57 @@
+"""The model and the tools of one run, told of as they are called: counts and times, no texts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.agent.chat import ChatMessage, Completion, Model, ToolSpec
+from services.agent.instance import Instance
+from services.agent.run import Tools
+from shared.errors import ToolError
+from shared.store.runs import Run
+from shared.tools import JsonObject
+
+
+@dataclass
+class ToldModel:
+    model: Model
+    instance: Instance
+    run: Run
+
+    async def complete(
+        self, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+    ) -> Completion:
+        began = time.monotonic()
+        completion = await self.model.complete(history, tools)
+        usage, metrics = completion.usage, self.instance.metrics
+        metrics.model_calls.inc(usage.model_calls)
+        metrics.tokens.labels("input").inc(usage.input_tokens)
+        metrics.tokens.labels("output").inc(usage.output_tokens)
+        self.instance.tell(
+            "model.called",
+            self.run,
+            seconds=round(time.monotonic() - began, 3),
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+        )
+        return completion
+
+
+@dataclass
+class ToldTools:
+    tools: Tools
+    instance: Instance
+    run: Run
+
+    async def call(self, name: str, arguments: JsonObject) -> str:
+        began, outcome = time.monotonic(), "ok"
+        try:
+            return await self.tools.call(name, arguments)
+        except ToolError:
+            outcome = "failed"
+            raise
+        finally:
+            seconds = round(time.monotonic() - began, 3)
+            self.instance.tell("tool.called", self.run, tool=name, outcome=outcome, seconds=seconds)

@@ -1,0 +1,48 @@
+"""Tasks to nobody: any agent process answers them, or opens a mailbox that isn't there yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import uuid4
+
+from services.agent.mailbox import settle
+from services.agent.refusal import Refusal
+from shared.broker.connection import Broker
+from shared.broker.consuming import Consumer, Delivery
+from shared.broker.publishing import Outgoing
+from shared.definitions import Definitions
+from shared.errors import BadMessage
+from shared.topology import TASKS, mailbox
+
+PREFETCH = 1
+"""Mistakes are rare; a replica that handles one leaves the next to another."""
+
+
+@dataclass
+class Unrouted:
+    broker: Broker
+    known: Definitions
+    refusal: Refusal
+
+    async def serve(self, consumer: Consumer) -> None:
+        await consumer.start(PREFETCH)
+        async for delivery in consumer:
+            await settle(delivery, self._receive, self.refusal)
+
+    async def _receive(self, delivery: Delivery) -> None:
+        name = delivery.routing_key
+        if name not in self.known:
+            known = ", ".join(sorted(self.known))
+            raise BadMessage(f"no agent '{name[:40]}'; known: {known}")
+        await self.broker.declare(mailbox(name))  # its agent has not started yet: it may wait
+        await self.broker.publisher.publish(
+            Outgoing(
+                exchange=TASKS,
+                routing_key=name,
+                body=delivery.body,
+                message_id=delivery.message_id or f"unrouted.{uuid4().hex}",
+                correlation_id=delivery.correlation_id,
+                reply_to=delivery.reply_to,
+                content_type=delivery.content_type or "",
+            )
+        )

@@ -1,0 +1,24 @@
+"""What is answered without being run: past its deadline, too deep, in a circle."""
+
+from __future__ import annotations
+
+from services.agent.run import Outcome
+from shared.definitions import Definition
+from shared.messages import Status, Task, Trigger
+
+
+def verdict(definition: Definition, message: Task | Trigger, left_s: float) -> Outcome | None:
+    """The outcome of a message that must not run; None: run it. `left_s`: until its deadline."""
+    name, path = definition.name, message.path
+    if left_s <= 0:
+        return Outcome(status=Status.TIMEOUT, content="its deadline had passed before it could run")
+    if name in path:
+        circle = " -> ".join((*path, name))
+        return Outcome(status=Status.REFUSED, content=f"a circle of calls: {circle}")
+    if len(path) >= definition.limits.depth:
+        chain = " -> ".join((*path, name))
+        return Outcome(
+            status=Status.REFUSED,
+            content=f"{name} takes chains of at most {definition.limits.depth} agents: {chain}",
+        )
+    return None

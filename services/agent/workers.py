@@ -1,0 +1,151 @@
+"""Calls to workers: a task to their mailbox, a response in this process's reply queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from services.agent.instance import Instance
+from services.agent.journal import StepKey
+from services.agent.slots import Slots
+from shared.broker.consuming import Consumer, Delivery
+from shared.broker.publishing import Outgoing
+from shared.errors import BadMessage, BrokerError
+from shared.messages import Response, Status, Task, Trigger, decode, encode
+from shared.store.claims import mark
+from shared.store.runs import Run
+from shared.store.schema import RunState
+from shared.topology import TASKS, reply_queue_name
+
+log = structlog.get_logger()
+
+ASK_AGAIN_S = 60.0
+"""A response can be lost with its queue; asked again, the worker sends the stored one."""
+
+ASK_RETRY_S = 1.0
+"""Between two tries while the broker is away."""
+
+REPLIES_PREFETCH = 100
+"""Responses wait for nothing here; this only pipelines the acks."""
+
+
+class Replies:
+    """The responses that this process waits for, by the id of the call."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.queue = reply_queue_name(instance.agent, instance.id)
+        self._expected: dict[str, asyncio.Future[Response]] = {}
+
+    @contextmanager
+    def expect(self, call_id: str) -> Iterator[asyncio.Future[Response]]:
+        reply: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._expected[call_id] = reply
+        try:
+            yield reply
+        finally:
+            del self._expected[call_id]
+
+    async def serve(self, consumer: Consumer) -> None:
+        """Hand each response to the call that waits for it; late and unknown ones are dropped."""
+        await consumer.start(REPLIES_PREFETCH)
+        async for delivery in consumer:
+            self._hear(delivery)
+            await delivery.ack()
+
+    def _hear(self, delivery: Delivery) -> None:
+        response = _understood(delivery)
+        reply = self._expected.get(delivery.correlation_id or response.task_id)
+        if reply is not None and not reply.done():
+            reply.set_result(response)
+
+
+def _understood(delivery: Delivery) -> Response:
+    """The response; or a failed one in its place, so that nobody waits for a better one."""
+    try:
+        message = decode(delivery.body, delivery.content_type)
+        if isinstance(message, Response):
+            return message
+        why = f"it is a {message.type}"
+    except BadMessage as error:
+        why = str(error)
+    call_id = delivery.correlation_id or "unknown"
+    log.warning("reply not understood", call=call_id, why=why)
+    content = f"the reply could not be understood: {why}"
+    return Response(task_id=call_id, agent="", status=Status.FAILED, content=content)
+
+
+@dataclass
+class Calls:
+    """The workers of one run, as the loop sees them."""
+
+    instance: Instance
+    replies: Replies
+    slots: Slots
+    run: Run
+    message: Task | Trigger
+    holds_slot: bool = True
+
+    async def ask(self, key: StepKey, worker: str, prompt: str, context: str | None) -> Response:
+        """See `services.agent.run.Workers`. The run's own deadline bounds the wait."""
+        run = self.run
+        call_id = f"{run.run_id}.{run.epoch}.{key.turn}.{key.index}"
+        task = Task(
+            id=call_id,
+            content=prompt,
+            context=context,
+            root_id=run.root_id,
+            parent_id=run.task_id,
+            path=(*self.message.path, run.agent),
+            hops=self.message.hops,
+            deadline=datetime.fromtimestamp(run.deadline_at, UTC),
+            traceparent=self.message.traceparent,
+            sender=run.agent,
+            sent_at=datetime.now(UTC),
+        )
+        self.instance.tell("worker.asked", run, worker=worker)
+        with self.replies.expect(call_id) as reply:
+            while not reply.done():
+                wait_s = ASK_AGAIN_S if await self._publish(worker, task) else ASK_RETRY_S
+                await asyncio.wait([reply], timeout=wait_s)
+            response = reply.result()
+        self.instance.tell("worker.answered", run, worker=worker, status=response.status)
+        return response
+
+    async def _publish(self, worker: str, task: Task) -> bool:
+        message = Outgoing(
+            exchange=TASKS,
+            routing_key=worker,
+            body=encode(task),
+            message_id=task.id or "",
+            correlation_id=task.id,
+            reply_to=self.replies.queue,
+        )
+        try:
+            await self.instance.publisher.publish(message)
+        except BrokerError as error:
+            self.instance.metrics.publish_failures.inc()
+            log.warning("worker not asked yet", worker=worker, error=str(error))
+            return False
+        return True
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """Give the slot back until the block is left; a failed block leaves it given back."""
+        await self._mark(RunState.WAITING)
+        self.holds_slot = False
+        self.slots.pause()
+        yield
+        await self.slots.resume()
+        self.holds_slot = True
+        await self._mark(RunState.RUNNING)
+
+    async def _mark(self, state: RunState) -> None:
+        await self.instance.store.write(
+            self.run.run_id, lambda connection: mark(connection, self.run, state)
+        )
+        self.instance.tell(f"run.{state}", self.run)

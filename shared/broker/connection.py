@@ -1,0 +1,162 @@
+"""The broker as the rest of Hutch sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import ChannelNotFoundEntity
+
+from shared.broker.consuming import Consumer
+from shared.broker.faults import RPC_TIMEOUT_S, speaking
+from shared.broker.link import Link
+from shared.broker.publishing import Publisher
+from shared.topology import Topology
+
+
+@dataclass(frozen=True)
+class QueueDepth:
+    messages: int
+    """Ready, not those that are delivered and unacknowledged."""
+    consumers: int
+
+
+class Broker:
+    """Two connections, so that a broker that blocks publishers still delivers and takes acks.
+
+    After a loss, or when the broker cancels a consumer, everything declared through here is
+    declared again, in the same order, and started consumers are started again.
+    """
+
+    def __init__(self, publishing: Link, consuming: Link) -> None:
+        self.publisher = Publisher(publishing)
+        self._publishing = publishing
+        self._consuming = consuming
+        self._declared: list[Topology] = []
+        self._consumers: list[Consumer] = []
+        consuming.restore = self._restore
+
+    @property
+    def connected(self) -> bool:
+        """Both connections are up, and what was declared and consumed is restored."""
+        return self._publishing.ready and self._consuming.ready
+
+    @property
+    def blocked(self) -> bool:
+        """The broker takes no messages for now: its memory or disk is short."""
+        return self._publishing.blocked
+
+    async def declare(self, topology: Topology) -> None:
+        """Make it so, and keep it so after a reconnect.
+
+        Exclusive queues belong to the consuming connection. Raises `BrokerError` naming what
+        exists differently or may not be declared; nothing of this topology is then kept.
+        """
+        async with speaking("declare the topology", CALL_TIMEOUT_S):
+            await _declare(await self._consuming.connection(), topology)
+        self._declared.append(topology)
+
+    async def consumer(self, queue: str) -> Consumer:
+        """A consumer of this queue, on a channel of its own; it is not started yet."""
+        consumer = Consumer(queue, self._consuming.repair)
+        async with speaking(f"open a channel for '{queue}'"):
+            await consumer.resume(await self._consuming.connection())
+        self._consumers.append(consumer)
+        return consumer
+
+    async def depth(self, queue: str) -> QueueDepth | None:
+        """How many wait in a queue and how many consume it; None if there is no such queue."""
+        async with speaking(f"look at the queue '{queue}'"):
+            try:
+                async with _channel(await self._consuming.connection()) as channel:
+                    found = await channel.queue_declare(queue, passive=True)
+            except ChannelNotFoundEntity:
+                return None
+        return QueueDepth(found.message_count or 0, found.consumer_count or 0)
+
+    async def ping(self, timeout_s: float = RPC_TIMEOUT_S) -> None:
+        """Ask the broker something and wait for its answer; raises `BrokerUnavailable`."""
+        async with (
+            speaking("answer a ping", timeout_s),
+            _channel(await self._consuming.connection()),
+        ):
+            pass  # opening and closing a channel are the questions
+
+    async def _restore(self, connection: AbstractConnection) -> None:
+        for topology in self._declared:
+            await _declare(connection, topology)
+        self._consumers = [consumer for consumer in self._consumers if not consumer.closed]
+        for consumer in self._consumers:
+            await consumer.resume(connection)
+
+    def _end(self) -> None:
+        for consumer in self._consumers:
+            consumer.end()
+
+
+CALL_TIMEOUT_S = 30.0
+"""For a whole topology: the first quorum queues of a fresh broker take seconds."""
+
+
+@asynccontextmanager
+async def connect(url: str, name: str, *, wait_s: float = 0) -> AsyncIterator[Broker]:
+    """The broker, for as long as the context lasts; `name` is what it calls the connections.
+
+    Raises `BrokerUnavailable` when nobody answers within `wait_s`, and at once `BrokerError`
+    when the broker refuses user or vhost. Afterwards a lost connection comes back by itself.
+    """
+    publishing = Link(url, f"{name} publishes")
+    consuming = Link(url, f"{name} consumes")
+    jobs: list[asyncio.Task[None]] = []
+    try:
+        await publishing.open(wait_s)
+        await consuming.open(wait_s)
+        broker = Broker(publishing, consuming)
+        work = publishing.keep(), consuming.keep(), broker.publisher.announcing()
+        jobs = [asyncio.create_task(job) for job in work]
+        try:
+            yield broker
+        finally:
+            broker._end()
+    finally:
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        await asyncio.gather(publishing.close(), consuming.close())
+
+
+@asynccontextmanager
+async def _channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
+    """A channel for one purpose: a refusal closes it and harms nothing else."""
+    channel = await connection.channel(publisher_confirms=False, timeout=RPC_TIMEOUT_S)
+    try:
+        yield channel
+    finally:
+        await channel.close()
+
+
+async def _declare(connection: AbstractConnection, topology: Topology) -> None:
+    async with speaking("open a channel", CALL_TIMEOUT_S), _channel(connection) as channel:
+        for exchange in topology.exchanges:
+            async with speaking(f"declare the exchange '{exchange.name}'"):
+                await channel.exchange_declare(
+                    exchange.name,
+                    exchange_type=exchange.type,
+                    durable=exchange.durable,
+                    auto_delete=exchange.auto_delete,
+                    arguments=dict(exchange.arguments),
+                )
+        for queue in topology.queues:
+            async with speaking(f"declare the queue '{queue.name}'"):
+                await channel.queue_declare(
+                    queue.name,
+                    durable=queue.durable,
+                    exclusive=queue.exclusive,
+                    arguments=dict(queue.arguments),
+                )
+        for binding in topology.bindings:
+            async with speaking(f"bind the queue '{binding.queue}' to '{binding.exchange}'"):
+                await channel.queue_bind(binding.queue, binding.exchange, binding.routing_key)

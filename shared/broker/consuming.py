@@ -1,0 +1,203 @@
+"""Consuming: deliveries as a stream that outlives connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+from pamqp.commands import Basic
+
+from shared.broker.faults import RPC_TIMEOUT_S, speaking
+from shared.errors import BrokerError, BrokerUnavailable
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message, to be acked or rejected exactly once by whoever takes it from the stream."""
+
+    body: bytes
+    message_id: str | None
+    correlation_id: str | None
+    reply_to: str | None
+    content_type: str | None
+    headers: Mapping[str, object]
+    redelivered: bool
+    exchange: str
+    routing_key: str
+    queue: str
+    user_id: str | None
+    app_id: str | None
+    timestamp: datetime | None
+    _channel: AbstractChannel = field(repr=False)
+    _tag: int = field(repr=False)
+
+    async def ack(self) -> bool:
+        """False when the channel is gone: the broker will deliver it again."""
+        try:
+            async with speaking("acknowledge a message"):
+                await self._channel.basic_ack(self._tag)
+        except BrokerError:
+            return False
+        return True
+
+    async def reject(self, requeue: bool = False) -> bool:
+        """Without `requeue` it is dead-lettered where its queue says so; False as in `ack`."""
+        try:
+            async with speaking("reject a message"):
+                await self._channel.basic_reject(self._tag, requeue=requeue)
+        except BrokerError:
+            return False
+        return True
+
+
+class Consumer:
+    """A stream of deliveries; iterate over it from one job.
+
+    It survives reconnects: a started consumer is started again, a stopped one stays stopped.
+    What was delivered stays in the stream, after a stop or a loss too.
+    """
+
+    def __init__(self, queue: str, repair: Callable[[], None]) -> None:
+        self.queue = queue
+        self.closed = False
+        self._repair = repair
+        self._stream: asyncio.Queue[Delivery | None] = asyncio.Queue()
+        self._channel: AbstractChannel | None = None
+        self._prefetch: int | None = None
+        self._tag: str | None = None
+        self._changing = asyncio.Lock()
+
+    @property
+    def consuming(self) -> bool:
+        """The broker has a live consumer of ours on the queue now."""
+        return self._tag is not None and self._open
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries in the stream that nobody has taken yet."""
+        return self._stream.qsize()
+
+    def get_nowait(self) -> Delivery | None:
+        """The next delivery, or None when none waits."""
+        return None if self._stream.empty() or self.closed else self._stream.get_nowait()
+
+    def __aiter__(self) -> Consumer:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        delivery = await self._stream.get()
+        if delivery is None:
+            self.end()
+            raise StopAsyncIteration
+        return delivery
+
+    async def start(self, prefetch: int) -> None:
+        """Consume, at most `prefetch` unacknowledged; may be called at any time, cheaply.
+
+        Without a connection it begins when that is back. Raises `BrokerError` when the broker
+        refuses, for instance because there is no such queue; it is then not started.
+        """
+        async with self._changing:
+            if self.consuming and prefetch == self._prefetch:
+                return
+            await self._cancel()
+            self._prefetch = prefetch
+            try:
+                await self._consume()
+            except BrokerUnavailable:
+                self._repair()
+            except BrokerError:
+                self._prefetch = None
+                raise
+
+    async def stop(self) -> None:
+        """No new deliveries; those in the stream must still be acked."""
+        async with self._changing:
+            self._prefetch = None
+            await self._cancel()
+
+    async def close(self) -> None:
+        """Stop, give back what was not acked, end the iteration."""
+        await self.stop()
+        self.end()
+        if self._channel is not None and self._open:
+            try:
+                async with speaking("close a channel"):
+                    await self._channel.close()
+            except BrokerUnavailable:
+                return  # gone is as good as closed
+
+    def end(self) -> None:
+        """End the iteration."""
+        self.closed = True
+        self._stream.put_nowait(None)
+
+    async def resume(self, connection: AbstractConnection) -> None:
+        """Called for each new connection and after each loss of a channel or consumer."""
+        async with self._changing, speaking(f"consume from '{self.queue}'"):
+            if not self._open:
+                self._tag = None
+                self._channel = await connection.channel(
+                    publisher_confirms=False, timeout=RPC_TIMEOUT_S
+                )
+                self._channel.on_consumer_cancel_callbacks.add(self._cancelled)
+                self._channel.closing.add_done_callback(self._gone)
+            if self._prefetch is not None and self._tag is None:
+                await self._consume()
+
+    @property
+    def _open(self) -> bool:
+        return self._channel is not None and not self._channel.is_closed
+
+    async def _consume(self) -> None:
+        if self._channel is None or self._prefetch is None:
+            return
+        async with speaking(f"consume from '{self.queue}'"):
+            await self._channel.basic_qos(prefetch_count=self._prefetch)
+            begun = await self._channel.basic_consume(self.queue, self._hand_over)
+        self._tag = begun.consumer_tag
+
+    async def _cancel(self) -> None:
+        tag, self._tag = self._tag, None
+        if tag is None or self._channel is None:
+            return
+        try:
+            async with speaking(f"stop consuming from '{self.queue}'"):
+                await self._channel.basic_cancel(tag)
+        except BrokerUnavailable:
+            return  # the consumer went with its channel
+
+    def _cancelled(self, _: Basic.Cancel) -> None:
+        self._tag = None
+        self._repair()
+
+    def _gone(self, _: asyncio.Future[object]) -> None:
+        if not self.closed:
+            self._repair()
+
+    async def _hand_over(self, message: DeliveredMessage) -> None:
+        self._stream.put_nowait(_delivery(message, self.queue))
+
+
+def _delivery(message: DeliveredMessage, queue: str) -> Delivery:
+    properties = message.header.properties
+    return Delivery(
+        body=message.body,
+        message_id=properties.message_id,
+        correlation_id=properties.correlation_id,
+        reply_to=properties.reply_to,
+        content_type=properties.content_type,
+        headers=properties.headers or {},
+        redelivered=bool(message.redelivered),
+        exchange=message.exchange or "",
+        routing_key=message.routing_key or "",
+        queue=queue,
+        user_id=properties.user_id,
+        app_id=properties.app_id,
+        timestamp=properties.timestamp,
+        _channel=message.channel,
+        _tag=message.delivery_tag or 0,
+    )

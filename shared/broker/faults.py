@@ -1,0 +1,113 @@
+"""The one place where errors of the AMQP client become ours."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiormq import exceptions as amqp
+from pamqp.exceptions import PAMQPException
+from yarl import URL
+
+from shared.errors import BrokerError, BrokerUnavailable, Undeliverable
+from shared.topology import store_exchange_name
+
+RPC_TIMEOUT_S = 10.0
+"""For one question to the broker; a healthy one answers in milliseconds."""
+
+FOREIGN = (
+    amqp.AMQPError,
+    PAMQPException,
+    OSError,  # sockets, TLS; since Python 3.11 TimeoutError too
+    EOFError,  # a connection that ends in the middle of a frame
+    RuntimeError,  # a closed channel or connection
+    ValueError,  # a name or number that the protocol can't carry
+)
+"""All that aiormq and pamqp raise, `CancelledError` apart."""
+
+_DIFFERENCE = re.compile(
+    r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)'"
+    r".*: received (?P<wanted>.+) but current is (?P<found>.+)"
+)
+
+
+@asynccontextmanager
+async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> AsyncIterator[None]:
+    """Whatever is said to the broker is said in here: in time, and only our errors leave.
+
+    `doing` completes "the broker refused to …". aiormq raises `CancelledError` in those who
+    wait when a connection is torn down; only one that was meant for this job passes.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except FOREIGN as error:
+        raise fault(error, doing) from error
+    except asyncio.CancelledError as error:
+        job = asyncio.current_task()
+        if job is None or job.cancelling():
+            raise
+        raise _lost(doing) from error
+
+
+def fault(error: BaseException, doing: str) -> BrokerError:
+    """Our error for a foreign one; it says what was being done."""
+    match error:
+        case TimeoutError():
+            return BrokerUnavailable(f"the broker did not answer in time to {doing}; try again")
+        case amqp.PublishError():
+            return Undeliverable(f"the broker has no queue for it: could not {doing}")
+        case amqp.DeliveryError():
+            return BrokerError(f"the broker would not {doing}: the queue is full; try again later")
+        case amqp.ChannelAccessRefused():
+            return BrokerError(f"the broker's user may not {doing}: grant it the permission")
+        case amqp.ChannelPreconditionFailed() if match := _DIFFERENCE.search(str(error)):
+            return BrokerError(_difference(**match.groupdict()))
+        case amqp.AMQPConnectionError() | OSError() | EOFError() | RuntimeError():
+            return _lost(doing)
+        case amqp.ChannelClosed() if not any(error.args):
+            return _lost(doing)
+        case _:
+            return BrokerError(f"the broker refused to {doing}: {error}")
+
+
+def refusal(error: BaseException, url: URL) -> BrokerError:
+    """Why a first connection could not be made; the password is not in it."""
+    where = f"{url.host}:{url.port}"
+    user = url.user or "guest"
+    text = str(error)
+    if isinstance(error, amqp.ProbableAuthenticationError | amqp.AuthenticationError):
+        return BrokerError(
+            f"the broker at {where} refused the user '{user}': "
+            "correct the user or password in RABBITMQ_URL"
+        )
+    if isinstance(error, amqp.InvalidFrameError) and "Connection.OpenOk" in text:
+        # aiormq drops the broker's words here; only the vhost is asked for at this point
+        vhost = url.path.removeprefix("/") or "/"
+        return BrokerError(
+            f"the broker at {where} has no vhost '{vhost}' for the user '{user}': correct the end "
+            "of RABBITMQ_URL, or use 'rabbitmqctl add_vhost' and 'rabbitmqctl set_permissions'"
+        )
+    reason = "no answer in time" if isinstance(error, TimeoutError) else text or repr(error)
+    return BrokerUnavailable(
+        f"no broker can be reached at {where} ({reason}): start one or correct RABBITMQ_URL"
+    )
+
+
+def _lost(doing: str) -> BrokerUnavailable:
+    return BrokerUnavailable(f"the connection to the broker was lost; could not {doing}; try again")
+
+
+def _difference(argument: str, kind: str, name: str, wanted: str, found: str) -> str:
+    prefix = store_exchange_name("")
+    if name.startswith(prefix):
+        return (
+            f"another replica of '{name.removeprefix(prefix)}' runs with another store: give all "
+            "replicas the same HUTCH_STORE, or this one another vhost in RABBITMQ_URL"
+        )
+    return (
+        f"the {kind} '{name}' exists with another '{argument}' (here {wanted}, there {found}): "
+        "delete it on the broker, or use another vhost in RABBITMQ_URL"
+    )

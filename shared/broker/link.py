@@ -1,0 +1,162 @@
+"""One connection that comes back after every loss, and what is opened on it.
+
+Built on aiormq, the protocol layer of aio-pika, without aio-pika's robust objects: those wait
+without a timeout, restore in no fixed order what weak references still hold, and can't bring
+back a queue that another channel declared. Here one loop restores everything, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+import aiormq
+from aiormq.abc import AbstractChannel, AbstractConnection
+from yarl import URL
+
+from shared.broker.faults import FOREIGN, RPC_TIMEOUT_S, refusal, speaking
+from shared.errors import BrokerError, BrokerUnavailable, SettingsError
+
+HEARTBEAT_S = 10
+"""A silent broker is noticed after three of these."""
+RECONNECT_S = 1.0
+"""At most this before each attempt, by chance: a broker that starts meets no herd."""
+CONNECT_TIMEOUT_S = 10.0
+FIRST_RETRY_S = 0.5
+PORTS = {"amqp": 5672, "amqps": 5671}
+
+Restore = Callable[[AbstractConnection], Awaitable[None]]
+_log = logging.getLogger(__name__)
+
+
+class Link:
+    """A connection for as long as the process lives; `keep` is the job that brings it back."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = parsed(url).update_query(heartbeat=HEARTBEAT_S, name=name)
+        self._connection: AbstractConnection | None = None
+        self._ready = asyncio.Event()
+        self._lost = asyncio.Event()
+        self.restore: Restore | None = None
+        """Called after each reconnect and each `repair`, until it succeeds."""
+
+    @property
+    def ready(self) -> bool:
+        return self._ready.is_set() and not self._lost.is_set()
+
+    @property
+    def blocked(self) -> bool:
+        """The broker has stopped reading what is published here: its memory or disk is short."""
+        if self._connection is None or self._connection.is_closed:
+            return False
+        waiting = self._connection.ready()  # the only public sign of it: this would wait
+        try:
+            waiting.send(None)
+        except StopIteration:
+            return False
+        finally:
+            waiting.close()
+        return True
+
+    async def open(self, wait_s: float) -> None:
+        """The first connection. Tries for `wait_s` while nobody answers, never when refused."""
+        until = asyncio.get_running_loop().time() + wait_s
+        while True:
+            try:
+                await self._connect()
+            except BrokerUnavailable:
+                if asyncio.get_running_loop().time() >= until:
+                    raise
+                await asyncio.sleep(FIRST_RETRY_S)
+            else:
+                self._ready.set()
+                return
+
+    async def connection(self) -> AbstractConnection:
+        """The connection, once it is up and restored; the caller brings the timeout."""
+        await self._ready.wait()
+        assert self._connection is not None
+        return self._connection
+
+    def repair(self) -> None:
+        """Something on this connection broke: restore it all."""
+        self._lost.set()
+
+    async def keep(self) -> None:
+        """Reconnect and restore, for ever."""
+        said = ""
+        while True:
+            await self._lost.wait()
+            self._ready.clear()
+            await asyncio.sleep(random.uniform(0, RECONNECT_S))
+            self._lost.clear()
+            try:
+                await self._restored()
+            except BrokerError as error:
+                if str(error) != said:
+                    _log.warning("%s", error)
+                said = str(error)
+                self._lost.set()
+            else:
+                said = ""
+                self._ready.set()
+
+    async def close(self) -> None:
+        self._ready.clear()
+        if self._connection is not None:
+            try:
+                async with speaking("close the connection"):
+                    await self._connection.close()
+            except BrokerUnavailable:
+                _log.debug("the broker was gone before the connection was closed")
+
+    async def _restored(self) -> None:
+        if self._connection is None or self._connection.is_closed:
+            await self._connect()
+            _log.info("connected to the broker again")
+        if self.restore is not None and self._connection is not None:
+            await self.restore(self._connection)
+
+    async def _connect(self) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                connection = await aiormq.connect(self._url)
+        except FOREIGN as error:
+            raise refusal(error, self._url) from error
+        connection.closing.add_done_callback(lambda _: self._lost.set())
+        self._connection = connection
+
+
+class Lane:
+    """One channel of a link, opened when first used and again when it is found closed."""
+
+    def __init__(self, link: Link, *, confirms: bool) -> None:
+        self._link = link
+        self._confirms = confirms
+        self._channel: AbstractChannel | None = None
+        self._opening = asyncio.Lock()
+
+    async def channel(self) -> AbstractChannel:
+        """Waits for the connection; the caller brings the timeout."""
+        async with self._opening:
+            connection = await self._link.connection()
+            if self._channel is None or self._channel.is_closed:
+                self._channel = await connection.channel(
+                    publisher_confirms=self._confirms, timeout=RPC_TIMEOUT_S
+                )
+            return self._channel
+
+
+def parsed(url: str) -> URL:
+    """The broker's address; raises `SettingsError`, which does not show the password."""
+    try:
+        address = URL(url)
+        if address.scheme in PORTS and address.host:
+            return address.with_port(address.port or PORTS[address.scheme])
+    except ValueError:
+        pass  # said below, without the address: it may hold a password
+    raise SettingsError(
+        "RABBITMQ_URL is no broker's address: write amqp://user:password@host:5672/"
+    )

@@ -1,0 +1,148 @@
+"""Publishing: confirmed for what must arrive, best effort for what is only told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiormq import exceptions as amqp
+from aiormq.abc import AbstractChannel
+from pamqp.commands import Basic
+
+from shared import topology
+from shared.broker.faults import fault, speaking
+from shared.broker.link import Lane, Link
+from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed
+from shared.messages import Event, encode
+
+CONFIRM_TIMEOUT_S = 10.0
+"""A quorum queue confirms in milliseconds; under a memory alarm nothing does."""
+ANNOUNCE_TIMEOUT_S = 1.0
+ANNOUNCEMENTS = 1000
+"""Events that may wait to be sent; more than that are dropped and counted."""
+_TRANSIENT, _PERSISTENT = 1, 2
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    exchange: str
+    routing_key: str
+    body: bytes
+    message_id: str
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    headers: Mapping[str, str | int] = field(default_factory=dict)
+    mandatory: bool = True
+    content_type: str = "application/json"
+
+
+class Publisher:
+    """Any number of jobs may publish at once: they share one channel."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._lane = Lane(link, confirms=True)
+        self._events: asyncio.Queue[Event] = asyncio.Queue(ANNOUNCEMENTS)
+        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self.dropped = 0
+        """Events that were never sent."""
+
+    async def publish(self, message: Outgoing, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
+        """Returns when the broker has confirmed that the message is safe in every queue.
+
+        Raises `BrokerUnavailable` (not sent), `Undeliverable` (no queue takes it),
+        `Unconfirmed` (sent, but nobody knows) or `BrokerError` (the broker refused it). Never
+        tries again by itself.
+
+        The client tells returned messages apart by `message_id` alone, so that one of two
+        under way with the same id could be confirmed falsely: the second waits for the first,
+        also when the first's caller has given up on it.
+        """
+        job: asyncio.Task[None] | None = None
+        doing = f"publish '{message.message_id}' to '{message.exchange}/{message.routing_key}'"
+        try:
+            async with speaking(doing, timeout_s):
+                channel = await self._lane.channel()
+                while before := self._in_flight.get(message.message_id):
+                    await asyncio.wait({before})
+                job = asyncio.create_task(_confirmed(channel, message, doing))
+                self._in_flight[message.message_id] = job
+                job.add_done_callback(lambda done: self._landed(message.message_id, done))
+                await asyncio.shield(job)
+        except BrokerUnavailable as error:
+            if job is None:
+                raise
+            raise _unconfirmed(doing) from error
+
+    def announce(self, event: Event) -> None:
+        """Tell whoever looks; dropped and counted when it can't be sent at once."""
+        try:
+            self._events.put_nowait(event)
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    async def announcing(self) -> None:
+        """The job that sends what was announced."""
+        lane = Lane(self._link, confirms=False)
+        while True:
+            event = await self._events.get()
+            if not self._link.ready or self._link.blocked:
+                self.dropped += 1
+                continue
+            try:
+                async with speaking("announce an event", ANNOUNCE_TIMEOUT_S):
+                    await _announce(await lane.channel(), event)
+            except BrokerError:
+                self.dropped += 1
+
+    def _landed(self, message_id: str, job: asyncio.Task[None]) -> None:
+        del self._in_flight[message_id]
+        if not job.cancelled():
+            job.exception()  # its caller may be gone; asyncio would complain
+
+
+async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) -> None:
+    properties = Basic.Properties(
+        content_type=message.content_type,
+        correlation_id=message.correlation_id,
+        delivery_mode=_PERSISTENT,
+        headers=dict(message.headers),
+        message_id=message.message_id,
+        reply_to=message.reply_to,
+    )
+    async with speaking(doing, timeout_s=None):
+        try:
+            await channel.basic_publish(
+                message.body,
+                exchange=message.exchange,
+                routing_key=message.routing_key,
+                properties=properties,
+                mandatory=message.mandatory,
+            )
+        except amqp.ChannelClosed as error:
+            if _is_about(error, message):
+                raise fault(error, doing) from error
+            raise _unconfirmed(doing) from error
+
+
+def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:
+    """A refused message closes the channel for all that are under way; which one was it?"""
+    text = str(error)
+    return f"message size {len(message.body)} " in text or f"exchange '{message.exchange}'" in text
+
+
+async def _announce(channel: AbstractChannel, event: Event) -> None:
+    await channel.basic_publish(
+        encode(event),
+        exchange=topology.EVENTS,
+        routing_key=f"{event.agent}.{event.name}",
+        properties=Basic.Properties(content_type="application/json", delivery_mode=_TRANSIENT),
+    )
+
+
+def _unconfirmed(doing: str) -> Unconfirmed:
+    return Unconfirmed(
+        f"the broker has not confirmed in time; could not {doing} for certain; "
+        "publish again with the same message_id"
+    )

@@ -1,0 +1,47 @@
+"""What an agent has done lately, for its own summary."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import exists as exists_
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from shared.store.schema import RunState, runs
+
+SUMMED = 10
+"""Newest runs that one summary covers."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    run_id: str
+    kind: str
+    message: str
+    response: str
+
+
+def rested(connection: Connection, agent: str) -> list[Ended]:
+    """The newest finished work of an agent that has nothing open; else nothing. Oldest first.
+
+    The last one's id is the version of its history. Ticks are no work.
+    """
+    of_agent = runs.c.agent == agent
+    open_run = select(runs.c.run_id).where(of_agent, runs.c.state != RunState.ENDED).limit(1)
+    if connection.execute(open_run).first() is not None:
+        return []
+    newest = (
+        select(runs.c.run_id, runs.c.kind, runs.c.message, runs.c.response)
+        .where(
+            of_agent,
+            runs.c.state == RunState.ENDED,
+            runs.c.kind != "tick",
+            runs.c.status.in_(["ok", "partial"]),
+        )
+        .order_by(runs.c.ended_at.desc(), runs.c.run_id)
+        .limit(SUMMED)
+    )
+    return [Ended(*row) for row in connection.execute(newest)][::-1]
+
+
+def exists(connection: Connection, run_id: str) -> bool:
+    return bool(connection.execute(select(exists_().where(runs.c.run_id == run_id))).scalar())
