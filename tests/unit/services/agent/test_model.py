@@ -1,0 +1,359 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx2
+import openai
+import pytest
+from pydantic import JsonValue, SecretStr
+
+from services.agent.chat import (
+    Assistant,
+    ChatMessage,
+    Completion,
+    System,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    User,
+)
+from services.agent.model import ATTEMPTS, OpenAIModel, build, translated
+from services.agent.profiles import profile
+from shared.definitions import Definition, ModelChoice
+from shared.errors import ModelError, SettingsError
+from shared.messages import Usage
+from shared.settings import Settings
+from tests.unit.services.agent.endpoint import Answer, Endpoint, completion, fault
+
+KEY = SecretStr("sk-secret-1234")
+HISTORY: list[ChatMessage] = [System(content="Be brief."), User(content="Hello")]
+TOOL = ToolSpec(name="lookup", description="Finds.", parameters={"type": "object"})
+SOON = {"retry_after_ms": "1"}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Endpoint]:
+    with Endpoint().serving() as serving:
+        yield serving
+
+
+@pytest.fixture
+def endpoint(server: Endpoint) -> Endpoint:
+    return server.reset()
+
+
+@pytest.fixture
+async def model(endpoint: Endpoint) -> AsyncIterator[OpenAIModel]:
+    made = OpenAIModel("tiny", endpoint.url, KEY)
+    yield made
+    await made.close()
+
+
+async def failure(model: OpenAIModel) -> ModelError:
+    with pytest.raises(ModelError) as caught:
+        await model.complete(HISTORY, [])
+    assert KEY.get_secret_value() not in f"{caught.value} {caught.value.public}"
+    return caught.value
+
+
+# Requests and replies
+
+
+async def test_a_reply_becomes_a_completion(endpoint: Endpoint, model: OpenAIModel) -> None:
+    endpoint.script = [Answer(completion(content="Hi."))]
+    assert await model.complete(HISTORY, []) == Completion(
+        content="Hi.",
+        finish_reason="stop",
+        usage=Usage(model_calls=1, input_tokens=7, output_tokens=3),
+        model="tiny-1",
+    )
+    assert endpoint.keys == ["Bearer sk-secret-1234"]
+
+
+async def test_nothing_is_sent_that_some_model_refuses(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    endpoint.script = [Answer(completion(content="Hi."))]
+    await model.complete(HISTORY, [])
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello"},
+    ]
+    assert endpoint.requests == [{"model": "tiny", "messages": messages}]
+
+
+async def test_tools_calls_and_results_go_out_in_the_native_form(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    endpoint.script = [Answer(completion(content="Hi."))]
+    call = ToolCall(id="call_1_1", name="lookup", arguments="{}")
+    result = ToolResult(call_id="call_1_1", name="lookup", content="found")
+    history: list[ChatMessage] = [Assistant(content=None, tool_calls=(call,)), result]
+    await model.complete(history, [TOOL])
+    sent = endpoint.requests[0]
+    function: JsonValue = {"name": "lookup", "arguments": "{}"}
+    assert sent["messages"] == [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "call_1_1", "type": "function", "function": function}],
+        },
+        {"role": "tool", "tool_call_id": "call_1_1", "content": "found"},
+    ]
+    described = {"name": "lookup", "description": "Finds.", "parameters": {"type": "object"}}
+    assert sent["tools"] == [{"type": "function", "function": described}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "read"),
+    [('{"a": 1}', '{"a": 1}'), ({"a": 1}, '{"a": 1}'), (None, ""), ("", ""), ('"\ud83d', '"?')],
+)
+async def test_calls_are_read_however_endpoints_write_them(
+    endpoint: Endpoint, model: OpenAIModel, arguments: JsonValue, read: str
+) -> None:
+    call: JsonValue = {"function": {"name": "lookup", "arguments": arguments}}
+    endpoint.script = [Answer(completion(content=None, tool_calls=[call]))]
+    got = await model.complete(HISTORY, [TOOL])
+    assert got.tool_calls == (ToolCall(id="", name="lookup", arguments=read),)
+
+
+async def test_a_reply_without_usage_model_or_reason_is_a_reply(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    endpoint.script = [Answer({"choices": [{"message": {"content": "Hi.", "tool_calls": None}}]})]
+    assert await model.complete(HISTORY, []) == Completion(content="Hi.")
+
+
+async def test_a_refusal_is_read(endpoint: Endpoint, model: OpenAIModel) -> None:
+    endpoint.script = [Answer(completion(content=None, refusal="I won't."))]
+    assert (await model.complete(HISTORY, [])).refusal == "I won't."
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b"", b"\xff", {}, {"choices": []}, {"choices": None}, {"error": {"message": "x"}}],
+)
+async def test_a_body_that_is_no_completion_is_a_model_error(
+    endpoint: Endpoint, model: OpenAIModel, body: JsonValue | bytes
+) -> None:
+    endpoint.script = [Answer(body)]
+    assert "no chat completion" in str(await failure(model))
+    assert len(endpoint.requests) == 1
+
+
+async def test_schema_protocol_constrains_the_choice_and_its_length(endpoint: Endpoint) -> None:
+    choice = '{"action": "lookup", "arguments": {"order": 1}}'
+    endpoint.script = [Answer(completion(content=choice)), Answer(completion(content="Hi."))]
+    model = OpenAIModel("tiny", endpoint.url, tool_protocol="schema")
+    with_tool = await model.complete(HISTORY, [TOOL])
+    assert with_tool.tool_calls == (ToolCall(name="lookup", arguments='{"order": 1}'),)
+    assert (await model.complete(HISTORY, [])).content == "Hi."
+    await model.close()
+    first, second = endpoint.requests
+    assert first.keys() == {"model", "messages", "max_tokens", "response_format"}
+    assert second.keys() == {"model", "messages", "max_tokens"}
+
+
+# Faults
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
+async def test_a_passing_fault_is_tried_again(
+    endpoint: Endpoint, model: OpenAIModel, status: int
+) -> None:
+    endpoint.script = [fault(status, **SOON), Answer(completion(content="Hi."))]
+    assert (await model.complete(HISTORY, [])).content == "Hi."
+
+
+@pytest.mark.parametrize(
+    ("status", "public"),
+    [
+        (400, "request"),
+        (401, "key"),
+        (403, "key"),
+        (404, "model"),
+        (413, "failed"),
+        (422, "failed"),
+    ],
+)
+async def test_a_lasting_fault_is_not_tried_again(
+    endpoint: Endpoint, model: OpenAIModel, status: int, public: str
+) -> None:
+    endpoint.script = [fault(status, message="wrong: sk-secret-1234", **SOON)]
+    error = await failure(model)
+    assert f"said Error code: {status}" in str(error)
+    assert public in error.public
+    assert len(endpoint.requests) == 1
+
+
+async def test_a_spent_quota_is_not_tried_again(endpoint: Endpoint, model: OpenAIModel) -> None:
+    endpoint.script = [fault(429, "insufficient_quota", **SOON)]
+    assert (await failure(model)).public == "the model's quota is spent"
+    assert len(endpoint.requests) == 1
+
+
+async def test_a_wait_that_is_too_long_is_not_waited(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    endpoint.script = [fault(429, retry_after="3600")]
+    assert (await failure(model)).public == "the model is overloaded"
+    assert len(endpoint.requests) == 1
+
+
+@pytest.mark.parametrize("said", ["0", "-5", "soon", format_datetime(datetime.now(UTC))])
+async def test_retry_after_is_read_in_every_form(
+    endpoint: Endpoint, model: OpenAIModel, said: str
+) -> None:
+    endpoint.script = [fault(503, retry_after=said), Answer(completion(content="Hi."))]
+    assert (await model.complete(HISTORY, [])).content == "Hi."
+
+
+async def test_a_date_an_hour_away_is_not_waited_for(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    endpoint.script = [fault(503, retry_after=later)]
+    await failure(model)
+
+
+async def test_attempts_come_to_an_end(endpoint: Endpoint, model: OpenAIModel) -> None:
+    endpoint.script = [fault(500, **SOON)] * (ATTEMPTS + 1)
+    assert (await failure(model)).public == "the model's endpoint failed"
+    assert len(endpoint.requests) == ATTEMPTS
+
+
+async def test_a_slow_endpoint_is_a_model_error(endpoint: Endpoint) -> None:
+    endpoint.script = [Answer(delay_s=5)] * ATTEMPTS
+    model = OpenAIModel("tiny", endpoint.url, KEY, attempt_s=0.05)
+    assert (await failure(model)).public == "the model timed out"
+    await model.close()
+
+
+async def test_an_unreachable_endpoint_is_a_model_error() -> None:
+    with Endpoint().serving() as gone:
+        url = gone.url
+    model = OpenAIModel("tiny", url, KEY)
+    error = await failure(model)
+    assert error.public == "the model can't be reached"
+    await model.close()
+
+
+def errors(root: type[Exception]) -> Iterator[type[Exception]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from errors(child)
+
+
+def instance(kind: type[Exception]) -> Exception:
+    """An error of any class of the package, made without its many constructors."""
+    made = kind.__new__(kind)
+    Exception.__init__(made, "told sk-secret-1234")
+    status: int = getattr(kind, "status_code", 500)
+    request = httpx2.Request("POST", "http://127.0.0.1/")
+    response = httpx2.Response(status, request=request)
+    vars(made).update(code=None, type=None, status_code=status, response=response)
+    return made
+
+
+@pytest.mark.parametrize("kind", list(errors(openai.OpenAIError)))
+def test_every_error_of_the_package_has_a_translation(kind: type[Exception]) -> None:
+    error = translated(instance(kind), KEY)
+    assert isinstance(error, ModelError)
+    assert "sk-secret" not in f"{error} {error.public}"
+
+
+def test_starting_an_agent_does_not_import_the_package() -> None:
+    program = "import sys, services.agent.model; sys.exit('openai' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+# Which model
+
+
+def settings(**fields: str) -> Settings:
+    return Settings(_env_file=None, **fields)  # type: ignore[arg-type]  # as text, like variables
+
+
+def refused(definition: Definition, settings: Settings) -> str:
+    with pytest.raises(SettingsError) as caught:
+        build(definition, settings)
+    return str(caught.value)
+
+
+ALICE = Definition(name="alice")
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_key_and_url_there_is_no_model() -> None:
+    said = refused(ALICE, settings(model="tiny"))
+    assert said.startswith("agent 'alice' has no model: set OPENAI_API_KEY")
+    assert "--provider scripted" in said
+
+
+@pytest.mark.parametrize("fields", [{"api_key": "k"}, {"base_url": "http://localhost/v1"}])
+def test_no_name_is_assumed(fields: dict[str, str]) -> None:
+    assert "names no model: set OPENAI_MODEL" in refused(ALICE, settings(**fields))
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8080", "ftp://host/", "http://", "http://[", "http://h:x"]
+)
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    assert "like https://host/v1" in refused(ALICE, settings(model="tiny", base_url=url))
+
+
+def test_a_key_that_no_header_carries_is_refused_without_telling_it() -> None:
+    said = refused(ALICE, settings(model="tiny", api_key="ключ"))
+    assert "OPENAI_API_KEY" in said
+    assert "ключ" not in said
+
+
+def test_a_variable_that_the_file_names_must_be_set() -> None:
+    choice = ModelChoice(name="tiny", api_key_env="ALICES_KEY")
+    said = refused(Definition(name="alice", model=choice), settings(api_key="k"))
+    assert said == "agent 'alice' wants its key from ALICES_KEY, which is not set"
+
+
+async def test_the_file_wins_over_the_settings(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALICES_KEY", "alices")
+    choice = ModelChoice(name="hers", base_url=endpoint.url, api_key_env="ALICES_KEY")
+    model = build(Definition(name="alice", model=choice), settings(model="ours", api_key="ours"))
+    endpoint.script = [Answer(completion(content="Hi."))]
+    await model.complete(HISTORY, [])
+    await model.close()
+    assert (endpoint.requests[0]["model"], endpoint.keys) == ("hers", ["Bearer alices"])
+
+
+async def test_our_key_is_not_sent_to_an_endpoint_of_the_file(endpoint: Endpoint) -> None:
+    choice = ModelChoice(base_url=endpoint.url)
+    model = build(Definition(name="alice", model=choice), settings(model="ours", api_key="ours"))
+    endpoint.script = [Answer(completion(content="Hi."))]
+    await model.complete(HISTORY, [])
+    await model.close()
+    assert endpoint.keys == ["Bearer none"]
+
+
+@pytest.mark.parametrize(
+    ("model", "url", "null", "limit"),
+    [
+        ("gpt-5-mini", "https://api.openai.com/v1", True, "max_completion_tokens"),
+        ("o3", "https://api.openai.com/v1", True, "max_completion_tokens"),
+        ("openai/o4-mini", "https://host/v1", True, "max_completion_tokens"),
+        ("gpt-4o", "https://api.openai.com/v1", True, "max_tokens"),
+        ("qwen3", "http://localhost:11434/v1", False, "max_tokens"),
+    ],
+)
+def test_profiles_tell_models_apart(model: str, url: str, null: bool, limit: str) -> None:
+    told = profile(model, url)
+    assert (told.null_content, told.token_limit) == (null, limit)

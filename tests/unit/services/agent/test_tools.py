@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import structlog
+
+from services.agent.tools import MANY_TOOLS, MOST_TOOLS, Toolbox
+from shared.errors import SettingsError
+from shared.tools import Tool, load
+
+
+def tools(folder: Path, *names: str) -> list[Tool]:
+    (folder / "tools").mkdir()
+    source = "\n".join(f"def {name}() -> str:\n    return '{name}'" for name in names)
+    (folder / "tools" / "orders.py").write_text(source, "utf-8")
+    return [load(folder, f"orders.py:{name}") for name in names]
+
+
+async def test_a_tool_is_called_by_the_name_that_the_model_is_told(tmp_path: Path) -> None:
+    box = Toolbox("alice", tools(tmp_path, "lookup", "größe"))
+    assert [spec.name for spec in box.specs] == ["lookup", "gr__e"]
+    assert await box.call("gr__e", {}) == "größe"
+
+
+def test_two_names_that_look_the_same_to_a_model_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"agent 'alice': two .* called 'gr__e'"):
+        Toolbox("alice", tools(tmp_path, "größe", "gräße"))
+
+
+def test_a_tool_called_like_a_worker_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="called 'bob'"):
+        Toolbox("alice", tools(tmp_path, "bob"), ["bob"])
+
+
+def test_more_tools_than_endpoints_take_are_refused() -> None:
+    workers = [f"w{number}" for number in range(MOST_TOOLS + 1)]
+    with pytest.raises(SettingsError, match=f"endpoints take {MOST_TOOLS}"):
+        Toolbox("alice", [], workers)
+
+
+@pytest.mark.parametrize(("number", "warnings"), [(MANY_TOOLS, 0), (MANY_TOOLS + 1, 1)])
+def test_many_tools_are_warned_of(number: int, warnings: int) -> None:
+    with structlog.testing.capture_logs() as logged:
+        Toolbox("alice", [], [f"w{at}" for at in range(number)])
+    assert len(logged) == warnings
