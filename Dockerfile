@@ -1,0 +1,31 @@
+# Every process of Hutch in one image; `command` says which:
+#   python -m services.agent alice | services.scheduler | services.scripted | services.cli migrate
+
+FROM python:3.13-slim AS dependencies
+# Only where packages come through a mirror: --build-arg PIP_INDEX_URL=…
+ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST
+COPY requirements.lock .
+RUN python -m venv --without-pip /opt/hutch \
+ && pip --python /opt/hutch/bin/python install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
+
+FROM python:3.13-slim
+ENV PATH=/opt/hutch/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONUNBUFFERED=1 \
+    HUTCH_AGENTS=/app/agents \
+    HUTCH_HEALTH_HOST=0.0.0.0 \
+    HUTCH_HEALTH_PORT=9000
+RUN useradd --system --uid 10001 --create-home hutch
+COPY --from=dependencies /opt/hutch /opt/hutch
+WORKDIR /app
+COPY services services
+COPY shared shared
+RUN python -m compileall -q services shared
+COPY agents agents
+USER 10001
+EXPOSE 9000
+# 200 means consuming; else the reply says why not. A bare socket, since every container asks often.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["python", "-Ic", "import socket, sys; \
+s = socket.create_connection(('127.0.0.1', 9000), 2); s.sendall(b'GET /ready HTTP/1.0\\r\\n\\r\\n'); \
+reply = s.makefile().read(); sys.exit(None if ' 200 ' in reply else reply)"]
+CMD ["python", "-m", "services.cli", "--help"]
