@@ -161,6 +161,11 @@ def _validated(fields: dict[str, Any]) -> Task | Response | Trigger | Shutdown:
         return _MESSAGE.validate_python(fields)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "union_tag_invalid":
+            known = first["ctx"]["expected_tags"].replace("'", "")
+            raise BadMessage(
+                f"type: '{first['ctx']['tag'][:40]}' is unknown; known: {known}"
+            ) from error
         where = ".".join(str(part) for part in first["loc"]) or "the message"
         raise BadMessage(f"{where}: {first['msg']}") from error
 

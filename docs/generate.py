@@ -1,0 +1,117 @@
+"""Writes what `shared/messages.py` says for readers and for other languages.
+
+`python docs/generate.py` writes `messages.md`, `messages.schema.json` and `asyncapi.json`
+beside this file; a test fails when they are stale.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from shared import topology
+from shared.messages import SCHEMA_VERSION, Event, Frozen, Response, Shutdown, Task, Trigger
+
+HERE = Path(__file__).parent
+MODELS: tuple[type[Frozen], ...] = (Task, Trigger, Response, Shutdown, Event)
+CHANNELS = {
+    topology.TASKS: ("direct; routing key = agent", (Task, Trigger)),
+    topology.swarm_exchange_name("{group}"): ("fanout", (Response, Trigger)),
+    topology.REPLIES: ("direct; routing key = reply queue", (Response,)),
+    topology.CONTROL: ("topic; shutdown.<agent>, shutdown.all", (Shutdown,)),
+    topology.EVENTS: ("topic; <agent>.<event>", (Event,)),
+}
+
+
+def schema() -> dict[str, Any]:
+    """One JSON Schema document with a definition for each message."""
+    _, document = models_json_schema([(model, "validation") for model in MODELS], by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+
+
+def asyncapi() -> dict[str, Any]:
+    """The same as AsyncAPI 3.0: channels are exchanges."""
+    schemas = json.loads(json.dumps(schema()["$defs"]).replace("#/$defs/", "#/components/schemas/"))
+    messages = {
+        model.__name__: {"payload": {"$ref": f"#/components/schemas/{model.__name__}"}}
+        for model in MODELS
+    }
+    channels = {
+        address: {
+            "address": address,
+            "description": kind,
+            "messages": {
+                model.__name__: {"$ref": f"#/components/messages/{model.__name__}"}
+                for model in models
+            },
+        }
+        for address, (kind, models) in CHANNELS.items()
+    }
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "Hutch", "version": str(SCHEMA_VERSION)},
+        "defaultContentType": "application/json",
+        "channels": channels,
+        "components": {"messages": messages, "schemas": schemas},
+    }
+
+
+def markdown() -> str:
+    """The tables of `messages.md`."""
+    lines = [
+        "# The messages",
+        "",
+        "Generated from `shared/messages.py` by `python docs/generate.py`. JSON bodies, UTF-8,",
+        "at most 1 MiB. `reply_to` and `correlation_id` are AMQP properties; `message_id` stands",
+        "in for a missing `id`. An object without `type` is a task, and so is plain text.",
+        "For other languages: `messages.schema.json` (JSON Schema), `asyncapi.json`.",
+        "",
+        "| exchange | kind | carries |",
+        "|---|---|---|",
+    ]
+    for address, (kind, models) in CHANNELS.items():
+        names = ", ".join(model.__name__.lower() for model in models)
+        lines.append(f"| `{address}` | {kind} | {names} |")
+    for model in MODELS:
+        lines += ["", f"## {model.__name__.lower()}", "", str(model.__doc__).strip(), ""]
+        lines += ["| field | type | default | meaning |", "|---|---|---|---|"]
+        lines += [_row(name, model) for name in model.model_fields]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, model: type[Frozen]) -> str:
+    field = model.model_fields[name]
+    alias = field.alias or name
+    shape = model.model_json_schema(by_alias=True)["properties"][alias]
+    default = "required" if field.is_required() else json.dumps(shape.get("default"))
+    return f"| `{alias}` | {_type(shape)} | {default} | {field.description or ''} |"
+
+
+def _type(shape: dict[str, Any]) -> str:
+    if "anyOf" in shape:
+        return " or ".join(_type(part) for part in shape["anyOf"])
+    if "$ref" in shape:
+        named = schema()["$defs"][str(shape["$ref"]).rpartition("/")[2]]
+        return _type(named) if "enum" in named else str(named["title"]).lower()
+    if "enum" in shape:
+        return " ".join(f"`{value}`" for value in shape["enum"])
+    if "const" in shape:
+        return f"`{json.dumps(shape['const'])}`"
+    return str(shape.get("format") or shape.get("type", "any"))
+
+
+def documents() -> dict[str, str]:
+    """Every generated file with its text."""
+    return {
+        "messages.md": markdown(),
+        "messages.schema.json": json.dumps(schema(), indent=1) + "\n",
+        "asyncapi.json": json.dumps(asyncapi(), indent=1) + "\n",
+    }
+
+
+if __name__ == "__main__":
+    for name, text in documents().items():
+        (HERE / name).write_text(text, "utf-8")

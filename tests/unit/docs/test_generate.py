@@ -1,0 +1,46 @@
+"""The generated documents say what the code says."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import jsonschema
+import pytest
+
+from shared.messages import Task, encode
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+@pytest.fixture
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_no_generated_document_is_stale(generate: ModuleType) -> None:
+    for name, text in generate.documents().items():
+        assert (DOCS / name).read_text("utf-8") == text, f"run python docs/generate.py: {name}"
+
+
+def test_what_we_send_fits_the_published_schema(generate: ModuleType) -> None:
+    schema = generate.schema() | {"$ref": "#/$defs/Task"}
+    jsonschema.validate(json.loads(encode(Task(id="a", content="Do this."))), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"type": "task"}, schema)
+
+
+def test_every_reference_of_the_asyncapi_document_leads_somewhere(generate: ModuleType) -> None:
+    document = generate.asyncapi()
+    text = json.dumps(document)
+    references = {part.split('"')[0] for part in text.split('"$ref": "')[1:]}
+    assert references
+    for reference in references:
+        place = document
+        for step in reference.removeprefix("#/").split("/"):
+            place = place[step]

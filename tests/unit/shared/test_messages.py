@@ -1,0 +1,110 @@
+"""What is taken for a message, what isn't, and what the refusal says."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.errors import BadMessage
+from shared.messages import (
+    MAX_BODY_BYTES,
+    REPLY_QUEUE,
+    Response,
+    Status,
+    Task,
+    Trigger,
+    Usage,
+    content_hash,
+    decode,
+    encode,
+    run_id,
+)
+
+
+def test_the_least_a_person_can_publish_is_a_task() -> None:
+    assert decode(b'{"content": "Summarise"}') == Task(content="Summarise")
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "text/plain; charset=utf-8"])
+def test_plain_text_is_a_task(content_type: str | None) -> None:
+    assert decode(b" Summarise today's tickets\n", content_type) == Task(
+        content="Summarise today's tickets"
+    )
+
+
+def test_plain_text_may_begin_with_a_brace_when_it_says_that_it_is_text() -> None:
+    assert decode(b"{curly}", "text/plain") == Task(content="{curly}")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Task(id="a", content="x", context="y", path=("alice",)),
+        Trigger(id="b", schedule="plan", nominal_at=datetime(2026, 1, 1, tzinfo=UTC)),
+        Response(task_id="a", agent="bob", status=Status.OK, content="", usage=Usage()),
+    ],
+)
+def test_what_is_encoded_is_decoded(message: Task | Trigger | Response) -> None:
+    assert decode(encode(message), "application/json") == message
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "reason"),
+    [
+        (b'{"content": ', None, "not JSON"),
+        (b"[1, 2]", "application/json", "a list, not an object"),
+        (b'{"content": NaN}', None, "not JSON"),
+        (b'{"content": 1}', None, "task.content: Input should be a valid string"),
+        (b'{"content": ""}', None, "task.content"),
+        (b"   ", None, "task.content"),
+        (b'{"type": "task"}', None, "task.content: Field required"),
+        (
+            b'{"type": "dance"}',
+            None,
+            "type: 'dance' is unknown; known: task, response, trigger, shutdown",
+        ),
+        (b'{"type": ["task"]}', None, "type"),
+        (b'{"content": "x", "schema": 2}', None, "task.schema: Input should be 1"),
+        (b'{"content": "x", "budget": 5}', None, "task.budget: Extra inputs"),
+        (b'{"content": "x", "id": "two words"}', None, "task.id"),
+        (b'{"content": "x", "path": ["No Agent"]}', None, "task.path.0"),
+        (b'{"content": "\\ud800"}', None, "not JSON"),
+        (b"\xff\xfe", None, "not UTF-8: byte 0"),
+        (b"[" * 5000, "application/json", "not JSON"),
+        (b"<x/>", "application/xml", "content type 'application/xml' is unknown"),
+        (b"x" * (MAX_BODY_BYTES + 1), None, "at most 1048576 are taken"),
+    ],
+)
+def test_what_is_no_message_is_refused_with_its_reason(
+    body: bytes, content_type: str | None, reason: str
+) -> None:
+    with pytest.raises(BadMessage, match=r".") as caught:
+        decode(body, content_type)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_id_is_the_same_wherever_it_is_reckoned_and_differs_by_agent() -> None:
+    assert run_id("bob", "a") == run_id("bob", "a")
+    assert run_id("bob", "a") != run_id("alice", "a")
+    assert run_id("bob", "ba") != run_id("bobb", "a")
+
+
+def test_lineage_does_not_make_a_task_another_one() -> None:
+    task = Task(id="a", content="x")
+    assert content_hash(task) == content_hash(task.model_copy(update={"path": ("alice",)}))
+    assert content_hash(task) != content_hash(Task(id="a", content="y"))
+    assert content_hash(task) != content_hash(Trigger(id="a", content="x"))
+
+
+@pytest.mark.parametrize(
+    ("queue", "allowed"),
+    [
+        ("reply.alice.1", True),
+        ("amq.gen-abc", True),
+        ("amq.rabbitmq.reply-to.g1h2", True),
+        ("agent.bob", False),
+        ("hutch.reply.", False),
+    ],
+)
+def test_only_reply_queues_may_be_named_in_reply_to(queue: str, allowed: bool) -> None:
+    assert bool(REPLY_QUEUE.match(queue)) is allowed
