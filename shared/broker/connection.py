@@ -16,6 +16,9 @@ from shared.broker.link import Link
 from shared.broker.publishing import Publisher
 from shared.topology import Topology
 
+DECLARE_TIMEOUT_S = 30.0
+"""For a whole topology: the first quorum queues of a fresh broker take seconds."""
+
 
 @dataclass(frozen=True)
 class QueueDepth:
@@ -55,7 +58,7 @@ class Broker:
         Exclusive queues belong to the consuming connection. Raises `BrokerError` naming what
         exists differently or may not be declared; nothing of this topology is then kept.
         """
-        async with speaking("declare the topology", CALL_TIMEOUT_S):
+        async with speaking("declare the topology", DECLARE_TIMEOUT_S):
             await _declare(await self._consuming.connection(), topology)
         self._declared.append(topology)
 
@@ -97,10 +100,6 @@ class Broker:
             consumer.end()
 
 
-CALL_TIMEOUT_S = 30.0
-"""For a whole topology: the first quorum queues of a fresh broker take seconds."""
-
-
 @asynccontextmanager
 async def connect(url: str, name: str, *, wait_s: float = 0) -> AsyncIterator[Broker]:
     """The broker, for as long as the context lasts; `name` is what it calls the connections.
@@ -124,8 +123,11 @@ async def connect(url: str, name: str, *, wait_s: float = 0) -> AsyncIterator[Br
     finally:
         for job in jobs:
             job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        ended = await asyncio.gather(*jobs, return_exceptions=True)
         await asyncio.gather(publishing.close(), consuming.close())
+        for outcome in ended:
+            if isinstance(outcome, Exception):
+                raise outcome  # a bug of ours: these jobs translate what they meet
 
 
 @asynccontextmanager
@@ -139,7 +141,7 @@ async def _channel(connection: AbstractConnection) -> AsyncIterator[AbstractChan
 
 
 async def _declare(connection: AbstractConnection, topology: Topology) -> None:
-    async with speaking("open a channel", CALL_TIMEOUT_S), _channel(connection) as channel:
+    async with speaking("open a channel", DECLARE_TIMEOUT_S), _channel(connection) as channel:
         for exchange in topology.exchanges:
             async with speaking(f"declare the exchange '{exchange.name}'"):
                 await channel.exchange_declare(

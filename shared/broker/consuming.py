@@ -127,7 +127,7 @@ class Consumer:
             try:
                 async with speaking("close a channel"):
                     await self._channel.close()
-            except BrokerUnavailable:
+            except BrokerError:
                 return  # gone is as good as closed
 
     def end(self) -> None:
@@ -167,7 +167,7 @@ class Consumer:
         try:
             async with speaking(f"stop consuming from '{self.queue}'"):
                 await self._channel.basic_cancel(tag)
-        except BrokerUnavailable:
+        except BrokerError:
             return  # the consumer went with its channel
 
     def _cancelled(self, _: Basic.Cancel) -> None:

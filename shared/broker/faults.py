@@ -20,7 +20,7 @@ RPC_TIMEOUT_S = 10.0
 FOREIGN = (
     amqp.AMQPError,
     PAMQPException,
-    OSError,  # sockets, TLS; since Python 3.11 TimeoutError too
+    OSError,  # sockets, TLS, TimeoutError and every loss of a connection
     EOFError,  # a connection that ends in the middle of a frame
     RuntimeError,  # a closed channel or connection
     ValueError,  # a name or number that the protocol can't carry
@@ -65,7 +65,9 @@ def fault(error: BaseException, doing: str) -> BrokerError:
             return BrokerError(f"the broker's user may not {doing}: grant it the permission")
         case amqp.ChannelPreconditionFailed() if match := _DIFFERENCE.search(str(error)):
             return BrokerError(_difference(**match.groupdict()))
-        case amqp.AMQPConnectionError() | OSError() | EOFError() | RuntimeError():
+        case OSError() | EOFError() | RuntimeError() | amqp.ProtocolSyntaxError():
+            return _lost(doing)
+        case PAMQPException():
             return _lost(doing)
         case amqp.ChannelClosed() if not any(error.args):
             return _lost(doing)

@@ -1,0 +1,213 @@
+"""The installed rabbitmq-server as a private node: own ports, data, cookie and epmd.
+
+It listens on the loopback only, touches nothing outside its folder, and meets neither the
+system's service nor another private node.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import IO
+
+from shared.errors import BrokerError, BrokerUnavailable
+
+START_TIMEOUT_S = 90.0
+"""A cold start takes about 5 s on an idle machine."""
+STOP_TIMEOUT_S = 30.0
+CTL_TIMEOUT_S = 60.0
+POLL_S = 0.1
+NODE = "hutch@localhost"
+SCRIPTS = Path("/usr/lib/rabbitmq/bin")
+"""Debian's scripts; those on its PATH are wrappers that insist on the system's user."""
+INSTALL_TIMEOUT_S = 600.0
+INSTALL = ["install", "-q", "-y", "--no-install-recommends", "rabbitmq-server"]
+POLICY = Path("/usr/sbin/policy-rc.d")
+"""Asked by every package before it starts its service; 101 is no."""
+
+
+def script(name: str) -> str | None:
+    """Where one of RabbitMQ's scripts is; None when it is not installed."""
+    path = SCRIPTS / name
+    return str(path) if path.exists() else shutil.which(name)
+
+
+def installed() -> bool:
+    return script("rabbitmq-server") is not None
+
+
+def installable() -> bool:
+    """The distribution's package can be installed: Debian or Ubuntu, as root."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def install() -> None:
+    """Install the distribution's package and keep its system service from starting."""
+    denying = not POLICY.exists()
+    if denying:
+        POLICY.write_text("#!/bin/sh\nexit 101\n")
+        POLICY.chmod(0o755)
+    try:
+        _apt_get("update", "-q")
+        _apt_get(*INSTALL)
+    finally:
+        if denying:
+            POLICY.unlink()
+
+
+def _apt_get(*arguments: str) -> None:
+    done = subprocess.run(
+        ["apt-get", *arguments],
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_TIMEOUT_S,
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        raise BrokerError(f"apt-get could not install rabbitmq-server: {said[-1]}")
+
+
+class RabbitNode:
+    """One broker with its data in a folder; what it holds survives a stop and a start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._server: subprocess.Popen[bytes] | None = None
+        self._lock: IO[str] | None = None
+        self._port, self._epmd_port, distribution_port = _free_ports(3)
+        self.environment = self._variables(distribution_port)
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self._port}/"
+
+    @property
+    def log(self) -> Path:
+        return self._folder / "log" / f"{NODE}.log"
+
+    def start(self) -> None:
+        """Returns when the node takes connections; raises `BrokerError` saying where to look."""
+        server = script("rabbitmq-server")
+        if server is None:
+            raise BrokerError("rabbitmq-server is not installed: install it, or set RABBITMQ_URL")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "enabled_plugins").write_text("[].\n")
+        self._lock = self._locked()
+        with (self._folder / "console.log").open("ab") as console:
+            self._server = subprocess.Popen(
+                [server],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,  # a Ctrl-C is for whoever started it
+                pass_fds=[self._lock.fileno()],  # the folder is taken for as long as it lives
+            )
+        try:
+            self._wait(self._server)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the node and its epmd; harmless when it is not running."""
+        if self._server is not None:
+            self._server.terminate()
+            try:
+                self._server.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._server.pid, 9)
+                self._server.wait()
+            self._server = None
+            self._stop_epmd()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def ctl(self, *arguments: str) -> str:
+        """What `rabbitmqctl` prints; raises `BrokerError` with what it complains about."""
+        command = [script("rabbitmqctl") or "rabbitmqctl", "--quiet", *arguments]
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=CTL_TIMEOUT_S
+        )
+        if done.returncode:
+            complaint = (done.stderr or done.stdout).strip()
+            raise BrokerError(f"rabbitmqctl {arguments[0]} failed: {complaint}")
+        return done.stdout.strip()
+
+    def _wait(self, server: subprocess.Popen[bytes]) -> None:
+        until = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < until:
+            if server.poll() is not None:
+                raise BrokerUnavailable(f"rabbitmq-server ended at its start: see {self._folder}")
+            try:
+                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
+            except OSError:
+                time.sleep(POLL_S)
+            else:
+                return  # its listener is the last thing that a node starts
+        raise BrokerUnavailable(
+            f"rabbitmq-server did not start within {START_TIMEOUT_S:.0f} s: see {self.log}"
+        )
+
+    def _stop_epmd(self) -> None:
+        epmd = shutil.which("epmd")
+        if epmd is not None:
+            subprocess.run(
+                [epmd, "-kill"],
+                env=self.environment,
+                capture_output=True,
+                timeout=CTL_TIMEOUT_S,
+            )
+
+    def _locked(self) -> IO[str]:
+        lock = (self._folder / "lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.close()
+            raise BrokerError(
+                f"another broker runs in '{self._folder}': stop it, or use another folder"
+            ) from error
+        return lock
+
+    def _variables(self, distribution_port: int) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("RABBITMQ_") and name != "NOTIFY_SOCKET"
+        }
+        folder = self._folder
+        return kept | {
+            "HOME": str(folder),  # the cookie
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "RABBITMQ_NODENAME": NODE,
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self._port),
+            "RABBITMQ_DIST_PORT": str(distribution_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_MNESIA_BASE": str(folder / "data"),
+            "RABBITMQ_LOG_BASE": str(folder / "log"),
+            "RABBITMQ_SCHEMA_DIR": str(folder / "schema"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(folder / "config"),
+            "RABBITMQ_CONF_ENV_FILE": str(folder / "rabbitmq-env.conf"),
+            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        }
+
+
+def _free_ports(count: int) -> list[int]:
+    holders = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    try:
+        return [int(holder.getsockname()[1]) for holder in holders]
+    finally:
+        for holder in holders:
+            holder.close()

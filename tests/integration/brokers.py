@@ -1,0 +1,118 @@
+"""The two real brokers that integration tests run on, and a vhost for each test."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from docker.errors import DockerException  # type: ignore[import-untyped]  # it ships no types
+
+from services.cli import rabbitmq_node
+from services.cli.rabbitmq_node import RabbitNode
+from shared.errors import BrokerError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # its own module uses what it deprecates
+    from testcontainers.community.rabbitmq import RabbitMqContainer
+
+IMAGE = "rabbitmq:4.0-management"
+AMQP_PORT = 5672
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A broker that runs for the whole session."""
+
+    address: str
+    version: str
+    ctl: Callable[..., str]
+
+
+@dataclass(frozen=True)
+class Rabbit:
+    """A fresh vhost on one of the brokers."""
+
+    url: str
+    vhost: str
+    version: str
+    ctl: Callable[..., str]
+    """`rabbitmqctl …`, on the whole broker: name the vhost with `-p` where it matters."""
+
+    def close_connections(self) -> None:
+        self.ctl("close_all_connections", "--vhost", self.vhost, "a test closes them")
+
+    def connections(self) -> set[str]:
+        """The clients' ports."""
+        listed = self.ctl("list_connections", "vhost", "peer_port").splitlines()
+        return {line.split()[1] for line in listed if line.split()[0] == self.vhost}
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The broker is away."""
+        self.ctl("stop_app")
+        try:
+            yield
+        finally:
+            self.ctl("start_app")
+
+    @contextmanager
+    def alarm(self) -> Iterator[None]:
+        """The broker is short of memory and takes no messages."""
+        self.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+        try:
+            yield
+        finally:
+            self.ctl("set_vm_memory_high_watermark", "0.6")
+
+
+@contextmanager
+def vhost(server: Server) -> Iterator[Rabbit]:
+    name = f"test-{next(_numbers)}"
+    server.ctl("add_vhost", name)
+    server.ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+    yield Rabbit(f"amqp://guest:guest@{server.address}/{name}", name, server.version, server.ctl)
+    server.ctl("delete_vhost", name)
+
+
+@contextmanager
+def private_node(folder: Path) -> Iterator[Server]:
+    """The distribution's own broker; installed first where that is possible."""
+    if not rabbitmq_node.installed():
+        if not rabbitmq_node.installable():
+            pytest.skip("no rabbitmq-server is installed, and only root can install it")
+        rabbitmq_node.install()
+    node = RabbitNode(folder)
+    node.start()
+    try:
+        address = node.url.rpartition("@")[2].rstrip("/")
+        yield Server(address, node.ctl("version"), node.ctl)
+    finally:
+        node.stop()
+
+
+@contextmanager
+def container() -> Iterator[Server]:
+    """The image that the compose file pins."""
+    try:
+        broker = RabbitMqContainer(IMAGE).start()
+    except (DockerException, OSError) as error:
+        pytest.skip(f"no container engine can run {IMAGE}: {error}")
+    try:
+        address = f"{broker.get_container_host_ip()}:{broker.get_exposed_port(AMQP_PORT)}"
+
+        def ctl(*arguments: str) -> str:
+            done = broker.exec(["rabbitmqctl", "--quiet", *arguments])
+            said = done.output.decode().strip()
+            if done.exit_code:
+                raise BrokerError(f"rabbitmqctl {arguments[0]} failed: {said}")
+            return said
+
+        yield Server(address, ctl("version"), ctl)
+    finally:
+        broker.stop()

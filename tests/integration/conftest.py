@@ -1,0 +1,52 @@
+"""Each test that asks for `rabbit` or `broker_url` runs on both brokers, in its own vhost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # read when it is imported
+
+from tests.integration.brokers import Rabbit, Server, container, private_node, vhost
+
+SAID = pytest.StashKey[dict[str, str]]()
+BROKERS = ["rabbitmq-3.10", "rabbitmq-4.0"]
+
+
+@pytest.fixture(scope="session", params=BROKERS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    name = str(request.param)
+    said = request.config.stash.setdefault(SAID, {})
+    if name == "rabbitmq-4.0":
+        starting = container()
+    else:
+        starting = private_node(tmp_path_factory.mktemp("node"))
+    try:
+        with starting as running:
+            said[name] = f"ran on RabbitMQ {running.version}"
+            yield running
+    except pytest.skip.Exception as reason:
+        said[name] = f"NOT RUN: {reason.msg}"
+        raise
+
+
+@pytest.fixture
+def rabbit(server: Server) -> Iterator[Rabbit]:
+    with vhost(server) as own:
+        yield own
+
+
+@pytest.fixture
+def broker_url(rabbit: Rabbit) -> str:
+    return rabbit.url
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for name, what in sorted(config.stash.get(SAID, {}).items()):
+        terminalreporter.write_line(f"{name}: {what}")

@@ -1,0 +1,41 @@
+import socket
+from pathlib import Path
+
+import pytest
+from yarl import URL
+
+from services.cli import rabbitmq_node
+from services.cli.rabbitmq_node import RabbitNode
+from shared.broker.connection import connect
+from shared.errors import BrokerError
+
+pytestmark = pytest.mark.skipif(
+    not rabbitmq_node.installed(), reason="no rabbitmq-server is installed on this machine"
+)
+
+
+async def test_a_private_node_keeps_its_data_and_leaves_nothing_running(tmp_path: Path) -> None:
+    node = RabbitNode(tmp_path / "broker")
+    node.start()
+    try:
+        node.ctl("add_vhost", "kept")
+        async with connect(node.url, "test") as broker:
+            await broker.ping()
+        with pytest.raises(BrokerError, match="another broker runs in"):
+            RabbitNode(tmp_path / "broker").start()
+    finally:
+        node.stop()
+    for port in (URL(node.url).port, int(node.environment["ERL_EPMD_PORT"])):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port or 0), timeout=5)
+    again = RabbitNode(tmp_path / "broker")
+    again.start()
+    try:
+        assert "kept" in again.ctl("list_vhosts")
+    finally:
+        again.stop()
+
+
+def test_what_rabbitmqctl_complains_about_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="rabbitmqctl status failed: .*unable to perform"):
+        RabbitNode(tmp_path / "broker").ctl("status")

@@ -1,0 +1,107 @@
+import re
+
+import pytest
+
+from shared import topology
+from shared.broker.connection import QueueDepth, connect
+from shared.errors import BrokerError, BrokerUnavailable, SettingsError
+from tests.integration.brokers import Rabbit
+from tests.integration.shared.broker.waiting import free_port, lose_connections
+
+WHOLE = (
+    topology.house()
+    + topology.mailbox("alice")
+    + topology.swarm("office", "alice")
+    + topology.replies("alice", "i1")
+    + topology.control("alice", "i1")
+    + topology.store_mark("alice", "store-a", "i1")
+)
+REPLICA = topology.control("alice", "i2") + topology.store_mark("alice", "store-b", "i2")
+
+
+async def test_the_whole_topology_may_be_declared_twice(rabbit: Rabbit) -> None:
+    async with connect(rabbit.url, "test") as broker:
+        await broker.declare(WHOLE)
+        await broker.declare(WHOLE)
+        assert await broker.depth("agent.alice") == QueueDepth(0, 0)
+
+
+async def test_a_queue_that_does_not_exist_has_no_depth(rabbit: Rabbit) -> None:
+    async with connect(rabbit.url, "test") as broker:
+        assert await broker.depth("agent.nobody") is None
+        await broker.ping()
+
+
+async def test_a_replica_with_another_store_is_refused_while_the_first_lives(
+    rabbit: Rabbit,
+) -> None:
+    async with connect(rabbit.url, "second") as second:
+        async with connect(rabbit.url, "first") as first:
+            await first.declare(WHOLE)
+            with pytest.raises(BrokerError, match="another replica of 'alice' runs with another"):
+                await second.declare(REPLICA)
+        await second.declare(REPLICA)
+
+
+async def test_a_queue_declared_differently_is_refused_and_harms_no_later_declaration(
+    rabbit: Rabbit,
+) -> None:
+    other = topology.Topology(queues=(topology.quorum("agent.bob", delivery_limit=3),))
+    async with connect(rabbit.url, "test") as broker:
+        await broker.declare(other)
+        with pytest.raises(BrokerError, match=r"'agent\.bob' exists with another 'x-.*delete it"):
+            await broker.declare(topology.mailbox("bob"))
+        await broker.declare(WHOLE)
+
+
+async def test_a_user_without_the_permission_is_told_so(rabbit: Rabbit) -> None:
+    rabbit.ctl("set_permissions", "-p", rabbit.vhost, "guest", "^$", ".*", ".*")
+    async with connect(rabbit.url, "test") as broker:
+        with pytest.raises(BrokerError, match=r"may not declare the exchange 'hutch\.unrouted'"):
+            await broker.declare(topology.house())
+
+
+async def test_closed_connections_come_back_with_all_that_was_declared(rabbit: Rabbit) -> None:
+    async with connect(rabbit.url, "test") as broker:
+        await broker.declare(WHOLE)
+        await lose_connections(rabbit, broker)
+        assert "control.i1" in rabbit.ctl("list_queues", "-p", rabbit.vhost, "name")
+        assert "hutch.store.alice" in rabbit.ctl("list_exchanges", "-p", rabbit.vhost, "name")
+        bindings = rabbit.ctl("list_bindings", "-p", rabbit.vhost, "destination_name")
+        assert len(re.findall(r"^control\.i1$", bindings, re.MULTILINE)) == 5
+
+
+async def test_a_wrong_password_is_refused_at_once_and_not_shown(rabbit: Rabbit) -> None:
+    url = rabbit.url.replace("guest:guest", "guest:secret")
+    with pytest.raises(BrokerError, match="refused the user 'guest'") as refused:
+        async with connect(url, "test", wait_s=60):
+            pass
+    assert "secret" not in str(refused.value)
+    assert not isinstance(refused.value, BrokerUnavailable)
+
+
+async def test_a_vhost_that_does_not_exist_is_named(rabbit: Rabbit) -> None:
+    with pytest.raises(BrokerError, match="has no vhost 'nowhere' for the user 'guest'"):
+        async with connect(rabbit.url.replace(rabbit.vhost, "nowhere"), "test", wait_s=60):
+            pass
+
+
+async def test_a_vhost_that_is_closed_to_the_user_is_named(rabbit: Rabbit) -> None:
+    rabbit.ctl("clear_permissions", "-p", rabbit.vhost, "guest")
+    with pytest.raises(BrokerError, match=f"has no vhost '{rabbit.vhost}' for the user"):
+        async with connect(rabbit.url, "test"):
+            pass
+
+
+async def test_a_port_without_a_broker_is_named() -> None:
+    port = free_port()
+    with pytest.raises(BrokerUnavailable, match=rf"no broker can be reached at localhost:{port}"):
+        async with connect(f"amqp://guest:secret@localhost:{port}/", "test"):
+            pass
+
+
+async def test_an_address_that_is_none_is_refused_without_showing_it() -> None:
+    with pytest.raises(SettingsError, match="write amqp://") as refused:
+        async with connect("http://guest:secret@localhost/", "test"):
+            pass
+    assert "secret" not in str(refused.value)
