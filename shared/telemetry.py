@@ -132,7 +132,7 @@ class Metrics:
 
     def _show_zeros(self) -> None:
         """A series that exists from the start can be alerted on; one that appears later can't."""
-        for state in ("due", "running", "waiting"):
+        for state in ("running", "waiting"):
             self.runs.labels(state)
         for status in Status:
             self.runs_ended.labels(status.value)

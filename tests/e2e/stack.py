@@ -1,0 +1,93 @@
+"""One compose project under test, and a client that is nobody's: pika over the published port."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import urllib.parse
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+
+UP_S = 600
+"""Building the image included."""
+REPLY_S = 60
+METRICS = (
+    "import urllib.request;"
+    "print(urllib.request.urlopen('http://127.0.0.1:9000/metrics', timeout=5).read().decode())"
+)
+
+
+class Stack:
+    """A project of its own: name, network, volumes and ports collide with no other."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        free = {"HUTCH_AMQP_PORT": "0", "HUTCH_MANAGEMENT_PORT": "0"}
+        keyless = {name: text for name, text in os.environ.items() if "OPENAI" not in name}
+        self._environment = {**keyless, **free}
+        self.project = f"hutch-test-{uuid4().hex[:8]}"
+
+    def compose(self, *arguments: str, timeout_s: float = UP_S) -> str:
+        """What the command says on stdout; its whole output where it fails."""
+        command = ["docker", "compose", "--project-name", self.project, *arguments]
+        ended = subprocess.run(
+            command,
+            cwd=self._folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        assert ended.returncode == 0, f"{' '.join(command)}\n{ended.stdout}{ended.stderr}"
+        return ended.stdout
+
+    def containers(self) -> list[dict[str, object]]:
+        listed = self.compose("ps", "--all", "--format", "json").splitlines()
+        return [json.loads(line) for line in listed]
+
+    @contextmanager
+    def channel(self) -> Iterator[BlockingChannel]:
+        host, port = self.compose("port", "rabbitmq", "5672").strip().rsplit(":", 1)
+        password = urllib.parse.quote(os.environ.get("RABBITMQ_PASSWORD", "local-only"))
+        url = f"amqp://hutch:{password}@{host}:{port}/?heartbeat=0"
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            yield connection.channel()
+
+    def ask(self, agent: str, contents: list[str]) -> dict[str, dict[str, object]]:
+        """Publishes each text as a task and waits for all responses, by correlation id."""
+        with self.channel() as channel:
+            replies = channel.queue_declare("", exclusive=True).method.queue
+            for number, content in enumerate(contents):
+                properties = pika.BasicProperties(
+                    message_id=uuid4().hex, reply_to=replies, correlation_id=str(number)
+                )
+                body = json.dumps({"content": content}).encode()
+                channel.basic_publish("hutch.tasks", agent, body, properties)
+            answered: dict[str, dict[str, object]] = {}
+            for method, arrived, said in channel.consume(replies, inactivity_timeout=REPLY_S):
+                assert method is not None, f"{len(answered)} of {len(contents)} answered"
+                assert arrived is not None
+                channel.basic_ack(method.delivery_tag or 0)
+                answered[str(arrived.correlation_id)] = json.loads(said or b"")
+                if len(answered) == len(contents):
+                    break
+            channel.cancel()
+            return answered
+
+    def ended_by(self, service: str, replicas: int) -> Counter[int]:
+        """How many runs each replica of a service has ended, as its metrics say."""
+        ended: Counter[int] = Counter()
+        for index in range(1, replicas + 1):
+            text = self.compose("exec", "-T", f"--index={index}", service, "python", "-c", METRICS)
+            for line in text.splitlines():
+                if line.startswith("hutch_runs_ended_total"):
+                    ended[index] += int(float(line.rsplit(" ", 1)[1]))
+        return ended
