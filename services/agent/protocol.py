@@ -28,10 +28,12 @@ from shared.tools import JsonObject
 MAX_TOKENS = 1024
 """Output tokens: a small model that never ends its string would fill its whole context."""
 
-HOW = (
-    'Reply with one JSON object. To answer: {"action": "answer", "answer": "your text"}. '
-    'To use a tool: {"action": "the tool\'s name", "arguments": {…}}. The tools:'
+TOOLS = "You have these tools:"
+ANSWER = (
+    "Use a tool first. Once you have its result, or if no tool can help, "
+    'reply {"action": "answer", "answer": "your text"}.'
 )
+"""After the tools: a small model picks what it read of first, nearly always."""
 
 
 def response_format(tools: Sequence[ToolSpec]) -> JsonObject:
@@ -117,13 +119,22 @@ def _plain(message: ChatMessage) -> ChatMessage:
 
 def _instructed(told: list[ChatMessage], tools: Sequence[ToolSpec]) -> list[ChatMessage]:
     lines = [
-        f"- {tool.name}: {tool.description} Arguments: {json.dumps(tool.parameters)}"
-        for tool in tools
+        f"- {tool.name}: {tool.description} To use it, reply {_example(tool)}" for tool in tools
     ]
-    how = "\n".join([HOW, *lines])
+    how = "\n".join([TOOLS, *lines, ANSWER])
     if told and isinstance(told[0], System):
         return [System(content=f"{told[0].content}\n\n{how}"), *told[1:]]
     return [System(content=how), *told]
+
+
+def _example(tool: ToolSpec) -> str:
+    """A call with each argument's description, or else its schema, in the argument's place."""
+    properties = tool.parameters.get("properties")
+    arguments = {
+        name: it.get("description", it) if isinstance(it, dict) else it
+        for name, it in (properties.items() if isinstance(properties, dict) else ())
+    }
+    return json.dumps({"action": tool.name, "arguments": arguments}, ensure_ascii=False)
 
 
 def _unconstrained(fault: str) -> ModelError:

@@ -80,9 +80,18 @@ def test_without_tools_any_text_is_an_answer() -> None:
 def test_the_tools_are_explained_in_the_system_message() -> None:
     system, user = protocol.rendered([System(content="Be brief."), User(content="Hello")], [BOB])
     assert isinstance(system, System)
-    assert system.content.startswith("Be brief.\n\nReply with one JSON object.")
-    assert "- bob: Writes. Arguments: {" in system.content
+    assert system.content.startswith(
+        "Be brief.\n\nYou have these tools:\n- bob: Writes. To use it, reply"
+    )
+    assert '{"action": "bob", "arguments": {"prompt": "what to do;' in system.content
     assert user == User(content="Hello")
+
+
+def test_a_tool_without_arguments_is_explained_too() -> None:
+    clock = ToolSpec(name="clock", description="Tells the time.", parameters={"type": "object"})
+    told = protocol.rendered([User(content="Hello")], [clock])[0].content
+    assert told is not None
+    assert '{"action": "clock", "arguments": {}}' in told
 
 
 def test_without_a_system_message_one_is_made() -> None:
