@@ -25,8 +25,8 @@ from services.agent.chat import (
 from shared.errors import ModelError
 from shared.tools import JsonObject
 
-MAX_TOKENS = 1024
-"""Output tokens: a small model that never ends its string would fill its whole context."""
+MAX_TOKENS = 512
+"""Output tokens: a small model that never ends its string would fill its context, for minutes."""
 
 TOOLS = "You have these tools:"
 ANSWER = (
