@@ -25,7 +25,8 @@ SLOTS = 2
 """Requests answered at once; more wait their turn."""
 ERRORS = 1
 """llama.cpp's own log, on stderr, at this level."""
-THREADS = os.cpu_count() or 1
+THREADS = max(1, (os.cpu_count() or 1) - 1)
+"""One core stays free: llama.cpp's threads wait for each other busily, and crawl on shared cores."""
 
 HOW = (
     "the local model is not installed: run 'pip install xllamacpp' "
