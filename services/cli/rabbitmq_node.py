@@ -88,6 +88,14 @@ class RabbitNode:
         return f"amqp://guest:guest@127.0.0.1:{self._port}/"
 
     @property
+    def ending(self) -> str:
+        """The shell command that does what `stop` does, for when nobody can call that."""
+        assert self._server is not None
+        pid = self._server.pid
+        gone = f"for i in $(seq {STOP_TIMEOUT_S:.0f}); do kill -0 {pid} || break; sleep 1; done"
+        return f"kill {pid}; {gone}; ERL_EPMD_PORT={self._epmd_port} epmd -kill"
+
+    @property
     def log(self) -> Path:
         return self._folder / "log" / f"{NODE}.log"
 
@@ -146,25 +154,25 @@ class RabbitNode:
         while time.monotonic() < until:
             if server.poll() is not None:
                 raise BrokerUnavailable(f"rabbitmq-server ended at its start: see {self._folder}")
-            try:
-                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
-            except OSError:
-                time.sleep(POLL_S)
-            else:
+            if _answers(self._port):
                 return  # its listener is the last thing that a node starts
+            time.sleep(POLL_S)
         raise BrokerUnavailable(
             f"rabbitmq-server did not start within {START_TIMEOUT_S:.0f} s: see {self.log}"
         )
 
     def _stop_epmd(self) -> None:
+        """It refuses to go until it has noticed that the node is gone."""
         epmd = shutil.which("epmd")
-        if epmd is not None:
+        until = time.monotonic() + STOP_TIMEOUT_S
+        while epmd is not None and _answers(self._epmd_port) and time.monotonic() < until:
             subprocess.run(
                 [epmd, "-kill"],
                 env=self.environment,
                 capture_output=True,
                 timeout=CTL_TIMEOUT_S,
             )
+            time.sleep(POLL_S)
 
     def _locked(self) -> IO[str]:
         lock = (self._folder / "lock").open("w")
@@ -202,6 +210,14 @@ class RabbitNode:
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
         }
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,3 +1,4 @@
+import errno
 import socket
 from pathlib import Path
 
@@ -23,19 +24,16 @@ async def test_a_private_node_keeps_its_data_and_leaves_nothing_running(tmp_path
             await broker.ping()
         with pytest.raises(BrokerError, match="another broker runs in"):
             RabbitNode(tmp_path / "broker").start()
+        with pytest.raises(BrokerError, match="rabbitmqctl delete_vhost failed: "):
+            node.ctl("delete_vhost", "unknown")
     finally:
         node.stop()
     for port in (URL(node.url).port, int(node.environment["ERL_EPMD_PORT"])):
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port or 0), timeout=5)
+        with socket.socket() as client:
+            assert client.connect_ex(("127.0.0.1", port or 0)) == errno.ECONNREFUSED
     again = RabbitNode(tmp_path / "broker")
     again.start()
     try:
         assert "kept" in again.ctl("list_vhosts")
     finally:
         again.stop()
-
-
-def test_what_rabbitmqctl_complains_about_is_said(tmp_path: Path) -> None:
-    with pytest.raises(BrokerError, match="rabbitmqctl status failed: .*unable to perform"):
-        RabbitNode(tmp_path / "broker").ctl("status")
