@@ -26,7 +26,7 @@ SLOTS = 2
 ERRORS = 1
 """llama.cpp's own log, on stderr, at this level."""
 THREADS = max(1, (os.cpu_count() or 1) - 1)
-"""One core stays free: llama.cpp's threads wait for each other busily, and crawl on shared cores."""
+"""One core stays free: llama.cpp's threads wait for each other busily and crawl on shared cores."""
 
 HOW = (
     "the local model is not installed: run 'pip install xllamacpp' "
@@ -62,6 +62,7 @@ async def main(this: process.Process) -> None:
     wanted.cpuparams.n_threads = THREADS
     wanted.use_jinja = True
     wanted.sampling.temp = 0.0  # so small a model only loses by chance
+    wanted.sampling.penalty_repeat = 1.2  # and without chance it would repeat itself to the limit
     wanted.verbosity = ERRORS
     try:
         server = llama.Server(wanted)
