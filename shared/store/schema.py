@@ -165,5 +165,9 @@ ticks = Table(
     Column("nominal_at", Float(53), nullable=False),
     Column("decided_at", Float(53), nullable=False),
     Column("outcome", String(8), nullable=False),
+    Column("message", Text),
+    Column("tried_at", Float(53)),
 )
 Index("ticks_by_schedule", ticks.c.agent, ticks.c.schedule, ticks.c.nominal_at)
+_SENDING = text("outcome = 'sending'")
+Index("ticks_sending", ticks.c.tried_at, postgresql_where=_SENDING, sqlite_where=_SENDING)

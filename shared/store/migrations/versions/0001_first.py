@@ -95,9 +95,18 @@ def upgrade() -> None:
         sa.Column("nominal_at", sa.Float(precision=53), nullable=False),
         sa.Column("decided_at", sa.Float(precision=53), nullable=False),
         sa.Column("outcome", sa.String(length=8), nullable=False),
+        sa.Column("message", sa.Text()),
+        sa.Column("tried_at", sa.Float(precision=53)),
         sa.PrimaryKeyConstraint("tick_id"),
     )
     op.create_index("ticks_by_schedule", "ticks", ["agent", "schedule", "nominal_at"])
+    op.create_index(
+        "ticks_sending",
+        "ticks",
+        ["tried_at"],
+        postgresql_where=sa.text("outcome = 'sending'"),
+        sqlite_where=sa.text("outcome = 'sending'"),
+    )
     op.create_table(
         "runs",
         sa.Column("run_id", sa.String(length=32), nullable=False),

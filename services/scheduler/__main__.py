@@ -1,0 +1,75 @@
+"""The scheduler's process: `python -m services.scheduler`. Any number may run."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from uuid import uuid4
+
+import structlog
+
+from services.scheduler.metrics import Metrics
+from services.scheduler.passes import Passes
+from services.scheduler.plan import Scheduled, scheduled
+from shared import process, topology
+from shared.broker.connection import Broker, connect
+from shared.control import obey
+from shared.definitions import load
+from shared.process import Process
+from shared.store import Store, open_store
+
+BROKER_WAIT_S = 30.0
+"""For the first connection: all processes often start together."""
+
+log = structlog.get_logger()
+
+
+async def serve(process: Process) -> None:
+    """Emit the ticks of all agents' schedules, as their files were at the start."""
+    settings = process.settings
+    known = scheduled(load(settings.agents))
+    instance = f"scheduler.{uuid4().hex[:8]}"
+    structlog.contextvars.bind_contextvars(instance=instance)
+    async with (
+        open_store(settings.store_url.get_secret_value()) as store,
+        connect(settings.broker(), instance, wait_s=BROKER_WAIT_S) as broker,
+    ):
+        await broker.declare(_needs(known, store, instance))
+        passes = Passes(store, broker.publisher, Metrics(process.registry), known)
+        control = await broker.consumer(topology.control_queue_name(instance))
+        process.ready = lambda: _why_not_ready(broker, store, passes)
+        if known:
+            log.info("scheduling", schedules=[one.key for one in known])
+        else:
+            log.warning("no agent has a schedule: nothing to do", agents=str(settings.agents))
+        async with asyncio.TaskGroup() as jobs:
+            serving = [
+                jobs.create_task(obey(control, process.stopping)),
+                jobs.create_task(passes.serve()),
+            ]
+            await process.stopping.wait()
+            for job in serving:
+                job.cancel()
+    log.info("ended", mode=process.stopping.mode)
+
+
+def _needs(known: tuple[Scheduled, ...], store: Store, instance: str) -> topology.Topology:
+    """The store's mark too: with another store than an agent's, every tick would look open."""
+    needs = topology.house() + topology.control("scheduler", instance)
+    for agent in sorted({one.agent for one in known}):
+        needs += topology.mailbox(agent) + topology.store_mark(agent, store.id, instance)
+    return needs
+
+
+def _why_not_ready(broker: Broker, store: Store, passes: Passes) -> str:
+    if not broker.connected:
+        return "no connection to the broker"
+    if broker.blocked:
+        return "the broker takes no messages: its memory or disk is short"
+    if not store.available:
+        return "the store can't be reached"
+    return "" if passes.passing else "no pass has been made lately"
+
+
+if __name__ == "__main__":
+    sys.exit(process.run("scheduler", serve))

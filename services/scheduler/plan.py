@@ -1,0 +1,70 @@
+"""What is to be done about the times of a schedule that have come: send, skip or let go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.scheduler.rhythm import newest
+from shared.definitions import Definitions, Schedule
+from shared.messages import Trigger, encode
+from shared.store.ticks import Outcome, Standing, Tick
+
+PUNCTUAL = timedelta(seconds=60)
+"""The newest tick is not missed until then: a restart or a store briefly away takes less."""
+
+MOST_MADE_UP = 100
+"""Ticks that `missed: all` sends at once; older ones are missed for good."""
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A schedule and the agent that it wakes."""
+
+    agent: str
+    schedule: Schedule
+
+    @property
+    def key(self) -> str:
+        return f"{self.agent}.{self.schedule.name}"
+
+    def choose(self, standing: Standing) -> Sequence[Tick]:
+        """A decision on each nominal time since the last one decided, oldest first.
+
+        At most `MOST_MADE_UP` + 1: what is older still is missed without a row of its own.
+        """
+        come = newest(self.schedule, standing.last, standing.now, MOST_MADE_UP + 1)
+        wanted = self._wanted(come, standing.now)
+        # More than one is sent only where all are asked for: those never skip each other.
+        skip = self.schedule.overlap == "skip" and standing.busy and len(wanted) == 1
+        outcome = Outcome.SKIPPED if skip else Outcome.SENDING
+        return [self._tick(at, outcome if at in wanted else Outcome.MISSED) for at in come]
+
+    def _wanted(self, come: Sequence[datetime], now: datetime) -> Sequence[datetime]:
+        if self.schedule.missed == "all":
+            return come[-MOST_MADE_UP:]
+        made_up = self.schedule.missed == "last"
+        return [at for at in come[-1:] if made_up or now - at <= PUNCTUAL]
+
+    def _tick(self, nominal_at: datetime, outcome: Outcome) -> Tick:
+        tick_id = f"{self.key}@{nominal_at:%Y-%m-%dT%H:%M:%SZ}"
+        trigger = Trigger(
+            id=tick_id,
+            root_id=tick_id,
+            content=self.schedule.prompt,
+            schedule=self.schedule.name,
+            nominal_at=nominal_at,
+            sender="scheduler",
+        )
+        message = encode(trigger).decode() if outcome is Outcome.SENDING else None
+        return Tick(tick_id, self.agent, self.schedule.name, nominal_at, outcome, message)
+
+
+def scheduled(definitions: Definitions) -> tuple[Scheduled, ...]:
+    """Every schedule of every agent."""
+    return tuple(
+        Scheduled(definition.name, schedule)
+        for definition in definitions.values()
+        for schedule in definition.schedule
+    )

@@ -1,0 +1,181 @@
+"""What became of each nominal time of a schedule, decided once for all schedulers.
+
+A tick is a row: committed as `sending` with its message, then published, then `sent`. Times
+are judged by the store's clock, so that schedulers on machines with other clocks agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import func, select, update
+from sqlalchemy.engine import Connection
+
+from shared.messages import run_id
+from shared.store.dialect import upsert
+from shared.store.schema import RunState, now_s, runs, ticks
+
+UNCLAIMED_S = 24 * 3600.0
+"""A tick that no agent has claimed for a day holds nothing up: its message may be gone."""
+
+
+class Outcome(StrEnum):
+    SEEN = "seen"
+    """No tick: the schedule was first met then, and earlier times are none of its."""
+    SENDING = "sending"
+    SENT = "sent"
+    SKIPPED = "skipped"
+    """Not sent: the tick before it was still open."""
+    MISSED = "missed"
+    """Not sent: nobody was there in time, and the schedule doesn't make up for it."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One nominal time; `message` is the body to publish while it is `sending`."""
+
+    tick_id: str
+    agent: str
+    schedule: str
+    nominal_at: datetime
+    outcome: Outcome
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a schedule stands: all up to `last` is decided. `busy`: its last tick is open."""
+
+    now: datetime
+    last: datetime
+    busy: bool
+
+
+@dataclass(frozen=True)
+class Settled:
+    last: datetime
+    ticks: tuple[Tick, ...] = ()
+
+
+@dataclass(frozen=True)
+class Look:
+    now: datetime
+    left: tuple[Tick, ...]
+
+
+def settle(
+    connection: Connection, agent: str, schedule: str, choose: Callable[[Standing], Sequence[Tick]]
+) -> Settled:
+    """Commit what `choose` makes of the schedule's standing; one scheduler at a time.
+
+    A schedule met for the first time is only recorded as `seen`: its ticks begin after now.
+    """
+    first = f"{agent}.{schedule}@seen"
+    _see(connection, first, agent, schedule)
+    connection.execute(select(ticks.c.tick_id).where(ticks.c.tick_id == first).with_for_update())
+    standing = _standing(connection, agent, schedule)
+    chosen = tuple(choose(standing))
+    for tick in chosen:
+        _insert(connection, tick)
+    return Settled(chosen[-1].nominal_at if chosen else standing.last, chosen)
+
+
+def look(connection: Connection, silence_s: float, most: int) -> Look:
+    """The time, and up to `most` ticks that have stayed `sending` for `silence_s`.
+
+    Those are the caller's to publish, and nobody else's for as long again.
+    """
+    now = _now(connection)
+    left = connection.execute(
+        select(ticks)
+        .where(ticks.c.outcome == Outcome.SENDING, ticks.c.tried_at <= now - silence_s)
+        .order_by(ticks.c.tried_at, ticks.c.nominal_at)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
+    ids = [row.tick_id for row in left]
+    if ids:
+        connection.execute(update(ticks).where(ticks.c.tick_id.in_(ids)).values(tried_at=now))
+    found = (
+        Tick(
+            row.tick_id,
+            row.agent,
+            row.schedule,
+            _time(row.nominal_at),
+            Outcome(row.outcome),
+            row.message,
+        )
+        for row in left
+    )
+    return Look(_time(now), tuple(found))
+
+
+def sent(connection: Connection, tick_id: str) -> float:
+    """The broker has it. Returns how many seconds after its nominal time that is."""
+    connection.execute(
+        update(ticks)
+        .where(ticks.c.tick_id == tick_id)
+        .values(outcome=Outcome.SENT, message=None, tried_at=None)
+    )
+    late = select(now_s() - ticks.c.nominal_at).where(ticks.c.tick_id == tick_id)
+    return float(connection.execute(late).scalar_one())
+
+
+def _see(connection: Connection, first: str, agent: str, schedule: str) -> None:
+    statement = upsert(connection, ticks).values(
+        tick_id=first,
+        agent=agent,
+        schedule=schedule,
+        nominal_at=now_s(),
+        decided_at=now_s(),
+        outcome=Outcome.SEEN,
+    )
+    connection.execute(statement.on_conflict_do_nothing())
+
+
+def _standing(connection: Connection, agent: str, schedule: str) -> Standing:
+    of_schedule = (ticks.c.agent == agent) & (ticks.c.schedule == schedule)
+    last = connection.execute(select(func.max(ticks.c.nominal_at)).where(of_schedule)).scalar_one()
+    emitted = (
+        select(ticks.c.tick_id, ticks.c.decided_at)
+        .where(of_schedule, ticks.c.outcome.in_([Outcome.SENDING, Outcome.SENT]))
+        .order_by(ticks.c.nominal_at.desc())
+        .limit(1)
+    )
+    before = connection.execute(emitted).first()
+    now = _now(connection)
+    busy = before is not None and _is_open(
+        connection, run_id(agent, before.tick_id), now - before.decided_at
+    )
+    return Standing(_time(now), _time(last), busy)
+
+
+def _is_open(connection: Connection, run: str, age_s: float) -> bool:
+    state = connection.execute(select(runs.c.state).where(runs.c.run_id == run)).scalar()
+    return age_s < UNCLAIMED_S if state is None else state != RunState.ENDED
+
+
+def _insert(connection: Connection, tick: Tick) -> None:
+    connection.execute(
+        ticks.insert().values(
+            tick_id=tick.tick_id,
+            agent=tick.agent,
+            schedule=tick.schedule,
+            nominal_at=tick.nominal_at.timestamp(),
+            decided_at=now_s(),
+            outcome=tick.outcome,
+            message=tick.message,
+            tried_at=now_s() if tick.outcome is Outcome.SENDING else None,
+        )
+    )
+
+
+def _now(connection: Connection) -> float:
+    return float(connection.execute(select(now_s())).scalar_one())
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

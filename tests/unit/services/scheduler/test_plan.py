@@ -1,0 +1,81 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.scheduler.plan import MOST_MADE_UP, Scheduled, scheduled
+from shared.definitions import Definition, Schedule
+from shared.messages import Trigger, decode
+from shared.store.ticks import Outcome, Standing
+
+TEN = datetime(2026, 1, 1, 10, tzinfo=UTC)
+
+
+def hourly(**policies: str) -> Scheduled:
+    fields = {"name": "plan", "prompt": "Plan.", "every": "1h"} | policies
+    return Scheduled("alice", Schedule.model_validate(fields))
+
+
+def outcomes(
+    one: Scheduled, last: datetime, late: timedelta = timedelta(), *, busy: bool = False
+) -> list[Outcome]:
+    chosen = one.choose(Standing(now=TEN + late, last=last, busy=busy))
+    return [tick.outcome for tick in chosen]
+
+
+SENDING, SKIPPED, MISSED = Outcome.SENDING, Outcome.SKIPPED, Outcome.MISSED
+LATE = timedelta(minutes=5)
+
+
+def test_nothing_is_decided_before_its_time() -> None:
+    assert outcomes(hourly(), last=TEN) == []
+
+
+def test_a_tick_is_a_trigger_under_its_own_id() -> None:
+    (tick,) = hourly().choose(Standing(TEN, TEN - timedelta(hours=1), busy=False))
+    trigger = decode((tick.message or "").encode())
+    assert isinstance(trigger, Trigger)
+    assert tick.tick_id == trigger.id == trigger.root_id == "alice.plan@2026-01-01T10:00:00Z"
+    assert (trigger.content, trigger.schedule, trigger.nominal_at) == ("Plan.", "plan", TEN)
+
+
+def test_the_longest_names_still_make_an_id() -> None:
+    name = "a" * 40
+    one = Scheduled(name, Schedule.model_validate({"name": name, "prompt": "p", "every": "1h"}))
+    (tick,) = one.choose(Standing(TEN, TEN - timedelta(hours=1), busy=False))
+    assert Trigger(id=tick.tick_id).id == tick.tick_id
+
+
+def test_while_the_one_before_is_open_a_tick_is_skipped_or_queued() -> None:
+    before = TEN - timedelta(hours=1)
+    assert outcomes(hourly(), before, busy=True) == [SKIPPED]
+    assert outcomes(hourly(overlap="queue"), before, busy=True) == [SENDING]
+
+
+@pytest.mark.parametrize(
+    ("missed", "late", "expected"),
+    [
+        ("last", LATE, [MISSED, MISSED, SENDING]),
+        ("none", LATE, [MISSED, MISSED, MISSED]),
+        ("none", timedelta(seconds=50), [MISSED, MISSED, SENDING]),
+        ("all", LATE, [SENDING, SENDING, SENDING]),
+    ],
+)
+def test_what_was_missed_is_made_up_for_as_asked(
+    missed: str, late: timedelta, expected: list[Outcome]
+) -> None:
+    assert outcomes(hourly(missed=missed), TEN - timedelta(hours=3), late) == expected
+
+
+def test_all_makes_up_for_a_hundred_and_says_that_there_were_more() -> None:
+    found = outcomes(hourly(missed="all"), TEN - timedelta(days=365))
+    assert found == [MISSED] + [SENDING] * MOST_MADE_UP
+
+
+def test_ticks_made_up_for_do_not_skip_each_other() -> None:
+    found = outcomes(hourly(missed="all"), TEN - timedelta(hours=2), busy=True)
+    assert found == [SENDING, SENDING]
+
+
+def test_every_schedule_of_every_agent_is_known() -> None:
+    alice = Definition(name="alice", schedule=(hourly().schedule,))
+    assert scheduled({"alice": alice, "bob": Definition(name="bob")}) == (hourly(),)
