@@ -13,28 +13,27 @@ from typing import TypeVar
 
 from sqlalchemy import inspect, select, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.errors import StoreError
 from shared.store.commits import Commits
-from shared.store.engine import create, translated
+from shared.store.engine import Database, create
 from shared.store.schema import REVISION, identity
 
 T = TypeVar("T")
 
 PATIENCE_S = 60.0
-"""How long a write waits for a store that is away before its process gives up."""
+"""How long a read or write waits for a store that is away before its process gives up."""
 
 
 class Store:
-    def __init__(self, engine: AsyncEngine, commits: Commits, store_id: str) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, commits: Commits, store_id: str) -> None:
+        self._database = database
         self._commits = commits
         self.id = store_id
 
     @property
     def available(self) -> bool:
-        """Whether the last write reached the store."""
+        """Whether the last read or write reached the store."""
         return self._commits.available
 
     async def write(self, key: str, operation: Callable[[Connection], T]) -> T:
@@ -42,29 +41,25 @@ class Store:
         return await self._commits.write(key, operation)
 
     async def read(self, operation: Callable[[Connection], T]) -> T:
-        """Run an operation that changes nothing; raises `StoreUnavailable`, `StoreError`."""
-        with translated():
-            async with self._engine.connect() as connection:
-                return await connection.run_sync(operation)
+        """Run an operation that changes nothing; as patient as `write`, and raises the same."""
+        return await self._commits.patiently(lambda: self._database.run(operation))
 
 
 @asynccontextmanager
 async def open_store(url: str, *, patience_s: float = PATIENCE_S) -> AsyncIterator[Store]:
     """Open a migrated store; raises `StoreError` with the command to run when it isn't."""
-    engine = create(url)
-    commits = Commits(engine, patience_s)
+    database = create(url)
+    commits = Commits(database, patience_s)
     writer: asyncio.Task[None] | None = None
     try:
-        with translated():
-            async with engine.connect() as connection:
-                store_id = await connection.run_sync(_identify)
+        store_id = await database.run(_identify)
         writer = asyncio.create_task(commits.serve())
-        yield Store(engine, commits, store_id)
+        yield Store(database, commits, store_id)
     finally:
         if writer is not None:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
-        await engine.dispose()
+        await database.close()
 
 
 def _identify(connection: Connection) -> str:

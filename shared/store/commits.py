@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
 from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
@@ -24,7 +23,7 @@ from tenacity import (
 )
 
 from shared.errors import HutchError, StoreUnavailable
-from shared.store.engine import WRITES, translated
+from shared.store.engine import Database
 
 T = TypeVar("T")
 Operation = Callable[[Connection], T]
@@ -45,8 +44,8 @@ class _Waiting:
 class Commits:
     """One writer per process. `write` returns when its operation is committed."""
 
-    def __init__(self, engine: AsyncEngine, patience_s: float) -> None:
-        self._engine = engine
+    def __init__(self, database: Database, patience_s: float) -> None:
+        self._database = database
         self._patience_s = patience_s
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
@@ -81,8 +80,10 @@ class Commits:
 
     async def _commit(self, group: list[_Waiting]) -> None:
         group = [waiting for waiting in group if not waiting.done.done()]
+        if not group:
+            return
         try:
-            outcomes = await self._patiently(group)
+            outcomes = await self._transaction(group)
         except asyncio.CancelledError:
             for waiting in group:
                 waiting.done.cancel()
@@ -101,34 +102,30 @@ class Commits:
             else:
                 waiting.done.set_result(outcome)
 
-    async def _patiently(self, group: list[_Waiting]) -> list[Any]:
-        attempts = AsyncRetrying(
+    async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Repeat an attempt while the store is away, as long as its patience lasts."""
+        async for trial in AsyncRetrying(
             retry=retry_if_exception_type(StoreUnavailable),
             wait=wait_exponential_jitter(initial=0.1, max=2.0),
             stop=stop_after_delay(self._patience_s),
             reraise=True,
-        )
-        async for attempt in attempts:
-            with attempt:
+        ):
+            with trial:
                 try:
-                    outcomes = await self._transaction(group)
+                    result = await attempt()
                 except StoreUnavailable as error:
                     if self.available:
                         log.warning("store away", error=str(error))
                     self.available = False
                     raise
                 self.available = True
-        return outcomes
+        return result
 
     async def _transaction(self, group: list[_Waiting]) -> list[Any]:
         def perform(connection: Connection) -> list[Any]:
             return [_outcome(waiting.operation, connection) for waiting in group]
 
-        with translated():
-            async with self._engine.connect() as connection:
-                writing = await connection.execution_options(**{WRITES: True})
-                async with writing.begin():
-                    return await writing.run_sync(perform)
+        return await self.patiently(lambda: self._database.run(perform, writes=True))
 
 
 def _outcome(operation: Operation[Any], connection: Connection) -> Any:

@@ -1,25 +1,28 @@
-"""The connection to the store, its settings per dialect, and its errors translated."""
+"""The way to the store, with its settings per dialect.
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+An operation runs whole in one place: in a thread for SQLite, whose calls block, and on the
+event loop for PostgreSQL. It is the same plain function of a connection for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from sqlalchemy import event
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    InterfaceError,
-    OperationalError,
-    SQLAlchemyError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from shared.errors import SettingsError, StoreError, StoreUnavailable
+from shared.errors import SettingsError
+from shared.store.faults import translated
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process's write: a hundred times the longest we saw."""
@@ -34,6 +37,55 @@ POOL_SIZE = 3
 WRITES = "hutch_writes"
 
 
+class Database(Protocol):
+    async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
+        """Run an operation in a transaction of its own, committed when this returns.
+
+        Raises `StoreUnavailable`, `StoreError` or what the operation raised. Cancelled, or with
+        the connection lost, nobody knows whether the commit arrived.
+        """
+
+    async def close(self) -> None: ...
+
+
+class File:
+    """SQLite."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(POOL_SIZE, "store")
+
+    async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
+        loop = asyncio.get_running_loop()
+        with translated():
+            return await loop.run_in_executor(self._threads, self._run, operation, writes)
+
+    def _run(self, operation: Callable[[Connection], T], writes: bool) -> T:
+        with self._engine.connect() as connection:
+            connection.execution_options(**{WRITES: writes})
+            with connection.begin():
+                return operation(connection)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+        self._engine.dispose()
+
+
+class Server:
+    """PostgreSQL."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
+        with translated():
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(operation)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
 def parse(url: str) -> URL:
     """The address with our drivers in it; raises `SettingsError` for what we don't speak."""
     try:
@@ -42,30 +94,27 @@ def parse(url: str) -> URL:
         raise SettingsError(
             "HUTCH_STORE is no address; write sqlite:///path or postgresql://user:password@host/db"
         ) from error
-    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+    drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+asyncpg"}
     backend = address.get_backend_name()
     if backend not in drivers:
         raise SettingsError(f"HUTCH_STORE names '{backend}'; write sqlite:///… or postgresql://…")
     return address.set(drivername=drivers[backend])
 
 
-def create(url: str) -> AsyncEngine:
+def create(url: str) -> Database:
+    """The database at an address; connects to nothing yet. Raises `SettingsError`."""
     address = parse(url)
     if address.get_backend_name() == "postgresql":
-        return create_async_engine(
-            address,
-            pool_size=POOL_SIZE,
-            pool_pre_ping=False,
-            connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
-        )
+        timeouts = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
+        return Server(create_async_engine(address, pool_size=POOL_SIZE, connect_args=timeouts))
     if not address.database or address.database == ":memory:":
         raise SettingsError("HUTCH_STORE needs a file: replicas share it; write sqlite:///path")
     with translated():
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(address, pool_size=POOL_SIZE)
-    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
+    engine = create_engine(address, pool_size=POOL_SIZE)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return File(engine)
 
 
 def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
@@ -81,31 +130,3 @@ def _begin_sqlite(connection: Connection) -> None:
     """A writer takes the lock at once: a read lock that is raised later can fail for ever."""
     writes = connection.get_execution_options().get(WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Foreign errors become `StoreUnavailable` (try again) or `StoreError` (don't)."""
-    try:
-        yield
-    except (OSError, TimeoutError, PoolTimeout) as error:
-        raise StoreUnavailable(f"the store can't be reached: {_said(error)}") from error
-    except (OperationalError, InterfaceError) as error:
-        raise StoreUnavailable(f"the store is away or locked: {_said(error.orig)}") from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise StoreUnavailable(f"the store went away: {_said(error.orig)}") from error
-        raise StoreError(f"the store refused: {_said(error.orig)}") from error
-    except SQLAlchemyError as error:
-        raise StoreError(f"the store refused: {_said(error)}") from error
-    except sqlite3.Error as error:
-        raise StoreUnavailable(f"the store's file can't be used: {_said(error)}") from error
-    except Exception as error:
-        if not type(error).__module__.startswith("asyncpg"):
-            raise
-        raise StoreUnavailable(f"PostgreSQL refused the connection: {_said(error)}") from error
-
-
-def _said(error: BaseException | None) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__

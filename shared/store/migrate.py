@@ -8,7 +8,8 @@ from alembic.config import Config
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from shared.store.engine import WRITES, create, translated
+from shared.store.engine import create
+from shared.store.faults import translated
 
 LOCK = 0x48757463
 """Our advisory lock on PostgreSQL; SQLite's writing transaction is the lock there."""
@@ -18,15 +19,13 @@ MIGRATE_TIMEOUT_S = 300
 
 async def migrate(url: str) -> None:
     """Create or upgrade the tables; raises `StoreUnavailable`, `StoreError`."""
-    engine = create(url)
+    database = create(url)
     try:
         with translated():
-            async with asyncio.timeout(MIGRATE_TIMEOUT_S), engine.connect() as connection:
-                writing = await connection.execution_options(**{WRITES: True})
-                async with writing.begin():
-                    await writing.run_sync(_upgrade)
+            async with asyncio.timeout(MIGRATE_TIMEOUT_S):
+                await database.run(_upgrade, writes=True)
     finally:
-        await engine.dispose()
+        await database.close()
 
 
 def _upgrade(connection: Connection) -> None:
