@@ -47,9 +47,7 @@ class StoredJournal:
     async def hold(self) -> None:
         if time.monotonic() - self._held_at < HOLD_S:
             return
-        await self._store.write(
-            self._run.run_id, lambda connection: lock(connection, self._run.run_id, self._run.fence)
-        )
+        await self._store.write(self._run.run_id, lambda connection: lock(connection, self._run))
         self._held_at = time.monotonic()
 
     def usage(self) -> Usage:

@@ -126,10 +126,10 @@ class Sweeper:
             self.caught_up.set()
 
     async def _taken(self, dead: set[str], wanted: int) -> list[Run]:
-        me = self.instance
+        me, earlier = self.instance, set[str]()
         try:
             return await me.store.write(
-                "", lambda connection: take(connection, me.agent, me.id, dead, wanted)
+                "", lambda connection: take(connection, me.agent, me.id, dead, wanted, earlier)
             )
         except BaseException:
             for _ in range(wanted):
@@ -137,9 +137,9 @@ class Sweeper:
             raise
 
     async def _adopt(self, dead: set[str]) -> None:
-        me = self.instance
+        me, earlier = self.instance, set[int]()
         self.relay.send(
             await me.store.write(
-                "", lambda connection: outbox.adopt(connection, me.agent, me.id, dead)
+                "", lambda connection: outbox.adopt(connection, me.agent, me.id, dead, earlier)
             )
         )

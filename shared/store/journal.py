@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from shared.store.dialect import upsert
+from shared.store.dialect import insert_new
 from shared.store.runs import Run, lock
 from shared.store.schema import now_s, steps
 
@@ -38,18 +38,9 @@ def steps_of(connection: Connection, run: Run) -> list[Step]:
 
 def write_step(connection: Connection, run: Run, step: Step) -> None:
     """Commit a finished step; again the same one, as after an unknown commit, changes nothing."""
-    lock(connection, run.run_id, run.fence)
-    statement = upsert(connection, steps).values(
-        run_id=run.run_id,
-        epoch=run.epoch,
-        turn=step.turn,
-        position=step.position,
-        kind=step.kind,
-        name=step.name,
-        output=step.output,
-        finished_at=now_s(),
-    )
-    connection.execute(statement.on_conflict_do_nothing())
+    lock(connection, run)
+    fields = {"run_id": run.run_id, "epoch": run.epoch, **vars(step)}
+    insert_new(connection, steps, fields, stamp="finished_at")
 
 
 def resumed(connection: Connection, run: Run) -> tuple[list[Step], float]:

@@ -2,17 +2,24 @@
 
 import json
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.engine import Connection
 
-from shared.store.dialect import upsert
-from shared.store.schema import notes, now_s
+from shared.store.dialect import insert_new
+from shared.store.schema import notes
 
 NOTES_KEPT = 20
 """Newest notes that an agent remembers and a run sees: a page of text, not a second history."""
 
 NOTE_CHARS = 1000
 """Of each note; the whole answer stays in the run that gave it."""
+
+
+_RECENT = (
+    select(notes.c.peer, notes.c.body)
+    .where(notes.c.agent == bindparam("agent"))
+    .order_by(notes.c.heard_at, notes.c.message_id)
+)
 
 
 def remember(connection: Connection, agent: str, message_id: str, peer: str, body: str) -> bool:
@@ -22,10 +29,8 @@ def remember(connection: Connection, agent: str, message_id: str, peer: str, bod
         "message_id": message_id,
         "peer": peer,
         "body": json.dumps(body[:NOTE_CHARS]),
-        "heard_at": now_s(),
     }
-    statement = upsert(connection, notes).values(values).on_conflict_do_nothing()
-    if not connection.execute(statement).rowcount:
+    if not insert_new(connection, notes, values, stamp="heard_at"):
         return False
     kept = (
         select(notes.c.message_id)
@@ -39,9 +44,5 @@ def remember(connection: Connection, agent: str, message_id: str, peer: str, bod
 
 def recent(connection: Connection, agent: str) -> tuple[str, ...]:
     """The remembered notes, oldest first, as a run sees them: "From tom: …"."""
-    query = (
-        select(notes.c.peer, notes.c.body)
-        .where(notes.c.agent == agent)
-        .order_by(notes.c.heard_at, notes.c.message_id)
-    )
-    return tuple(f"From {row.peer}: {json.loads(row.body)}" for row in connection.execute(query))
+    heard = connection.execute(_RECENT, {"agent": agent})
+    return tuple(f"From {row.peer}: {json.loads(row.body)}" for row in heard)

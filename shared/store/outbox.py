@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from shared.messages import response_id
 from shared.store.schema import instances, now_s, outbox
 from shared.topology import reply_address, swarm_exchange_name
+
+ADOPTED_AT_ONCE = 1000
+"""Of a dead replica's messages; the next look takes more."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +49,15 @@ class Outbound:
         return cls(run_id, swarm_exchange_name(group), "", message_id, body)
 
 
+_ADD = insert(outbox).values(created_at=now_s()).returning(outbox.c.seq)
+_SENT = delete(outbox).where(outbox.c.seq == bindparam("seq"))
+
+
 def add(connection: Connection, message: Outbound, agent: str, owner: str) -> Outbound:
     """Commit a message for `owner` to publish; returns it with its `seq`."""
-    fields = asdict(message) | {"agent": agent, "owner": owner, "created_at": now_s()}
+    fields = vars(message) | {"agent": agent, "owner": owner}
     del fields["seq"]
-    result = connection.execute(insert(outbox).values(**fields))
-    seq = result.inserted_primary_key
-    return Outbound(**asdict(message) | {"seq": seq[0] if seq else 0})
+    return replace(message, seq=connection.execute(_ADD, fields).scalar_one())
 
 
 def unsent_of(connection: Connection, run_id: str, owner: str) -> tuple[Outbound, ...]:
@@ -63,21 +79,30 @@ def abandoned(connection: Connection, agent: str, dead: Collection[str]) -> int:
 
 
 def adopt(
-    connection: Connection, agent: str, owner: str, dead: Collection[str]
+    connection: Connection, agent: str, owner: str, dead: Collection[str], earlier: set[int]
 ) -> tuple[Outbound, ...]:
-    """Take over what dead replicas of an agent have left unpublished."""
+    """Take over what dead replicas of an agent have left unpublished.
+
+    `earlier` is empty at first and belongs to this one adoption: repeated after an unknown
+    commit, it finds there what may be its own already.
+    """
+    if ours := _load(connection, outbox.c.seq.in_(earlier), outbox.c.owner == owner):
+        return ours
     rows = connection.execute(
-        select(outbox.c.seq).where(_orphaned(agent, dead)).with_for_update(skip_locked=True)
+        select(outbox.c.seq)
+        .where(_orphaned(agent, dead))
+        .order_by(outbox.c.seq)
+        .limit(ADOPTED_AT_ONCE)
+        .with_for_update(skip_locked=True)
     )
-    adopted = [row.seq for row in rows]
-    if not adopted:
-        return ()
-    connection.execute(update(outbox).where(outbox.c.seq.in_(adopted)).values(owner=owner))
-    return _load(connection, outbox.c.seq.in_(adopted))
+    earlier.clear()
+    earlier.update(row.seq for row in rows)
+    connection.execute(update(outbox).where(outbox.c.seq.in_(earlier)).values(owner=owner))
+    return _load(connection, outbox.c.seq.in_(earlier), outbox.c.owner == owner)
 
 
 def sent(connection: Connection, seq: int) -> None:
-    connection.execute(delete(outbox).where(outbox.c.seq == seq))
+    connection.execute(_SENT, {"seq": seq})
 
 
 def undeliverable(connection: Connection, seq: int) -> None:

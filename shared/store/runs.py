@@ -1,10 +1,11 @@
 """What a run is to a process that owns it, and the lock that every write takes first."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import RowMapping, select
+from sqlalchemy import RowMapping, Update, bindparam, select, update
 from sqlalchemy.engine import Connection
 
 from shared.errors import RunLost
@@ -30,6 +31,7 @@ class Run:
     fence: int
     attempts: int
     epoch: int
+    parent_id: str | None = None
 
 
 COLUMNS = (
@@ -46,7 +48,18 @@ COLUMNS = (
     runs.c.fence,
     runs.c.attempts,
     runs.c.epoch,
+    runs.c.parent_id,
 )
+
+
+_OWNED = (
+    runs.c.run_id == bindparam("owned_run"),
+    runs.c.fence == bindparam("owned_fence"),
+    runs.c.ended_at.is_(None),
+)
+_LOCK = select(runs.c.fence).where(*_OWNED).with_for_update()
+CHANGE = update(runs).where(*_OWNED)
+"""What `change` executes, with or without values of its own."""
 
 
 def load(connection: Connection, run_id: str) -> Run:
@@ -63,10 +76,23 @@ def dump_lines(lines: tuple[str, ...]) -> str:
     return _LINES.dump_json(lines).decode()
 
 
-def lock(connection: Connection, run_id: str, fence: int) -> None:
-    """Hold the run's row until the commit; raises `RunLost` unless `fence` is still its fence."""
-    query = select(runs.c.fence).where(
-        runs.c.run_id == run_id, runs.c.fence == fence, runs.c.ended_at.is_(None)
-    )
-    if connection.execute(query.with_for_update()).first() is None:
-        raise RunLost(f"run {run_id} goes on elsewhere (fence {fence} is old)")
+def lock(connection: Connection, run: Run) -> None:
+    """Hold the run's row until the commit; raises `RunLost` unless its fence is still `run`'s."""
+    if connection.execute(_LOCK, _owned(run)).first() is None:
+        raise _lost(run)
+
+
+def change(
+    connection: Connection, run: Run, fields: Mapping[str, object], statement: Update = CHANGE
+) -> None:
+    """Lock the run's row as `lock` does, and write to it, at once."""
+    if not connection.execute(statement, {**_owned(run), **fields}).rowcount:
+        raise _lost(run)
+
+
+def _owned(run: Run) -> dict[str, object]:
+    return {"owned_run": run.run_id, "owned_fence": run.fence}
+
+
+def _lost(run: Run) -> RunLost:
+    return RunLost(f"run {run.run_id} goes on elsewhere (fence {run.fence} is old)")
