@@ -58,7 +58,7 @@ class Relay:
         """True when the broker has it, False when nobody listens there any more."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(BrokerError),
-            wait=wait_exponential_jitter(initial=0.1, max=RETRY_MOST_S),
+            wait=wait_exponential_jitter(multiplier=0.1, max=RETRY_MOST_S),
             before_sleep=lambda _: self._instance.metrics.publish_failures.inc(),
         ):
             with attempt:

@@ -106,7 +106,7 @@ class Commits:
         """Repeat an attempt while the store is away, as long as its patience lasts."""
         async for trial in AsyncRetrying(
             retry=retry_if_exception_type(StoreUnavailable),
-            wait=wait_exponential_jitter(initial=0.1, max=2.0),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
             stop=stop_after_delay(self._patience_s),
             reraise=True,
         ):
