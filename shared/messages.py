@@ -124,6 +124,7 @@ class Event(Frozen):
     run_id: str | None = None
     task_id: str | None = None
     root_id: str | None = None
+    parent_id: str | None = None
     detail: dict[str, str | int | float] = {}
 
 

@@ -83,12 +83,17 @@ def run(service: str, main: Main) -> int:
         with asyncio.Runner() as runner:
             runner.run(_live(Process(service, settings), main))
     except Exception as error:  # noqa: BLE001 - the outermost frame: a bug ends in one sentence too
-        if debug:
-            traceback.print_exc()
-        cause = _first(error)
-        sys.stderr.write(f"hutch {service}: {_sentence(cause)}\n")
-        return cause.exit_code if isinstance(cause, HutchError) else 1
+        return failed(f"hutch {service}", error, trace=debug)
     return 0
+
+
+def failed(who: str, error: BaseException, *, trace: bool) -> int:
+    """Says on stderr, in one sentence, why `who` ends; returns the exit code."""
+    if trace:
+        traceback.print_exception(error)
+    cause = _first(error)
+    sys.stderr.write(f"{who}: {_sentence(cause)}\n")
+    return cause.exit_code if isinstance(cause, HutchError) else 1
 
 
 async def _live(process: Process, main: Main) -> None:

@@ -91,6 +91,10 @@ def control_queue_name(instance: str) -> str:
     return f"control.{instance}"
 
 
+def visitor_events_name(visitor: str) -> str:
+    return f"events.cli.{visitor}"
+
+
 def store_exchange_name(agent: str) -> str:
     return f"hutch.store.{agent}"
 
@@ -196,6 +200,18 @@ def control(role: str, instance: str) -> Topology:
     return Topology(
         queues=(Queue(name, durable=False, exclusive=True),),
         bindings=tuple(Binding(CONTROL, name, key) for key in keys),
+    )
+
+
+def visitor(name: str) -> Topology:
+    """What a command hears while it waits: its responses, and all events; gone with it.
+
+    A reconnect can lose a response with its queue: asked again, the agent sends the stored one.
+    """
+    responses, events = reply_queue_name("cli", name), visitor_events_name(name)
+    return Topology(
+        queues=tuple(Queue(it, durable=False, exclusive=True) for it in (responses, events)),
+        bindings=(Binding(REPLIES, responses, responses), Binding(EVENTS, events, "#")),
     )
 
 

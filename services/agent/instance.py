@@ -40,6 +40,7 @@ class Instance:
             run_id=run.run_id if run else None,
             task_id=run.task_id if run else None,
             root_id=run.root_id if run else None,
+            parent_id=run.parent_id if run else None,
             detail=detail,
         )
         self.publisher.announce(event)

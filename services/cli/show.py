@@ -1,0 +1,133 @@
+"""`hutch show`: one run, with all that was said in it and whom it put to work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.tree import Tree
+
+    from shared.messages import Task, Trigger
+    from shared.settings import Settings
+    from shared.store.readings import DoneStep, Row, Texts
+
+ARGUMENTS_CHARS = 200
+"""Of one call; `--json` has them whole."""
+
+
+def show(
+    run: Annotated[str, typer.Argument(help="A run's id or its beginning, or a task's id.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what a run was asked, what it did, what it answered, and the runs it caused."""
+    import asyncio
+
+    from pydantic_core import to_json
+
+    from services.cli import output
+    from shared.settings import Settings
+
+    row, texts, below = asyncio.run(_read(Settings.from_environment(), run))
+    if json:
+        output.say(to_json({"run": row, "texts": texts, "below": below}).decode())
+        return
+    for paragraph in told(row, texts):
+        output.say(paragraph)
+    if below:
+        output.say("\nruns")
+        output.show(tree(row, below))
+
+
+async def _read(settings: Settings, key: str) -> tuple[Row, Texts, Sequence[Row]]:
+    from services.cli import alive
+    from shared.store import readings
+
+    async with alive.store(settings) as store:
+        row = only(key, await store.read(lambda connection: readings.find(connection, key)))
+        texts = await store.read(lambda connection: readings.texts(connection, row.run_id))
+        family = await store.read(lambda connection: readings.family(connection, row.root_id))
+        return row, texts, descendants(row, family)
+
+
+def only(key: str, found: Sequence[Row]) -> Row:
+    """Raises `HutchError` unless exactly one run is meant."""
+    from shared.errors import HutchError
+
+    exact = [row for row in found if row.run_id == key]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise HutchError(f"no run and no task has the id '{key}': 'hutch runs' lists them")
+    names = ", ".join(f"{row.run_id} ({row.agent})" for row in found)
+    raise HutchError(f"'{key}' means more than one run; name one: {names}")
+
+
+def descendants(row: Row, family: Sequence[Row]) -> Sequence[Row]:
+    """The runs that a run has caused, each after the one that caused it."""
+    found = [row]
+    for parent in found:
+        found += [it for it in family if it.parent_id == parent.task_id and it not in found]
+    return found[1:]
+
+
+def tree(row: Row, below: Sequence[Row]) -> Tree:
+    from rich.tree import Tree
+
+    top = Tree(_label(row))
+    branches = {row.task_id: top}
+    for child in below:
+        branches[child.task_id] = branches[child.parent_id or ""].add(_label(child))
+    return top
+
+
+def _label(row: Row) -> str:
+    return f"{row.agent}  {row.status}  {row.run_id[:12]}"
+
+
+def told(row: Row, texts: Texts) -> Iterator[str]:
+    """A run in paragraphs."""
+    from pydantic import TypeAdapter
+
+    from shared.messages import Response, Task, Trigger
+
+    took = f" after {(row.ended_at - row.claimed_at).total_seconds():.1f} s" if row.ended_at else ""
+    yield f"run {row.run_id} of {row.agent}, for {row.kind} {row.task_id}"
+    yield f"claimed {row.claimed_at:%Y-%m-%d %H:%M:%S} UTC; {row.status}{took}"
+    message: Task | Trigger = TypeAdapter(Task | Trigger).validate_json(texts.message)
+    yield from _asked(message)
+    if texts.notes:
+        yield "\n".join(["\nnotes", *texts.notes])
+    for step in texts.steps:
+        yield f"\nturn {step.turn}: {step.kind} {step.name}\n{_output(step)}"
+    if texts.response:
+        response = Response.model_validate_json(texts.response)
+        spent = response.usage
+        yield (
+            f"\nresponse: {response.status}; {spent.model_calls} model calls, "
+            f"{spent.input_tokens} tokens in, {spent.output_tokens} out\n{response.content}"
+        )
+    if texts.detail:
+        yield f"\ndetail\n{texts.detail}"
+
+
+def _asked(message: Task | Trigger) -> Iterator[str]:
+    yield f"\n{message.type}\n{message.content or '(no text)'}"
+    if message.type == "task" and message.context:
+        yield f"\ncontext\n{message.context}"
+
+
+def _output(step: DoneStep) -> str:
+    """What a model said and called, or what a tool or a worker returned."""
+    from pydantic_core import from_json
+
+    fields = from_json(step.output)
+    calls = [
+        f"calls {call['name']} {call['arguments'][:ARGUMENTS_CHARS]}"
+        for call in fields.get("tool_calls") or ()
+    ]
+    said = fields.get("content") or fields.get("refusal")
+    return "\n".join([said, *calls] if said else calls)

@@ -1,0 +1,74 @@
+"""`hutch status`: who is at work, and what waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
+
+
+@dataclass(frozen=True)
+class AgentStatus:
+    """`replicas` by their beats; `queued` and `consumers` as the broker counts its mailbox."""
+
+    agent: str
+    replicas: int
+    queued: int
+    consumers: int
+    due: int
+    running: int
+    waiting: int
+    unsent: int
+
+
+@dataclass(frozen=True)
+class HouseStatus:
+    agents: list[AgentStatus]
+    dead_letters: int
+
+
+def status(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show each agent's processes, its mailbox and its runs."""
+    import asyncio
+
+    from pydantic import TypeAdapter
+
+    from services.cli import output
+    from shared.settings import Settings
+
+    found = asyncio.run(_status(Settings.from_environment()))
+    if json:
+        output.say(TypeAdapter(HouseStatus).dump_json(found).decode())
+        return
+    columns = ["replicas", "queued", "consumers", "due", "running", "waiting", "unsent"]
+    rows = [[it.agent, *(str(getattr(it, name)) for name in columns)] for it in found.agents]
+    output.show_table(["agent", *(f"{name}#" for name in columns)], rows)
+    output.say(f"dead letters: {found.dead_letters}")
+
+
+async def _status(settings: Settings) -> HouseStatus:
+    from services.cli import alive, known
+    from shared.broker.connection import QueueDepth, connect
+    from shared.store.readings import Load, loads
+    from shared.topology import mailbox_name
+
+    names = set(known.definitions(settings))
+    async with connect(settings.broker(), "hutch status") as broker, alive.store(settings) as store:
+        replicas = await alive.replicas(store)
+        load = await store.read(loads)
+        agents = []
+        for name in sorted(names | set(replicas) | set(load)):
+            depth = await broker.depth(mailbox_name(name)) or QueueDepth(0, 0)
+            has = load.get(name, Load())
+            counts = (has.due, has.running, has.waiting, has.unsent)
+            agents.append(
+                AgentStatus(name, replicas[name], depth.messages, depth.consumers, *counts)
+            )
+        dead = await broker.depth("dead")
+    return HouseStatus(agents, dead.messages if dead else 0)
