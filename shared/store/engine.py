@@ -90,7 +90,7 @@ def parse(url: str) -> URL:
     """The address with our drivers in it; raises `SettingsError` for what we don't speak."""
     try:
         address = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # the latter for a port that is no number
         raise SettingsError(
             "HUTCH_STORE is no address; write sqlite:///path or postgresql://user:password@host/db"
         ) from error
