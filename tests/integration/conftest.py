@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from shared.store.migrate import migrate
+
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # read when it is imported
 
+from tests.integration import stores
 from tests.integration.brokers import Rabbit, Server, container, private_node, vhost
+from tests.integration.stores import Postgres
 
 SAID = pytest.StashKey[dict[str, str]]()
 BROKERS = ["rabbitmq-3.10", "rabbitmq-4.0"]
@@ -43,6 +49,35 @@ def rabbit(server: Server) -> Iterator[Rabbit]:
 @pytest.fixture
 def broker_url(rabbit: Rabbit) -> str:
     return rabbit.url
+
+
+@pytest.fixture(scope="session")
+def postgresql(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    said = request.config.stash.setdefault(SAID, {})
+    try:
+        with stores.server() as running:
+            said["postgresql"] = f"ran on PostgreSQL {running.version}"
+            yield running
+    except pytest.skip.Exception as reason:
+        said["postgresql"] = f"NOT RUN: {reason.msg}"
+        raise
+
+
+@pytest.fixture
+def postgresql_url(postgresql: Postgres) -> Iterator[str]:
+    """An empty database."""
+    with postgresql.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated store, of either kind."""
+    url = f"sqlite:///{tmp_path / 'hutch.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgresql_url")
+    asyncio.run(migrate(url))
+    return url
 
 
 def pytest_terminal_summary(

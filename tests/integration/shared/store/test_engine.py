@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.errors import StoreError, StoreUnavailable
+from shared.store import Store, open_store
+from shared.store.beats import beat, beats
+from shared.store.migrate import migrate
+from tests.integration.stores import PASSWORD, Postgres
+from tests.stores import claimed, request, until_away
+
+
+async def test_a_wrong_password_is_one_sentence_that_does_not_show_it(
+    postgresql: Postgres, postgresql_url: str
+) -> None:
+    with pytest.raises(StoreError, match=r"authentication failed.*check HUTCH_STORE") as caught:
+        await migrate(postgresql_url.replace(PASSWORD, "wr0ng"))
+    assert "wr0ng" not in str(caught.value)
+    assert not isinstance(caught.value, StoreUnavailable)
+
+
+async def test_a_database_that_does_not_exist_is_one_sentence(postgresql: Postgres) -> None:
+    with pytest.raises(StoreError, match='database "nowhere" does not exist; check HUTCH_STORE'):
+        await migrate(postgresql.url("nowhere"))
+
+
+async def test_a_server_that_goes_away_is_waited_for(
+    store: Store, store_url: str, postgresql: Postgres
+) -> None:
+    with postgresql.away(store_url):
+        write = asyncio.create_task(store.write("", lambda db: beat(db, "bob.1", "bob")))
+        read = asyncio.create_task(store.read(lambda db: beats(db, "alice")))
+        await until_away(store)
+    await write
+    assert await read == {"alice.1": 1}
+    assert await store.read(lambda db: beats(db, "bob")) == {"bob.1": 1}
+    assert store.available
+
+
+async def test_patience_with_a_server_ends(store_url: str, postgresql: Postgres) -> None:
+    async with open_store(store_url, patience_s=0.1) as store:
+        with postgresql.away(store_url), pytest.raises(StoreUnavailable):
+            await store.write("", lambda db: beat(db, "bob.1", "bob"))
+        await store.write("", lambda db: beat(db, "bob.1", "bob"))
+
+
+async def test_a_text_that_postgresql_refuses_is_refused_at_once(store: Store) -> None:
+    for bad in ("nul \0", "half \ud83d"):
+        with pytest.raises(StoreError) as caught:
+            await claimed(store, request(content=bad))
+        assert not isinstance(caught.value, StoreUnavailable)

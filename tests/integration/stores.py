@@ -1,0 +1,75 @@
+"""PostgreSQL for the session, and a fresh database in it for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from docker.errors import DockerException  # type: ignore[import-untyped]  # it ships no types
+
+os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # read when it is imported
+
+from testcontainers.community.postgres import PostgresContainer
+
+IMAGE = "postgres:17"
+PASSWORD = "s3cret-of-the-test"
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A server that runs for the whole session."""
+
+    address: str
+    version: str
+    container: PostgresContainer
+
+    def url(self, database: str, password: str = PASSWORD) -> str:
+        return f"postgresql://hutch:{password}@{self.address}/{database}"
+
+    def sql(self, statement: str) -> str:
+        command = ["psql", "-U", "hutch", "-d", "postgres", "-At", "-c", statement]
+        done = self.container.exec(command)
+        said: str = done.output.decode().strip()
+        assert done.exit_code == 0, said
+        return said
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The address of an empty database."""
+        name = f"test_{next(_numbers)}"
+        self.sql(f"CREATE DATABASE {name}")
+        yield self.url(name)
+        self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextmanager
+    def away(self, database: str) -> Iterator[None]:
+        """One database refuses everybody, as a server that restarts does."""
+        name = database.rpartition("/")[2]
+        self.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='{name}'")
+        try:
+            yield
+        finally:
+            self.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+
+@contextmanager
+def server() -> Iterator[Postgres]:
+    """Skips the test, with the reason, where no container can run."""
+    try:
+        container = PostgresContainer(
+            IMAGE, username="hutch", password=PASSWORD, dbname="hutch", driver=None
+        ).start()
+    except (DockerException, OSError) as error:
+        pytest.skip(f"no container engine can run {IMAGE}: {error}")
+    try:
+        address = f"{container.get_container_host_ip()}:{container.get_exposed_port(5432)}"
+        running = Postgres(address, "", container)
+        yield Postgres(address, running.sql("SHOW server_version"), container)
+    finally:
+        container.stop()

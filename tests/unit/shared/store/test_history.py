@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from shared.store import Store
+from shared.store.history import SUMMED, Ended, exists, rested
+from tests.stores import claimed, ended, owned, request
+
+
+async def history(store: Store) -> list[Ended]:
+    return await store.read(lambda db: rested(db, "alice"))
+
+
+async def test_an_agent_with_an_open_run_has_not_rested(store: Store) -> None:
+    await ended(store, await owned(store, "t1"))
+    await claimed(store, request("t2"), slot=False)
+    assert await history(store) == []
+
+
+async def test_the_newest_finished_work_is_summed_oldest_first(store: Store) -> None:
+    runs = [await owned(store, f"t{number}") for number in range(SUMMED + 2)]
+    for run in runs:
+        await ended(store, run, f'"{run.task_id}"')
+    assert [done.run_id for done in await history(store)] == [run.run_id for run in runs[2:]]
+
+
+async def test_a_tick_is_no_work(store: Store) -> None:
+    run = (await claimed(store, replace(request(), kind="tick"))).run
+    assert run is not None
+    await ended(store, run)
+    assert await history(store) == []
+
+
+async def test_a_run_exists_once_it_is_claimed(store: Store) -> None:
+    run_id = request().run_id
+    assert not await store.read(lambda db: exists(db, run_id))
+    await claimed(store, request())
+    assert await store.read(lambda db: exists(db, run_id))
