@@ -13,6 +13,8 @@ from typer.core import TyperGroup
 
 from services.cli.ask import ask
 from services.cli.check import check
+from services.cli.demo import demo
+from services.cli.init import init
 from services.cli.migrate import migrate
 from services.cli.runs import runs
 from services.cli.send import broadcast, send, trigger
@@ -20,6 +22,7 @@ from services.cli.show import show
 from services.cli.shutdown import shutdown
 from services.cli.status import status
 from services.cli.topology import topology
+from services.cli.up import up
 
 
 class _Told(TyperGroup):
@@ -57,6 +60,10 @@ def options(
         logging.getLogger().addHandler(logging.NullHandler())
 
 
+app.command()(demo)
+app.command()(init)
+app.command()(up)
+app.command()(up)
 app.command()(ask)
 app.command()(send)
 app.command()(trigger)

@@ -11,6 +11,8 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
+from services.cli.local_broker import told
+from services.cli.up import HOME
 from shared import topology
 from shared.broker.connection import Broker, connect
 from shared.broker.consuming import Consumer
@@ -34,10 +36,16 @@ GRACE_S = 5.0
 Sent = TypeVar("Sent", bound=Lineage)
 
 
+def address(settings: Settings) -> str:
+    """RABBITMQ_URL; else the broker that 'hutch up' runs in this folder, else `SettingsError`."""
+    running = told(HOME) if settings.rabbitmq_url is None else None
+    return running or settings.broker()
+
+
 @asynccontextmanager
 async def house(settings: Settings) -> AsyncIterator[Broker]:
     """The broker with the exchanges in place. Raises `SettingsError`, `BrokerError`."""
-    async with connect(settings.broker(), "hutch command") as broker:
+    async with connect(address(settings), "hutch command") as broker:
         await broker.declare(topology.house())
         yield broker
 

@@ -53,13 +53,16 @@ def status(
 
 
 async def _status(settings: Settings) -> HouseStatus:
-    from services.cli import alive, known
+    from services.cli import alive, client, known
     from shared.broker.connection import QueueDepth, connect
     from shared.store.readings import Load, loads
     from shared.topology import mailbox_name
 
     names = set(known.definitions(settings))
-    async with connect(settings.broker(), "hutch status") as broker, alive.store(settings) as store:
+    async with (
+        connect(client.address(settings), "hutch status") as broker,
+        alive.store(settings) as store,
+    ):
         replicas = await alive.replicas(store)
         load = await store.read(loads)
         agents = []

@@ -52,12 +52,16 @@ class Member:
 
     def label(self, now: datetime) -> Text:
         seconds = ((self.ended_at or now) - self.since).total_seconds()
-        said = [self.state, f"{max(seconds, 0):.1f} s", f"{self.model_calls} model calls"]
+        said = [self.state, f"{max(seconds, 0):.1f} s", _calls(self.model_calls)]
         if self.tools:
             said.append("used " + ", ".join(self.tools))
         if self.asked and self.ended_at is None:
             said.append("waits for " + ", ".join(self.asked))
         return Text.assemble((self.agent, "bold"), "  ", " · ".join(said))
+
+
+def _calls(number: int) -> str:
+    return f"{number} model call{'' if number == 1 else 's'}"
 
 
 class Family:

@@ -100,7 +100,7 @@ def beats(connection: Connection) -> list[Beat]:
     return [Beat(*row) for row in connection.execute(query)]
 
 
-_STATUS = func.coalesce(runs.c.status, runs.c.state)
+_status = func.coalesce(runs.c.status, runs.c.state)
 
 
 def newest(
@@ -111,7 +111,7 @@ def newest(
     if agent is not None:
         query = query.where(runs.c.agent == agent)
     if status is not None:
-        query = query.where(status == _STATUS)
+        query = query.where(_status == status)
     return _read(connection, query)
 
 
@@ -142,7 +142,7 @@ def _rows() -> Select[Any]:
         runs.c.agent,
         runs.c.task_id,
         runs.c.kind,
-        _STATUS.label("status"),
+        _status.label("status"),
         runs.c.root_id,
         runs.c.parent_id,
         runs.c.attempts,

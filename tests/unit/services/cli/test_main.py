@@ -1,0 +1,189 @@
+"""The command line without a broker: what it says, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from services.cli.__main__ import app
+
+CLOSED = "amqp://guest:guest@127.0.0.1:1/"
+"""Nobody listens on port 1."""
+
+ALICE = "{name: alice, description: Manages., workers: [bob]}"
+BOB = "{name: bob, description: Writes., schedule: [{name: a, every: 1h, prompt: Go.}]}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Alice and Bob, and a store that was never migrated."""
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    (agents / "alice.yaml").write_text(ALICE)
+    (agents / "bob.yaml").write_text(BOB)
+    monkeypatch.setenv("HUTCH_AGENTS", str(agents))
+    monkeypatch.setenv("HUTCH_STORE", f"sqlite:///{tmp_path / 'hutch.db'}")
+    monkeypatch.setenv("RABBITMQ_URL", CLOSED)
+    return agents
+
+
+def hutch(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, prog_name="hutch")
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+    heavy = "sqlalchemy aiormq openai pydantic alembic"
+    program = (
+        f"import sys, services.cli.__main__; assert not set(sys.modules) & set({heavy!r}.split())"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert "shutdown" in hutch("--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("{name: bob, tols: []}", "bob.yaml: tols: unknown key; known are"),
+        (
+            "{name: bob, workers: [carl]}",
+            "bob.yaml: workers: no agent 'carl'; known are alice, bob",
+        ),
+        ("{name: bob, workers: [alice]}", "workers: a cycle: alice -> bob -> alice"),
+        (
+            "{name: bob, schedule: [{name: a, cron: '61 * * * *', prompt: Go.}]}",
+            "bob.yaml: schedule.0.cron: '61 * * * *' is no cron line",
+        ),
+        ("{name: bob, tools: ['nowhere.py:f']}", "bob.yaml: tools: "),
+    ],
+)
+def test_a_fault_is_one_line_with_file_and_field(folder: Path, file: str, said: str) -> None:
+    (folder / "bob.yaml").write_text(file)
+    checked = hutch("check")
+    assert checked.exit_code == 2
+    assert len(checked.stderr.splitlines()) == 1
+    assert said in checked.stderr
+
+
+def test_advice_leaves_the_exit_code_alone(folder: Path) -> None:
+    assert hutch("check").stdout == f"2 agents in {folder}: no fault\n"
+    (folder / "bob.yaml").write_text("{name: bob}")
+    checked = hutch("check")
+    assert checked.exit_code == 0
+    assert "advice: bob has no description" in checked.stdout
+
+
+def test_a_folder_that_is_not_there_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HUTCH_AGENTS", str(tmp_path / "nowhere"))
+    checked = hutch("check")
+    assert checked.exit_code == 2
+    assert "run 'hutch init'" in checked.stderr
+
+
+@pytest.mark.parametrize("command", ["ask", "send", "trigger", "shutdown", "runs"])
+def test_a_misspelt_agent_is_told_before_anything_is_sent(folder: Path, command: str) -> None:
+    text = ["Hello"] if command in {"ask", "send"} else []
+    said = hutch(command, "alcie", *text)
+    assert said.exit_code == 2
+    assert said.stderr == (
+        f"hutch: no agent 'alcie' in {folder}; known: alice, bob; did you mean alice?\n"
+    )
+
+
+def test_an_unknown_swarm_is_told_with_the_known_ones(folder: Path) -> None:
+    (folder / "tom.yaml").write_text("{name: tom, swarm: research}")
+    said = hutch("broadcast", "resarch", "Wake up")
+    assert said.exit_code == 2
+    assert "no swarm 'resarch'" in said.stderr
+    assert "known: research; did you mean research?" in said.stderr
+
+
+@pytest.mark.parametrize("arguments", [("ask", "alice", "Hi"), ("send", "bob", "Hi"), ("status",)])
+def test_no_broker_is_one_sentence(folder: Path, arguments: tuple[str, ...]) -> None:
+    said = hutch(*arguments)
+    assert said.exit_code == 1
+    assert said.stderr.startswith("hutch: no broker can be reached at 127.0.0.1:1")
+    assert len(said.stderr.splitlines()) == 1
+
+
+def test_no_broker_named_is_a_setting_to_make(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RABBITMQ_URL")
+    said = hutch("ask", "alice", "Hi")
+    assert said.exit_code == 2
+    assert "set RABBITMQ_URL" in said.stderr
+
+
+def test_the_broker_of_hutch_up_is_found_where_none_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RABBITMQ_URL")
+    monkeypatch.chdir(folder)
+    (folder / ".hutch").mkdir()
+    (folder / ".hutch" / "broker").write_text(CLOSED)
+    assert "no broker can be reached at 127.0.0.1:1" in hutch("send", "bob", "Hi").stderr
+
+
+@pytest.mark.parametrize("arguments", [("runs",), ("show", "x")])
+def test_an_empty_store_names_the_command_to_run(folder: Path, arguments: tuple[str, ...]) -> None:
+    said = hutch(*arguments)
+    assert (said.exit_code, said.stderr) == (
+        1,
+        "hutch: the store is empty; run 'hutch migrate' first\n",
+    )
+
+
+def test_a_migrated_store_has_no_runs_yet(folder: Path) -> None:
+    assert hutch("migrate").stdout == "the store is at revision 0001\n"
+    assert hutch("runs", "--json").stdout == "[]\n"
+    said = hutch("show", "x")
+    assert said.exit_code == 1
+    assert said.stderr == "hutch: no run and no task has the id 'x': 'hutch runs' lists them\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--timeout", "5"), "--timeout: "),
+        (("--id", "two words"), "id: "),
+    ],
+)
+def test_a_wrong_option_is_named(folder: Path, option: tuple[str, str], said: str) -> None:
+    asked = hutch("ask", "alice", "Hi", *option)
+    assert asked.exit_code == 2
+    assert said in asked.stderr
+
+
+def test_usage_errors_exit_with_2() -> None:
+    assert hutch("ask").exit_code == 2
+    assert hutch("no-such-command").exit_code == 2
+    assert hutch("runs", "--status", "lost").exit_code == 2
+
+
+def test_debug_shows_the_trace(folder: Path) -> None:
+    assert "Traceback" not in hutch("ask", "alcie", "Hi").stderr
+    assert "Traceback" in hutch("--debug", "ask", "alcie", "Hi").stderr
+
+
+def test_the_topology_is_that_of_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "tom.yaml").write_text("{name: tom, swarm: research}")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://localhost/my%2Fhouse")
+    printed = json.loads(hutch("topology").stdout)
+    queues = {queue["name"] for queue in printed["queues"]}
+    assert {"agent.alice", "agent.bob", "agent.tom", "swarm.tom", "dead", "events"} <= queues
+    assert {it["vhost"] for it in printed["bindings"]} == {"my/house"}
+    names = [exchange["name"] for exchange in printed["exchanges"]]
+    assert len(names) == len(set(names))
+
+
+def test_control_codes_in_an_answer_are_not_printed() -> None:
+    from services.cli.output import plain
+
+    assert plain("\x1b[2Jsee [this]\n\tand\x07 that\x9b") == "[2Jsee [this]\n\tand that"

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from io import StringIO
+
+from rich.console import Console
+
+from services.cli.watching import Family, line
+from shared.messages import Event
+
+NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+def _event(name: str, agent: str, task: str, parent: str | None, **detail: str) -> Event:
+    return Event(
+        name=name,
+        at=NOW,
+        agent=agent,
+        instance=f"{agent}.1",
+        run_id=f"run-{agent}-{task}",
+        task_id=task,
+        root_id="t",
+        parent_id=parent,
+        detail={**detail},
+    )
+
+
+def _drawn(family: Family) -> list[str]:
+    console = Console(width=100, file=StringIO())
+    console.print(family.tree())
+    assert isinstance(console.file, StringIO)
+    return [text.rstrip() for text in console.file.getvalue().splitlines()]
+
+
+def test_the_tree_shows_who_works_for_whom() -> None:
+    family = Family("ann", "t")
+    family.hear(_event("run.started", "ann", "t", None))
+    family.hear(_event("worker.asked", "ann", "t", None, worker="bea"))
+    family.hear(_event("run.started", "bea", "t.1", "t"))
+    family.hear(_event("tool.called", "bea", "t.1", "t", tool="count", outcome="ok"))
+    family.hear(_event("run.started", "cid", "t.1.1", "t.1"))
+    first, second, third = _drawn(family)
+    assert first.startswith("ann  running")
+    assert first.endswith("waits for bea")
+    assert second.startswith("└── bea  running")
+    assert second.endswith("used count")
+    assert third.startswith("    └── cid  running")
+
+
+def test_an_ended_run_keeps_its_place_and_tells_its_status() -> None:
+    family = Family("ann", "t")
+    family.hear(_event("run.started", "bea", "t.1", "t"))
+    family.hear(_event("run.ended", "bea", "t.1", "t", status="failed"))
+    family.end("ok")
+    assert [text.split(" · ")[0] for text in _drawn(family)] == ["ann  ok", "└── bea  failed"]
+
+
+def test_a_run_whose_parent_was_never_heard_of_hangs_under_the_root() -> None:
+    family = Family("ann", "t")
+    family.hear(_event("model.called", "cid", "t.1.1", "t.1"))
+    assert _drawn(family)[1].startswith("└── cid  running")
+    assert _drawn(family)[1].endswith("1 model call")
+
+
+def test_an_event_is_a_line_or_nothing() -> None:
+    asked = _event("worker.asked", "ann", "t", None, worker="bea")
+    assert line(asked) == "09:00:00 ann asks bea"
+    assert line(_event("run.waiting", "ann", "t", None)) is None
+    assert line(_event("worker.asked", "ann", "t", None)) == "09:00:00 ann worker.asked"
