@@ -1,0 +1,137 @@
+"""Schedulers as real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from shared.store import open_store, schema
+from shared.store.migrate import migrate
+from shared.topology import CONTROL, mailbox_name
+from tests import running
+from tests.client import Client, client
+from tests.running import Child, House
+
+EVERY = timedelta(seconds=1)
+EVERY_SECOND = """
+name: alice
+schedule:
+  - {name: plan, every: 1s, prompt: Plan the day., overlap: queue, missed: all}
+"""
+
+
+@pytest.fixture
+def agents(tmp_path: Path) -> Path:
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    (folder / "alice.yaml").write_text(EVERY_SECOND)
+    return folder
+
+
+@pytest.fixture
+def house(broker_url: str, tmp_path: Path, agents: Path) -> Iterator[House]:
+    with running.house(broker_url, tmp_path, agents) as house:
+        asyncio.run(migrate(house.env["HUTCH_STORE"]))
+        yield house
+
+
+@pytest.fixture
+def pika(broker_url: str) -> Iterator[Client]:
+    with client(broker_url) as opened:
+        yield opened
+
+
+def scheduler(house: House) -> Child:
+    child = house.start("services.scheduler")
+    child.says('"message": "scheduling"')
+    return child
+
+
+def ticks(pika: Client, seconds: int) -> list[datetime]:
+    """What comes to the mailbox until so many seconds in a row are there, by nominal time."""
+    found: list[datetime] = []
+    while not found or not {min(found) + n * EVERY for n in range(seconds)} <= set(found):
+        _, body = pika.taken(mailbox_name("alice"))
+        found.append(datetime.fromisoformat(json.loads(body)["nominal_at"]))
+    return found
+
+
+def test_two_schedulers_send_every_tick_once(house: House, pika: Client) -> None:
+    both = [scheduler(house), scheduler(house)]
+    found = ticks(pika, 5)
+    assert len(set(found)) == len(found)
+    assert [one.end() for one in both] == [0, 0]
+
+
+def test_a_killed_scheduler_loses_nothing(house: House, pika: Client) -> None:
+    first = scheduler(house)
+    (begin,) = ticks(pika, 1)
+    first.kill()
+    scheduler(house)
+    found = ticks(pika, 4)
+    assert min(found) - begin <= EVERY
+
+
+async def ended_runs(store_url: str) -> set[str]:
+    query = select(schema.runs.c.task_id).where(schema.runs.c.status == "ok")
+    async with open_store(store_url) as store:
+        return await store.read(lambda connection: set(connection.execute(query).scalars()))
+
+
+def test_a_tick_wakes_its_agent_and_the_next_waits_for_its_end(house: House, agents: Path) -> None:
+    (agents / "alice.yaml").write_text(EVERY_SECOND.replace("queue", "skip"))
+    house.model()
+    house.agents("alice")
+    waking = scheduler(house)
+    first = waking.says(r'"tick": "([^"]+)"')[1]
+    waking.says(rf'"tick": "(?!{re.escape(first)})')
+    assert first in asyncio.run(ended_runs(house.env["HUTCH_STORE"]))
+
+
+def test_a_shutdown_ends_it_at_once(house: House, pika: Client) -> None:
+    ending = scheduler(house)
+    pika.send("shutdown.scheduler", {"type": "shutdown", "mode": "stop"}, exchange=CONTROL)
+    assert ending.ended() == 0
+
+
+def test_without_schedules_it_says_so_and_stays_ready(house: House, agents: Path) -> None:
+    (agents / "alice.yaml").write_text("name: alice")
+    idle = house.start("services.scheduler")
+    idle.says("no agent has a schedule")
+    port = int(idle.says(r'"port": (\d+)')[1])
+    until = time.monotonic() + running.PATIENCE_S
+    while (answer := told(port, "ready"))[0] != 200 and time.monotonic() < until:
+        time.sleep(running.POLL_S)
+    assert answer[0] == 200
+    assert 'hutch_ticks_total{outcome="sent"} 0.0' in told(port, "metrics")[1]
+    assert idle.end() == 0
+
+
+def told(port: int, what: str) -> tuple[int, str]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", f"/{what}")
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_with_another_store_than_the_agents_it_refuses_to_start(
+    house: House, tmp_path: Path
+) -> None:
+    scheduler(house)
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    asyncio.run(migrate(other))
+    refused = house.start("services.scheduler", HUTCH_STORE=other)
+    assert refused.ended() == 1
+    assert "another store" in refused.said
