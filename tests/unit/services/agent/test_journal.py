@@ -1,14 +1,23 @@
-"""What every journal keeps to: a store's journal joins by one more parameter of `case`."""
+"""What every journal keeps to, the in-memory one and the store's."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
+from services.agent import stored
 from services.agent.journal import Journal, MemoryJournal, StepKey
+from services.agent.stored import StoredJournal
 from shared.errors import JournalMismatch, RunLost
+from shared.store import open_store
+from shared.store.claims import freeze
+from shared.store.journal import steps_of
+from shared.store.migrate import migrate
+from tests.stores import DEFINITION, owned, taken
 
 KEY = StepKey(turn=1, index=2)
 
@@ -22,7 +31,8 @@ class Case:
     """Another instance takes the run."""
 
 
-def memory() -> Case:
+@asynccontextmanager
+async def memory(folder: Path) -> AsyncIterator[Case]:
     journal = MemoryJournal()
 
     async def reopen() -> Journal:
@@ -31,13 +41,34 @@ def memory() -> Case:
     async def lose() -> None:
         journal.lost = True
 
-    return Case(journal, reopen, lose)
+    yield Case(journal, reopen, lose)
 
 
-@pytest.fixture(params=[memory])
-def case(request: pytest.FixtureRequest) -> Case:
-    made: Case = request.param()
-    return made
+@asynccontextmanager
+async def store(folder: Path) -> AsyncIterator[Case]:
+    url = f"sqlite:///{folder / 'hutch.db'}"
+    await migrate(url)
+    async with open_store(url) as opened:
+        await opened.write("", lambda db: freeze(db, DEFINITION, "{}"))
+        run = await owned(opened)
+
+        async def reopen() -> Journal:
+            steps = await opened.read(lambda db: steps_of(db, run))
+            return StoredJournal(opened, run, steps)
+
+        async def lose() -> None:
+            await taken(opened, "alice.2", {"alice.1"})
+
+        yield Case(StoredJournal(opened, run), reopen, lose)
+
+
+@pytest.fixture(params=[memory, store])
+async def case(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Case]:
+    monkeypatch.setattr(stored, "HOLD_S", 0.0)  # every hold looks
+    async with request.param(tmp_path) as made:
+        yield made
 
 
 def test_an_unfinished_step_has_no_output(case: Case) -> None:

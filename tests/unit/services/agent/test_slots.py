@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.agent import slots as slots_module
+from services.agent.slots import Slots
+
+
+def counts(slots: Slots) -> tuple[int, int, int]:
+    assert slots.vacant.is_set() == bool(slots.free)
+    assert slots.full.is_set() != slots.vacant.is_set()
+    return slots.free, slots.computing, slots.waiting
+
+
+def test_a_run_takes_a_slot_and_gives_it_back() -> None:
+    slots = Slots(2)
+    assert counts(slots) == (2, 0, 0)
+    assert slots.try_take()
+    assert slots.try_take()
+    assert not slots.try_take()
+    assert counts(slots) == (0, 2, 0)
+    slots.release(computing=True)
+    assert counts(slots) == (1, 1, 0)
+
+
+async def test_a_run_that_only_waits_holds_no_slot() -> None:
+    slots = Slots(1)
+    slots.try_take()
+    slots.pause()
+    assert counts(slots) == (1, 0, 1)
+    await slots.resume()
+    assert counts(slots) == (0, 1, 0)
+
+
+def test_a_run_that_ends_while_it_waits_gives_back_no_slot_twice() -> None:
+    slots = Slots(1)
+    slots.try_take()
+    slots.pause()
+    slots.release(computing=False)
+    assert counts(slots) == (1, 0, 0)
+
+
+async def woken(slots: Slots) -> asyncio.Task[None]:
+    """A waiting run that asks for its slot while another one computes."""
+    slots.pause()
+    assert slots.try_take()
+    job = asyncio.create_task(slots.resume())
+    await asyncio.sleep(0)
+    assert not job.done()
+    return job
+
+
+async def test_a_woken_run_goes_before_any_new_one() -> None:
+    slots = Slots(1)
+    slots.try_take()
+    job = await woken(slots)
+    slots.release(computing=True)
+    assert not slots.try_take()
+    await job
+    assert counts(slots) == (0, 1, 0)
+
+
+async def test_woken_runs_go_on_in_the_order_in_which_they_asked() -> None:
+    slots = Slots(1)
+    slots.try_take()
+    first = await woken(slots)
+    slots.pause()  # the slot goes to the first at once
+    second = asyncio.create_task(slots.resume())
+    await first
+    assert not second.done()
+    slots.release(computing=True)
+    await second
+    assert counts(slots) == (0, 1, 0)
+
+
+async def test_a_woken_run_that_is_cancelled_before_its_turn_takes_nothing() -> None:
+    slots = Slots(1)
+    slots.try_take()
+    job = await woken(slots)
+    job.cancel()
+    await asyncio.wait([job])
+    slots.release(computing=True)
+    assert counts(slots) == (1, 0, 1)
+
+
+async def test_a_woken_run_that_is_cancelled_at_its_turn_passes_the_slot_on() -> None:
+    slots = Slots(1)
+    slots.try_take()
+    job = await woken(slots)
+    slots.release(computing=True)
+    job.cancel()
+    await asyncio.wait([job])
+    assert counts(slots) == (1, 0, 1)
+
+
+async def test_closed_slots_take_nothing_new_and_let_open_runs_go_on() -> None:
+    slots = Slots(2)
+    slots.try_take()
+    slots.pause()
+    slots.close()
+    assert not slots.try_take()
+    assert slots.free == 0
+    await slots.resume()
+    assert slots.computing == 1
+
+
+def test_open_runs_are_limited_even_when_all_only_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots_module, "OPEN_RUNS", 2)
+    slots = Slots(8)
+    for _ in range(2):
+        assert slots.try_take()
+        slots.pause()
+    assert not slots.try_take()
+    assert counts(slots) == (0, 0, 2)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.agent.chat import ToolSpec
+from services.agent.run import WorkerSpec
+from services.agent.snapshot import Snapshot
+from shared.definitions import Definition, Limits
+
+TOOLS = (ToolSpec(name="lookup", description="Finds.", parameters={"type": "object"}),)
+BOB = Definition(name="bob", description="Writes.", preamble="Bob's own words.")
+ALICE = Definition(
+    name="alice", workers=("bob",), limits=Limits(timeout=timedelta(minutes=90)), tools=("a.py:b",)
+)
+
+
+def snapshot(alice: Definition = ALICE, bob: Definition = BOB) -> Snapshot:
+    return Snapshot.of("alice", {"alice": alice, "bob": bob}, TOOLS)
+
+
+def test_a_snapshot_sees_its_workers_by_description_never_by_preamble() -> None:
+    assert snapshot().workers == (WorkerSpec(name="bob", description="Writes."),)
+    assert "own words" not in snapshot().body()
+
+
+def test_a_snapshot_comes_back_from_its_body_as_it_was() -> None:
+    frozen = snapshot()
+    assert Snapshot.model_validate_json(frozen.body()) == frozen
+
+
+def test_equal_snapshots_have_one_digest() -> None:
+    assert snapshot().digest() == snapshot().digest()
+    assert len(snapshot().digest()) == 32
+
+
+def test_any_edit_that_a_run_would_see_changes_the_digest() -> None:
+    edited = ALICE.model_copy(update={"preamble": "Be brief."})
+    told_anew = BOB.model_copy(update={"description": "Draws."})
+    unseen = BOB.model_copy(update={"preamble": "Other words."})
+    assert (
+        len({snapshot().digest(), snapshot(edited).digest(), snapshot(bob=told_anew).digest()}) == 3
+    )
+    assert snapshot(bob=unseen).digest() == snapshot().digest()

@@ -1,0 +1,56 @@
+"""What the store's journal does beyond the contract, which is in `test_journal.py`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.agent import stored
+from services.agent.journal import StepKey
+from services.agent.stored import NAME_CHARS, StoredJournal
+from shared.errors import RunLost
+from shared.messages import Usage
+from shared.store import Store
+from shared.store.migrate import migrate
+from tests.stores import owned, store, taken
+
+__all__ = ["store"]
+
+
+@pytest.fixture
+async def store_url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'hutch.db'}"
+    await migrate(url)
+    return url
+
+
+@pytest.fixture
+async def journal(store: Store) -> AsyncIterator[StoredJournal]:
+    yield StoredJournal(store, await owned(store))
+
+
+async def test_a_run_held_a_moment_ago_is_not_looked_at_again(
+    store: Store, journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await taken(store, "alice.2", {"alice.1"})
+    await journal.hold()
+    monkeypatch.setattr(stored, "HOLD_S", 0.0)
+    with pytest.raises(RunLost):
+        await journal.hold()
+
+
+async def test_usage_is_the_sum_of_the_finished_steps(journal: StoredJournal) -> None:
+    paid = '{"usage": {"model_calls": 1, "input_tokens": 10, "output_tokens": 5}}'
+    assert journal.usage() == Usage()
+    await journal.record(StepKey(1, 0), "model", "m", paid)
+    await journal.record(StepKey(1, 1), "tool", "lookup", '{"content": "found"}')
+    await journal.record(StepKey(1, 2), "worker", "bob", paid)
+    assert journal.usage() == Usage(model_calls=2, input_tokens=20, output_tokens=10)
+
+
+async def test_a_name_longer_than_the_store_keeps_is_recognised(journal: StoredJournal) -> None:
+    name = "m" * (NAME_CHARS + 1)
+    await journal.record(StepKey(1, 0), "model", name, "{}")
+    assert journal.recorded(StepKey(1, 0), "model", name) == "{}"

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from services.agent.sweeper import LATE_S, SILENCE_S, Watch
+
+
+def looks(watch: Watch, beats: list[int], *, since: float = 0.0) -> list[set[str]]:
+    """One look a second at `bob.1`, whose count is each of `beats` in turn."""
+    return [watch.look({"bob.1": beat}, since + second) for second, beat in enumerate(beats)]
+
+
+def test_a_count_that_stands_still_for_the_silence_is_dead() -> None:
+    assert looks(Watch(), [7, 7, 7, 7]) == [set(), set(), set(), {"bob.1"}]
+    assert SILENCE_S == 3
+
+
+def test_a_count_that_moves_is_alive_however_it_began() -> None:
+    assert looks(Watch(), [1, 2, 2, 2, 3, 3, 3]) == [set()] * 7
+
+
+def test_one_beat_brings_a_dead_instance_back() -> None:
+    assert looks(Watch(), [1, 1, 1, 1, 2, 2])[3:] == [{"bob.1"}, set(), set()]
+
+
+def test_a_count_that_begins_anew_is_alive() -> None:
+    assert looks(Watch(), [9, 9, 9, 1])[-1] == set()
+
+
+def test_a_late_look_starts_the_watch_anew() -> None:
+    watch = Watch()
+    looks(watch, [1, 1, 1])
+    late = 2 + 2 * LATE_S
+    assert watch.look({"bob.1": 1}, late) == set()
+    assert looks(watch, [1, 1, 1, 1], since=late)[-1] == {"bob.1"}
+
+
+def test_a_look_in_time_does_not() -> None:
+    watch = Watch()
+    looks(watch, [1, 1, 1])
+    assert watch.look({"bob.1": 1}, 2 + LATE_S) == {"bob.1"}
+
+
+def test_an_instance_that_left_is_forgotten() -> None:
+    watch = Watch()
+    looks(watch, [1, 1, 1])
+    assert watch.look({}, 3) == set()
+    assert watch.look({"bob.1": 1}, 4) == set()
+
+
+def test_each_instance_is_watched_for_itself() -> None:
+    watch = Watch()
+    for second in range(4):
+        dead = watch.look({"bob.1": 1, "bob.2": second}, second)
+    assert dead == {"bob.1"}
