@@ -37,7 +37,6 @@ def test_any_edit_that_a_run_would_see_changes_the_digest() -> None:
     edited = ALICE.model_copy(update={"preamble": "Be brief."})
     told_anew = BOB.model_copy(update={"description": "Draws."})
     unseen = BOB.model_copy(update={"preamble": "Other words."})
-    assert (
-        len({snapshot().digest(), snapshot(edited).digest(), snapshot(bob=told_anew).digest()}) == 3
-    )
+    seen = (snapshot(), snapshot(edited), snapshot(bob=told_anew))
+    assert len({frozen.digest() for frozen in seen}) == 3
     assert snapshot(bob=unseen).digest() == snapshot().digest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -27,8 +26,8 @@ async def store_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def journal(store: Store) -> AsyncIterator[StoredJournal]:
-    yield StoredJournal(store, await owned(store))
+async def journal(store: Store) -> StoredJournal:
+    return StoredJournal(store, await owned(store))
 
 
 async def test_a_run_held_a_moment_ago_is_not_looked_at_again(
