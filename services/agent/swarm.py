@@ -52,9 +52,9 @@ class Swarm:
                 connection, me.agent, message_id, response.agent, response.content
             ),
         )
-        if not fresh:
-            return
-        me.tell("note.heard", peer=response.agent)
+        if fresh:
+            me.tell("note.heard", peer=response.agent)
+        # Not only when fresh: whoever noted it may have died before the reaction was claimed.
         if me.definition.on_peer == "react":
             await self._react(response, message_id)
 
