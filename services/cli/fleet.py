@@ -1,0 +1,104 @@
+"""All that runs for a folder of agents on one machine: the model, the scheduler, the agents."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+from services.cli.children import Children, Role, Show
+from services.cli.guardian import guardian
+from services.cli.providers import Endpoint
+from shared.process import STOP_S
+
+MARGIN_S = 2.0
+"""After a child should have cut itself off, before it is killed."""
+
+
+def roles(agents: Iterable[str]) -> list[Role]:
+    """The scheduler, and a process for each agent."""
+    python = (sys.executable, "-m")
+    kept = [Role("scheduler", (*python, "services.scheduler"))]
+    return kept + [Role(name, (*python, "services.agent", name)) for name in agents]
+
+
+@asynccontextmanager
+async def running(
+    roles: Iterable[Role],
+    endpoint: Endpoint,
+    environment: Mapping[str, str],
+    show: Show,
+    drain_s: float,
+) -> AsyncIterator[Fleet]:
+    """Everything runs while the context does, and is gone with it.
+
+    The model is there before the agents and ends after them. When a child can't start as it
+    is set up, the context is cancelled and the child's `SettingsError` raised, in a group.
+    """
+    patience_s = drain_s + STOP_S + MARGIN_S
+    # One port each, and their own: a port that the user has set can serve one process only.
+    common = {"HUTCH_HEALTH_PORT": "0", "HUTCH_HEALTH_HOST": "127.0.0.1"}
+    everything = {**environment, **endpoint.environment, **common}
+    with guardian("kill 0") as group:
+        children = Children(everything, group, show, patience_s)
+        async with asyncio.TaskGroup() as jobs:
+            model = [jobs.create_task(children.keep(role)) for role in _model(endpoint)]
+            await endpoint.answering()
+            kept = [jobs.create_task(children.keep(role)) for role in roles]
+            try:
+                yield Fleet(children, kept)
+            finally:
+                await _cancelled(kept)
+                await _cancelled(model)
+
+
+class Fleet:
+    def __init__(self, children: Children, kept: list[asyncio.Task[None]]) -> None:
+        self._children = children
+        self._kept = kept
+
+    async def ended(self) -> None:
+        """Waits until the scheduler and all agents have ended for good, or a signal came.
+
+        From then on a further signal makes the children stop instead of drain.
+        """
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+
+        def signalled() -> None:
+            if asked.is_set():
+                self._children.hurry()
+            asked.set()
+
+        def ended(_: asyncio.Task[None]) -> None:
+            if all(job.done() for job in self._kept):
+                asked.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, signalled)
+        for job in self._kept:
+            job.add_done_callback(ended)
+        await asked.wait()
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends what is inside as Ctrl-C does: everything that was started is ended."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _model(endpoint: Endpoint) -> list[Role]:
+    return [endpoint.role] if endpoint.role else []
+
+
+async def _cancelled(jobs: list[asyncio.Task[None]]) -> None:
+    for job in jobs:
+        job.cancel()
+    if jobs:
+        await asyncio.wait(jobs)

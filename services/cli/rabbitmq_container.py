@@ -1,0 +1,117 @@
+"""RabbitMQ in a container of ours, by docker or podman."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+from shared.broker.connection import connect
+from shared.errors import BrokerError, BrokerUnavailable
+
+IMAGE = "rabbitmq:4.0-management"
+ENGINES = ("docker", "podman")
+AMQP_PORT = "5672/tcp"
+ANSWER_S = 10.0
+"""For a question to the engine; one that is off answers at once, one that hangs never."""
+PULL_S = 120.0
+"""About 100 MB; after that another way to a broker is quicker."""
+RUN_S = 60.0
+READY_S = 90.0
+"""From the container's start to the broker's first answer; 5 s on an idle machine."""
+STOP_GRACE_S = 20
+
+
+def engine() -> str | None:
+    """The first container engine that answers."""
+    for name in filter(shutil.which, ENGINES):
+        try:
+            _ask([name, "info"], ANSWER_S)
+        except BrokerError:
+            continue
+        return name
+    return None
+
+
+class RabbitContainer:
+    """One broker under a fixed name: found again by it after a crash of whoever started it.
+
+    With `keep` the stopped container, and with it what its queues hold, stays for the next
+    start; otherwise each start begins empty.
+    """
+
+    def __init__(self, engine: str, name: str, *, keep: bool) -> None:
+        self._engine = engine
+        self._name = name
+        self._keep = keep
+        self.url = ""
+
+    @property
+    def ending(self) -> str:
+        """The shell command that does what `stop` does."""
+        return " ".join([self._engine, *self._stopping()])
+
+    def start(self) -> None:
+        """Returns when the broker answers; raises `BrokerError` and leaves nothing running."""
+        if not self._keep:
+            self.stop()
+        try:
+            if self._exists():
+                self._run("start", self._name)
+            else:
+                self._get_image()
+                self._run(
+                    *("run", "--detach", "--name", self._name, "--hostname", "hutch"),
+                    *("--publish", f"127.0.0.1::{AMQP_PORT}", IMAGE),
+                )
+            port = self._run("port", self._name, AMQP_PORT).split()[0].rpartition(":")[2]
+            self.url = f"amqp://guest:guest@127.0.0.1:{port}/"
+            asyncio.run(_answer(self.url))
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the container; harmless when there is none."""
+        if self._exists():
+            self._run(*self._stopping())
+
+    def _stopping(self) -> list[str]:
+        if self._keep:
+            return ["stop", "--time", str(STOP_GRACE_S), self._name]
+        return ["rm", "--force", "--volumes", self._name]
+
+    def _exists(self) -> bool:
+        return self._name in self._run("ps", "--all", "--format", "{{.Names}}").split()
+
+    def _get_image(self) -> None:
+        try:
+            self._run("image", "inspect", IMAGE)
+        except BrokerError:
+            self._run("pull", "--quiet", IMAGE, timeout_s=PULL_S)
+
+    def _run(self, *arguments: str, timeout_s: float = RUN_S) -> str:
+        return _ask([self._engine, *arguments], timeout_s)
+
+
+def container_name(folder: Path) -> str:
+    """A name for the one broker of a folder, the same at every start."""
+    return f"hutch-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
+
+
+async def _answer(url: str) -> None:
+    async with connect(url, "hutch", wait_s=READY_S):
+        return
+
+
+def _ask(command: list[str], timeout_s: float) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
+    except subprocess.TimeoutExpired as error:
+        raise BrokerUnavailable(f"{command[0]} did not answer within {timeout_s:.0f} s") from error
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        raise BrokerError(f"'{' '.join(command[:2])}' failed: {said[-1]}")
+    return done.stdout
