@@ -12,16 +12,20 @@ FROM python:3.13-slim
 ENV PATH=/opt/hutch/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
+    PIP_PYTHON=/opt/hutch/bin/python \
     HUTCH_AGENTS=/app/agents \
     HUTCH_HEALTH_HOST=0.0.0.0 \
     HUTCH_HEALTH_PORT=9000
 RUN useradd --system --uid 10001 --create-home hutch
-COPY --from=dependencies /opt/hutch /opt/hutch
+# Its own, so that an image built on this one can add what a user's tools import.
+COPY --from=dependencies --chown=hutch /opt/hutch /opt/hutch
 WORKDIR /app
 COPY services services
 COPY shared shared
 RUN python -m compileall -q services shared
-COPY agents agents
+COPY --chown=hutch agents agents
+# An image built on this one brings its own agents.
+ONBUILD RUN rm -rf /app/agents/*
 USER 10001
 EXPOSE 9000
 # 200 means consuming; else the reply says why not. A bare socket, since every container asks often.

@@ -26,7 +26,7 @@ DRAIN_S = 5.0
 TEXT_CHARS = 480
 """Of each line of the play; `hutch show` has the whole in a house that lasts."""
 INDENT = "    "
-EXAMPLES = (Path(__file__).parents[2] / "agents", Path(__file__).parent / "examples")
+EXAMPLES = [Path(__file__).parents[2] / name for name in ("agents", "hutch_examples")]
 """In a clone or an image; in an installed package."""
 SCHEDULE = {"name": "plan", "every": "5s", "prompt": "Plan the day."}
 """In place of nine o'clock on working days, which a demo can't wait for."""
