@@ -53,7 +53,7 @@ async def serve(process: Process, name: str) -> None:
         definition.workers,
     )
     models = Models(settings)
-    models.of(definition)  # a missing key or model is told now, not at the first task
+    model = models.of(definition)  # a missing key or model is told now, not at the first task
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
     async with (
@@ -69,6 +69,7 @@ async def serve(process: Process, name: str) -> None:
         )
         await broker.declare(_needs(definition, instance))
         await store.write("", lambda db: freeze(db, *_frozen(instance.snapshot)))
+        log.info("speaks to", model=model.name, base_url=model.base_url)
         try:
             await _run(process, instance, broker, known, toolbox, models)
         finally:
@@ -113,6 +114,7 @@ async def _run(
 
         process.ready = lambda: _why_not_ready(broker, store, mailbox)
         _show(instance.metrics, slots)
+        started.append(jobs.create_task(models.of(definition).warm()))
         instance.tell("instance.started")
         log.info("consuming", queue=consumer.queue)
         await process.stopping.wait()

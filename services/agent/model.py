@@ -71,8 +71,8 @@ class OpenAIModel:
         tool_protocol: Literal["native", "schema"] = "native",
         attempt_s: float = ATTEMPT_S,
     ) -> None:
-        self._name = name
-        self._base_url = base_url
+        self.name = name
+        self.base_url = base_url
         self._api_key = api_key
         self._tool_protocol = tool_protocol
         self._attempt_s = attempt_s
@@ -104,7 +104,7 @@ class OpenAIModel:
 
     async def _send(self, fields: JsonObject, history: Sequence[ChatMessage]) -> bytes:
         messages: list[JsonValue] = [wire.message(message, self._profile) for message in history]
-        body = {"model": self._name, "messages": messages, **fields}
+        body = {"model": self.name, "messages": messages, **fields}
         attempts = AsyncRetrying(
             retry=retry_if_exception_type(_PassingError),
             stop=stop_after_attempt(ATTEMPTS),
@@ -137,7 +137,7 @@ class OpenAIModel:
 
         return openai.AsyncOpenAI(
             api_key=self._api_key.get_secret_value() if self._api_key else NO_KEY,
-            base_url=self._base_url,
+            base_url=self.base_url,
             timeout=openai.Timeout(self._attempt_s, connect=CONNECT_S),
             max_retries=0,
         )

@@ -9,6 +9,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from services.agent.answering import answer
 from services.agent.instance import Instance
 from shared.broker.consuming import Delivery
 from shared.broker.publishing import Outgoing
@@ -85,7 +86,7 @@ class Refusal:
             correlation_id=delivery.correlation_id,
         )
         try:
-            await self.instance.publisher.publish(message)
+            await answer(self.instance.publisher, message)
         except Undeliverable as error:
             log.warning("refusal undeliverable", reply_to=reply_to, error=str(error))
 

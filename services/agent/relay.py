@@ -10,6 +10,7 @@ from itertools import groupby
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
+from services.agent.answering import answer
 from services.agent.instance import Instance
 from shared.broker.publishing import Outgoing
 from shared.errors import BrokerError, Undeliverable
@@ -63,7 +64,7 @@ class Relay:
         ):
             with attempt:
                 try:
-                    await self._instance.publisher.publish(_outgoing(message))
+                    await answer(self._instance.publisher, _outgoing(message))
                 except Undeliverable as error:
                     log.warning("response undeliverable", run=message.run_id, error=str(error))
                     return False

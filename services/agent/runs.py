@@ -89,7 +89,8 @@ class Runs:
         snapshot = Snapshot.model_validate_json(run.definition)
         if refusal := verdict(snapshot.definition, message, left_s):
             return refusal
-        self.instance.tell("run.started", run, fence=run.fence, steps=len(steps))
+        log.info("run started", attempts=run.attempts, steps=len(steps))
+        self.instance.tell("run.started", run, steps=len(steps))
         journal = StoredJournal(self.instance.store, run, steps)
         try:
             model = self.models.of(snapshot.definition)

@@ -53,7 +53,8 @@ class Swarm:
             ),
         )
         if fresh:
-            me.tell("note.heard", peer=response.agent)
+            log.info("note heard", peer=response.agent)
+        me.tell("note.heard", peer=response.agent)
         # Not only when fresh: whoever noted it may have died before the reaction was claimed.
         if me.definition.on_peer == "react":
             await self._react(response, message_id)

@@ -72,6 +72,13 @@ def test_direct_reply_to_gets_its_response(pika: Client) -> None:
     assert json.loads(heard[0])["status"] == "ok"
 
 
+def test_a_reply_queue_of_a_clients_own_needs_no_binding(pika: Client) -> None:
+    pika.channel.queue_declare("reply.mine", exclusive=True)
+    pika.send("bob", "Write.", reply_to="reply.mine")
+    _, body = pika.taken("reply.mine")
+    assert json.loads(body)["status"] == "ok"
+
+
 def test_a_repeated_task_gets_the_stored_response(pika: Client, asked: Asked) -> None:
     task = {"content": "Write.", "id": uuid4().hex}
     first, second = pika.ask("bob", task), pika.ask("bob", task)

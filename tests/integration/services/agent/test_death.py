@@ -1,0 +1,122 @@
+"""What is left when processes die, freeze, end, or lose their broker."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+
+from tests.client import Client, client
+from tests.integration.brokers import Rabbit
+from tests.integration.services.conftest import Asked
+from tests.running import PATIENCE_S, POLL_S, House
+
+ASK = '[[call bob {"prompt": "[[latency 2]]Write an email."}]]'
+MOST_FAILOVER_S = 15.0
+"""Three seconds of silence, a restart and the work, on a machine that does much else."""
+
+
+def until(what: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not what():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(POLL_S)
+
+
+def test_bob_is_killed_while_alice_waits_and_alice_still_answers(
+    house: House, pika: Client, asked: Asked
+) -> None:
+    [bob], _ = house.agents("bob"), house.agents("alice")
+    pika.send("alice", ASK)
+    until(lambda: len(asked()) == 2)
+    bob.kill()
+    began = time.monotonic()
+    house.agents("bob")
+    assert pika.reply().status == "ok"
+    assert time.monotonic() - began < MOST_FAILOVER_S
+    assert len(asked()) == 4, "three that finished, and the one that died with Bob"
+
+
+def test_alice_is_killed_while_she_waits_and_nothing_is_paid_twice(
+    house: House, pika: Client, asked: Asked
+) -> None:
+    _, [alice] = house.agents("bob"), house.agents("alice")
+    pika.send("alice", ASK)
+    until(lambda: len(asked()) == 2)
+    alice.kill()
+    house.agents("alice")
+    assert pika.reply().status == "ok"
+    assert len(asked()) == 3
+
+
+def test_a_replica_takes_over_what_a_killed_one_had(
+    house: House, pika: Client, asked: Asked
+) -> None:
+    [first] = house.agents("bob")
+    pika.send("bob", "[[latency 3]]Write.")
+    until(lambda: len(asked()) == 1)
+    [second] = house.agents("bob")
+    first.kill()
+    assert pika.reply().status == "ok"
+    second.says("run taken over")
+
+
+def test_a_frozen_owner_finds_its_run_lost_when_it_wakes(
+    house: House, pika: Client, asked: Asked
+) -> None:
+    [frozen] = house.agents("bob")
+    pika.send("bob", "[[latency 5]]Write.")
+    until(lambda: len(asked()) == 1)
+    house.agents("bob")
+    frozen.process.send_signal(signal.SIGSTOP)
+    reply = pika.reply()
+    frozen.process.send_signal(signal.SIGCONT)
+    frozen.says("run lost")
+    assert reply.status == "ok"
+    assert pika.ask(
+        "bob", {"content": "[[latency 5]]Write.", "id": reply.body["task_id"]}
+    ).body == (reply.body)
+
+
+def test_a_drain_finishes_what_runs_and_leaves_the_rest(house: House, pika: Client) -> None:
+    [bob] = house.agents("bob")
+    pika.send("bob", "[[latency 1.5]]Write.")
+    bob.says("run started")
+    assert bob.end() == 0
+    assert pika.reply().status == "ok"
+    later = pika.send("bob", "Write.")
+    house.agents("bob")
+    assert pika.reply().correlation_id == later
+
+
+def test_a_stop_hands_over_at_once(house: House, pika: Client) -> None:
+    [first] = house.agents("bob")
+    pika.send("bob", "[[latency 4]]Write.")
+    first.says("run started")
+    [second] = house.agents("bob")
+    began = time.monotonic()
+    assert house.hutch("shutdown", "bob", "--stop").returncode == 0
+    assert first.ended() == second.ended() == 0
+    assert time.monotonic() - began < PATIENCE_S / 2
+    house.agents("bob")
+    assert pika.reply().status == "ok"
+
+
+def test_lost_connections_lose_no_task(house: House, broker_url: str, rabbit: Rabbit) -> None:
+    bob, _ = house.agents("bob", "alice")
+    with client(broker_url) as before:
+        before.channel.queue_declare("reply.kept")
+        before.send("alice", ASK, reply_to="reply.kept")
+        bob.says("run started")
+        rabbit.close_connections()
+    with client(broker_url) as after:
+        _, body = after.taken("reply.kept")
+    assert json.loads(body)["status"] == "ok"
+
+
+def test_a_replica_with_another_store_refuses_to_start(house: House) -> None:
+    house.agents("bob")
+    other = house.env["HUTCH_STORE"].replace("hutch.db", "other.db")
+    assert house.hutch("migrate", HUTCH_STORE=other).returncode == 0
+    stranger = house.start("services.agent", "bob", HUTCH_STORE=other)
+    assert stranger.ended() == 1
+    assert "another replica of 'bob' runs with another store" in stranger.said

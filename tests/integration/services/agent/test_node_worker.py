@@ -1,0 +1,49 @@
+"""A worker in another language, without any of our code, stands in for Bob."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.client import Client
+from tests.integration.services.conftest import Asked
+from tests.running import PATIENCE_S, REPOSITORY, Child, House
+
+WORKER = REPOSITORY / "examples" / "node-worker"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    npm = shutil.which("npm")
+    assert npm, "npm is missing: install Node.js"
+    folder = tmp_path_factory.mktemp("node") / "worker"
+    shutil.copytree(WORKER, folder, ignore=shutil.ignore_patterns("node_modules"))
+    subprocess.run([npm, "install", "--no-package-lock", "--silent"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def bob(installed: Path, broker_url: str, house: House, tmp_path: Path) -> Iterator[Child]:
+    env = os.environ | {"RABBITMQ_URL": broker_url}
+    child = Child(["node", str(installed / "worker.js")], env, tmp_path / "node.log")
+    try:
+        yield child
+    finally:
+        child.process.send_signal(signal.SIGTERM)
+        assert child.process.wait(PATIENCE_S) == 0
+
+
+def test_alice_asks_a_bob_who_is_written_in_node(
+    house: House, pika: Client, asked: Asked, bob: Child
+) -> None:
+    house.agents("alice")
+    reply = pika.ask("alice", "Ask Bob to write an email for you.")
+    assert reply.status == "ok"
+    told = asked()[-1]["messages"][-1]["content"]
+    assert "Node" in told
+    assert told in reply.content
+    assert len(asked()) == 2, "Bob has asked no model"
