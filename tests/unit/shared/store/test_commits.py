@@ -92,6 +92,7 @@ async def test_only_cancelled_writers_commit_nothing(store: Store) -> None:
     write = asyncio.create_task(add(store, "b"))
     await asyncio.sleep(0)
     write.cancel()
+    await asyncio.wait([write])
     await add(store, "c")
     assert "b" not in await names(store)
 

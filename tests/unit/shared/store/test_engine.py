@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import Connection
 
 from shared.errors import SettingsError, StoreError, StoreUnavailable
 from shared.store import engine, open_store
@@ -50,6 +53,47 @@ async def test_a_server_that_is_not_there_is_one_sentence(unused_tcp_port: int) 
     with pytest.raises(StoreUnavailable, match="the store can't be reached") as caught:
         await migrate(f"postgresql://u:s3cret@127.0.0.1:{unused_tcp_port}/d")
     assert "s3cret" not in str(caught.value)
+
+
+@dataclass
+class Slow:
+    """A write that stays in the middle of its transaction until `go_on`."""
+
+    entered: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def beat(self, connection: Connection) -> None:
+        beat(connection, "slow", "a")
+        self.entered.set()
+        self.go_on.wait(20)
+
+
+async def test_a_writer_that_is_cancelled_while_it_commits_is_committed_all_the_same(
+    store_url: str,
+) -> None:
+    slow = Slow()
+    async with open_store(store_url) as store:
+        write = asyncio.create_task(store.write("", slow.beat))
+        await asyncio.to_thread(slow.entered.wait, 20)
+        write.cancel()
+        slow.go_on.set()
+        await store.write("", lambda db: beat(db, "next", "a"))
+        assert set(await store.read(lambda db: beats(db, "a"))) == {"slow", "next"}
+    assert write.cancelled()
+
+
+async def test_a_store_that_closes_in_the_middle_of_a_commit_waits_for_its_thread(
+    store_url: str,
+) -> None:
+    slow = Slow()
+    async with open_store(store_url) as store:
+        write = asyncio.create_task(store.write("", slow.beat))
+        await asyncio.to_thread(slow.entered.wait, 20)
+        asyncio.get_running_loop().call_later(0.05, slow.go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await write
+    async with open_store(store_url) as store:
+        assert set(await store.read(lambda db: beats(db, "a"))) == {"slow"}
 
 
 @pytest.fixture
