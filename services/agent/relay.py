@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 
 import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
@@ -39,7 +40,8 @@ class Relay:
 
     def send(self, messages: Iterable[Outbound]) -> None:
         """Hand over committed messages; returns at once."""
-        for _, of_run in groupby(messages, key=lambda message: message.run_id):
+        in_order = sorted(messages, key=attrgetter("run_id", "seq"))  # adopted ones come mixed
+        for _, of_run in groupby(in_order, key=attrgetter("run_id")):
             batch = list(of_run)
             self._count(len(batch))
             self._jobs.create_task(self._send(batch))
