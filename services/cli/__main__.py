@@ -63,7 +63,6 @@ def options(
 app.command()(demo)
 app.command()(init)
 app.command()(up)
-app.command()(up)
 app.command()(ask)
 app.command()(send)
 app.command()(trigger)

@@ -1,0 +1,182 @@
+"""The command line against real agents on a real broker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.running import REPOSITORY, House
+
+pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
+"""What depends on the broker's version is in `test_on_any_broker.py`."""
+
+WISH = "Ask Bob to write an email for you and let me know what he has written."
+WRITTEN = "Subject: Fire drill on Friday"
+
+
+def test_ask_prints_the_answer_and_tells_who_works_for_whom(house: House) -> None:
+    house.agents("alice", "bob")
+    asked = house.hutch("ask", "alice", WISH, "--id", "wish-1")
+    assert asked.returncode == 0
+    assert WRITTEN in asked.stdout
+    told = [line.split(" ", 1)[1] for line in asked.stderr.splitlines()]
+    assert told[:3] == ["alice begins", "alice asks bob", "bob begins"]
+    assert "alice hears from bob: ok" in told
+
+    again = json.loads(house.hutch("ask", "alice", WISH, "--id", "wish-1", "--json").stdout)
+    assert (again["status"], again["task_id"], again["model"]) == ("ok", "wish-1", "scripted")
+    other = house.hutch("ask", "alice", "Something else", "--id", "wish-1")
+    assert other.returncode == 1
+    assert "the id 'wish-1' was used for another task" in other.stdout
+    assert other.stderr.endswith("alice has ended with: refused\n")
+
+    listed = json.loads(house.hutch("runs", "--json").stdout)
+    assert [(run["agent"], run["status"]) for run in listed] == [("bob", "ok"), ("alice", "ok")]
+    shown = house.hutch("show", "wish-1").stdout
+    assert "claimed" in shown
+    assert "turn 1: model turn\ncalls bob {" in shown
+    assert "turn 1: worker bob\nSubject:" in shown
+    assert "response: ok; 3 model calls" in shown
+    assert "└── bob  ok" in shown
+    by_prefix = json.loads(house.hutch("show", listed[0]["run_id"][:8], "--json").stdout)
+    assert by_prefix["run"]["parent_id"] == "wish-1"
+
+
+def test_an_answer_is_printed_as_it_is_never_as_markup(house: House) -> None:
+    house.agents("bob")
+    asked = house.hutch("ask", "bob", "[[reply [bold]see[/bold] [link] now]]")
+    assert asked.stdout == "[bold]see[/bold] [link] now\n"
+
+
+def test_nobody_to_answer_is_told_at_once_and_again_at_the_end(house: House) -> None:
+    asked = house.hutch("ask", "bob", "Hello", "--timeout", "1s")
+    assert asked.returncode == 1
+    first, last = asked.stderr.splitlines()
+    assert first == "no process of 'bob' takes tasks now: it waits until one does"
+    assert last.startswith("hutch: no response from 'bob' within 1 s")
+
+
+def test_a_task_sent_before_its_agent_started_waits_for_it(house: House) -> None:
+    task_id = house.hutch("send", "bob", "Write about lifts").stdout.strip()
+    house.agents("bob")
+    asked = house.hutch("ask", "bob", "Write about lifts", "--id", task_id)
+    assert asked.returncode == 0
+    assert len(json.loads(house.hutch("runs", "bob", "--json").stdout)) == 1
+
+
+def test_a_trigger_wakes_one_and_a_broadcast_every_member(house: House) -> None:
+    house.agents("tom", "richard", "harry", "bob")
+    woken = house.hutch("trigger", "bob", "Write about lifts").stdout.strip()
+    everybody = house.hutch("broadcast", "research", "How are the backups?").stdout.strip()
+    until = time.monotonic() + 30
+    wanted = {(woken, "bob")} | {(everybody, name) for name in ("tom", "richard", "harry")}
+    while time.monotonic() < until:
+        listed = json.loads(house.hutch("runs", "--status", "ok", "--json").stdout)
+        if wanted <= {(run["task_id"], run["agent"]) for run in listed}:
+            break
+    else:
+        pytest.fail(f"not all woke: {listed}")
+    several = house.hutch("show", everybody)
+    assert several.returncode == 1
+    assert "means more than one run" in several.stderr
+
+
+def test_a_broadcast_that_no_process_hears_fails(house: House) -> None:
+    said = house.hutch("broadcast", "research", "Anybody?")
+    assert said.returncode == 1
+    assert "hutch.swarm.research" in said.stderr
+
+
+def test_status_counts_replicas_by_their_beats_and_the_mailbox_by_the_broker(
+    house: House,
+) -> None:
+    killed, *_ = house.agents("bob", "bob")
+    house.hutch("send", "alice", WISH)
+    house.hutch("ask", "bob", "Hello")
+
+    def status(agent: str) -> dict[str, int]:
+        found = json.loads(house.hutch("status", "--json").stdout)
+        by_agent: dict[str, dict[str, int]] = {it["agent"]: it for it in found["agents"]}
+        return by_agent[agent]
+
+    bob, alice = status("bob"), status("alice")
+    assert (bob["replicas"], bob["consumers"], bob["queued"]) == (2, 2, 0)
+    assert (alice["replicas"], alice["consumers"], alice["queued"]) == (0, 0, 1)
+    killed.kill()
+    assert status("bob")["replicas"] == 1
+    assert "dead letters: 0" in house.hutch("status").stdout
+
+
+def test_status_shows_what_runs_and_what_waits(house: House) -> None:
+    house.agents("alice", "bob")
+    house.hutch("send", "alice", '[[call bob {"prompt": "Hello [[latency 20]]"}]]')
+    until = time.monotonic() + 15
+    while time.monotonic() < until:
+        found = json.loads(house.hutch("status", "--json").stdout)["agents"]
+        counts = {it["agent"]: (it["running"], it["waiting"]) for it in found}
+        if (counts["alice"], counts["bob"]) == ((0, 1), (1, 0)):
+            return
+    pytest.fail(f"never so: {counts}")
+
+
+@pytest.mark.parametrize("mode", ["drain", "stop"])
+def test_shutdown_ends_an_agents_processes_and_says_how_many(house: House, mode: str) -> None:
+    alice, *bobs = house.agents("alice", "bob", "bob")
+    said = house.hutch("shutdown", "bob", *(["--stop"] if mode == "stop" else []))
+    assert said.stdout.startswith("asked 2 processes of 'bob' to ")
+    assert [bob.ended() for bob in bobs] == [0, 0]
+    assert alice.process.poll() is None
+    again = house.hutch("shutdown", "bob")
+    assert again.returncode == 1
+    assert again.stderr == "hutch: no process of 'bob' runs on this broker: nothing to end\n"
+
+
+def test_an_agent_that_does_not_exist_is_told_by_whoever_runs(house: House, tmp_path: Path) -> None:
+    house.agents("bob")
+    said = house.hutch("ask", "alcie", "Hi", HUTCH_AGENTS=str(tmp_path / "nowhere"))
+    assert said.returncode == 1
+    assert said.stdout.startswith("no agent 'alcie'; known: alice, bob")
+
+
+def test_a_terminal_shows_a_live_tree_of_who_works_for_whom(house: House) -> None:
+    house.agents("alice", "bob")
+    seen = on_a_terminal(house, "ask", "alice", WISH)
+    assert "└── \x1b[1mbob\x1b[0m  ok" in seen
+    assert seen.rstrip().endswith("Bob")
+
+
+def on_a_terminal(house: House, *arguments: str) -> str:
+    """What the command line shows there, to its end."""
+    ours, its = os.openpty()
+    command = [sys.executable, "-m", "services.cli", *arguments]
+    env = house.env | {"TERM": "xterm"}
+    with subprocess.Popen(command, env=env, cwd=REPOSITORY, stdout=its, stderr=its) as process:
+        os.close(its)
+        seen = b""
+        while chunk := _read(ours):
+            seen += chunk
+    os.close(ours)
+    assert process.returncode == 0
+    return seen.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux says so when the last process has closed its side
+        return b""
+
+
+def test_ctrl_c_ends_a_waiting_command_quietly(house: House) -> None:
+    asking = house.start("services.cli", "ask", "bob", "Hello")
+    asking.says("it waits until one does")
+    asking.process.send_signal(signal.SIGINT)
+    assert asking.ended() == 130
+    assert len(asking.said.splitlines()) == 1
