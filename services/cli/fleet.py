@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ MARGIN_S = 2.0
 
 def roles(agents: Iterable[str]) -> list[Role]:
     """The scheduler, and a process for each agent."""
-    python = (sys.executable, "-m")
+    python = (sys.executable, "-P", "-m")  # a user's folder may hold a `shared` of its own
     kept = [Role("scheduler", (*python, "services.scheduler"))]
     return kept + [Role(name, (*python, "services.agent", name)) for name in agents]
 
@@ -38,8 +39,11 @@ async def running(
     is set up, the context is cancelled and the child's `SettingsError` raised, in a group.
     """
     patience_s = drain_s + STOP_S + MARGIN_S
-    # One port each, and their own: a port that the user has set can serve one process only.
-    common = {"HUTCH_HEALTH_PORT": "0", "HUTCH_HEALTH_HOST": "127.0.0.1"}
+    common = {
+        "HUTCH_HEALTH_PORT": "0",  # a port that the user has set can serve one process only
+        "HUTCH_HEALTH_HOST": "127.0.0.1",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # they import what we import
+    }
     everything = {**environment, **endpoint.environment, **common}
     with guardian("kill 0") as group:
         children = Children(everything, group, show, patience_s)

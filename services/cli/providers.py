@@ -70,7 +70,7 @@ def _served(name: str, said: str, port_variable: str, environment: Mapping[str, 
     port = _free_port()
     return Endpoint(
         said=said,
-        role=Role(name, (sys.executable, "-m", f"services.{name}")),
+        role=Role(name, (sys.executable, "-P", "-m", f"services.{name}")),
         port=port,
         environment={
             **environment,
