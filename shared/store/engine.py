@@ -16,7 +16,6 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from shared.errors import SettingsError
@@ -26,10 +25,6 @@ T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process's write: a hundred times the longest we saw."""
-
-CONNECT_TIMEOUT_S = 5
-COMMAND_TIMEOUT_S = 30
-"""Of one statement on PostgreSQL; ours take milliseconds."""
 
 POOL_SIZE = 3
 """One connection for the writer, two for readers."""
@@ -71,21 +66,6 @@ class File:
         self._engine.dispose()
 
 
-class Server:
-    """PostgreSQL."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-
-    async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
-        with translated():
-            async with self._engine.begin() as connection:
-                return await connection.run_sync(operation)
-
-    async def close(self) -> None:
-        await self._engine.dispose()
-
-
 def parse(url: str) -> URL:
     """The address with our drivers in it; raises `SettingsError` for what we don't speak."""
     try:
@@ -105,8 +85,10 @@ def create(url: str) -> Database:
     """The database at an address; connects to nothing yet. Raises `SettingsError`."""
     address = parse(url)
     if address.get_backend_name() == "postgresql":
-        timeouts = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
-        return Server(create_async_engine(address, pool_size=POOL_SIZE, connect_args=timeouts))
+        # Imported only where it is used: it weighs 9 MB in every agent's process.
+        from shared.store.postgresql import Server
+
+        return Server(address, POOL_SIZE)
     if not address.database or address.database == ":memory:":
         raise SettingsError("HUTCH_STORE needs a file: replicas share it; write sqlite:///path")
     with translated():
