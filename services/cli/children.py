@@ -64,7 +64,8 @@ class Children:
             crashes = [at for at in crashes if at > now - CRASHES_S] + [now]
             ended = f"ended with {_exit(code)}"
             if len(crashes) > MOST_CRASHES:
-                self.show(role.name, f"{ended} for the {len(crashes)}th time: not started again")
+                often = f"{len(crashes)} crashes within {CRASHES_S:.0f} s"
+                self.show(role.name, f"{ended}, {often}: not started again")
                 return
             pause_s = min(FIRST_PAUSE_S * 2 ** (len(crashes) - 1), LONGEST_PAUSE_S)
             self.show(role.name, f"{ended}: started again in {pause_s:g} s")
