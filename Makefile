@@ -14,7 +14,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 export TESTCONTAINERS_RYUK_DISABLED ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test check venv fmt coverage lock clean
+.PHONY: demo test check venv fmt coverage bench lock clean
 
 demo: venv
 	@$(BIN)/hutch demo
@@ -43,6 +43,10 @@ coverage: $(VENV)/.dev
 	$(BIN)/coverage run -m pytest -q $(filter-out tests/e2e,$(BIG_TESTS))
 	$(BIN)/coverage combine --quiet --append
 	$(BIN)/coverage report --fail-under=90
+
+# Figures for this machine; let nothing else run beside it.
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.figures
 
 # Needs uv. The locks name no package index: pip's own settings choose it.
 lock:
