@@ -51,13 +51,14 @@ class Replies:
             del self._expected[call_id]
 
     async def serve(self, consumer: Consumer) -> None:
-        """Hand each response to the call that waits for it; late and unknown ones are dropped."""
+        """Hear every reply, until cancelled."""
         await consumer.start(REPLIES_PREFETCH)
         async for delivery in consumer:
-            self._hear(delivery)
+            self.hear(delivery)
             await delivery.ack()
 
-    def _hear(self, delivery: Delivery) -> None:
+    def hear(self, delivery: Delivery) -> None:
+        """Hand a response to the call that waits for it; late and unknown ones are dropped."""
         response = _understood(delivery)
         reply = self._expected.get(delivery.correlation_id or response.task_id)
         if reply is not None and not reply.done():
@@ -65,7 +66,10 @@ class Replies:
 
 
 def _understood(delivery: Delivery) -> Response:
-    """The response; or a failed one in its place, so that nobody waits for a better one."""
+    """The response; or a failed one in its place, so that nobody waits for a better one.
+
+    It is found by the correlation id alone: that is anybody's text, and needn't be an id.
+    """
     try:
         message = decode(delivery.body, delivery.content_type)
         if isinstance(message, Response):
@@ -73,10 +77,9 @@ def _understood(delivery: Delivery) -> Response:
         why = f"it is a {message.type}"
     except BadMessage as error:
         why = str(error)
-    call_id = delivery.correlation_id or "unknown"
-    log.warning("reply not understood", call=call_id, why=why)
+    log.warning("reply not understood", call=delivery.correlation_id, why=why)
     content = f"the reply could not be understood: {why}"
-    return Response(task_id=call_id, agent="", status=Status.FAILED, content=content)
+    return Response(task_id="unknown", agent="", status=Status.FAILED, content=content)
 
 
 @dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from services.agent import stored
@@ -12,17 +10,7 @@ from services.agent.stored import NAME_CHARS, StoredJournal
 from shared.errors import RunLost
 from shared.messages import Usage
 from shared.store import Store
-from shared.store.migrate import migrate
-from tests.stores import owned, store, taken
-
-__all__ = ["store"]
-
-
-@pytest.fixture
-async def store_url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path / 'hutch.db'}"
-    await migrate(url)
-    return url
+from tests.stores import owned, taken
 
 
 @pytest.fixture

@@ -1,0 +1,54 @@
+"""One process of an agent without its broker: a real store, a link that was never opened."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from aiormq.abc import AbstractChannel
+from prometheus_client import CollectorRegistry
+
+from services.agent.instance import Instance
+from services.agent.snapshot import Snapshot
+from shared.broker.consuming import Delivery
+from shared.broker.link import Link
+from shared.broker.publishing import Publisher
+from shared.definitions import Definition
+from shared.store import Store
+from shared.telemetry import Metrics
+
+NOWHERE = "amqp://nobody@127.0.0.1:1/"
+
+
+def instance(store: Store, definition: Definition | None = None) -> Instance:
+    """`alice.1`; what it publishes never arrives."""
+    own = definition or Definition(name="alice")
+    return Instance(
+        id=f"{own.name}.1",
+        snapshot=Snapshot.of(own.name, {own.name: own}, ()),
+        store=store,
+        publisher=Publisher(Link(NOWHERE, "test")),
+        metrics=Metrics(CollectorRegistry()),
+    )
+
+
+def delivery(
+    body: bytes, *, correlation_id: str | None = None, reply_to: str | None = None
+) -> Delivery:
+    """As it comes out of a stream; there is no channel to ack it on."""
+    return Delivery(
+        body=body,
+        message_id=None,
+        correlation_id=correlation_id,
+        reply_to=reply_to,
+        content_type=None,
+        headers={},
+        redelivered=False,
+        exchange="",
+        routing_key="",
+        queue="",
+        user_id=None,
+        app_id=None,
+        timestamp=None,
+        _channel=cast(AbstractChannel, None),
+        _tag=1,
+    )
