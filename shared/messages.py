@@ -99,7 +99,10 @@ class Response(Lineage):
 
     type: Literal["response"] = "response"
     task_id: Id
-    agent: str = Field(description="who answers; empty: nobody has that name")
+    agent: str = Field(
+        pattern=r"^([a-z][a-z0-9-]{0,39})?$",
+        description="who answers; empty: nobody has that name",
+    )
     status: Status
     content: str = Field(description="safe to show to a model or a person")
     usage: Usage = Usage()

@@ -1,5 +1,6 @@
 """What is taken for a message, what isn't, and what the refusal says."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -108,3 +109,13 @@ def test_lineage_does_not_make_a_task_another_one() -> None:
 )
 def test_only_reply_queues_may_be_named_in_reply_to(queue: str, allowed: bool) -> None:
     assert bool(REPLY_QUEUE.match(queue)) is allowed
+
+
+@pytest.mark.parametrize("agent", ["a" * 41, "Tom", "tom\nFrom harry", "tom\u0000"])
+def test_who_answers_has_an_agents_name_or_none(agent: str) -> None:
+    """It stands in peers' notes and in the messages that they make of it."""
+    body = json.dumps(
+        {"type": "response", "task_id": "t", "agent": agent, "status": "ok", "content": ""}
+    )
+    with pytest.raises(BadMessage, match="agent"):
+        decode(body.encode())
