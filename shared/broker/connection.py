@@ -12,6 +12,7 @@ from aiormq.exceptions import ChannelNotFoundEntity
 
 from shared.broker.consuming import Consumer
 from shared.broker.faults import RPC_TIMEOUT_S, speaking
+from shared.broker.lenient import read_leniently
 from shared.broker.link import Link
 from shared.broker.publishing import Publisher
 from shared.topology import Topology
@@ -107,6 +108,7 @@ async def connect(url: str, name: str, *, wait_s: float = 0) -> AsyncIterator[Br
     Raises `BrokerUnavailable` when nobody answers within `wait_s`, and at once `BrokerError`
     when the broker refuses user or vhost. Afterwards a lost connection comes back by itself.
     """
+    read_leniently()
     publishing = Link(url, f"{name} publishes")
     consuming = Link(url, f"{name} consumes")
     jobs: list[asyncio.Task[None]] = []
