@@ -16,6 +16,8 @@ Decoder = Callable[[bytes], tuple[int, FieldValue]]
 _LENGTH_BYTES = 4
 """A table begins with its length, as a big-endian number."""
 _TIME_BYTES = 8
+_TEXT_BYTES = 255
+"""What a short text may have; each `�` takes three, and refusals send these texts on."""
 
 
 def read_leniently() -> None:
@@ -27,7 +29,8 @@ def read_leniently() -> None:
 
 def _text(value: bytes) -> tuple[int, FieldValue]:
     end = 1 + value[0]
-    return end, value[1:end].decode("utf-8", "replace")
+    readable = value[1:end].decode("utf-8", "replace").encode()
+    return end, readable[:_TEXT_BYTES].decode("utf-8", "ignore")
 
 
 def _or(read: Decoder, otherwise: Decoder) -> Decoder:

@@ -29,6 +29,12 @@ def test_a_text_that_is_not_utf8_says_so_and_harms_nothing_after_it() -> None:
     assert (properties.message_id, properties.app_id) == ("\ufffd!", "ok")
 
 
+def test_a_text_that_is_not_utf8_can_be_sent_on() -> None:
+    properties = unread(flags("message_id"), b"\xff" * 256)
+    assert properties.message_id == "\ufffd" * 85
+    assert Basic.Properties(message_id=properties.message_id).marshal()
+
+
 def test_a_text_is_read_as_it_is() -> None:
     assert unread(flags("message_id"), b"\x02\xc3\xa9").message_id == "é"
 
