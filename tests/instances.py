@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import cast
 
 from aiormq.abc import AbstractChannel
 from prometheus_client import CollectorRegistry
 
 from services.agent.instance import Instance
+from services.agent.models import Models
+from services.agent.relay import Relay
+from services.agent.runs import Runs
+from services.agent.slots import Slots
 from services.agent.snapshot import Snapshot
+from services.agent.tools import Toolbox
+from services.agent.workers import Replies
 from shared.broker.consuming import Delivery
 from shared.broker.link import Link
 from shared.broker.publishing import Publisher
 from shared.definitions import Definition
+from shared.settings import Settings
 from shared.store import Store
 from shared.telemetry import Metrics
 
@@ -29,6 +37,11 @@ def instance(store: Store, definition: Definition | None = None) -> Instance:
         publisher=Publisher(Link(NOWHERE, "test")),
         metrics=Metrics(CollectorRegistry()),
     )
+
+
+def runs_of(own: Instance, slots: Slots, jobs: asyncio.TaskGroup) -> Runs:
+    toolbox = Toolbox(own.agent, [])
+    return Runs(own, slots, Relay(own, jobs), Replies(own), toolbox, Models(Settings()), jobs)
 
 
 def delivery(

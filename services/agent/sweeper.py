@@ -124,6 +124,8 @@ class Sweeper:
             self.runs.start(run)
         if len(taken) < wanted or wanted == waiting:
             self.caught_up.set()
+        else:  # no slot for the rest: the next that is free is theirs, not a new delivery's
+            self.caught_up.clear()
 
     async def _taken(self, dead: set[str], wanted: int) -> list[Run]:
         me, earlier = self.instance, set[str]()

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
-from services.agent.sweeper import LATE_S, SILENCE_S, Watch
+import asyncio
+
+from services.agent.relay import Relay
+from services.agent.slots import Slots
+from services.agent.sweeper import LATE_S, SILENCE_S, Sweeper, Watch
+from shared.store import Store
+from tests.instances import instance, runs_of
+from tests.stores import claimed, request
 
 
 def looks(watch: Watch, beats: list[int], *, since: float = 0.0) -> list[set[str]]:
@@ -51,3 +58,17 @@ def test_each_instance_is_watched_for_itself() -> None:
     for second in range(4):
         dead = watch.look({"bob.1": 1, "bob.2": second}, second)
     assert dead == {"bob.1"}
+
+
+async def test_due_runs_that_wait_for_a_slot_go_before_new_deliveries(store: Store) -> None:
+    own, slots = instance(store), Slots(1)
+    assert slots.try_take()
+    await claimed(store, request(), slot=False)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as jobs:
+        relay = Relay(own, jobs)
+        sweeper = Sweeper(own, slots, runs_of(own, slots, jobs), relay)
+        sweeping = jobs.create_task(sweeper.serve())
+        await sweeper.caught_up.wait()
+        while sweeper.caught_up.is_set():  # noqa: ASYNC110 - nobody waits for the opposite
+            await asyncio.sleep(0.01)
+        sweeping.cancel()
