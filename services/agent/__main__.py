@@ -69,6 +69,8 @@ async def serve(process: Process, name: str) -> None:
         )
         await broker.declare(_needs(definition, instance))
         await store.write("", lambda db: freeze(db, *_frozen(instance.snapshot)))
+        # Before the first claim: the runs of an instance without a row are anybody's.
+        await store.write("", lambda db: beats.beat(db, instance.id, name))
         log.info("speaks to", model=model.name, base_url=model.base_url)
         try:
             await _run(process, instance, broker, known, toolbox, models)
@@ -118,35 +120,30 @@ async def _run(
         instance.tell("instance.started")
         log.info("consuming", queue=consumer.queue)
         await process.stopping.wait()
-        await _end(process, instance, slots, runs, relay)
+        await _end(process, slots, runs, relay)
         for job in started:
             job.cancel()
+    instance.tell("instance.ended")
+    # Only now, when nothing beats or claims any more: what is left is anybody's at once.
+    await store.write("", lambda db: beats.leave(db, instance.id))
+    log.info("ended", mode=process.stopping.mode)
 
 
-async def _end(
-    process: Process, instance: Instance, slots: Slots, runs: Runs, relay: Relay
-) -> None:
+async def _end(process: Process, slots: Slots, runs: Runs, relay: Relay) -> None:
     """Take nothing new, finish what time allows, hand over the rest."""
     slots.close()
-    if process.stopping.mode != "stop":
-        finished = asyncio.create_task(runs.finished())
-        stopped = asyncio.create_task(process.stopping.wait("stop"))
-        await asyncio.wait(
-            [finished, stopped],
-            timeout=process.settings.drain_s,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        finished.cancel()
-        stopped.cancel()
+    finished = asyncio.create_task(slots.idle.wait())
+    stopped = asyncio.create_task(process.stopping.wait("stop"))  # a drain becomes a stop in time
+    await asyncio.wait([finished, stopped], return_when=asyncio.FIRST_COMPLETED)
+    finished.cancel()
+    stopped.cancel()
     await runs.hand_over()
     try:
         async with asyncio.timeout(STOP_S / 2):
             await relay.idle()
     except TimeoutError:
         log.warning("responses left in the outbox: another instance sends them")
-    await instance.store.write("", lambda db: beats.leave(db, instance.id))
-    instance.tell("instance.ended")
-    log.info("ended", mode=process.stopping.mode)
+        relay.stop()
 
 
 def _needs(definition: Definition, instance: Instance) -> topology.Topology:

@@ -35,8 +35,7 @@ class Relay:
         self._instance = instance
         self._jobs = jobs
         self._unsent = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._sending: set[asyncio.Task[None]] = set()
 
     def send(self, messages: Iterable[Outbound]) -> None:
         """Hand over committed messages; returns at once."""
@@ -44,11 +43,19 @@ class Relay:
         for _, of_run in groupby(in_order, key=attrgetter("run_id")):
             batch = list(of_run)
             self._count(len(batch))
-            self._jobs.create_task(self._send(batch))
+            job = self._jobs.create_task(self._send(batch))
+            self._sending.add(job)
+            job.add_done_callback(self._sending.discard)
 
     async def idle(self) -> None:
         """Wait until nothing is on its way."""
-        await self._idle.wait()
+        while self._sending:
+            await asyncio.wait(self._sending)
+
+    def stop(self) -> None:
+        """Give up what is on its way: it stays in the outbox, for another instance."""
+        for job in self._sending:
+            job.cancel()
 
     async def _send(self, batch: list[Outbound]) -> None:
         for message in batch:
@@ -75,10 +82,6 @@ class Relay:
     def _count(self, change: int) -> None:
         self._unsent += change
         self._instance.metrics.outbox_unsent.set(self._unsent)
-        if self._unsent:
-            self._idle.clear()
-        else:
-            self._idle.set()
 
 
 def _outgoing(message: Outbound) -> Outgoing:

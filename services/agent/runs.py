@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from services.agent.chat import Model
 from services.agent.instance import Instance
@@ -46,9 +46,14 @@ class Runs:
     models: Models
     jobs: asyncio.TaskGroup
     _open: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _closed: bool = False
 
     def start(self, run: Run) -> None:
         """Begin or go on with a claimed run; the caller has taken its slot."""
+        if self._closed:  # its claim was under way when the others were handed over
+            self.slots.release(computing=True)
+            self.jobs.create_task(self._give_back(run))
+            return
         if run.run_id in self._open:  # taken back from ourselves: the old job finds its fence old
             self._open.pop(run.run_id).cancel()
         self._open[run.run_id] = self.jobs.create_task(self._perform(run))
@@ -56,13 +61,9 @@ class Runs:
     def holds(self, run_id: str) -> bool:
         return run_id in self._open
 
-    async def finished(self) -> None:
-        """Wait until no run is open."""
-        while self._open:
-            await asyncio.wait(self._open.values())
-
     async def hand_over(self) -> None:
-        """Stop every open run and let any replica go on with it."""
+        """Stop every open run, and each that is still claimed; any replica goes on with them."""
+        self._closed = True
         jobs = list(self._open.values())
         for job in jobs:
             job.cancel()
@@ -86,20 +87,20 @@ class Runs:
 
     async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome:
         steps, left_s = await self._resume(run)
-        snapshot = Snapshot.model_validate_json(run.definition)
-        if refusal := verdict(snapshot.definition, message, left_s):
-            return refusal
-        log.info("run started", attempts=run.attempts, steps=len(steps))
-        self.instance.tell("run.started", run, steps=len(steps))
         journal = StoredJournal(self.instance.store, run, steps)
         try:
+            snapshot = Snapshot.model_validate_json(run.definition)
+            if refusal := verdict(snapshot.definition, message, left_s):
+                return refusal
+            log.info("run started", attempts=run.attempts, steps=len(steps))
+            self.instance.tell("run.started", run, steps=len(steps))
             model = self.models.of(snapshot.definition)
             async with asyncio.timeout(left_s):
                 return await self._loop(run, message, snapshot, model, calls, journal)
         except TimeoutError:
             limit = f"no answer within {run.deadline_at - run.claimed_at:.0f} s"
             return Outcome(status=Status.TIMEOUT, content=limit, usage=journal.usage())
-        except (JournalMismatch, SettingsError) as error:
+        except (JournalMismatch, SettingsError, ValidationError) as error:  # another version's
             return _failed("the run could not be resumed", error, journal)
 
     async def _loop(
@@ -169,7 +170,7 @@ class Runs:
             log.warning("run not handed over", reason=str(error))
 
 
-def _failed(content: str, error: HutchError, journal: StoredJournal) -> Outcome:
+def _failed(content: str, error: Exception, journal: StoredJournal) -> Outcome:
     return Outcome(status=Status.FAILED, content=content, detail=str(error), usage=journal.usage())
 
 

@@ -12,7 +12,8 @@ OPEN_RUNS = 1000
 class Slots:
     """A run takes a slot to start, gives it back while it only waits, takes it again to go on.
 
-    `vacant` and `full` are opposite events: whether a new run could start now.
+    `vacant` and `full` are opposite events: whether a new run could start now. `idle` is set
+    while no run is open, nor about to be.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -23,6 +24,7 @@ class Slots:
         self._woken: deque[asyncio.Future[None]] = deque()
         self.vacant = asyncio.Event()
         self.full = asyncio.Event()
+        self.idle = asyncio.Event()
         self._tell()
 
     @property
@@ -94,3 +96,7 @@ class Slots:
         now, then = (self.vacant, self.full) if self.free else (self.full, self.vacant)
         now.set()
         then.clear()
+        if self._open:
+            self.idle.clear()
+        else:
+            self.idle.set()

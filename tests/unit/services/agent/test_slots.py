@@ -114,3 +114,13 @@ def test_open_runs_are_limited_even_when_all_only_wait(monkeypatch: pytest.Monke
         slots.pause()
     assert not slots.try_take()
     assert counts(slots) == (0, 0, 2)
+
+
+def test_slots_are_idle_while_no_run_is_open() -> None:
+    slots = Slots(2)
+    assert slots.idle.is_set()
+    slots.try_take()
+    slots.pause()
+    assert not slots.idle.is_set()
+    slots.release(computing=False)
+    assert slots.idle.is_set()

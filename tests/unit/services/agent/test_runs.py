@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.agent.slots import Slots
+from shared.store import Store
+from tests.instances import instance, runs_of
+from tests.stores import owned, taken
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["open before", "claimed meanwhile"])
+async def test_every_run_is_handed_over_at_the_end(store: Store, late: bool) -> None:
+    own, slots = instance(store), Slots(1)
+    async with asyncio.TaskGroup() as jobs:
+        runs = runs_of(own, slots, jobs)
+        assert slots.try_take()
+        run = await owned(store)
+        if late:
+            await runs.hand_over()
+        runs.start(run)
+        await asyncio.sleep(0)  # a job that has not begun can't be told to end
+        await runs.hand_over()
+    assert slots.idle.is_set()
+    assert [(run.task_id, run.attempts) for run in await taken(store)] == [("t1", 0)]
