@@ -140,13 +140,18 @@ class Stage:
     async def _run(self, agent: str, kind: str) -> Row:
         """The newest ended run of this kind."""
 
-        async def look() -> Row | None:
-            rows = await self.store.read(
-                lambda db: readings.newest(db, agent, Status.OK, MOST_RUNS)
-            )
-            return next((row for row in rows if row.kind == kind), None)
+        seen: list[str] = []
 
-        return await _until(look, f"{agent} has ended no {kind}")
+        async def look() -> Row | None:
+            rows = await self.store.read(lambda db: readings.newest(db, agent, None, MOST_RUNS))
+            seen[:] = [f"{row.kind} {row.status}" for row in rows]
+            ended = (row for row in rows if row.kind == kind and row.status == Status.OK)
+            return next(ended, None)
+
+        try:
+            return await _until(look, f"{agent} has ended no {kind}")
+        except HutchError as error:
+            raise HutchError(f"{error}; its runs, newest first: {', '.join(seen)}") from error
 
 
 async def _until(look: Callable[[], Awaitable[T | None]], otherwise: str) -> T:
