@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from services.agent.instance import Instance
 from services.agent.models import Models
+from services.agent.refusal import Refusal
 from services.agent.relay import Relay
 from services.agent.runs import Runs
 from services.agent.slots import Slots
@@ -40,8 +41,8 @@ def instance(store: Store, definition: Definition | None = None) -> Instance:
 
 
 def runs_of(own: Instance, slots: Slots, jobs: asyncio.TaskGroup) -> Runs:
-    toolbox = Toolbox(own.agent, [])
-    return Runs(own, slots, Relay(own, jobs), Replies(own), toolbox, Models(Settings()), jobs)
+    toolbox, models = Toolbox(own.agent, []), Models(Settings())
+    return Runs(own, slots, Relay(own, jobs), Refusal(own), Replies(own), toolbox, models, jobs)
 
 
 def delivery(

@@ -14,14 +14,9 @@ from services.agent.instance import Instance
 from shared.broker.consuming import Delivery
 from shared.broker.publishing import Outgoing
 from shared.errors import Undeliverable
-from shared.messages import (
-    MAX_BODY_BYTES,
-    REPLY_QUEUE,
-    Response,
-    Status,
-    encode,
-)
-from shared.topology import DEAD, reply_address
+from shared.messages import MAX_BODY_BYTES, REPLY_QUEUE, Response, Status, encode
+from shared.store.runs import Run
+from shared.topology import DEAD, mailbox_name, reply_address
 
 log = structlog.get_logger()
 
@@ -41,21 +36,47 @@ class Refusal:
         Raises `BrokerError` when the broker doesn't take the dead letter: don't ack then.
         """
         log.warning("message refused", queue=delivery.queue, reason=reason)
-        await self.instance.publisher.publish(self._dead_letter(delivery, reason))
-        self.instance.metrics.dead_letters.inc()
-        self.instance.tell("message.dead", queue=delivery.queue)
+        await self._bury(self._dead_letter(delivery, reason))
         if delivery.reply_to and REPLY_QUEUE.match(delivery.reply_to):
             await self._answer(delivery, delivery.reply_to, reason)
 
-    def _dead_letter(self, delivery: Delivery, reason: str) -> Outgoing:
-        said = {
+    async def give_up(self, run: Run, reason: str) -> None:
+        """Dead-letter the message of a run; its end answers whoever waits.
+
+        Raises `BrokerError` when the broker doesn't take the dead letter.
+        """
+        log.warning("run given up", reason=reason)
+        queue = mailbox_name(run.agent)
+        await self._bury(
+            Outgoing(
+                exchange=DEAD,
+                routing_key=queue,
+                body=run.message.encode(),
+                message_id=f"dead.{run.run_id}",
+                headers=self._said(reason, queue, run.agent, run.task_id, ""),
+            )
+        )
+
+    async def _bury(self, letter: Outgoing) -> None:
+        await self.instance.publisher.publish(letter)
+        self.instance.metrics.dead_letters.inc()
+        self.instance.tell("message.dead", queue=letter.routing_key)
+
+    def _said(
+        self, reason: str, queue: str, routing_key: str, message_id: str, sender: str
+    ) -> dict[str, str]:
+        return {
             "x-hutch-reason": reason[:MOST_REASON_CHARS],
-            "x-hutch-queue": delivery.queue,
-            "x-hutch-routing-key": delivery.routing_key,
-            "x-hutch-message-id": delivery.message_id or "",
-            "x-hutch-sender": delivery.user_id or delivery.app_id or "",
+            "x-hutch-queue": queue,
+            "x-hutch-routing-key": routing_key,
+            "x-hutch-message-id": message_id,
+            "x-hutch-sender": sender,
             "x-hutch-instance": self.instance.id,
         }
+
+    def _dead_letter(self, delivery: Delivery, reason: str) -> Outgoing:
+        sender = delivery.user_id or delivery.app_id or ""
+        message_id = delivery.message_id or ""
         return Outgoing(
             exchange=DEAD,
             routing_key=delivery.queue,
@@ -63,7 +84,7 @@ class Refusal:
             message_id=f"dead.{uuid4().hex}",
             correlation_id=delivery.correlation_id,
             reply_to=delivery.reply_to,
-            headers=said,
+            headers=self._said(reason, delivery.queue, delivery.routing_key, message_id, sender),
             content_type=delivery.content_type or "application/octet-stream",
         )
 

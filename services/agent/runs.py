@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from services.agent.chat import Model
 from services.agent.instance import Instance
 from services.agent.models import Models
+from services.agent.refusal import Refusal
 from services.agent.relay import Relay
 from services.agent.run import Outcome, Tools, Work, run
 from services.agent.slots import Slots
@@ -21,7 +22,7 @@ from services.agent.stored import StoredJournal
 from services.agent.told import ToldModel, ToldTools
 from services.agent.verdict import verdict
 from services.agent.workers import Calls, Replies
-from shared.errors import HutchError, JournalMismatch, RunLost, SettingsError
+from shared.errors import BrokerError, HutchError, JournalMismatch, RunLost, SettingsError
 from shared.messages import Response, Status, Task, Trigger, encode, response_id
 from shared.store.claims import End, end, hand_over
 from shared.store.journal import Step, resumed
@@ -29,6 +30,12 @@ from shared.store.runs import Run
 
 log = structlog.get_logger()
 _MESSAGE: TypeAdapter[Task | Trigger] = TypeAdapter(Task | Trigger)
+
+MOST_ATTEMPTS = 5
+"""Processes that may die on one run without a step of it finishing."""
+
+GIVE_UP_AGAIN_S = 5.0
+"""Until the next try to dead-letter a run, while the broker doesn't take it."""
 
 BROADCAST_KINDS = {"task", "reaction"}
 """A tick's or a trigger's outcome is for whoever asked, not for the swarm."""
@@ -41,6 +48,7 @@ class Runs:
     instance: Instance
     slots: Slots
     relay: Relay
+    refusal: Refusal
     replies: Replies
     tools: Tools
     models: Models
@@ -77,6 +85,9 @@ class Runs:
             await self._end(run, message, await self._outcome(run, message, calls))
         except RunLost as error:
             log.warning("run lost", reason=str(error))
+        except BrokerError as error:
+            log.warning("run not given up yet", reason=str(error))
+            await self._give_back(run, delay_s=GIVE_UP_AGAIN_S)
         except asyncio.CancelledError:
             await self._give_back(run)
             raise
@@ -88,6 +99,8 @@ class Runs:
     async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome:
         steps, left_s = await self._resume(run)
         journal = StoredJournal(self.instance.store, run, steps)
+        if run.attempts >= MOST_ATTEMPTS:
+            return await self._give_up(run, journal)
         try:
             snapshot = Snapshot.model_validate_json(run.definition)
             if refusal := verdict(snapshot.definition, message, left_s):
@@ -102,6 +115,13 @@ class Runs:
             return Outcome(status=Status.TIMEOUT, content=limit, usage=journal.usage())
         except (JournalMismatch, SettingsError, ValidationError) as error:  # another version's
             return _failed("the run could not be resumed", error, journal)
+
+    async def _give_up(self, run: Run, journal: StoredJournal) -> Outcome:
+        """Raises `BrokerError` while its message can't be dead-lettered."""
+        reason = f"{run.attempts} processes have died on it without finishing a step"
+        await self.refusal.give_up(run, reason)
+        content = "given up: " + reason
+        return Outcome(status=Status.FAILED, content=content, usage=journal.usage())
 
     async def _loop(
         self,
@@ -161,10 +181,10 @@ class Runs:
         )
         log.info("run ended", status=outcome.status, reason=outcome.detail)
 
-    async def _give_back(self, run: Run) -> None:
+    async def _give_back(self, run: Run, delay_s: float = 0.0) -> None:
         try:
             await self.instance.store.write(
-                run.run_id, lambda connection: hand_over(connection, run)
+                run.run_id, lambda connection: hand_over(connection, run, delay_s=delay_s)
             )
         except HutchError as error:  # whoever finds this process gone takes the run over
             log.warning("run not handed over", reason=str(error))

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from shared.store.dialect import insert_new
-from shared.store.runs import Run, lock
+from shared.store.runs import Run, change, lock
 from shared.store.schema import now_s, steps
 
 
@@ -37,8 +37,14 @@ def steps_of(connection: Connection, run: Run) -> list[Step]:
 
 
 def write_step(connection: Connection, run: Run, step: Step) -> None:
-    """Commit a finished step; again the same one, as after an unknown commit, changes nothing."""
-    lock(connection, run)
+    """Commit a finished step; again the same one, as after an unknown commit, changes nothing.
+
+    A run that gets on is no suspect: the attempts that it took to get here are forgotten.
+    """
+    if run.attempts:
+        change(connection, run, {"attempts": 0})
+    else:
+        lock(connection, run)
     fields = {"run_id": run.run_id, "epoch": run.epoch, **vars(step)}
     insert_new(connection, steps, fields, stamp="finished_at")
 

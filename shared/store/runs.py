@@ -16,7 +16,10 @@ _LINES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 
 @dataclass(frozen=True)
 class Run:
-    """A claimed run with its frozen inputs; `message` and `definition` are JSON."""
+    """A claimed run with its frozen inputs; `message` and `definition` are JSON.
+
+    `attempts` counts the owners that died since a step of it last finished.
+    """
 
     run_id: str
     agent: str

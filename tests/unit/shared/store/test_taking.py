@@ -8,6 +8,7 @@ from functools import partial
 from shared.store import Store, open_store
 from shared.store.beats import beat, leave
 from shared.store.claims import Counts, counts, hand_over, mark, take
+from shared.store.journal import Step, write_step
 from shared.store.runs import Run
 from shared.store.schema import RunState
 from tests.stores import claimed, ended, owned, request, taken
@@ -108,3 +109,14 @@ async def test_a_take_repeated_after_a_rollback_takes_what_is_left(store: Store)
     earlier = {request("t0").run_id}  # chosen by an attempt that another replica overtook
     runs = await store.write("", lambda db: take(db, "alice", "alice.1", set(), 5, earlier))
     assert tasks(runs) == ["t1"]
+
+
+async def test_a_finished_step_clears_a_run_of_the_deaths_before_it(store: Store) -> None:
+    await owned(store)
+    await taken(store, "alice.2", {"alice.1"})
+    (run,) = await taken(store, "alice.3", {"alice.1", "alice.2"})
+    assert run.attempts == 2
+    step = Step(1, 0, "model", "turn", "{}")
+    await store.write(run.run_id, lambda db: write_step(db, run, step))
+    (run,) = await taken(store, "alice.4", {"alice.3"})
+    assert run.attempts == 1

@@ -1,0 +1,41 @@
+"""A run that its processes die on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from services.agent.runs import MOST_ATTEMPTS
+from services.agent.slots import Slots
+from shared import topology
+from shared.broker.connection import connect
+from shared.store import Store
+from shared.store.readings import find
+from tests.instances import instance, runs_of
+from tests.integration.brokers import Rabbit
+from tests.stores import owned, store, taken
+
+__all__ = ["store"]
+
+
+@pytest.mark.parametrize("deaths", [MOST_ATTEMPTS - 1, MOST_ATTEMPTS])
+async def test_a_run_is_given_up_after_so_many_deaths(
+    store: Store, rabbit: Rabbit, deaths: int
+) -> None:
+    run = await owned(store)
+    for death in range(deaths):
+        (run,) = await taken(store, f"alice.{death + 2}", {f"alice.{death + 1}"})
+    async with connect(rabbit.url, "test") as broker, asyncio.TaskGroup() as jobs:
+        await broker.declare(topology.house())
+        own, slots = replace(instance(store), publisher=broker.publisher), Slots(1)
+        assert slots.try_take()
+        runs_of(own, slots, jobs).start(run)
+        async with asyncio.timeout(30):
+            await slots.idle.wait()
+        dead = await broker.depth("dead")
+    (row,) = await store.read(lambda db: find(db, run.run_id))
+    assert row.status == "failed", "without a model it ends so before the limit too"
+    assert dead is not None
+    assert dead.messages == (1 if deaths == MOST_ATTEMPTS else 0)
