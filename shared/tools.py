@@ -60,6 +60,11 @@ class Tool:
         try:
             result = await self._run(checked)
             return capped(result if isinstance(result, str) else to_json(result).decode())
+        except asyncio.CancelledError as error:
+            job = asyncio.current_task()
+            if job is None or job.cancelling():
+                raise  # meant for the run; anything else was cancelled inside the function
+            raise ToolError(f"{self.name} failed: it was cancelled") from error
         except (Exception, SystemExit) as error:  # whatever a user's function raises is an answer
             said = f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARS]
             raise ToolError(f"{self.name} failed: {said}") from error

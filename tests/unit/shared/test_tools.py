@@ -93,6 +93,21 @@ async def test_what_a_tool_raises_is_told_to_the_model(tmp_path: Path, statement
     assert said.endswith("no such order")
 
 
+async def test_a_tool_that_cancels_itself_has_failed(tmp_path: Path) -> None:
+    source = "import asyncio\nasync def lookup() -> None:\n    raise asyncio.CancelledError"
+    with pytest.raises(ToolError, match="lookup failed: it was cancelled"):
+        await tool(tmp_path, source).call({})
+
+
+async def test_a_tool_whose_run_is_cancelled_is_too(tmp_path: Path) -> None:
+    source = "import asyncio\nasync def lookup() -> None:\n    await asyncio.sleep(60)"
+    job = asyncio.create_task(tool(tmp_path, source).call({}))
+    await asyncio.sleep(0)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+
+
 async def test_a_long_complaint_is_cut(tmp_path: Path) -> None:
     made = tool(tmp_path, "def lookup() -> None:\n    raise ValueError('x' * 100_000)")
     assert len(await failure(made)) < 1100
