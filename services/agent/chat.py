@@ -64,10 +64,10 @@ class Completion(Frozen):
 
     content: Text | None = None
     tool_calls: tuple[ToolCall, ...] = ()
-    finish_reason: str | None = None
+    finish_reason: Text | None = None
     refusal: Text | None = None
     usage: Usage = Usage(model_calls=1)
-    model: str | None = None
+    model: Text | None = None
 
     @property
     def said(self) -> str:
