@@ -24,7 +24,7 @@ from shared.store.claims import Requester
 
 log = structlog.get_logger()
 
-_PRINTABLE = re.compile(r"^[ -~]{0,255}$")
+_PRINTABLE = re.compile(r"[ -~]{0,255}")
 """What an AMQP short string can carry and any store can keep."""
 
 MOST_PREFETCH = 16
@@ -111,7 +111,7 @@ def requester_of(delivery: Delivery) -> Requester | None:
     if not delivery.reply_to:
         return None
     for value in (delivery.reply_to, delivery.correlation_id or ""):
-        if not _PRINTABLE.match(value):
+        if not _PRINTABLE.fullmatch(value):
             raise BadMessage("reply_to and correlation_id are at most 255 printable characters")
     if not REPLY_QUEUE.match(delivery.reply_to):
         raise BadMessage(
