@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rich.text import Text
 from rich.tree import Tree
 
+from services.cli.output import plain
 from shared.messages import Event
 
 LINES = {
@@ -57,7 +58,7 @@ class Member:
             said.append("used " + ", ".join(self.tools))
         if self.asked and self.ended_at is None:
             said.append("waits for " + ", ".join(self.asked))
-        return Text.assemble((self.agent, "bold"), "  ", " · ".join(said))
+        return Text.assemble((plain(self.agent), "bold"), "  ", plain(" · ".join(said)))
 
 
 def _calls(number: int) -> str:

@@ -67,3 +67,10 @@ def test_an_event_is_a_line_or_nothing() -> None:
     assert line(asked) == "09:00:00 ann asks bea"
     assert line(_event("run.waiting", "ann", "t", None)) is None
     assert line(_event("worker.asked", "ann", "t", None)) == "09:00:00 ann worker.asked"
+
+
+def test_control_codes_in_events_do_not_reach_the_terminal() -> None:
+    family = Family("ann", "t")
+    family.hear(_event("run.started", "bea\x1b[2J", "t.1", "t"))
+    family.hear(_event("tool.called", "bea\x1b[2J", "t.1", "t", tool="\x1b]0;title\x07"))
+    assert "\x1b" not in "".join(_drawn(family))
