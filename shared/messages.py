@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -193,7 +192,3 @@ def content_hash(message: Task | Trigger) -> str:
     """Tells a repeated task from another task that took the same id."""
     said = f"{message.type}\0{message.content}\0{getattr(message, 'context', None) or ''}"
     return hashlib.sha256(said.encode()).hexdigest()[:32]
-
-
-def is_past(deadline: datetime | None, now: datetime) -> bool:
-    return deadline is not None and now >= deadline

@@ -196,7 +196,7 @@ def control(role: str, instance: str) -> Topology:
     `role` is an agent's name, or `scheduler`.
     """
     name = control_queue_name(instance)
-    keys = (f"shutdown.{role}", "shutdown.all", f"ping.{instance}")
+    keys = (f"shutdown.{role}", "shutdown.all")
     return Topology(
         queues=(Queue(name, durable=False, exclusive=True),),
         bindings=tuple(Binding(CONTROL, name, key) for key in keys),
