@@ -22,7 +22,9 @@ COPY --from=dependencies --chown=hutch /opt/hutch /opt/hutch
 WORKDIR /app
 COPY services services
 COPY shared shared
-RUN python -m compileall -q services shared
+RUN python -m compileall -q services shared \
+ && printf '#!/opt/hutch/bin/python\nfrom services.cli.__main__ import main\nmain()\n' >/usr/local/bin/hutch \
+ && chmod +x /usr/local/bin/hutch
 COPY --chown=hutch agents agents
 # An image built on this one brings its own agents.
 ONBUILD RUN rm -rf /app/agents/*

@@ -78,6 +78,19 @@ class Children:
 
     async def _live(self, role: Role) -> tuple[int, str]:
         """One life: the exit code and the last line."""
+        # A start that is cancelled half-way leaves a pipe open that complains when the loop is
+        # gone: it is let come to its end first.
+        starting = asyncio.create_task(self._start(role))
+        try:
+            process, following = await asyncio.shield(starting)
+            said = await asyncio.shield(following)
+            return await process.wait(), said
+        finally:
+            process, following = await starting
+            await self._end(process, following)
+            self._alive.discard(process)
+
+    async def _start(self, role: Role) -> tuple[Process, asyncio.Task[str]]:
         process = await asyncio.create_subprocess_exec(
             *role.command,
             stdin=DEVNULL,
@@ -88,13 +101,7 @@ class Children:
             limit=LONGEST_LINE,
         )
         self._alive.add(process)
-        following = asyncio.create_task(self._follow(role, process))
-        try:
-            said = await asyncio.shield(following)
-            return await process.wait(), said
-        finally:
-            await self._end(process, following)
-            self._alive.discard(process)
+        return process, asyncio.create_task(self._follow(role, process))
 
     async def _follow(self, role: Role, process: Process) -> str:
         assert process.stdout is not None

@@ -146,7 +146,7 @@ def _tell(said: Said) -> None:
     at = f"{said.at.astimezone():%H:%M:%S.%f}"[:-5]
     console.print(Text.assemble((at, "dim"), "  ", (said.who, "cyan")))
     text = plain(said.text)
-    cut = text if len(text) <= TEXT_CHARS else f"{text[:TEXT_CHARS]} …"
+    cut = text if len(text) <= TEXT_CHARS else f"{text[:TEXT_CHARS].rsplit(None, 1)[0]} …"
     for line in cut.splitlines():
         for part in wrap(line, console.width - len(INDENT)):
             console.print(Text(INDENT + part))

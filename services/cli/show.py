@@ -102,7 +102,8 @@ def told(row: Row, texts: Texts) -> Iterator[str]:
     if texts.notes:
         yield "\n".join(["\nnotes", *texts.notes])
     for step in texts.steps:
-        yield f"\nturn {step.turn}: {step.kind} {step.name}\n{_output(step)}"
+        who = step.kind if step.kind == "model" else f"{step.kind} {step.name}"
+        yield f"\nturn {step.turn}: {who}\n{_output(step)}"
     if texts.response:
         response = Response.model_validate_json(texts.response)
         spent = response.usage

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import JsonValue
 
 from services.scripted.conversation import Schema
 
 
 def arguments_for(schema: Schema, text: str) -> dict[str, object]:
-    """The required ones; every string among them is the text."""
+    """The required ones; a string is the text, a number the first one in it."""
     fields = schema.get("properties")
     required = schema.get("required")
     if not isinstance(fields, dict) or not isinstance(required, list):
@@ -32,7 +34,8 @@ def _example(schema: JsonValue, text: str, root: Schema) -> object:
         case "array":
             return [_example(schema.get("items"), text, root)]
         case "integer" | "number":
-            return schema.get("minimum", 1)
+            number = re.search(r"\d{1,9}", text)
+            return int(number[0]) if number else schema.get("minimum", 1)
         case "boolean":
             return True
         case "null":

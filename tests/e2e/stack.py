@@ -53,12 +53,16 @@ class Stack:
         listed = self.compose("ps", "--all", "--format", "json").splitlines()
         return [json.loads(line) for line in listed]
 
+    def url(self) -> str:
+        """The broker's, as this machine reaches it."""
+        address = self.compose("port", "rabbitmq", "5672").strip()
+        password = urllib.parse.quote(os.environ.get("RABBITMQ_PASSWORD", "local-only"))
+        return f"amqp://hutch:{password}@{address}/"
+
     @contextmanager
     def channel(self) -> Iterator[BlockingChannel]:
-        host, port = self.compose("port", "rabbitmq", "5672").strip().rsplit(":", 1)
-        password = urllib.parse.quote(os.environ.get("RABBITMQ_PASSWORD", "local-only"))
-        url = f"amqp://hutch:{password}@{host}:{port}/?heartbeat=0"
-        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        parameters = pika.URLParameters(f"{self.url()}?heartbeat=0")
+        with pika.BlockingConnection(parameters) as connection:
             yield connection.channel()
 
     def ask(self, agent: str, contents: list[str]) -> dict[str, dict[str, object]]:

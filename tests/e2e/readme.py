@@ -1,0 +1,26 @@
+"""What README.md shows, read from README.md itself: the tests run just that."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from textwrap import dedent
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "README.md").read_text("utf-8")
+
+_BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+
+
+def block(language: str, containing: str) -> str:
+    """The one code block in this language with that text in it."""
+    found = [dedent(code) for kind, code in _BLOCK.findall(TEXT) if kind == language]
+    [only] = [code for code in found if containing in code]
+    return only
+
+
+def commands(containing: str) -> list[list[str]]:
+    """The shell block's commands as arguments, without its comments."""
+    lines = [shlex.split(line, comments=True) for line in block("sh", containing).splitlines()]
+    return [line for line in lines if line]
