@@ -107,6 +107,7 @@ async def connect(url: str, name: str, *, wait_s: float = 0) -> AsyncIterator[Br
 
     Raises `BrokerUnavailable` when nobody answers within `wait_s`, and at once `BrokerError`
     when the broker refuses user or vhost. Afterwards a lost connection comes back by itself.
+    A fault of ours in the jobs that see to it cancels the context, which raises it.
     """
     read_leniently()
     publishing = Link(url, f"{name} publishes")
@@ -118,6 +119,9 @@ async def connect(url: str, name: str, *, wait_s: float = 0) -> AsyncIterator[Br
         broker = Broker(publishing, consuming)
         work = publishing.keep(), consuming.keep(), broker.publisher.announcing()
         jobs = [asyncio.create_task(job) for job in work]
+        inside = asyncio.current_task()
+        for job in jobs:
+            job.add_done_callback(lambda ended: _end_with(ended, inside))
         try:
             yield broker
         finally:
@@ -130,6 +134,12 @@ async def connect(url: str, name: str, *, wait_s: float = 0) -> AsyncIterator[Br
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome  # a bug of ours: these jobs translate what they meet
+
+
+def _end_with(ended: asyncio.Task[None], inside: asyncio.Task[object] | None) -> None:
+    """Without its jobs a broker would never come back after a loss, and nobody would know."""
+    if inside is not None and not ended.cancelled() and ended.exception():
+        inside.cancel()
 
 
 @asynccontextmanager

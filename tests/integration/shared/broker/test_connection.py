@@ -1,10 +1,13 @@
+import asyncio
 import re
+from typing import cast
 
 import pytest
 
 from shared import topology
 from shared.broker.connection import QueueDepth, connect
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
+from shared.messages import Event
 from tests.integration.brokers import Rabbit
 from tests.integration.shared.broker.waiting import free_port, lose_connections
 
@@ -68,7 +71,7 @@ async def test_closed_connections_come_back_with_all_that_was_declared(rabbit: R
         assert "control.i1" in rabbit.ctl("list_queues", "-p", rabbit.vhost, "name")
         assert "hutch.store.alice" in rabbit.ctl("list_exchanges", "-p", rabbit.vhost, "name")
         bindings = rabbit.ctl("list_bindings", "-p", rabbit.vhost, "destination_name")
-        assert len(re.findall(r"^control\.i1$", bindings, re.MULTILINE)) == 5
+        assert len(re.findall(r"^control\.i1$", bindings, re.MULTILINE)) == 4
 
 
 async def test_a_wrong_password_is_refused_at_once_and_not_shown(rabbit: Rabbit) -> None:
@@ -105,3 +108,13 @@ async def test_an_address_that_is_none_is_refused_without_showing_it() -> None:
         async with connect("http://guest:secret@localhost/", "test"):
             pass
     assert "secret" not in str(refused.value)
+
+
+async def test_a_job_of_the_connection_that_fails_ends_what_uses_it(rabbit: Rabbit) -> None:
+    async def use() -> None:
+        async with asyncio.timeout(10), connect(rabbit.url, "test") as broker:
+            broker.publisher.announce(cast(Event, None))
+            await asyncio.Event().wait()
+
+    with pytest.raises(AttributeError):
+        await use()
