@@ -14,6 +14,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from shared.messages import Status
 
 MASK = "***"
+_TOLD_BETTER = ("aiormq.connection", "aiormq.channel")
+"""They log each try that fails and each call that is cancelled; `shared.broker` tells both."""
 _SECRET_KEY = re.compile(
     r"(^|[_-])(password|passwd|secret|token|api[_-]?key|authorization|cookie)$", re.IGNORECASE
 )
@@ -46,6 +48,8 @@ def configure(format: Literal["auto", "json", "console"], service: str) -> None:
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    for name in _TOLD_BETTER:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _common(service: str) -> list[Processor]:

@@ -50,6 +50,8 @@ def up(
     for name in agents or ():
         known.check_agent(settings, name)
     chosen = [found[name] for name in agents or found]
+    if provider is Provider.OPENAI:
+        _check_models(chosen, settings)
     given = settings.rabbitmq_url.get_secret_value() if settings.rabbitmq_url else None
     with fleet.terminable(), local_broker(given, HOME, output.say, agreed) as url:
         model = endpoint(provider)
@@ -57,6 +59,19 @@ def up(
         for line in _own_models(chosen, provider):
             output.say(line)
         asyncio.run(_serve(settings, [one.name for one in chosen], model, url))
+
+
+def _check_models(agents: list[Definition], settings: Settings) -> None:
+    """Each agent would say so itself; here it is said once, before anything is started."""
+    from shared.errors import SettingsError
+
+    for agent in agents:
+        own = agent.model.base_url or agent.model.api_key_env
+        if not (own or settings.api_key or settings.base_url):
+            raise SettingsError(
+                f"agent '{agent.name}' has no model: set OPENAI_API_KEY, or OPENAI_BASE_URL for "
+                "an endpoint of your own, or use --provider scripted"
+            )
 
 
 def agreed(question: str) -> bool:

@@ -100,6 +100,12 @@ def test_libraries_are_heard_from_warnings_up(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == ""
 
 
+def test_each_try_to_connect_is_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    json_log()
+    logging.getLogger("aiormq.connection").error("error when creating transport")
+    assert capsys.readouterr().out == ""
+
+
 def test_off_a_terminal_auto_is_json() -> None:
     script = (
         "import structlog; from shared import telemetry;"

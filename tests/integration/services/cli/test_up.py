@@ -74,10 +74,11 @@ def test_nothing_outlives_it_when_it_is_killed(own: House) -> None:
     assert gone(children)
 
 
-def test_without_a_model_it_says_so_once_at_the_end(own: House) -> None:
+def test_without_a_model_it_says_so_before_anything_starts(own: House) -> None:
     child = own.start("services.cli", "up", "bob")
     assert child.ended() == 2
-    assert child.said.splitlines()[-1].startswith("hutch: agent 'bob' has no model: set OPENAI_")
+    [line] = child.said.splitlines()
+    assert line.startswith("hutch: agent 'bob' has no model: set OPENAI_")
 
 
 def test_an_unknown_agent_is_told_before_anything_starts(own: House) -> None:

@@ -126,6 +126,13 @@ async def test_a_cancelled_child_may_finish_and_its_last_line_is_shown(house: Ho
     assert house.said == [("bob", "up"), ("bob", "bye")]
 
 
+async def test_a_child_that_is_cancelled_while_it_starts_leaves_nothing(house: House) -> None:
+    kept = house.children()
+    job = asyncio.create_task(kept.keep(role(POLITE)))
+    await cancelled(job, lambda: asyncio.sleep(0))
+    assert not kept._alive
+
+
 async def test_a_child_that_does_not_end_is_killed(house: House) -> None:
     job = asyncio.create_task(house.children(patience_s=0.5).keep(role(STUBBORN)))
     async with asyncio.timeout(PATIENCE_S):

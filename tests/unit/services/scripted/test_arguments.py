@@ -9,6 +9,7 @@ import jsonschema
 from pydantic import BaseModel, Field
 
 from services.scripted.arguments import arguments_for
+from services.scripted.conversation import Schema
 
 
 class Colour(StrEnum):
@@ -42,3 +43,8 @@ def test_every_required_field_is_filled_to_its_type() -> None:
 
 def test_a_tool_without_parameters_gets_none() -> None:
     assert arguments_for({}, "a text") == {}
+
+
+def test_a_number_is_taken_from_the_text() -> None:
+    schema: Schema = {"properties": {"number": {"type": "integer"}}, "required": ["number"]}
+    assert arguments_for(schema, "Where is order 17?") == {"number": 17}
