@@ -22,8 +22,7 @@ def init(
     output.say(f"wrote agents, tools and a compose file to {folder}")
     output.say(f"next: cd {folder} && hutch up --provider scripted")
     output.say('then, beside it: hutch ask alice "Ask Bob for an email about the summer party."')
-    output.say("with a model: set OPENAI_API_KEY; in containers: docker compose up --build -d --wait")
-    output.say("(on the image hutch:0.1.0, which 'docker compose build' makes in Hutch's own folder)")
+    output.say("with a model: set OPENAI_API_KEY; in containers: docker compose up --build --wait")
 
 
 def write(folder: Path) -> None:
