@@ -12,6 +12,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    wait_exponential_jitter,
+)
 
 from services.agent.intake import Intake
 from services.agent.refusal import Refusal
@@ -26,6 +32,9 @@ log = structlog.get_logger()
 
 _PRINTABLE = re.compile(r"[ -~]{0,255}")
 """What an AMQP short string can carry and any store can keep."""
+
+RETRY_MOST_S = 5.0
+"""Between two tries to dead-letter or pass on a message while the broker refuses it."""
 
 MOST_PREFETCH = 16
 """Deliveries on their way while slots fill: a claim takes milliseconds, more gains nothing."""
@@ -77,20 +86,32 @@ async def settle(
 
     A store that stays away ends the process; a broker that does is waited for.
     """
-    try:
-        try:
-            await receive(delivery)
-        except BadMessage as error:
-            await refusal.refuse(delivery, str(error))
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
-            await refusal.refuse(delivery, f"it can't be stored: {error}")
-    except BrokerError as error:
-        log.warning("delivery given back", queue=delivery.queue, error=str(error))
-        await delivery.reject(requeue=True)
-        return
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(BrokerError),
+        wait=wait_exponential_jitter(multiplier=0.1, max=RETRY_MOST_S),
+        before_sleep=lambda state: _log_wait(delivery, state),
+    ):
+        with attempt:
+            await _settled(delivery, receive, refusal)
     await delivery.ack()
+
+
+async def _settled(
+    delivery: Delivery, receive: Callable[[Delivery], Awaitable[None]], refusal: Refusal
+) -> None:
+    try:
+        await receive(delivery)
+    except BadMessage as error:
+        await refusal.refuse(delivery, str(error))
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        await refusal.refuse(delivery, f"it can't be stored: {error}")
+
+
+def _log_wait(delivery: Delivery, state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("delivery not settled yet", queue=delivery.queue, error=str(error))
 
 
 def identified(message: Task | Trigger, delivery: Delivery) -> Task | Trigger:

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+import structlog
+
 from services.agent.instance import Instance
 from services.agent.intake import Intake
+from shared.errors import BadMessage
 from shared.messages import Response, Task, Trigger, run_id
 from shared.store import history
 from shared.store.history import Ended
+
+log = structlog.get_logger()
 
 PROMPT = "Sum up in one sentence what you have done, for your own record:"
 
@@ -41,7 +46,13 @@ class Tick:
         )
         if not known:
             content = "\n".join([PROMPT, *(_line(ended) for ended in rested)])
-            await self.intake.accept(Trigger(id=tick_id, content=content), "tick")
+            await self._sum_up(Trigger(id=tick_id, content=content))
+
+    async def _sum_up(self, trigger: Trigger) -> None:
+        try:
+            await self.intake.accept(trigger, "tick")
+        except BadMessage as error:  # a replica of another version was first, with other words
+            log.info("summed up elsewhere", reason=str(error))
 
 
 def _line(ended: Ended) -> str:
