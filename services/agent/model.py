@@ -76,7 +76,7 @@ class OpenAIModel:
         self._api_key = api_key
         self._tool_protocol = tool_protocol
         self._attempt_s = attempt_s
-        self._profile = profile(name, base_url)
+        self._profile = profile(base_url)
         self._client: openai.AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
 
@@ -96,11 +96,9 @@ class OpenAIModel:
         """As `Model.complete`: the call is retried inside, at most `TOTAL_S` in all."""
         if self._tool_protocol == "native":
             return wire.completion(await self._send(wire.offered(tools), history))
-        limits: JsonObject = {self._profile.token_limit: protocol.MAX_TOKENS}
-        reply = await self._send(
-            limits | protocol.response_format(tools), protocol.rendered(history, tools)
-        )
-        return protocol.chosen(wire.completion(reply)) if tools else wire.completion(reply)
+        choices = protocol.response_format(history, tools)
+        reply = wire.completion(await self._send(choices, protocol.rendered(history, tools)))
+        return protocol.chosen(reply) if choices else reply
 
     async def _send(self, fields: JsonObject, history: Sequence[ChatMessage]) -> bytes:
         messages: list[JsonValue] = [wire.message(message, self._profile) for message in history]

@@ -1,16 +1,14 @@
 """What differs between models in the little that the loop sends.
 
-Never sent, because some model refuses each: temperature, top_p, parallel_tool_calls,
-tool_choice, strict.
+Never sent, because some model refuses each: temperature, top_p, max_tokens,
+parallel_tool_calls, tool_choice, strict.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
-_REASONING = re.compile(r"(^|/)(o\d|gpt-5)")
 _OLLAMA = re.compile(r":11434\b|ollama")
 
 
@@ -18,11 +16,7 @@ _OLLAMA = re.compile(r":11434\b|ollama")
 class Profile:
     null_content: bool
     """Whether a reply that only called tools goes back with `content: null`, or with `""`."""
-    token_limit: Literal["max_tokens", "max_completion_tokens"]
 
 
-def profile(model: str, base_url: str) -> Profile:
-    return Profile(
-        null_content=not _OLLAMA.search(base_url),
-        token_limit="max_completion_tokens" if _REASONING.search(model) else "max_tokens",
-    )
+def profile(base_url: str) -> Profile:
+    return Profile(null_content=not _OLLAMA.search(base_url))

@@ -25,24 +25,30 @@ from services.agent.chat import (
 from shared.errors import ModelError
 from shared.tools import JsonObject
 
-MAX_TOKENS = 512
-"""Output tokens: a small model that never ends its string would fill its context, for minutes."""
-
+TEXT: JsonObject = {"type": "string", "minLength": 1}
 TOOLS = "You have these tools:"
 ANSWER = (
-    "Use a tool first. Once you have its result, or if no tool can help, "
-    'reply {"action": "answer", "answer": "your text"}.'
+    "Once you have what you need, or if no tool can help, "
+    'choose the action "answer" and write your answer.'
 )
-"""After the tools: a small model picks what it read of first, nearly always."""
+THEN = 'If nothing is missing, choose the action "answer" and tell what you have found.'
+"""After results: a small model repeats what it chose last, unless it just read of another choice.
+
+Told in prose, as an example of an answer would be copied instead of an answer given.
+"""
 
 
-def response_format(tools: Sequence[ToolSpec]) -> JsonObject:
-    """The field that constrains a reply; empty without tools: then any text is an answer."""
-    if not tools:
+def response_format(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> JsonObject:
+    """The field that constrains a reply; empty where none was ever offered a choice.
+
+    A model that has chosen before would go on to write choices into a free text: once the
+    tools are taken away, the answer is the only one left.
+    """
+    if not tools and not any(isinstance(it, Assistant) and it.tool_calls for it in history):
         return {}
     definitions: JsonObject = {}
     calls = (_choice(tool.name, "arguments", _hoisted(tool, definitions)) for tool in tools)
-    choices: list[JsonValue] = [_choice("answer", "answer", {"type": "string"}), *calls]
+    choices: list[JsonValue] = [_choice("answer", "answer", TEXT), *calls]
     schema: JsonObject = {"anyOf": choices, **({"$defs": definitions} if definitions else {})}
     named: JsonObject = {"name": "choice", "strict": True, "schema": schema}
     return {"response_format": {"type": "json_schema", "json_schema": named}}
@@ -58,7 +64,11 @@ def rendered(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> list[
             told[-1] = User(content=f"{last.content}\n\n{plain.content}")
         else:
             told.append(plain)
-    return _instructed(told, tools) if tools else told
+    if not tools:
+        return told
+    if history and isinstance(history[-1], ToolResult):
+        told[-1] = User(content=f"{told[-1].content}\n\n{THEN}")
+    return _instructed(told, tools)
 
 
 def chosen(reply: Completion) -> Completion:
@@ -107,34 +117,36 @@ def _hoisted(tool: ToolSpec, definitions: JsonObject) -> JsonObject:
 
 
 def _plain(message: ChatMessage) -> ChatMessage:
+    """Calls in prose: a small model would copy an earlier choice, word for word."""
     match message:
         case ToolResult():
             return User(content=f"Result of {message.name}: {message.content}")
         case Assistant(content=content, tool_calls=calls) if calls:
-            lines = [content] if content else []
-            lines += [f'{{"action": "{it.name}", "arguments": {it.arguments}}}' for it in calls]
-            return Assistant(content="\n".join(lines))
+            used = [f"I use {call.name}: {call.arguments}" for call in calls]
+            return Assistant(content="\n".join([*([content] if content else []), *used]))
     return message
 
 
 def _instructed(told: list[ChatMessage], tools: Sequence[ToolSpec]) -> list[ChatMessage]:
-    lines = [
-        f"- {tool.name}: {tool.description} To use it, reply {_example(tool)}" for tool in tools
-    ]
-    how = "\n".join([TOOLS, *lines, ANSWER])
+    how = "\n".join([TOOLS, *map(_explained, tools), ANSWER])
     if told and isinstance(told[0], System):
         return [System(content=f"{told[0].content}\n\n{how}"), *told[1:]]
     return [System(content=how), *told]
 
 
-def _example(tool: ToolSpec) -> str:
-    """A call with each argument's description, or else its schema, in the argument's place."""
+def _explained(tool: ToolSpec) -> str:
+    """What the arguments mean stands apart from the example: a small model copies it from there."""
     properties = tool.parameters.get("properties")
-    arguments = {
-        name: it.get("description", it) if isinstance(it, dict) else it
-        for name, it in (properties.items() if isinstance(properties, dict) else ())
-    }
-    return json.dumps({"action": tool.name, "arguments": arguments}, ensure_ascii=False)
+    arguments = properties if isinstance(properties, dict) else {}
+    meant = ", ".join(f"{name} ({_meaning(schema)})" for name, schema in arguments.items())
+    example = json.dumps({"action": tool.name, "arguments": dict.fromkeys(arguments, "...")})
+    with_them = f"Its arguments: {meant}. " if meant else ""
+    return f"- {tool.name}: {tool.description} {with_them}To use it, reply {example}"
+
+
+def _meaning(schema: JsonValue) -> str:
+    described = schema.get("description") if isinstance(schema, dict) else None
+    return described if isinstance(described, str) else json.dumps(schema, ensure_ascii=False)
 
 
 def _unconstrained(fault: str) -> ModelError:

@@ -43,7 +43,11 @@ CUT_OFF = "Not run: your reply was cut off at its length limit. Make fewer or sh
 ASK_PARAMETERS: JsonObject = {
     "type": "object",
     "properties": {
-        "prompt": {"type": "string", "description": "what to do; all it needs to know"},
+        "prompt": {
+            "type": "string",
+            "minLength": 1,
+            "description": "what to do; all it needs to know",
+        },
         "context": {"type": "string", "description": "what it should know besides"},
     },
     "required": ["prompt"],

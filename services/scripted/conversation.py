@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 
@@ -13,7 +12,8 @@ from services.scripted.directives import Orders, orders_of, parse
 Schema = dict[str, JsonValue]
 
 _NOTE = re.compile(r"^(?:- )?From ([a-z][a-z0-9-]*): (.+)$", re.MULTILINE)
-_RESULT = re.compile(r"^Result of [\w-]+: ")
+_CHOICE = re.compile(r"^I use ([\w-]+): ")
+_RESULT = re.compile(r"^Result of [\w-]+: |\n\nIf nothing is missing, .*$")
 _QUOTED = re.compile(r"(?=^- asked: )", re.MULTILINE)
 """A tick lists earlier tasks: whatever they ordered is over."""
 _SYSTEM = ("system", "developer")
@@ -159,7 +159,7 @@ def _as_native(messages: list[Message]) -> list[Message]:
             call = ToolCall(function=Function(name=tool))
             native.append(Message(role="assistant", tool_calls=[call]))
         elif message.role == "user" and before and before.tool_calls:
-            content = _RESULT.sub("", message.content or "", count=1)
+            content = _RESULT.sub("", message.content or "")
             native.append(Message(role="tool", content=content))
         else:
             native.append(message)
@@ -167,9 +167,5 @@ def _as_native(messages: list[Message]) -> list[Message]:
 
 
 def _chosen(content: str | None) -> str:
-    try:
-        choice = json.loads(content or "")
-    except ValueError:
-        return ""
-    action = choice.get("action") if isinstance(choice, dict) else None
-    return action if isinstance(action, str) and action != "answer" else ""
+    choice = _CHOICE.match(content or "")
+    return choice[1] if choice else ""

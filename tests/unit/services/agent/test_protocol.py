@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import jsonschema
 import pytest
@@ -33,10 +34,22 @@ LOOKUP = ToolSpec(
     },
 )
 
+USED: list[ChatMessage] = [
+    User(content="Hello"),
+    Assistant(
+        content=None, tool_calls=(ToolCall(id="1", name="bob", arguments='{"prompt": "x"}'),)
+    ),
+    ToolResult(call_id="1", name="bob", content="Dear Sir"),
+]
+
 
 def allows(choice: JsonValue, *tools: ToolSpec) -> bool:
+    return valid(choice, [User(content="Hello")], tools)
+
+
+def valid(choice: JsonValue, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> bool:
     fields: dict[str, dict[str, dict[str, JsonValue]]]
-    fields = protocol.response_format(tools)  # type: ignore[assignment]  # as the API has it
+    fields = protocol.response_format(history, tools)  # type: ignore[assignment]  # as the API has it
     schema = fields["response_format"]["json_schema"]["schema"]
     assert isinstance(schema, dict)
     return jsonschema.Draft202012Validator(schema).is_valid(choice)
@@ -55,6 +68,8 @@ def said(content: JsonValue, finish_reason: str = "stop") -> Completion:
         ({"action": "lookup", "arguments": {"order": {"id": 1}}}, True),
         ({"action": "lookup", "arguments": {"order": {"id": "x"}}}, False),
         ({"action": "bob", "arguments": {}}, False),
+        ({"action": "bob", "arguments": {"prompt": ""}}, False),
+        ({"action": "answer", "answer": ""}, False),
         ({"action": "bob", "answer": "Hi."}, False),
         ({"action": "nobody", "arguments": {}}, False),
         ({"answer": "Hi."}, False),
@@ -73,18 +88,29 @@ def test_definitions_of_two_tools_do_not_meet() -> None:
 
 
 def test_without_tools_any_text_is_an_answer() -> None:
-    assert protocol.response_format([]) == {}
+    assert protocol.response_format([User(content="Hello")], []) == {}
     assert protocol.rendered([User(content="Hello")], []) == [User(content="Hello")]
+
+
+def test_once_the_tools_are_taken_away_an_answer_is_the_only_choice_left() -> None:
+    assert valid({"action": "answer", "answer": "Hi."}, USED, [])
+    assert not valid({"action": "bob", "arguments": {"prompt": "write"}}, USED, [])
 
 
 def test_the_tools_are_explained_in_the_system_message() -> None:
     system, user = protocol.rendered([System(content="Be brief."), User(content="Hello")], [BOB])
     assert isinstance(system, System)
     assert system.content.startswith(
-        "Be brief.\n\nYou have these tools:\n- bob: Writes. To use it, reply"
+        "Be brief.\n\nYou have these tools:\n- bob: Writes. Its arguments: prompt (what to do; "
     )
-    assert '{"action": "bob", "arguments": {"prompt": "what to do;' in system.content
+    assert '{"action": "bob", "arguments": {"prompt": "...", "context": "..."}}' in system.content
     assert user == User(content="Hello")
+
+
+def test_an_argument_without_a_description_is_explained_by_its_schema() -> None:
+    told = protocol.rendered([User(content="Hello")], [LOOKUP])[0].content
+    assert told is not None
+    assert 'Its arguments: order ({"$ref": "#/$defs/Order"}).' in told
 
 
 def test_a_tool_without_arguments_is_explained_too() -> None:
@@ -112,12 +138,15 @@ def test_calls_and_results_are_told_as_text_in_turns() -> None:
     ]
     assert protocol.rendered(history, []) == [
         User(content="Hello"),
-        Assistant(
-            content='Well.\n{"action": "bob", "arguments": {"prompt": "write"}}\n'
-            '{"action": "lookup", "arguments": {}}'
-        ),
+        Assistant(content='Well.\nI use bob: {"prompt": "write"}\nI use lookup: {}'),
         User(content="Result of bob: Dear Sir\n\nResult of lookup: found\n\nGo on."),
     ]
+
+
+def test_after_a_result_the_model_is_told_last_that_it_can_answer() -> None:
+    assert str(protocol.rendered(USED, [BOB])[-1].content).endswith(protocol.THEN)
+    assert protocol.THEN not in str(protocol.rendered(USED, []))
+    assert protocol.THEN not in str(protocol.rendered([*USED, User(content="Go on.")], [BOB]))
 
 
 def test_an_answer_is_content() -> None:

@@ -54,7 +54,7 @@ def test_the_schema_protocol_of_the_agents_reads_like_a_native_conversation() ->
         {"role": type(message).__name__.lower(), "content": getattr(message, "content", None)}
         for message in rendered(history, [BOB])
     ]
-    talk = read(Request.model_validate({"messages": told, **response_format([BOB])}))
+    talk = read(Request.model_validate({"messages": told, **response_format(history, [BOB])}))
     assert talk.by_schema
     assert list(talk.tools) == ["bob"]
     assert (talk.said, talk.turn, talk.results) == ("Hello", 1, {"bob": "Dear all"})
