@@ -21,6 +21,10 @@ from shared.settings import LocalSettings
 MODEL = "smollm2-135m"
 CONTEXT_TOKENS = 4096
 """Shared by the requests under way."""
+OUTPUT_TOKENS = 256
+"""Of one reply: so small a model may never end its text, and a busy machine writes ten a second."""
+REPEATED_TOKENS = 4
+"""Longer repetitions get unlikely: else it says one sentence for ever. Words may come again."""
 SLOTS = 2
 """Requests answered at once; more wait their turn."""
 ERRORS = 1
@@ -57,12 +61,14 @@ async def main(this: process.Process) -> None:
     wanted.hostnames = ["127.0.0.1"]
     wanted.port = port
     wanted.n_ctx = CONTEXT_TOKENS
+    wanted.n_predict = OUTPUT_TOKENS
     wanted.n_parallel = SLOTS
     wanted.kv_unified = True
     wanted.cpuparams.n_threads = THREADS
     wanted.use_jinja = True
     wanted.sampling.temp = 0.0  # so small a model only loses by chance
-    wanted.sampling.penalty_repeat = 1.2  # and without chance it would repeat itself to the limit
+    wanted.sampling.dry_multiplier = 0.8
+    wanted.sampling.dry_allowed_length = REPEATED_TOKENS
     wanted.verbosity = ERRORS
     try:
         server = llama.Server(wanted)
