@@ -61,6 +61,12 @@ class Settings(_Environment):
         validation_alias="HUTCH_DRAIN_S",
         description="seconds that running work may take to finish at SIGTERM",
     )
+    keep_days: float = Field(
+        default=30.0,
+        gt=0,
+        validation_alias="HUTCH_KEEP_DAYS",
+        description="days that ended runs are kept, and repeated tasks recognised",
+    )
     health_port: int = Field(
         default=0,
         ge=0,

@@ -102,12 +102,11 @@ def sanitised(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "_"
 
 
-def capped(text: str) -> str:
-    """The text, cut at `MAX_RESULT_CHARS` with a line that says so."""
-    if len(text) <= MAX_RESULT_CHARS:
+def capped(text: str, most: int = MAX_RESULT_CHARS) -> str:
+    """The text, cut at `most` characters with a line that says so."""
+    if len(text) <= most:
         return text
-    cut = f"[cut: the first {MAX_RESULT_CHARS} of {len(text)} characters]"
-    return f"{text[:MAX_RESULT_CHARS]}\n{cut}"
+    return f"{text[:most]}\n[cut: the first {most} of {len(text)} characters]"
 
 
 def faults(error: ValidationError) -> str:

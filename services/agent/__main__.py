@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from datetime import timedelta
 from uuid import uuid4
 
 import structlog
@@ -14,6 +15,7 @@ from services.agent.mailbox import Mailbox
 from services.agent.models import Models
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
+from services.agent.retention import Retention
 from services.agent.runs import Runs
 from services.agent.slots import Slots
 from services.agent.snapshot import Snapshot
@@ -103,6 +105,7 @@ async def _run(
             obey(control, process.stopping),
             replies.serve(await broker.consumer(replies.queue)),
             sweeper.serve(),
+            Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
             mailbox.serve(),
             mailbox.regulate(),
             unrouted.serve(await broker.consumer("unrouted")),

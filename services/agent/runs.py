@@ -27,6 +27,7 @@ from shared.messages import Response, Status, Task, Trigger, encode, response_id
 from shared.store.claims import End, end, hand_over
 from shared.store.journal import Step, resumed
 from shared.store.runs import Run
+from shared.tools import capped
 
 log = structlog.get_logger()
 _MESSAGE: TypeAdapter[Task | Trigger] = TypeAdapter(Task | Trigger)
@@ -36,6 +37,9 @@ MOST_ATTEMPTS = 5
 
 GIVE_UP_AGAIN_S = 5.0
 """Until the next try to dead-letter a run, while the broker doesn't take it."""
+
+MOST_ANSWER_CHARS = 100_000
+"""Longer than models answer, and within a message of 1 MiB however it is escaped."""
 
 BROADCAST_KINDS = {"task", "reaction"}
 """A tick's or a trigger's outcome is for whoever asked, not for the swarm."""
@@ -207,7 +211,7 @@ def _response(run: Run, message: Task | Trigger, outcome: Outcome) -> Response:
         sent_at=datetime.now(UTC),
         agent=run.agent,
         status=outcome.status,
-        content=outcome.content,
+        content=capped(outcome.content, MOST_ANSWER_CHARS),
         usage=outcome.usage,
         model=outcome.model,
     )

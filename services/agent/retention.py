@@ -1,0 +1,45 @@
+"""Forgetting what has ended long ago."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from services.agent.instance import Instance
+from shared.store.retention import forget_runs, forget_ticks
+
+log = structlog.get_logger()
+
+EVERY_S = 3600.0
+"""Between two rounds, give or take a tenth: replicas should not forget in step."""
+
+BETWEEN_S = 0.05
+"""Between two batches, so that the agent's own commits come first."""
+
+
+@dataclass
+class Retention:
+    instance: Instance
+    keep: timedelta
+
+    async def serve(self) -> None:
+        """Forget, round after round, until cancelled."""
+        while True:
+            await self.forget()
+            await asyncio.sleep(EVERY_S * random.uniform(0.9, 1.1))
+
+    async def forget(self) -> None:
+        """Delete, in small commits, the agent's runs and ticks that are older than `keep`."""
+        agent, keep_s = self.instance.agent, self.keep.total_seconds()
+        store, batches = self.instance.store, 0
+        while await store.write("", partial(forget_runs, agent=agent, keep_s=keep_s)):
+            batches += 1
+            await asyncio.sleep(BETWEEN_S)
+        await store.write("", partial(forget_ticks, agent=agent, keep_s=keep_s))
+        if batches:
+            log.info("old runs forgotten", batches=batches)
