@@ -6,7 +6,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,18 @@ AMQP_PORT = 5672
 _numbers = itertools.count()
 
 
+BATCH = 20
+"""Vhosts made, and used ones deleted, by one call: each call starts an Erlang machine."""
+
+RENEW = """
+  [rabbit_vhost:delete(Name, <<"tests">>) || Name <- [{used}]],
+  [begin
+     rabbit_vhost:add(Name, <<"tests">>),
+     rabbit_auth_backend_internal:set_permissions(
+       <<"guest">>, Name, <<".*">>, <<".*">>, <<".*">>, <<"tests">>)
+   end || Name <- [{fresh}]], ok."""
+
+
 @dataclass(frozen=True)
 class Server:
     """A broker that runs for the whole session."""
@@ -32,6 +44,25 @@ class Server:
     address: str
     version: str
     ctl: Callable[..., str]
+    _fresh: list[str] = field(default_factory=list)
+    _used: list[str] = field(default_factory=list)
+
+    def take_vhost(self) -> str:
+        """The name of an empty vhost that guest may use."""
+        if not self._fresh:
+            fresh = [f"test-{next(_numbers)}" for _ in range(BATCH)]
+            self.ctl("eval", RENEW.format(used=_binaries(self._used), fresh=_binaries(fresh)))
+            self._used.clear()
+            self._fresh.extend(fresh)
+        return self._fresh.pop(0)
+
+    def drop_vhost(self, name: str) -> None:
+        """It is deleted when the next ones are made."""
+        self._used.append(name)
+
+
+def _binaries(names: list[str]) -> str:
+    return ", ".join(f'<<"{name}">>' for name in names)
 
 
 @dataclass(frozen=True)
@@ -73,11 +104,9 @@ class Rabbit:
 
 @contextmanager
 def vhost(server: Server) -> Iterator[Rabbit]:
-    name = f"test-{next(_numbers)}"
-    server.ctl("add_vhost", name)
-    server.ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+    name = server.take_vhost()
     yield Rabbit(f"amqp://guest:guest@{server.address}/{name}", name, server.version, server.ctl)
-    server.ctl("delete_vhost", name)
+    server.drop_vhost(name)
 
 
 @contextmanager
