@@ -41,7 +41,7 @@ def test_ask_prints_the_answer_and_tells_who_works_for_whom(house: House) -> Non
     assert [(run["agent"], run["status"]) for run in listed] == [("bob", "ok"), ("alice", "ok")]
     shown = house.hutch("show", "wish-1").stdout
     assert "claimed" in shown
-    assert "turn 1: model turn\ncalls bob {" in shown
+    assert "turn 1: model\ncalls bob {" in shown
     assert "turn 1: worker bob\nSubject:" in shown
     assert "response: ok; 3 model calls" in shown
     assert "└── bob  ok" in shown
