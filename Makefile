@@ -20,7 +20,7 @@ demo: venv
 	@$(BIN)/hutch demo
 
 test: check
-	$(PYTEST) $(BIG_TESTS)
+	$(PYTEST) $(BIG_TESTS) --durations=25
 	@echo "ran: format, lint, types, imports, unit tests, and $(BIG_TESTS) on $$($(BIN)/python -V)"
 
 check: $(VENV)/.dev
