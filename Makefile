@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-BIG_TESTS := $(wildcard tests/integration tests/chaos tests/e2e)
+INTEGRATION := tests/integration -n 2 --dist loadgroup
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 
@@ -20,8 +20,9 @@ demo: venv
 	@$(BIN)/hutch demo
 
 test: check
-	$(PYTEST) $(BIG_TESTS) --durations=25
-	@echo "ran: format, lint, types, imports, unit tests, and $(BIG_TESTS) on $$($(BIN)/python -V)"
+	$(PYTEST) $(INTEGRATION) --durations=15
+	$(PYTEST) tests/e2e --durations=10
+	@echo "ran: format, lint, types, imports, unit, integration and e2e tests on $$($(BIN)/python -V)"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -40,7 +41,7 @@ coverage: $(VENV)/.dev
 	$(BIN)/coverage run -m pytest -q tests/unit
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=70 --format=total
-	$(BIN)/coverage run -m pytest -q $(filter-out tests/e2e,$(BIG_TESTS))
+	$(BIN)/coverage run -m pytest -q $(INTEGRATION)
 	$(BIN)/coverage combine --quiet --append
 	$(BIN)/coverage report --fail-under=90
 

@@ -1,4 +1,4 @@
-"""One compose stack for all, which README.md's own commands start and end; and what did not run."""
+"""One compose stack for all, which README.md's own commands start and end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from shared.errors import SettingsError
 from tests.e2e import readme
 from tests.e2e.stack import Stack
 from tests.integration.brokers import container, vhost
-
-SAID = pytest.StashKey[dict[str, str]]()
+from tests.said import said
 
 
 def engine_is_up() -> bool:
@@ -41,22 +40,15 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture
 def broker_for_local_model(request: pytest.FixtureRequest) -> Iterator[str]:
     """Its URL; skips where the local model is not installed, before a broker starts."""
-    said = request.config.stash.setdefault(SAID, {})
+    lines = said(request.config)
     try:
         file = weights()
         with container() as server, vhost(server) as rabbit:
-            said["local model"] = f"ran with {file.name}"
+            lines["local model"] = f"ran with {file.name}"
             yield rabbit.url
     except SettingsError as error:
-        said["local model"] = f"NOT RUN: {error}"
+        lines["local model"] = f"NOT RUN: {error}"
         pytest.skip(str(error))
     except pytest.skip.Exception as reason:
-        said["local model"] = f"NOT RUN: {reason.msg}"
+        lines["local model"] = f"NOT RUN: {reason.msg}"
         raise
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    for name, what in sorted(config.stash.get(SAID, {}).items()):
-        terminalreporter.write_line(f"{name}: {what}")

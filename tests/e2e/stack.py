@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import urllib.parse
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +60,25 @@ class Stack:
         address = self.compose("port", "rabbitmq", "5672").strip()
         password = urllib.parse.quote(os.environ.get("RABBITMQ_PASSWORD", "local-only"))
         return f"amqp://hutch:{password}@{address}/"
+
+    def publish_by_http(self, routing_key: str, payload: str, **properties: str) -> bool:
+        """By the broker's management API; whether a queue has taken it."""
+        address = self.compose("port", "rabbitmq", "15672").strip()
+        password = os.environ.get("RABBITMQ_PASSWORD", "local-only")
+        credentials = base64.b64encode(f"hutch:{password}".encode()).decode()
+        body = {
+            "routing_key": routing_key,
+            "payload": payload,
+            "payload_encoding": "string",
+            "properties": properties,
+        }
+        request = urllib.request.Request(
+            f"http://{address}/api/exchanges/%2F/hutch.tasks/publish",
+            json.dumps(body).encode(),
+            {"Authorization": f"Basic {credentials}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=REPLY_S) as reply:
+            return bool(json.load(reply)["routed"])
 
     @contextmanager
     def channel(self) -> Iterator[BlockingChannel]:

@@ -18,6 +18,18 @@ def test_the_smallest_message_gets_its_response(stack: Stack) -> None:
     assert response["model"] == "scripted"
 
 
+def test_a_task_by_the_management_api_gets_its_response(stack: Stack) -> None:
+    with stack.channel() as channel:
+        replies = channel.queue_declare("", exclusive=True).method.queue
+        asked = {"reply_to": replies, "correlation_id": "by-http"}
+        assert stack.publish_by_http("bob", '{"content": "Write one line."}', **asked)
+        for _, properties, body in channel.consume(replies, auto_ack=True, inactivity_timeout=60):
+            assert properties is not None, "no response came"
+            assert properties.correlation_id == "by-http"
+            assert b'"status":"ok"' in (body or b"")
+            break
+
+
 def test_a_manager_answers_with_what_its_worker_wrote(stack: Stack) -> None:
     question = "Ask Bob to write an email for you and let me know what he has written."
     response = stack.ask("alice", [question])["0"]

@@ -16,8 +16,8 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # read when it is
 from tests.integration import stores
 from tests.integration.brokers import Rabbit, Server, container, private_node, vhost
 from tests.integration.stores import Postgres
+from tests.said import said
 
-SAID = pytest.StashKey[dict[str, str]]()
 BROKERS = ["rabbitmq-3.10", "rabbitmq-4.0"]
 
 
@@ -26,17 +26,17 @@ def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     name = str(request.param)
-    said = request.config.stash.setdefault(SAID, {})
+    lines = said(request.config)
     if name == "rabbitmq-4.0":
         starting = container()
     else:
         starting = private_node(tmp_path_factory.mktemp("node"))
     try:
         with starting as running:
-            said[name] = f"ran on RabbitMQ {running.version}"
+            lines[name] = f"ran on RabbitMQ {running.version}"
             yield running
     except pytest.skip.Exception as reason:
-        said[name] = f"NOT RUN: {reason.msg}"
+        lines[name] = f"NOT RUN: {reason.msg}"
         raise
 
 
@@ -53,13 +53,13 @@ def broker_url(rabbit: Rabbit) -> str:
 
 @pytest.fixture(scope="session")
 def postgresql(request: pytest.FixtureRequest) -> Iterator[Postgres]:
-    said = request.config.stash.setdefault(SAID, {})
+    lines = said(request.config)
     try:
         with stores.server() as running:
-            said["postgresql"] = f"ran on PostgreSQL {running.version}"
+            lines["postgresql"] = f"ran on PostgreSQL {running.version}"
             yield running
     except pytest.skip.Exception as reason:
-        said["postgresql"] = f"NOT RUN: {reason.msg}"
+        lines["postgresql"] = f"NOT RUN: {reason.msg}"
         raise
 
 
@@ -78,10 +78,3 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         url = request.getfixturevalue("postgresql_url")
     asyncio.run(migrate(url))
     return url
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    for name, what in sorted(config.stash.get(SAID, {}).items()):
-        terminalreporter.write_line(f"{name}: {what}")

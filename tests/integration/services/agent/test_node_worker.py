@@ -1,5 +1,6 @@
 """A worker in another language, without any of our code, stands in for Bob."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,17 @@ from tests.integration.services.conftest import Asked
 from tests.running import PATIENCE_S, REPOSITORY, Child, House
 
 WORKER = REPOSITORY / "examples" / "node-worker"
+
+CLIENT = """
+import amqp from "amqplib";
+const connection = await amqp.connect(process.env.RABBITMQ_URL);
+const channel = await connection.createChannel();
+const replyTo = "amq.rabbitmq.reply-to";
+const heard = new Promise((hear) => channel.consume(replyTo, hear, { noAck: true }));
+channel.publish("hutch.tasks", "bob", Buffer.from('{"content": "Write."}'), { replyTo });
+process.stdout.write((await heard).content.toString());
+await connection.close();
+"""
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +59,19 @@ def test_alice_asks_a_bob_who_is_written_in_node(
     assert "Node" in told
     assert told in reply.content
     assert len(asked()) == 2, "Bob has asked no model"
+
+
+def test_a_client_that_is_written_in_node_gets_its_response(
+    house: House, installed: Path, broker_url: str
+) -> None:
+    house.agents("bob")
+    (installed / "client.js").write_text(CLIENT, "utf-8")
+    asked = subprocess.run(
+        ["node", "client.js"],
+        cwd=installed,
+        env=os.environ | {"RABBITMQ_URL": broker_url},
+        capture_output=True,
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    assert json.loads(asked.stdout)["status"] == "ok"

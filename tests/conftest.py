@@ -1,0 +1,34 @@
+"""For all tests: the lines at the end, also from worker processes; who runs in which of those."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.said import said
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on one broker stay in one worker, which starts only that one; so do all others."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        item.add_marker(pytest.mark.xdist_group(parameters.get("server", "others")))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["said"] = said(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # a worker of pytest-xdist, which has no types
+    said(node.config).update(getattr(node, "workeroutput", {}).get("said", {}))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    for name, what in sorted(said(config).items()):
+        terminalreporter.write_line(f"{name}: {what}")

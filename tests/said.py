@@ -1,0 +1,12 @@
+"""What ran on what, and what could not run: one line each at the end of the tests."""
+
+from __future__ import annotations
+
+import pytest
+
+_SAID = pytest.StashKey[dict[str, str]]()
+
+
+def said(config: pytest.Config) -> dict[str, str]:
+    """The lines of this process, by what they are about; fixtures add theirs."""
+    return config.stash.setdefault(_SAID, {})
