@@ -9,6 +9,7 @@ import pytest
 from tests.said import said
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests on one broker stay in one worker, which starts only that one; so do all others."""
     for item in items:
