@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
+from sqlalchemy import select
 
 from shared.messages import run_id
 from shared.store import Store, open_store
@@ -14,6 +15,7 @@ from shared.store.beats import beat
 from shared.store.claims import Claim, End, Request, Requester, claim, end, freeze, take
 from shared.store.outbox import Outbound
 from shared.store.runs import Run
+from shared.store.schema import now_s
 
 DEFINITION = "d" * 32
 ASKER = Requester("reply.asker", "c1")
@@ -85,6 +87,17 @@ async def ended(
 ) -> tuple[Outbound, ...]:
     ending = End("ok", f"{run.run_id}.response", response, None, broadcast_to)
     return await store.write(run.run_id, partial(end, run=run, ending=ending, instance=instance))
+
+
+async def a_moment_later(store: Store) -> None:
+    """SQLite's clock counts milliseconds: what happens within one of them has no order."""
+    before = await _now(store)
+    while await _now(store) <= before:  # noqa: ASYNC110 - a clock tells nobody
+        await asyncio.sleep(0.0005)
+
+
+async def _now(store: Store) -> float:
+    return await store.read(lambda db: db.execute(select(now_s())).scalar_one())
 
 
 async def until_away(store: Store) -> None:

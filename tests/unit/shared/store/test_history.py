@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from shared.store import Store
 from shared.store.history import SUMMED, Ended, exists, rested
-from tests.stores import claimed, ended, owned, request
+from tests.stores import a_moment_later, claimed, ended, owned, request
 
 
 async def history(store: Store) -> list[Ended]:
@@ -21,6 +21,7 @@ async def test_the_newest_finished_work_is_summed_oldest_first(store: Store) -> 
     runs = [await owned(store, f"t{number}") for number in range(SUMMED + 2)]
     for run in runs:
         await ended(store, run, f'"{run.task_id}"')
+        await a_moment_later(store)
     assert [done.run_id for done in await history(store)] == [run.run_id for run in runs[2:]]
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from shared.store import Store, notes
-from tests.stores import claimed, request
+from tests.stores import a_moment_later, claimed, request
 
 
 async def heard(store: Store, message_id: str, body: str) -> bool:
@@ -26,6 +26,7 @@ async def test_notes_keep_what_a_database_refuses(store: Store) -> None:
 async def test_the_oldest_notes_are_forgotten_and_long_ones_cut(store: Store) -> None:
     for number in range(notes.NOTES_KEPT + 3):
         await heard(store, f"m{number}", f"{number} " + "x" * notes.NOTE_CHARS)
+        await a_moment_later(store)
     kept = await recent(store)
     assert [note.split()[2] for note in kept] == [str(3 + n) for n in range(notes.NOTES_KEPT)]
     assert {len(note) for note in kept} == {notes.NOTE_CHARS + len("From tom: ")}

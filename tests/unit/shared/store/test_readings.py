@@ -9,7 +9,7 @@ import pytest
 from shared.store import Store
 from shared.store.journal import Step, write_step
 from shared.store.readings import Beat, Load, Row, beats, family, find, loads, newest, texts
-from tests.stores import claimed, ended, owned, request
+from tests.stores import a_moment_later, claimed, ended, owned, request
 
 
 async def ids(store: Store, key: str) -> list[str]:
@@ -34,6 +34,7 @@ async def test_every_instance_is_there_with_its_beat(store: Store) -> None:
 async def test_the_newest_run_comes_first_up_to_the_limit(store: Store) -> None:
     for task_id in ("t1", "t2", "t3"):
         await owned(store, task_id)
+        await a_moment_later(store)
     assert [row.task_id for row in await listed(store, limit=2)] == ["t3", "t2"]
     assert await store.read(lambda db: newest(db, "bob", None, 10)) == []
 
@@ -63,6 +64,7 @@ async def test_wildcards_find_nothing(store: Store, key: str) -> None:
 
 async def test_a_family_is_all_that_one_message_has_caused(store: Store) -> None:
     await owned(store, "root")
+    await a_moment_later(store)
     child = replace(request("child"), root_id="root", parent_id="root")
     await claimed(store, child)
     await owned(store, "stranger")

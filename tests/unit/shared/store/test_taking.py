@@ -11,7 +11,7 @@ from shared.store.claims import Counts, counts, hand_over, mark, take
 from shared.store.journal import Step, write_step
 from shared.store.runs import Run
 from shared.store.schema import RunState
-from tests.stores import claimed, ended, owned, request, taken
+from tests.stores import a_moment_later, claimed, ended, owned, request, taken
 
 
 def tasks(runs: list[Run]) -> list[str]:
@@ -76,6 +76,7 @@ async def test_another_agents_runs_are_left_alone(store: Store) -> None:
 async def test_the_oldest_due_are_taken_first_as_many_as_asked(store: Store) -> None:
     for number in range(5):
         await claimed(store, request(f"t{number}"), slot=False)
+        await a_moment_later(store)
     assert (await counted(store)).oldest_due_s >= 0
     assert tasks(await taken(store, limit=2)) == ["t0", "t1"]
     await store.write("", lambda db: beat(db, "alice.2", "alice"))
