@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -10,8 +11,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+if TYPE_CHECKING:  # a process that has neither needn't load them
+    from shared.broker.connection import Broker
+    from shared.store import Store
+
 Check = Callable[[], str]
 """Why not, in a few words; empty when all is well. Called in the event loop: must not block."""
+
+
+def unreachable(broker: Broker, store: Store) -> str:
+    """Why a process can't work now, as far as broker and store are to blame."""
+    if not broker.connected:
+        return "no connection to the broker"
+    if broker.blocked:
+        return "the broker takes no messages: its memory or disk is short"
+    return "" if store.available else "the store can't be reached"
 
 
 def application(*, live: Check, ready: Check, registry: CollectorRegistry) -> Starlette:

@@ -118,6 +118,14 @@ class LocalSettings(_Environment):
     port: int = Field(default=8081, ge=1, le=65535, validation_alias="HUTCH_LOCAL_PORT")
 
 
+def no_model(agent: str) -> SettingsError:
+    """Said by the agent itself, and by `hutch up` before it starts one."""
+    return SettingsError(
+        f"agent '{agent}' has no model: set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint "
+        "of your own, or use --provider scripted"
+    )
+
+
 def secret(name: str) -> SecretStr | None:
     """The secret in the variable that an agent's file names (`api_key_env`)."""
     value = os.environ.get(name)

@@ -132,6 +132,9 @@ class Metrics:
         self.oldest_due_age = Gauge(
             "hutch_oldest_due_age_seconds", "Wait of the agent's oldest due run.", registry=registry
         )
+        self.events_dropped = Gauge(
+            "hutch_events_dropped", "Events never sent: the broker was away.", registry=registry
+        )
         self._show_zeros()
 
     def _show_zeros(self) -> None:

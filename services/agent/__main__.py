@@ -30,8 +30,9 @@ from shared.broker.connection import Broker, connect
 from shared.control import obey
 from shared.definitions import Definition, Definitions, load
 from shared.errors import SettingsError
+from shared.health import unreachable
 from shared.process import STOP_S, Process
-from shared.store import Store, beats, open_store
+from shared.store import beats, open_store
 from shared.store.claims import freeze
 from shared.telemetry import Metrics
 from shared.tools import load as load_tool
@@ -117,8 +118,10 @@ async def _run(
             serving.append(Tick(instance, intake).serve(definition.tick.total_seconds()))
         started = [jobs.create_task(job) for job in serving]
 
-        process.ready = lambda: _why_not_ready(broker, store, mailbox)
-        _show(instance.metrics, slots)
+        process.ready = lambda: (
+            unreachable(broker, store) or ("" if mailbox.serving else "not consuming yet")
+        )
+        _show(instance, slots)
         started.append(jobs.create_task(models.of(definition).warm()))
         instance.tell("instance.started")
         log.info("consuming", queue=consumer.queue)
@@ -166,17 +169,9 @@ def _frozen(snapshot: Snapshot) -> tuple[str, str]:
     return snapshot.digest(), snapshot.body()
 
 
-def _why_not_ready(broker: Broker, store: Store, mailbox: Mailbox) -> str:
-    if not broker.connected:
-        return "no connection to the broker"
-    if broker.blocked:
-        return "the broker takes no messages: its memory or disk is short"
-    if not store.available:
-        return "the store can't be reached"
-    return "" if mailbox.serving else "not consuming yet"
-
-
-def _show(metrics: Metrics, slots: Slots) -> None:
+def _show(instance: Instance, slots: Slots) -> None:
+    metrics, publisher = instance.metrics, instance.publisher
+    metrics.events_dropped.set_function(lambda: publisher.dropped)
     metrics.runs.labels("running").set_function(lambda: slots.computing)
     metrics.runs.labels("waiting").set_function(lambda: slots.waiting)
 

@@ -79,6 +79,18 @@ class Mailbox:
         await self.intake.accept(message, message.type, requester_of(delivery))
 
 
+async def settle_each(
+    consumer: Consumer,
+    prefetch: int,
+    receive: Callable[[Delivery], Awaitable[None]],
+    refusal: Refusal,
+) -> None:
+    """Consume, and settle one delivery after the other, until cancelled."""
+    await consumer.start(prefetch)
+    async for delivery in consumer:
+        await settle(delivery, receive, refusal)
+
+
 async def settle(
     delivery: Delivery, receive: Callable[[Delivery], Awaitable[None]], refusal: Refusal
 ) -> None:

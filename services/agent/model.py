@@ -25,7 +25,7 @@ from services.agent.chat import ChatMessage, Completion, ToolSpec
 from services.agent.profiles import profile
 from shared.definitions import Definition
 from shared.errors import ModelError, SettingsError
-from shared.settings import Settings, secret
+from shared.settings import Settings, no_model, secret
 from shared.tools import JsonObject
 
 if TYPE_CHECKING:
@@ -152,10 +152,7 @@ def build(definition: Definition, settings: Settings) -> OpenAIModel:
     key = _key(definition, settings)
     name = choice.name or settings.model
     if key is None and base_url is None:
-        raise SettingsError(
-            f"agent '{agent}' has no model: set OPENAI_API_KEY, or OPENAI_BASE_URL for an "
-            "endpoint of your own, or use --provider scripted"
-        )
+        raise no_model(agent)
     if name is None:
         raise SettingsError(
             f"agent '{agent}' names no model: set OPENAI_MODEL, or 'model' in its file"

@@ -159,11 +159,14 @@ class _Loop:
     speaker: str | None = None
     history: list[ChatMessage] = field(init=False)
     specs: tuple[ToolSpec, ...] = field(init=False)
+    kinds: dict[str, Kind] = field(init=False)
 
     def __post_init__(self) -> None:
         work = self.work
         self.history = opening(work.definition.preamble, work.notes, work.now, work.message)
         self.specs = (*work.tools, *(_worker_tool(worker) for worker in work.workers))
+        self.kinds = dict.fromkeys((tool.name for tool in work.tools), "tool")
+        self.kinds |= dict.fromkeys((worker.name for worker in work.workers), "worker")
 
     async def query(self, turn: int, name: str = "turn", *, with_tools: bool = True) -> Completion:
         key = StepKey(turn, 0)
@@ -250,12 +253,13 @@ class _Loop:
         """What to do for a call; or its answer, where it is known without doing anything."""
         name = call.name
         try:
-            if name in {worker.name for worker in self.work.workers}:
+            kind = self.kinds.get(name)
+            if kind == "worker":
                 ask = _Ask.model_validate(call.parsed())
-                prepared = _Call(key, "worker", name, lambda: self._ask(key, name, ask))
-            elif name in {tool.name for tool in self.work.tools}:
+                prepared = _Call(key, kind, name, lambda: self._ask(key, name, ask))
+            elif kind == "tool":
                 arguments = call.parsed()
-                prepared = _Call(key, "tool", name, lambda: self._use(name, arguments))
+                prepared = _Call(key, kind, name, lambda: self._use(name, arguments))
             else:
                 known = ", ".join(spec.name for spec in self.specs) or "none"
                 raise ToolError(f"there is no tool '{sanitised(name)}'; there are: {known}")

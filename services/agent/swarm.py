@@ -8,7 +8,7 @@ import structlog
 
 from services.agent.instance import Instance
 from services.agent.intake import Intake
-from services.agent.mailbox import identified, settle
+from services.agent.mailbox import identified, settle_each
 from services.agent.refusal import Refusal
 from shared.broker.consuming import Consumer, Delivery
 from shared.errors import BadMessage
@@ -31,9 +31,7 @@ class Swarm:
     refusal: Refusal
 
     async def serve(self, consumer: Consumer) -> None:
-        await consumer.start(PREFETCH)
-        async for delivery in consumer:
-            await settle(delivery, self._hear, self.refusal)
+        await settle_each(consumer, PREFETCH, self._hear, self.refusal)
 
     async def _hear(self, delivery: Delivery) -> None:
         message = decode(delivery.body, delivery.content_type)

@@ -20,6 +20,7 @@ from services.agent.relay import Relay
 from services.agent.runs import Runs
 from services.agent.slots import Slots
 from shared.store import beats, outbox
+from shared.store.beats import SILENCE_S
 from shared.store.claims import counts, take
 from shared.store.runs import Run
 
@@ -28,7 +29,6 @@ log = structlog.get_logger()
 BEAT_S = 1.0
 LOOK_S = 0.5
 """Between two looks, give or take a fifth: replicas should not look in step."""
-SILENCE_S = 3.0
 LATE_S = 1.5
 """A longer gap between two looks of ours is a sleep, not a look."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import uuid4
 
-from services.agent.mailbox import settle
+from services.agent.mailbox import settle_each
 from services.agent.refusal import Refusal
 from shared.broker.connection import Broker
 from shared.broker.consuming import Consumer, Delivery
@@ -25,9 +25,7 @@ class Unrouted:
     refusal: Refusal
 
     async def serve(self, consumer: Consumer) -> None:
-        await consumer.start(PREFETCH)
-        async for delivery in consumer:
-            await settle(delivery, self._receive, self.refusal)
+        await settle_each(consumer, PREFETCH, self._receive, self.refusal)
 
     async def _receive(self, delivery: Delivery) -> None:
         name = delivery.routing_key

@@ -8,13 +8,11 @@ from contextlib import AbstractAsyncContextManager
 
 from shared.settings import Settings
 from shared.store import Store, open_store
+from shared.store.beats import SILENCE_S
 from shared.store.readings import beats
 
 PATIENCE_S = 5.0
 """A person waits: a store that is away this long is told."""
-
-SILENCE_S = 3.0
-"""As long as a replica watches a count stand still before it takes over (design, 5.7)."""
 
 LOOK_S = 0.2
 

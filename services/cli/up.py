@@ -63,15 +63,12 @@ def up(
 
 def _check_models(agents: list[Definition], settings: Settings) -> None:
     """Each agent would say so itself; here it is said once, before anything is started."""
-    from shared.errors import SettingsError
+    from shared.settings import no_model
 
     for agent in agents:
         own = agent.model.base_url or agent.model.api_key_env
         if not (own or settings.api_key or settings.base_url):
-            raise SettingsError(
-                f"agent '{agent.name}' has no model: set OPENAI_API_KEY, or OPENAI_BASE_URL for "
-                "an endpoint of your own, or use --provider scripted"
-            )
+            raise no_model(agent.name)
 
 
 def agreed(question: str) -> bool:

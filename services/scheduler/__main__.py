@@ -12,9 +12,10 @@ from services.scheduler.metrics import Metrics
 from services.scheduler.passes import Passes
 from services.scheduler.plan import Scheduled, scheduled
 from shared import process, topology
-from shared.broker.connection import Broker, connect
+from shared.broker.connection import connect
 from shared.control import obey
 from shared.definitions import load
+from shared.health import unreachable
 from shared.process import Process
 from shared.store import Store, open_store
 
@@ -37,7 +38,9 @@ async def serve(process: Process) -> None:
         await broker.declare(_needs(known, store, instance))
         passes = Passes(store, broker.publisher, Metrics(process.registry), known)
         control = await broker.consumer(topology.control_queue_name(instance))
-        process.ready = lambda: _why_not_ready(broker, store, passes)
+        process.ready = lambda: (
+            unreachable(broker, store) or ("" if passes.passing else "no pass has been made lately")
+        )
         if known:
             log.info("scheduling", schedules=[one.key for one in known])
         else:
@@ -59,16 +62,6 @@ def _needs(known: tuple[Scheduled, ...], store: Store, instance: str) -> topolog
     for agent in sorted({one.agent for one in known}):
         needs += topology.mailbox(agent) + topology.store_mark(agent, store.id, instance)
     return needs
-
-
-def _why_not_ready(broker: Broker, store: Store, passes: Passes) -> str:
-    if not broker.connected:
-        return "no connection to the broker"
-    if broker.blocked:
-        return "the broker takes no messages: its memory or disk is short"
-    if not store.available:
-        return "the store can't be reached"
-    return "" if passes.passing else "no pass has been made lately"
 
 
 if __name__ == "__main__":

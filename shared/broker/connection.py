@@ -81,14 +81,6 @@ class Broker:
                 return None
         return QueueDepth(found.message_count or 0, found.consumer_count or 0)
 
-    async def ping(self, timeout_s: float = RPC_TIMEOUT_S) -> None:
-        """Ask the broker something and wait for its answer; raises `BrokerUnavailable`."""
-        async with (
-            speaking("answer a ping", timeout_s),
-            _channel(await self._consuming.connection()),
-        ):
-            pass  # opening and closing a channel are the questions
-
     async def _restore(self, connection: AbstractConnection) -> None:
         for topology in self._declared:
             await _declare(connection, topology)

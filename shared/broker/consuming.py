@@ -16,7 +16,7 @@ from shared.errors import BrokerError, BrokerUnavailable
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message, to be acked or rejected exactly once by whoever takes it from the stream."""
+    """One message, to be acked exactly once by whoever takes it from the stream."""
 
     body: bytes
     message_id: str | None
@@ -39,15 +39,6 @@ class Delivery:
         try:
             async with speaking("acknowledge a message"):
                 await self._channel.basic_ack(self._tag)
-        except BrokerError:
-            return False
-        return True
-
-    async def reject(self, requeue: bool = False) -> bool:
-        """Without `requeue` it is dead-lettered where its queue says so; False as in `ack`."""
-        try:
-            async with speaking("reject a message"):
-                await self._channel.basic_reject(self._tag, requeue=requeue)
         except BrokerError:
             return False
         return True

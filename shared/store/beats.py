@@ -6,6 +6,9 @@ from sqlalchemy.engine import Connection
 from shared.store.dialect import upsert
 from shared.store.schema import RunState, instances, now_s, outbox, runs
 
+SILENCE_S = 3.0
+"""A count that somebody has watched stand still for so long is a dead process's."""
+
 
 def beat(connection: Connection, instance: str, agent: str) -> None:
     """Count up, or register: a process that was taken for dead comes back by its next beat."""

@@ -21,7 +21,7 @@ async def test_a_private_node_keeps_its_data_and_leaves_nothing_running(tmp_path
     try:
         node.ctl("add_vhost", "kept")
         async with connect(node.url, "test") as broker:
-            await broker.ping()
+            assert await broker.depth("agent.nobody") is None
         with pytest.raises(BrokerError, match="another broker runs in"):
             RabbitNode(tmp_path / "broker").start()
         with pytest.raises(BrokerError, match="rabbitmqctl delete_vhost failed: "):

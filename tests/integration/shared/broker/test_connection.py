@@ -32,7 +32,6 @@ async def test_the_whole_topology_may_be_declared_twice(rabbit: Rabbit) -> None:
 async def test_a_queue_that_does_not_exist_has_no_depth(rabbit: Rabbit) -> None:
     async with connect(rabbit.url, "test") as broker:
         assert await broker.depth("agent.nobody") is None
-        await broker.ping()
 
 
 async def test_a_replica_with_another_store_is_refused_while_the_first_lives(

@@ -60,15 +60,6 @@ async def test_what_was_published_is_delivered_whole(broker: Broker, consumer: C
     await has(broker, QueueDepth(0, 0))
 
 
-async def test_a_rejected_message_goes_to_the_dead(broker: Broker, consumer: Consumer) -> None:
-    dead = await broker.consumer("dead")
-    await dead.start(prefetch=1)
-    await consumer.start(prefetch=1)
-    await broker.publisher.publish(task("t1"))
-    assert await (await taken(consumer)).reject()
-    assert (await taken(dead)).message_id == "t1"
-
-
 async def test_prefetch_bounds_what_is_delivered(broker: Broker, consumer: Consumer) -> None:
     for number in range(3):
         await broker.publisher.publish(task(f"t{number}"))
@@ -112,7 +103,6 @@ async def test_a_lost_connection_redelivers_and_refuses_the_old_ack(
     again = await taken(consumer)
     assert again.redelivered
     assert not await before.ack()
-    assert not await before.reject()
     assert await again.ack()
 
 

@@ -4,8 +4,9 @@ import asyncio
 
 from services.agent.relay import Relay
 from services.agent.slots import Slots
-from services.agent.sweeper import LATE_S, SILENCE_S, Sweeper, Watch
+from services.agent.sweeper import LATE_S, Sweeper, Watch
 from shared.store import Store
+from shared.store.beats import SILENCE_S
 from tests.instances import instance, runs_of
 from tests.stores import claimed, request
 
