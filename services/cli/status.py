@@ -27,8 +27,11 @@ class AgentStatus:
 
 @dataclass(frozen=True)
 class HouseStatus:
+    """`takes_messages`: false while the broker holds publishers back, its memory or disk short."""
+
     agents: list[AgentStatus]
     dead_letters: int
+    takes_messages: bool
 
 
 def status(
@@ -50,6 +53,8 @@ def status(
     rows = [[it.agent, *(str(getattr(it, name)) for name in columns)] for it in found.agents]
     output.show_table(["agent", *(f"{name}#" for name in columns)], rows)
     output.say(f"dead letters: {found.dead_letters}")
+    if not found.takes_messages:
+        output.say("the broker takes no messages: its memory or disk is short")
 
 
 async def _status(settings: Settings) -> HouseStatus:
@@ -74,4 +79,5 @@ async def _status(settings: Settings) -> HouseStatus:
                 AgentStatus(name, replicas[name], depth.messages, depth.consumers, *counts)
             )
         dead = await broker.depth("dead")
-    return HouseStatus(agents, dead.messages if dead else 0)
+        takes_messages = await broker.takes_messages()
+    return HouseStatus(agents, dead.messages if dead else 0, takes_messages)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 
 from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
@@ -14,11 +15,15 @@ from shared.broker.consuming import Consumer
 from shared.broker.faults import RPC_TIMEOUT_S, speaking
 from shared.broker.lenient import read_leniently
 from shared.broker.link import Link
-from shared.broker.publishing import Publisher
+from shared.broker.publishing import Outgoing, Publisher
+from shared.errors import BrokerUnavailable, Unconfirmed
 from shared.topology import Topology
 
 DECLARE_TIMEOUT_S = 30.0
 """For a whole topology: the first quorum queues of a fresh broker take seconds."""
+
+PROBE_TIMEOUT_S = 2.0
+"""A broker that takes messages confirms one that goes nowhere in milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,21 @@ class Broker:
             except ChannelNotFoundEntity:
                 return None
         return QueueDepth(found.message_count or 0, found.consumer_count or 0)
+
+    async def takes_messages(self) -> bool:
+        """Whether the broker confirms now; under a memory or disk alarm it doesn't.
+
+        Asked with messages to a queue that isn't there: nobody gets them. Two, because the broker
+        takes a connection's first message before it stops reading.
+        """
+        nowhere = f"probe.{uuid4().hex}"
+        try:
+            for number in "12":
+                probe = Outgoing("", nowhere, b"", f"{nowhere}.{number}", mandatory=False)
+                await self.publisher.publish(probe, PROBE_TIMEOUT_S)
+        except (Unconfirmed, BrokerUnavailable):
+            return False
+        return True
 
     async def _restore(self, connection: AbstractConnection) -> None:
         for topology in self._declared:
