@@ -22,6 +22,8 @@ DELIVERY_LIMIT = 10
 """Redeliveries before the broker dead-letters: only a process that dies on the message itself,
 before its claim, gets here. Attempts of claimed runs are counted in the store."""
 MAILBOX_BYTES = 512 * 1024 * 1024
+NO_DELIVERY_LIMIT = 1_000_000_000
+"""RabbitMQ 4 drops after 20 redeliveries where nothing is said, and 3.10 refuses its -1."""
 SWARM_LENGTH = 1000
 SWARM_TTL_MS = 24 * 3600 * 1000
 SWARM_EXPIRES_MS = 7 * 24 * 3600 * 1000
@@ -133,6 +135,7 @@ def house() -> Topology:
                     "x-queue-type": "quorum",
                     "x-max-length-bytes": DEAD_BYTES,
                     "x-overflow": "reject-publish",
+                    "x-delivery-limit": NO_DELIVERY_LIMIT,  # each look at a letter is a delivery
                 },
             ),
             quorum("unrouted", delivery_limit=DELIVERY_LIMIT, max_length_bytes=MAILBOX_BYTES),
