@@ -23,7 +23,7 @@ DELIVERY_LIMIT = 10
 before its claim, gets here. Attempts of claimed runs are counted in the store."""
 MAILBOX_BYTES = 512 * 1024 * 1024
 NO_DELIVERY_LIMIT = 1_000_000_000
-"""RabbitMQ 4 drops after 20 redeliveries where nothing is said, and 3.10 refuses its -1."""
+"""RabbitMQ 4 drops after 20 redeliveries where nothing is said; at its -1, 3.10 drops at once."""
 SWARM_LENGTH = 1000
 SWARM_TTL_MS = 24 * 3600 * 1000
 SWARM_EXPIRES_MS = 7 * 24 * 3600 * 1000

@@ -53,7 +53,10 @@ async def serve(process: Process, name: str) -> None:
     definition = known[name]
     toolbox = Toolbox(
         name,
-        [load_tool(settings.agents, reference) for reference in definition.tools],
+        [
+            load_tool(settings.agents, tool.function, repeatable=tool.repeatable)
+            for tool in definition.tools
+        ],
         definition.workers,
     )
     models = Models(settings)
