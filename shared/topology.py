@@ -17,6 +17,8 @@ CONTROL = "hutch.control"
 EVENTS = "hutch.events"
 DEAD = "hutch.dead"
 UNROUTED = "hutch.unrouted"
+DEAD_QUEUE = "dead"
+UNROUTED_QUEUE = "unrouted"
 
 DELIVERY_LIMIT = 10
 """Redeliveries before the broker dead-letters: only a process that dies on the message itself,
@@ -130,7 +132,7 @@ def house() -> Topology:
         ),
         queues=(
             Queue(
-                "dead",
+                DEAD_QUEUE,
                 {
                     "x-queue-type": "quorum",
                     "x-max-length-bytes": DEAD_BYTES,
@@ -138,7 +140,7 @@ def house() -> Topology:
                     "x-delivery-limit": NO_DELIVERY_LIMIT,  # each look at a letter is a delivery
                 },
             ),
-            quorum("unrouted", delivery_limit=DELIVERY_LIMIT, max_length_bytes=MAILBOX_BYTES),
+            quorum(UNROUTED_QUEUE, delivery_limit=DELIVERY_LIMIT, max_length_bytes=MAILBOX_BYTES),
             Queue(
                 "events",
                 {
@@ -149,8 +151,8 @@ def house() -> Topology:
             ),
         ),
         bindings=(
-            Binding(DEAD, "dead", "#"),
-            Binding(UNROUTED, "unrouted"),
+            Binding(DEAD, DEAD_QUEUE, "#"),
+            Binding(UNROUTED, UNROUTED_QUEUE),
             Binding(EVENTS, "events", "#"),
         ),
     )

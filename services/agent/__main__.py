@@ -114,7 +114,7 @@ async def _run(
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
             mailbox.serve(),
             mailbox.regulate(),
-            unrouted.serve(await broker.consumer("unrouted")),
+            unrouted.serve(await broker.consumer(topology.UNROUTED_QUEUE)),
         ]
         if definition.swarm:
             heard = await broker.consumer(topology.swarm_queue_name(instance.agent))

@@ -164,7 +164,7 @@ class Lives:
         spoken = outcome.status in {Status.OK, Status.PARTIAL} and run.kind in BROADCAST_KINDS
         ending = End(
             status=outcome.status,
-            message_id=response_id(run.run_id),
+            message_id=response_id(run.run_id, run.epoch),
             response=encode(response).decode(),
             detail=outcome.detail.replace("\0", "") if outcome.detail else None,
             broadcast_to=swarm if spoken else None,
@@ -198,7 +198,7 @@ def _failed(content: str, error: Exception, journal: StoredJournal) -> Outcome:
 
 def _response(run: Run, message: Task | Trigger, outcome: Outcome) -> Response:
     return Response(
-        id=response_id(run.run_id),
+        id=response_id(run.run_id, run.epoch),
         task_id=run.task_id,
         root_id=run.root_id,
         parent_id=run.task_id,

@@ -25,7 +25,7 @@ HOLD_S = 1.0
 NAME_CHARS = 200
 """What the store keeps of a step's name; a model can invent longer ones."""
 
-MOST_SHOWN_CHARS = 500
+MOST_SHOWN_CHARS = 300
 """Of a doubtful call's arguments in a reason; `hutch show` has them whole."""
 
 
