@@ -83,7 +83,7 @@ def test_a_stop_lets_a_tool_that_acts_finish(house: House, pika: Client, clerk: 
 def test_a_stop_that_can_not_wait_leaves_the_run_in_doubt(
     house: House, pika: Client, clerk: Clerk
 ) -> None:
-    [first] = house.agents("clerk")
+    house.agents("clerk")
     pika.send("clerk", call("pay", 8))
     until(lambda: clerk.effects)
     assert house.hutch("shutdown", "clerk", "--stop").returncode == 0

@@ -138,7 +138,7 @@ def test_what_the_broker_gave_up_is_shown_and_replayed(
     while pika.channel.queue_declare("dead", passive=True).method.message_count == 0:
         method, _, _ = pika.channel.basic_get("agent.bob")
         if method is not None:  # a process that dies on it
-            pika.channel.basic_nack(method.delivery_tag, requeue=True)
+            pika.channel.basic_nack(method.delivery_tag or 0, requeue=True)
     (letter,) = letters(house)
     assert (letter["agent"], letter["queue"], letter["message_id"]) == ("bob", "agent.bob", "m-1")
     assert "the broker gave it up: processes died on it" in letter["last"]["reason"]
