@@ -14,7 +14,7 @@ DIED = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 
 
 def ours(reason: str = "no sense", **facts: str | int) -> Delivery:
-    said: dict[str, str | int] = {"queue": "agent.bob", "routing_key": "bob"} | facts
+    said: dict[str, str | int] = {"queue": "agent.bob", "routing_key": "bob", **facts}
     letter = delivery(b"{", correlation_id="c", reply_to="reply.x")
     return replace(letter, headers=headers(reason, None, **said), message_id=PREFIX + "abc")
 
