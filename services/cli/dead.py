@@ -33,7 +33,7 @@ def list_(agent: Agent = None, reason: Reason = None, json: Json = False) -> Non
 
     found = _picked(Choice(agent=agent, reason=reason, every=True))
     if json:
-        output.say(_json([plain(letter) for letter in found]))
+        output.say(_json([fields(letter) for letter in found]))
     elif found:
         output.show_table(COLUMNS, [_cells(letter) for letter in found])
     else:
@@ -51,7 +51,7 @@ def show(
 
     found = _picked(Choice(id=letter))[0]
     if json:
-        output.say(_json(plain(found)))
+        output.say(_json(fields(found)))
         return
     for line in told(found):
         output.say(line)
@@ -114,14 +114,15 @@ def _picked(choice: Choice) -> Sequence[Letter]:
 
 
 def _cells(letter: Letter) -> list[str]:
-    return [
+    cells = [
         letter.id[:SHORT],
         letter.agent,
         "-" if letter.attempts is None else str(letter.attempts),
         f"{letter.last.at:%Y-%m-%d %H:%M:%S}" if letter.last.at else "-",
         letter.run_id[:SHORT] or "-",
-        " ".join(letter.last.reason.split()),
+        letter.last.reason,
     ]
+    return [" ".join(cell.split()) for cell in cells]  # a line each, whatever stands in a letter
 
 
 def told(letter: Letter) -> Iterator[str]:
@@ -146,7 +147,7 @@ def told(letter: Letter) -> Iterator[str]:
     yield f"\nbody\n{_laid_out(letter.body)}"
 
 
-def plain(letter: Letter) -> dict[str, object]:
+def fields(letter: Letter) -> dict[str, object]:
     """For JSON: the body as text, and what is no UTF-8 in it replaced."""
     body = letter.body.decode("utf-8", "replace")
     return {**vars(letter), "agent": letter.agent, "body": body}
