@@ -11,6 +11,7 @@ HutchError                 str() is one sentence for the user: what is wrong and
 │   └── StoreUnavailable   trying again can succeed
 ├── RunLost                another instance owns this run now; stop, write nothing
 ├── JournalMismatch        a resumed run asks for another step than the one recorded
+├── ToolInDoubt            a call that must not be made twice began, and nobody knows its end
 ├── ModelError             a model call failed for good; text safe to show a model apart
 └── ToolError              a tool call failed; its text is shown to the model
 """
@@ -62,6 +63,18 @@ class RunLost(HutchError):
 
 class JournalMismatch(HutchError):
     """A resumed run asks for another step than the one recorded: the run can't go on."""
+
+
+class ToolInDoubt(HutchError):
+    """A call of a tool that isn't repeatable began, and there is no result of it.
+
+    `str()` is for the operator and shows the arguments; `public` only names the tool.
+    """
+
+    def __init__(self, tool: str, arguments: str) -> None:
+        unknown = "and there is no result: whether it has acted is unknown"
+        super().__init__(f"{tool} was called with {arguments}, {unknown}")
+        self.public = f"{tool} was called, {unknown}"
 
 
 class ModelError(HutchError):

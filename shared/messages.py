@@ -183,9 +183,12 @@ def run_id(agent: str, task_id: str) -> str:
     return hashlib.sha256(f"{agent}\0{task_id}".encode()).hexdigest()[:32]
 
 
-def response_id(run: str) -> str:
-    """The id of a run's one response: every copy of it carries the same."""
-    return f"{run}.response"
+def response_id(run: str, epoch: int = 1) -> str:
+    """The id of a run's one response: every copy of it carries the same.
+
+    A run that an operator has replayed decides anew, in its next epoch.
+    """
+    return f"{run}.response" if epoch == 1 else f"{run}.{epoch}.response"
 
 
 def content_hash(message: Task | Trigger) -> str:

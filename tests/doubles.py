@@ -56,7 +56,7 @@ class ScriptedTools:
     tools: dict[str, Callable[[JsonObject], str]] = field(default_factory=dict)
     log: list[tuple[str, JsonObject]] = field(default_factory=list)
 
-    async def call(self, name: str, arguments: JsonObject) -> str:
+    async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
         self.log.append((name, arguments))
         await asyncio.sleep(0)
         try:

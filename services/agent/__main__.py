@@ -53,7 +53,10 @@ async def serve(process: Process, name: str) -> None:
     definition = known[name]
     toolbox = Toolbox(
         name,
-        [load_tool(settings.agents, reference) for reference in definition.tools],
+        [
+            load_tool(settings.agents, tool.function, repeatable=tool.repeatable)
+            for tool in definition.tools
+        ],
         definition.workers,
     )
     models = Models(settings)
@@ -111,7 +114,7 @@ async def _run(
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
             mailbox.serve(),
             mailbox.regulate(),
-            unrouted.serve(await broker.consumer("unrouted")),
+            unrouted.serve(await broker.consumer(topology.UNROUTED_QUEUE)),
         ]
         if definition.swarm:
             heard = await broker.consumer(topology.swarm_queue_name(instance.agent))

@@ -25,11 +25,15 @@ Text = Annotated[str, BeforeValidator(_storable)]
 
 
 class ToolSpec(Frozen):
-    """What a model is told of a tool; `parameters` is a JSON schema."""
+    """What a model is told of a tool; `parameters` is a JSON schema.
+
+    Not told: whether a call may be made twice, which the run must know.
+    """
 
     name: str
     description: str
     parameters: JsonObject
+    repeatable: bool = False
 
 
 class ToolCall(Frozen):

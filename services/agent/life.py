@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
@@ -15,11 +15,12 @@ from services.agent.instance import Instance
 from services.agent.models import Models
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
-from services.agent.run import Outcome, Tools, Work, run
+from services.agent.run import Outcome, Work, run
 from services.agent.slots import Slots
 from services.agent.snapshot import Snapshot
 from services.agent.stored import StoredJournal
 from services.agent.told import ToldModel, ToldTools
+from services.agent.tools import Toolbox
 from services.agent.verdict import verdict
 from services.agent.workers import Calls, Replies
 from shared.errors import BrokerError, HutchError, JournalMismatch, RunLost, SettingsError
@@ -27,6 +28,7 @@ from shared.messages import Response, Status, Task, Trigger, encode, response_id
 from shared.store.ending import End, end
 from shared.store.journal import Step, resumed
 from shared.store.runs import Run
+from shared.store.starts import Start
 from shared.store.taking import hand_over
 from shared.tools import capped
 
@@ -55,8 +57,9 @@ class Lives:
     relay: Relay
     refusal: Refusal
     replies: Replies
-    tools: Tools
+    tools: Toolbox
     models: Models
+    _journals: dict[str, StoredJournal] = field(default_factory=dict)
 
     async def live(self, run: Run) -> None:
         """Go on with a claimed run whose slot is taken, to its end; gives the slot back.
@@ -77,13 +80,24 @@ class Lives:
             await self.give_back(run)
             raise
         finally:
+            self._journals.pop(run.run_id, None)
             self.slots.release(computing=calls.holds_slot)
 
+    def acting(self, run_id: str) -> asyncio.Event | None:
+        """Set once the calls of the run that must not be made twice have ended; None: there are
+        none now."""
+        journal = self._journals.get(run_id)
+        return None if journal is None or journal.settled.is_set() else journal.settled
+
     async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome:
-        steps, left_s = await self._resume(run)
-        journal = StoredJournal(self.instance.store, run, steps)
+        steps, doubtful, left_s = await self._resume(run)
+        journal = StoredJournal(self.instance.store, run, steps, doubtful)
+        if doubt := journal.doubt():
+            return await self._give_up(run, journal, str(doubt), doubt.public)
         if run.attempts >= MOST_ATTEMPTS:
-            return await self._give_up(run, journal)
+            reason = f"{run.attempts} processes have died on it without finishing a step"
+            return await self._give_up(run, journal, reason, "given up: " + reason)
+        self._journals[run.run_id] = journal
         try:
             snapshot = Snapshot.model_validate_json(run.definition)
             if refusal := verdict(snapshot.definition, message, left_s):
@@ -95,16 +109,20 @@ class Lives:
                 return await self._loop(run, message, snapshot, model, calls, journal)
         except TimeoutError:
             limit = f"no answer within {run.deadline_at - run.claimed_at:.0f} s"
-            return Outcome(status=Status.TIMEOUT, content=limit, usage=journal.usage())
+            cut_off = journal.doubt()
+            detail = str(cut_off) if cut_off else None
+            usage = journal.usage()
+            return Outcome(status=Status.TIMEOUT, content=limit, detail=detail, usage=usage)
         except (JournalMismatch, SettingsError, ValidationError) as error:  # another version's
             return _failed("the run could not be resumed", error, journal)
 
-    async def _give_up(self, run: Run, journal: StoredJournal) -> Outcome:
+    async def _give_up(
+        self, run: Run, journal: StoredJournal, reason: str, content: str
+    ) -> Outcome:
         """Raises `BrokerError` while its message can't be dead-lettered."""
-        reason = f"{run.attempts} processes have died on it without finishing a step"
         await self.refusal.give_up(run, reason)
-        content = "given up: " + reason
-        return Outcome(status=Status.FAILED, content=content, usage=journal.usage())
+        usage = journal.usage()
+        return Outcome(status=Status.FAILED, content=content, detail=reason, usage=usage)
 
     async def _loop(
         self,
@@ -133,12 +151,12 @@ class Lives:
             journal,
         )
 
-    async def _resume(self, run: Run) -> tuple[Sequence[Step], float]:
-        """The finished steps, and the seconds that the store's clock leaves the run."""
+    async def _resume(self, run: Run) -> tuple[Sequence[Step], Sequence[Start], float]:
+        """What has been done, what is in doubt, and the seconds that the store's clock leaves."""
         if run.fence == 1:
-            return (), run.deadline_at - run.claimed_at
-        steps, now = await self.instance.store.read(lambda connection: resumed(connection, run))
-        return steps, run.deadline_at - now
+            return (), (), run.deadline_at - run.claimed_at
+        found = await self.instance.store.read(lambda connection: resumed(connection, run))
+        return found.steps, found.doubtful, run.deadline_at - found.now
 
     async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome) -> None:
         response = _response(run, message, outcome)
@@ -146,7 +164,7 @@ class Lives:
         spoken = outcome.status in {Status.OK, Status.PARTIAL} and run.kind in BROADCAST_KINDS
         ending = End(
             status=outcome.status,
-            message_id=response_id(run.run_id),
+            message_id=response_id(run.run_id, run.epoch),
             response=encode(response).decode(),
             detail=outcome.detail.replace("\0", "") if outcome.detail else None,
             broadcast_to=swarm if spoken else None,
@@ -180,7 +198,7 @@ def _failed(content: str, error: Exception, journal: StoredJournal) -> Outcome:
 
 def _response(run: Run, message: Task | Trigger, outcome: Outcome) -> Response:
     return Response(
-        id=response_id(run.run_id),
+        id=response_id(run.run_id, run.epoch),
         task_id=run.task_id,
         root_id=run.root_id,
         parent_id=run.task_id,

@@ -96,7 +96,7 @@ class Workers(Protocol):
 
 
 class Tools(Protocol):
-    async def call(self, name: str, arguments: JsonObject) -> str:
+    async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
         """A tool's result. Raises `ToolError` with text for the model."""
 
 
@@ -120,6 +120,8 @@ class _Call(NamedTuple):
     kind: Kind
     name: str
     perform: Callable[[], Coroutine[None, None, _Answer]]
+    once: str | None = None
+    """The arguments of a call that must not be made twice."""
 
 
 class _End(NamedTuple):
@@ -160,6 +162,7 @@ class _Loop:
     history: list[ChatMessage] = field(init=False)
     specs: tuple[ToolSpec, ...] = field(init=False)
     kinds: dict[str, Kind] = field(init=False)
+    repeatable: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         work = self.work
@@ -167,6 +170,7 @@ class _Loop:
         self.specs = (*work.tools, *(_worker_tool(worker) for worker in work.workers))
         self.kinds = dict.fromkeys((tool.name for tool in work.tools), "tool")
         self.kinds |= dict.fromkeys((worker.name for worker in work.workers), "worker")
+        self.repeatable = {tool.name for tool in work.tools if tool.repeatable}
 
     async def query(self, turn: int, name: str = "turn", *, with_tools: bool = True) -> Completion:
         key = StepKey(turn, 0)
@@ -259,7 +263,8 @@ class _Loop:
                 prepared = _Call(key, kind, name, lambda: self._ask(key, name, ask))
             elif kind == "tool":
                 arguments = call.parsed()
-                prepared = _Call(key, kind, name, lambda: self._use(name, arguments))
+                once = None if name in self.repeatable else call.arguments.strip() or "{}"
+                prepared = _Call(key, kind, name, lambda: self._use(key, name, arguments), once)
             else:
                 known = ", ".join(spec.name for spec in self.specs) or "none"
                 raise ToolError(f"there is no tool '{sanitised(name)}'; there are: {known}")
@@ -272,7 +277,10 @@ class _Loop:
 
     async def _carry_out(self, call: _Call) -> _Answer:
         """Recorded as soon as it is known, so that a sibling's end takes nothing away."""
-        await self.journal.hold()
+        if call.once is None:
+            await self.journal.hold()
+        else:
+            await self.journal.start(call.key, call.name, call.once)
         answer = await call.perform()
         await self.journal.record(call.key, call.kind, call.name, answer.model_dump_json())
         return answer
@@ -284,9 +292,9 @@ class _Loop:
             said = f"{worker} did not answer: {response.status}: {said}"
         return _Answer(content=capped(said), status=response.status, usage=response.usage)
 
-    async def _use(self, tool: str, arguments: JsonObject) -> _Answer:
+    async def _use(self, key: StepKey, tool: str, arguments: JsonObject) -> _Answer:
         try:
-            return _Answer(content=await self.tools.call(tool, arguments))
+            return _Answer(content=await self.tools.call(key, tool, arguments))
         except ToolError as error:
             return _failed(str(error))
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.agent.life import Lives
 from services.agent.slots import Slots
+from shared.process import STOP_S
 from shared.store.runs import Run
+
+LAST_CALLS_S = STOP_S * 0.4
+"""Of what a stop may take: half is for the responses on their way."""
 
 
 @dataclass
@@ -34,10 +39,20 @@ class Runs:
     async def hand_over(self) -> None:
         """Stop every open run, and each that is still claimed; any replica goes on with them."""
         self._closed = True
-        jobs = list(self._open.values())
-        for job in jobs:
+        acting = {job: self.lives.acting(run_id) for run_id, job in self._open.items()}
+        for job, ended in acting.items():
+            if ended is None:
+                job.cancel()
+        await asyncio.gather(*(self._let_go(*it) for it in acting.items()))
+
+    async def _let_go(self, job: asyncio.Task[None], ended: asyncio.Event | None) -> None:
+        """A tool that must not run twice may finish, so that nobody is left in doubt of it."""
+        if ended is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_CALLS_S):
+                    await ended.wait()
             job.cancel()
-        await asyncio.gather(*jobs, return_exceptions=True)
+        await asyncio.gather(job, return_exceptions=True)
 
     async def _hold(self, run: Run) -> None:
         try:

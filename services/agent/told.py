@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from services.agent.chat import ChatMessage, Completion, Model, ToolSpec
 from services.agent.instance import Instance
-from services.agent.run import Tools
+from services.agent.journal import StepKey
+from services.agent.tools import Toolbox
 from shared.errors import ToolError
 from shared.store.runs import Run
 from shared.tools import JsonObject
@@ -41,14 +42,15 @@ class ToldModel:
 
 @dataclass
 class ToldTools:
-    tools: Tools
+    tools: Toolbox
     instance: Instance
     run: Run
 
-    async def call(self, name: str, arguments: JsonObject) -> str:
+    async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
+        step = key.in_run(self.run.run_id, self.run.epoch)
         began, outcome = time.monotonic(), "ok"
         try:
-            return await self.tools.call(name, arguments)
+            return await self.tools.call(name, arguments, step)
         except ToolError:
             outcome = "failed"
             raise

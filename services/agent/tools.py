@@ -32,13 +32,18 @@ class Toolbox:
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
         return tuple(
-            ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters)
+            ToolSpec(
+                name=tool.name,
+                description=tool.description,
+                parameters=tool.parameters,
+                repeatable=tool.repeatable,
+            )
             for tool in self._tools.values()
         )
 
-    async def call(self, name: str, arguments: JsonObject) -> str:
+    async def call(self, name: str, arguments: JsonObject, idempotency_key: str) -> str:
         """Raises `ToolError` as `Tool.call` does."""
-        return await self._tools[name].call(arguments)
+        return await self._tools[name].call(arguments, idempotency_key)
 
 
 def _check(agent: str, names: Sequence[str]) -> None:

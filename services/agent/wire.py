@@ -26,7 +26,8 @@ from shared.tools import JsonObject, faults
 def offered(tools: Sequence[ToolSpec]) -> JsonObject:
     """The field that offers tools; none without tools: some endpoints refuse an empty list."""
     functions: list[JsonValue] = [
-        {"type": "function", "function": tool.model_dump(mode="json")} for tool in tools
+        {"type": "function", "function": tool.model_dump(mode="json", exclude={"repeatable"})}
+        for tool in tools
     ]
     return {"tools": functions} if functions else {}
 

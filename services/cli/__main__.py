@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from services.cli.ask import ask
 from services.cli.check import check
+from services.cli.dead import dead
 from services.cli.demo import demo
 from services.cli.init import init
 from services.cli.migrate import migrate
@@ -71,6 +72,7 @@ app.command()(shutdown)
 app.command()(status)
 app.command()(runs)
 app.command()(show)
+app.add_typer(dead, name="dead")
 app.command()(check)
 app.command()(topology)
 app.command()(migrate)

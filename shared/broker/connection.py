@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
 from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
 
-from shared.broker.consuming import Consumer
+from shared.broker.browsing import browsing
+from shared.broker.consuming import Consumer, Delivery
 from shared.broker.faults import RPC_TIMEOUT_S, speaking
 from shared.broker.lenient import read_leniently
 from shared.broker.link import Link
@@ -100,6 +101,10 @@ class Broker:
         except (Unconfirmed, BrokerUnavailable):
             return False
         return True
+
+    def browse(self, queue: str) -> AbstractAsyncContextManager[list[Delivery]]:
+        """See `browsing`."""
+        return browsing(self._consuming, queue)
 
     async def _restore(self, connection: AbstractConnection) -> None:
         for topology in self._declared:

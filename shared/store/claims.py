@@ -70,14 +70,22 @@ def claim(connection: Connection, request: Request, instance: str, *, slot: bool
         join(connection, request.run_id, request.requester)
         return Claim(Verdict.CLAIMED, run if slot else None)
     row = connection.execute(
-        select(runs.c.content_hash, runs.c.state, runs.c.owner, runs.c.fence, runs.c.response)
+        select(
+            runs.c.content_hash,
+            runs.c.state,
+            runs.c.owner,
+            runs.c.fence,
+            runs.c.epoch,
+            runs.c.response,
+        )
         .where(runs.c.run_id == request.run_id)
         .with_for_update()
     ).one()
     if row.content_hash != request.content_hash:
         return Claim(Verdict.CONFLICT)
     if row.state == RunState.ENDED:
-        return Claim(Verdict.ANSWERED, None, _answered(connection, request, row.response, instance))
+        outbound = _answered(connection, request, row.epoch, row.response, instance)
+        return Claim(Verdict.ANSWERED, None, outbound)
     join(connection, request.run_id, request.requester)
     mine = slot and row.owner == instance and row.fence == 1
     return Claim(Verdict.JOINED, load(connection, request.run_id) if mine else None)
@@ -126,10 +134,11 @@ def _new_run(dialect: str) -> Insert:
 
 
 def _answered(
-    connection: Connection, request: Request, response: str, owner: str
+    connection: Connection, request: Request, epoch: int, response: str, owner: str
 ) -> tuple[Outbound, ...]:
     """The stored response, to the one who asked again."""
     to = request.requester
     if to is None:
         return ()
-    return (answer(connection, request.run_id, request.agent, owner, response, to),)
+    run_id, agent = request.run_id, request.agent
+    return (answer(connection, run_id, epoch, agent, owner, response, to),)

@@ -47,7 +47,7 @@ def end(connection: Connection, run: Run, ending: End, instance: str) -> tuple[O
             return outbox.unsent_of(connection, run.run_id, instance)
         raise
     sent = tuple(
-        answer(connection, run.run_id, run.agent, instance, ending.response, to)
+        answer(connection, run.run_id, run.epoch, run.agent, instance, ending.response, to)
         for to in waiting(connection, run.run_id)
     )
     if ending.broadcast_to:

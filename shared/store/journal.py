@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from shared.store.dialect import insert_new
 from shared.store.runs import Run, change, lock
 from shared.store.schema import now_s, steps
+from shared.store.starts import Start, doubtful
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,20 @@ class Step:
     output: str
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """What a run goes on from; `now` is the store's time, `doubtful` what must not be repeated."""
+
+    steps: list[Step]
+    doubtful: list[Start]
+    now: float
+
+
 def steps_of(connection: Connection, run: Run) -> list[Step]:
-    """The finished steps of a run's epoch, in order."""
+    """The finished steps of a run, in order; those of earlier epochs count: each stands once."""
     query = (
         select(steps.c.turn, steps.c.position, steps.c.kind, steps.c.name, steps.c.output)
-        .where(steps.c.run_id == run.run_id, steps.c.epoch == run.epoch)
+        .where(steps.c.run_id == run.run_id)
         .order_by(steps.c.turn, steps.c.position)
     )
     return [
@@ -49,6 +59,7 @@ def write_step(connection: Connection, run: Run, step: Step) -> None:
     insert_new(connection, steps, fields, stamp="finished_at")
 
 
-def resumed(connection: Connection, run: Run) -> tuple[list[Step], float]:
-    """What a run that is taken over goes on from: its steps, and the store's time now."""
-    return steps_of(connection, run), connection.execute(select(now_s())).scalar_one()
+def resumed(connection: Connection, run: Run) -> Resumed:
+    """For whoever has taken a run over."""
+    now = connection.execute(select(now_s())).scalar_one()
+    return Resumed(steps_of(connection, run), doubtful(connection, run.run_id), now)

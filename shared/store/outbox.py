@@ -40,9 +40,11 @@ class Outbound:
     seq: int = 0
 
     @classmethod
-    def answer(cls, run_id: str, reply_to: str, correlation_id: str, body: str) -> Outbound:
+    def answer(
+        cls, run_id: str, epoch: int, reply_to: str, correlation_id: str, body: str
+    ) -> Outbound:
         exchange, key = reply_address(reply_to)
-        return cls(run_id, exchange, key, response_id(run_id), body, correlation_id or None)
+        return cls(run_id, exchange, key, response_id(run_id, epoch), body, correlation_id or None)
 
     @classmethod
     def broadcast(cls, run_id: str, group: str, message_id: str, body: str) -> Outbound:

@@ -38,8 +38,14 @@ def waiting(connection: Connection, run_id: str) -> list[Requester]:
 
 
 def answer(
-    connection: Connection, run_id: str, agent: str, owner: str, response: str, to: Requester
+    connection: Connection,
+    run_id: str,
+    epoch: int,
+    agent: str,
+    owner: str,
+    response: str,
+    to: Requester,
 ) -> Outbound:
     """Commit a copy of the response for `owner` to publish."""
-    message = Outbound.answer(run_id, to.reply_to, to.correlation_id, response)
+    message = Outbound.answer(run_id, epoch, to.reply_to, to.correlation_id, response)
     return outbox.add(connection, message, agent, owner)

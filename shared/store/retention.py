@@ -6,7 +6,7 @@ This is also how long a repeated task is recognised as one.
 from sqlalchemy import delete, exists, select
 from sqlalchemy.engine import Connection
 
-from shared.store.schema import RunState, now_s, outbox, requesters, runs, steps, ticks
+from shared.store.schema import RunState, now_s, outbox, requesters, runs, starts, steps, ticks
 from shared.store.ticks import Outcome
 
 BATCH = 200
@@ -34,7 +34,7 @@ def forget_runs(connection: Connection, agent: str, keep_s: float) -> bool:
         return False
     undeliverable = delete(outbox).where(outbox.c.undeliverable_at.is_not(None))
     connection.execute(undeliverable.where(outbox.c.run_id.in_(old)))
-    for table in (steps, requesters, runs):
+    for table in (steps, starts, requesters, runs):
         connection.execute(delete(table).where(table.c.run_id.in_(old)))
     return True
 

@@ -9,5 +9,7 @@ from tests.unit.shared.store.test_migrate import *  # noqa: F403
 from tests.unit.shared.store.test_notes import *  # noqa: F403
 from tests.unit.shared.store.test_outbox import *  # noqa: F403
 from tests.unit.shared.store.test_readings import *  # noqa: F403
+from tests.unit.shared.store.test_replay import *  # noqa: F403
 from tests.unit.shared.store.test_retention import *  # noqa: F403
+from tests.unit.shared.store.test_starts import *  # noqa: F403
 from tests.unit.shared.store.test_taking import *  # noqa: F403

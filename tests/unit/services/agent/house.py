@@ -38,7 +38,9 @@ def work(
             WorkerSpec(name="bob", description="Writes."),
             WorkerSpec(name="carol", description="Checks."),
         ),
-        tools=tuple(ToolSpec(name=it, description="", parameters={}) for it in tools),
+        tools=tuple(
+            ToolSpec(name=it, description="", parameters={}, repeatable=it != "pay") for it in tools
+        ),
     )
 
 
@@ -56,7 +58,9 @@ class House:
 
     model: ScriptedModel
     tools: ScriptedTools = field(
-        default_factory=lambda: ScriptedTools({"lookup": _lookup, "search": _search})
+        default_factory=lambda: ScriptedTools(
+            {"lookup": _lookup, "search": _search, "pay": _lookup}
+        )
     )
     workers: ScriptedWorkers = field(default_factory=ScriptedWorkers)
     journal: MemoryJournal = field(default_factory=MemoryJournal)

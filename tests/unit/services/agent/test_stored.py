@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from services.agent import stored
@@ -10,7 +12,8 @@ from services.agent.stored import NAME_CHARS, StoredJournal
 from shared.errors import RunLost
 from shared.messages import Usage
 from shared.store import Store
-from tests.stores import owned, taken
+from shared.store.starts import doubtful
+from tests.stores import owned, request, taken
 
 
 @pytest.fixture
@@ -26,6 +29,36 @@ async def test_a_run_held_a_moment_ago_is_not_looked_at_again(
     monkeypatch.setattr(stored, "HOLD_S", 0.0)
     with pytest.raises(RunLost):
         await journal.hold()
+
+
+async def test_a_call_that_is_cancelled_before_it_begins_is_in_no_doubt(
+    store: Store, journal: StoredJournal
+) -> None:
+    starting = asyncio.create_task(journal.start(StepKey(1, 1), "pay", "{}"))
+    await asyncio.sleep(0)  # its commit is under way
+    assert not journal.settled.is_set()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert journal.settled.is_set()
+    assert journal.doubt() is None
+    assert await store.read(lambda db: doubtful(db, request().run_id)) == []
+
+
+async def test_a_call_is_under_way_until_its_result_is_recorded(journal: StoredJournal) -> None:
+    await journal.start(StepKey(1, 1), "pay", "{}")
+    await journal.start(StepKey(1, 2), "pay", "{}")
+    await journal.record(StepKey(1, 1), "tool", "pay", "{}")
+    assert not journal.settled.is_set()
+    await journal.record(StepKey(1, 2), "tool", "pay", "{}")
+    assert journal.settled.is_set()
+
+
+async def test_a_lost_run_has_nothing_under_way(store: Store, journal: StoredJournal) -> None:
+    await taken(store, "alice.2", {"alice.1"})
+    with pytest.raises(RunLost):
+        await journal.start(StepKey(1, 1), "pay", "{}")
+    assert journal.settled.is_set()
 
 
 async def test_usage_is_the_sum_of_the_finished_steps(journal: StoredJournal) -> None:

@@ -20,7 +20,13 @@ def tools(folder: Path, *names: str) -> list[Tool]:
 async def test_a_tool_is_called_by_the_name_that_the_model_is_told(tmp_path: Path) -> None:
     box = Toolbox("alice", tools(tmp_path, "lookup", "größe"))
     assert [spec.name for spec in box.specs] == ["lookup", "gr__e"]
-    assert await box.call("gr__e", {}) == "größe"
+    assert await box.call("gr__e", {}, "k") == "größe"
+
+
+def test_the_run_is_told_which_tools_may_run_twice(tmp_path: Path) -> None:
+    pay, _ = tools(tmp_path, "pay", "lookup")
+    lookup = load(tmp_path, "orders.py:lookup", repeatable=True)
+    assert [spec.repeatable for spec in Toolbox("alice", [pay, lookup]).specs] == [False, True]
 
 
 def test_two_names_that_look_the_same_to_a_model_are_refused(tmp_path: Path) -> None:

@@ -105,7 +105,27 @@ def test_an_unknown_swarm_is_told_with_the_known_ones(folder: Path) -> None:
     assert "known: research; did you mean research?" in said.stderr
 
 
-@pytest.mark.parametrize("arguments", [("ask", "alice", "Hi"), ("send", "bob", "Hi"), ("status",)])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("drop",), "which letters? name one, or give --agent, --reason or --all"),
+        (("replay", "--agent", "bob", "beef"), "a letter's id leaves nothing for --agent"),
+        (("replay", "--all", "--tool-done", "paid"), "the result of one call: name the letter"),
+        (("replay", "beef", "--tool-done", "x", "--tool-again"), "exclude each other"),
+    ],
+)
+def test_which_letters_is_asked_before_the_broker(
+    folder: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    dead = hutch("dead", *arguments)
+    assert dead.exit_code == 2
+    assert said in dead.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("ask", "alice", "Hi"), ("send", "bob", "Hi"), ("status",), ("dead", "list")],
+)
 def test_no_broker_is_one_sentence(folder: Path, arguments: tuple[str, ...]) -> None:
     said = hutch(*arguments)
     assert said.exit_code == 1

@@ -187,5 +187,5 @@ async def test_many_claims_of_one_id_make_one_run(store: Store, store_url: str) 
 
 
 def test_a_message_to_a_reply_queue_carries_its_correlation_id() -> None:
-    assert Outbound.answer("r", "reply.x", "", "b").correlation_id is None
-    assert Outbound.answer("r", "reply.x", "c", "b").correlation_id == "c"
+    assert Outbound.answer("r", 1, "reply.x", "", "b").correlation_id is None
+    assert Outbound.answer("r", 1, "reply.x", "c", "b").correlation_id == "c"
