@@ -41,8 +41,12 @@ def instance(store: Store, definition: Definition | None = None) -> Instance:
     )
 
 
-def runs_of(own: Instance, slots: Slots, jobs: asyncio.TaskGroup) -> Runs:
-    toolbox, models = Toolbox(own.agent, []), Models(Settings())
+def runs_of(
+    own: Instance, slots: Slots, jobs: asyncio.TaskGroup, settings: Settings | None = None
+) -> Runs:
+    """The runs of a process without tools; without settings it has no model either."""
+    toolbox = Toolbox(own.agent, [])
+    models = Models(settings or Settings(), own.metrics.model_failed)
     lives = Lives(own, slots, Relay(own, jobs), Refusal(own), Replies(own), toolbox, models)
     return Runs(lives, slots, jobs)
 

@@ -56,7 +56,8 @@ async def serve(process: Process, name: str) -> None:
         [load_tool(settings.agents, reference) for reference in definition.tools],
         definition.workers,
     )
-    models = Models(settings)
+    metrics = Metrics(process.registry)
+    models = Models(settings, metrics.model_failed)
     model = models.of(definition)  # a missing key or model is told now, not at the first task
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
@@ -69,7 +70,7 @@ async def serve(process: Process, name: str) -> None:
             snapshot=Snapshot.of(name, known, toolbox.specs),
             store=store,
             publisher=broker.publisher,
-            metrics=Metrics(process.registry),
+            metrics=metrics,
         )
         await broker.declare(_needs(definition, instance))
         await store.write("", lambda db: freeze(db, *_frozen(instance.snapshot)))

@@ -15,6 +15,7 @@ from services.agent.instance import Instance
 from services.agent.models import Models
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
+from services.agent.retries import put_off_or_give_up
 from services.agent.run import Outcome, Tools, Work, run
 from services.agent.slots import Slots
 from services.agent.snapshot import Snapshot
@@ -22,7 +23,16 @@ from services.agent.stored import StoredJournal
 from services.agent.told import ToldModel, ToldTools
 from services.agent.verdict import verdict
 from services.agent.workers import Calls, Replies
-from shared.errors import BrokerError, HutchError, JournalMismatch, RunLost, SettingsError
+from shared.errors import (
+    BrokerError,
+    HutchError,
+    JournalMismatch,
+    ModelUnavailable,
+    RunLost,
+    SettingsError,
+    StoreError,
+    StoreUnavailable,
+)
 from shared.messages import Response, Status, Task, Trigger, encode, response_id
 from shared.store.ending import End, end
 from shared.store.journal import Step, resumed
@@ -38,6 +48,9 @@ MOST_ATTEMPTS = 5
 
 GIVE_UP_AGAIN_S = 5.0
 """Until the next try to dead-letter a run, while the broker doesn't take it."""
+
+KEPT_AGAIN_S = 60.0
+"""Until the next try to end a run whose end the store has refused."""
 
 MOST_ANSWER_CHARS = 100_000
 """Longer than models answer, and within a message of 1 MiB however it is escaped."""
@@ -67,9 +80,16 @@ class Lives:
         message = _MESSAGE.validate_json(run.message)
         calls = Calls(self.instance, self.replies, self.slots, run, message)
         try:
-            await self._end(run, message, await self._outcome(run, message, calls))
+            outcome = await self._outcome(run, message, calls)
+            if outcome is not None:
+                await self._end(run, message, outcome)
         except RunLost as error:
             log.warning("run lost", reason=str(error))
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            log.error("run not ended yet", reason=str(error))
+            await self.give_back(run, delay_s=KEPT_AGAIN_S)
         except BrokerError as error:
             log.warning("run not given up yet", reason=str(error))
             await self.give_back(run, delay_s=GIVE_UP_AGAIN_S)
@@ -79,13 +99,16 @@ class Lives:
         finally:
             self.slots.release(computing=calls.holds_slot)
 
-    async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome:
+    async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome | None:
+        """How the run ends; None: it doesn't yet, its model is away."""
         steps, left_s = await self._resume(run)
-        journal = StoredJournal(self.instance.store, run, steps)
+        journal = StoredJournal(self.instance.store, run, steps, lambda: self._got_on(calls))
         if run.attempts >= MOST_ATTEMPTS:
             return await self._give_up(run, journal)
         try:
             snapshot = Snapshot.model_validate_json(run.definition)
+            if left_s <= 0 and (steps or run.failures):
+                raise TimeoutError
             if refusal := verdict(snapshot.definition, message, left_s):
                 return refusal
             log.info("run started", attempts=run.attempts, steps=len(steps))
@@ -96,8 +119,18 @@ class Lives:
         except TimeoutError:
             limit = f"no answer within {run.deadline_at - run.claimed_at:.0f} s"
             return Outcome(status=Status.TIMEOUT, content=limit, usage=journal.usage())
+        except ModelUnavailable as error:
+            return await put_off_or_give_up(self.instance, self.refusal, run, journal, error)
         except (JournalMismatch, SettingsError, ValidationError) as error:  # another version's
             return _failed("the run could not be resumed", error, journal)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            return _failed("a step of the run could not be stored", error, journal)
+
+    def _got_on(self, calls: Calls) -> None:
+        if calls.holds_slot:
+            self.slots.share()
 
     async def _give_up(self, run: Run, journal: StoredJournal) -> Outcome:
         """Raises `BrokerError` while its message can't be dead-lettered."""
@@ -148,7 +181,7 @@ class Lives:
             status=outcome.status,
             message_id=response_id(run.run_id),
             response=encode(response).decode(),
-            detail=outcome.detail.replace("\0", "") if outcome.detail else None,
+            detail=outcome.detail,
             broadcast_to=swarm if spoken else None,
         )
         sent = await self.instance.store.write(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pydantic_core import from_json
 
@@ -20,14 +20,31 @@ NAME_CHARS = 200
 """What the store keeps of a step's name; a model can invent longer ones."""
 
 
-class StoredJournal:
-    """One run's steps, as the instance that owns it sees them."""
+def _unheard() -> None:
+    """For those who needn't know."""
 
-    def __init__(self, store: Store, run: Run, steps: Sequence[Step] = ()) -> None:
+
+class StoredJournal:
+    """One run's steps, as the instance that owns it sees them; `on_step` hears of each new one."""
+
+    def __init__(
+        self,
+        store: Store,
+        run: Run,
+        steps: Sequence[Step] = (),
+        on_step: Callable[[], None] = _unheard,
+    ) -> None:
         self._store = store
         self._run = run
         self._steps = {StepKey(step.turn, step.position): step for step in steps}
+        self._on_step = on_step
         self._held_at = time.monotonic()
+        self._failures = run.failures
+
+    @property
+    def failures(self) -> int:
+        """How often in a row the run has been put off: none, once a step has finished."""
+        return self._failures
 
     def recorded(self, key: StepKey, kind: Kind, name: str) -> str | None:
         step = self._steps.get(key)
@@ -43,6 +60,8 @@ class StoredJournal:
         )
         self._held_at = time.monotonic()
         self._steps[key] = step
+        self._failures = 0
+        self._on_step()
 
     async def hold(self) -> None:
         if time.monotonic() - self._held_at < HOLD_S:
