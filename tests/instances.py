@@ -42,12 +42,12 @@ def instance(store: Store, definition: Definition | None = None) -> Instance:
 
 
 def runs_of(
-    own: Instance, slots: Slots, jobs: asyncio.TaskGroup, settings: Settings | None = None
+    own: Instance, slots: Slots, jobs: asyncio.TaskGroup, models: Models | None = None
 ) -> Runs:
-    """The runs of a process without tools; without settings it has no model either."""
+    """The runs of a process without tools, and where none are given without a model."""
     toolbox = Toolbox(own.agent, [])
-    models = Models(settings or Settings(), own.metrics.model_failed)
-    lives = Lives(own, slots, Relay(own, jobs), Refusal(own), Replies(own), toolbox, models)
+    speaking = models or Models(Settings(), own.metrics.model_failed)
+    lives = Lives(own, slots, Relay(own, jobs), Refusal(own), Replies(own), toolbox, speaking)
     return Runs(lives, slots, jobs)
 
 
