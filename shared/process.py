@@ -21,6 +21,9 @@ from shared.settings import Settings
 STOP_S = 5.0
 """What handing over may take after a stop: a few commits and publishings."""
 
+START_S = 60.0
+"""What a starting process waits for a broker or store that is away: all often start together."""
+
 Mode = Literal["drain", "stop"]
 
 

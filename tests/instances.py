@@ -41,9 +41,13 @@ def instance(store: Store, definition: Definition | None = None) -> Instance:
     )
 
 
-def runs_of(own: Instance, slots: Slots, jobs: asyncio.TaskGroup) -> Runs:
-    toolbox, models = Toolbox(own.agent, []), Models(Settings())
-    lives = Lives(own, slots, Relay(own, jobs), Refusal(own), Replies(own), toolbox, models)
+def runs_of(
+    own: Instance, slots: Slots, jobs: asyncio.TaskGroup, models: Models | None = None
+) -> Runs:
+    """The runs of a process without tools, and where none are given without a model."""
+    toolbox = Toolbox(own.agent, [])
+    speaking = models or Models(Settings(), own.metrics.model_failed)
+    lives = Lives(own, slots, Relay(own, jobs), Refusal(own), Replies(own), toolbox, speaking)
     return Runs(lives, slots, jobs)
 
 

@@ -75,9 +75,7 @@ async def owned(store: Store, task_id: str = "t1", instance: str = "alice.1") ->
 async def taken(
     store: Store, instance: str = "alice.2", dead: set[str] | None = None, limit: int = 10
 ) -> list[Run]:
-    return await store.write(
-        "", lambda db: take(db, "alice", instance, dead or set(), limit, set())
-    )
+    return await store.write("", lambda db: take(db, "alice", instance, dead or set(), limit, {}))
 
 
 async def ended(

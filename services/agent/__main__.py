@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import timedelta
+from math import inf
 from uuid import uuid4
 
 import structlog
@@ -32,14 +33,11 @@ from shared.control import obey
 from shared.definitions import Definition, Definitions, load
 from shared.errors import SettingsError
 from shared.health import unreachable
-from shared.process import STOP_S, Process
+from shared.process import START_S, STOP_S, Process
 from shared.store import beats, open_store
 from shared.store.claims import freeze
 from shared.telemetry import Metrics
 from shared.tools import load as load_tool
-
-BROKER_WAIT_S = 30.0
-"""For the first connection: agents and broker often start together."""
 
 log = structlog.get_logger()
 
@@ -59,20 +57,21 @@ async def serve(process: Process, name: str) -> None:
         ],
         definition.workers,
     )
-    models = Models(settings)
+    metrics = Metrics(process.registry)
+    models = Models(settings, metrics.model_failed)
     model = models.of(definition)  # a missing key or model is told now, not at the first task
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
     async with (
-        open_store(settings.store_url.get_secret_value()) as store,
-        connect(settings.broker(), instance_id, wait_s=BROKER_WAIT_S) as broker,
+        open_store(settings.store_url.get_secret_value(), patience_s=inf, start_s=START_S) as store,
+        connect(settings.broker(), instance_id, wait_s=START_S) as broker,
     ):
         instance = Instance(
             id=instance_id,
             snapshot=Snapshot.of(name, known, toolbox.specs),
             store=store,
             publisher=broker.publisher,
-            metrics=Metrics(process.registry),
+            metrics=metrics,
         )
         await broker.declare(_needs(definition, instance))
         await store.write("", lambda db: freeze(db, *_frozen(instance.snapshot)))

@@ -15,6 +15,7 @@ from services.agent.instance import Instance
 from services.agent.models import Models
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
+from services.agent.retries import put_off_or_give_up
 from services.agent.run import Outcome, Work, run
 from services.agent.slots import Slots
 from services.agent.snapshot import Snapshot
@@ -23,7 +24,16 @@ from services.agent.told import ToldModel, ToldTools
 from services.agent.tools import Toolbox
 from services.agent.verdict import verdict
 from services.agent.workers import Calls, Replies
-from shared.errors import BrokerError, HutchError, JournalMismatch, RunLost, SettingsError
+from shared.errors import (
+    BrokerError,
+    HutchError,
+    JournalMismatch,
+    ModelUnavailable,
+    RunLost,
+    SettingsError,
+    StoreError,
+    StoreUnavailable,
+)
 from shared.messages import Response, Status, Task, Trigger, encode, response_id
 from shared.store.ending import End, end
 from shared.store.journal import Step, resumed
@@ -40,6 +50,9 @@ MOST_ATTEMPTS = 5
 
 GIVE_UP_AGAIN_S = 5.0
 """Until the next try to dead-letter a run, while the broker doesn't take it."""
+
+KEPT_AGAIN_S = 60.0
+"""Until the next try to end a run whose end the store has refused."""
 
 MOST_ANSWER_CHARS = 100_000
 """Longer than models answer, and within a message of 1 MiB however it is escaped."""
@@ -70,9 +83,16 @@ class Lives:
         message = _MESSAGE.validate_json(run.message)
         calls = Calls(self.instance, self.replies, self.slots, run, message)
         try:
-            await self._end(run, message, await self._outcome(run, message, calls))
+            outcome = await self._outcome(run, message, calls)
+            if outcome is not None:
+                await self._end(run, message, outcome)
         except RunLost as error:
             log.warning("run lost", reason=str(error))
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            log.error("run not ended yet", reason=str(error))
+            await self.give_back(run, delay_s=KEPT_AGAIN_S)
         except BrokerError as error:
             log.warning("run not given up yet", reason=str(error))
             await self.give_back(run, delay_s=GIVE_UP_AGAIN_S)
@@ -89,9 +109,12 @@ class Lives:
         journal = self._journals.get(run_id)
         return None if journal is None or journal.settled.is_set() else journal.settled
 
-    async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome:
+    async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome | None:
+        """How the run ends; None: it doesn't yet, its model is away."""
         steps, doubtful, left_s = await self._resume(run)
-        journal = StoredJournal(self.instance.store, run, steps, doubtful)
+        journal = StoredJournal(
+            self.instance.store, run, steps, doubtful, lambda: self._got_on(calls)
+        )
         if doubt := journal.doubt():
             return await self._give_up(run, journal, str(doubt), doubt.public)
         if run.attempts >= MOST_ATTEMPTS:
@@ -100,6 +123,8 @@ class Lives:
         self._journals[run.run_id] = journal
         try:
             snapshot = Snapshot.model_validate_json(run.definition)
+            if left_s <= 0 and (steps or run.failures):
+                raise TimeoutError
             if refusal := verdict(snapshot.definition, message, left_s):
                 return refusal
             log.info("run started", attempts=run.attempts, steps=len(steps))
@@ -113,8 +138,18 @@ class Lives:
             detail = str(cut_off) if cut_off else None
             usage = journal.usage()
             return Outcome(status=Status.TIMEOUT, content=limit, detail=detail, usage=usage)
+        except ModelUnavailable as error:
+            return await put_off_or_give_up(self.instance, self.refusal, run, journal, error)
         except (JournalMismatch, SettingsError, ValidationError) as error:  # another version's
             return _failed("the run could not be resumed", error, journal)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            return _failed("a step of the run could not be stored", error, journal)
+
+    def _got_on(self, calls: Calls) -> None:
+        if calls.holds_slot:
+            self.slots.share()
 
     async def _give_up(
         self, run: Run, journal: StoredJournal, reason: str, content: str
@@ -166,7 +201,7 @@ class Lives:
             status=outcome.status,
             message_id=response_id(run.run_id, run.epoch),
             response=encode(response).decode(),
-            detail=outcome.detail.replace("\0", "") if outcome.detail else None,
+            detail=outcome.detail,
             broadcast_to=swarm if spoken else None,
         )
         sent = await self.instance.store.write(

@@ -29,7 +29,7 @@ from services.agent.chat import (
 from services.agent.journal import Journal, Kind, StepKey
 from services.agent.opening import opening
 from shared.definitions import Definition
-from shared.errors import ModelError, ToolError
+from shared.errors import ModelError, ModelUnavailable, ToolError
 from shared.messages import Content, Frozen, Response, Status, Task, Trigger, Usage
 from shared.tools import JsonObject, capped, faults, sanitised
 
@@ -133,10 +133,11 @@ class _End(NamedTuple):
 async def run(
     work: Work, model: Model, tools: Tools, workers: Workers, journal: Journal
 ) -> Outcome:
-    """From the task to its outcome; every end but two is an outcome.
+    """From the task to its outcome; every end but three is an outcome.
 
     Raises `RunLost` when another instance has taken the run, `JournalMismatch` when the
-    journal tells of another run than this; and what the journal's store raises.
+    journal tells of another run than this, `ModelUnavailable` when the same run can go on
+    later from the steps that have finished; and what the journal's store raises.
     """
     loop = _Loop(work, model, tools, workers, journal)
     try:
@@ -146,6 +147,8 @@ async def run(
                 return loop.outcome(end)
             loop.append(turn, completion, await loop.execute(turn, completion))
         return loop.outcome(await loop.conclude())
+    except ModelUnavailable:
+        raise
     except ModelError as error:
         return loop.outcome(_End(Status.FAILED, error.public, str(error)))
 

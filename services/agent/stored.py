@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -29,11 +29,20 @@ MOST_SHOWN_CHARS = 300
 """Of a doubtful call's arguments in a reason; `hutch show` has them whole."""
 
 
+def _unheard() -> None:
+    """For those who needn't know."""
+
+
 class StoredJournal:
-    """One run's steps, as the instance that owns it sees them."""
+    """One run's steps, as the instance that owns it sees them; `on_step` hears of each new one."""
 
     def __init__(
-        self, store: Store, run: Run, steps: Sequence[Step] = (), doubtful: Sequence[Start] = ()
+        self,
+        store: Store,
+        run: Run,
+        steps: Sequence[Step] = (),
+        doubtful: Sequence[Start] = (),
+        on_step: Callable[[], None] = _unheard,
     ) -> None:
         self._store = store
         self._run = run
@@ -42,7 +51,14 @@ class StoredJournal:
         self.settled = asyncio.Event()
         """Set while no call is under way that must not be made twice."""
         self.settled.set()
+        self._on_step = on_step
         self._held_at = time.monotonic()
+        self._failures = run.failures
+
+    @property
+    def failures(self) -> int:
+        """How often in a row the run has been put off: none, once a step has finished."""
+        return self._failures
 
     def recorded(self, key: StepKey, kind: Kind, name: str) -> str | None:
         step = self._steps.get(key)
@@ -57,6 +73,8 @@ class StoredJournal:
         self._held_at = time.monotonic()
         self._steps[key] = step
         self._settle(key)
+        self._failures = 0
+        self._on_step()
 
     async def hold(self) -> None:
         if time.monotonic() - self._held_at < HOLD_S:

@@ -97,7 +97,7 @@ def _insert(connection: Connection, request: Request, owner: str | None) -> Run 
     owned = {
         "state": RunState.RUNNING if owner else RunState.DUE,
         "owner": owner,
-        "fence": 1 if owner else 0,
+        "fence": 1,
         "notes": dump_lines(heard),
         "digest": request.definition,
         "timeout_s": request.timeout_s,

@@ -11,7 +11,7 @@ from shared.errors import RunLost
 from shared.store import outbox
 from shared.store.outbox import Outbound
 from shared.store.requesters import answer, waiting
-from shared.store.runs import CHANGE, Run, change
+from shared.store.runs import CHANGE, Run, change, plain
 from shared.store.schema import RunState, now_s, runs
 
 _END = CHANGE.values(ended_at=now_s())
@@ -38,7 +38,7 @@ def end(connection: Connection, run: Run, ending: End, instance: str) -> tuple[O
         "owner": None,
         "status": ending.status,
         "response": ending.response,
-        "detail": ending.detail,
+        "detail": plain(ending.detail) if ending.detail else None,
     }
     try:
         change(connection, run, fields, _END)

@@ -49,10 +49,11 @@ def steps_of(connection: Connection, run: Run) -> list[Step]:
 def write_step(connection: Connection, run: Run, step: Step) -> None:
     """Commit a finished step; again the same one, as after an unknown commit, changes nothing.
 
-    A run that gets on is no suspect: the attempts that it took to get here are forgotten.
+    A run that gets on is no suspect, and its model is not away: the attempts and failures that
+    it took to get here are forgotten.
     """
-    if run.attempts:
-        change(connection, run, {"attempts": 0})
+    if run.attempts or run.failures:
+        change(connection, run, {"attempts": 0, "failures": 0})
     else:
         lock(connection, run)
     fields = {"run_id": run.run_id, "epoch": run.epoch, **vars(step)}

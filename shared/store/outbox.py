@@ -80,6 +80,13 @@ def abandoned(connection: Connection, agent: str, dead: Collection[str]) -> int:
     return connection.execute(query).scalar_one()
 
 
+def oldest_unsent_s(connection: Connection, agent: str) -> float:
+    """How long the oldest message of an agent has waited for its confirm, whoever publishes it."""
+    age_s = func.coalesce(now_s() - func.min(outbox.c.created_at), 0.0)
+    query = select(age_s).where(outbox.c.agent == agent, outbox.c.undeliverable_at.is_(None))
+    return float(connection.execute(query).scalar_one())
+
+
 def adopt(
     connection: Connection, agent: str, owner: str, dead: Collection[str], earlier: set[int]
 ) -> tuple[Outbound, ...]:

@@ -82,6 +82,11 @@ def dump_lines(lines: tuple[str, ...]) -> str:
     return _LINES.dump_json(lines).decode()
 
 
+def plain(text: str) -> str:
+    """The text as any store keeps it: an error's can hold NUL or half a character."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def lock(connection: Connection, run: Run) -> None:
     """Hold the run's row until the commit; raises `RunLost` unless its fence is still `run`'s."""
     if connection.execute(_LOCK, _owned(run)).first() is None:

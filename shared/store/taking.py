@@ -5,13 +5,33 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Float, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    and_,
+    bindparam,
+    case,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import Connection
 
 from shared.store import outbox
 from shared.store.runs import CHANGE, Run, change, from_row
 from shared.store.runs import COLUMNS as RUN_COLUMNS
 from shared.store.schema import RunState, definitions, instances, now_s, runs
+
+SUSPECTED_AFTER = 2
+"""Owners that died while they computed a run, with no step of it finished since: one death has
+many neighbours, a second one makes a suspect."""
+
+_died = case((runs.c.state == RunState.RUNNING, 1), else_=0)
+"""Of a run to be taken: whether its owner computed it until the end. One that only waited for
+workers can't have killed it."""
+_suspect = runs.c.attempts + _died >= SUSPECTED_AFTER
 
 
 def _takeable(agent: str, dead: Collection[str]) -> ColumnElement[bool]:
@@ -23,20 +43,30 @@ def _takeable(agent: str, dead: Collection[str]) -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class Counts:
-    """What waits for somebody to take it, of one agent."""
+    """What waits for somebody to take it, of one agent; `due` counts what is put off too."""
 
-    takeable: int
-    oldest_due_s: float
-    abandoned_messages: int
+    takeable: int = 0
+    suspects: int = 0
+    oldest_due_s: float = 0.0
+    due: int = 0
+    abandoned_messages: int = 0
+    oldest_unsent_s: float = 0.0
 
 
 def counts(connection: Connection, agent: str, dead: Collection[str]) -> Counts:
     """A look that locks nothing, so that an idle sweep costs the others nothing."""
-    runs_left, since = connection.execute(
-        select(func.count(), func.min(runs.c.due_at)).where(_takeable(agent, dead))
+    takeable = _takeable(agent, dead)
+    number = func.count()
+    row = connection.execute(
+        select(
+            number.filter(and_(takeable, not_(_suspect))),
+            number.filter(and_(takeable, _suspect)),
+            func.coalesce(now_s() - func.min(runs.c.due_at).filter(takeable), 0.0),
+            number.filter(runs.c.state == RunState.DUE),
+        ).where(runs.c.agent == agent, runs.c.state != RunState.ENDED)
     ).one()
-    age_s = connection.execute(select(now_s())).scalar_one() - since if runs_left else 0.0
-    return Counts(runs_left, age_s, outbox.abandoned(connection, agent, dead))
+    abandoned = outbox.abandoned(connection, agent, dead)
+    return Counts(*row, abandoned, outbox.oldest_unsent_s(connection, agent))
 
 
 def take(
@@ -45,27 +75,28 @@ def take(
     instance: str,
     dead: Collection[str],
     limit: int,
-    earlier: set[str],
+    earlier: dict[str, bool],
+    *,
+    suspects: bool = False,
 ) -> list[Run]:
     """Own up to `limit` runs of `agent`: those that are due, and those whose owner is dead.
 
-    Oldest due first; rows that another replica is taking are skipped. A taken run's fence
-    moves on, so that a late write of its last owner finds no row. `earlier` is empty at first
-    and belongs to this one take: repeated after an unknown commit, it finds there what may be
-    its own already.
+    Suspects, or all others. Oldest due first; rows that another replica is taking are skipped.
+    A taken run's fence moves on, so that a late write of its last owner finds no row. `earlier`
+    is empty at first and belongs to this one take: repeated after an unknown commit, it finds
+    there what may be its own already. Afterwards it says of each run whether its owner was dead.
     """
     if ours := _owned_of(connection, instance, earlier):
         return ours
     chosen = connection.execute(
-        select(runs.c.run_id)
-        .where(_takeable(agent, dead))
+        select(runs.c.run_id, runs.c.state)
+        .where(_takeable(agent, dead), _suspect if suspects else not_(_suspect))
         .order_by(runs.c.due_at, runs.c.run_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     earlier.clear()
-    earlier.update(row.run_id for row in chosen)
-    handed_over = runs.c.state == RunState.DUE
+    earlier.update((row.run_id, row.state != RunState.DUE) for row in chosen)
     connection.execute(
         update(runs)
         .where(runs.c.run_id.in_(earlier))
@@ -73,7 +104,7 @@ def take(
             owner=instance,
             state=RunState.RUNNING,
             fence=runs.c.fence + 1,
-            attempts=runs.c.attempts + case((handed_over, 0), else_=1),
+            attempts=runs.c.attempts + _died,
         )
     )
     return _owned_of(connection, instance, earlier)

@@ -22,6 +22,11 @@ WHOLE = (
 REPLICA = topology.control("alice", "i2") + topology.store_mark("alice", "store-b", "i2")
 
 
+DECLARE_CLASSIC = """
+  rabbit_amqqueue:declare(
+    rabbit_misc:r(<<"{vhost}">>, queue, <<"dead">>), true, false, [], none, <<"test">>), ok."""
+
+
 async def test_the_whole_topology_may_be_declared_twice(rabbit: Rabbit) -> None:
     async with connect(rabbit.url, "test") as broker:
         await broker.declare(WHOLE)
@@ -117,3 +122,23 @@ async def test_a_job_of_the_connection_that_fails_ends_what_uses_it(rabbit: Rabb
 
     with pytest.raises(AttributeError):
         await use()
+
+
+async def test_a_queue_that_another_connection_still_has_is_waited_for(rabbit: Rabbit) -> None:
+    """As after a reconnect, while the broker holds the lost connection for alive."""
+    async with connect(rabbit.url, "test", wait_s=30) as broker:
+        async with connect(rabbit.url, "before") as before:
+            await before.declare(WHOLE)
+            declaring = asyncio.create_task(broker.declare(WHOLE))
+            with pytest.raises(BrokerUnavailable, match="another connection still has it"):
+                async with connect(rabbit.url, "impatient") as impatient:
+                    await impatient.declare(WHOLE)
+            assert not declaring.done()
+        await declaring
+
+
+async def test_another_kind_of_queue_is_refused_without_waiting(rabbit: Rabbit) -> None:
+    rabbit.ctl("eval", DECLARE_CLASSIC.format(vhost=rabbit.vhost))
+    async with asyncio.timeout(30), connect(rabbit.url, "test", wait_s=60) as broker:
+        with pytest.raises(BrokerError, match="the queue 'dead' exists with another"):
+            await broker.declare(topology.house())

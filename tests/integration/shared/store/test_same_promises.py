@@ -8,8 +8,10 @@ from tests.unit.shared.store.test_journal import *  # noqa: F403
 from tests.unit.shared.store.test_migrate import *  # noqa: F403
 from tests.unit.shared.store.test_notes import *  # noqa: F403
 from tests.unit.shared.store.test_outbox import *  # noqa: F403
+from tests.unit.shared.store.test_putting_off import *  # noqa: F403
 from tests.unit.shared.store.test_readings import *  # noqa: F403
 from tests.unit.shared.store.test_replay import *  # noqa: F403
 from tests.unit.shared.store.test_retention import *  # noqa: F403
 from tests.unit.shared.store.test_starts import *  # noqa: F403
+from tests.unit.shared.store.test_suspects import *  # noqa: F403
 from tests.unit.shared.store.test_taking import *  # noqa: F403

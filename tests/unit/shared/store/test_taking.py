@@ -25,7 +25,7 @@ async def counted(store: Store, dead: set[str] | None = None) -> Counts:
 async def test_what_a_living_instance_runs_is_left_to_it(store: Store) -> None:
     await owned(store)
     assert await taken(store) == []
-    assert await counted(store) == Counts(0, 0.0, 0)
+    assert await counted(store) == Counts()
 
 
 async def test_a_dead_instances_runs_are_taken_with_the_next_fence(store: Store) -> None:
@@ -35,9 +35,18 @@ async def test_a_dead_instances_runs_are_taken_with_the_next_fence(store: Store)
     assert (await counted(store, {"alice.1"})).takeable == 2
     runs = await taken(store, "alice.2", {"alice.1"})
     assert tasks(runs) == ["t1", "t2"]
-    assert [(run.fence, run.attempts) for run in runs] == [(2, 1), (2, 1)]
+    assert [(run.fence, run.attempts) for run in runs] == [(2, 1), (2, 0)]
     assert runs[0].claimed_at == first.claimed_at
     assert runs[0].definition == first.definition
+
+
+async def test_a_run_that_nobody_had_a_slot_for_is_taken_with_a_fence_of_its_own(
+    store: Store,
+) -> None:
+    """The first fence says that the run was claimed just now."""
+    await claimed(store, request(), slot=False)
+    (run,) = await taken(store)
+    assert (run.fence, run.attempts) == (2, 0)
 
 
 async def test_a_run_whose_owner_has_no_row_is_anybodys(store: Store) -> None:
@@ -69,7 +78,7 @@ async def test_an_ended_run_is_nobodys(store: Store) -> None:
 
 async def test_another_agents_runs_are_left_alone(store: Store) -> None:
     await claimed(store, request(), slot=False)
-    found = await store.write("", lambda db: take(db, "bob", "bob.1", set(), 10, set()))
+    found = await store.write("", lambda db: take(db, "bob", "bob.1", set(), 10, {}))
     assert found == []
 
 
@@ -99,7 +108,7 @@ async def test_two_takers_never_get_the_same_run(store: Store, store_url: str) -
 async def test_a_take_repeated_after_an_unknown_commit_finds_its_own(store: Store) -> None:
     await claimed(store, request("t1"), slot=False)
     await claimed(store, request("t2"), slot=False)
-    earlier: set[str] = set()
+    earlier: dict[str, bool] = {}
     first = await store.write("", lambda db: take(db, "alice", "alice.1", set(), 1, earlier))
     again = await store.write("", lambda db: take(db, "alice", "alice.1", set(), 1, earlier))
     assert again == first
@@ -107,7 +116,7 @@ async def test_a_take_repeated_after_an_unknown_commit_finds_its_own(store: Stor
 
 async def test_a_take_repeated_after_a_rollback_takes_what_is_left(store: Store) -> None:
     await claimed(store, request("t1"), slot=False)
-    earlier = {request("t0").run_id}  # chosen by an attempt that another replica overtook
+    earlier = {request("t0").run_id: False}  # chosen by an attempt that another replica overtook
     runs = await store.write("", lambda db: take(db, "alice", "alice.1", set(), 5, earlier))
     assert tasks(runs) == ["t1"]
 
@@ -115,7 +124,9 @@ async def test_a_take_repeated_after_a_rollback_takes_what_is_left(store: Store)
 async def test_a_finished_step_clears_a_run_of_the_deaths_before_it(store: Store) -> None:
     await owned(store)
     await taken(store, "alice.2", {"alice.1"})
-    (run,) = await taken(store, "alice.3", {"alice.1", "alice.2"})
+    (run,) = await store.write(
+        "", lambda db: take(db, "alice", "alice.3", {"alice.2"}, 1, {}, suspects=True)
+    )
     assert run.attempts == 2
     step = Step(1, 0, "model", "turn", "{}")
     await store.write(run.run_id, lambda db: write_step(db, run, step))
