@@ -8,6 +8,8 @@ from typing import cast
 from aiormq.abc import AbstractChannel
 from prometheus_client import CollectorRegistry
 
+from services.agent.brake import Brake
+from services.agent.cancelling import Scopes
 from services.agent.instance import Instance
 from services.agent.life import Lives
 from services.agent.models import Models
@@ -43,7 +45,9 @@ def instance(store: Store, definition: Definition | None = None) -> Instance:
 
 def runs_of(own: Instance, slots: Slots, jobs: asyncio.TaskGroup) -> Runs:
     toolbox, models = Toolbox(own.agent, []), Models(Settings())
-    lives = Lives(own, slots, Relay(own, jobs), Refusal(own), Replies(own), toolbox, models)
+    relay, refusal, replies = Relay(own, jobs), Refusal(own), Replies(own)
+    brake, scopes = Brake(own, slots), Scopes()
+    lives = Lives(own, slots, relay, refusal, replies, toolbox, models, brake, scopes)
     return Runs(lives, slots, jobs)
 
 

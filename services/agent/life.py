@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from services.agent.brake import Brake, Braked
+from services.agent.cancelling import Left, Scopes, wind_up
 from services.agent.chat import Model
 from services.agent.instance import Instance
 from services.agent.models import Models
@@ -22,7 +24,14 @@ from services.agent.stored import StoredJournal
 from services.agent.told import ToldModel, ToldTools
 from services.agent.verdict import verdict
 from services.agent.workers import Calls, Replies
-from shared.errors import BrokerError, HutchError, JournalMismatch, RunLost, SettingsError
+from shared.errors import (
+    BrokerError,
+    HutchError,
+    JournalMismatch,
+    RunCancelled,
+    RunLost,
+    SettingsError,
+)
 from shared.messages import Response, Status, Task, Trigger, encode, response_id
 from shared.store.ending import End, end
 from shared.store.journal import Step, resumed
@@ -57,6 +66,8 @@ class Lives:
     replies: Replies
     tools: Tools
     models: Models
+    brake: Brake
+    scopes: Scopes
 
     async def live(self, run: Run) -> None:
         """Go on with a claimed run whose slot is taken, to its end; gives the slot back.
@@ -67,7 +78,7 @@ class Lives:
         message = _MESSAGE.validate_json(run.message)
         calls = Calls(self.instance, self.replies, self.slots, run, message)
         try:
-            await self._end(run, message, await self._outcome(run, message, calls))
+            await self._to_its_end(run, message, calls)
         except RunLost as error:
             log.warning("run lost", reason=str(error))
         except BrokerError as error:
@@ -79,7 +90,19 @@ class Lives:
         finally:
             self.slots.release(computing=calls.holds_slot)
 
+    async def _to_its_end(self, run: Run, message: Task | Trigger, calls: Calls) -> None:
+        left = Left()
+        try:
+            outcome = await self._outcome(run, message, calls)
+        except RunCancelled:
+            left = await wind_up(self.instance.store, run)
+            outcome = Outcome(status=Status.CANCELLED, content="cancelled", usage=left.usage)
+        await self._end(run, message, outcome, left)
+
     async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome:
+        """Raises `RunCancelled`, also when it was before this process had the run."""
+        if run.cancelled:
+            raise RunCancelled(f"run {run.run_id} was cancelled before it was taken")
         steps, left_s = await self._resume(run)
         journal = StoredJournal(self.instance.store, run, steps)
         if run.attempts >= MOST_ATTEMPTS:
@@ -87,11 +110,11 @@ class Lives:
         try:
             snapshot = Snapshot.model_validate_json(run.definition)
             if refusal := verdict(snapshot.definition, message, left_s):
-                return refusal
+                return refusal.model_copy(update={"usage": journal.usage()})
             log.info("run started", attempts=run.attempts, steps=len(steps))
             self.instance.tell("run.started", run, steps=len(steps))
             model = self.models.of(snapshot.definition)
-            async with asyncio.timeout(left_s):
+            async with self.scopes.until(run, left_s):
                 return await self._loop(run, message, snapshot, model, calls, journal)
         except TimeoutError:
             limit = f"no answer within {run.deadline_at - run.claimed_at:.0f} s"
@@ -127,7 +150,7 @@ class Lives:
         )
         return await run(
             work,
-            ToldModel(model, self.instance, run_),
+            Braked(ToldModel(model, self.instance, run_), self.brake, journal),
             ToldTools(self.tools, self.instance, run_),
             calls,
             journal,
@@ -140,7 +163,7 @@ class Lives:
         steps, now = await self.instance.store.read(lambda connection: resumed(connection, run))
         return steps, run.deadline_at - now
 
-    async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome) -> None:
+    async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome, left: Left) -> None:
         response = _response(run, message, outcome)
         swarm = self.instance.definition.swarm
         spoken = outcome.status in {Status.OK, Status.PARTIAL} and run.kind in BROADCAST_KINDS
@@ -150,6 +173,9 @@ class Lives:
             response=encode(response).decode(),
             detail=outcome.detail.replace("\0", "") if outcome.detail else None,
             broadcast_to=swarm if spoken else None,
+            cancelled=outcome.status is Status.CANCELLED,
+            answers=left.answers,
+            orphans=left.orphans,
         )
         sent = await self.instance.store.write(
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)

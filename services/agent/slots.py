@@ -21,6 +21,7 @@ class Slots:
         self._computing = 0
         self._open = 0
         self._closed = False
+        self._braked = False
         self._woken: deque[asyncio.Future[None]] = deque()
         self.vacant = asyncio.Event()
         self.full = asyncio.Event()
@@ -30,7 +31,7 @@ class Slots:
     @property
     def free(self) -> int:
         """New runs that could start now."""
-        if self._closed:
+        if self._closed or self._braked:
             return 0
         return max(0, min(self._concurrency - self._computing, OPEN_RUNS - self._open))
 
@@ -47,13 +48,22 @@ class Slots:
         self._closed = True
         self._tell()
 
+    def brake(self, on: bool) -> None:
+        """No new runs while it is on; those that are open keep their slots."""
+        self._braked = on
+        self._tell()
+
+    def take_beyond(self) -> None:
+        """A slot over the limit, for a run that only has to end."""
+        self._open += 1
+        self._computing += 1
+        self._tell()
+
     def try_take(self) -> bool:
         """A slot for a new run, if there is one."""
         if not self.free:
             return False
-        self._open += 1
-        self._computing += 1
-        self._tell()
+        self.take_beyond()
         return True
 
     def release(self, *, computing: bool) -> None:

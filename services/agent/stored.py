@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
@@ -38,9 +39,11 @@ class StoredJournal:
 
     async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
         step = Step(key.turn, key.index, kind, name[:NAME_CHARS], output)
-        await self._store.write(
+        write = self._store.write(
             self._run.run_id, lambda connection: write_step(connection, self._run, step)
         )
+        # What has finished is paid: its commit goes on when the run is handed over or cancelled.
+        await asyncio.shield(asyncio.ensure_future(write))
         self._held_at = time.monotonic()
         self._steps[key] = step
 

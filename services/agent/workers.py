@@ -82,6 +82,11 @@ def _understood(delivery: Delivery) -> Response:
     return Response(task_id="unknown", agent="", status=Status.FAILED, content=content)
 
 
+def call_id(run: Run, key: StepKey) -> str:
+    """The id of the task that a call to a worker is: asked again, it is the same."""
+    return f"{run.run_id}.{run.epoch}.{key.turn}.{key.index}"
+
+
 @dataclass
 class Calls:
     """The workers of one run, as the loop sees them."""
@@ -96,9 +101,9 @@ class Calls:
     async def ask(self, key: StepKey, worker: str, prompt: str, context: str | None) -> Response:
         """See `services.agent.run.Workers`. The run's own deadline bounds the wait."""
         run = self.run
-        call_id = f"{run.run_id}.{run.epoch}.{key.turn}.{key.index}"
+        asked = call_id(run, key)
         task = Task(
-            id=call_id,
+            id=asked,
             content=prompt,
             context=context,
             root_id=run.root_id,
@@ -111,7 +116,7 @@ class Calls:
             sent_at=datetime.now(UTC),
         )
         self.instance.tell("worker.asked", run, worker=worker)
-        with self.replies.expect(call_id) as reply:
+        with self.replies.expect(asked) as reply:
             while not reply.done():
                 wait_s = ASK_AGAIN_S if await self._publish(worker, task) else ASK_RETRY_S
                 await asyncio.wait([reply], timeout=wait_s)
