@@ -13,8 +13,8 @@ from shared.store.schema import instances, now_s, shutdowns
 Mode = Literal["drain", "stop"]
 
 
-def ask(connection: Connection, agent: str | None, mode: Mode) -> int:
-    """Keep that every process of an agent, None: of all, shall end; returns how many.
+def ask(connection: Connection, agent: str | None, mode: Mode) -> None:
+    """Keep that every process of an agent, None: of all, shall end.
 
     Whoever starts later has another name and is not meant. A stop is never made a drain again.
     """
@@ -29,7 +29,6 @@ def ask(connection: Connection, agent: str | None, mode: Mode) -> int:
     )
     for name in names:
         connection.execute(statement.values(instance=name, mode=mode, asked_at=now_s()))
-    return len(names)
 
 
 def asked(connection: Connection, instance: str) -> Mode | None:
