@@ -25,6 +25,8 @@ from shared.errors import SettingsError
 from shared.messages import AgentName, Frozen
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+RESERVED = {"all", "scheduler"}
+"""What commands and routing keys call everybody, and the scheduler."""
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 
 
@@ -131,6 +133,13 @@ class Definition(Frozen):
     tick: Duration | None = None
     schedule: tuple[Schedule, ...] = ()
     limits: Limits = Limits()
+
+    @field_validator("name")
+    @classmethod
+    def _own_name(cls, value: str) -> str:
+        if value in RESERVED:
+            raise ValueError(f"'{value}' is taken: commands call others so; choose another name")
+        return value
 
     @field_validator("model", mode="before")
     @classmethod

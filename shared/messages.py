@@ -76,6 +76,7 @@ class Status(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
 
 
 class Usage(Frozen):
@@ -115,6 +116,13 @@ class Shutdown(Lineage):
     mode: Literal["drain", "stop"] = "drain"
 
 
+class Cancel(Lineage):
+    """Stop a task, and all that it has caused. Sent to `hutch.control`, with the agent's key."""
+
+    type: Literal["cancel"] = "cancel"
+    task_id: Id
+
+
 class Event(Frozen):
     """What happened, for whoever looks: ids, names, times and counts, never texts."""
 
@@ -130,11 +138,11 @@ class Event(Frozen):
     detail: dict[str, str | int | float] = {}
 
 
-Message = Annotated[Task | Response | Trigger | Shutdown, Field(discriminator="type")]
-_MESSAGE: TypeAdapter[Task | Response | Trigger | Shutdown] = TypeAdapter(Message)
+AnyMessage = Task | Response | Trigger | Shutdown | Cancel
+_MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(Annotated[AnyMessage, Field(discriminator="type")])
 
 
-def decode(body: bytes, content_type: str | None = None) -> Task | Response | Trigger | Shutdown:
+def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
     """The message in a body. Plain text is a task; so is an object that names no `type`.
 
     Raises `BadMessage` with one sentence for anything else: never any other error.
@@ -159,7 +167,7 @@ def decode(body: bytes, content_type: str | None = None) -> Task | Response | Tr
     return _validated({"type": "task", **fields})
 
 
-def _validated(fields: dict[str, Any]) -> Task | Response | Trigger | Shutdown:
+def _validated(fields: dict[str, Any]) -> AnyMessage:
     try:
         return _MESSAGE.validate_python(fields)
     except ValidationError as error:

@@ -95,6 +95,10 @@ def control_queue_name(instance: str) -> str:
     return f"control.{instance}"
 
 
+def cancel_key(agent: str) -> str:
+    return f"cancel.{agent}"
+
+
 def visitor_events_name(visitor: str) -> str:
     return f"events.cli.{visitor}"
 
@@ -201,7 +205,7 @@ def control(role: str, instance: str) -> Topology:
     `role` is an agent's name, or `scheduler`.
     """
     name = control_queue_name(instance)
-    keys = (f"shutdown.{role}", "shutdown.all")
+    keys = (f"shutdown.{role}", "shutdown.all", cancel_key(role))
     return Topology(
         queues=(Queue(name, durable=False, exclusive=True),),
         bindings=tuple(Binding(CONTROL, name, key) for key in keys),

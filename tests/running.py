@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,15 @@ REPOSITORY = Path(__file__).parents[1]
 PATIENCE_S = 60.0
 """For a start or an end on a machine that does much else; both take about a second."""
 POLL_S = 0.05
+
+
+def until(what: Callable[[], bool]) -> float:
+    """Wait for something that tells nobody; the seconds that it took."""
+    began = time.monotonic()
+    while not what():
+        assert time.monotonic() - began < PATIENCE_S, "it never came true"
+        time.sleep(POLL_S)
+    return time.monotonic() - began
 
 
 class Child:

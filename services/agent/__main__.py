@@ -10,11 +10,14 @@ from uuid import uuid4
 
 import structlog
 
+from services.agent.brake import Brake
+from services.agent.cancelling import Scopes
 from services.agent.instance import Instance
 from services.agent.intake import Intake
 from services.agent.life import Lives
 from services.agent.mailbox import Mailbox
 from services.agent.models import Models
+from services.agent.orders import Orders
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
 from services.agent.retention import Retention
@@ -98,8 +101,11 @@ async def _run(
         relay = Relay(instance, jobs)
         replies = Replies(instance)
         refusal = Refusal(instance)
-        lives = Lives(instance, slots, relay, refusal, replies, toolbox, models)
+        brake, scopes = Brake(instance, slots), Scopes()
+        lives = Lives(instance, slots, relay, refusal, replies, toolbox, models, brake, scopes)
         runs = Runs(lives, slots, jobs)
+        orders = Orders(instance, slots, runs, brake, scopes, process.stopping, jobs)
+        await orders.look()  # before the first claim: the agent may be paused
         sweeper = Sweeper(instance, slots, runs, relay)
         intake = Intake(instance, slots, runs, relay, sweeper)
         consumer = await broker.consumer(topology.mailbox_name(instance.agent))
@@ -107,7 +113,8 @@ async def _run(
         unrouted = Unrouted(broker, known, refusal)
         control = await broker.consumer(topology.control_queue_name(instance.id))
         serving = [
-            obey(control, process.stopping),
+            obey(control, process.stopping, orders.cancel),
+            orders.serve(),
             replies.serve(await broker.consumer(replies.queue)),
             sweeper.serve(),
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from services.agent.brake import Brake, Braked
+from services.agent.cancelling import Left, Scopes, wind_up
 from services.agent.chat import Model
 from services.agent.instance import Instance
 from services.agent.models import Models
@@ -29,6 +31,7 @@ from shared.errors import (
     HutchError,
     JournalMismatch,
     ModelUnavailable,
+    RunCancelled,
     RunLost,
     SettingsError,
     StoreError,
@@ -72,6 +75,8 @@ class Lives:
     replies: Replies
     tools: Toolbox
     models: Models
+    brake: Brake
+    scopes: Scopes
     _journals: dict[str, StoredJournal] = field(default_factory=dict)
 
     async def live(self, run: Run) -> None:
@@ -83,9 +88,7 @@ class Lives:
         message = _MESSAGE.validate_json(run.message)
         calls = Calls(self.instance, self.replies, self.slots, run, message)
         try:
-            outcome = await self._outcome(run, message, calls)
-            if outcome is not None:
-                await self._end(run, message, outcome)
+            await self._to_its_end(run, message, calls)
         except RunLost as error:
             log.warning("run lost", reason=str(error))
         except StoreUnavailable:
@@ -109,8 +112,23 @@ class Lives:
         journal = self._journals.get(run_id)
         return None if journal is None or journal.settled.is_set() else journal.settled
 
+    async def _to_its_end(self, run: Run, message: Task | Trigger, calls: Calls) -> None:
+        left = Left()
+        try:
+            outcome = await self._outcome(run, message, calls)
+        except RunCancelled:
+            left = await wind_up(self.instance.store, run)
+            outcome = Outcome(status=Status.CANCELLED, content="cancelled", usage=left.usage)
+        if outcome is not None:
+            await self._end(run, message, outcome, left)
+
     async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome | None:
-        """How the run ends; None: it doesn't yet, its model is away."""
+        """How the run ends; None: it doesn't yet, its model is away.
+
+        Raises `RunCancelled`, also when it was before this process had the run.
+        """
+        if run.cancelled:
+            raise RunCancelled(f"run {run.run_id} was cancelled before it was taken")
         steps, doubtful, left_s = await self._resume(run)
         journal = StoredJournal(
             self.instance.store, run, steps, doubtful, lambda: self._got_on(calls)
@@ -126,11 +144,11 @@ class Lives:
             if left_s <= 0 and (steps or run.failures):
                 raise TimeoutError
             if refusal := verdict(snapshot.definition, message, left_s):
-                return refusal
+                return refusal.model_copy(update={"usage": journal.usage()})
             log.info("run started", attempts=run.attempts, steps=len(steps))
             self.instance.tell("run.started", run, steps=len(steps))
             model = self.models.of(snapshot.definition)
-            async with asyncio.timeout(left_s):
+            async with self.scopes.until(run, left_s):
                 return await self._loop(run, message, snapshot, model, calls, journal)
         except TimeoutError:
             limit = f"no answer within {run.deadline_at - run.claimed_at:.0f} s"
@@ -180,7 +198,7 @@ class Lives:
         )
         return await run(
             work,
-            ToldModel(model, self.instance, run_),
+            Braked(ToldModel(model, self.instance, run_), self.brake, journal),
             ToldTools(self.tools, self.instance, run_),
             calls,
             journal,
@@ -193,7 +211,7 @@ class Lives:
         found = await self.instance.store.read(lambda connection: resumed(connection, run))
         return found.steps, found.doubtful, run.deadline_at - found.now
 
-    async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome) -> None:
+    async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome, left: Left) -> None:
         response = _response(run, message, outcome)
         swarm = self.instance.definition.swarm
         spoken = outcome.status in {Status.OK, Status.PARTIAL} and run.kind in BROADCAST_KINDS
@@ -203,6 +221,9 @@ class Lives:
             response=encode(response).decode(),
             detail=outcome.detail,
             broadcast_to=swarm if spoken else None,
+            cancelled=outcome.status is Status.CANCELLED,
+            answers=left.answers,
+            orphans=left.orphans,
         )
         sent = await self.instance.store.write(
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)

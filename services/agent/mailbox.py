@@ -73,7 +73,7 @@ class Mailbox:
         if not isinstance(message, Task | Trigger):
             raise BadMessage(
                 f"a mailbox takes tasks and triggers, not a {message.type}; "
-                "shutdowns go to hutch.control, responses to reply queues"
+                "shutdowns and cancels go to hutch.control, responses to reply queues"
             )
         message = identified(message, delivery)
         await self.intake.accept(message, message.type, requester_of(delivery))

@@ -38,6 +38,7 @@ CONCLUDE = (
     "You have no more turns and can call no more tools. "
     "Give your best answer now, from what you know, and say what is missing."
 )
+CANCELLED = "Cancelled before it came to an answer."
 CUT_OFF = "Not run: your reply was cut off at its length limit. Make fewer or shorter calls."
 
 ASK_PARAMETERS: JsonObject = {
@@ -322,6 +323,11 @@ def _refusal(completion: Completion) -> _End | None:
     if completion.finish_reason == "content_filter":
         return _End(Status.REFUSED, "the endpoint's content filter withheld the answer")
     return None
+
+
+def cancelled_call() -> str:
+    """The output of a call's step when its run was cancelled before the call came to one."""
+    return _Answer(content=CANCELLED, status=Status.CANCELLED).model_dump_json()
 
 
 def _failed(text: str) -> _Answer:

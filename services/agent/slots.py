@@ -26,6 +26,7 @@ class Slots:
         self._closed = False
         self._alone = False
         self._clearing = False
+        self._braked = False
         self._woken: deque[asyncio.Future[None]] = deque()
         self.vacant = asyncio.Event()
         self.full = asyncio.Event()
@@ -35,7 +36,7 @@ class Slots:
     @property
     def free(self) -> int:
         """New runs that could start now."""
-        if self._closed:
+        if self._closed or self._braked:
             return 0
         return max(0, min(self._most - self._computing, OPEN_RUNS - self._open))
 
@@ -60,23 +61,30 @@ class Slots:
         self._admit()
         self._tell()
 
+    def brake(self, on: bool) -> None:
+        """No new runs while it is on; those that are open keep their slots."""
+        self._braked = on
+        self._tell()
+
+    def take_beyond(self) -> None:
+        """A slot over the limit, for a run that only has to end."""
+        self._open += 1
+        self._computing += 1
+        self._tell()
+
     def try_take(self) -> bool:
         """A slot for a new run, if there is one."""
         if not self.free:
             return False
-        self._open += 1
-        self._computing += 1
-        self._tell()
+        self.take_beyond()
         return True
 
     def try_take_alone(self) -> bool:
         """A slot for a suspect, if nothing else computes."""
         if self._closed or self._computing or self._open >= OPEN_RUNS:
             return False
-        self._open += 1
-        self._computing += 1
         self._alone = True
-        self._tell()
+        self.take_beyond()
         return True
 
     def clear(self, wanted: bool) -> None:

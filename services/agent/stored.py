@@ -69,7 +69,9 @@ class StoredJournal:
 
     async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
         step = Step(key.turn, key.index, kind, name[:NAME_CHARS], output)
-        await self._write(partial(write_step, run=self._run, step=step))
+        write = self._write(partial(write_step, run=self._run, step=step))
+        # What has finished is paid: its commit goes on when the run is handed over or cancelled.
+        await asyncio.shield(asyncio.ensure_future(write))
         self._held_at = time.monotonic()
         self._steps[key] = step
         self._settle(key)

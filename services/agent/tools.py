@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from services.agent.chat import ToolSpec
-from shared.errors import SettingsError
+from shared.errors import SettingsError, ToolError
 from shared.tools import JsonObject, Tool
 
 MANY_TOOLS = 20
@@ -42,7 +42,9 @@ class Toolbox:
         )
 
     async def call(self, name: str, arguments: JsonObject, idempotency_key: str) -> str:
-        """Raises `ToolError` as `Tool.call` does."""
+        """Raises `ToolError` as `Tool.call` does, and for a tool that a newer file has dropped."""
+        if name not in self._tools:
+            raise ToolError(f"the tool '{name}' is not there any more")
         return await self._tools[name].call(arguments, idempotency_key)
 
 

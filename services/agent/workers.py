@@ -96,9 +96,9 @@ class Calls:
     async def ask(self, key: StepKey, worker: str, prompt: str, context: str | None) -> Response:
         """See `services.agent.run.Workers`. The run's own deadline bounds the wait."""
         run = self.run
-        call_id = key.in_run(run.run_id, run.epoch)
+        asked = key.in_run(run.run_id, run.epoch)
         task = Task(
-            id=call_id,
+            id=asked,
             content=prompt,
             context=context,
             root_id=run.root_id,
@@ -111,7 +111,7 @@ class Calls:
             sent_at=datetime.now(UTC),
         )
         self.instance.tell("worker.asked", run, worker=worker)
-        with self.replies.expect(call_id) as reply:
+        with self.replies.expect(asked) as reply:
             while not reply.done():
                 wait_s = ASK_AGAIN_S if await self._publish(worker, task) else ASK_RETRY_S
                 await asyncio.wait([reply], timeout=wait_s)

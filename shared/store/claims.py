@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
-from sqlalchemy import Float, Insert, bindparam, case, select
+from sqlalchemy import Float, Insert, bindparam, case, exists, select
 from sqlalchemy.engine import Connection
 
 from shared.store import notes
@@ -15,7 +15,7 @@ from shared.store.outbox import Outbound
 from shared.store.requesters import Requester, answer, join
 from shared.store.runs import COLUMNS as RUN_COLUMNS
 from shared.store.runs import Run, dump_lines, from_row, load
-from shared.store.schema import RunState, definitions, now_s, runs
+from shared.store.schema import RunState, cancels, definitions, now_s, runs
 
 
 class Verdict(StrEnum):
@@ -100,6 +100,7 @@ def _insert(connection: Connection, request: Request, owner: str | None) -> Run 
         "fence": 1,
         "notes": dump_lines(heard),
         "digest": request.definition,
+        "this_run": request.run_id,
         "timeout_s": request.timeout_s,
         "latest": float("inf") if request.deadline_at is None else request.deadline_at,
     }
@@ -117,7 +118,9 @@ def _new_run(dialect: str) -> Insert:
     ends_at = now_s() + bindparam("timeout_s", type_=Float(53))
     latest = bindparam("latest", type_=Float(53))
     body = select(definitions.c.body).where(definitions.c.hash == bindparam("digest"))
-    frozen = (column for column in RUN_COLUMNS if column.key != "definition")
+    cancelled = exists().where(cancels.c.run_id == bindparam("this_run")).label("cancelled")
+    looked_up = {"definition", "cancelled"}
+    frozen = (column for column in RUN_COLUMNS if column.key not in looked_up)
     return (
         insert_into(dialect, runs)
         .values(
@@ -129,7 +132,7 @@ def _new_run(dialect: str) -> Insert:
             epoch=1,
         )
         .on_conflict_do_nothing()
-        .returning(*frozen, body.scalar_subquery().label("definition"))
+        .returning(*frozen, body.scalar_subquery().label("definition"), cancelled)
     )
 
 

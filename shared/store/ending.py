@@ -8,24 +8,34 @@ from sqlalchemy import and_, select
 from sqlalchemy.engine import Connection
 
 from shared.errors import RunLost
-from shared.store import outbox
+from shared.messages import Cancel, encode
+from shared.store import cancels, outbox
+from shared.store.dialect import insert_new
+from shared.store.journal import Step
 from shared.store.outbox import Outbound
 from shared.store.requesters import answer, waiting
 from shared.store.runs import CHANGE, Run, change, plain
-from shared.store.schema import RunState, now_s, runs
+from shared.store.schema import RunState, now_s, runs, steps
 
 _END = CHANGE.values(ended_at=now_s())
 
 
 @dataclass(frozen=True)
 class End:
-    """How a run ends. `response` is the body; `detail` is for the operator, never sent."""
+    """How a run ends. `response` is the body; `detail` is for the operator, never sent.
+
+    A cancelled run's open calls get `answers`, and who works for it, as (agent, task's id), is
+    cancelled with it.
+    """
 
     status: str
     message_id: str
     response: str
     detail: str | None = None
     broadcast_to: str | None = None
+    cancelled: bool = False
+    answers: tuple[Step, ...] = ()
+    orphans: tuple[tuple[str, str], ...] = ()
 
 
 def end(connection: Connection, run: Run, ending: End, instance: str) -> tuple[Outbound, ...]:
@@ -55,7 +65,22 @@ def end(connection: Connection, run: Run, ending: End, instance: str) -> tuple[O
             run.run_id, ending.broadcast_to, ending.message_id, ending.response
         )
         sent += (outbox.add(connection, message, run.agent, instance),)
-    return sent
+    return sent + _wind_up(connection, run, ending, instance) if ending.cancelled else sent
+
+
+def _wind_up(connection: Connection, run: Run, ending: End, instance: str) -> tuple[Outbound, ...]:
+    """Answer open calls, and pass the cancel on: as rows, and to agents with other stores."""
+    cancels.forget(connection, run.run_id)
+    for step in ending.answers:
+        fields = {"run_id": run.run_id, "epoch": run.epoch, **vars(step)}
+        insert_new(connection, steps, fields, stamp="finished_at")
+    sent = []
+    for agent, task_id in ending.orphans:
+        cancels.keep(connection, agent, task_id)
+        body = encode(Cancel(task_id=task_id, root_id=run.root_id, sender=run.agent)).decode()
+        message = Outbound.cancel(run.run_id, agent, f"{task_id}.cancel", body)
+        sent.append(outbox.add(connection, message, run.agent, instance))
+    return tuple(sent)
 
 
 def _ended_by(connection: Connection, run: Run) -> bool:

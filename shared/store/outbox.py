@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 
 from shared.messages import response_id
 from shared.store.schema import instances, now_s, outbox
-from shared.topology import reply_address, swarm_exchange_name
+from shared.topology import CONTROL, cancel_key, reply_address, swarm_exchange_name
 
 ADOPTED_AT_ONCE = 1000
 """Of a dead replica's messages; the next look takes more."""
@@ -49,6 +49,10 @@ class Outbound:
     @classmethod
     def broadcast(cls, run_id: str, group: str, message_id: str, body: str) -> Outbound:
         return cls(run_id, swarm_exchange_name(group), "", message_id, body)
+
+    @classmethod
+    def cancel(cls, run_id: str, agent: str, message_id: str, body: str) -> Outbound:
+        return cls(run_id, CONTROL, cancel_key(agent), message_id, body)
 
 
 _ADD = insert(outbox).values(created_at=now_s()).returning(outbox.c.seq)

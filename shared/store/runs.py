@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import RowMapping, Update, bindparam, select, update
+from sqlalchemy import RowMapping, Update, bindparam, exists, select, update
 from sqlalchemy.engine import Connection
 
 from shared.errors import RunLost
-from shared.store.schema import definitions, runs
+from shared.store.schema import cancels, definitions, runs
 
 _LINES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 
@@ -19,7 +19,7 @@ class Run:
     """A claimed run with its frozen inputs; `message` and `definition` are JSON.
 
     `attempts` counts the owners that died since a step of it last finished, `failures` how often
-    it has been put off since.
+    it has been put off since. `cancelled`: it was not wanted any more when it was loaded.
     """
 
     run_id: str
@@ -37,6 +37,7 @@ class Run:
     failures: int
     epoch: int
     parent_id: str | None = None
+    cancelled: bool = False
 
 
 COLUMNS = (
@@ -55,6 +56,7 @@ COLUMNS = (
     runs.c.failures,
     runs.c.epoch,
     runs.c.parent_id,
+    exists().where(cancels.c.run_id == runs.c.run_id).label("cancelled"),
 )
 
 

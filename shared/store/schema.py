@@ -190,10 +190,12 @@ starts = Table(
 cancels = Table(
     "cancels",
     metadata,
-    Column("agent", String(40), primary_key=True),
-    Column("task_id", String(128), primary_key=True),
+    Column("run_id", String(32), primary_key=True),
+    Column("agent", String(40), nullable=False),
+    Column("task_id", String(128), nullable=False),
     Column("asked_at", Float(53), nullable=False),
 )
+"""Tasks that are not wanted any more, whether they have a run yet or not."""
 
 pauses = Table(
     "pauses",
@@ -201,6 +203,7 @@ pauses = Table(
     Column("agent", String(40), primary_key=True),
     Column("paused_at", Float(53), nullable=False),
 )
+"""Agents that begin nothing; `all` is a name that no agent can have."""
 
 shutdowns = Table(
     "shutdowns",
@@ -209,3 +212,4 @@ shutdowns = Table(
     Column("mode", String(8), nullable=False),
     Column("asked_at", Float(53), nullable=False),
 )
+"""Processes that shall end: by their own names, so that a restarted one is not meant."""

@@ -24,10 +24,11 @@ def upgrade() -> None:
     )
     op.create_table(
         "cancels",
+        sa.Column("run_id", sa.String(length=32), nullable=False),
         sa.Column("agent", sa.String(length=40), nullable=False),
         sa.Column("task_id", sa.String(length=128), nullable=False),
         sa.Column("asked_at", sa.Float(precision=53), nullable=False),
-        sa.PrimaryKeyConstraint("agent", "task_id"),
+        sa.PrimaryKeyConstraint("run_id"),
     )
     op.create_table(
         "pauses",

@@ -7,9 +7,8 @@ import urllib.request
 
 from tests.client import Client
 from tests.integration.brokers import Rabbit
-from tests.integration.services.agent.test_death import until
 from tests.integration.services.conftest import Asked
-from tests.running import Child, House
+from tests.running import Child, House, until
 
 SHORT = "the broker takes no messages: its memory or disk is short"
 

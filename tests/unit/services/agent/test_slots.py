@@ -188,3 +188,24 @@ def test_slots_are_idle_while_no_run_is_open() -> None:
     assert not slots.idle.is_set()
     slots.release(computing=False)
     assert slots.idle.is_set()
+
+
+async def test_the_brake_stops_new_runs_and_keeps_those_that_are_open() -> None:
+    slots = Slots(2)
+    slots.try_take()
+    slots.brake(True)
+    assert not slots.try_take()
+    assert counts(slots) == (0, 1, 0)
+    slots.pause()
+    await slots.resume()
+    slots.brake(False)
+    assert counts(slots) == (1, 1, 0)
+
+
+def test_a_run_that_only_has_to_end_goes_beyond_the_limit() -> None:
+    slots = Slots(1)
+    slots.try_take()
+    slots.take_beyond()
+    assert counts(slots) == (0, 2, 0)
+    slots.release(computing=True)
+    assert counts(slots) == (0, 1, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -12,7 +13,9 @@ from services.agent.stored import NAME_CHARS, StoredJournal
 from shared.errors import RunLost
 from shared.messages import Usage
 from shared.store import Store
+from shared.store.journal import steps_of
 from shared.store.starts import doubtful
+from shared.store.taking import hand_over
 from tests.stores import owned, request, taken
 
 
@@ -74,3 +77,21 @@ async def test_a_name_longer_than_the_store_keeps_is_recognised(journal: StoredJ
     name = "m" * (NAME_CHARS + 1)
     await journal.record(StepKey(1, 0), "model", name, "{}")
     assert journal.recorded(StepKey(1, 0), "model", name) == "{}"
+
+
+async def test_a_step_that_has_finished_is_kept_when_its_run_is_handed_over_meanwhile(
+    store: Store,
+) -> None:
+    run, go_on = await owned(store), threading.Event()
+    busy = asyncio.create_task(store.write("", lambda _: go_on.wait(10)))
+    recording = asyncio.create_task(
+        StoredJournal(store, run).record(StepKey(1, 0), "model", "turn", "{}")
+    )
+    await asyncio.sleep(0)  # a job that has not begun records nothing
+    recording.cancel()
+    handing = asyncio.create_task(store.write(run.run_id, lambda db: hand_over(db, run)))
+    go_on.set()
+    await asyncio.gather(busy, handing)
+    assert recording.cancelled()
+    (again,) = await taken(store)
+    assert [step.name for step in await store.read(lambda db: steps_of(db, again))] == ["turn"]

@@ -20,7 +20,7 @@ from tests.stores import ASKER, claimed, owned, request, taken
 MODEL = Step(1, 0, "model", "turn", '{"content": "hm"}')
 PAY, MAIL = Start(1, 1, "pay", "{}"), Start(1, 2, "mail", "{}")
 HOUR_S = 3600.0
-AGAIN, DONE = Decision(None), Decision("paid ✓")
+AGAIN, PAID = Decision(None), Decision("paid ✓")
 
 
 async def failed(store: Store, run: Run, status: str = "failed") -> tuple[Outbound, ...]:
@@ -131,13 +131,13 @@ async def test_a_call_in_doubt_wants_a_decision(store: Store) -> None:
 async def test_a_result_that_nothing_waits_for_is_told(store: Store) -> None:
     run = await given_up(store)
     with pytest.raises(HutchError, match="in no doubt of a tool"):
-        await replayed(store, run, DONE)
+        await replayed(store, run, PAID)
     assert await replayed(store, run, AGAIN) is Replayed.AGAIN
 
 
 async def test_the_operators_result_is_the_calls(store: Store) -> None:
     run = await given_up(store, PAY)
-    await replayed(store, run, DONE)
+    await replayed(store, run, PAID)
     found = await store.read(lambda db: resumed(db, run))
     assert found.doubtful == []
     assert found.steps == [MODEL, Step(1, 1, "tool", "pay", '{"content":"paid ✓"}')]
@@ -151,7 +151,7 @@ async def test_a_call_may_be_made_once_more_and_be_in_doubt_again(store: Store) 
     assert (await store.read(lambda db: resumed(db, run))).doubtful == [PAY]
 
 
-@pytest.mark.parametrize("decision", [AGAIN, DONE])
+@pytest.mark.parametrize("decision", [AGAIN, PAID])
 async def test_each_call_in_doubt_wants_a_decision_of_its_own(
     store: Store, decision: Decision
 ) -> None:
