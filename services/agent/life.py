@@ -155,14 +155,16 @@ class Lives:
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
         )
         self.relay.send(sent)
-        self._account(run, outcome)
+        self._account(run, message, outcome)
 
-    def _account(self, run: Run, outcome: Outcome) -> None:
+    def _account(self, run: Run, message: Task | Trigger, outcome: Outcome) -> None:
+        usage = outcome.usage
         self.instance.metrics.runs_ended.labels(outcome.status).inc()
-        self.instance.tell(
-            "run.ended", run, status=outcome.status, model_calls=outcome.usage.model_calls
-        )
+        self.instance.tell("run.ended", run, status=outcome.status, model_calls=usage.model_calls)
         log.info("run ended", status=outcome.status, reason=outcome.detail)
+        if message.budget and message.budget.overshot(usage):
+            log.warning("budget overshot", budget=message.budget.model_dump(), usage=usage.tokens)
+            self.instance.tell("budget.overshot", run, tokens=usage.tokens)
 
     async def give_back(self, run: Run, delay_s: float = 0.0) -> None:
         """Let any replica go on with a run, at once or after a delay."""

@@ -22,17 +22,10 @@ def opening(
     """The system message and the user's. The time stands last: what comes before can be cached."""
     parts = [preamble.strip(), _noted(notes), f"It is {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC."]
     system = "\n\n".join(part for part in parts if part)
-    return [System(content=system), User(content=_asked(message))]
+    return [System(content=system), User(content=message.said or WOKEN)]
 
 
 def _noted(notes: Sequence[str]) -> str:
     """Each note on its own line, its further lines indented: none can pose as a heading."""
     lines = ["- " + note.strip().replace("\n", "\n  ") for note in notes]
     return "\n".join([NOTES, *lines]) if lines else ""
-
-
-def _asked(message: Task | Trigger) -> str:
-    if isinstance(message, Trigger):
-        return message.content.strip() or WOKEN
-    context = f"\n\nContext:\n{message.context}" if message.context else ""
-    return message.content + context
