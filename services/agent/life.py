@@ -121,6 +121,7 @@ class Lives:
             definition=snapshot.definition,
             message=message,
             notes=run_.notes,
+            recalled=run_.recalled,
             now=datetime.fromtimestamp(run_.claimed_at, UTC),
             workers=() if bare else snapshot.workers,
             tools=() if bare else snapshot.tools,
@@ -143,7 +144,8 @@ class Lives:
     async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome) -> None:
         response = _response(run, message, outcome)
         swarm = self.instance.definition.swarm
-        spoken = outcome.status in {Status.OK, Status.PARTIAL} and run.kind in BROADCAST_KINDS
+        answered = outcome.status in {Status.OK, Status.PARTIAL}
+        spoken = answered and run.kind in BROADCAST_KINDS and run.session is None
         ending = End(
             status=outcome.status,
             message_id=response_id(run.run_id),
@@ -155,6 +157,8 @@ class Lives:
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
         )
         self.relay.send(sent)
+        if run.session is not None:  # the next of its session is due from here on
+            self.instance.due.set()
         self._account(run, message, outcome)
 
     def _account(self, run: Run, message: Task | Trigger, outcome: Outcome) -> None:

@@ -53,6 +53,7 @@ class Work(Frozen):
     definition: Definition
     message: Annotated[Task | Trigger, Field(discriminator="type")]
     notes: tuple[str, ...] = ()
+    recalled: tuple[tuple[str, str], ...] = ()
     now: AwareDatetime
     workers: tuple[WorkerSpec, ...] = ()
     tools: tuple[ToolSpec, ...] = ()
@@ -147,7 +148,8 @@ class _Loop:
 
     def __post_init__(self) -> None:
         work = self.work
-        self.history = opening(work.definition.preamble, work.notes, work.now, work.message)
+        preamble = work.definition.preamble
+        self.history = opening(preamble, work.notes, work.now, work.recalled, work.message)
         self.specs = (*work.tools, *(worker.tool for worker in work.workers))
         self.kinds = dict.fromkeys((tool.name for tool in work.tools), "tool")
         self.kinds |= dict.fromkeys((worker.name for worker in work.workers), "worker")

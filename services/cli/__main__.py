@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from services.cli.ask import ask
 from services.cli.check import check
 from services.cli.demo import demo
+from services.cli.forget import forget
 from services.cli.init import init
 from services.cli.migrate import migrate
 from services.cli.runs import runs
@@ -71,6 +72,7 @@ app.command()(shutdown)
 app.command()(status)
 app.command()(runs)
 app.command()(show)
+app.command()(forget)
 app.command()(check)
 app.command()(topology)
 app.command()(migrate)

@@ -11,7 +11,11 @@ from sqlalchemy.engine import Connection
 from shared.errors import RunLost
 from shared.store.schema import definitions, runs
 
+Exchanges = tuple[tuple[str, str], ...]
+"""What was asked and answered before, oldest first."""
+
 _LINES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
+_EXCHANGES: TypeAdapter[Exchanges] = TypeAdapter(Exchanges)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Run:
     failures: int
     epoch: int
     parent_id: str | None = None
+    session: str | None = None
+    recalled: Exchanges = ()
 
 
 COLUMNS = (
@@ -55,6 +61,8 @@ COLUMNS = (
     runs.c.failures,
     runs.c.epoch,
     runs.c.parent_id,
+    runs.c.session,
+    runs.c.recalled,
 )
 
 
@@ -75,11 +83,17 @@ def load(connection: Connection, run_id: str) -> Run:
 
 def from_row(row: RowMapping) -> Run:
     fields: dict[str, Any] = {column.key: row[column.key] for column in COLUMNS}
-    return Run(**fields | {"notes": _LINES.validate_json(row["notes"])})
+    fields["notes"] = _LINES.validate_json(row["notes"])
+    fields["recalled"] = _EXCHANGES.validate_json(row["recalled"] or "[]")
+    return Run(**fields)
 
 
 def dump_lines(lines: tuple[str, ...]) -> str:
     return _LINES.dump_json(lines).decode()
+
+
+def dump_exchanges(recalled: Exchanges) -> str:
+    return _EXCHANGES.dump_json(recalled).decode()
 
 
 def lock(connection: Connection, run: Run) -> None:

@@ -12,12 +12,13 @@ from shared.store import outbox
 from shared.store.runs import CHANGE, Run, change, from_row
 from shared.store.runs import COLUMNS as RUN_COLUMNS
 from shared.store.schema import RunState, definitions, instances, now_s, runs
+from shared.store.sessions import freeze, has_its_turn
 
 
 def _takeable(agent: str, dead: Collection[str]) -> ColumnElement[bool]:
     orphaned = or_(runs.c.owner.in_(list(dead)), runs.c.owner.not_in(select(instances.c.instance)))
     abandoned = and_(runs.c.state.in_([RunState.RUNNING, RunState.WAITING]), orphaned)
-    due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s())
+    due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s(), has_its_turn())
     return and_(runs.c.agent == agent, runs.c.state != RunState.ENDED, or_(due, abandoned))
 
 
@@ -57,12 +58,12 @@ def take(
     if ours := _owned_of(connection, instance, earlier):
         return ours
     chosen = connection.execute(
-        select(runs.c.run_id)
+        select(runs.c.run_id, runs.c.session_place, runs.c.recalled)
         .where(_takeable(agent, dead))
         .order_by(runs.c.due_at, runs.c.run_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
-    )
+    ).all()
     earlier.clear()
     earlier.update(row.run_id for row in chosen)
     handed_over = runs.c.state == RunState.DUE
@@ -76,6 +77,8 @@ def take(
             attempts=runs.c.attempts + case((handed_over, 0), else_=1),
         )
     )
+    if begun := [row.run_id for row in chosen if row.session_place and row.recalled is None]:
+        freeze(connection, begun)
     return _owned_of(connection, instance, earlier)
 
 

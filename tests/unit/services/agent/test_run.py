@@ -6,7 +6,7 @@ import pytest
 
 from services.agent.chat import Assistant, Completion, System, ToolCall, ToolResult, User
 from services.agent.journal import StepKey
-from services.agent.opening import WOKEN
+from services.agent.recalled import WOKEN
 from services.agent.run import Outcome
 from shared.messages import Status, Task, Trigger, Usage
 from shared.tools import MAX_RESULT_CHARS

@@ -1,0 +1,20 @@
+"""Runs of one session: whose turn it is, and what each remembers of those before it."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    op.add_column("runs", sa.Column("session", sa.String(length=128)))
+    op.add_column("runs", sa.Column("session_place", sa.Integer()))
+    op.add_column("runs", sa.Column("recalled", sa.Text()))
+    op.create_index(
+        "runs_session",
+        "runs",
+        ["session", "agent", "session_place"],
+        postgresql_where=sa.text("session IS NOT NULL"),
+        sqlite_where=sa.text("session IS NOT NULL"),
+    )
