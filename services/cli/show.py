@@ -102,6 +102,8 @@ def told(row: Row, texts: Texts) -> Iterator[str]:
     yield from _asked(message)
     if texts.notes:
         yield "\n".join(["\nnotes", *texts.notes])
+    for before, said in texts.recalled:
+        yield f"\nremembers\n{before}\n> {said}"
     for step in texts.steps:
         who = step.kind if step.kind == "model" else f"{step.kind} {step.name}"
         yield f"\nturn {step.turn}: {who}\n{_output(step)}"

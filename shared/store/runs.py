@@ -84,12 +84,16 @@ def load(connection: Connection, run_id: str) -> Run:
 def from_row(row: RowMapping) -> Run:
     fields: dict[str, Any] = {column.key: row[column.key] for column in COLUMNS}
     fields["notes"] = _LINES.validate_json(row["notes"])
-    fields["recalled"] = _EXCHANGES.validate_json(row["recalled"] or "[]")
+    fields["recalled"] = load_exchanges(row["recalled"])
     return Run(**fields)
 
 
 def dump_lines(lines: tuple[str, ...]) -> str:
     return _LINES.dump_json(lines).decode()
+
+
+def load_exchanges(text: str | None) -> Exchanges:
+    return _EXCHANGES.validate_json(text or "[]")
 
 
 def dump_exchanges(recalled: Exchanges) -> str:

@@ -42,9 +42,20 @@ class Seat:
     recalled: Exchanges | None
 
 
+def _hold(connection: Connection, agent: str, session: str) -> None:
+    lock_name(connection, f"{agent} {session}")
+
+
+def close(connection: Connection, session: str) -> None:
+    """Nobody begins a run in this session, at any agent that has one there, before this commit."""
+    agents = select(runs.c.agent).where(runs.c.session == session).distinct()
+    for agent in sorted(connection.execute(agents).scalars()):
+        _hold(connection, agent, session)
+
+
 def enter(connection: Connection, agent: str, session: str) -> Seat:
     """The next place in a session, which nobody else can take before this commit."""
-    lock_name(connection, f"{agent} {session}")
+    _hold(connection, agent, session)
     of_session = (runs.c.session == session, runs.c.agent == agent)
     last = select(func.max(runs.c.session_place)).where(*of_session)
     place = (connection.execute(last).scalar() or 0) + 1
