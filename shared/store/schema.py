@@ -116,6 +116,16 @@ Index(
     postgresql_where=_TALK,
     sqlite_where=_TALK,
 )
+_TURNS = text("session IS NOT NULL AND ended_at IS NULL")
+Index(
+    "runs_session_open",
+    runs.c.session,
+    runs.c.agent,
+    runs.c.session_place,
+    postgresql_where=_TURNS,
+    sqlite_where=_TURNS,
+)
+"""A look asks it for each run that waits for its turn: it must not read the whole conversation."""
 
 steps = Table(
     "steps",

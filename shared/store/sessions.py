@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from shared.messages import Response, Task, Trigger
 from shared.store.dialect import lock_name
 from shared.store.runs import Exchanges, dump_exchanges
-from shared.store.schema import RunState, cancels, now_s, runs
+from shared.store.schema import cancels, now_s, runs
 
 RECALLED_RUNS = 20
 """Newest earlier runs that a run is shown: a long talk, and few enough to pay for each time."""
@@ -60,7 +60,7 @@ def enter(connection: Connection, agent: str, session: str) -> Seat:
     last = select(func.max(runs.c.session_place)).where(*of_session)
     place = (connection.execute(last).scalar() or 0) + 1
     opened = select(runs.c.run_id).where(
-        *of_session, runs.c.session_place.is_not(None), runs.c.state != RunState.ENDED
+        *of_session, runs.c.session_place.is_not(None), runs.c.ended_at.is_(None)
     )
     if connection.execute(opened.limit(1)).first() is not None:
         return Seat(place, None)
@@ -77,7 +77,7 @@ def has_its_turn() -> ColumnElement[bool]:
         before.c.session == runs.c.session,
         before.c.agent == runs.c.agent,
         before.c.session_place < runs.c.session_place,
-        before.c.state != RunState.ENDED,
+        before.c.ended_at.is_(None),
     )
     cancelled = exists().where(cancels.c.agent == runs.c.agent, cancels.c.task_id == runs.c.task_id)
     return or_(runs.c.session_place.is_(None), runs.c.deadline_at <= now_s(), cancelled, ~waits)

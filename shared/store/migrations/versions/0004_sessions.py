@@ -11,10 +11,14 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("session", sa.String(length=128)))
     op.add_column("runs", sa.Column("session_place", sa.Integer()))
     op.add_column("runs", sa.Column("recalled", sa.Text()))
-    op.create_index(
-        "runs_session",
-        "runs",
-        ["session", "agent", "session_place"],
-        postgresql_where=sa.text("session IS NOT NULL"),
-        sqlite_where=sa.text("session IS NOT NULL"),
-    )
+    for name, rows in (
+        ("runs_session", "session IS NOT NULL"),
+        ("runs_session_open", "session IS NOT NULL AND ended_at IS NULL"),
+    ):
+        op.create_index(
+            name,
+            "runs",
+            ["session", "agent", "session_place"],
+            postgresql_where=sa.text(rows),
+            sqlite_where=sa.text(rows),
+        )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 
@@ -8,8 +9,8 @@ from sqlalchemy import func, select
 
 from shared.errors import StoreError
 from shared.messages import run_id
-from shared.store import Store, outbox, retention
-from shared.store.claims import Verdict
+from shared.store import Store, open_store, outbox, retention
+from shared.store.claims import Claim, Verdict
 from shared.store.forgetting import forget_session
 from shared.store.journal import Step, write_step
 from shared.store.runs import Run
@@ -111,6 +112,24 @@ async def test_what_is_still_to_be_sent_is_sent(store: Store) -> None:
         "", lambda db: outbox.adopt(db, "alice", "alice.2", {"alice.1"}, set())
     )
     assert found == messages
+
+
+async def test_a_run_that_begins_meanwhile_is_seen_or_remembers_nothing(
+    store: Store, store_url: str
+) -> None:
+    async with open_store(store_url) as second:
+        for number in range(15):
+            session = f"race-{number}"
+            await answered(store, await stepped(store, f"{number}.a", session))
+            claim, deleted = await asyncio.gather(
+                claimed(second, asking(f"{number}.b", session)),
+                erased(store, session),
+                return_exceptions=True,
+            )
+            assert isinstance(claim, Claim)
+            assert claim.run is not None
+            refused = isinstance(deleted, StoreError)
+            assert bool(claim.run.recalled) is refused
 
 
 async def test_runs_outside_the_session_are_nothing_to_it(store: Store) -> None:
