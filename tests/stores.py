@@ -62,7 +62,7 @@ def request(
 async def claimed(
     store: Store, asked: Request, instance: str = "alice.1", *, slot: bool = True
 ) -> Claim:
-    return await store.write(asked.run_id, lambda db: claim(db, asked, instance, slot=slot))
+    return await store.write(asked.key, lambda db: claim(db, asked, instance, slot=slot))
 
 
 async def owned(store: Store, task_id: str = "t1", instance: str = "alice.1") -> Run:

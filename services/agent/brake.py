@@ -54,9 +54,12 @@ class Braked:
     journal: Journal
 
     async def complete(
-        self, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
     ) -> Completion:
         while self.brake.on:
             await self.brake.off()
             await self.journal.hold()  # it may have been taken over meanwhile
-        return await self.model.complete(history, tools)
+        return await self.model.complete(history, tools, most_tokens)

@@ -106,6 +106,12 @@ ChatMessage = System | User | Assistant | ToolResult
 
 class Model(Protocol):
     async def complete(
-        self, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
     ) -> Completion:
-        """One reply; retries are done inside. Raises `ModelError` and nothing else."""
+        """One reply, of at most `most_tokens`; retries are done inside.
+
+        Raises `ModelError` and nothing else.
+        """

@@ -44,7 +44,7 @@ class Intake:
         slot = self.slots.try_take()
         try:
             claimed = await self.instance.store.write(
-                request.run_id,
+                request.key,
                 lambda connection: claim(connection, request, self.instance.id, slot=slot),
             )
         except BaseException:
@@ -60,8 +60,11 @@ class Intake:
         if slot and claimed.run is not None and not self.runs.holds(claimed.run.run_id):
             self.instance.tell("run.claimed", claimed.run, kind=claimed.run.kind)
             self.runs.start(claimed.run)
-        elif slot:
+            return
+        if slot:
             self.slots.release(computing=True)
+        if claimed.verdict is Verdict.CLAIMED and slot:  # its session was busy a moment ago
+            self.instance.due.set()
         elif claimed.verdict is Verdict.CLAIMED:
             self.sweeper.look_soon()
 
@@ -81,5 +84,7 @@ class Intake:
             timeout_s=definition.limits.timeout.total_seconds(),
             deadline_at=message.deadline.timestamp() if message.deadline else None,
             requester=requester,
-            with_notes=definition.swarm is not None,
+            with_notes=definition.swarm is not None and message.session is None,
+            session=message.session,
+            takes_turns=message.session is not None and not message.path,
         )

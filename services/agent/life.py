@@ -18,13 +18,14 @@ from services.agent.models import Models
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
 from services.agent.retries import put_off_or_give_up
-from services.agent.run import Outcome, Work, run
+from services.agent.run import run
 from services.agent.slots import Slots
 from services.agent.snapshot import Snapshot
 from services.agent.stored import StoredJournal
 from services.agent.told import ToldModel, ToldTools
 from services.agent.tools import Toolbox
 from services.agent.verdict import verdict
+from services.agent.work import Outcome, Work
 from services.agent.workers import Calls, Replies
 from shared.errors import (
     BrokerError,
@@ -192,6 +193,7 @@ class Lives:
             definition=snapshot.definition,
             message=message,
             notes=run_.notes,
+            recalled=run_.recalled,
             now=datetime.fromtimestamp(run_.claimed_at, UTC),
             workers=() if bare else snapshot.workers,
             tools=() if bare else snapshot.tools,
@@ -214,7 +216,8 @@ class Lives:
     async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome, left: Left) -> None:
         response = _response(run, message, outcome)
         swarm = self.instance.definition.swarm
-        spoken = outcome.status in {Status.OK, Status.PARTIAL} and run.kind in BROADCAST_KINDS
+        answered = outcome.status in {Status.OK, Status.PARTIAL}
+        spoken = answered and run.kind in BROADCAST_KINDS and run.session is None
         ending = End(
             status=outcome.status,
             message_id=response_id(run.run_id, run.epoch),
@@ -229,14 +232,18 @@ class Lives:
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
         )
         self.relay.send(sent)
-        self._account(run, outcome)
+        if run.session is not None:  # the next of its session is due from here on
+            self.instance.due.set()
+        self._account(run, message, outcome)
 
-    def _account(self, run: Run, outcome: Outcome) -> None:
+    def _account(self, run: Run, message: Task | Trigger, outcome: Outcome) -> None:
+        usage = outcome.usage
         self.instance.metrics.runs_ended.labels(outcome.status).inc()
-        self.instance.tell(
-            "run.ended", run, status=outcome.status, model_calls=outcome.usage.model_calls
-        )
+        self.instance.tell("run.ended", run, status=outcome.status, model_calls=usage.model_calls)
         log.info("run ended", status=outcome.status, reason=outcome.detail)
+        if message.budget and message.budget.overshot(usage):
+            log.warning("budget overshot", budget=message.budget.model_dump(), usage=usage.tokens)
+            self.instance.tell("budget.overshot", run, tokens=usage.tokens)
 
     async def give_back(self, run: Run, delay_s: float = 0.0) -> None:
         """Let any replica go on with a run, at once or after a delay."""

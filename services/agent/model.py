@@ -95,13 +95,17 @@ class OpenAIModel:
             await self._client.close()
 
     async def complete(
-        self, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
     ) -> Completion:
         """As `Model.complete`: the call is retried inside, at most `TOTAL_S` in all."""
+        limit = wire.limited(most_tokens, self._profile)
         if self._tool_protocol == "native":
-            return await self._send(wire.offered(tools), history)
+            return await self._send(wire.offered(tools) | limit, history)
         choices = protocol.response_format(history, tools)
-        reply = await self._send(choices, protocol.rendered(history, tools))
+        reply = await self._send(choices | limit, protocol.rendered(history, tools))
         return protocol.chosen(reply) if choices else reply
 
     async def _send(self, fields: JsonObject, history: Sequence[ChatMessage]) -> Completion:

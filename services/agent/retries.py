@@ -9,8 +9,8 @@ import structlog
 
 from services.agent.instance import Instance
 from services.agent.refusal import Refusal
-from services.agent.run import Outcome
 from services.agent.stored import StoredJournal
+from services.agent.work import Outcome
 from shared.errors import ModelUnavailable
 from shared.messages import Status
 from shared.store.putting_off import put_off

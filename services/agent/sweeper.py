@@ -66,23 +66,23 @@ class Sweeper:
     def look_soon(self) -> None:
         """A run has become due that this process had no slot for."""
         self.caught_up.clear()
+        self.instance.due.set()
 
     async def serve(self) -> None:
         """Beat, look and take, until cancelled."""
         self.caught_up.set()
         while True:
             await self._beat()
+            self.instance.due.clear()
             await self._look()
             await self._pause()
 
     async def _pause(self) -> None:
-        """Until the next look; while due runs wait, only until a slot is free."""
-        pause_s = LOOK_S * random.uniform(0.8, 1.2)
-        if self.caught_up.is_set():
-            await asyncio.sleep(pause_s)
-            return
+        """Until the next look: soon, or once one may be due and a slot is free for it."""
         try:
-            async with asyncio.timeout(pause_s):
+            async with asyncio.timeout(LOOK_S * random.uniform(0.8, 1.2)):
+                if self.caught_up.is_set():
+                    await self.instance.due.wait()
                 await self.slots.vacant.wait()
         except TimeoutError:
             return

@@ -22,10 +22,13 @@ class ToldModel:
     run: Run
 
     async def complete(
-        self, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
     ) -> Completion:
         began = time.monotonic()
-        completion = await self.model.complete(history, tools)
+        completion = await self.model.complete(history, tools, most_tokens)
         usage, metrics = completion.usage, self.instance.metrics
         metrics.model_calls.inc(usage.model_calls)
         metrics.tokens.labels("input").inc(usage.input_tokens)

@@ -32,6 +32,11 @@ def offered(tools: Sequence[ToolSpec]) -> JsonObject:
     return {"tools": functions} if functions else {}
 
 
+def limited(most_tokens: int | None, profile: Profile) -> JsonObject:
+    """The field that limits a reply's length; none without a limit."""
+    return {} if most_tokens is None else {profile.output_limit: most_tokens}
+
+
 def message(said: ChatMessage, profile: Profile) -> JsonObject:
     match said:
         case ToolResult():

@@ -16,7 +16,7 @@ from services.agent.slots import Slots
 from shared.broker.consuming import Consumer, Delivery
 from shared.broker.publishing import Outgoing
 from shared.errors import BadMessage, BrokerError
-from shared.messages import Response, Status, Task, Trigger, decode, encode
+from shared.messages import Budget, Response, Status, Task, Trigger, decode, encode
 from shared.store.runs import Run
 from shared.store.schema import RunState
 from shared.store.taking import mark
@@ -93,7 +93,9 @@ class Calls:
     message: Task | Trigger
     holds_slot: bool = True
 
-    async def ask(self, key: StepKey, worker: str, prompt: str, context: str | None) -> Response:
+    async def ask(
+        self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
+    ) -> Response:
         """See `services.agent.run.Workers`. The run's own deadline bounds the wait."""
         run = self.run
         asked = key.in_run(run.run_id, run.epoch)
@@ -106,6 +108,8 @@ class Calls:
             path=(*self.message.path, run.agent),
             hops=self.message.hops,
             deadline=datetime.fromtimestamp(run.deadline_at, UTC),
+            budget=budget if self.message.budget else None,
+            session=self.message.session,
             traceparent=self.message.traceparent,
             sender=run.agent,
             sent_at=datetime.now(UTC),

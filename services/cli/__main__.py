@@ -16,6 +16,7 @@ from services.cli.cancel import cancel
 from services.cli.check import check
 from services.cli.dead import dead
 from services.cli.demo import demo
+from services.cli.forget import forget
 from services.cli.init import init
 from services.cli.migrate import migrate
 from services.cli.pause import pause, unpause
@@ -78,6 +79,7 @@ app.command()(status)
 app.command()(runs)
 app.command()(show)
 app.add_typer(dead, name="dead")
+app.command()(forget)
 app.command()(check)
 app.command()(topology)
 app.command()(migrate)

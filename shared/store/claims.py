@@ -14,8 +14,9 @@ from shared.store.dialect import insert_into, insert_new
 from shared.store.outbox import Outbound
 from shared.store.requesters import Requester, answer, join
 from shared.store.runs import COLUMNS as RUN_COLUMNS
-from shared.store.runs import Run, dump_lines, from_row, load
+from shared.store.runs import Run, dump_exchanges, dump_lines, from_row, load
 from shared.store.schema import RunState, cancels, definitions, now_s, runs
+from shared.store.sessions import Seat, enter
 
 
 class Verdict(StrEnum):
@@ -45,6 +46,14 @@ class Request:
     deadline_at: float | None
     requester: Requester | None
     with_notes: bool
+    session: str | None = None
+    takes_turns: bool = False
+    """In its session; what a run has caused belongs to the session without waiting in it."""
+
+    @property
+    def key(self) -> str:
+        """Orders this claim in its group: first those that hold a session, session by session."""
+        return f" {self.agent} {self.session}" if self.takes_turns else self.run_id
 
 
 @dataclass(frozen=True)
@@ -62,13 +71,16 @@ def freeze(connection: Connection, digest: str, body: str) -> None:
 def claim(connection: Connection, request: Request, instance: str, *, slot: bool) -> Claim:
     """Make a run of a delivery, or find the one that its id already has.
 
-    With a slot the run is this instance's at once; without, it is due now for any replica.
+    With a slot the run is this instance's at once; without, or while an earlier run of its
+    session is open, it is due for any replica.
     A known id with the same content joins the open run or gets the stored response (in
     `outbound`); with other content nothing is written: `CONFLICT`.
     """
-    if run := _insert(connection, request, instance if slot else None):
+    seat = _seat(connection, request)
+    mine = slot and (seat is None or seat.recalled is not None)
+    if run := _insert(connection, request, instance if mine else None, seat):
         join(connection, request.run_id, request.requester)
-        return Claim(Verdict.CLAIMED, run if slot else None)
+        return Claim(Verdict.CLAIMED, run if mine else None)
     row = connection.execute(
         select(
             runs.c.content_hash,
@@ -80,7 +92,9 @@ def claim(connection: Connection, request: Request, instance: str, *, slot: bool
         )
         .where(runs.c.run_id == request.run_id)
         .with_for_update()
-    ).one()
+    ).first()
+    if row is None:  # forgotten in between
+        return claim(connection, request, instance, slot=slot)
     if row.content_hash != request.content_hash:
         return Claim(Verdict.CONFLICT)
     if row.state == RunState.ENDED:
@@ -91,7 +105,15 @@ def claim(connection: Connection, request: Request, instance: str, *, slot: bool
     return Claim(Verdict.JOINED, load(connection, request.run_id) if mine else None)
 
 
-def _insert(connection: Connection, request: Request, owner: str | None) -> Run | None:
+def _seat(connection: Connection, request: Request) -> Seat | None:
+    if request.session is None or not request.takes_turns:
+        return None
+    return enter(connection, request.agent, request.session)
+
+
+def _insert(
+    connection: Connection, request: Request, owner: str | None, seat: Seat | None
+) -> Run | None:
     heard = notes.recent(connection, request.agent) if request.with_notes else ()
     fields = {name: value for name, value in vars(request).items() if name in _FROM_REQUEST}
     owned = {
@@ -102,6 +124,8 @@ def _insert(connection: Connection, request: Request, owner: str | None) -> Run 
         "digest": request.definition,
         "this_run": request.run_id,
         "timeout_s": request.timeout_s,
+        "session_place": seat.place if seat else None,
+        "recalled": dump_exchanges(seat.recalled) if seat and seat.recalled is not None else None,
         "latest": float("inf") if request.deadline_at is None else request.deadline_at,
     }
     row = connection.execute(_new_run(connection.dialect.name), fields | owned).mappings().first()

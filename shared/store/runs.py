@@ -11,7 +11,11 @@ from sqlalchemy.engine import Connection
 from shared.errors import RunLost
 from shared.store.schema import cancels, definitions, runs
 
+Exchanges = tuple[tuple[str, str], ...]
+"""What was asked and answered before, oldest first."""
+
 _LINES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
+_EXCHANGES: TypeAdapter[Exchanges] = TypeAdapter(Exchanges)
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Run:
     epoch: int
     parent_id: str | None = None
     cancelled: bool = False
+    session: str | None = None
+    recalled: Exchanges = ()
 
 
 COLUMNS = (
@@ -57,6 +63,8 @@ COLUMNS = (
     runs.c.epoch,
     runs.c.parent_id,
     exists().where(cancels.c.run_id == runs.c.run_id).label("cancelled"),
+    runs.c.session,
+    runs.c.recalled,
 )
 
 
@@ -77,7 +85,9 @@ def load(connection: Connection, run_id: str) -> Run:
 
 def from_row(row: RowMapping) -> Run:
     fields: dict[str, Any] = {column.key: row[column.key] for column in COLUMNS}
-    return Run(**fields | {"notes": _LINES.validate_json(row["notes"])})
+    fields["notes"] = _LINES.validate_json(row["notes"])
+    fields["recalled"] = load_exchanges(row["recalled"])
+    return Run(**fields)
 
 
 def dump_lines(lines: tuple[str, ...]) -> str:
@@ -87,6 +97,14 @@ def dump_lines(lines: tuple[str, ...]) -> str:
 def plain(text: str) -> str:
     """The text as any store keeps it: an error's can hold NUL or half a character."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def load_exchanges(text: str | None) -> Exchanges:
+    return _EXCHANGES.validate_json(text or "[]")
+
+
+def dump_exchanges(recalled: Exchanges) -> str:
+    return _EXCHANGES.dump_json(recalled).decode()
 
 
 def lock(connection: Connection, run: Run) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration; a process refuses a store of another one."""
 
 metadata = MetaData()
@@ -99,11 +99,33 @@ runs = Table(
     Column("status", String(10)),
     Column("response", Text),
     Column("detail", Text),
+    Column("session", String(128)),
+    Column("session_place", Integer),
+    Column("recalled", Text),
 )
 _OPEN = text("state <> 'ended'")
 Index("runs_open", runs.c.agent, runs.c.due_at, postgresql_where=_OPEN, sqlite_where=_OPEN)
 Index("runs_ended", runs.c.agent, runs.c.ended_at)
 Index("runs_root", runs.c.root_id)
+_TALK = text("session IS NOT NULL")
+Index(
+    "runs_session",
+    runs.c.session,
+    runs.c.agent,
+    runs.c.session_place,
+    postgresql_where=_TALK,
+    sqlite_where=_TALK,
+)
+_TURNS = text("session IS NOT NULL AND ended_at IS NULL")
+Index(
+    "runs_session_open",
+    runs.c.session,
+    runs.c.agent,
+    runs.c.session_place,
+    postgresql_where=_TURNS,
+    sqlite_where=_TURNS,
+)
+"""A look asks it for each run that waits for its turn: it must not read the whole conversation."""
 
 steps = Table(
     "steps",

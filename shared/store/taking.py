@@ -23,6 +23,7 @@ from shared.store import outbox
 from shared.store.runs import CHANGE, Run, change, from_row
 from shared.store.runs import COLUMNS as RUN_COLUMNS
 from shared.store.schema import RunState, definitions, instances, now_s, runs
+from shared.store.sessions import freeze, has_its_turn
 
 SUSPECTED_AFTER = 2
 """Owners that died while they computed a run, with no step of it finished since: one death has
@@ -37,7 +38,7 @@ _suspect = runs.c.attempts + _died >= SUSPECTED_AFTER
 def _takeable(agent: str, dead: Collection[str]) -> ColumnElement[bool]:
     orphaned = or_(runs.c.owner.in_(list(dead)), runs.c.owner.not_in(select(instances.c.instance)))
     abandoned = and_(runs.c.state.in_([RunState.RUNNING, RunState.WAITING]), orphaned)
-    due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s())
+    due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s(), has_its_turn())
     return and_(runs.c.agent == agent, runs.c.state != RunState.ENDED, or_(due, abandoned))
 
 
@@ -89,12 +90,12 @@ def take(
     if ours := _owned_of(connection, instance, earlier):
         return ours
     chosen = connection.execute(
-        select(runs.c.run_id, runs.c.state)
+        select(runs.c.run_id, runs.c.state, runs.c.session_place, runs.c.recalled)
         .where(_takeable(agent, dead), _suspect if suspects else not_(_suspect))
         .order_by(runs.c.due_at, runs.c.run_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
-    )
+    ).all()
     earlier.clear()
     earlier.update((row.run_id, row.state != RunState.DUE) for row in chosen)
     connection.execute(
@@ -107,6 +108,8 @@ def take(
             attempts=runs.c.attempts + _died,
         )
     )
+    if begun := [row.run_id for row in chosen if row.session_place and row.recalled is None]:
+        freeze(connection, begun)
     return _owned_of(connection, instance, earlier)
 
 

@@ -32,7 +32,8 @@ class Stage:
 
     def ask(self, name: str, text: str, *notes: str, context: str | None = None) -> str:
         agent = AGENTS[name]
-        system, user = opening(agent.preamble, notes, NOW, Task(content=text, context=context))
+        task = Task(content=text, context=context)
+        system, user = opening(agent.preamble, notes, NOW, (), task)
         assert isinstance(user, User)
         said: list[dict[str, object]] = [
             {"role": "system", "content": getattr(system, "content", "")},

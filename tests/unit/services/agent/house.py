@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from services.agent.called import WorkerSpec
 from services.agent.chat import Completion, ToolResult, ToolSpec
 from services.agent.journal import MemoryJournal
-from services.agent.run import Outcome, Work, WorkerSpec, run
+from services.agent.run import run
+from services.agent.work import Outcome, Work
 from shared.definitions import Definition, Limits
 from shared.errors import ModelError
 from shared.messages import Task, Trigger

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from services.agent.called import WorkerSpec
 from services.agent.cancelling import Left, Scopes, wind_up
 from services.agent.chat import Completion, ToolSpec
-from services.agent.run import WorkerSpec
 from services.agent.snapshot import Snapshot
 from shared.definitions import Definition
 from shared.errors import RunCancelled

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Literal
 
 import httpx2
 import openai
@@ -142,6 +143,17 @@ async def test_schema_protocol_constrains_the_choice(endpoint: Endpoint) -> None
     first, second = endpoint.requests
     assert first.keys() == {"model", "messages", "response_format"}
     assert second.keys() == {"model", "messages"}
+
+
+@pytest.mark.parametrize("protocol", ["native", "schema"])
+async def test_a_limit_of_tokens_is_sent_under_the_name_that_the_endpoint_reads(
+    endpoint: Endpoint, protocol: Literal["native", "schema"]
+) -> None:
+    endpoint.script = [Answer(completion(content='{"action": "answer", "answer": "Hi."}'))]
+    model = OpenAIModel("tiny", endpoint.url, tool_protocol=protocol)
+    await model.complete(HISTORY, [TOOL], most_tokens=70)
+    await model.close()
+    assert endpoint.requests[0]["max_tokens"] == 70
 
 
 # Faults

@@ -12,7 +12,7 @@ from tests.doubles import calls, says
 from tests.unit.services.agent.house import BOB, house, until, work
 
 WITH_PAY = work(tools=("lookup", "pay"))
-ORDER = '{"order": 7}'
+ORDER = '{"order":7}'
 
 
 async def test_the_start_of_a_call_that_must_not_be_made_twice_is_committed() -> None:
@@ -52,7 +52,7 @@ async def test_a_run_cut_off_while_the_tool_acts_is_in_doubt_of_it() -> None:
     with pytest.raises(RunLost):
         await it.run(WITH_PAY)
     doubt = MemoryJournal(it.journal.steps, it.journal.starts).doubt()
-    assert 'pay was called with {"order": 7}' in str(doubt)
+    assert 'pay was called with {"order":7}' in str(doubt)
 
 
 async def test_a_call_with_wrong_arguments_never_begins() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from services.agent.called import WorkerSpec
 from services.agent.chat import ToolSpec
-from services.agent.run import WorkerSpec
 from services.agent.snapshot import Snapshot
 from shared.definitions import Definition, Limits
 from shared.tools import JsonObject

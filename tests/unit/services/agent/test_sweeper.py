@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from services.agent import sweeper
 from services.agent.relay import Relay
 from services.agent.slots import Slots
 from services.agent.sweeper import LATE_S, Sweeper, Watch
@@ -61,15 +64,31 @@ def test_each_instance_is_watched_for_itself() -> None:
     assert dead == {"bob.1"}
 
 
+async def test_what_may_be_due_is_looked_for_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "LOOK_S", 3600.0)
+    own, slots = instance(store), Slots(1)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as jobs:
+        runs = runs_of(own, slots, jobs)
+        sweeping = jobs.create_task(Sweeper(own, slots, runs, Relay(own, jobs)).serve())
+        await claimed(store, request(), slot=False)
+        own.due.set()
+        while not runs.holds(request().run_id):  # noqa: ASYNC110 - a start tells nobody
+            await asyncio.sleep(0.01)
+        sweeping.cancel()
+        await runs.hand_over()
+
+
 async def test_due_runs_that_wait_for_a_slot_go_before_new_deliveries(store: Store) -> None:
     own, slots = instance(store), Slots(1)
     assert slots.try_take()
     await claimed(store, request(), slot=False)
     async with asyncio.timeout(10), asyncio.TaskGroup() as jobs:
         relay = Relay(own, jobs)
-        sweeper = Sweeper(own, slots, runs_of(own, slots, jobs), relay)
-        sweeping = jobs.create_task(sweeper.serve())
-        await sweeper.caught_up.wait()
-        while sweeper.caught_up.is_set():  # noqa: ASYNC110 - nobody waits for the opposite
+        sweeping_for = Sweeper(own, slots, runs_of(own, slots, jobs), relay)
+        sweeping = jobs.create_task(sweeping_for.serve())
+        await sweeping_for.caught_up.wait()
+        while sweeping_for.caught_up.is_set():  # noqa: ASYNC110 - nobody waits for the opposite
             await asyncio.sleep(0.01)
         sweeping.cancel()
