@@ -10,6 +10,7 @@ from services.agent.slots import Slots
 from services.agent.sweeper import LATE_S, Sweeper, Watch
 from shared.store import Store
 from shared.store.beats import SILENCE_S
+from shared.store.readings import find
 from tests.instances import instance, runs_of
 from tests.stores import claimed, request
 
@@ -64,6 +65,11 @@ def test_each_instance_is_watched_for_itself() -> None:
     assert dead == {"bob.1"}
 
 
+async def state_of(store: Store, run_id: str) -> str:
+    (row,) = await store.read(lambda db: find(db, run_id))
+    return row.status
+
+
 async def test_what_may_be_due_is_looked_for_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +80,7 @@ async def test_what_may_be_due_is_looked_for_at_once(
         sweeping = jobs.create_task(Sweeper(own, slots, runs, Relay(own, jobs)).serve())
         await claimed(store, request(), slot=False)
         own.due.set()
-        while not runs.holds(request().run_id):  # noqa: ASYNC110 - a start tells nobody
+        while await state_of(store, request().run_id) == "due":
             await asyncio.sleep(0.01)
         sweeping.cancel()
         await runs.hand_over()

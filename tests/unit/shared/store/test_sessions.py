@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from shared.messages import Status, Trigger, encode
-from shared.store import Store, open_store, sessions
+from shared.store import Store, cancels, open_store, sessions
 from shared.store.claims import Verdict
 from shared.store.history import rested
 from shared.store.runs import Run
@@ -17,7 +17,7 @@ from tests.sessions import asking, begun, claim_of, over, present
 from tests.stores import claimed, request, taken
 
 
-async def doomed(store: Store) -> list[Run]:
+async def ended_unrun(store: Store) -> list[Run]:
     return await store.write("", lambda db: cancels.take_doomed(db, "alice", "alice.2"))
 
 
@@ -102,7 +102,7 @@ async def test_one_past_its_deadline_is_answered_without_its_turn_and_frees_the_
     first = await begun(store, "t1")
     await claimed(store, replace(asking("t2"), deadline_at=1.0))
     await claim_of(store, "t3")
-    (late,) = await doomed(store)
+    (late,) = await ended_unrun(store)
     assert late.task_id == "t2"
     await over(store, late, status=Status.TIMEOUT, instance="alice.2")
     assert await taken(store) == []
@@ -115,7 +115,7 @@ async def test_one_that_is_cancelled_is_answered_without_its_turn(store: Store) 
     await begun(store, "t1")
     await claim_of(store, "t2")
     await store.write("", lambda db: cancels.ask(db, "alice", "t2"))
-    assert [run.task_id for run in await doomed(store)] == ["t2"]
+    assert [run.task_id for run in await ended_unrun(store)] == ["t2"]
 
 
 @pytest.mark.parametrize("status", set(Status) - {Status.OK, Status.PARTIAL})
