@@ -43,7 +43,9 @@ class Refusal:
     async def give_up(self, run: Run, reason: str) -> None:
         """Dead-letter the message of a run; its end answers whoever waits.
 
-        Raises `BrokerError` when the broker doesn't take the dead letter.
+        A process that dies between this and the end leaves it to the next one, which does it
+        again: the copy has the same `message_id`. Raises `BrokerError` when the broker doesn't
+        take the dead letter.
         """
         log.warning("run given up", reason=reason)
         queue = mailbox_name(run.agent)
