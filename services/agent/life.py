@@ -52,6 +52,8 @@ GIVE_UP_AGAIN_S = 5.0
 KEPT_AGAIN_S = 60.0
 """Until the next try to end a run whose end the store has refused."""
 
+NOT_RESUMED = "the run could not be resumed"
+
 MOST_ANSWER_CHARS = 100_000
 """Longer than models answer, and within a message of 1 MiB however it is escaped."""
 
@@ -77,10 +79,10 @@ class Lives:
         Cancelled, it hands the run over: any replica goes on with it at once.
         """
         structlog.contextvars.bind_contextvars(task=run.task_id, run=run.run_id)
-        message = _MESSAGE.validate_json(run.message)
+        message, unreadable = _read(run)
         calls = Calls(self.instance, self.replies, self.slots, run, message)
         try:
-            outcome = await self._outcome(run, message, calls)
+            outcome = unreadable or await self._outcome(run, message, calls)
             if outcome is not None:
                 await self._end(run, message, outcome)
         except RunLost as error:
@@ -122,7 +124,7 @@ class Lives:
         except ModelUnavailable as error:
             return await put_off_or_give_up(self.instance, self.refusal, run, journal, error)
         except (JournalMismatch, SettingsError, ValidationError) as error:  # another version's
-            return _failed("the run could not be resumed", error, journal)
+            return _failed(NOT_RESUMED, error, journal)
         except StoreUnavailable:
             raise
         except StoreError as error:
@@ -205,6 +207,15 @@ class Lives:
             )
         except HutchError as error:  # whoever finds this process gone takes the run over
             log.warning("run not handed over", reason=str(error))
+
+
+def _read(run: Run) -> tuple[Task | Trigger, Outcome | None]:
+    """The message; or, where another version wrote one that we can't read, how the run fails."""
+    try:
+        return _MESSAGE.validate_json(run.message), None
+    except ValidationError as error:
+        said = Outcome(status=Status.FAILED, content=NOT_RESUMED, detail=str(error))
+        return Task(id=run.task_id, content=said.content), said
 
 
 def _failed(content: str, error: Exception, journal: StoredJournal) -> Outcome:
