@@ -73,9 +73,16 @@ async def owned(store: Store, task_id: str = "t1", instance: str = "alice.1") ->
 
 
 async def taken(
-    store: Store, instance: str = "alice.2", dead: set[str] | None = None, limit: int = 10
+    store: Store,
+    instance: str = "alice.2",
+    dead: set[str] | None = None,
+    limit: int = 10,
+    *,
+    suspects: bool = False,
 ) -> list[Run]:
-    return await store.write("", lambda db: take(db, "alice", instance, dead or set(), limit, {}))
+    return await store.write(
+        "", lambda db: take(db, "alice", instance, dead or set(), limit, {}, suspects=suspects)
+    )
 
 
 async def ended(

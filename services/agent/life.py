@@ -58,6 +58,8 @@ GIVE_UP_AGAIN_S = 5.0
 KEPT_AGAIN_S = 60.0
 """Until the next try to end a run whose end the store has refused."""
 
+NOT_RESUMED = "the run could not be resumed"
+
 MOST_ANSWER_CHARS = 100_000
 """Longer than models answer, and within a message of 1 MiB however it is escaped."""
 
@@ -86,10 +88,10 @@ class Lives:
         Cancelled, it hands the run over: any replica goes on with it at once.
         """
         structlog.contextvars.bind_contextvars(task=run.task_id, run=run.run_id)
-        message = _MESSAGE.validate_json(run.message)
+        message, unreadable = _read(run)
         calls = Calls(self.instance, self.replies, self.slots, run, message)
         try:
-            await self._to_its_end(run, message, calls)
+            await self._to_its_end(run, message, calls, unreadable)
         except RunLost as error:
             log.warning("run lost", reason=str(error))
         except StoreUnavailable:
@@ -113,10 +115,12 @@ class Lives:
         journal = self._journals.get(run_id)
         return None if journal is None or journal.settled.is_set() else journal.settled
 
-    async def _to_its_end(self, run: Run, message: Task | Trigger, calls: Calls) -> None:
+    async def _to_its_end(
+        self, run: Run, message: Task | Trigger, calls: Calls, unreadable: Outcome | None
+    ) -> None:
         left = Left()
         try:
-            outcome = await self._outcome(run, message, calls)
+            outcome = unreadable or await self._outcome(run, message, calls)
         except RunCancelled:
             left = await wind_up(self.instance.store, run)
             outcome = Outcome(status=Status.CANCELLED, content="cancelled", usage=left.usage)
@@ -160,7 +164,7 @@ class Lives:
         except ModelUnavailable as error:
             return await put_off_or_give_up(self.instance, self.refusal, run, journal, error)
         except (JournalMismatch, SettingsError, ValidationError) as error:  # another version's
-            return _failed("the run could not be resumed", error, journal)
+            return _failed(NOT_RESUMED, error, journal)
         except StoreUnavailable:
             raise
         except StoreError as error:
@@ -253,6 +257,15 @@ class Lives:
             )
         except HutchError as error:  # whoever finds this process gone takes the run over
             log.warning("run not handed over", reason=str(error))
+
+
+def _read(run: Run) -> tuple[Task | Trigger, Outcome | None]:
+    """The message; or, where another version wrote one that we can't read, how the run fails."""
+    try:
+        return _MESSAGE.validate_json(run.message), None
+    except ValidationError as error:
+        said = Outcome(status=Status.FAILED, content=NOT_RESUMED, detail=str(error))
+        return Task(id=run.task_id, content=said.content), said
 
 
 def _failed(content: str, error: Exception, journal: StoredJournal) -> Outcome:

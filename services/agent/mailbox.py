@@ -96,7 +96,7 @@ async def settle(
 ) -> None:
     """Receive, then ack; refuse what is bad. Unacked, the broker will deliver it again.
 
-    A store that stays away ends the process; a broker that does is waited for.
+    A store or a broker that is away is waited for.
     """
     async for attempt in AsyncRetrying(
         retry=retry_if_exception_type(BrokerError),

@@ -41,8 +41,9 @@ class Refusal:
     async def give_up(self, run: Run, reason: str) -> None:
         """Dead-letter the message of a run; its end answers whoever waits.
 
-        Dead-lettered twice, as after a confirm that didn't come, it is one letter. Raises
-        `BrokerError` when the broker doesn't take it.
+        A process that dies between this and the end leaves it to the next one, which does it
+        again: the copy has the same `message_id`, and is one letter. Raises `BrokerError` when
+        the broker doesn't take it.
         """
         log.warning("run given up", reason=reason)
         queue = mailbox_name(run.agent)

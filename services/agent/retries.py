@@ -48,8 +48,9 @@ async def put_off_or_give_up(
     later = partial(put_off, run=run, failures=failures, wait_s=wait_s, detail=str(error))
     await instance.store.write(run.run_id, later)
     instance.metrics.runs_put_off.inc()
-    instance.tell("run.put_off", run, failures=failures, seconds=round(wait_s, 1))
-    log.warning("run put off", seconds=round(wait_s, 1), failures=failures, reason=str(error))
+    seconds = round(wait_s, 1)
+    instance.tell("run.put_off", run, failures=failures, seconds=seconds, reason=error.reason)
+    log.warning("run put off", seconds=seconds, failures=failures, reason=str(error))
     return None
 
 

@@ -22,7 +22,7 @@ from shared.store.schema import REVISION, identity
 T = TypeVar("T")
 
 PATIENCE_S = 60.0
-"""How long a read or write waits for a store that is away before its process gives up."""
+"""How long a read or write waits for a store that is away, unless its process has more time."""
 
 
 class Store:

@@ -19,8 +19,9 @@ from tests.running import POLL_S, House
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 """Who is taken over is decided in the store, whatever the broker."""
 
-NEIGHBOURS = 3
-LATENCY_S = 1.5
+NEIGHBOURS = 2
+LATENCY_S = 3.0
+"""Longer than it takes to send the poison after the neighbours have begun."""
 BOB = "name: bob\ntools: [poison.py:die]\n"
 POISON = '''
 import os, signal
@@ -44,10 +45,12 @@ def bobs_house(house: House, agents: Path) -> House:
 @contextmanager
 def supervised(house: House) -> Iterator[list[int]]:
     """One Bob, started again whenever he dies; the exit codes that he has had."""
+    [bob] = house.agents("bob")
     codes: list[int] = []
     over = threading.Event()
 
     def keep() -> None:
+        codes.append(bob.process.wait())
         while not over.is_set():
             codes.append(house.start("services.agent", "bob").process.wait())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from services.agent.instance import Instance
 from services.agent.models import Models
@@ -25,9 +26,10 @@ def asked(own: Instance, timeout_s: float = 600) -> Request:
     return Request(**fields | {"definition": own.snapshot.digest(), "message": message})
 
 
-async def begun(own: Instance, timeout_s: float = 600) -> Run:
+async def begun(own: Instance, timeout_s: float = 600, message: str | None = None) -> Run:
     """A claimed run."""
     it, store = asked(own, timeout_s), own.store
+    it = it if message is None else replace(it, message=message)
     await store.write("", lambda db: freeze(db, own.snapshot.digest(), own.snapshot.body()))
     run = (await store.write("", lambda db: claim(db, it, own.id, slot=True))).run
     assert run is not None

@@ -1,4 +1,4 @@
-"""A run whose store refuses something: it fails, and nothing else does."""
+"""What goes wrong in one run: it fails, and nothing else does."""
 
 from __future__ import annotations
 
@@ -39,3 +39,13 @@ async def test_an_end_that_the_store_refuses_is_tried_again_later(
     await refuse(store, "UPDATE OF response ON runs")
     assert (await lived(own, endpoint, run)).status == RunState.DUE
     assert await taken(store) == [], "not at once"
+
+
+async def test_a_message_that_this_version_cannot_read_fails_its_run(
+    store: Store, endpoint: Endpoint
+) -> None:
+    run = await begun(own := instance(store), message='{"type": "task", "content": 7}')
+    assert (await lived(own, endpoint, run)).status == "failed"
+    said = await store.read(lambda db: texts(db, run.run_id))
+    assert "could not be resumed" in (said.response or "")
+    assert "content" in (said.detail or "")

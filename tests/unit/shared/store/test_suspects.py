@@ -10,10 +10,8 @@ from shared.store.taking import SUSPECTED_AFTER, Counts, counts, hand_over, mark
 from tests.stores import a_moment_later, owned, taken
 
 
-async def suspects(store: Store, instance: str, dead: str, limit: int = 1) -> list[Run]:
-    return await store.write(
-        "", lambda db: take(db, "alice", instance, {dead}, limit, {}, suspects=True)
-    )
+async def suspects(store: Store, instance: str, dead: str) -> list[Run]:
+    return await taken(store, instance, {dead}, limit=1, suspects=True)
 
 
 async def found_beside(store: Store, dead: str) -> Counts:

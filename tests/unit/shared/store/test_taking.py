@@ -124,9 +124,7 @@ async def test_a_take_repeated_after_a_rollback_takes_what_is_left(store: Store)
 async def test_a_finished_step_clears_a_run_of_the_deaths_before_it(store: Store) -> None:
     await owned(store)
     await taken(store, "alice.2", {"alice.1"})
-    (run,) = await store.write(
-        "", lambda db: take(db, "alice", "alice.3", {"alice.2"}, 1, {}, suspects=True)
-    )
+    (run,) = await taken(store, "alice.3", {"alice.2"}, suspects=True)
     assert run.attempts == 2
     step = Step(1, 0, "model", "turn", "{}")
     await store.write(run.run_id, lambda db: write_step(db, run, step))
