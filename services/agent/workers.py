@@ -96,7 +96,7 @@ class Calls:
     async def ask(self, key: StepKey, worker: str, prompt: str, context: str | None) -> Response:
         """See `services.agent.run.Workers`. The run's own deadline bounds the wait."""
         run = self.run
-        call_id = key.in_run(run.run_id, run.epoch)
+        call_id = key.in_run(run.run_id)
         task = Task(
             id=call_id,
             content=prompt,
