@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from shared.errors import JournalMismatch, RunLost, ToolInDoubt
 
+FIRST_EPOCH = 1
 Kind = Literal["model", "tool", "worker"]
 
 
@@ -17,9 +18,13 @@ class StepKey:
     turn: int
     index: int
 
-    def in_run(self, run_id: str, epoch: int) -> str:
-        """The step's name everywhere: a worker's task id, a tool's idempotency key."""
-        return f"{run_id}.{epoch}.{self.turn}.{self.index}"
+    def in_run(self, run_id: str) -> str:
+        """The step's name everywhere: a worker's task id, a tool's idempotency key.
+
+        The same in every epoch of the run, which is why the first one's number stands in it: a
+        call that a replayed run makes again is still that call, and what came of it is found.
+        """
+        return f"{run_id}.{FIRST_EPOCH}.{self.turn}.{self.index}"
 
 
 class Journal(Protocol):

@@ -60,7 +60,7 @@ class Refusal:
                     message_id=run.task_id,
                     sender=from_json(run.message).get("sender") or "",
                     instance=self.instance.id,
-                    attempts=run.attempts,
+                    attempts=max(1, run.attempts + run.failures),
                     run_id=run.run_id,
                     epoch=run.epoch,
                 ),

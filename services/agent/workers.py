@@ -98,7 +98,7 @@ class Calls:
     ) -> Response:
         """See `services.agent.run.Workers`. The run's own deadline bounds the wait."""
         run = self.run
-        asked = key.in_run(run.run_id, run.epoch)
+        asked = key.in_run(run.run_id)
         task = Task(
             id=asked,
             content=prompt,

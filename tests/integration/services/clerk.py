@@ -34,6 +34,7 @@ def lookup(order: int, seconds: float, idempotency_key: str) -> str:
 
 CLERK = """
 name: clerk
+workers: [helper]
 tools: ["orders.py:pay", {function: "orders.py:lookup", repeatable: true}]
 """
 
@@ -56,6 +57,7 @@ def define(house: House, agents: Path) -> Clerk:
     (agents / "tools").mkdir()
     (agents / "tools" / "orders.py").write_text(TOOLS.format(effects=str(file)), "utf-8")
     (agents / "clerk.yaml").write_text(CLERK, "utf-8")
+    (agents / "helper.yaml").write_text("name: helper", "utf-8")
     house.env["HUTCH_AGENTS"] = str(agents)
     return Clerk(file)
 

@@ -203,3 +203,21 @@ def test_a_tool_may_be_called_once_more(
     assert pika.reply().status == "ok"
     assert clerk.effects == ["7", "7"]
     assert letters(house) == []
+
+
+def test_what_a_worker_did_meanwhile_is_not_paid_again(
+    house: House, pika: Client, asked: Asked, clerk: Clerk
+) -> None:
+    first, helper = house.agents("clerk", "helper")
+    help_me = '[[call helper {"prompt": "[[latency 2]][[reply helped]]"}]]'
+    pika.send("clerk", {"id": "bill-8", "content": call("pay", LONG_S) + help_me})
+    until(lambda: clerk.effects and len(asked()) == 2)
+    first.kill()
+    helper.says("run ended")
+    house.agents("clerk")
+    assert pika.reply().status == "failed"
+    (letter,) = letters(house)
+    assert house.hutch("dead", "replay", letter["id"], "--tool-done", "paid").returncode == 0
+    assert pika.reply().status == "ok"
+    assert [said["content"] for said in asked()[-1]["messages"][-2:]] == ["paid", "helped"]
+    assert len(asked()) == 3
