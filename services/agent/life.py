@@ -18,6 +18,7 @@ from services.agent.models import Models
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
 from services.agent.run import Outcome, Tools, Work, run
+from services.agent.shared_deadline import SharedDeadline
 from services.agent.slots import Slots
 from services.agent.snapshot import Snapshot
 from services.agent.stored import StoredJournal
@@ -152,7 +153,7 @@ class Lives:
             work,
             Braked(ToldModel(model, self.instance, run_), self.brake, journal),
             ToldTools(self.tools, self.instance, run_),
-            calls,
+            SharedDeadline(calls, lambda: self.scopes.left_s(run_.run_id)),
             journal,
         )
 
