@@ -19,6 +19,7 @@ from services.agent.refusal import Refusal
 from services.agent.relay import Relay
 from services.agent.retries import put_off_or_give_up
 from services.agent.run import run
+from services.agent.shared_deadline import SharedDeadline
 from services.agent.slots import Slots
 from services.agent.snapshot import Snapshot
 from services.agent.stored import StoredJournal
@@ -206,7 +207,7 @@ class Lives:
             work,
             Braked(ToldModel(model, self.instance, run_), self.brake, journal),
             ToldTools(self.tools, self.instance, run_),
-            calls,
+            SharedDeadline(calls, lambda: self.scopes.left_s(run_.run_id)),
             journal,
         )
 

@@ -214,13 +214,3 @@ def test_a_plain_function_runs_out_in_its_thread_and_its_result_is_dropped(
     steps = json.loads(house.hutch("show", "t1", "--json").stdout)["texts"]["steps"]
     assert json.loads(steps[-1]["output"])["status"] == "cancelled"
     assert len(asked()) == 1
-
-
-def test_a_paused_agent_obeys_a_cancel(house: House, pika: Client, asked: Asked) -> None:
-    [bob] = house.agents("bob")
-    pika.send("bob", {"content": "[[latency 1]][[call nobody {}]]", "id": "t1"})
-    until(lambda: len(asked()) == 1)
-    assert house.hutch("pause", "bob").returncode == 0
-    bob.says("agent.paused")
-    message(pika, "bob", "t1")
-    assert pika.reply().status == "cancelled"

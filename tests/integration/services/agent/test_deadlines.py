@@ -1,0 +1,94 @@
+"""A deadline ends a whole tree with `timeout`, whoever still waits for whom."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.client import Client
+from tests.integration.services.agent.test_cancel import calling, states, tree
+from tests.integration.services.conftest import Asked
+from tests.running import House, until
+
+pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
+
+TREE = calling("mid", calling("low", "[[latency 60]]Write."))
+SOON_S = 3.0
+"""A deadline is kept to some milliseconds; this is for a machine that does much else."""
+
+
+def in_seconds(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def test_a_deadline_ends_every_descendant(
+    house: House, pika: Client, asked: Asked, agents: Path
+) -> None:
+    tree(house, agents)
+    pika.ask("top", calling("mid", calling("low", "[[reply warm]]")))
+    warm = len(asked())
+    deadline = time.monotonic() + 8
+    pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(8)})
+    until(lambda: len(asked()) == warm + 3)
+    reply = pika.reply()
+    assert reply.status == "timeout"
+    assert -0.5 < time.monotonic() - deadline < SOON_S
+    until(lambda: set(of_tree(house)) == {"timeout"})
+    assert len(of_tree(house)) == 3
+    assert -0.5 < time.monotonic() - deadline < SOON_S
+
+
+def of_tree(house: House) -> list[str]:
+    listed = json.loads(house.hutch("runs", "--json").stdout)
+    return [run["status"] for run in listed if run["root_id"] == "t1"]
+
+
+def test_a_manager_ends_at_its_deadline_though_its_worker_hangs_and_so_does_that_worker(
+    house: House, pika: Client, asked: Asked, agents: Path
+) -> None:
+    tree(house, agents)
+    low = next(child for child in house.children if '"agent": "low"' in child.said)
+    pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(8)})
+    until(lambda: len(asked()) == 3)
+    low.process.send_signal(signal.SIGSTOP)
+    assert pika.reply().status == "timeout"
+    until(lambda: states(house) == {"top": "timeout", "mid": "timeout", "low": "running"})
+    low.process.send_signal(signal.SIGCONT)
+    assert until(lambda: states(house)["low"] == "timeout") < SOON_S
+    assert len(asked()) == 3
+
+
+def test_a_child_that_comes_after_the_deadline_is_answered_unrun(
+    house: House, pika: Client, asked: Asked, agents: Path
+) -> None:
+    tree(house, agents)
+    low = next(child for child in house.children if '"agent": "low"' in child.said)
+    low.process.send_signal(signal.SIGSTOP)
+    pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(6)})
+    assert pika.reply().status == "timeout"
+    low.process.send_signal(signal.SIGCONT)
+    until(lambda: states(house) == dict.fromkeys(("top", "mid", "low"), "timeout"))
+    assert len(asked()) == 2
+
+
+def test_a_run_that_waited_for_a_slot_has_no_more_time_than_the_rest(
+    house: House, pika: Client, asked: Asked, agents: Path
+) -> None:
+    """Its deadline counts from its claim, not from the take that made it somebody's."""
+    (agents / "ann.yaml").write_text("name: ann\nlimits: {concurrency: 1, timeout: 5s}", "utf-8")
+    house.env["HUTCH_AGENTS"] = str(agents)
+    house.agents("ann")
+    house.hutch("pause", "ann")
+    pika.send("ann", "[[latency 60]]first")
+    pika.send("ann", "[[latency 60]]second")
+    house.hutch("unpause", "ann")
+    assert [reply.status for reply in pika.replies(2)] == ["timeout"] * 2
+    with sqlite3.connect(house.env["HUTCH_STORE"].removeprefix("sqlite:///")) as reading:
+        took = reading.execute("SELECT ended_at - claimed_at FROM runs").fetchall()
+    assert all(5 <= seconds < 5 + SOON_S for (seconds,) in took), took
