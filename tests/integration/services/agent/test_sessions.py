@@ -122,6 +122,19 @@ def test_a_session_neither_broadcasts_nor_sees_notes_and_nor_do_its_workers(
 
 
 @on_one_broker
+def test_send_and_ask_go_on_with_one_conversation(house: House, asked: Asked) -> None:
+    house.agents("bob")
+    sent = house.hutch("send", "bob", "[[reply Noted.]]I am Ann.", "--session", "s1")
+    house.hutch("ask", "bob", "Who am I?", "--session", "s1", "--model-calls", "1")
+    assert talk(asked()[1]) == [*talk(asked()[0]), "Noted.", "Who am I?"]
+    shown = house.hutch("show", sent.stdout.strip()).stdout
+    assert "session s1" in shown
+    wrong = house.hutch("ask", "bob", "Hello", "--session", "not one word")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("hutch: session: ")
+
+
+@on_one_broker
 def test_forget_deletes_a_session_and_refuses_while_it_is_open(
     house: House, pika: Client, asked: Asked, agents: Path
 ) -> None:
