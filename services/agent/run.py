@@ -29,6 +29,7 @@ from services.agent.chat import (
     ToolSpec,
     User,
 )
+from services.agent.ends import End, refusal, reply_end
 from services.agent.journal import Journal, Kind, StepKey
 from services.agent.opening import opening
 from services.agent.work import Outcome, Work
@@ -85,12 +86,6 @@ class _Call(NamedTuple):
     """The arguments of a call that must not be made twice."""
 
 
-class _End(NamedTuple):
-    status: Status
-    content: str
-    detail: str | None = None
-
-
 async def run(
     work: Work, model: Model, tools: Tools, workers: Workers, journal: Journal
 ) -> Outcome:
@@ -105,7 +100,7 @@ async def run(
         turn = 1
         while (end := await loop.limit(turn)) is None:
             completion = await loop.query(turn)
-            if end := loop.end(completion):
+            if end := reply_end(completion, nudged=loop.nudged):
                 break
             loop.append(turn, completion, await loop.execute(turn, completion))
             turn += 1
@@ -113,7 +108,7 @@ async def run(
     except ModelUnavailable:
         raise
     except ModelError as error:
-        return loop.outcome(_End(Status.FAILED, error.public, str(error)))
+        return loop.outcome(End(Status.FAILED, error.public, str(error)))
 
 
 @dataclass
@@ -140,19 +135,23 @@ class _Loop:
         self.repeatable = {tool.name for tool in work.tools if tool.repeatable}
 
     @property
+    def nudged(self) -> bool:
+        return self.history[-1] == User(content=NUDGE)
+
+    @property
     def left(self) -> Budget:
         return remaining(self.work.message.budget or Budget(), self.usage)
 
-    async def limit(self, turn: int) -> _End | None:
+    async def limit(self, turn: int) -> End | None:
         """The end that a limit brings before this turn, if one is reached.
 
         A budget's last model call is made without tools, so that what it has bought is told.
         """
         given, turns = self.work.message.budget or Budget(), self.work.definition.limits.turns
         if self.left.tokens == 0:
-            return _End(Status.FAILED, f"the budget of {given.tokens} tokens is spent")
+            return End(Status.FAILED, f"the budget of {given.tokens} tokens is spent")
         if self.left.model_calls == 0:
-            return _End(Status.FAILED, f"the budget of {given.model_calls} model calls is spent")
+            return End(Status.FAILED, f"the budget of {given.model_calls} model calls is spent")
         if self.left.model_calls == 1 and self.specs:
             return await self.conclude(turn, f"the budget of {given.model_calls} model calls")
         if turn > turns:
@@ -173,22 +172,6 @@ class _Loop:
         self.usage += completion.usage
         self.speaker = completion.model or self.speaker
         return completion
-
-    def end(self, completion: Completion) -> _End | None:
-        """The end that a reply is, if it is one. The presence of calls outweighs its reason."""
-        nudged = self.history[-1] == User(content=NUDGE)
-        if end := _refusal(completion):
-            return end
-        if completion.tool_calls:
-            return None
-        cut = completion.finish_reason == "length"
-        if completion.said:
-            if cut:
-                return _End(Status.PARTIAL, completion.said, "cut off at the model's length limit")
-            return _End(Status.OK, completion.said)
-        if cut:
-            return _End(Status.FAILED, "the model's reply was cut off before it said anything")
-        return _End(Status.FAILED, "the model gave an empty answer twice") if nudged else None
 
     async def execute(self, turn: int, completion: Completion) -> list[_Answer]:
         """One answer for each call, in call order, in whatever order they finish."""
@@ -224,7 +207,7 @@ class _Loop:
             self.history.append(ToolResult(call_id=call.id, name=call.name, content=result))
             self.usage += answer.usage
 
-    async def conclude(self, turn: int, limit: str) -> _End:
+    async def conclude(self, turn: int, limit: str) -> End:
         """Asks once, without tools, for the best answer that the limit has bought."""
         last = self.history[-1]
         if isinstance(last, User):  # two in a row: many chat templates refuse them
@@ -232,13 +215,13 @@ class _Loop:
         else:
             self.history.append(User(content=CONCLUDE))
         completion = await self.query(turn, "conclude", with_tools=False)
-        if end := _refusal(completion):
+        if end := refusal(completion):
             return end
         if not completion.said:
-            return _End(Status.FAILED, f"no answer within {limit}")
-        return _End(Status.PARTIAL, completion.said, f"{limit} was reached")
+            return End(Status.FAILED, f"no answer within {limit}")
+        return End(Status.PARTIAL, completion.said, f"{limit} was reached")
 
-    def outcome(self, end: _End) -> Outcome:
+    def outcome(self, end: End) -> Outcome:
         return Outcome(**end._asdict(), usage=self.usage, model=self.speaker)
 
     def _prepared(self, turn: int, asked: Sequence[ToolCall]) -> list[_Call | _Answer]:
@@ -308,14 +291,6 @@ class _Loop:
         if not all(ask.done() for ask in asks):
             async with self.workers.waiting():
                 await asyncio.wait(asks)
-
-
-def _refusal(completion: Completion) -> _End | None:
-    if completion.refusal:
-        return _End(Status.REFUSED, completion.refusal, "the model refused")
-    if completion.finish_reason == "content_filter":
-        return _End(Status.REFUSED, "the endpoint's content filter withheld the answer")
-    return None
 
 
 def cancelled_call() -> str:

@@ -100,6 +100,19 @@ def test_what_a_prompt_takes_beyond_the_budget_is_one_call_and_is_told(
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
+def test_a_worker_that_gave_no_answer_has_spent_all_the_same(
+    house: House, pika: Client, agents: Path
+) -> None:
+    slow = "workers: [low]\nlimits: {timeout: 4s}"
+    define(agents, house, boss="workers: [ann, ben]", ann=slow, ben="", low="")
+    house.agents("low", "ann", "ben", "boss")
+    late = call("ann", '[[call low {"prompt": "go"}]][[then]][[latency 30]]')
+    reply = ask(pika, late + call("ben", "[[refuse]]"), model_calls=20)
+    assert reply.status == "ok"
+    assert reply.body["usage"]["model_calls"] == 5, "two of its own, Ben's, Ann's first and Low's"
+
+
+@pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 def test_a_task_that_comes_without_means_is_answered_and_not_run(
     house: House, pika: Client, asked: Asked, agents: Path
 ) -> None:
