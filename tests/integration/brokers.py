@@ -18,7 +18,7 @@ from shared.errors import BrokerError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # its own module uses what it deprecates
-    from testcontainers.community.rabbitmq import RabbitMqContainer
+    from testcontainers.community.rabbitmq import RabbitMqContainer as RabbitMqContainer
 
 IMAGE = "rabbitmq:4.0-management"
 AMQP_PORT = 5672
