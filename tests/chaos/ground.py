@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import sqlite3
 import time
@@ -16,7 +14,7 @@ from services.cli.rabbitmq_node import RabbitNode
 from shared.errors import BrokerError
 from tests.chaos.nemesis import Fault, Kind
 from tests.integration import stores
-from tests.integration.brokers import AMQP_PORT, IMAGE, RabbitMqContainer
+from tests.integration.brokers import AMQP_PORT, IMAGE, RabbitMqContainer, crash
 from tests.integration.stores import Postgres
 
 AWAY_S = (3.0, 8.0)
@@ -60,11 +58,6 @@ def on_sqlite(folder: Path) -> Iterator[Ground]:
     node = RabbitNode(folder / "node")
     node.start()
 
-    def crash() -> None:
-        os.kill(int(node.ctl("eval", "os:getpid().").strip('"')), signal.SIGKILL)
-        node.stop()
-        node.start()
-
     file = folder / "hutch.db"
 
     def lock(fault: Fault) -> None:
@@ -73,7 +66,7 @@ def on_sqlite(folder: Path) -> Iterator[Ground]:
             time.sleep(fault.seconds)
 
     try:
-        kinds = broker_kinds(node.ctl, crash) | {"file locked": Kind(lock, LOCKED_S)}
+        kinds = broker_kinds(node.ctl, lambda: crash(node)) | {"file locked": Kind(lock, LOCKED_S)}
         yield Ground(node.url, node.ctl("version"), node.ctl, f"sqlite:///{file}", kinds)
     finally:
         node.stop()
@@ -95,14 +88,14 @@ def on_postgresql(folder: Path) -> Iterator[Ground]:
             raise BrokerError(f"rabbitmqctl {arguments[0]} failed: {said}")
         return said
 
-    def crash() -> None:
+    def die() -> None:
         node.kill()
         node.start()
         _wait(lambda: ctl("await_startup"))
 
     try:
         with stores.server() as server, server.database() as url:
-            kinds = broker_kinds(ctl, crash) | store_kinds(server, url)
+            kinds = broker_kinds(ctl, die) | store_kinds(server, url)
             address = f"{container.get_container_host_ip()}:{port}"
             yield Ground(f"amqp://guest:guest@{address}/", ctl("version"), ctl, url, kinds)
     finally:
@@ -110,13 +103,9 @@ def on_postgresql(folder: Path) -> Iterator[Ground]:
 
 
 def store_kinds(server: Postgres, url: str) -> dict[str, Kind]:
-    container = server.container.get_wrapped_container()
-    assert container is not None
-
     def pause(fault: Fault) -> None:
-        container.pause()
-        time.sleep(fault.seconds)
-        container.unpause()
+        with server.frozen():
+            time.sleep(fault.seconds)
 
     def refuse(fault: Fault) -> None:
         with server.away(url):

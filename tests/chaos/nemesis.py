@@ -24,10 +24,12 @@ class Fault:
 
 @dataclass(frozen=True)
 class Done:
-    """A fault that is over; `at` is its end, on the monotonic clock."""
+    """A fault that is over; times are on the monotonic clock."""
 
     fault: Fault
+    began: float
     at: float
+    """Its end."""
 
 
 Hand = Callable[[Fault], None]
@@ -63,6 +65,6 @@ class Nemesis:
             time.sleep(fault.pause_s)
             began = time.monotonic()
             self.kinds[fault.kind].hand(fault)
-            self.done.append(Done(fault, time.monotonic()))
-            self.say(f"{fault.kind}: {time.monotonic() - began:.1f} s")
+            self.done.append(Done(fault, began, time.monotonic()))
+            self.say(f"{fault.kind}: {self.done[-1].at - began:.1f} s")
         time.sleep(max(0.0, until - time.monotonic()))

@@ -102,12 +102,14 @@ class Report:
         self._none("dead letters that are no poisons", set(left.dead) - poisons)
 
     def _recovery(self) -> None:
+        """From a fault's end to the next answer, without the time that later faults last."""
         heard = self.ledger.responses().values()
         finished = sorted(min(it.at for it in them) for them in heard)
         by_kind: dict[str, list[float]] = defaultdict(list)
         for done in self.done:
             after = next((at for at in finished if at > done.at), math.inf)
-            by_kind[done.fault.kind].append(after - done.at)
+            later = sum(max(0, min(it.at, after) - max(it.began, done.at)) for it in self.done)
+            by_kind[done.fault.kind].append(after - done.at - later)
         for kind, took in sorted(by_kind.items()):
             self._row(f"{kind}, times", f"{len(took)}; longest recovery {max(took):.1f} s")
         every = [took_s for of_kind in by_kind.values() for took_s in of_kind]

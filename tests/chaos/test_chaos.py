@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.game import play
 from tests.chaos.house import MODEL_CALLS, answer
 from tests.chaos.ledger import Ledger
-from tests.chaos.nemesis import plan
+from tests.chaos.nemesis import Done, Fault, plan
 from tests.chaos.report import Costs, Left, Report, quantile
 
 LEAST_FAULTS = 6
@@ -119,3 +119,13 @@ def test_quantiles_are_values_that_were_measured() -> None:
     assert quantile([5.0, 1.0, 3.0], 0.5) == 3.0
     assert quantile([5.0, 1.0, 3.0], 0.95) == 5.0
     assert quantile([1.0], 0.5) == 1.0
+
+
+def test_recovery_is_until_the_next_answer_without_what_lasts_meanwhile() -> None:
+    ledger, left, costs = game()
+    now = min(it.at for them in ledger.responses().values() for it in them)
+    kill = Done(Fault("kill", 1.0, 0.0, 0.5), now - 10, now - 10)
+    lock = Done(Fault("lock", 1.0, 6.0, 0.5), now - 9, now - 3)
+    rows = dict(Report(ledger, left, costs, [kill, lock]).rows)
+    assert rows["kill, times"] == "1; longest recovery 4.0 s"
+    assert rows["lock, times"] == "1; longest recovery 3.0 s"
