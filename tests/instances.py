@@ -9,6 +9,7 @@ from aiormq.abc import AbstractChannel
 from prometheus_client import CollectorRegistry
 
 from services.agent.instance import Instance
+from services.agent.life import Lives
 from services.agent.models import Models
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
@@ -42,7 +43,8 @@ def instance(store: Store, definition: Definition | None = None) -> Instance:
 
 def runs_of(own: Instance, slots: Slots, jobs: asyncio.TaskGroup) -> Runs:
     toolbox, models = Toolbox(own.agent, []), Models(Settings())
-    return Runs(own, slots, Relay(own, jobs), Refusal(own), Replies(own), toolbox, models, jobs)
+    lives = Lives(own, slots, Relay(own, jobs), Refusal(own), Replies(own), toolbox, models)
+    return Runs(lives, slots, jobs)
 
 
 def delivery(

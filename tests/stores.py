@@ -12,10 +12,13 @@ from sqlalchemy import select
 from shared.messages import run_id
 from shared.store import Store, open_store
 from shared.store.beats import beat
-from shared.store.claims import Claim, End, Request, Requester, claim, end, freeze, take
+from shared.store.claims import Claim, Request, claim, freeze
+from shared.store.ending import End, end
 from shared.store.outbox import Outbound
+from shared.store.requesters import Requester
 from shared.store.runs import Run
 from shared.store.schema import now_s
+from shared.store.taking import take
 
 DEFINITION = "d" * 32
 ASKER = Requester("reply.asker", "c1")

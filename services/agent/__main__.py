@@ -11,6 +11,7 @@ import structlog
 
 from services.agent.instance import Instance
 from services.agent.intake import Intake
+from services.agent.life import Lives
 from services.agent.mailbox import Mailbox
 from services.agent.models import Models
 from services.agent.refusal import Refusal
@@ -95,7 +96,8 @@ async def _run(
         relay = Relay(instance, jobs)
         replies = Replies(instance)
         refusal = Refusal(instance)
-        runs = Runs(instance, slots, relay, refusal, replies, toolbox, models, jobs)
+        lives = Lives(instance, slots, relay, refusal, replies, toolbox, models)
+        runs = Runs(lives, slots, jobs)
         sweeper = Sweeper(instance, slots, runs, relay)
         intake = Intake(instance, slots, runs, relay, sweeper)
         consumer = await broker.consumer(topology.mailbox_name(instance.agent))

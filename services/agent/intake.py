@@ -15,7 +15,8 @@ from services.agent.slots import Slots
 from services.agent.sweeper import Sweeper
 from shared.errors import BadMessage
 from shared.messages import Task, Trigger, content_hash, encode, run_id
-from shared.store.claims import Claim, Request, Requester, Verdict, claim
+from shared.store.claims import Claim, Request, Verdict, claim
+from shared.store.requesters import Requester
 
 log = structlog.get_logger()
 

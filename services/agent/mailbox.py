@@ -26,7 +26,7 @@ from services.agent.sweeper import Sweeper
 from shared.broker.consuming import Consumer, Delivery
 from shared.errors import BadMessage, BrokerError, StoreError, StoreUnavailable
 from shared.messages import REPLY_QUEUE, Task, Trigger, decode
-from shared.store.claims import Requester
+from shared.store.requesters import Requester
 
 log = structlog.get_logger()
 

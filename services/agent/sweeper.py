@@ -21,8 +21,8 @@ from services.agent.runs import Runs
 from services.agent.slots import Slots
 from shared.store import beats, outbox
 from shared.store.beats import SILENCE_S
-from shared.store.claims import counts, take
 from shared.store.runs import Run
+from shared.store.taking import counts, take
 
 log = structlog.get_logger()
 

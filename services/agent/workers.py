@@ -17,9 +17,9 @@ from shared.broker.consuming import Consumer, Delivery
 from shared.broker.publishing import Outgoing
 from shared.errors import BadMessage, BrokerError
 from shared.messages import Response, Status, Task, Trigger, decode, encode
-from shared.store.claims import mark
 from shared.store.runs import Run
 from shared.store.schema import RunState
+from shared.store.taking import mark
 from shared.topology import TASKS, reply_queue_name
 
 log = structlog.get_logger()

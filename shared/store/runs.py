@@ -18,7 +18,8 @@ _LINES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 class Run:
     """A claimed run with its frozen inputs; `message` and `definition` are JSON.
 
-    `attempts` counts the owners that died since a step of it last finished.
+    `attempts` counts the owners that died since a step of it last finished, `failures` how often
+    it has been put off since.
     """
 
     run_id: str
@@ -33,6 +34,7 @@ class Run:
     deadline_at: float
     fence: int
     attempts: int
+    failures: int
     epoch: int
     parent_id: str | None = None
 
@@ -50,6 +52,7 @@ COLUMNS = (
     runs.c.deadline_at,
     runs.c.fence,
     runs.c.attempts,
+    runs.c.failures,
     runs.c.epoch,
     runs.c.parent_id,
 )

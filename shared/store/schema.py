@@ -24,7 +24,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration; a process refuses a store of another one."""
 
 metadata = MetaData()
@@ -92,6 +92,7 @@ runs = Table(
     Column("owner", String(64)),
     Column("fence", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
     Column("epoch", Integer, nullable=False),
     Column("claimed_at", Float(53), nullable=False),
     Column("ended_at", Float(53)),
@@ -171,3 +172,40 @@ ticks = Table(
 Index("ticks_by_schedule", ticks.c.agent, ticks.c.schedule, ticks.c.nominal_at)
 _SENDING = text("outcome = 'sending'")
 Index("ticks_sending", ticks.c.tried_at, postgresql_where=_SENDING, sqlite_where=_SENDING)
+
+starts = Table(
+    "starts",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("turn", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("started_at", Float(53), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Calls of tools that must not run twice, committed before they begin."""
+
+cancels = Table(
+    "cancels",
+    metadata,
+    Column("agent", String(40), primary_key=True),
+    Column("task_id", String(128), primary_key=True),
+    Column("asked_at", Float(53), nullable=False),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("agent", String(40), primary_key=True),
+    Column("paused_at", Float(53), nullable=False),
+)
+
+shutdowns = Table(
+    "shutdowns",
+    metadata,
+    Column("instance", String(64), primary_key=True),
+    Column("mode", String(8), nullable=False),
+    Column("asked_at", Float(53), nullable=False),
+)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.agent.runs import MOST_ATTEMPTS
+from services.agent.life import MOST_ATTEMPTS
 from services.agent.slots import Slots
 from shared import topology
 from shared.broker.connection import connect

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli.__main__ import app
+from shared.store.schema import REVISION
 
 CLOSED = "amqp://guest:guest@127.0.0.1:1/"
 """Nobody listens on port 1."""
@@ -141,7 +142,7 @@ def test_an_empty_store_names_the_command_to_run(folder: Path, arguments: tuple[
 
 
 def test_a_migrated_store_has_no_runs_yet(folder: Path) -> None:
-    assert hutch("migrate").stdout == "the store is at revision 0001\n"
+    assert hutch("migrate").stdout == f"the store is at revision {REVISION}\n"
     assert hutch("runs", "--json").stdout == "[]\n"
     said = hutch("show", "x")
     assert said.exit_code == 1

@@ -8,10 +8,12 @@ from sqlalchemy import select
 
 from shared.errors import RunLost
 from shared.store import Store, open_store
-from shared.store.claims import Requester, Verdict, hand_over, mark
+from shared.store.claims import Verdict
 from shared.store.outbox import Outbound, sent
+from shared.store.requesters import Requester
 from shared.store.runs import Run
 from shared.store.schema import RunState, requesters, runs
+from shared.store.taking import hand_over, mark
 from tests.stores import ASKER, claimed, ended, owned, request, taken
 
 OTHER = Requester("reply.other", "c2")

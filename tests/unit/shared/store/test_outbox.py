@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from shared.store import Store, outbox
-from shared.store.claims import Requester
 from shared.store.outbox import Outbound
+from shared.store.requesters import Requester
 from tests.stores import claimed, ended, owned, request
 
 

@@ -1,4 +1,4 @@
-"""Take-overs: who goes on with what nobody runs (`shared.store.claims`)."""
+"""Take-overs: who goes on with what nobody runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import partial
 
 from shared.store import Store, open_store
 from shared.store.beats import beat, leave
-from shared.store.claims import Counts, counts, hand_over, mark, take
 from shared.store.journal import Step, write_step
 from shared.store.runs import Run
 from shared.store.schema import RunState
+from shared.store.taking import Counts, counts, hand_over, mark, take
 from tests.stores import a_moment_later, claimed, ended, owned, request, taken
 
 

@@ -1,0 +1,104 @@
+"""Who runs what: take-overs and hand-overs. Each function is one committed step."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Float, and_, bindparam, case, func, or_, select, update
+from sqlalchemy.engine import Connection
+
+from shared.store import outbox
+from shared.store.runs import CHANGE, Run, change, from_row
+from shared.store.runs import COLUMNS as RUN_COLUMNS
+from shared.store.schema import RunState, definitions, instances, now_s, runs
+
+
+def _takeable(agent: str, dead: Collection[str]) -> ColumnElement[bool]:
+    orphaned = or_(runs.c.owner.in_(list(dead)), runs.c.owner.not_in(select(instances.c.instance)))
+    abandoned = and_(runs.c.state.in_([RunState.RUNNING, RunState.WAITING]), orphaned)
+    due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s())
+    return and_(runs.c.agent == agent, runs.c.state != RunState.ENDED, or_(due, abandoned))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What waits for somebody to take it, of one agent."""
+
+    takeable: int
+    oldest_due_s: float
+    abandoned_messages: int
+
+
+def counts(connection: Connection, agent: str, dead: Collection[str]) -> Counts:
+    """A look that locks nothing, so that an idle sweep costs the others nothing."""
+    runs_left, since = connection.execute(
+        select(func.count(), func.min(runs.c.due_at)).where(_takeable(agent, dead))
+    ).one()
+    age_s = connection.execute(select(now_s())).scalar_one() - since if runs_left else 0.0
+    return Counts(runs_left, age_s, outbox.abandoned(connection, agent, dead))
+
+
+def take(
+    connection: Connection,
+    agent: str,
+    instance: str,
+    dead: Collection[str],
+    limit: int,
+    earlier: set[str],
+) -> list[Run]:
+    """Own up to `limit` runs of `agent`: those that are due, and those whose owner is dead.
+
+    Oldest due first; rows that another replica is taking are skipped. A taken run's fence
+    moves on, so that a late write of its last owner finds no row. `earlier` is empty at first
+    and belongs to this one take: repeated after an unknown commit, it finds there what may be
+    its own already.
+    """
+    if ours := _owned_of(connection, instance, earlier):
+        return ours
+    chosen = connection.execute(
+        select(runs.c.run_id)
+        .where(_takeable(agent, dead))
+        .order_by(runs.c.due_at, runs.c.run_id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    earlier.clear()
+    earlier.update(row.run_id for row in chosen)
+    handed_over = runs.c.state == RunState.DUE
+    connection.execute(
+        update(runs)
+        .where(runs.c.run_id.in_(earlier))
+        .values(
+            owner=instance,
+            state=RunState.RUNNING,
+            fence=runs.c.fence + 1,
+            attempts=runs.c.attempts + case((handed_over, 0), else_=1),
+        )
+    )
+    return _owned_of(connection, instance, earlier)
+
+
+def _owned_of(connection: Connection, instance: str, run_ids: Collection[str]) -> list[Run]:
+    if not run_ids:
+        return []
+    query = (
+        select(*RUN_COLUMNS)
+        .join_from(runs, definitions)
+        .where(runs.c.run_id.in_(run_ids), runs.c.owner == instance)
+        .order_by(runs.c.due_at, runs.c.run_id)
+    )
+    return [from_row(row) for row in connection.execute(query).mappings()]
+
+
+def mark(connection: Connection, run: Run, state: RunState) -> None:
+    """Say whether an owned run computes or only waits; raises `RunLost`."""
+    change(connection, run, {"state": state})
+
+
+_HAND_OVER = CHANGE.values(due_at=now_s() + bindparam("delay_s", type_=Float(53)))
+
+
+def hand_over(connection: Connection, run: Run, *, delay_s: float = 0) -> None:
+    """Let any replica go on with an owned run, at once or after a delay; raises `RunLost`."""
+    change(connection, run, {"state": RunState.DUE, "owner": None, "delay_s": delay_s}, _HAND_OVER)
