@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 CHUNK = 65536
 STARTED_S = 10.0
@@ -32,8 +33,7 @@ class Proxy:
 
     def url(self, behind: str) -> str:
         """The address of what is behind the proxy, by way of the proxy."""
-        before, _, path = behind.partition("@")[2].partition("/")
-        return behind.replace(f"@{before}/{path}", f"@127.0.0.1:{self.port}/{path}")
+        return behind.replace(address(behind), f"127.0.0.1:{self.port}")
 
     def stall(self) -> None:
         """Forward nothing and tell nobody: half-open, as when packets vanish."""
@@ -108,10 +108,16 @@ class Proxy:
                 await sink.drain()
 
 
+def address(url: str) -> str:
+    """Host and port of a URL."""
+    parsed = urlsplit(url)
+    return f"{parsed.hostname}:{parsed.port}"
+
+
 @contextmanager
-def proxy(address: str) -> Iterator[Proxy]:
+def proxy(before: str) -> Iterator[Proxy]:
     """A proxy before `host:port`, for as long as the block lasts."""
-    host, _, port = address.rpartition(":")
+    host, _, port = before.rpartition(":")
     made = Proxy(host, int(port))
     started, ending = threading.Event(), asyncio.Event()
 

@@ -16,13 +16,15 @@ from tests.chaos.clients import REPLIES, Listener, Sender, declare, opened
 from tests.chaos.ground import GROUNDS, Ctl, Ground
 from tests.chaos.house import MANAGER, REPLICAS, WORKER, build
 from tests.chaos.ledger import Ledger
-from tests.chaos.nemesis import Done, Kind, Nemesis
+from tests.chaos.nemesis import Done, Fault, Kind, Nemesis
 from tests.chaos.report import Costs, Left, Report
 from tests.chaos.supervisor import Supervisor
+from tests.proxy import Proxy, address, proxy
 
 SENDERS = 2
 FROZEN_S = (4.0, 8.0)
 """Longer than the silence after which a process is taken for dead."""
+STALLED_S = (4.0, 12.0)
 PATIENCE_S = 150.0
 """Without a single new answer, until the rest is given up: a manager asks again after 60 s."""
 SETTLE_S = 30.0
@@ -30,6 +32,7 @@ SETTLE_S = 30.0
 POLL_S = 0.5
 
 Say = Callable[[str], None]
+Kinds = dict[str, Kind]
 
 
 def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Report:
@@ -38,7 +41,8 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
     marks.mkdir()
     with (
         GROUNDS[store](folder) as ground,
-        running.house(ground.broker_url, folder, build(folder)) as house,
+        proxy(address(ground.broker_url)) as network,
+        running.house(network.url(ground.broker_url), folder, build(folder)) as house,
     ):
         say(f"RabbitMQ {ground.broker}, {store}")
         house.env |= {"HUTCH_STORE": ground.store_url, "CHAOS_MARKS": str(marks)}
@@ -50,7 +54,8 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
         supervisor.start(REPLICAS)
         ledger = Ledger()
         try:
-            done = storm(ground, supervisor, ledger, seconds, seed, say)
+            kinds = ground.kinds | process_kinds(supervisor) | network_kinds(network)
+            done = storm(ground, kinds, ledger, seconds, seed, say)
             left = settled(ground)
         finally:
             codes = supervisor.end()
@@ -64,7 +69,7 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
 
 
 def storm(
-    ground: Ground, supervisor: Supervisor, ledger: Ledger, seconds: float, seed: int, say: Say
+    ground: Ground, kinds: Kinds, ledger: Ledger, seconds: float, seed: int, say: Say
 ) -> list[Done]:
     """Clients and nemesis for so many seconds; returns when all is answered, or given up."""
     declare(opened(ground.broker_url))
@@ -72,7 +77,7 @@ def storm(
     senders = [Sender(n, ground.broker_url, ledger, seed) for n in range(1, SENDERS + 1)]
     for client in (listener, *senders):
         client.start()
-    nemesis = Nemesis(ground.kinds | hands(supervisor), say)
+    nemesis = Nemesis(kinds, say)
     nemesis.rage(seed, seconds)
     say("healed; draining")
     for sender in senders:
@@ -82,7 +87,7 @@ def storm(
     return nemesis.done
 
 
-def hands(supervisor: Supervisor) -> dict[str, Kind]:
+def process_kinds(supervisor: Supervisor) -> Kinds:
     return {
         "kill -9 a manager": Kind(lambda it: supervisor.kill(MANAGER, it.which)),
         "kill -9 a worker": Kind(lambda it: supervisor.kill(WORKER, it.which)),
@@ -94,6 +99,20 @@ def hands(supervisor: Supervisor) -> dict[str, Kind]:
         "freeze a worker": Kind(
             lambda it: supervisor.freeze(WORKER, it.which, it.seconds), FROZEN_S
         ),
+    }
+
+
+def network_kinds(network: Proxy) -> Kinds:
+    """Between the agents and the broker; the clients have another way."""
+
+    def stall(fault: Fault) -> None:
+        network.stall()
+        time.sleep(fault.seconds)
+        network.flow()
+
+    return {
+        "network stalled": Kind(stall, STALLED_S),
+        "frame cut": Kind(lambda _: network.cut()),
     }
 
 

@@ -42,9 +42,9 @@ def build(folder: Path) -> Path:
     return agents
 
 
-def order(task: str) -> str:
+def order(task: str, model_s: float = MODEL_S) -> str:
     """What the manager is told: its worker stamps the task, both then answer with its name."""
-    latency = f"[[latency {MODEL_S}]]"
+    latency = f"[[latency {model_s}]]"
     stamped = f'{latency}[[call stamp {{\\"step\\": \\"{task}\\"}}]]'
     prompt = f"{task}: {stamped}[[then]]{latency}[[reply stamped {task}]]"
     asked = f'{latency}[[call {WORKER} {{"prompt": "{prompt}"}}]]'

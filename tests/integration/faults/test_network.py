@@ -6,14 +6,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from yarl import URL
 
 from shared.broker.link import HEARTBEAT_S
 from tests.client import Client
 from tests.integration.brokers import Rabbit
 from tests.integration.services.agent.test_death import ASK, until
 from tests.integration.services.conftest import Asked
-from tests.proxy import Proxy, proxy
+from tests.proxy import Proxy, address, proxy
 from tests.running import House
 
 MOST_STALLED_S = 3 * HEARTBEAT_S + 15.0
@@ -22,8 +21,7 @@ MOST_STALLED_S = 3 * HEARTBEAT_S + 15.0
 @pytest.fixture
 def network(rabbit: Rabbit, house: House) -> Iterator[Proxy]:
     """Agents that start from here on reach the broker by it; the client does not."""
-    address = URL(rabbit.url)
-    with proxy(f"{address.host}:{address.port}") as between:
+    with proxy(address(rabbit.url)) as between:
         house.env["RABBITMQ_URL"] = between.url(rabbit.url)
         yield between
         between.flow()

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from yarl import URL
 
 from shared import topology
 from shared.broker.connection import Broker, connect
@@ -17,7 +16,7 @@ from shared.broker.publishing import Outgoing
 from shared.errors import BrokerError
 from tests.integration.brokers import Rabbit
 from tests.integration.shared.broker.waiting import until
-from tests.proxy import Proxy, proxy
+from tests.proxy import Proxy, address, proxy
 
 NOTICED_S = 3.0 * HEARTBEAT_S + 3.0
 """A client misses a heartbeat for so long before it gives a connection up."""
@@ -25,8 +24,7 @@ NOTICED_S = 3.0 * HEARTBEAT_S + 3.0
 
 @pytest.fixture
 def network(rabbit: Rabbit) -> Iterator[Proxy]:
-    address = URL(rabbit.url)
-    with proxy(f"{address.host}:{address.port}") as between:
+    with proxy(address(rabbit.url)) as between:
         yield between
 
 
