@@ -75,10 +75,10 @@ class House:
     logs: Path
     children: list[Child] = field(default_factory=list)
 
-    def start(self, *arguments: str, **env: str) -> Child:
-        """`python -m` with these arguments; `env` goes before the house's."""
+    def start(self, *arguments: str, by: tuple[str, ...] = (), **env: str) -> Child:
+        """`python -m` with these arguments, run `by` a command; `env` goes before the house's."""
         said = self.logs / f"{len(self.children)}-{'-'.join(arguments)}.log"
-        child = Child([sys.executable, "-m", *arguments], self.env | env, said)
+        child = Child([*by, sys.executable, "-m", *arguments], self.env | env, said)
         self.children.append(child)
         return child
 
