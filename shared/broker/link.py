@@ -18,6 +18,7 @@ from aiormq.abc import AbstractConnection
 from yarl import URL
 
 from shared.broker.faults import FOREIGN, RPC_TIMEOUT_S, refusal, speaking
+from shared.broker.writing import Gathering
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 
 HEARTBEAT_S = 10
@@ -123,7 +124,7 @@ class Link:
     async def _connect(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                connection = await aiormq.connect(self._url)
+                connection = await aiormq.connect(self._url, transport_factory=Gathering())
         except FOREIGN as error:
             raise refusal(error, self._url) from error
         connection.closing.add_done_callback(lambda _: self._lost.set())
