@@ -31,7 +31,7 @@ async def rows(store: Store) -> list[int]:
 
 async def test_an_ended_run_is_forgotten_when_its_time_is_over(store: Store) -> None:
     for message in await ended(store, await owned(store)):
-        await store.write("", partial(outbox.sent, seq=message.seq))
+        await store.write("", partial(outbox.sent, seqs=[message.seq]))
     assert not await forgotten(store, LATER_S)
     assert await forgotten(store, AT_ONCE_S)
     assert not await forgotten(store, AT_ONCE_S)
