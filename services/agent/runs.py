@@ -17,7 +17,7 @@ from services.agent.refusal import Refusal
 from services.agent.relay import Relay
 from services.agent.run import Outcome, Tools, Work, run
 from services.agent.slots import Slots
-from services.agent.snapshot import Snapshot
+from services.agent.snapshot import Snapshot, thawed
 from services.agent.stored import StoredJournal
 from services.agent.told import ToldModel, ToldTools
 from services.agent.verdict import verdict
@@ -106,11 +106,11 @@ class Runs:
         if run.attempts >= MOST_ATTEMPTS:
             return await self._give_up(run, journal)
         try:
-            snapshot = Snapshot.model_validate_json(run.definition)
+            snapshot = thawed(run.definition)
             if refusal := verdict(snapshot.definition, message, left_s):
                 return refusal
             log.info("run started", attempts=run.attempts, steps=len(steps))
-            self.instance.tell("run.started", run, steps=len(steps))
+            self.instance.tell("run.started", run, kind=run.kind, steps=len(steps))
             model = self.models.of(snapshot.definition)
             async with asyncio.timeout(left_s):
                 return await self._loop(run, message, snapshot, model, calls, journal)
