@@ -9,12 +9,12 @@ from itertools import groupby
 from operator import attrgetter
 
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
 from services.agent.answering import answer
 from services.agent.instance import Instance
 from shared.broker.publishing import Outgoing
 from shared.errors import BrokerError, Undeliverable
+from shared.patience import insist
 from shared.store import outbox
 from shared.store.outbox import Outbound
 
@@ -84,18 +84,19 @@ class Relay:
 
     async def _deliver(self, message: Outbound) -> bool:
         """True when the broker has it, False when nobody listens there any more."""
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(BrokerError),
-            wait=wait_exponential_jitter(multiplier=0.1, max=RETRY_MOST_S),
-            before_sleep=lambda _: self._instance.metrics.publish_failures.inc(),
-        ):
-            with attempt:
-                try:
-                    await answer(self._instance.publisher, _outgoing(message))
-                except Undeliverable as error:
-                    log.warning("response undeliverable", run=message.run_id, error=str(error))
-                    return False
-        return True
+
+        async def publish() -> bool:
+            try:
+                await answer(self._instance.publisher, _outgoing(message))
+            except Undeliverable as error:
+                log.warning("response undeliverable", run=message.run_id, error=str(error))
+                return False
+            return True
+
+        failures = self._instance.metrics.publish_failures
+        return await insist(
+            publish, BrokerError, most_s=RETRY_MOST_S, told=lambda _: failures.inc()
+        )
 
     def _count(self, change: int) -> None:
         self._unsent += change
