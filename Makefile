@@ -60,6 +60,7 @@ coverage: $(VENV)/.dev
 # Figures for this machine; let nothing else run beside it.
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.figures
+	$(BIN)/python -m tests.bench.throughput
 
 # Needs uv. The locks name no package index: pip's own settings choose it.
 lock:

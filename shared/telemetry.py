@@ -22,6 +22,7 @@ _SECRET_KEY = re.compile(
 )
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@")
 _KEY_IN_TEXT = re.compile(r"\b(Bearer |Basic |sk-)[\w.~+/=-]{4,}", re.IGNORECASE)
+_SIGNS_OF_A_KEY = ("bearer ", "basic ", "sk-")
 
 
 def configure(format: Literal["auto", "json", "console"], service: str) -> None:
@@ -99,7 +100,12 @@ def _masked(key: str, value: object) -> object:
 
 def masked_text(text: str) -> str:
     """The text with passwords in URLs, bearer tokens and API keys replaced."""
-    return _KEY_IN_TEXT.sub(rf"\g<1>{MASK}", _PASSWORD_IN_URL.sub(rf"\g<1>:{MASK}@", text))
+    if "://" in text:  # the cheap looks first: every value of every line comes by here
+        text = _PASSWORD_IN_URL.sub(rf"\g<1>:{MASK}@", text)
+    lowered = text.lower()
+    if any(sign in lowered for sign in _SIGNS_OF_A_KEY):
+        text = _KEY_IN_TEXT.sub(rf"\g<1>{MASK}", text)
+    return text
 
 
 class Metrics:

@@ -75,10 +75,14 @@ class House:
     logs: Path
     children: list[Child] = field(default_factory=list)
 
-    def start(self, *arguments: str, by: tuple[str, ...] = (), **env: str) -> Child:
-        """`python -m` with these arguments, run `by` a command; `env` goes before the house's."""
+    def start(self, *arguments: str, **env: str) -> Child:
+        """`python -m` with these arguments; `env` goes before the house's."""
+        return self.start_by((), *arguments, **env)
+
+    def start_by(self, command: tuple[str, ...], *arguments: str, **env: str) -> Child:
+        """`start`, by a command that runs another."""
         said = self.logs / f"{len(self.children)}-{'-'.join(arguments)}.log"
-        child = Child([*by, sys.executable, "-m", *arguments], self.env | env, said)
+        child = Child([*command, sys.executable, "-m", *arguments], self.env | env, said)
         self.children.append(child)
         return child
 

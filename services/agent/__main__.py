@@ -177,7 +177,7 @@ def _needs(definition: Definition, instance: Instance) -> topology.Topology:
 
 
 def _frozen(snapshot: Snapshot) -> tuple[str, str]:
-    return snapshot.digest(), snapshot.body()
+    return snapshot.digest, snapshot.body
 
 
 def _show(instance: Instance, slots: Slots) -> None:

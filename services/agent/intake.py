@@ -58,7 +58,6 @@ class Intake:
     def _go_on(self, claimed: Claim, slot: bool) -> None:
         self.relay.send(claimed.outbound)
         if slot and claimed.run is not None and not self.runs.holds(claimed.run.run_id):
-            self.instance.tell("run.claimed", claimed.run, kind=claimed.run.kind)
             self.runs.start(claimed.run)
             return
         if slot:
@@ -78,7 +77,7 @@ class Intake:
             kind=kind,
             content_hash=content_hash(message),
             message=encode(message).decode(),
-            definition=self.instance.snapshot.digest(),
+            definition=self.instance.snapshot.digest,
             root_id=message.root_id or task_id,
             parent_id=message.parent_id,
             timeout_s=definition.limits.timeout.total_seconds(),

@@ -21,7 +21,7 @@ from services.agent.retries import put_off_or_give_up
 from services.agent.run import run
 from services.agent.shared_deadline import SharedDeadline
 from services.agent.slots import Slots
-from services.agent.snapshot import Snapshot
+from services.agent.snapshot import Snapshot, thawed
 from services.agent.stored import StoredJournal
 from services.agent.told import ToldModel, ToldTools
 from services.agent.tools import Toolbox
@@ -146,13 +146,13 @@ class Lives:
             return await self._give_up(run, journal, reason, "given up: " + reason)
         self._journals[run.run_id] = journal
         try:
-            snapshot = Snapshot.model_validate_json(run.definition)
+            snapshot = thawed(run.definition)
             if left_s <= 0 and (steps or run.failures):
                 raise TimeoutError
             if refusal := verdict(snapshot.definition, message, left_s):
                 return refusal.model_copy(update={"usage": journal.usage()})
             log.info("run started", attempts=run.attempts, steps=len(steps))
-            self.instance.tell("run.started", run, steps=len(steps))
+            self.instance.tell("run.started", run, kind=run.kind, steps=len(steps))
             model = self.models.of(snapshot.definition)
             async with self.scopes.until(run, left_s):
                 return await self._loop(run, message, snapshot, model, calls, journal)

@@ -12,12 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    wait_exponential_jitter,
-)
 
 from services.agent.intake import Intake
 from services.agent.refusal import Refusal
@@ -26,6 +20,7 @@ from services.agent.sweeper import Sweeper
 from shared.broker.consuming import Consumer, Delivery
 from shared.errors import BadMessage, BrokerError, StoreError, StoreUnavailable
 from shared.messages import REPLY_QUEUE, Task, Trigger, decode
+from shared.patience import insist
 from shared.store.requesters import Requester
 
 log = structlog.get_logger()
@@ -98,13 +93,12 @@ async def settle(
 
     A store or a broker that is away is waited for.
     """
-    async for attempt in AsyncRetrying(
-        retry=retry_if_exception_type(BrokerError),
-        wait=wait_exponential_jitter(multiplier=0.1, max=RETRY_MOST_S),
-        before_sleep=lambda state: _log_wait(delivery, state),
-    ):
-        with attempt:
-            await _settled(delivery, receive, refusal)
+    await insist(
+        lambda: _settled(delivery, receive, refusal),
+        BrokerError,
+        most_s=RETRY_MOST_S,
+        told=lambda error: _log_wait(delivery, error),
+    )
     await delivery.ack()
 
 
@@ -121,8 +115,7 @@ async def _settled(
         await refusal.refuse(delivery, f"it can't be stored: {error}")
 
 
-def _log_wait(delivery: Delivery, state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
+def _log_wait(delivery: Delivery, error: Exception) -> None:
     log.warning("delivery not settled yet", queue=delivery.queue, error=str(error))
 
 

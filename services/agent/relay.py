@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
 import structlog
-from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
 from services.agent.answering import answer
 from services.agent.instance import Instance
 from shared.broker.publishing import Outgoing
 from shared.errors import BrokerError, Undeliverable
+from shared.patience import insist
 from shared.store import outbox
 from shared.store.outbox import Outbound
 
@@ -36,6 +36,8 @@ class Relay:
         self._jobs = jobs
         self._unsent = 0
         self._sending: set[asyncio.Task[None]] = set()
+        self._confirmed: list[int] = []
+        self._forgetting = False
 
     def send(self, messages: Iterable[Outbound]) -> None:
         """Hand over committed messages; returns at once."""
@@ -43,9 +45,7 @@ class Relay:
         for _, of_run in groupby(in_order, key=attrgetter("run_id")):
             batch = list(of_run)
             self._count(len(batch))
-            job = self._jobs.create_task(self._send(batch))
-            self._sending.add(job)
-            job.add_done_callback(self._sending.discard)
+            self._begin(self._send(batch))
 
     async def idle(self) -> None:
         """Wait until nothing is on its way."""
@@ -57,27 +57,46 @@ class Relay:
         for job in self._sending:
             job.cancel()
 
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        job = self._jobs.create_task(work)
+        self._sending.add(job)
+        job.add_done_callback(self._sending.discard)
+
     async def _send(self, batch: list[Outbound]) -> None:
         for message in batch:
-            delivered = await self._deliver(message)
-            settle = outbox.sent if delivered else outbox.undeliverable
-            await self._instance.store.write(message.run_id, partial(settle, seq=message.seq))
-            self._count(-1)
+            if await self._deliver(message):
+                self._confirmed.append(message.seq)
+                if not self._forgetting:
+                    self._begin(self._forget())
+            else:
+                undeliverable = partial(outbox.undeliverable, seq=message.seq)
+                await self._instance.store.write(message.run_id, undeliverable)
+                self._count(-1)
+
+    async def _forget(self) -> None:
+        """Those that are confirmed while one commit is under way share the next."""
+        self._forgetting = True
+        while self._confirmed:
+            seqs, self._confirmed = self._confirmed, []
+            await self._instance.store.write("", partial(outbox.sent, seqs=seqs))
+            self._count(-len(seqs))
+        self._forgetting = False
 
     async def _deliver(self, message: Outbound) -> bool:
         """True when the broker has it, False when nobody listens there any more."""
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(BrokerError),
-            wait=wait_exponential_jitter(multiplier=0.1, max=RETRY_MOST_S),
-            before_sleep=lambda _: self._instance.metrics.publish_failures.inc(),
-        ):
-            with attempt:
-                try:
-                    await answer(self._instance.publisher, _outgoing(message))
-                except Undeliverable as error:
-                    log.warning("response undeliverable", run=message.run_id, error=str(error))
-                    return False
-        return True
+
+        async def publish() -> bool:
+            try:
+                await answer(self._instance.publisher, _outgoing(message))
+            except Undeliverable as error:
+                log.warning("response undeliverable", run=message.run_id, error=str(error))
+                return False
+            return True
+
+        failures = self._instance.metrics.publish_failures
+        return await insist(
+            publish, BrokerError, most_s=RETRY_MOST_S, told=lambda _: failures.inc()
+        )
 
     def _count(self, change: int) -> None:
         self._unsent += change

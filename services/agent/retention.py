@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -19,8 +20,8 @@ log = structlog.get_logger()
 EVERY_S = 3600.0
 """Between two rounds, give or take a tenth: replicas should not forget in step."""
 
-BETWEEN_S = 0.05
-"""Between two batches, so that the agent's own commits come first."""
+SHARE = 0.05
+"""Of the time, at most, is spent on forgetting: on a store that is busy or slow it waits longer."""
 
 
 @dataclass
@@ -37,10 +38,11 @@ class Retention:
     async def forget(self) -> None:
         """Delete, in small commits, what of the agent is older than `keep`: runs, ticks, orders."""
         agent, keep_s = self.instance.agent, self.keep.total_seconds()
-        store, batches = self.instance.store, 0
+        store, batches, began = self.instance.store, 0, time.monotonic()
         while await store.write("", partial(forget_runs, agent=agent, keep_s=keep_s)):
             batches += 1
-            await asyncio.sleep(BETWEEN_S)
+            await asyncio.sleep((time.monotonic() - began) / SHARE)
+            began = time.monotonic()
         await store.write("", partial(forget_ticks, agent=agent, keep_s=keep_s))
         await store.write("", partial(cancels.forget_old, agent=agent, keep_s=keep_s))
         await store.write("", partial(shutdowns.forget_old, keep_s=keep_s))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property, lru_cache
 
 from services.agent.called import WorkerSpec
 from services.agent.chat import ToolSpec
@@ -24,8 +25,16 @@ class Snapshot(Frozen):
         )
         return cls(definition=definition, workers=workers, tools=tools)
 
+    @cached_property  # asked for at every claim
     def body(self) -> str:
         return self.model_dump_json(by_alias=True)
 
+    @cached_property
     def digest(self) -> str:
-        return hashlib.sha256(self.body().encode()).hexdigest()[:32]
+        return hashlib.sha256(self.body.encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=8)  # runs under other definitions than the newest are few
+def thawed(body: str) -> Snapshot:
+    """What `body` froze; raises `ValidationError` for another version's."""
+    return Snapshot.model_validate_json(body)

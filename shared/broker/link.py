@@ -13,10 +13,12 @@ import random
 from collections.abc import Awaitable, Callable
 
 import aiormq
-from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq import Channel
+from aiormq.abc import AbstractConnection
 from yarl import URL
 
 from shared.broker.faults import FOREIGN, RPC_TIMEOUT_S, refusal, speaking
+from shared.broker.writing import Gathering
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 
 HEARTBEAT_S = 10
@@ -125,7 +127,7 @@ class Link:
     async def _connect(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                connection = await aiormq.connect(self._url)
+                connection = await aiormq.connect(self._url, transport_factory=Gathering())
         except FOREIGN as error:
             raise refusal(error, self._url) from error
         connection.closing.add_done_callback(lambda _: self._lost.set())
@@ -138,17 +140,19 @@ class Lane:
     def __init__(self, link: Link, *, confirms: bool) -> None:
         self._link = link
         self._confirms = confirms
-        self._channel: AbstractChannel | None = None
+        self._channel: Channel | None = None
         self._opening = asyncio.Lock()
 
-    async def channel(self) -> AbstractChannel:
+    async def channel(self) -> Channel:
         """Waits for the connection; the caller brings the timeout."""
         async with self._opening:
             connection = await self._link.connection()
             if self._channel is None or self._channel.is_closed:
-                self._channel = await connection.channel(
+                opened = await connection.channel(
                     publisher_confirms=self._confirms, timeout=RPC_TIMEOUT_S
                 )
+                assert isinstance(opened, Channel)  # the interface leaves out `wait`
+                self._channel = opened
             return self._channel
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from aiormq import Channel
 from aiormq import exceptions as amqp
-from aiormq.abc import AbstractChannel
 from pamqp.commands import Basic
 
 from shared import topology
@@ -66,7 +68,8 @@ class Publisher:
                 channel = await self._lane.channel()
                 while before := self._in_flight.get(message.message_id):
                     await asyncio.wait({before})
-                job = asyncio.create_task(_confirmed(channel, message, doing))
+                work = _confirmed(channel, message, doing, wait=self._link.blocked)
+                job = asyncio.create_task(work)
                 self._in_flight[message.message_id] = job
                 job.add_done_callback(lambda done: self._landed(message.message_id, done))
                 await asyncio.shield(job)
@@ -86,15 +89,14 @@ class Publisher:
         """The job that sends what was announced."""
         lane = Lane(self._link, confirms=False)
         while True:
-            event = await self._events.get()
-            if not self._link.ready or self._link.blocked:
-                self.dropped += 1
-                continue
-            try:
-                async with speaking("announce an event", ANNOUNCE_TIMEOUT_S):
-                    await _announce(await lane.channel(), event)
-            except BrokerError:
-                self.dropped += 1
+            events = deque([await self._events.get()])
+            while not self._events.empty():
+                events.append(self._events.get_nowait())
+            if self._link.ready and not self._link.blocked:
+                with suppress(BrokerError):
+                    async with speaking("announce events", ANNOUNCE_TIMEOUT_S):
+                        await _announce(await lane.channel(), events)
+            self.dropped += len(events)
 
     def _landed(self, message_id: str, job: asyncio.Task[None]) -> None:
         del self._in_flight[message_id]
@@ -102,7 +104,9 @@ class Publisher:
             job.exception()  # its caller may be gone; asyncio would complain
 
 
-async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) -> None:
+async def _confirmed(channel: Channel, message: Outgoing, doing: str, *, wait: bool) -> None:
+    """`wait` for the socket, one after the other: the confirm says more, but while the broker
+    reads nothing, what is tried again and again must not pile up here."""
     properties = Basic.Properties(
         content_type=message.content_type,
         correlation_id=message.correlation_id,
@@ -119,6 +123,7 @@ async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) ->
                 routing_key=message.routing_key,
                 properties=properties,
                 mandatory=message.mandatory,
+                wait=wait,
             )
         except amqp.ChannelClosed as error:
             if _is_about(error, message):
@@ -132,13 +137,18 @@ def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:
     return f"message size {len(message.body)} " in text or f"exchange '{message.exchange}'" in text
 
 
-async def _announce(channel: AbstractChannel, event: Event) -> None:
-    await channel.basic_publish(
-        encode(event),
-        exchange=topology.EVENTS,
-        routing_key=f"{event.agent}.{event.name}",
-        properties=Basic.Properties(content_type="application/json", delivery_mode=_TRANSIENT),
-    )
+async def _announce(channel: Channel, events: deque[Event]) -> None:
+    """Send them in order, each taken out as it is sent; the last waits for the socket."""
+    while events:
+        event = events[0]
+        await channel.basic_publish(
+            encode(event),
+            exchange=topology.EVENTS,
+            routing_key=f"{event.agent}.{event.name}",
+            properties=Basic.Properties(content_type="application/json", delivery_mode=_TRANSIENT),
+            wait=len(events) == 1,
+        )
+        events.popleft()
 
 
 def _unconfirmed(doing: str) -> Unconfirmed:

@@ -15,14 +15,9 @@ from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy.engine import Connection
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception_type,
-    stop_after_delay,
-    wait_exponential_jitter,
-)
 
 from shared.errors import HutchError, StoreUnavailable
+from shared.patience import insist
 from shared.store.engine import Database
 
 T = TypeVar("T")
@@ -30,6 +25,9 @@ Operation = Callable[[Connection], T]
 
 GROUP_SIZE = 128
 """Operations in one transaction: more gains little and holds the others' rows longer."""
+
+RETRY_MOST_S = 2.0
+"""Between two tries while the store is away."""
 
 log = structlog.get_logger()
 
@@ -104,22 +102,20 @@ class Commits:
 
     async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Repeat an attempt while the store is away, as long as its patience lasts."""
-        async for trial in AsyncRetrying(
-            retry=retry_if_exception_type(StoreUnavailable),
-            wait=wait_exponential_jitter(multiplier=0.1, max=2.0),
-            stop=stop_after_delay(self._patience_s),
-            reraise=True,
-        ):
-            with trial:
-                try:
-                    result = await attempt()
-                except StoreUnavailable as error:
-                    if self.available:
-                        log.warning("store away", error=str(error))
-                    self.available = False
-                    raise
-                self.available = True
+        result = await insist(
+            attempt,
+            StoreUnavailable,
+            most_s=RETRY_MOST_S,
+            told=self._note_absence,
+            patience_s=self._patience_s,
+        )
+        self.available = True
         return result
+
+    def _note_absence(self, error: Exception) -> None:
+        if self.available:
+            log.warning("store away", error=str(error))
+        self.available = False
 
     async def _transaction(self, group: list[_Waiting]) -> list[Any]:
         def perform(connection: Connection) -> list[Any]:

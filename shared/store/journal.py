@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import select
+from sqlalchemy import Insert, bindparam, select
 from sqlalchemy.engine import Connection
 
-from shared.store.dialect import insert_new
-from shared.store.runs import Run, change, lock
-from shared.store.schema import now_s, steps
+from shared.store.dialect import insert_into
+from shared.store.runs import OWNED, Run, change, lock, owned
+from shared.store.schema import now_s, runs, steps
 from shared.store.starts import Start, doubtful
 
 
@@ -54,10 +55,20 @@ def write_step(connection: Connection, run: Run, step: Step) -> None:
     """
     if run.attempts or run.failures:
         change(connection, run, {"attempts": 0, "failures": 0})
-    else:
-        lock(connection, run)
-    fields = {"run_id": run.run_id, "epoch": run.epoch, **vars(step)}
-    insert_new(connection, steps, fields, stamp="finished_at")
+    fields = {"epoch": run.epoch, **vars(step), **owned(run)}
+    if not connection.execute(_new_step(connection.dialect.name), fields).rowcount:
+        lock(connection, run)  # lost, or the same step again
+
+
+@cache  # to build a statement takes longer than to run it
+def _new_step(dialect: str) -> Insert:
+    """Locks the run's row and inserts, in one statement; no row: lost, or there already."""
+    given = [steps.c.epoch, steps.c.turn, steps.c.position, steps.c.kind, steps.c.name]
+    given.append(steps.c.output)
+    values = (bindparam(column.key, type_=column.type) for column in given)
+    of_run = select(runs.c.run_id, now_s(), *values).where(*OWNED).with_for_update()
+    columns = [steps.c.run_id, steps.c.finished_at, *given]
+    return insert_into(dialect, steps).from_select(columns, of_run).on_conflict_do_nothing()
 
 
 def resumed(connection: Connection, run: Run) -> Resumed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import (
@@ -114,8 +114,8 @@ def adopt(
     return _load(connection, outbox.c.seq.in_(earlier), outbox.c.owner == owner)
 
 
-def sent(connection: Connection, seq: int) -> None:
-    connection.execute(_SENT, {"seq": seq})
+def sent(connection: Connection, seqs: Sequence[int]) -> None:
+    connection.execute(_SENT, [{"seq": seq} for seq in seqs])
 
 
 def undeliverable(connection: Connection, seq: int) -> None:

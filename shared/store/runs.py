@@ -68,13 +68,13 @@ COLUMNS = (
 )
 
 
-_OWNED = (
+OWNED = (
     runs.c.run_id == bindparam("owned_run"),
     runs.c.fence == bindparam("owned_fence"),
     runs.c.ended_at.is_(None),
 )
-_LOCK = select(runs.c.fence).where(*_OWNED).with_for_update()
-CHANGE = update(runs).where(*_OWNED)
+_LOCK = select(runs.c.fence).where(*OWNED).with_for_update()
+CHANGE = update(runs).where(*OWNED)
 """What `change` executes, with or without values of its own."""
 
 
@@ -109,7 +109,7 @@ def dump_exchanges(recalled: Exchanges) -> str:
 
 def lock(connection: Connection, run: Run) -> None:
     """Hold the run's row until the commit; raises `RunLost` unless its fence is still `run`'s."""
-    if connection.execute(_LOCK, _owned(run)).first() is None:
+    if connection.execute(_LOCK, owned(run)).first() is None:
         raise _lost(run)
 
 
@@ -117,11 +117,11 @@ def change(
     connection: Connection, run: Run, fields: Mapping[str, object], statement: Update = CHANGE
 ) -> None:
     """Lock the run's row as `lock` does, and write to it, at once."""
-    if not connection.execute(statement, {**_owned(run), **fields}).rowcount:
+    if not connection.execute(statement, {**owned(run), **fields}).rowcount:
         raise _lost(run)
 
 
-def _owned(run: Run) -> dict[str, object]:
+def owned(run: Run) -> dict[str, object]:
     return {"owned_run": run.run_id, "owned_fence": run.fence}
 
 

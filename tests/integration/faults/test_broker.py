@@ -14,9 +14,9 @@ from services.cli.rabbitmq_node import RabbitNode
 from shared.topology import TASKS
 from tests.client import Client, client
 from tests.integration.brokers import Rabbit, crash
-from tests.integration.services.agent.test_death import ASK, until
+from tests.integration.services.agent.test_death import ASK
 from tests.integration.services.conftest import Asked
-from tests.running import House
+from tests.running import House, until
 
 AWAY_S = 5.0
 KEPT = "reply.kept"

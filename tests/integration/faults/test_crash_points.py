@@ -13,9 +13,8 @@ from shared.store.readings import loads
 from tests.chaos.house import MANAGER, MODEL_CALLS, WORKER, answer, order
 from tests.client import Client
 from tests.crashing import POINTS
-from tests.integration.services.agent.test_death import until
 from tests.integration.services.conftest import Asked
-from tests.running import Child, House
+from tests.running import Child, House, until
 
 pytestmark = pytest.mark.long
 

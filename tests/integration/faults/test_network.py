@@ -10,10 +10,10 @@ import pytest
 from shared.broker.link import HEARTBEAT_S
 from tests.client import Client
 from tests.integration.brokers import Rabbit
-from tests.integration.services.agent.test_death import ASK, until
+from tests.integration.services.agent.test_death import ASK
 from tests.integration.services.conftest import Asked
 from tests.proxy import Proxy, address, proxy
-from tests.running import House
+from tests.running import House, until
 
 MOST_STALLED_S = 3 * HEARTBEAT_S + 15.0
 

@@ -9,10 +9,9 @@ import pytest
 
 from tests.client import Client
 from tests.integration.brokers import Rabbit
-from tests.integration.services.agent.test_death import until
 from tests.integration.services.conftest import Asked
 from tests.integration.services.scheduler.test_main import told
-from tests.running import Child, House
+from tests.running import Child, House, until
 
 
 def ready(child: Child) -> tuple[int, str]:

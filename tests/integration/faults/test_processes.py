@@ -9,10 +9,9 @@ import pytest
 
 from tests.chaos.house import MODEL_CALLS, answer, order
 from tests.client import Client
-from tests.integration.services.agent.test_death import until
 from tests.integration.services.agent.test_workers import define
 from tests.integration.services.conftest import Asked
-from tests.running import House
+from tests.running import House, until
 
 TEAM = ("hand", "hand", "boss", "boss")
 KILLS = """

@@ -15,10 +15,10 @@ import pytest
 from shared.store.migrate import migrate
 from tests import running
 from tests.client import Client
-from tests.integration.services.agent.test_death import ASK, until
+from tests.integration.services.agent.test_death import ASK
 from tests.integration.services.conftest import Asked
 from tests.integration.stores import Postgres
-from tests.running import House
+from tests.running import House, until
 
 Outage = Callable[[], AbstractContextManager[None]]
 
@@ -103,7 +103,7 @@ class TestOnSqlite:
         call = pika.send("bob", "Write.")
         for part in file.parent.glob("hutch.db*"):
             part.chmod(0o444)
-        powerless = house.start("services.agent", "bob", by=WITHOUT_ROOTS_POWER)
+        powerless = house.start_by(WITHOUT_ROOTS_POWER, "services.agent", "bob")
         powerless.says("readonly database")
         assert "run started" not in powerless.said
         powerless.kill()

@@ -23,14 +23,14 @@ TASK = Task(id="t1", content="Do it.")
 def asked(own: Instance, timeout_s: float = 600) -> Request:
     fields = vars(request("t1", requester=None, timeout_s=timeout_s))
     message = encode(TASK).decode()
-    return Request(**fields | {"definition": own.snapshot.digest(), "message": message})
+    return Request(**fields | {"definition": own.snapshot.digest, "message": message})
 
 
 async def begun(own: Instance, timeout_s: float = 600, message: str | None = None) -> Run:
     """A claimed run."""
     it, store = asked(own, timeout_s), own.store
     it = it if message is None else replace(it, message=message)
-    await store.write("", lambda db: freeze(db, own.snapshot.digest(), own.snapshot.body()))
+    await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
     run = (await store.write("", lambda db: claim(db, it, own.id, slot=True))).run
     assert run is not None
     return run

@@ -69,8 +69,8 @@ async def test_a_hand_over_is_none_though_a_cancel_comes_too(store: Store) -> No
 
 async def ran(store: Store, *steps: Step) -> Run:
     """A run of an agent with a worker and a tool, so far."""
-    await store.write("", lambda db: freeze(db, SNAPSHOT.digest(), SNAPSHOT.body()))
-    run = (await claimed(store, replace(request(), definition=SNAPSHOT.digest()))).run
+    await store.write("", lambda db: freeze(db, SNAPSHOT.digest, SNAPSHOT.body))
+    run = (await claimed(store, replace(request(), definition=SNAPSHOT.digest))).run
     assert run is not None
     for step in steps:
         await store.write(run.run_id, lambda db, step=step: write_step(db, run, step))  # type: ignore[misc]  # bound now

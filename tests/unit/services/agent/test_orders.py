@@ -36,7 +36,7 @@ class Room:
     async def claim(self, task_id: str, *, slot: bool) -> Run | None:
         asked = replace(
             request(task_id, requester=None),
-            definition=self.orders.instance.snapshot.digest(),
+            definition=self.orders.instance.snapshot.digest,
         )
         return (await claimed(self.store, asked, slot=slot)).run
 
@@ -52,7 +52,7 @@ class Room:
 @asynccontextmanager
 async def room(store: Store) -> AsyncIterator[Room]:
     own, slots = instance(store), Slots(1)
-    await store.write("", lambda db: freeze(db, own.snapshot.digest(), own.snapshot.body()))
+    await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
     async with asyncio.TaskGroup() as jobs:
         open_runs = runs_of(own, slots, jobs)
         brake, scopes = Brake(own, slots), open_runs.lives.scopes

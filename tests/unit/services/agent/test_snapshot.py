@@ -25,12 +25,12 @@ def snapshot(alice: Definition = ALICE, bob: Definition = BOB) -> Snapshot:
 
 def test_a_snapshot_sees_its_workers_by_description_never_by_preamble() -> None:
     assert snapshot().workers == (WorkerSpec(name="bob", description="Writes."),)
-    assert "own words" not in snapshot().body()
+    assert "own words" not in snapshot().body
 
 
 def test_a_snapshot_comes_back_from_its_body_as_it_was() -> None:
     frozen = snapshot()
-    assert Snapshot.model_validate_json(frozen.body()) == frozen
+    assert Snapshot.model_validate_json(frozen.body) == frozen
 
 
 def test_a_snapshot_that_says_nothing_of_it_has_tools_that_must_not_run_twice() -> None:
@@ -43,8 +43,8 @@ def test_a_snapshot_that_says_nothing_of_it_has_tools_that_must_not_run_twice() 
 
 
 def test_equal_snapshots_have_one_digest() -> None:
-    assert snapshot().digest() == snapshot().digest()
-    assert len(snapshot().digest()) == 32
+    assert snapshot().digest == snapshot().digest
+    assert len(snapshot().digest) == 32
 
 
 def test_any_edit_that_a_run_would_see_changes_the_digest() -> None:
@@ -52,5 +52,5 @@ def test_any_edit_that_a_run_would_see_changes_the_digest() -> None:
     told_anew = BOB.model_copy(update={"description": "Draws."})
     unseen = BOB.model_copy(update={"preamble": "Other words."})
     seen = (snapshot(), snapshot(edited), snapshot(bob=told_anew))
-    assert len({frozen.digest() for frozen in seen}) == 3
-    assert snapshot(bob=unseen).digest() == snapshot().digest()
+    assert len({frozen.digest for frozen in seen}) == 3
+    assert snapshot(bob=unseen).digest == snapshot().digest

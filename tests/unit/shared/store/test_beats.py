@@ -32,7 +32,7 @@ async def test_an_instance_is_buried_once_it_owns_nothing(store: Store) -> None:
     (answer,) = await ended(store, run)
     await store.write("", lambda db: bury(db, "alice.1"))
     assert "alice.1" in await alive(store)
-    await store.write("", lambda db: outbox.sent(db, answer.seq))
+    await store.write("", lambda db: outbox.sent(db, [answer.seq]))
     await store.write("", lambda db: bury(db, "alice.1"))
     assert await alive(store) == {}
 

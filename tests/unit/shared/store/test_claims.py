@@ -129,7 +129,7 @@ async def test_an_end_repeated_after_an_unknown_commit_returns_what_is_unsent(st
     run = await owned(store)
     first = await ended(store, run, broadcast_to="office")
     assert await ended(store, run, broadcast_to="office") == first
-    await store.write(run.run_id, lambda db: sent(db, first[0].seq))
+    await store.write(run.run_id, lambda db: sent(db, [first[0].seq]))
     assert await ended(store, run, broadcast_to="office") == first[1:]
 
 

@@ -41,7 +41,7 @@ async def stepped(
 
 async def answered(store: Store, run: Run) -> None:
     for message in await over(store, run):
-        await store.write("", partial(outbox.sent, seq=message.seq))
+        await store.write("", partial(outbox.sent, seqs=[message.seq]))
 
 
 async def kept_rows(store: Store) -> list[int]:

@@ -35,7 +35,7 @@ async def test_an_ended_run_is_forgotten_when_its_time_is_over(store: Store) -> 
     begun = Start(1, 1, "pay", "{}")
     await store.write("", lambda db: write_start(db, run, begun))
     for message in await ended(store, run):
-        await store.write("", partial(outbox.sent, seq=message.seq))
+        await store.write("", partial(outbox.sent, seqs=[message.seq]))
     assert not await forgotten(store, LATER_S)
     assert await forgotten(store, AT_ONCE_S)
     assert not await forgotten(store, AT_ONCE_S)

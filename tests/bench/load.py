@@ -1,0 +1,113 @@
+"""The load: so many askers at once, each with one question under way.
+
+The same for an agent and for the echo: persistent questions, confirmed, and answers from a
+quorum queue, each acked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import aiormq
+import psutil
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from pamqp.commands import Basic
+
+from shared.topology import REPLIES
+
+PATIENCE_S = 60.0
+PERSISTENT = 2
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One round: answers a second, latencies in milliseconds, the answering process's CPU."""
+
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    cpu_ms: float
+
+
+@dataclass
+class Load:
+    channel: AbstractChannel
+    queue: str
+    _waiting: dict[str, asyncio.Future[float]] = field(default_factory=dict)
+
+    async def ask(self, exchange: str, key: str) -> float:
+        """Seconds until the answer was here."""
+        task = uuid4().hex
+        reply: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._waiting[task] = reply
+        body = json.dumps({"id": task, "content": "Sum up what the office has done today."})
+        properties = Basic.Properties(
+            content_type="application/json",
+            correlation_id=task,
+            delivery_mode=PERSISTENT,
+            message_id=task,
+            reply_to=self.queue,
+        )
+        began = time.perf_counter()
+        await self.channel.basic_publish(
+            body.encode(), exchange=exchange, routing_key=key, properties=properties
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            return await reply - began
+
+    async def answered(self, message: DeliveredMessage) -> None:
+        reply = self._waiting.pop(message.header.properties.correlation_id or "")
+        reply.set_result(time.perf_counter())
+        await message.channel.basic_ack(message.delivery_tag or 0)
+
+    async def asked(self, exchange: str, key: str, tasks: int, at_once: int) -> list[float]:
+        """Every latency, in seconds."""
+        left: Iterator[int] = iter(range(tasks))  # the askers share it
+
+        async def asker() -> list[float]:
+            return [await self.ask(exchange, key) for _ in left]
+
+        rounds = await asyncio.gather(*(asker() for _ in range(at_once)))
+        return [latency for latencies in rounds for latency in latencies]
+
+    async def measured(
+        self, process: psutil.Process, exchange: str, key: str, tasks: int, at_once: int
+    ) -> Figures:
+        cpu_s, began = used_s(process), time.perf_counter()
+        latencies = await self.asked(exchange, key, tasks, at_once)
+        took_s = time.perf_counter() - began
+        cuts = statistics.quantiles(latencies, n=100, method="inclusive")
+        return Figures(
+            rate=tasks / took_s,
+            p50_ms=cuts[49] * 1000,
+            p99_ms=cuts[98] * 1000,
+            cpu_ms=(used_s(process) - cpu_s) / tasks * 1000,
+        )
+
+
+def used_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+@asynccontextmanager
+async def load(url: str) -> AsyncIterator[Load]:
+    connection = await aiormq.connect(url)
+    try:
+        publishing, consuming = await connection.channel(), await connection.channel()
+        queue = f"reply.bench.{uuid4().hex[:8]}"
+        await consuming.exchange_declare(REPLIES, exchange_type="direct", durable=True)
+        await consuming.queue_declare(queue, durable=True, arguments={"x-queue-type": "quorum"})
+        await consuming.queue_bind(queue, REPLIES, queue)
+        asking = Load(publishing, queue)
+        await consuming.basic_consume(queue, asking.answered)
+        yield asking
+    finally:
+        await connection.close()

@@ -1,0 +1,51 @@
+"""An agent's process as it is, but for its model: `python -m tests.bench.stubbed NAME`.
+
+The model answers in process, after as many seconds as `BENCH_MODEL_S` says (0).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+from services.agent import __main__ as agent
+from services.agent import models
+from services.agent.chat import ChatMessage, Completion, ToolSpec
+from services.agent.model import OpenAIModel
+from shared.definitions import Definition
+from shared.messages import Usage
+from shared.settings import Settings
+
+MODEL_S = float(os.environ.get("BENCH_MODEL_S", "0"))
+SAID = Completion(
+    content="Done.",
+    finish_reason="stop",
+    usage=Usage(model_calls=1, input_tokens=10, output_tokens=2),
+    model="stub",
+)
+
+
+class Stub(OpenAIModel):
+    async def warm(self) -> None:
+        """There is no client to load."""
+
+    async def complete(
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
+    ) -> Completion:
+        if MODEL_S:
+            await asyncio.sleep(MODEL_S)
+        return SAID
+
+
+def build(definition: Definition, settings: Settings) -> OpenAIModel:
+    return Stub("stub", "http://127.0.0.1:1")
+
+
+if __name__ == "__main__":
+    setattr(models, "build", build)  # noqa: B010 - the only seam: the module's own name for it
+    sys.exit(agent.main())
