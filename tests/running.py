@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,6 +100,21 @@ class House:
         for child in children:
             child.says("consuming")
         return children
+
+    def freeze(self, child: Child) -> None:
+        """Stop it, but not in the middle of a commit: SQLite's lock would stop everybody."""
+        until(lambda: self._frozen(child))
+
+    def _frozen(self, child: Child) -> bool:
+        child.process.send_signal(signal.SIGSTOP)
+        file = self.env["HUTCH_STORE"].removeprefix("sqlite:///")
+        try:
+            with closing(sqlite3.connect(file, timeout=1, isolation_level=None)) as store:
+                store.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            child.process.send_signal(signal.SIGCONT)
+            return False
+        return True
 
     def hutch(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """The command line, to its end."""

@@ -7,6 +7,7 @@ import json
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def row(house: House, agent: str, task_id: str, store: str = "") -> bool:
 def states(house: House, store: str = "") -> dict[str, str]:
     """Each agent's one run, and how it ended, or the state that it is in."""
     path = (store or house.env["HUTCH_STORE"]).removeprefix("sqlite:///")
-    with sqlite3.connect(path) as reading:
+    with closing(sqlite3.connect(path)) as reading:
         found = reading.execute("SELECT agent, coalesce(status, state) FROM runs")
         return dict(found.fetchall())
 
@@ -143,7 +144,7 @@ def test_a_task_that_was_cancelled_before_it_came_ends_unrun(
 
 
 def row_is_missing(house: House, task_id: str) -> bool:
-    with sqlite3.connect(house.env["HUTCH_STORE"].removeprefix("sqlite:///")) as reading:
+    with closing(sqlite3.connect(house.env["HUTCH_STORE"].removeprefix("sqlite:///"))) as reading:
         found = reading.execute("SELECT 1 FROM cancels WHERE task_id = ?", (task_id,))
         return found.fetchone() is None
 
@@ -172,15 +173,18 @@ def test_every_requester_hears_of_it_once(house: House, pika: Client, asked: Ask
     assert len({reply.message_id for reply in replies}) == 1
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("end", ["killed", "frozen"])
 def test_a_dead_or_frozen_owners_run_is_ended_by_a_replica(
-    house: House, pika: Client, asked: Asked, end: signal.Signals
+    house: House, pika: Client, asked: Asked, end: str
 ) -> None:
     [owner] = house.agents("bob")
     pika.send("bob", {"content": LONG, "id": "t1"})
     until(lambda: len(asked()) == 1)
     house.agents("bob")
-    owner.process.send_signal(end)
+    if end == "killed":
+        owner.kill()
+    else:
+        house.freeze(owner)
     began = time.monotonic()
     assert row(house, "bob", "t1")
     assert pika.reply().status == "cancelled"

@@ -6,6 +6,7 @@ import json
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_a_manager_ends_at_its_deadline_though_its_worker_hangs_and_so_does_that
     low = next(child for child in house.children if '"agent": "low"' in child.said)
     pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(8)})
     until(lambda: len(asked()) == 3)
-    low.process.send_signal(signal.SIGSTOP)
+    house.freeze(low)
     assert pika.reply().status == "timeout"
     until(lambda: states(house) == {"top": "timeout", "mid": "timeout", "low": "running"})
     low.process.send_signal(signal.SIGCONT)
@@ -69,7 +70,7 @@ def test_a_child_that_comes_after_the_deadline_is_answered_unrun(
 ) -> None:
     tree(house, agents)
     low = next(child for child in house.children if '"agent": "low"' in child.said)
-    low.process.send_signal(signal.SIGSTOP)
+    house.freeze(low)
     pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(6)})
     assert pika.reply().status == "timeout"
     low.process.send_signal(signal.SIGCONT)
@@ -89,6 +90,7 @@ def test_a_run_that_waited_for_a_slot_has_no_more_time_than_the_rest(
     pika.send("ann", "[[latency 60]]second")
     house.hutch("unpause", "ann")
     assert [reply.status for reply in pika.replies(2)] == ["timeout"] * 2
-    with sqlite3.connect(house.env["HUTCH_STORE"].removeprefix("sqlite:///")) as reading:
+    file = house.env["HUTCH_STORE"].removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file)) as reading:
         took = reading.execute("SELECT ended_at - claimed_at FROM runs").fetchall()
     assert all(5 <= seconds < 5 + SOON_S for (seconds,) in took), took

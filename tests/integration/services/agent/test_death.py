@@ -59,7 +59,7 @@ def test_a_frozen_owner_finds_its_run_lost_when_it_wakes(
     pika.send("bob", "[[latency 5]]Write.")
     until(lambda: len(asked()) == 1)
     house.agents("bob")
-    frozen.process.send_signal(signal.SIGSTOP)
+    house.freeze(frozen)
     reply = pika.reply()
     frozen.process.send_signal(signal.SIGCONT)
     frozen.says("run lost")
