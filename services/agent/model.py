@@ -101,12 +101,23 @@ class OpenAIModel:
         most_tokens: int | None = None,
     ) -> Completion:
         """As `Model.complete`: the call is retried inside, at most `TOTAL_S` in all."""
-        limit = wire.limited(most_tokens, self._profile)
         if self._tool_protocol == "native":
-            return await self._send(wire.offered(tools) | limit, history)
+            return await self._send_limited(wire.offered(tools), history, most_tokens)
         choices = protocol.response_format(history, tools)
-        reply = await self._send(choices | limit, protocol.rendered(history, tools))
+        rendered = protocol.rendered(history, tools)
+        reply = await self._send_limited(choices, rendered, most_tokens)
         return protocol.chosen(reply) if choices else reply
+
+    async def _send_limited(
+        self, fields: JsonObject, history: Sequence[ChatMessage], most_tokens: int | None
+    ) -> Completion:
+        for limit in wire.limits(most_tokens, self._profile):
+            try:
+                return await self._send(fields | limit, history)
+            except ModelError as error:
+                if not limit or not wire.refused_limit(str(error)):
+                    raise
+        raise AssertionError("the last try is without a limit")
 
     async def _send(self, fields: JsonObject, history: Sequence[ChatMessage]) -> Completion:
         messages: list[JsonValue] = [wire.message(message, self._profile) for message in history]

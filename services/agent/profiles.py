@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 _OPENAI = re.compile(r"//[^/]*\bopenai\.(azure\.)?com\b")
 _OLLAMA = re.compile(r":11434\b|ollama")
+
+OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
 
 
 @dataclass(frozen=True)
 class Profile:
     null_content: bool
     """Whether a reply that only called tools goes back with `content: null`, or with `""`."""
-    output_limit: Literal["max_completion_tokens", "max_tokens"]
+    output_limit: str
     """OpenAI's newer models refuse the old name; some other endpoints don't read the new one."""
 
 

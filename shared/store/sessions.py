@@ -104,7 +104,7 @@ def recall(connection: Connection, agent: str, session: str, place: int) -> Exch
     return tuple(reversed(found))
 
 
-def freeze(connection: Connection, run_ids: Collection[str]) -> None:
+def freeze_recalled(connection: Connection, run_ids: Collection[str]) -> None:
     """Fix what these runs are shown of their sessions, where it isn't fixed yet."""
     unfrozen = select(runs.c.run_id, runs.c.agent, runs.c.session, runs.c.session_place).where(
         runs.c.run_id.in_(run_ids), runs.c.recalled.is_(None)

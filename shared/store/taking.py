@@ -23,7 +23,7 @@ from shared.store import outbox
 from shared.store.runs import CHANGE, Run, change, from_row
 from shared.store.runs import COLUMNS as RUN_COLUMNS
 from shared.store.schema import RunState, definitions, instances, now_s, runs
-from shared.store.sessions import freeze, has_its_turn
+from shared.store.sessions import freeze_recalled, has_its_turn
 
 SUSPECTED_AFTER = 2
 """Owners that died while they computed a run, with no step of it finished since: one death has
@@ -109,7 +109,7 @@ def take(
         )
     )
     if begun := [row.run_id for row in chosen if row.session_place and row.recalled is None]:
-        freeze(connection, begun)
+        freeze_recalled(connection, begun)
     return _owned_of(connection, instance, earlier)
 
 

@@ -140,7 +140,7 @@ async def test_what_is_recalled_is_frozen_when_the_run_begins(store: Store) -> N
     await over(store, await begun(store, "t1"))
     second = await begun(store, "t2")
     await claim_of(store, "t3")
-    await store.write("", lambda db: sessions.freeze(db, [second.run_id]))
+    await store.write("", lambda db: sessions.freeze_recalled(db, [second.run_id]))
     await store.write(second.run_id, lambda db: hand_over(db, second))
     (again,) = await taken(store, "alice.1")
     assert again.recalled == second.recalled == (("task t1", "answer t1"),)
