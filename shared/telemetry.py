@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from functools import lru_cache
 from typing import Literal, get_args
 
 import structlog
@@ -22,7 +23,6 @@ _SECRET_KEY = re.compile(
 )
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@")
 _KEY_IN_TEXT = re.compile(r"\b(Bearer |Basic |sk-)[\w.~+/=-]{4,}", re.IGNORECASE)
-_SIGNS_OF_A_KEY = ("bearer ", "basic ", "sk-")
 
 
 def configure(format: Literal["auto", "json", "console"], service: str) -> None:
@@ -87,9 +87,13 @@ def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _masked(key: str, value: object) -> object:
-    if _SECRET_KEY.search(key) and value is not None:
+    if value is None:
+        return value
+    if _is_secret(key):
         return MASK
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, str):
+        return masked_text(value)
+    if isinstance(value, bool | int | float):
         return value
     if isinstance(value, dict):
         return {str(inner): _masked(str(inner), item) for inner, item in value.items()}
@@ -98,12 +102,17 @@ def _masked(key: str, value: object) -> object:
     return masked_text(str(value))
 
 
+@lru_cache(maxsize=1024)
+def _is_secret(key: str) -> bool:
+    return _SECRET_KEY.search(key) is not None
+
+
 def masked_text(text: str) -> str:
     """The text with passwords in URLs, bearer tokens and API keys replaced."""
     if "://" in text:  # the cheap looks first: every value of every line comes by here
         text = _PASSWORD_IN_URL.sub(rf"\g<1>:{MASK}@", text)
     lowered = text.lower()
-    if any(sign in lowered for sign in _SIGNS_OF_A_KEY):
+    if "sk-" in lowered or "bearer " in lowered or "basic " in lowered:
         text = _KEY_IN_TEXT.sub(rf"\g<1>{MASK}", text)
     return text
 

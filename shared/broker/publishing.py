@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aiormq import Channel
 from aiormq import exceptions as amqp
+from aiormq.abc import ChannelFrame
+from pamqp.body import ContentBody
 from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 
 from shared import topology
 from shared.broker.faults import fault, speaking
@@ -24,6 +25,7 @@ ANNOUNCE_TIMEOUT_S = 1.0
 ANNOUNCEMENTS = 1000
 """Events that may wait to be sent; more than that are dropped and counted."""
 _TRANSIENT, _PERSISTENT = 1, 2
+_ANNOUNCED = Basic.Properties(content_type="application/json", delivery_mode=_TRANSIENT)
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,17 @@ class Publisher:
         """The job that sends what was announced."""
         lane = Lane(self._link, confirms=False)
         while True:
-            events = deque([await self._events.get()])
+            events = [await self._events.get()]
             while not self._events.empty():
                 events.append(self._events.get_nowait())
-            if self._link.ready and not self._link.blocked:
-                with suppress(BrokerError):
-                    async with speaking("announce events", ANNOUNCE_TIMEOUT_S):
-                        await _announce(await lane.channel(), events)
-            self.dropped += len(events)
+            if not self._link.ready or self._link.blocked:
+                self.dropped += len(events)
+                continue
+            try:
+                async with speaking("announce events", ANNOUNCE_TIMEOUT_S):
+                    await _announce(await lane.channel(), events)
+            except BrokerError:
+                self.dropped += len(events)
 
     def _landed(self, message_id: str, job: asyncio.Task[None]) -> None:
         del self._in_flight[message_id]
@@ -137,18 +142,21 @@ def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:
     return f"message size {len(message.body)} " in text or f"exchange '{message.exchange}'" in text
 
 
-async def _announce(channel: Channel, events: deque[Event]) -> None:
-    """Send them in order, each taken out as it is sent; the last waits for the socket."""
-    while events:
-        event = events[0]
-        await channel.basic_publish(
-            encode(event),
-            exchange=topology.EVENTS,
-            routing_key=f"{event.agent}.{event.name}",
-            properties=Basic.Properties(content_type="application/json", delivery_mode=_TRANSIENT),
-            wait=len(events) == 1,
-        )
-        events.popleft()
+async def _announce(channel: Channel, events: Sequence[Event]) -> None:
+    """All in one write: what `basic_publish` does for each costs more than the event."""
+    drained = channel.create_future()
+    frames = [frame for event in events for frame in _announcement(event)]
+    await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames, drained))
+    await drained
+
+
+def _announcement(event: Event) -> tuple[Basic.Publish, ContentHeader, ContentBody]:
+    body = encode(event)
+    return (
+        Basic.Publish(exchange=topology.EVENTS, routing_key=f"{event.agent}.{event.name}"),
+        ContentHeader(body_size=len(body), properties=_ANNOUNCED),
+        ContentBody(body),
+    )
 
 
 def _unconfirmed(doing: str) -> Unconfirmed:

@@ -31,8 +31,6 @@ BUSY_TIMEOUT_MS = 10_000
 POOL_SIZE = 3
 """One connection for the writer, two for readers."""
 
-WRITES = "hutch_writes"
-
 
 class Database(Protocol):
     async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
@@ -58,10 +56,10 @@ class File:
             return await loop.run_in_executor(self._threads, self._run, operation, writes)
 
     def _run(self, operation: Callable[[Connection], T], writes: bool) -> T:
-        with self._engine.connect() as connection:
-            connection.execution_options(**{WRITES: writes})
-            with connection.begin():
-                return operation(connection)
+        with self._engine.connect() as connection, connection.begin():
+            # A writer takes the lock at once: a read lock that is raised later can fail for ever.
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+            return operation(connection)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._threads.shutdown)
@@ -97,12 +95,11 @@ def create(url: str) -> Database:
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(address, pool_size=POOL_SIZE)
     event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
     return File(engine)
 
 
 def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves, see below
+    connection.isolation_level = None  # we begin transactions ourselves, see `File`
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     _patiently(cursor, "PRAGMA journal_mode = WAL")
@@ -124,9 +121,3 @@ def _patiently(cursor: DBAPICursor, statement: str) -> None:
 
 def _is_busy(error: BaseException) -> bool:
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """A writer takes the lock at once: a read lock that is raised later can fail for ever."""
-    writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
