@@ -9,7 +9,7 @@ from shared.broker.connection import QueueDepth, connect
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from shared.messages import Event
 from tests.integration.brokers import Rabbit
-from tests.integration.shared.broker.waiting import free_port, lose_connections
+from tests.integration.shared.broker.waiting import free_port, lose_connections, until
 
 WHOLE = (
     topology.house()
@@ -25,6 +25,11 @@ REPLICA = topology.control("alice", "i2") + topology.store_mark("alice", "store-
 DECLARE_CLASSIC = """
   rabbit_amqqueue:declare(
     rabbit_misc:r(<<"{vhost}">>, queue, <<"dead">>), true, false, [], none, <<"test">>), ok."""
+
+QUEUE_PROCESS = """
+  {{ok, Queue}} = rabbit_amqqueue:lookup(
+    rabbit_misc:r(<<"{vhost}">>, queue, <<"agent.alice">>)),
+  ra:{do}_server(quorum_queues, amqqueue:get_pid(Queue))."""
 
 
 async def test_the_whole_topology_may_be_declared_twice(rabbit: Rabbit) -> None:
@@ -142,3 +147,16 @@ async def test_another_kind_of_queue_is_refused_without_waiting(rabbit: Rabbit) 
     async with asyncio.timeout(30), connect(rabbit.url, "test", wait_s=60) as broker:
         with pytest.raises(BrokerError, match="the queue 'dead' exists with another"):
             await broker.declare(topology.house())
+
+
+async def test_a_queue_whose_process_is_down_is_consumed_when_it_is_back(rabbit: Rabbit) -> None:
+    async with connect(rabbit.url, "test", wait_s=30) as broker:
+        await broker.declare(topology.house() + topology.mailbox("alice"))
+        rabbit.ctl("eval", QUEUE_PROCESS.format(vhost=rabbit.vhost, do="stop"))
+        consumer = await broker.consumer("agent.alice")
+        await consumer.start(1)
+        assert not consumer.consuming
+        await asyncio.to_thread(
+            rabbit.ctl, "eval", QUEUE_PROCESS.format(vhost=rabbit.vhost, do="restart")
+        )
+        await until(lambda: consumer.consuming)
