@@ -89,6 +89,8 @@ def test_a_definition_survives_being_frozen(folder: Path) -> None:
     ("text", "said"),
     [
         ("name: Bob", "bob.yaml: name: String should match pattern"),
+        ("name: all", "bob.yaml: name: 'all' is taken: commands call others so"),
+        ("name: scheduler", "bob.yaml: name: 'scheduler' is taken"),
         ("name: bob\nworker: [x]", "bob.yaml: worker: unknown key; known are description"),
         ("name: bob\nlimits: {turn: 1}", "bob.yaml: limits.turn: unknown key"),
         ("name: bob\nlimits: {timeout: 10}", "write a duration with its unit"),

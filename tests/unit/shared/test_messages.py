@@ -9,8 +9,11 @@ from shared.errors import BadMessage
 from shared.messages import (
     MAX_BODY_BYTES,
     REPLY_QUEUE,
+    AnyMessage,
     Budget,
+    Cancel,
     Response,
+    Shutdown,
     Status,
     Task,
     Trigger,
@@ -43,9 +46,11 @@ def test_plain_text_may_begin_with_a_brace_when_it_says_that_it_is_text() -> Non
         Task(id="a", content="x", context="y", path=("alice",)),
         Trigger(id="b", schedule="plan", nominal_at=datetime(2026, 1, 1, tzinfo=UTC)),
         Response(task_id="a", agent="bob", status=Status.OK, content="", usage=Usage()),
+        Shutdown(mode="stop"),
+        Cancel(task_id="a"),
     ],
 )
-def test_what_is_encoded_is_decoded(message: Task | Trigger | Response) -> None:
+def test_what_is_encoded_is_decoded(message: AnyMessage) -> None:
     assert decode(encode(message), "application/json") == message
 
 

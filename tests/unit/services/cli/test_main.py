@@ -87,7 +87,9 @@ def test_a_folder_that_is_not_there_is_told(
     assert "run 'hutch init'" in checked.stderr
 
 
-@pytest.mark.parametrize("command", ["ask", "send", "trigger", "shutdown", "runs"])
+@pytest.mark.parametrize(
+    "command", ["ask", "send", "trigger", "shutdown", "runs", "pause", "unpause"]
+)
 def test_a_misspelt_agent_is_told_before_anything_is_sent(folder: Path, command: str) -> None:
     text = ["Hello"] if command in {"ask", "send"} else []
     said = hutch(command, "alcie", *text)
@@ -167,6 +169,27 @@ def test_a_migrated_store_has_no_runs_yet(folder: Path) -> None:
     said = hutch("show", "x")
     assert said.exit_code == 1
     assert said.stderr == "hutch: no run and no task has the id 'x': 'hutch runs' lists them\n"
+
+
+def test_a_cancel_of_an_unknown_id_wants_to_know_whose_it_is(folder: Path) -> None:
+    hutch("migrate")
+    said = hutch("cancel", "x")
+    assert (said.exit_code, said.stderr) == (
+        1,
+        "hutch: no run and no task has the id 'x': name the agent with --agent, "
+        "and it is cancelled when it comes\n",
+    )
+    assert hutch("cancel", "x", "--agent", "alcie").exit_code == 2
+    assert hutch("cancel", "two words").stderr.startswith("hutch: task_id: ")
+
+
+def test_orders_are_kept_though_no_broker_can_be_reached(folder: Path) -> None:
+    hutch("migrate")
+    said = hutch("cancel", "x", "--agent", "bob")
+    assert said.exit_code == 0
+    assert said.stderr.startswith("only the store was told, which takes a little longer: no broker")
+    assert said.stdout == "task x of bob is not known yet: it is cancelled when it comes\n"
+    assert hutch("pause", "all").stdout == "all agents are paused: 'hutch unpause all' lets go\n"
 
 
 @pytest.mark.parametrize(
