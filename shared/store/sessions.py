@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from shared.messages import Response, Task, Trigger
 from shared.store.dialect import lock_name
 from shared.store.runs import Exchanges, dump_exchanges
-from shared.store.schema import runs
+from shared.store.schema import RunState, runs
 
 RECALLED_RUNS = 20
 """Newest earlier runs that a run is shown: a long talk, and few enough to pay for each time."""
@@ -68,13 +68,17 @@ def enter(connection: Connection, agent: str, session: str) -> Seat:
 
 
 def has_its_turn() -> ColumnElement[bool]:
-    """Whether a due run may be taken to be run: in a session, only when none before it is open."""
-    before = runs.alias("before")
+    """Whether a due run may be taken to be run: in a session, only when none before it is open.
+
+    Nor one after it that is at work: a run that was replayed comes due again beside later ones.
+    """
+    other = runs.alias("other")
     waits = exists().where(
-        before.c.session == runs.c.session,
-        before.c.agent == runs.c.agent,
-        before.c.session_place < runs.c.session_place,
-        before.c.ended_at.is_(None),
+        other.c.session == runs.c.session,
+        other.c.agent == runs.c.agent,
+        other.c.run_id != runs.c.run_id,
+        other.c.ended_at.is_(None),
+        or_(other.c.session_place < runs.c.session_place, other.c.state != RunState.DUE),
     )
     return or_(runs.c.session_place.is_(None), ~waits)
 

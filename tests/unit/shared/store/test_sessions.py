@@ -11,6 +11,7 @@ from shared.messages import Status, Trigger, encode
 from shared.store import Store, cancels, open_store, sessions
 from shared.store.claims import Verdict
 from shared.store.history import rested
+from shared.store.replay import Replayed, replay
 from shared.store.runs import Run
 from shared.store.taking import counts, hand_over
 from tests.sessions import asking, begun, claim_of, over, present
@@ -215,3 +216,14 @@ async def test_an_end_that_races_a_claim_leaves_nobody_waiting(
             _, claim = await asyncio.gather(over(store, run), next_claim)
             run = claim.run or (await taken(second, "alice.2"))[0]
             assert len(run.recalled) == number
+
+
+async def test_one_that_is_replayed_waits_for_a_later_one_at_work(store: Store) -> None:
+    first = await begun(store, "t1")
+    await over(store, first, status=Status.FAILED)
+    second = await begun(store, "t2")
+    again = await store.write("", lambda db: replay(db, first.run_id, first.epoch, 600, None))
+    assert again is Replayed.AGAIN
+    assert await taken(store) == []
+    await over(store, second)
+    assert [run.task_id for run in await taken(store)] == ["t1"]
