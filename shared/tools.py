@@ -24,6 +24,7 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from shared.errors import SettingsError, ToolError
+from shared.threads import in_thread
 
 JsonObject = dict[str, JsonValue]
 
@@ -56,7 +57,8 @@ class Tool:
         """The result: a string as it is, anything else as JSON, cut at `MAX_RESULT_CHARS`.
 
         The key goes to a function that has a parameter of that name; no model sees it.
-        A plain function runs in a thread, which goes on to its end if the call is cancelled.
+        A plain function runs in a thread of its own, to its end also if the call is cancelled;
+        the process can end before.
         Raises `ToolError`, with text for the model, for wrong arguments and for whatever the
         function raises.
         """
@@ -81,7 +83,7 @@ class Tool:
     async def _run(self, arguments: dict[str, object]) -> object:
         if inspect.iscoroutinefunction(self._function):
             return await self._function(**arguments)
-        return await asyncio.to_thread(self._function, **arguments)
+        return await in_thread(self._function, arguments)
 
 
 def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
