@@ -30,6 +30,7 @@ async def test_what_a_living_instance_runs_is_left_to_it(store: Store) -> None:
 
 async def test_a_dead_instances_runs_are_taken_with_the_next_fence(store: Store) -> None:
     first = await owned(store)
+    await a_moment_later(store)
     waiting = await owned(store, "t2")
     await store.write(waiting.run_id, lambda db: mark(db, waiting, RunState.WAITING))
     assert (await counted(store, {"alice.1"})).takeable == 2
