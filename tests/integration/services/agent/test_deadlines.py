@@ -71,18 +71,3 @@ def test_a_child_that_comes_after_the_deadline_is_answered_unrun(
     low.process.send_signal(signal.SIGCONT)
     until(lambda: states(house) == dict.fromkeys(("top", "mid", "low"), "timeout"))
     assert len(asked()) == 2
-
-
-def test_a_run_that_waited_for_a_slot_has_no_more_time_than_the_rest(
-    house: House, pika: Client, asked: Asked, agents: Path
-) -> None:
-    """Its deadline counts from its claim, not from the take that made it somebody's."""
-    (agents / "ann.yaml").write_text("name: ann\nlimits: {concurrency: 1, timeout: 5s}", "utf-8")
-    house.env["HUTCH_AGENTS"] = str(agents)
-    house.agents("ann")
-    house.hutch("pause", "ann")
-    pika.send("ann", "[[latency 60]]first")
-    pika.send("ann", "[[latency 60]]second")
-    house.hutch("unpause", "ann")
-    assert [reply.status for reply in pika.replies(2)] == ["timeout"] * 2
-    assert all(0 <= late < SOON_S for late in late_s(house)), late_s(house)
