@@ -72,6 +72,13 @@ async def test_a_run_that_is_due_later_is_not_taken_yet(store: Store) -> None:
     assert (await counted(store)).takeable == 0
 
 
+async def test_a_run_that_waited_for_a_slot_is_no_fresh_one(store: Store) -> None:
+    """A fence of 1 means: claimed this moment, with all its time still before it."""
+    await claimed(store, request(), slot=False)
+    (run,) = await taken(store)
+    assert (run.fence, run.attempts) == (2, 0)
+
+
 async def test_an_ended_run_is_nobodys(store: Store) -> None:
     await ended(store, await owned(store))
     assert await taken(store, "alice.2", {"alice.1"}) == []
