@@ -65,6 +65,10 @@ def test_each_instance_is_watched_for_itself() -> None:
     assert dead == {"bob.1"}
 
 
+async def takeable(store: Store) -> int:
+    return (await store.read(lambda db: counts(db, "alice", set()))).takeable
+
+
 async def test_what_may_be_due_is_looked_for_at_once(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,9 +78,9 @@ async def test_what_may_be_due_is_looked_for_at_once(
         runs = runs_of(own, slots, jobs)
         sweeping = jobs.create_task(Sweeper(own, slots, runs, Relay(own, jobs)).serve())
         for task_id in ("t1", "t2"):  # the first look may find one by itself, not the other
-            await claimed(store, request(task_id), slot=False)
+            await claimed(store, request(task_id, requester=None), slot=False)
             own.due.set()
-            while (await store.read(lambda db: counts(db, "alice", set()))).takeable:
+            while await takeable(store):  # noqa: ASYNC110 - a store tells nobody
                 await asyncio.sleep(0.01)
         sweeping.cancel()
         await runs.hand_over()
