@@ -66,7 +66,7 @@ def test_a_task_that_kills_its_process_is_given_up_and_its_neighbours_are_unharm
 ) -> None:
     (agents / "tools").mkdir()
     (agents / "tools" / "fall.py").write_text(KILLS, "utf-8")
-    define(agents, house, frail="tools: ['fall.py:fall']")
+    define(agents, house, frail="tools: [{function: 'fall.py:fall', repeatable: true}]")
     running = house.agents("frail")
     poison = pika.send("frail", "[[call fall]]")
     neighbours = [pika.send("frail", "[[latency 0.5]][[reply fine]]") for _ in range(3)]

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 NEIGHBOURS = 2
 LATENCY_S = 3.0
 """Longer than it takes to send the poison after the neighbours have begun."""
-BOB = "name: bob\ntools: [poison.py:die]\n"
+BOB = "name: bob\ntools: [{function: poison.py:die, repeatable: true}]\n"
 POISON = '''
 import os, signal
 

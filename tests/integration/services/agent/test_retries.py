@@ -31,7 +31,7 @@ AWAY = f"[[fail 503 {ATTEMPTS}]]"
 """For all the tries of one call; the next call finds it back."""
 BOB = """
 name: bob
-tools: [noting.py:note]
+tools: [{function: noting.py:note, repeatable: true}]
 limits: {concurrency: 1}
 """
 NOTING = '''

@@ -101,11 +101,12 @@ async def test_what_may_be_due_is_looked_for_at_once(
 ) -> None:
     monkeypatch.setattr(module, "LOOK_S", 3600.0)
     own = instance(store)
-    async with sweeping(own, Slots(1)):
-        await claimed(store, request(), slot=False)
-        own.due.set()
-        while (await found(store)).status == "due":  # noqa: ASYNC110 - the store tells nobody
-            await asyncio.sleep(0.01)
+    async with sweeping(own, Slots(2)):
+        for task_id in ("t1", "t2"):  # the first look may find one by itself, not the other
+            await claimed(store, request(task_id), slot=False)
+            own.due.set()
+            while (await found(store, task_id)).status == "due":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
 
 
 async def test_due_runs_that_wait_for_a_slot_go_before_new_deliveries(store: Store) -> None:
