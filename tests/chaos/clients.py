@@ -17,7 +17,7 @@ from tests.chaos.house import MANAGER, order
 from tests.chaos.ledger import Ledger
 
 REPLIES = "reply.chaos"
-EVERY_S = 0.8
+EVERY_S = 1.0
 """Between two tasks of one sender."""
 POISONOUS, REPEATED = 0.03, 0.05
 """Shares of messages that nobody understands, and of tasks that are sent twice."""

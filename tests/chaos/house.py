@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 MANAGER, WORKER = "boss", "hand"
-REPLICAS = {MANAGER: 2, WORKER: 2}
+REPLICAS = {MANAGER: 2, WORKER: 3}
 MODEL_CALLS = 4
 """Of one task: two of the manager, two of the worker."""
 MODEL_S = 0.15
@@ -25,10 +25,13 @@ def stamp(step: str) -> str:
     return f"stamped {step}"
 '''
 
+STAMP = "{function: 'stamp.py:stamp', repeatable: true}"
+"""Not repeatable, a call that its process died in would end its run in doubt, never unanswered."""
+
 # One slot each: a process that dies takes one model call with it, and no more.
 DEFINITIONS = {
     MANAGER: f"name: {MANAGER}\nworkers: [{WORKER}]\nlimits: {{concurrency: 1}}\n",
-    WORKER: f"name: {WORKER}\ntools: ['stamp.py:stamp']\nlimits: {{concurrency: 1}}\n",
+    WORKER: f"name: {WORKER}\ntools: [{STAMP}]\nlimits: {{concurrency: 1}}\n",
 }
 
 

@@ -9,19 +9,10 @@ import pytest
 
 from tests.chaos.house import MODEL_CALLS, answer, order
 from tests.client import Client
-from tests.integration.services.agent.test_workers import define
 from tests.integration.services.conftest import Asked
 from tests.running import House, until
 
 TEAM = ("hand", "hand", "boss", "boss")
-KILLS = """
-import os
-import signal
-
-def fall() -> str:
-    "Never returns."
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
 
 
 def send(pika: Client, number: int) -> str:
@@ -58,29 +49,3 @@ def test_a_rolling_restart_under_load_loses_and_repeats_nothing(
     assert {reply.content for reply in replies} == {answer(task) for task in tasks}
     assert len(asked()) == len(tasks) * MODEL_CALLS
     assert [len(mark.read_text()) for mark in marks.iterdir()] == [1] * len(tasks)
-
-
-@pytest.mark.long
-def test_a_task_that_kills_its_process_is_given_up_and_its_neighbours_are_unharmed(
-    house: House, pika: Client, agents: Path
-) -> None:
-    (agents / "tools").mkdir()
-    (agents / "tools" / "fall.py").write_text(KILLS, "utf-8")
-    define(agents, house, frail="tools: [{function: 'fall.py:fall', repeatable: true}]")
-    running = house.agents("frail")
-    poison = pika.send("frail", "[[call fall]]")
-    neighbours = [pika.send("frail", "[[latency 0.5]][[reply fine]]") for _ in range(3)]
-    replies = {}
-
-    def settled() -> bool:
-        if running[-1].process.poll() is not None:
-            running.append(house.start("services.agent", "frail"))
-        if reply := pika.heard():
-            replies[reply.correlation_id] = reply
-        return len(replies) == 4
-
-    until(settled)
-    assert replies[poison].status == "failed"
-    assert {replies[neighbour].content for neighbour in neighbours} == {"fine"}
-    headers, _ = pika.taken("dead")
-    assert headers["x-hutch-queue"] == "agent.frail"
