@@ -20,7 +20,7 @@ PATIENCE_S = 60.0
 POLL_S = 0.05
 
 
-def until(what: Callable[[], bool]) -> float:
+def until(what: Callable[[], object]) -> float:
     """Wait for something that tells nobody; the seconds that it took."""
     began = time.monotonic()
     while not what():

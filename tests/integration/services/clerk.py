@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.running import PATIENCE_S, POLL_S, House
+from tests.running import House
 
 TOOLS = """
 import time
@@ -64,13 +62,6 @@ def define(house: House, agents: Path) -> Clerk:
 
 def call(tool: str, seconds: float, order: int = 7) -> str:
     return f'[[call {tool} {{"order": {order}, "seconds": {seconds}}}]]'
-
-
-def until(what: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(POLL_S)
 
 
 def letters(house: House, *filters: str) -> list[dict[str, Any]]:

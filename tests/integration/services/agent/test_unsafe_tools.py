@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.client import Client
-from tests.integration.services.clerk import LONG_S, Clerk, call, define, letters, until
+from tests.integration.services.clerk import LONG_S, Clerk, call, define, letters
 from tests.integration.services.conftest import Asked
-from tests.running import House
+from tests.running import House, until
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.client import Client
-from tests.integration.services.clerk import LONG_S, Clerk, call, define, letters, until
+from tests.integration.services.clerk import LONG_S, Clerk, call, define, letters
 from tests.integration.services.conftest import Asked
-from tests.running import PATIENCE_S, REPOSITORY, House
+from tests.running import PATIENCE_S, REPOSITORY, House, until
 
 KILLED_BEFORE_THE_ACK = """
 import os, signal
