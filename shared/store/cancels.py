@@ -22,6 +22,9 @@ OVERDUE_S = 2.0
 AT_ONCE = 100
 """Runs that one commit takes to end them; the next look takes more."""
 
+_OPEN = runs.c.ended_at.is_(None)
+"""Of an agent, an index finds these among any number of ended ones."""
+
 
 @dataclass(frozen=True)
 class Unwanted:
@@ -55,7 +58,7 @@ def unwanted(connection: Connection, agent: str) -> Unwanted:
     """A look that locks nothing."""
     doomed = _doomed()
     query = select(runs.c.run_id, _asked().label("cancelled"), doomed.label("doomed")).where(
-        runs.c.agent == agent, runs.c.state != RunState.ENDED, or_(_asked(), doomed)
+        runs.c.agent == agent, _OPEN, or_(_asked(), doomed)
     )
     found = connection.execute(query).all()
     return Unwanted(
@@ -71,7 +74,7 @@ def take_doomed(connection: Connection, agent: str, instance: str) -> list[Run]:
     """
     chosen = connection.execute(
         select(runs.c.run_id)
-        .where(runs.c.agent == agent, runs.c.state != RunState.ENDED, _doomed())
+        .where(runs.c.agent == agent, _OPEN, _doomed())
         .order_by(runs.c.run_id)
         .limit(AT_ONCE)
         .with_for_update(skip_locked=True)
@@ -84,7 +87,7 @@ def take_doomed(connection: Connection, agent: str, instance: str) -> list[Run]:
 
 def forget_old(connection: Connection, agent: str, keep_s: float) -> None:
     """Delete what met no run in `keep_s`, or one that had ended otherwise."""
-    ended = exists().where(runs.c.run_id == cancels.c.run_id, runs.c.state == RunState.ENDED)
+    ended = exists().where(runs.c.run_id == cancels.c.run_id, ~_OPEN)
     old = cancels.c.asked_at <= now_s() - keep_s
     connection.execute(delete(cancels).where(cancels.c.agent == agent, or_(old, ended)))
 
