@@ -14,7 +14,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.nemesis import Done, Fault, plan
 from tests.chaos.report import Costs, Left, Report, quantile
 
-LEAST_FAULTS = 6
+LEAST_FAULTS = 4
 """In a minute; the longest outages last 20 s."""
 KINDS = {"kill": (0.0, 0.0), "freeze": (1.0, 2.0), "lock": (2.0, 3.0)}
 NOTHING_LEFT = Left(open_runs=0, unsent=0, queued={"agent.boss": 0}, dead=["poison-1-2"])
