@@ -18,6 +18,8 @@ from tests.integration.services.agent.test_death import ASK
 from tests.integration.services.conftest import Asked
 from tests.running import House, until
 
+pytestmark = pytest.mark.long
+
 AWAY_S = 5.0
 KEPT = "reply.kept"
 

@@ -15,6 +15,8 @@ from tests.integration.services.conftest import Asked
 from tests.proxy import Proxy, address, proxy
 from tests.running import House, until
 
+pytestmark = pytest.mark.long
+
 MOST_STALLED_S = 3 * HEARTBEAT_S + 15.0
 
 
@@ -27,7 +29,6 @@ def network(rabbit: Rabbit, house: House) -> Iterator[Proxy]:
         between.flow()
 
 
-@pytest.mark.long
 def test_agents_notice_that_nothing_comes_through_and_come_back(
     house: House, pika: Client, asked: Asked, network: Proxy
 ) -> None:
@@ -59,7 +60,6 @@ def test_frames_that_are_cut_in_the_middle_cost_no_answer(
     assert network.connections > 4, "some were made anew"
 
 
-@pytest.mark.long
 def test_a_slow_network_makes_slow_answers(house: House, pika: Client, network: Proxy) -> None:
     agents = house.agents("bob", "alice")
     before = network.connections

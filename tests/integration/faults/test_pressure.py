@@ -13,6 +13,8 @@ from tests.integration.services.conftest import Asked
 from tests.integration.services.scheduler.test_main import told
 from tests.running import Child, House, until
 
+pytestmark = pytest.mark.long
+
 
 def ready(child: Child) -> tuple[int, str]:
     return told(int(child.says(r'health is served".*"port": (\d+)')[1]), "ready")

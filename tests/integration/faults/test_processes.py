@@ -12,6 +12,8 @@ from tests.client import Client
 from tests.integration.services.conftest import Asked
 from tests.running import House, until
 
+pytestmark = pytest.mark.long
+
 TEAM = ("hand", "hand", "boss", "boss")
 
 
@@ -36,7 +38,6 @@ def test_all_replicas_are_killed_at_once_and_each_task_is_answered_once(
     assert {mark.name for mark in marks.iterdir()} == set(tasks)
 
 
-@pytest.mark.long
 def test_a_rolling_restart_under_load_loses_and_repeats_nothing(
     house: House, pika: Client, asked: Asked, marks: Path
 ) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.client import Body, Client
 from tests.integration.services.conftest import Asked
 from tests.running import House
+
+pytestmark = pytest.mark.long
 
 ASK = '[[call bob {"prompt": "Write."}]]'
 JUNK: list[Body] = [

@@ -20,6 +20,8 @@ from tests.integration.services.conftest import Asked
 from tests.integration.stores import Postgres
 from tests.running import House, until
 
+pytestmark = pytest.mark.long
+
 Outage = Callable[[], AbstractContextManager[None]]
 
 

@@ -12,6 +12,8 @@ from tests.integration.services.agent.test_workers import define
 from tests.integration.services.conftest import Asked, forget
 from tests.running import Child, House, until
 
+pytestmark = pytest.mark.long
+
 BUSY = '[[call low {"prompt": "go"}]][[again]]'
 """Spends what it gets: a call of its own and one of its worker's, turn after turn."""
 

@@ -15,7 +15,10 @@ from tests.integration.services.agent.test_cancel import calling, states, tree
 from tests.integration.services.conftest import Asked
 from tests.running import House, until
 
-pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session"),
+]
 
 TREE = calling("mid", calling("low", "[[latency 60]]Write."))
 SOON_S = 3.0

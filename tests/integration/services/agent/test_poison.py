@@ -16,7 +16,7 @@ from tests.client import Client
 from tests.integration.services.conftest import Asked
 from tests.running import POLL_S, House
 
-pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]
 """Who is taken over is decided in the store, whatever the broker."""
 
 NEIGHBOURS = 2

@@ -37,6 +37,8 @@ limits: {concurrency: 1}
 NOTING = '''
 from pathlib import Path
 
+pytestmark = pytest.mark.long
+
 def note(text: str) -> str:
     """Writes a line."""
     with (Path(__file__).parent / "noted").open("a") as file:

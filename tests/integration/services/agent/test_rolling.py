@@ -17,7 +17,10 @@ from tests.integration.services.agent.test_workers import define
 from tests.integration.services.conftest import Asked
 from tests.running import House, until
 
-pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session"),
+]
 
 EVERY_S = 0.5
 """Between two tasks: some of each agent are under way at any moment, and two cores keep up."""

@@ -14,6 +14,8 @@ from tests.integration.services.agent.test_workers import define
 from tests.integration.services.conftest import Asked
 from tests.running import House, until
 
+pytestmark = pytest.mark.long
+
 on_one_broker = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 
 

@@ -16,6 +16,8 @@ from tests.integration.services.conftest import Asked
 from tests.integration.stores import PASSWORD, Postgres
 from tests.running import House
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def postgresql_house(house: House, postgresql_url: str) -> House:

@@ -12,6 +12,8 @@ from tests.integration.services.clerk import LONG_S, Clerk, call, define, letter
 from tests.integration.services.conftest import Asked
 from tests.running import House, until
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def clerk(house: House, agents: Path) -> Clerk:

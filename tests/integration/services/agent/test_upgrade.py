@@ -22,6 +22,8 @@ from tests.client import Client
 from tests.integration.services.conftest import Asked
 from tests.running import House
 
+pytestmark = pytest.mark.long
+
 WRITTEN = Path(__file__).with_name("journal-0.1.0.sql").read_text("utf-8").splitlines()
 OPEN = "task-that-was-open"
 OPEN_RUN = "6a44587ff9394c1026f62f77fbfcfe54"

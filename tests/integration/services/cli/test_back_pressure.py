@@ -5,10 +5,14 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 
+import pytest
+
 from tests.client import Client
 from tests.integration.brokers import Rabbit
 from tests.integration.services.conftest import Asked
 from tests.running import Child, House, until
+
+pytestmark = pytest.mark.long
 
 SHORT = "the broker takes no messages: its memory or disk is short"
 

@@ -19,6 +19,8 @@ import os, signal
 from shared.broker.consuming import Delivery
 Delivery.ack = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 from services.cli.__main__ import main
+
+pytestmark = pytest.mark.long
 main()
 """
 """The command line, killed once a letter is dealt with and before it is gone."""
