@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -36,17 +35,3 @@ def test_all_replicas_are_killed_at_once_and_each_task_is_answered_once(
     assert len(asked()) <= 10 * MODEL_CALLS + len(team), "one call died with each, at most"
     assert sum(len(mark.read_text()) for mark in marks.iterdir()) <= 10 + 2
     assert {mark.name for mark in marks.iterdir()} == set(tasks)
-
-
-def test_a_rolling_restart_under_load_loses_and_repeats_nothing(
-    house: House, pika: Client, asked: Asked, marks: Path
-) -> None:
-    numbers, tasks = count(), []
-    for child in house.agents(*TEAM):
-        tasks += [send(pika, next(numbers)) for _ in range(5)]
-        house.agents("boss" if "boss" in child.said else "hand")
-        assert child.end() == 0
-    replies = pika.replies(len(tasks))
-    assert {reply.content for reply in replies} == {answer(task) for task in tasks}
-    assert len(asked()) == len(tasks) * MODEL_CALLS
-    assert [len(mark.read_text()) for mark in marks.iterdir()] == [1] * len(tasks)
