@@ -1,0 +1,6 @@
+"""What a process makes of orders on SQLite it makes of them on PostgreSQL: the same tests."""
+
+from tests.stores import store
+from tests.unit.services.agent.test_orders import *  # noqa: F403 - each is a test
+
+__all__ = ["store"]
