@@ -1,4 +1,5 @@
-# Needs Python 3.11 or newer with pip, and make. `make demo` and `make test` are all to know.
+# Needs Python 3.11 or newer with pip, and make. `make demo` and `make test` are all to know;
+# `make test-all` adds the faults that take long, `make chaos` plays with all of them at once.
 # Another interpreter: make check PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -14,15 +15,26 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 export TESTCONTAINERS_RYUK_DISABLED ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test check venv fmt coverage bench lock clean
+.PHONY: demo test faults test-all chaos check venv fmt coverage bench lock clean
 
 demo: venv
 	@$(BIN)/hutch demo
 
 test: check
-	$(PYTEST) $(INTEGRATION) --durations=15
+	$(PYTEST) $(INTEGRATION) tests/chaos -m "not long" --durations=15
 	$(PYTEST) tests/e2e --durations=10
 	@echo "ran: format, lint, types, imports, unit, integration and e2e tests on $$($(BIN)/python -V)"
+
+# What `make test` leaves out: outages that last, crash points, a minute of chaos on each store.
+faults: $(VENV)/.dev
+	$(PYTEST) $(INTEGRATION) tests/chaos -m long --durations=15
+
+test-all: test faults
+
+# make chaos [SECONDS=60] [SEED=1] [STORE=sqlite|postgresql]
+chaos: $(VENV)/.dev
+	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE))
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -41,7 +53,7 @@ coverage: $(VENV)/.dev
 	$(BIN)/coverage run -m pytest -q tests/unit
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=70 --format=total
-	$(BIN)/coverage run -m pytest -q $(INTEGRATION)
+	$(BIN)/coverage run -m pytest -q $(INTEGRATION) -m "not long"
 	$(BIN)/coverage combine --quiet --append
 	$(BIN)/coverage report --fail-under=90
 

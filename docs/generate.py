@@ -13,15 +13,18 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from shared import topology
-from shared.messages import SCHEMA_VERSION, Event, Frozen, Response, Shutdown, Task, Trigger
+from shared.messages import SCHEMA_VERSION, Cancel, Event, Frozen, Response, Shutdown, Task, Trigger
 
 HERE = Path(__file__).parent
-MODELS: tuple[type[Frozen], ...] = (Task, Trigger, Response, Shutdown, Event)
+MODELS: tuple[type[Frozen], ...] = (Task, Trigger, Response, Shutdown, Cancel, Event)
 CHANNELS = {
     topology.TASKS: ("direct; routing key = agent", (Task, Trigger)),
     topology.swarm_exchange_name("{group}"): ("fanout", (Response, Trigger)),
     topology.REPLIES: ("direct; routing key = reply queue", (Response,)),
-    topology.CONTROL: ("topic; shutdown.<agent>, shutdown.all", (Shutdown,)),
+    topology.CONTROL: (
+        "topic; shutdown.<agent>, shutdown.all, cancel.<agent>",
+        (Shutdown, Cancel),
+    ),
     topology.EVENTS: ("topic; <agent>.<event>", (Event,)),
 }
 

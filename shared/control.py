@@ -1,12 +1,14 @@
-"""What a process hears while it is busy, ahead of any backlog: the wish that it ends."""
+"""What a process hears while it is busy, ahead of any backlog: that it, or a task, shall end."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import structlog
 
 from shared.broker.consuming import Consumer
 from shared.errors import BadMessage
-from shared.messages import Shutdown, decode
+from shared.messages import Cancel, Shutdown, decode
 from shared.process import Stopping
 
 log = structlog.get_logger()
@@ -15,8 +17,13 @@ PREFETCH = 10
 """Control messages are few and cost nothing to obey."""
 
 
-async def obey(consumer: Consumer, stopping: Stopping) -> None:
-    """Turn each shutdown into a wish to end; drop, with a log line, what isn't one."""
+async def obey(
+    consumer: Consumer, stopping: Stopping, cancel: Callable[[str], None] | None = None
+) -> None:
+    """Turn each shutdown into a wish to end, and hand on each cancel's task id.
+
+    Anything else is dropped with a log line; so are cancels where nothing can be cancelled.
+    """
     await consumer.start(PREFETCH)
     async for delivery in consumer:
         try:
@@ -27,6 +34,9 @@ async def obey(consumer: Consumer, stopping: Stopping) -> None:
             if isinstance(message, Shutdown):
                 log.info("shutdown asked for", mode=message.mode)
                 stopping.ask(message.mode)
+            elif isinstance(message, Cancel) and cancel is not None:
+                log.info("cancel asked for", task=message.task_id)
+                cancel(message.task_id)
             else:
                 log.warning("no control message", type=message.type)
         await delivery.ack()

@@ -25,6 +25,8 @@ from shared.errors import SettingsError
 from shared.messages import AgentName, Frozen
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+RESERVED = {"all", "scheduler"}
+"""What commands and routing keys call everybody, and the scheduler."""
 _DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
 
 
@@ -103,6 +105,17 @@ class Schedule(Frozen):
         return self
 
 
+class ToolChoice(Frozen):
+    """A tool by file and function; `repeatable` when a call may be made twice without harm."""
+
+    function: Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$")]
+    repeatable: bool = False
+
+
+def _tool_by_function(value: object) -> object:
+    return {"function": value} if isinstance(value, str) else value
+
+
 class Definition(Frozen):
     """One agent, as its file says it."""
 
@@ -114,12 +127,19 @@ class Definition(Frozen):
     model: ModelChoice = ModelChoice()
     tool_protocol: Literal["native", "schema"] | None = None
     workers: tuple[AgentName, ...] = ()
-    tools: tuple[Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$")], ...] = ()
+    tools: tuple[Annotated[ToolChoice, BeforeValidator(_tool_by_function)], ...] = ()
     swarm: AgentName | None = None
     on_peer: Literal["remember", "react"] = "remember"
     tick: Duration | None = None
     schedule: tuple[Schedule, ...] = ()
     limits: Limits = Limits()
+
+    @field_validator("name")
+    @classmethod
+    def _own_name(cls, value: str) -> str:
+        if value in RESERVED:
+            raise ValueError(f"'{value}' is taken: commands call others so; choose another name")
+        return value
 
     @field_validator("model", mode="before")
     @classmethod
@@ -130,7 +150,7 @@ class Definition(Frozen):
     def _no_doubles(self) -> Definition:
         for label, names in (
             ("workers", self.workers),
-            ("tools", self.tools),
+            ("tools", [tool.function for tool in self.tools]),
             ("schedule", [schedule.name for schedule in self.schedule]),
         ):
             twice = {name for name in names if list(names).count(name) > 1}

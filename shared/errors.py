@@ -10,10 +10,18 @@ HutchError                 str() is one sentence for the user: what is wrong and
 ├── StoreError             the store refused or could not be reached
 │   └── StoreUnavailable   trying again can succeed
 ├── RunLost                another instance owns this run now; stop, write nothing
+├── RunCancelled           the run is not wanted any more: it ends `cancelled`
 ├── JournalMismatch        a resumed run asks for another step than the one recorded
+├── ToolInDoubt            a call that must not be made twice began, and nobody knows its end
 ├── ModelError             a model call failed for good; text safe to show a model apart
+│   └── ModelUnavailable   the model is away or overloaded; trying again later can succeed
 └── ToolError              a tool call failed; its text is shown to the model
 """
+
+from typing import Literal
+
+ModelFault = Literal["rate_limited", "unavailable", "timeout", "refused", "quota", "invalid"]
+"""Why one try at a model failed; `invalid`: what came back is no usable reply."""
 
 
 class HutchError(Exception):
@@ -60,8 +68,24 @@ class RunLost(HutchError):
     """The fence has moved: another instance owns the run."""
 
 
+class RunCancelled(HutchError):
+    """Somebody has cancelled the run."""
+
+
 class JournalMismatch(HutchError):
     """A resumed run asks for another step than the one recorded: the run can't go on."""
+
+
+class ToolInDoubt(HutchError):
+    """A call of a tool that isn't repeatable began, and there is no result of it.
+
+    `str()` is for the operator and shows the arguments; `public` only names the tool.
+    """
+
+    def __init__(self, tool: str, arguments: str) -> None:
+        unknown = "and there is no result: whether it has acted is unknown"
+        super().__init__(f"{tool} was called with {arguments}, {unknown}")
+        self.public = f"{tool} was called, {unknown}"
 
 
 class ModelError(HutchError):
@@ -70,9 +94,25 @@ class ModelError(HutchError):
     `str()` is for the operator; `public` is safe to show to a model or a requester.
     """
 
-    def __init__(self, detail: str, *, public: str = "the model call failed") -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        public: str = "the model call failed",
+        reason: ModelFault = "invalid",
+    ) -> None:
         super().__init__(detail)
         self.public = public
+        self.reason = reason
+
+
+class ModelUnavailable(ModelError):
+    """A failure that the same call can overcome later, after all its own retries.
+
+    `wait_s` is what the endpoint asked for; None: it did not say.
+    """
+
+    wait_s: float | None = None
 
 
 class ToolError(HutchError):

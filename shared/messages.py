@@ -36,6 +36,37 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+class Usage(Frozen):
+    """What was paid for, the whole subtree of workers included."""
+
+    model_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            model_calls=self.model_calls + other.model_calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+        )
+
+
+class Budget(Frozen):
+    """What may still be spent on a message and on all that it causes; absent: no limit."""
+
+    model_calls: int | None = Field(default=None, ge=0)
+    tokens: int | None = Field(default=None, ge=0, description="input and output together")
+
+    def overshot(self, usage: Usage) -> bool:
+        """More was spent than this."""
+        limits = ((self.model_calls, usage.model_calls), (self.tokens, usage.tokens))
+        return any(limit is not None and spent > limit for limit, spent in limits)
+
+
 class Lineage(Frozen):
     """Where a message comes from; whoever causes a message passes this on, one step deeper."""
 
@@ -46,6 +77,10 @@ class Lineage(Frozen):
     path: tuple[AgentName, ...] = Field(default=(), max_length=64, description="agents visited")
     hops: int = Field(default=0, ge=0, description="broadcasts between the root and this message")
     deadline: AwareDatetime | None = Field(default=None, description="answered, not run, after it")
+    budget: Budget | None = Field(
+        default=None, description="`{model_calls, tokens}`: what is left; nothing left: not run"
+    )
+    session: Id | None = Field(default=None, description="the conversation that it belongs to")
     traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f-]{55}$")
     sender: str | None = Field(default=None, max_length=128, description="who says so; unverified")
     sent_at: AwareDatetime | None = None
@@ -58,6 +93,11 @@ class Task(Lineage):
     content: Content
     context: str | None = Field(default=None, description="what the agent should know besides")
 
+    @property
+    def said(self) -> str:
+        """Content and context in one text, as a model reads them."""
+        return self.content + (f"\n\nContext:\n{self.context}" if self.context else "")
+
 
 class Trigger(Lineage):
     """Wake up. The run's response is stored, and sent only where a `reply_to` was named."""
@@ -66,6 +106,10 @@ class Trigger(Lineage):
     content: str = ""
     schedule: str | None = Field(default=None, description="the schedule that fired")
     nominal_at: AwareDatetime | None = Field(default=None, description="when it was due")
+
+    @property
+    def said(self) -> str:
+        return self.content.strip()
 
 
 class Status(StrEnum):
@@ -76,21 +120,7 @@ class Status(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     TIMEOUT = "timeout"
-
-
-class Usage(Frozen):
-    """What was paid for, the whole subtree of workers included."""
-
-    model_calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            model_calls=self.model_calls + other.model_calls,
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-        )
+    CANCELLED = "cancelled"
 
 
 class Response(Lineage):
@@ -115,6 +145,13 @@ class Shutdown(Lineage):
     mode: Literal["drain", "stop"] = "drain"
 
 
+class Cancel(Lineage):
+    """Stop a task, and all that it has caused. Sent to `hutch.control`, with the agent's key."""
+
+    type: Literal["cancel"] = "cancel"
+    task_id: Id
+
+
 class Event(Frozen):
     """What happened, for whoever looks: ids, names, times and counts, never texts."""
 
@@ -130,11 +167,11 @@ class Event(Frozen):
     detail: dict[str, str | int | float] = {}
 
 
-Message = Annotated[Task | Response | Trigger | Shutdown, Field(discriminator="type")]
-_MESSAGE: TypeAdapter[Task | Response | Trigger | Shutdown] = TypeAdapter(Message)
+AnyMessage = Task | Response | Trigger | Shutdown | Cancel
+_MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(Annotated[AnyMessage, Field(discriminator="type")])
 
 
-def decode(body: bytes, content_type: str | None = None) -> Task | Response | Trigger | Shutdown:
+def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
     """The message in a body. Plain text is a task; so is an object that names no `type`.
 
     Raises `BadMessage` with one sentence for anything else: never any other error.
@@ -159,7 +196,7 @@ def decode(body: bytes, content_type: str | None = None) -> Task | Response | Tr
     return _validated({"type": "task", **fields})
 
 
-def _validated(fields: dict[str, Any]) -> Task | Response | Trigger | Shutdown:
+def _validated(fields: dict[str, Any]) -> AnyMessage:
     try:
         return _MESSAGE.validate_python(fields)
     except ValidationError as error:
@@ -183,12 +220,20 @@ def run_id(agent: str, task_id: str) -> str:
     return hashlib.sha256(f"{agent}\0{task_id}".encode()).hexdigest()[:32]
 
 
-def response_id(run: str) -> str:
-    """The id of a run's one response: every copy of it carries the same."""
-    return f"{run}.response"
+def response_id(run: str, epoch: int = 1) -> str:
+    """The id of a run's one response: every copy of it carries the same.
+
+    A run that an operator has replayed decides anew, in its next epoch.
+    """
+    return f"{run}.response" if epoch == 1 else f"{run}.{epoch}.response"
 
 
 def content_hash(message: Task | Trigger) -> str:
-    """Tells a repeated task from another task that took the same id."""
+    """Tells a repeated task from another task that took the same id.
+
+    The budget is no part of it: asked again with another one, it is still the same task.
+    """
     said = f"{message.type}\0{message.content}\0{getattr(message, 'context', None) or ''}"
+    if message.session is not None:
+        said += f"\0{message.session}"
     return hashlib.sha256(said.encode()).hexdigest()[:32]

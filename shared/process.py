@@ -21,6 +21,9 @@ from shared.settings import Settings
 STOP_S = 5.0
 """What handing over may take after a stop: a few commits and publishings."""
 
+START_S = 60.0
+"""What a starting process waits for a broker or store that is away: all often start together."""
+
 Mode = Literal["drain", "stop"]
 
 
@@ -54,7 +57,8 @@ class Stopping:
 class Process:
     """What a process's `main` gets: its settings, its wish to end, and where it tells its health.
 
-    `main` returns once it may: after a drain when what runs has finished, after a stop at once.
+    `main` sets `ready` once it serves: asked to end before that, it is cancelled. Afterwards it
+    returns once it may: after a drain when what runs has finished, after a stop at once.
     A drain becomes a stop after `settings.drain_s`; `STOP_S` after a stop, `main` is cancelled.
     """
 
@@ -63,7 +67,12 @@ class Process:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     stopping: Stopping = field(default_factory=Stopping)
     live: health.Check = lambda: ""
-    ready: health.Check = lambda: "starting"
+    ready: health.Check | None = None
+
+    def why_not_ready(self) -> str:
+        if self.stopping.mode:
+            return "stopping"
+        return self.ready() if self.ready else "starting"
 
 
 Main = Callable[[Process], Awaitable[None]]
@@ -102,15 +111,20 @@ async def _live(process: Process, main: Main) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stopping.signalled)
     async with _health(process), asyncio.TaskGroup() as jobs:
-        overdue = jobs.create_task(_overdue(process))
-        await main(process)
+        working = jobs.create_task(_work(process, main))
+        overdue = jobs.create_task(_overdue(process, working))
+        await asyncio.wait([working])
         overdue.cancel()
+
+
+async def _work(process: Process, main: Main) -> None:
+    await main(process)
 
 
 def _health(process: Process) -> AbstractAsyncContextManager[None]:
     application = health.application(
         live=lambda: process.live(),
-        ready=lambda: "stopping" if process.stopping.mode else process.ready(),
+        ready=process.why_not_ready,
         registry=process.registry,
     )
     return http.serving(
@@ -122,9 +136,12 @@ def _health(process: Process) -> AbstractAsyncContextManager[None]:
     )
 
 
-async def _overdue(process: Process) -> None:
+async def _overdue(process: Process, working: asyncio.Task[None]) -> None:
     """Turns a drain that has used up its time into a stop; fails when the stop does too."""
     await process.stopping.wait("drain")
+    if process.ready is None:
+        working.cancel()
+        return
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(process.settings.drain_s):
             await process.stopping.wait("stop")

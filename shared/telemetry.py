@@ -6,12 +6,13 @@ import logging
 import re
 import sys
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from shared.errors import ModelFault
 from shared.messages import Status
 
 MASK = "***"
@@ -121,13 +122,25 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.runs = Gauge(
-            "hutch_runs", "Runs that this process holds, by state.", ["state"], registry=registry
+            "hutch_runs",
+            "Runs by state: running and waiting ones of this process, due ones of its agent.",
+            ["state"],
+            registry=registry,
         )
         self.runs_ended = Counter(
             "hutch_runs_ended", "Runs that this process ended.", ["status"], registry=registry
         )
         self.model_calls = Counter(
             "hutch_model_calls", "Model calls that were paid for.", registry=registry
+        )
+        self.model_failures = Counter(
+            "hutch_model_failures",
+            "Tries at the model that failed, those that a later one made up for too.",
+            ["reason"],
+            registry=registry,
+        )
+        self.runs_put_off = Counter(
+            "hutch_runs_put_off", "Runs put off because their model was away.", registry=registry
         )
         self.tokens = Counter(
             "hutch_model_tokens", "Tokens that were paid for.", ["direction"], registry=registry
@@ -141,6 +154,11 @@ class Metrics:
         self.outbox_unsent = Gauge(
             "hutch_outbox_unsent", "Messages of this agent not yet confirmed.", registry=registry
         )
+        self.outbox_oldest_age = Gauge(
+            "hutch_outbox_oldest_age_seconds",
+            "Age of the agent's oldest message not yet confirmed, whoever publishes it.",
+            registry=registry,
+        )
         self.publish_failures = Counter(
             "hutch_publish_failures", "Publishings to be tried again.", registry=registry
         )
@@ -152,9 +170,14 @@ class Metrics:
         )
         self._show_zeros()
 
+    def model_failed(self, reason: ModelFault) -> None:
+        self.model_failures.labels(reason).inc()
+
     def _show_zeros(self) -> None:
         """A series that exists from the start can be alerted on; one that appears later can't."""
-        for state in ("running", "waiting"):
+        for reason in get_args(ModelFault):
+            self.model_failures.labels(reason)
+        for state in ("due", "running", "waiting"):
             self.runs.labels(state)
         for status in Status:
             self.runs_ended.labels(status.value)

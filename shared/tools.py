@@ -24,6 +24,7 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from shared.errors import SettingsError, ToolError
+from shared.threads import in_thread
 
 JsonObject = dict[str, JsonValue]
 
@@ -32,6 +33,9 @@ MAX_RESULT_CHARS = 50_000
 
 MAX_ERROR_CHARS = 1_000
 """Enough of an exception's text for a model to correct itself."""
+
+KEY_PARAMETER = "idempotency_key"
+"""A function's parameter that gets the step's key: the same when the call is made again."""
 
 _BY_KEYWORD = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 
@@ -43,13 +47,18 @@ class Tool:
     name: str
     description: str
     parameters: JsonObject
+    repeatable: bool
+    """Its call may be made again where nobody knows whether it has acted."""
     _function: Callable[..., object]
     _arguments: TypeAdapter[dict[str, object]]
+    _takes_key: bool
 
-    async def call(self, arguments: dict[str, JsonValue]) -> str:
+    async def call(self, arguments: dict[str, JsonValue], idempotency_key: str = "") -> str:
         """The result: a string as it is, anything else as JSON, cut at `MAX_RESULT_CHARS`.
 
-        A plain function runs in a thread, which goes on to its end if the call is cancelled.
+        The key goes to a function that has a parameter of that name; no model sees it.
+        A plain function runs in a thread of its own, to its end also if the call is cancelled;
+        the process can end before.
         Raises `ToolError`, with text for the model, for wrong arguments and for whatever the
         function raises.
         """
@@ -58,6 +67,8 @@ class Tool:
         except ValidationError as error:
             raise ToolError(f"the arguments of {self.name} are wrong: {faults(error)}") from error
         try:
+            if self._takes_key:
+                checked[KEY_PARAMETER] = idempotency_key
             result = await self._run(checked)
             return capped(result if isinstance(result, str) else to_json(result).decode())
         except asyncio.CancelledError as error:
@@ -72,10 +83,10 @@ class Tool:
     async def _run(self, arguments: dict[str, object]) -> object:
         if inspect.iscoroutinefunction(self._function):
             return await self._function(**arguments)
-        return await asyncio.to_thread(self._function, **arguments)
+        return await in_thread(self._function, arguments)
 
 
-def load(folder: Path, reference: str) -> Tool:
+def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
     """The tool that `orders.py:lookup` names, from `<folder>/tools/orders.py`.
 
     Two functions of one file share its module. Raises `SettingsError` naming file and function.
@@ -94,7 +105,10 @@ def load(folder: Path, reference: str) -> Tool:
         raise SettingsError(f"{file}: '{name}': {_first_line(error)}") from error
     parameters.pop("title", None)
     description = inspect.getdoc(function) or ""
-    return Tool(sanitised(name), description, parameters, function, arguments)
+    takes_key = KEY_PARAMETER in inspect.signature(function).parameters
+    return Tool(
+        sanitised(name), description, parameters, repeatable, function, arguments, takes_key
+    )
 
 
 def sanitised(name: str) -> str:
@@ -137,7 +151,7 @@ def _module(file: Path, function: str) -> ModuleType:
 
 
 def _signature(function: Callable[..., object]) -> Any:
-    """A TypedDict of the function's parameters; those with a default may be absent.
+    """A TypedDict of what a model passes; parameters with a default may be absent.
 
     Raises `TypeError`, `ValueError` or `NameError` saying what a tool's signature lacks.
     """
@@ -148,6 +162,8 @@ def _signature(function: Callable[..., object]) -> Any:
             raise TypeError(f"'{parameter}' can't be passed by name; a tool's arguments are named")
         if parameter.name not in hints:
             raise TypeError(f"the parameter '{parameter.name}' has no type hint")
+        if parameter.name == KEY_PARAMETER:
+            continue
         hint = hints[parameter.name]
         fields[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]
     make: Any = TypedDict  # to a type checker, a TypedDict can't be made at run time

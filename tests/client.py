@@ -73,6 +73,13 @@ class Client:
             )
         raise AssertionError("the consumer was cancelled")
 
+    def heard(self) -> Reply | None:
+        """A response that has come already, if there is one."""
+        method, properties, body = self.channel.basic_get(self.queue, auto_ack=True)
+        if method is None or properties is None or body is None:
+            return None
+        return Reply(json.loads(body), properties.message_id or "", properties.correlation_id or "")
+
     def replies(self, count: int) -> list[Reply]:
         return [self.reply() for _ in range(count)]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from services.agent.chat import ChatMessage, Completion, ToolCall, ToolSpec
 from services.agent.journal import StepKey
 from shared.errors import HutchError, ToolError
-from shared.messages import Response, Status, Usage
+from shared.messages import Budget, Response, Status, Usage
 from shared.tools import JsonObject
 
 COST = Usage(model_calls=1, input_tokens=10, output_tokens=5)
@@ -37,10 +37,15 @@ class ScriptedModel:
         self.script = list(script)
         self.seen: list[tuple[ChatMessage, ...]] = []
         self.offered: list[tuple[str, ...]] = []
+        self.limits: list[int | None] = []
 
     async def complete(
-        self, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
     ) -> Completion:
+        self.limits.append(most_tokens)
         self.seen.append(tuple(history))
         self.offered.append(tuple(tool.name for tool in tools))
         said = self.script[len(self.seen) - 1]
@@ -56,7 +61,7 @@ class ScriptedTools:
     tools: dict[str, Callable[[JsonObject], str]] = field(default_factory=dict)
     log: list[tuple[str, JsonObject]] = field(default_factory=list)
 
-    async def call(self, name: str, arguments: JsonObject) -> str:
+    async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
         self.log.append((name, arguments))
         await asyncio.sleep(0)
         try:
@@ -75,8 +80,13 @@ class ScriptedWorkers:
     status: dict[str, Status] = field(default_factory=dict)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    budgets: dict[StepKey, Budget] = field(default_factory=dict)
+    cost: Usage = COST
 
-    async def ask(self, key: StepKey, worker: str, prompt: str, context: str | None) -> Response:
+    async def ask(
+        self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
+    ) -> Response:
+        self.budgets[key] = budget
         self.log.append(f"{worker}: {prompt}" + (f" ({context})" if context else ""))
         if worker in self.gates:
             await self.gates[worker].wait()
@@ -86,7 +96,7 @@ class ScriptedWorkers:
             agent=worker,
             status=status,
             content=f"{worker} on {prompt}",
-            usage=COST,
+            usage=self.cost,
         )
 
     @asynccontextmanager

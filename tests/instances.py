@@ -8,7 +8,10 @@ from typing import cast
 from aiormq.abc import AbstractChannel
 from prometheus_client import CollectorRegistry
 
+from services.agent.brake import Brake
+from services.agent.cancelling import Scopes
 from services.agent.instance import Instance
+from services.agent.life import Lives
 from services.agent.models import Models
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
@@ -40,9 +43,15 @@ def instance(store: Store, definition: Definition | None = None) -> Instance:
     )
 
 
-def runs_of(own: Instance, slots: Slots, jobs: asyncio.TaskGroup) -> Runs:
-    toolbox, models = Toolbox(own.agent, []), Models(Settings())
-    return Runs(own, slots, Relay(own, jobs), Refusal(own), Replies(own), toolbox, models, jobs)
+def runs_of(
+    own: Instance, slots: Slots, jobs: asyncio.TaskGroup, models: Models | None = None
+) -> Runs:
+    """The runs of a process without tools, and where none are given without a model."""
+    toolbox, relay, refusal = Toolbox(own.agent, []), Relay(own, jobs), Refusal(own)
+    speaking = models or Models(Settings(), own.metrics.model_failed)
+    brake, scopes = Brake(own, slots), Scopes()
+    lives = Lives(own, slots, relay, refusal, Replies(own), toolbox, speaking, brake, scopes)
+    return Runs(lives, slots, jobs)
 
 
 def delivery(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,15 @@ REPOSITORY = Path(__file__).parents[1]
 PATIENCE_S = 60.0
 """For a start or an end on a machine that does much else; both take about a second."""
 POLL_S = 0.05
+
+
+def until(what: Callable[[], object]) -> float:
+    """Wait for something that tells nobody; the seconds that it took."""
+    began = time.monotonic()
+    while not what():
+        assert time.monotonic() - began < PATIENCE_S, "it never came true"
+        time.sleep(POLL_S)
+    return time.monotonic() - began
 
 
 class Child:
@@ -68,8 +78,12 @@ class House:
 
     def start(self, *arguments: str, **env: str) -> Child:
         """`python -m` with these arguments; `env` goes before the house's."""
+        return self.start_by((), *arguments, **env)
+
+    def start_by(self, command: tuple[str, ...], *arguments: str, **env: str) -> Child:
+        """`start`, by a command that runs another."""
         said = self.logs / f"{len(self.children)}-{'-'.join(arguments)}.log"
-        child = Child([sys.executable, "-m", *arguments], self.env | env, said)
+        child = Child([*command, sys.executable, "-m", *arguments], self.env | env, said)
         self.children.append(child)
         return child
 
@@ -86,6 +100,21 @@ class House:
         for child in children:
             child.says("consuming")
         return children
+
+    def freeze(self, child: Child) -> None:
+        """Stop it, but not in the middle of a commit: SQLite's lock would stop everybody."""
+        until(lambda: self._frozen(child))
+
+    def _frozen(self, child: Child) -> bool:
+        child.process.send_signal(signal.SIGSTOP)
+        file = self.env["HUTCH_STORE"].removeprefix("sqlite:///")
+        try:
+            with closing(sqlite3.connect(file, timeout=1, isolation_level=None)) as store:
+                store.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            child.process.send_signal(signal.SIGCONT)
+            return False
+        return True
 
     def hutch(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """The command line, to its end."""

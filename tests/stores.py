@@ -12,10 +12,13 @@ from sqlalchemy import select
 from shared.messages import run_id
 from shared.store import Store, open_store
 from shared.store.beats import beat
-from shared.store.claims import Claim, End, Request, Requester, claim, end, freeze, take
+from shared.store.claims import Claim, Request, claim, freeze
+from shared.store.ending import End, end
 from shared.store.outbox import Outbound
+from shared.store.requesters import Requester
 from shared.store.runs import Run
 from shared.store.schema import now_s
+from shared.store.taking import take
 
 DEFINITION = "d" * 32
 ASKER = Requester("reply.asker", "c1")
@@ -59,7 +62,7 @@ def request(
 async def claimed(
     store: Store, asked: Request, instance: str = "alice.1", *, slot: bool = True
 ) -> Claim:
-    return await store.write(asked.run_id, lambda db: claim(db, asked, instance, slot=slot))
+    return await store.write(asked.key, lambda db: claim(db, asked, instance, slot=slot))
 
 
 async def owned(store: Store, task_id: str = "t1", instance: str = "alice.1") -> Run:
@@ -70,10 +73,15 @@ async def owned(store: Store, task_id: str = "t1", instance: str = "alice.1") ->
 
 
 async def taken(
-    store: Store, instance: str = "alice.2", dead: set[str] | None = None, limit: int = 10
+    store: Store,
+    instance: str = "alice.2",
+    dead: set[str] | None = None,
+    limit: int = 10,
+    *,
+    suspects: bool = False,
 ) -> list[Run]:
     return await store.write(
-        "", lambda db: take(db, "alice", instance, dead or set(), limit, set())
+        "", lambda db: take(db, "alice", instance, dead or set(), limit, {}, suspects=suspects)
     )
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import timedelta
+from math import inf
 from uuid import uuid4
 
 import structlog
 
+from services.agent.brake import Brake
+from services.agent.cancelling import Scopes
 from services.agent.instance import Instance
 from services.agent.intake import Intake
+from services.agent.life import Lives
 from services.agent.mailbox import Mailbox
 from services.agent.models import Models
+from services.agent.orders import Orders
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
 from services.agent.retention import Retention
@@ -31,14 +36,11 @@ from shared.control import obey
 from shared.definitions import Definition, Definitions, load
 from shared.errors import SettingsError
 from shared.health import unreachable
-from shared.process import STOP_S, Process
+from shared.process import START_S, STOP_S, Process
 from shared.store import beats, open_store
 from shared.store.claims import freeze
 from shared.telemetry import Metrics
 from shared.tools import load as load_tool
-
-BROKER_WAIT_S = 30.0
-"""For the first connection: agents and broker often start together."""
 
 log = structlog.get_logger()
 
@@ -52,23 +54,27 @@ async def serve(process: Process, name: str) -> None:
     definition = known[name]
     toolbox = Toolbox(
         name,
-        [load_tool(settings.agents, reference) for reference in definition.tools],
+        [
+            load_tool(settings.agents, tool.function, repeatable=tool.repeatable)
+            for tool in definition.tools
+        ],
         definition.workers,
     )
-    models = Models(settings)
+    metrics = Metrics(process.registry)
+    models = Models(settings, metrics.model_failed)
     model = models.of(definition)  # a missing key or model is told now, not at the first task
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
     async with (
-        open_store(settings.store_url.get_secret_value()) as store,
-        connect(settings.broker(), instance_id, wait_s=BROKER_WAIT_S) as broker,
+        open_store(settings.store_url.get_secret_value(), patience_s=inf, start_s=START_S) as store,
+        connect(settings.broker(), instance_id, wait_s=START_S) as broker,
     ):
         instance = Instance(
             id=instance_id,
             snapshot=Snapshot.of(name, known, toolbox.specs),
             store=store,
             publisher=broker.publisher,
-            metrics=Metrics(process.registry),
+            metrics=metrics,
         )
         await broker.declare(_needs(definition, instance))
         await store.write("", lambda db: freeze(db, *_frozen(instance.snapshot)))
@@ -95,7 +101,11 @@ async def _run(
         relay = Relay(instance, jobs)
         replies = Replies(instance)
         refusal = Refusal(instance)
-        runs = Runs(instance, slots, relay, refusal, replies, toolbox, models, jobs)
+        brake, scopes = Brake(instance, slots), Scopes()
+        lives = Lives(instance, slots, relay, refusal, replies, toolbox, models, brake, scopes)
+        runs = Runs(lives, slots, jobs)
+        orders = Orders(instance, slots, runs, brake, scopes, process.stopping, jobs)
+        await orders.look()  # before the first claim: the agent may be paused
         sweeper = Sweeper(instance, slots, runs, relay)
         intake = Intake(instance, slots, runs, relay, sweeper)
         consumer = await broker.consumer(topology.mailbox_name(instance.agent))
@@ -103,13 +113,14 @@ async def _run(
         unrouted = Unrouted(broker, known, refusal)
         control = await broker.consumer(topology.control_queue_name(instance.id))
         serving = [
-            obey(control, process.stopping),
+            obey(control, process.stopping, orders.cancel),
+            orders.serve(),
             replies.serve(await broker.consumer(replies.queue)),
             sweeper.serve(),
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
             mailbox.serve(),
             mailbox.regulate(),
-            unrouted.serve(await broker.consumer("unrouted")),
+            unrouted.serve(await broker.consumer(topology.UNROUTED_QUEUE)),
         ]
         if definition.swarm:
             heard = await broker.consumer(topology.swarm_queue_name(instance.agent))

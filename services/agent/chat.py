@@ -25,11 +25,15 @@ Text = Annotated[str, BeforeValidator(_storable)]
 
 
 class ToolSpec(Frozen):
-    """What a model is told of a tool; `parameters` is a JSON schema."""
+    """What a model is told of a tool; `parameters` is a JSON schema.
+
+    Not told: whether a call may be made twice, which the run must know.
+    """
 
     name: str
     description: str
     parameters: JsonObject
+    repeatable: bool = False
 
 
 class ToolCall(Frozen):
@@ -102,6 +106,12 @@ ChatMessage = System | User | Assistant | ToolResult
 
 class Model(Protocol):
     async def complete(
-        self, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
     ) -> Completion:
-        """One reply; retries are done inside. Raises `ModelError` and nothing else."""
+        """One reply, of at most `most_tokens`; retries are done inside.
+
+        Raises `ModelError` and nothing else.
+        """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.agent.snapshot import Snapshot
@@ -21,6 +22,8 @@ class Instance:
     store: Store
     publisher: Publisher
     metrics: Metrics
+    due: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a run may have become due: the sweeper looks at once."""
 
     @property
     def definition(self) -> Definition:

@@ -15,7 +15,8 @@ from services.agent.slots import Slots
 from services.agent.sweeper import Sweeper
 from shared.errors import BadMessage
 from shared.messages import Task, Trigger, content_hash, encode, run_id
-from shared.store.claims import Claim, Request, Requester, Verdict, claim
+from shared.store.claims import Claim, Request, Verdict, claim
+from shared.store.requesters import Requester
 
 log = structlog.get_logger()
 
@@ -43,7 +44,7 @@ class Intake:
         slot = self.slots.try_take()
         try:
             claimed = await self.instance.store.write(
-                request.run_id,
+                request.key,
                 lambda connection: claim(connection, request, self.instance.id, slot=slot),
             )
         except BaseException:
@@ -58,8 +59,11 @@ class Intake:
         self.relay.send(claimed.outbound)
         if slot and claimed.run is not None and not self.runs.holds(claimed.run.run_id):
             self.runs.start(claimed.run)
-        elif slot:
+            return
+        if slot:
             self.slots.release(computing=True)
+        if claimed.verdict is Verdict.CLAIMED and slot:  # its session was busy a moment ago
+            self.instance.due.set()
         elif claimed.verdict is Verdict.CLAIMED:
             self.sweeper.look_soon()
 
@@ -79,5 +83,7 @@ class Intake:
             timeout_s=definition.limits.timeout.total_seconds(),
             deadline_at=message.deadline.timestamp() if message.deadline else None,
             requester=requester,
-            with_notes=definition.swarm is not None,
+            with_notes=definition.swarm is not None and message.session is None,
+            session=message.session,
+            takes_turns=message.session is not None and not message.path,
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from shared.errors import JournalMismatch, RunLost
+from shared.errors import JournalMismatch, RunLost, ToolInDoubt
 
+FIRST_EPOCH = 1
 Kind = Literal["model", "tool", "worker"]
 
 
@@ -16,6 +17,14 @@ class StepKey:
 
     turn: int
     index: int
+
+    def in_run(self, run_id: str) -> str:
+        """The step's name everywhere: a worker's task id, a tool's idempotency key.
+
+        The same in every epoch of the run, which is why the first one's number stands in it: a
+        call that a replayed run makes again is still that call, and what came of it is found.
+        """
+        return f"{run_id}.{FIRST_EPOCH}.{self.turn}.{self.index}"
 
 
 class Journal(Protocol):
@@ -33,12 +42,29 @@ class Journal(Protocol):
     async def hold(self) -> None:
         """Called before each call that costs or acts. Raises `RunLost` as `record` does."""
 
+    async def start(self, key: StepKey, name: str, arguments: str) -> None:
+        """In place of `hold` before a call that must not be made twice; `arguments` is JSON.
+
+        Committed when it returns; cancelled, the call counts as never begun. Raises `RunLost`.
+        """
+
+    def doubt(self) -> ToolInDoubt | None:
+        """The first call that began, as `start` says, and has no result.
+
+        Before the run goes on, that is one whose process died in between.
+        """
+
 
 class MemoryJournal:
     """A journal that ends with its process, for tests; `lost` is what a takeover sets."""
 
-    def __init__(self, steps: dict[StepKey, tuple[Kind, str, str]] | None = None) -> None:
+    def __init__(
+        self,
+        steps: dict[StepKey, tuple[Kind, str, str]] | None = None,
+        starts: dict[StepKey, tuple[str, str]] | None = None,
+    ) -> None:
         self.steps = {} if steps is None else steps
+        self.starts = {} if starts is None else starts
         self.lost = False
 
     def recorded(self, key: StepKey, kind: Kind, name: str) -> str | None:
@@ -54,6 +80,14 @@ class MemoryJournal:
     async def hold(self) -> None:
         if self.lost:
             raise RunLost("another instance owns this run now")
+
+    async def start(self, key: StepKey, name: str, arguments: str) -> None:
+        await self.hold()
+        self.starts[key] = (name, arguments)
+
+    def doubt(self) -> ToolInDoubt | None:
+        open_starts = sorted(self.starts.keys() - self.steps.keys())
+        return ToolInDoubt(*self.starts[open_starts[0]]) if open_starts else None
 
 
 def check_step(key: StepKey, recorded: tuple[str, str], asked: tuple[str, str]) -> None:

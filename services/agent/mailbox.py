@@ -22,7 +22,7 @@ from shared.broker.consuming import Consumer, Delivery
 from shared.errors import BadMessage, BrokerError, StoreError, StoreUnavailable
 from shared.messages import REPLY_QUEUE, Task, Trigger, decode
 from shared.patience import insist
-from shared.store.claims import Requester
+from shared.store.requesters import Requester
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ class Mailbox:
         if not isinstance(message, Task | Trigger):
             raise BadMessage(
                 f"a mailbox takes tasks and triggers, not a {message.type}; "
-                "shutdowns go to hutch.control, responses to reply queues"
+                "shutdowns and cancels go to hutch.control, responses to reply queues"
             )
         message = identified(message, delivery)
         await self.intake.accept(message, message.type, requester_of(delivery))
@@ -104,7 +104,7 @@ async def settle(
 ) -> None:
     """Receive, then ack; refuse what is bad. Unacked, the broker will deliver it again.
 
-    A store that stays away ends the process; a broker that does is waited for.
+    A store or a broker that is away is waited for.
     """
     await insist(
         lambda: _settled(delivery, receive, refusal),

@@ -1,8 +1,9 @@
 """Any OpenAI-compatible endpoint as a model: the only file that knows the API or its package.
 
-One owner of retries: the package's are off; what can succeed later is tried again here, and
-everything else is a `ModelError` at once. The package is imported at the first use, in a
-thread: that takes about a second, which a starting agent and its beat can't spare.
+One owner of a call's retries: the package's are off; what can succeed later is tried again here,
+and is a `ModelUnavailable` when that doesn't help; all else is a `ModelError` at once. The
+package is imported at the first use, in a thread: that takes about a second, which a starting
+agent and its beat can't spare.
 """
 
 from __future__ import annotations
@@ -10,21 +11,21 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from pydantic import JsonValue, SecretStr
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from services.agent import protocol, wire
 from services.agent.chat import ChatMessage, Completion, ToolSpec
 from services.agent.profiles import profile
 from shared.definitions import Definition
-from shared.errors import ModelError, SettingsError
+from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
 from shared.settings import Settings, no_model, secret
 from shared.tools import JsonObject
 
@@ -41,7 +42,7 @@ TOTAL_S = 540.0
 """Seconds for one call with all its retries: less than a run's default limit of 10 minutes."""
 ATTEMPTS = 4
 LONGEST_WAIT_S = 60.0
-"""An endpoint that asks for a longer wait than this is not waited for."""
+"""An endpoint that asks for a longer wait is not waited for here: that would hold a slot."""
 PASSING = frozenset({408, 409, 429})
 """Statuses below 500 that the same request can overcome later."""
 MAX_DETAIL_CHARS = 500
@@ -50,11 +51,12 @@ _KEY = re.compile(r"^[!-~]+$")
 _backoff_s = wait_random_exponential(multiplier=0.5, max=8)
 """Full jitter: agents that failed together don't come back together."""
 
+Failed = Callable[[ModelFault], None]
+"""Hears of each attempt that failed, those that a later one made up for too."""
 
-class _PassingError(ModelError):
-    """A failure that a later attempt can overcome; `wait_s` is what the endpoint asked for."""
 
-    wait_s: float | None = None
+def _unheard(_: ModelFault) -> None:
+    """For those who count nothing."""
 
 
 class OpenAIModel:
@@ -70,12 +72,14 @@ class OpenAIModel:
         api_key: SecretStr | None = None,
         tool_protocol: Literal["native", "schema"] = "native",
         attempt_s: float = ATTEMPT_S,
+        failed: Failed = _unheard,
     ) -> None:
         self.name = name
         self.base_url = base_url
         self._api_key = api_key
         self._tool_protocol = tool_protocol
         self._attempt_s = attempt_s
+        self._failed = failed
         self._profile = profile(base_url)
         self._client: openai.AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
@@ -91,20 +95,35 @@ class OpenAIModel:
             await self._client.close()
 
     async def complete(
-        self, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
     ) -> Completion:
         """As `Model.complete`: the call is retried inside, at most `TOTAL_S` in all."""
         if self._tool_protocol == "native":
-            return wire.completion(await self._send(wire.offered(tools), history))
+            return await self._send_limited(wire.offered(tools), history, most_tokens)
         choices = protocol.response_format(history, tools)
-        reply = wire.completion(await self._send(choices, protocol.rendered(history, tools)))
+        rendered = protocol.rendered(history, tools)
+        reply = await self._send_limited(choices, rendered, most_tokens)
         return protocol.chosen(reply) if choices else reply
 
-    async def _send(self, fields: JsonObject, history: Sequence[ChatMessage]) -> bytes:
+    async def _send_limited(
+        self, fields: JsonObject, history: Sequence[ChatMessage], most_tokens: int | None
+    ) -> Completion:
+        for limit in wire.limits(most_tokens, self._profile):
+            try:
+                return await self._send(fields | limit, history)
+            except ModelError as error:
+                if not limit or not wire.refused_limit(str(error)):
+                    raise
+        raise AssertionError("the last try is without a limit")
+
+    async def _send(self, fields: JsonObject, history: Sequence[ChatMessage]) -> Completion:
         messages: list[JsonValue] = [wire.message(message, self._profile) for message in history]
         body = {"model": self.name, "messages": messages, **fields}
         attempts = AsyncRetrying(
-            retry=retry_if_exception_type(_PassingError),
+            retry=retry_if_exception(_is_soon_over),
             stop=stop_after_attempt(ATTEMPTS),
             wait=_wait_s,
             reraise=True,
@@ -115,7 +134,14 @@ class OpenAIModel:
         except TimeoutError as error:
             raise translated(error, self._api_key) from error
 
-    async def _attempt(self, body: JsonObject) -> bytes:
+    async def _attempt(self, body: JsonObject) -> Completion:
+        try:
+            return wire.completion(await self._post(body))
+        except ModelError as error:
+            self._failed(error.reason)
+            raise
+
+    async def _post(self, body: JsonObject) -> bytes:
         await self.warm()
         import httpx2
         import openai
@@ -141,7 +167,7 @@ class OpenAIModel:
         )
 
 
-def build(definition: Definition, settings: Settings) -> OpenAIModel:
+def build(definition: Definition, settings: Settings, failed: Failed = _unheard) -> OpenAIModel:
     """The model that an agent's file names, over the process's settings.
 
     The settings' key goes only to the settings' endpoint: a file that names another endpoint
@@ -163,7 +189,11 @@ def build(definition: Definition, settings: Settings) -> OpenAIModel:
             "look at OPENAI_BASE_URL, or 'model.base_url' in its file"
         )
     return OpenAIModel(
-        name, base_url or OPENAI, key, definition.tool_protocol or settings.tool_protocol
+        name,
+        base_url or OPENAI,
+        key,
+        definition.tool_protocol or settings.tool_protocol,
+        failed=failed,
     )
 
 
@@ -191,9 +221,13 @@ def _is_url(text: str) -> bool:
         return False
 
 
+def _is_soon_over(error: BaseException) -> bool:
+    return isinstance(error, ModelUnavailable) and (error.wait_s or 0.0) <= LONGEST_WAIT_S
+
+
 def _wait_s(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, _PassingError) and error.wait_s is not None:
+    if isinstance(error, ModelUnavailable) and error.wait_s is not None:
         return error.wait_s * random.uniform(1.0, 1.25)
     return _backoff_s(state)
 
@@ -208,21 +242,23 @@ def translated(error: Exception, api_key: SecretStr | None) -> ModelError:
         case openai.APIStatusError():
             return _of_status(error, detail)
         case openai.APITimeoutError() | TimeoutError():
-            return _PassingError("the model did not answer in time", public="the model timed out")
+            why = "the model did not answer in time"
+            return ModelUnavailable(why, public="the model timed out", reason="timeout")
         case openai.APIConnectionError():
             why = f"the model's endpoint can't be reached: {error.__cause__ or detail}"
-            return _PassingError(why, public="the model can't be reached")
+            return ModelUnavailable(why, public="the model can't be reached", reason="unavailable")
     return ModelError(f"{type(error).__name__}: {detail}")
 
 
 def _of_status(error: openai.APIStatusError, detail: str) -> ModelError:
     said, public = f"the model's endpoint said {detail}", _public(error)
-    wait_s = _asked_wait_s(error)
-    passing = error.status_code in PASSING or error.status_code >= 500
-    if not passing or _out_of_quota(error) or (wait_s or 0.0) > LONGEST_WAIT_S:
-        return ModelError(said, public=public)
-    failure = _PassingError(said, public=public)
-    failure.wait_s = wait_s
+    if _out_of_quota(error):
+        return ModelError(said, public=public, reason="quota")
+    if error.status_code not in PASSING and error.status_code < 500:
+        return ModelError(said, public=public, reason="refused")
+    reason: ModelFault = "rate_limited" if error.status_code == 429 else "unavailable"
+    failure = ModelUnavailable(said, public=public, reason=reason)
+    failure.wait_s = _asked_wait_s(error)
     return failure
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from services.agent.chat import ChatMessage, System, User
+from services.agent.recalled import WOKEN, recalled
 from shared.messages import Task, Trigger
-
-WOKEN = "You have been woken up. Do now what your instructions say."
 
 NOTES = (
     "Notes on what your peers have said. They are information that others wrote, "
@@ -17,22 +16,21 @@ NOTES = (
 
 
 def opening(
-    preamble: str, notes: Sequence[str], now: datetime, message: Task | Trigger
+    preamble: str,
+    notes: Sequence[str],
+    now: datetime,
+    exchanges: Sequence[tuple[str, str]],
+    message: Task | Trigger,
 ) -> list[ChatMessage]:
-    """The system message and the user's. The time stands last: what comes before can be cached."""
+    """The system message, what was said before, and the user's message.
+
+    In the system message the time stands last: what comes before can be cached."""
     parts = [preamble.strip(), _noted(notes), f"It is {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC."]
     system = "\n\n".join(part for part in parts if part)
-    return [System(content=system), User(content=_asked(message))]
+    return [System(content=system), *recalled(exchanges), User(content=message.said or WOKEN)]
 
 
 def _noted(notes: Sequence[str]) -> str:
     """Each note on its own line, its further lines indented: none can pose as a heading."""
     lines = ["- " + note.strip().replace("\n", "\n  ") for note in notes]
     return "\n".join([NOTES, *lines]) if lines else ""
-
-
-def _asked(message: Task | Trigger) -> str:
-    if isinstance(message, Trigger):
-        return message.content.strip() or WOKEN
-    context = f"\n\nContext:\n{message.context}" if message.context else ""
-    return message.content + context

@@ -14,14 +14,12 @@ from services.agent.instance import Instance
 from shared.broker.consuming import Delivery
 from shared.broker.publishing import Outgoing
 from shared.errors import Undeliverable
+from shared.letters import PREFIX, headers
 from shared.messages import MAX_BODY_BYTES, REPLY_QUEUE, Response, Status, encode
 from shared.store.runs import Run
 from shared.topology import DEAD, mailbox_name, reply_address
 
 log = structlog.get_logger()
-
-MOST_REASON_CHARS = 500
-"""Headers share one AMQP frame; a reason is a sentence."""
 
 
 @dataclass
@@ -43,7 +41,9 @@ class Refusal:
     async def give_up(self, run: Run, reason: str) -> None:
         """Dead-letter the message of a run; its end answers whoever waits.
 
-        Raises `BrokerError` when the broker doesn't take the dead letter.
+        A process that dies between this and the end leaves it to the next one, which does it
+        again: the copy has the same `message_id`, and is one letter. Raises `BrokerError` when
+        the broker doesn't take it.
         """
         log.warning("run given up", reason=reason)
         queue = mailbox_name(run.agent)
@@ -52,8 +52,18 @@ class Refusal:
                 exchange=DEAD,
                 routing_key=queue,
                 body=run.message.encode(),
-                message_id=f"dead.{run.run_id}",
-                headers=self._said(reason, queue, run.agent, run.task_id, ""),
+                message_id=f"{PREFIX}{run.run_id}.{run.epoch}",
+                headers=headers(
+                    reason,
+                    queue=queue,
+                    routing_key=run.agent,
+                    message_id=run.task_id,
+                    sender=from_json(run.message).get("sender") or "",
+                    instance=self.instance.id,
+                    attempts=max(1, run.attempts + run.failures),
+                    run_id=run.run_id,
+                    epoch=run.epoch,
+                ),
             )
         )
 
@@ -62,29 +72,25 @@ class Refusal:
         self.instance.metrics.dead_letters.inc()
         self.instance.tell("message.dead", queue=letter.routing_key)
 
-    def _said(
-        self, reason: str, queue: str, routing_key: str, message_id: str, sender: str
-    ) -> dict[str, str]:
-        return {
-            "x-hutch-reason": reason[:MOST_REASON_CHARS],
-            "x-hutch-queue": queue,
-            "x-hutch-routing-key": routing_key,
-            "x-hutch-message-id": message_id,
-            "x-hutch-sender": sender,
-            "x-hutch-instance": self.instance.id,
-        }
-
     def _dead_letter(self, delivery: Delivery, reason: str) -> Outgoing:
-        sender = delivery.user_id or delivery.app_id or ""
-        message_id = delivery.message_id or ""
+        redelivered = delivery.headers.get("x-delivery-count")
         return Outgoing(
             exchange=DEAD,
             routing_key=delivery.queue,
             body=delivery.body,
-            message_id=f"dead.{uuid4().hex}",
+            message_id=f"{PREFIX}{uuid4().hex}",
             correlation_id=delivery.correlation_id,
             reply_to=delivery.reply_to,
-            headers=self._said(reason, delivery.queue, delivery.routing_key, message_id, sender),
+            headers=headers(
+                reason,
+                delivery.headers,
+                queue=delivery.queue,
+                routing_key=delivery.routing_key,
+                message_id=delivery.message_id or "",
+                sender=delivery.user_id or delivery.app_id or "",
+                instance=self.instance.id,
+                attempts=1 + (redelivered if isinstance(redelivered, int) else 0),
+            ),
             content_type=delivery.content_type or "application/octet-stream",
         )
 

@@ -17,6 +17,7 @@ from shared.errors import BrokerError, Undeliverable
 from shared.patience import insist
 from shared.store import outbox
 from shared.store.outbox import Outbound
+from shared.topology import CONTROL
 
 log = structlog.get_logger()
 
@@ -110,5 +111,6 @@ def _outgoing(message: Outbound) -> Outgoing:
         body=message.body.encode(),
         message_id=message.message_id,
         correlation_id=message.correlation_id,
-        mandatory=bool(message.routing_key),  # a broadcast that nobody hears is no failure
+        # A broadcast, or a cancel, that nobody hears is no failure.
+        mandatory=bool(message.routing_key) and message.exchange != CONTROL,
     )

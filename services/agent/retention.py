@@ -12,6 +12,7 @@ from functools import partial
 import structlog
 
 from services.agent.instance import Instance
+from shared.store import cancels, shutdowns
 from shared.store.retention import forget_runs, forget_ticks
 
 log = structlog.get_logger()
@@ -35,7 +36,7 @@ class Retention:
             await asyncio.sleep(EVERY_S * random.uniform(0.9, 1.1))
 
     async def forget(self) -> None:
-        """Delete, in small commits, the agent's runs and ticks that are older than `keep`."""
+        """Delete, in small commits, what of the agent is older than `keep`: runs, ticks, orders."""
         agent, keep_s = self.instance.agent, self.keep.total_seconds()
         store, batches, began = self.instance.store, 0, time.monotonic()
         while await store.write("", partial(forget_runs, agent=agent, keep_s=keep_s)):
@@ -43,5 +44,7 @@ class Retention:
             await asyncio.sleep((time.monotonic() - began) / SHARE)
             began = time.monotonic()
         await store.write("", partial(forget_ticks, agent=agent, keep_s=keep_s))
+        await store.write("", partial(cancels.forget_old, agent=agent, keep_s=keep_s))
+        await store.write("", partial(shutdowns.forget_old, keep_s=keep_s))
         if batches:
             log.info("old runs forgotten", batches=batches)

@@ -8,13 +8,16 @@ goes on in any other process without repeating what had finished.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple, Protocol
+from functools import partial
+from typing import NamedTuple, Protocol
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic_core import to_json
 
+from services.agent.budget import is_spent, remaining, shares
+from services.agent.called import Ask, read
 from services.agent.chat import (
     Assistant,
     ChatMessage,
@@ -26,69 +29,33 @@ from services.agent.chat import (
     ToolSpec,
     User,
 )
+from services.agent.ends import End, refusal, reply_end
 from services.agent.journal import Journal, Kind, StepKey
 from services.agent.opening import opening
-from shared.definitions import Definition
-from shared.errors import ModelError, ToolError
-from shared.messages import Content, Frozen, Response, Status, Task, Trigger, Usage
-from shared.tools import JsonObject, capped, faults, sanitised
+from services.agent.work import Outcome, Work
+from shared.errors import ModelError, ModelUnavailable, ToolError
+from shared.messages import Budget, Frozen, Response, Status, Usage
+from shared.tools import JsonObject, capped
 
 NUDGE = "Your last reply was empty. Answer, or call a tool."
 CONCLUDE = (
     "You have no more turns and can call no more tools. "
     "Give your best answer now, from what you know, and say what is missing."
 )
+CANCELLED = "Cancelled before it came to an answer."
 CUT_OFF = "Not run: your reply was cut off at its length limit. Make fewer or shorter calls."
 
-ASK_PARAMETERS: JsonObject = {
-    "type": "object",
-    "properties": {
-        "prompt": {
-            "type": "string",
-            "minLength": 1,
-            "description": "what to do; all it needs to know",
-        },
-        "context": {"type": "string", "description": "what it should know besides"},
-    },
-    "required": ["prompt"],
-    "additionalProperties": False,
-}
-
-
-class WorkerSpec(Frozen):
-    """A worker as its manager's model sees it: never by its preamble."""
-
-    name: str
-    description: str
-
-
-class Work(Frozen):
-    """What a run sees, frozen at its claim."""
-
-    run_id: str
-    definition: Definition
-    message: Annotated[Task | Trigger, Field(discriminator="type")]
-    notes: tuple[str, ...] = ()
-    now: AwareDatetime
-    workers: tuple[WorkerSpec, ...] = ()
-    tools: tuple[ToolSpec, ...] = ()
-
-
-class Outcome(Frozen):
-    """How a run ended: `content` for the requester, `detail` for the operator only."""
-
-    status: Status
-    content: str
-    detail: str | None = None
-    usage: Usage = Usage()
-    model: str | None = None
+NOT_ASKED = "Not asked: the budget is spent. Answer from what you know."
 
 
 class Workers(Protocol):
-    async def ask(self, key: StepKey, worker: str, prompt: str, context: str | None) -> Response:
+    async def ask(
+        self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
+    ) -> Response:
         """A worker's one response. Asked again under the same key, it is the same.
 
-        Calls run side by side. No response in time, or no such worker, is a response too.
+        `budget` is what it and all that it causes may spend. Calls run side by side. No
+        response in time, or no such worker, is a response too.
         """
 
     def waiting(self) -> AbstractAsyncContextManager[None]:
@@ -96,13 +63,8 @@ class Workers(Protocol):
 
 
 class Tools(Protocol):
-    async def call(self, name: str, arguments: JsonObject) -> str:
+    async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
         """A tool's result. Raises `ToolError` with text for the model."""
-
-
-class _Ask(Frozen):
-    prompt: Content
-    context: str | None = None
 
 
 class _Answer(Frozen):
@@ -120,32 +82,33 @@ class _Call(NamedTuple):
     kind: Kind
     name: str
     perform: Callable[[], Coroutine[None, None, _Answer]]
-
-
-class _End(NamedTuple):
-    status: Status
-    content: str
-    detail: str | None = None
+    once: str | None = None
+    """The arguments of a call that must not be made twice."""
 
 
 async def run(
     work: Work, model: Model, tools: Tools, workers: Workers, journal: Journal
 ) -> Outcome:
-    """From the task to its outcome; every end but two is an outcome.
+    """From the task to its outcome; every end but three is an outcome.
 
     Raises `RunLost` when another instance has taken the run, `JournalMismatch` when the
-    journal tells of another run than this; and what the journal's store raises.
+    journal tells of another run than this, `ModelUnavailable` when the same run can go on
+    later from the steps that have finished; and what the journal's store raises.
     """
     loop = _Loop(work, model, tools, workers, journal)
     try:
-        for turn in range(1, work.definition.limits.turns + 1):
+        turn = 1
+        while (end := await loop.limit(turn)) is None:
             completion = await loop.query(turn)
-            if end := loop.end(completion):
-                return loop.outcome(end)
+            if end := reply_end(completion, nudged=loop.nudged):
+                break
             loop.append(turn, completion, await loop.execute(turn, completion))
-        return loop.outcome(await loop.conclude())
+            turn += 1
+        return loop.outcome(end)
+    except ModelUnavailable:
+        raise
     except ModelError as error:
-        return loop.outcome(_End(Status.FAILED, error.public, str(error)))
+        return loop.outcome(End(Status.FAILED, error.public, str(error)))
 
 
 @dataclass
@@ -160,13 +123,40 @@ class _Loop:
     history: list[ChatMessage] = field(init=False)
     specs: tuple[ToolSpec, ...] = field(init=False)
     kinds: dict[str, Kind] = field(init=False)
+    repeatable: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         work = self.work
-        self.history = opening(work.definition.preamble, work.notes, work.now, work.message)
-        self.specs = (*work.tools, *(_worker_tool(worker) for worker in work.workers))
+        preamble = work.definition.preamble
+        self.history = opening(preamble, work.notes, work.now, work.recalled, work.message)
+        self.specs = (*work.tools, *(worker.tool for worker in work.workers))
         self.kinds = dict.fromkeys((tool.name for tool in work.tools), "tool")
         self.kinds |= dict.fromkeys((worker.name for worker in work.workers), "worker")
+        self.repeatable = {tool.name for tool in work.tools if tool.repeatable}
+
+    @property
+    def nudged(self) -> bool:
+        return self.history[-1] == User(content=NUDGE)
+
+    @property
+    def left(self) -> Budget:
+        return remaining(self.work.message.budget or Budget(), self.usage)
+
+    async def limit(self, turn: int) -> End | None:
+        """The end that a limit brings before this turn, if one is reached.
+
+        A budget's last model call is made without tools, so that what it has bought is told.
+        """
+        given, turns = self.work.message.budget or Budget(), self.work.definition.limits.turns
+        if self.left.tokens == 0:
+            return End(Status.FAILED, f"the budget of {given.tokens} tokens is spent")
+        if self.left.model_calls == 0:
+            return End(Status.FAILED, f"the budget of {given.model_calls} model calls is spent")
+        if self.left.model_calls == 1 and self.specs:
+            return await self.conclude(turn, f"the budget of {given.model_calls} model calls")
+        if turn > turns:
+            return await self.conclude(turn, f"the limit of {turns} turns")
+        return None
 
     async def query(self, turn: int, name: str = "turn", *, with_tools: bool = True) -> Completion:
         key = StepKey(turn, 0)
@@ -176,36 +166,18 @@ class _Loop:
         else:
             await self.journal.hold()
             specs = self.specs if with_tools else ()
-            completion = await self.model.complete(tuple(self.history), specs)
+            history = tuple(self.history)
+            completion = await self.model.complete(history, specs, self.left.tokens)
             await self.journal.record(key, "model", name, completion.model_dump_json())
         self.usage += completion.usage
         self.speaker = completion.model or self.speaker
         return completion
 
-    def end(self, completion: Completion) -> _End | None:
-        """The end that a reply is, if it is one. The presence of calls outweighs its reason."""
-        nudged = self.history[-1] == User(content=NUDGE)
-        if end := _refusal(completion):
-            return end
-        if completion.tool_calls:
-            return None
-        cut = completion.finish_reason == "length"
-        if completion.said:
-            if cut:
-                return _End(Status.PARTIAL, completion.said, "cut off at the model's length limit")
-            return _End(Status.OK, completion.said)
-        if cut:
-            return _End(Status.FAILED, "the model's reply was cut off before it said anything")
-        return _End(Status.FAILED, "the model gave an empty answer twice") if nudged else None
-
     async def execute(self, turn: int, completion: Completion) -> list[_Answer]:
         """One answer for each call, in call order, in whatever order they finish."""
         if completion.finish_reason == "length":
             return [_Answer(content=CUT_OFF, status=Status.FAILED)] * len(completion.tool_calls)
-        prepared = [
-            self._prepare(StepKey(turn, index), call)
-            for index, call in enumerate(completion.tool_calls, 1)
-        ]
+        prepared = self._prepared(turn, completion.tool_calls)
         started: dict[StepKey, asyncio.Task[_Answer]] = {}
         try:
             async with asyncio.TaskGroup() as jobs:
@@ -235,58 +207,78 @@ class _Loop:
             self.history.append(ToolResult(call_id=call.id, name=call.name, content=result))
             self.usage += answer.usage
 
-    async def conclude(self) -> _End:
-        """Asks once, without tools, for the best answer that the turns have bought."""
-        limit = self.work.definition.limits.turns
-        self.history.append(User(content=CONCLUDE))
-        completion = await self.query(limit + 1, "conclude", with_tools=False)
-        if end := _refusal(completion):
+    async def conclude(self, turn: int, limit: str) -> End:
+        """Asks once, without tools, for the best answer that the limit has bought."""
+        last = self.history[-1]
+        if isinstance(last, User):  # two in a row: many chat templates refuse them
+            self.history[-1] = User(content=f"{last.content}\n\n{CONCLUDE}")
+        else:
+            self.history.append(User(content=CONCLUDE))
+        completion = await self.query(turn, "conclude", with_tools=False)
+        if end := refusal(completion):
             return end
         if not completion.said:
-            return _End(Status.FAILED, f"no answer within the limit of {limit} turns")
-        return _End(Status.PARTIAL, completion.said, f"the limit of {limit} turns was reached")
+            return End(Status.FAILED, f"no answer within {limit}")
+        return End(Status.PARTIAL, completion.said, f"{limit} was reached")
 
-    def outcome(self, end: _End) -> Outcome:
+    def outcome(self, end: End) -> Outcome:
         return Outcome(**end._asdict(), usage=self.usage, model=self.speaker)
 
-    def _prepare(self, key: StepKey, call: ToolCall) -> _Call | _Answer:
-        """What to do for a call; or its answer, where it is known without doing anything."""
-        name = call.name
-        try:
-            kind = self.kinds.get(name)
-            if kind == "worker":
-                ask = _Ask.model_validate(call.parsed())
-                prepared = _Call(key, kind, name, lambda: self._ask(key, name, ask))
-            elif kind == "tool":
-                arguments = call.parsed()
-                prepared = _Call(key, kind, name, lambda: self._use(name, arguments))
+    def _prepared(self, turn: int, asked: Sequence[ToolCall]) -> list[_Call | _Answer]:
+        """What to do for each call, or its answer where it is known without doing anything.
+
+        The shares don't depend on what is recorded, so that a resumed run deals out the same.
+        """
+        found = [self._read(call) for call in asked]
+        budgets = shares(self.left, sum(isinstance(it, Ask) for it in found))
+        prepared: list[_Call | _Answer] = []
+        for index, (call, it) in enumerate(zip(asked, found, strict=True), 1):
+            if isinstance(it, _Answer):
+                prepared.append(it)
             else:
-                known = ", ".join(spec.name for spec in self.specs) or "none"
-                raise ToolError(f"there is no tool '{sanitised(name)}'; there are: {known}")
+                prepared.append(self._prepare(StepKey(turn, index), call.name, it, budgets))
+        return prepared
+
+    def _read(self, call: ToolCall) -> Ask | JsonObject | _Answer:
+        try:
+            return read(call, self.kinds)
         except ToolError as error:
             return _failed(str(error))
-        except ValidationError as error:
-            return _failed(f"the arguments of {name} are wrong: {faults(error)}")
+
+    def _prepare(
+        self, key: StepKey, name: str, arguments: Ask | JsonObject, budgets: Iterator[Budget]
+    ) -> _Call | _Answer:
+        if isinstance(arguments, Ask):
+            budget = next(budgets)
+            if is_spent(budget):
+                return _failed(NOT_ASKED)
+            prepared = _Call(key, "worker", name, partial(self._ask, key, name, arguments, budget))
+        else:
+            once = None if name in self.repeatable else to_json(arguments).decode()
+            prepared = _Call(key, "tool", name, partial(self._use, key, name, arguments), once)
         recorded = self.journal.recorded(key, prepared.kind, name)
         return prepared if recorded is None else _Answer.model_validate_json(recorded)
 
     async def _carry_out(self, call: _Call) -> _Answer:
         """Recorded as soon as it is known, so that a sibling's end takes nothing away."""
-        await self.journal.hold()
+        if call.once is None:
+            await self.journal.hold()
+        else:
+            await self.journal.start(call.key, call.name, call.once)
         answer = await call.perform()
         await self.journal.record(call.key, call.kind, call.name, answer.model_dump_json())
         return answer
 
-    async def _ask(self, key: StepKey, worker: str, ask: _Ask) -> _Answer:
-        response = await self.workers.ask(key, worker, ask.prompt, ask.context)
+    async def _ask(self, key: StepKey, worker: str, ask: Ask, budget: Budget) -> _Answer:
+        response = await self.workers.ask(key, worker, ask.prompt, ask.context, budget)
         said = response.content
         if response.status not in {Status.OK, Status.PARTIAL}:
             said = f"{worker} did not answer: {response.status}: {said}"
         return _Answer(content=capped(said), status=response.status, usage=response.usage)
 
-    async def _use(self, tool: str, arguments: JsonObject) -> _Answer:
+    async def _use(self, key: StepKey, tool: str, arguments: JsonObject) -> _Answer:
         try:
-            return _Answer(content=await self.tools.call(tool, arguments))
+            return _Answer(content=await self.tools.call(key, tool, arguments))
         except ToolError as error:
             return _failed(str(error))
 
@@ -301,16 +293,9 @@ class _Loop:
                 await asyncio.wait(asks)
 
 
-def _worker_tool(worker: WorkerSpec) -> ToolSpec:
-    return ToolSpec(name=worker.name, description=worker.description, parameters=ASK_PARAMETERS)
-
-
-def _refusal(completion: Completion) -> _End | None:
-    if completion.refusal:
-        return _End(Status.REFUSED, completion.refusal, "the model refused")
-    if completion.finish_reason == "content_filter":
-        return _End(Status.REFUSED, "the endpoint's content filter withheld the answer")
-    return None
+def cancelled_call() -> str:
+    """The output of a call's step when its run was cancelled before the call came to one."""
+    return _Answer(content=CANCELLED, status=Status.CANCELLED).model_dump_json()
 
 
 def _failed(text: str) -> _Answer:

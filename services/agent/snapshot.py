@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property, lru_cache
 
+from services.agent.called import WorkerSpec
 from services.agent.chat import ToolSpec
-from services.agent.run import WorkerSpec
 from shared.definitions import Definition, Definitions
 from shared.messages import Frozen
 

@@ -21,8 +21,8 @@ from services.agent.runs import Runs
 from services.agent.slots import Slots
 from shared.store import beats, outbox
 from shared.store.beats import SILENCE_S
-from shared.store.claims import counts, take
 from shared.store.runs import Run
+from shared.store.taking import Counts, counts, take
 
 log = structlog.get_logger()
 
@@ -66,23 +66,23 @@ class Sweeper:
     def look_soon(self) -> None:
         """A run has become due that this process had no slot for."""
         self.caught_up.clear()
+        self.instance.due.set()
 
     async def serve(self) -> None:
         """Beat, look and take, until cancelled."""
         self.caught_up.set()
         while True:
             await self._beat()
+            self.instance.due.clear()
             await self._look()
             await self._pause()
 
     async def _pause(self) -> None:
-        """Until the next look; while due runs wait, only until a slot is free."""
-        pause_s = LOOK_S * random.uniform(0.8, 1.2)
-        if self.caught_up.is_set():
-            await asyncio.sleep(pause_s)
-            return
+        """Until the next look: soon, or once one may be due and a slot is free for it."""
         try:
-            async with asyncio.timeout(pause_s):
+            async with asyncio.timeout(LOOK_S * random.uniform(0.8, 1.2)):
+                if self.caught_up.is_set():
+                    await self.instance.due.wait()
                 await self.slots.vacant.wait()
         except TimeoutError:
             return
@@ -99,9 +99,10 @@ class Sweeper:
         alive = await self.instance.store.read(lambda connection: beats.beats(connection, agent))
         dead = self._watch.look(alive, time.monotonic()) - {self.instance.id}
         found = await self.instance.store.read(lambda connection: counts(connection, agent, dead))
-        self.instance.metrics.oldest_due_age.set(found.oldest_due_s)
+        self._show(found)
         if found.abandoned_messages:
             await self._adopt(dead)
+        await self._take_suspect(dead, found.suspects)
         if found.takeable:
             await self._take(dead, found.takeable)
         else:
@@ -109,34 +110,52 @@ class Sweeper:
         for name in dead:
             await self.instance.store.write("", partial(beats.bury, instance=name))
 
+    def _show(self, found: Counts) -> None:
+        metrics = self.instance.metrics
+        metrics.runs.labels("due").set(found.due)
+        metrics.oldest_due_age.set(found.oldest_due_s)
+        metrics.outbox_oldest_age.set(found.oldest_unsent_s)
+
+    async def _take_suspect(self, dead: set[str], waiting: int) -> None:
+        """One, alone: of several that compute when a process dies, nobody knows the guilty one."""
+        self.slots.clear(wanted=waiting > 0)
+        if waiting and self.slots.try_take_alone():
+            self._start(await self._taken(dead, 1, suspects=True), 1)
+
     async def _take(self, dead: set[str], waiting: int) -> None:
         wanted = 0
         while wanted < waiting and self.slots.try_take():
             wanted += 1
         taken = await self._taken(dead, wanted) if wanted else []
-        for _ in range(wanted - len(taken)):
-            self.slots.release(computing=True)
-        for run in taken:
-            if run.attempts:
-                self.instance.metrics.takeovers.inc()
-                log.info("run taken over", run=run.run_id, attempts=run.attempts)
-            self.instance.tell("run.taken", run, attempts=run.attempts)
-            self.runs.start(run)
+        self._start(taken, wanted)
         if len(taken) < wanted or wanted == waiting:
             self.caught_up.set()
         else:  # no slot for the rest: the next that is free is theirs, not a new delivery's
             self.caught_up.clear()
 
-    async def _taken(self, dead: set[str], wanted: int) -> list[Run]:
-        me, earlier = self.instance, set[str]()
+    def _start(self, taken: list[Run], slots: int) -> None:
+        for _ in range(slots - len(taken)):
+            self.slots.release(computing=True)
+        for run in taken:
+            self.runs.start(run)
+
+    async def _taken(self, dead: set[str], wanted: int, *, suspects: bool = False) -> list[Run]:
+        me, earlier = self.instance, dict[str, bool]()
         try:
-            return await me.store.write(
-                "", lambda connection: take(connection, me.agent, me.id, dead, wanted, earlier)
+            taken = await me.store.write(
+                "",
+                lambda db: take(db, me.agent, me.id, dead, wanted, earlier, suspects=suspects),
             )
         except BaseException:
             for _ in range(wanted):
                 self.slots.release(computing=True)
             raise
+        for run in taken:
+            if earlier[run.run_id]:
+                me.metrics.takeovers.inc()
+                log.info("run taken over", run=run.run_id, attempts=run.attempts, alone=suspects)
+            me.tell("run.taken", run, attempts=run.attempts)
+        return taken
 
     async def _adopt(self, dead: set[str]) -> None:
         me, earlier = self.instance, set[int]()

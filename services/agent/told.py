@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from services.agent.chat import ChatMessage, Completion, Model, ToolSpec
 from services.agent.instance import Instance
-from services.agent.run import Tools
+from services.agent.journal import StepKey
+from services.agent.tools import Toolbox
 from shared.errors import ToolError
 from shared.store.runs import Run
 from shared.tools import JsonObject
@@ -21,10 +22,13 @@ class ToldModel:
     run: Run
 
     async def complete(
-        self, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
     ) -> Completion:
         began = time.monotonic()
-        completion = await self.model.complete(history, tools)
+        completion = await self.model.complete(history, tools, most_tokens)
         usage, metrics = completion.usage, self.instance.metrics
         metrics.model_calls.inc(usage.model_calls)
         metrics.tokens.labels("input").inc(usage.input_tokens)
@@ -41,14 +45,15 @@ class ToldModel:
 
 @dataclass
 class ToldTools:
-    tools: Tools
+    tools: Toolbox
     instance: Instance
     run: Run
 
-    async def call(self, name: str, arguments: JsonObject) -> str:
+    async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
+        step = key.in_run(self.run.run_id)
         began, outcome = time.monotonic(), "ok"
         try:
-            return await self.tools.call(name, arguments)
+            return await self.tools.call(name, arguments, step)
         except ToolError:
             outcome = "failed"
             raise

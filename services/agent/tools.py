@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from services.agent.chat import ToolSpec
-from shared.errors import SettingsError
+from shared.errors import SettingsError, ToolError
 from shared.tools import JsonObject, Tool
 
 MANY_TOOLS = 20
@@ -32,13 +32,20 @@ class Toolbox:
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
         return tuple(
-            ToolSpec(name=tool.name, description=tool.description, parameters=tool.parameters)
+            ToolSpec(
+                name=tool.name,
+                description=tool.description,
+                parameters=tool.parameters,
+                repeatable=tool.repeatable,
+            )
             for tool in self._tools.values()
         )
 
-    async def call(self, name: str, arguments: JsonObject) -> str:
-        """Raises `ToolError` as `Tool.call` does."""
-        return await self._tools[name].call(arguments)
+    async def call(self, name: str, arguments: JsonObject, idempotency_key: str) -> str:
+        """Raises `ToolError` as `Tool.call` does, and for a tool that a newer file has dropped."""
+        if name not in self._tools:
+            raise ToolError(f"the tool '{name}' is not there any more")
+        return await self._tools[name].call(arguments, idempotency_key)
 
 
 def _check(agent: str, names: Sequence[str]) -> None:

@@ -1,8 +1,9 @@
-"""What is answered without being run: past its deadline, too deep, in a circle."""
+"""What is answered without being run: too late, without means, in a circle, too deep."""
 
 from __future__ import annotations
 
-from services.agent.run import Outcome
+from services.agent.budget import is_spent
+from services.agent.work import Outcome
 from shared.definitions import Definition
 from shared.messages import Status, Task, Trigger
 
@@ -12,6 +13,8 @@ def verdict(definition: Definition, message: Task | Trigger, left_s: float) -> O
     name, path = definition.name, message.path
     if left_s <= 0:
         return Outcome(status=Status.TIMEOUT, content="its deadline had passed before it could run")
+    if message.budget and is_spent(message.budget):
+        return Outcome(status=Status.REFUSED, content="not begun: its budget is spent")
     if name in path:
         circle = " -> ".join((*path, name))
         return Outcome(status=Status.REFUSED, content=f"a circle of calls: {circle}")

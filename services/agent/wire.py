@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
@@ -17,7 +17,7 @@ from services.agent.chat import (
     ToolResult,
     ToolSpec,
 )
-from services.agent.profiles import Profile
+from services.agent.profiles import OUTPUT_LIMITS, Profile
 from shared.errors import ModelError
 from shared.messages import Usage
 from shared.tools import JsonObject, faults
@@ -26,9 +26,27 @@ from shared.tools import JsonObject, faults
 def offered(tools: Sequence[ToolSpec]) -> JsonObject:
     """The field that offers tools; none without tools: some endpoints refuse an empty list."""
     functions: list[JsonValue] = [
-        {"type": "function", "function": tool.model_dump(mode="json")} for tool in tools
+        {"type": "function", "function": tool.model_dump(mode="json", exclude={"repeatable"})}
+        for tool in tools
     ]
     return {"tools": functions} if functions else {}
+
+
+def limits(most_tokens: int | None, profile: Profile) -> Iterator[JsonObject]:
+    """The field that limits a reply's length, then what to send where an endpoint refuses that.
+
+    It may know the other name only; or it may refuse any number beyond what its model can say,
+    and then the model's own limit is the lower one.
+    """
+    if most_tokens is not None:
+        for name in sorted(OUTPUT_LIMITS, key=lambda name: name != profile.output_limit):
+            yield {name: most_tokens}
+    yield {}
+
+
+def refused_limit(said: str) -> bool:
+    """Whether an endpoint's refusal is about the limit, by the field that it names."""
+    return any(name in said for name in OUTPUT_LIMITS)
 
 
 def message(said: ChatMessage, profile: Profile) -> JsonObject:

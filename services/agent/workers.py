@@ -16,10 +16,10 @@ from services.agent.slots import Slots
 from shared.broker.consuming import Consumer, Delivery
 from shared.broker.publishing import Outgoing
 from shared.errors import BadMessage, BrokerError
-from shared.messages import Response, Status, Task, Trigger, decode, encode
-from shared.store.claims import mark
+from shared.messages import Budget, Response, Status, Task, Trigger, decode, encode
 from shared.store.runs import Run
 from shared.store.schema import RunState
+from shared.store.taking import mark
 from shared.topology import TASKS, reply_queue_name
 
 log = structlog.get_logger()
@@ -93,12 +93,14 @@ class Calls:
     message: Task | Trigger
     holds_slot: bool = True
 
-    async def ask(self, key: StepKey, worker: str, prompt: str, context: str | None) -> Response:
+    async def ask(
+        self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
+    ) -> Response:
         """See `services.agent.run.Workers`. The run's own deadline bounds the wait."""
         run = self.run
-        call_id = f"{run.run_id}.{run.epoch}.{key.turn}.{key.index}"
+        asked = key.in_run(run.run_id)
         task = Task(
-            id=call_id,
+            id=asked,
             content=prompt,
             context=context,
             root_id=run.root_id,
@@ -106,12 +108,14 @@ class Calls:
             path=(*self.message.path, run.agent),
             hops=self.message.hops,
             deadline=datetime.fromtimestamp(run.deadline_at, UTC),
+            budget=budget if self.message.budget else None,
+            session=self.message.session,
             traceparent=self.message.traceparent,
             sender=run.agent,
             sent_at=datetime.now(UTC),
         )
         self.instance.tell("worker.asked", run, worker=worker)
-        with self.replies.expect(call_id) as reply:
+        with self.replies.expect(asked) as reply:
             while not reply.done():
                 wait_s = ASK_AGAIN_S if await self._publish(worker, task) else ASK_RETRY_S
                 await asyncio.wait([reply], timeout=wait_s)

@@ -12,10 +12,14 @@ import typer
 from typer.core import TyperGroup
 
 from services.cli.ask import ask
+from services.cli.cancel import cancel
 from services.cli.check import check
+from services.cli.dead import dead
 from services.cli.demo import demo
+from services.cli.forget import forget
 from services.cli.init import init
 from services.cli.migrate import migrate
+from services.cli.pause import pause, unpause
 from services.cli.runs import runs
 from services.cli.send import broadcast, send, trigger
 from services.cli.show import show
@@ -67,10 +71,15 @@ app.command()(ask)
 app.command()(send)
 app.command()(trigger)
 app.command()(broadcast)
+app.command()(cancel)
+app.command()(pause)
+app.command()(unpause)
 app.command()(shutdown)
 app.command()(status)
 app.command()(runs)
 app.command()(show)
+app.add_typer(dead, name="dead")
+app.command()(forget)
 app.command()(check)
 app.command()(topology)
 app.command()(migrate)

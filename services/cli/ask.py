@@ -18,6 +18,15 @@ def ask(
     id: Annotated[
         str | None, typer.Option(help="The task's id: asked again, it gets the same response.")
     ] = None,
+    session: Annotated[
+        str | None, typer.Option(help="The conversation that it goes on with.")
+    ] = None,
+    model_calls: Annotated[
+        int | None, typer.Option(min=1, help="At most so many, its workers' included.")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="At most so many, in and out, its workers' included.")
+    ] = None,
     timeout: Annotated[str, typer.Option(help="How long it may take: 30s, 10m, 1h30m.")] = "10m",
     json: Annotated[bool, typer.Option("--json", help="Print the response as JSON only.")] = False,
 ) -> None:
@@ -33,9 +42,20 @@ def ask(
     known.check_agent(settings, agent)
     wait = known.duration("--timeout", timeout)
     deadline = datetime.now(UTC) + wait
-    task = client.message(Task, id=id, content=text, context=context, deadline=deadline)
+    budget = client.budget(model_calls, tokens)
+    task = client.message(
+        Task,
+        id=id,
+        content=text,
+        context=context,
+        deadline=deadline,
+        session=session,
+        budget=budget,
+    )
     response = asyncio.run(_ask(settings, agent, task, wait.total_seconds(), quiet=json))
     output.say(encode(response).decode() if json else response.content)
+    if budget and not json:
+        output.remark(output.spent(budget, response.usage))
     if response.status is not Status.OK:
         if not json:
             output.remark(f"{response.agent or agent} has ended with: {response.status}")

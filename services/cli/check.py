@@ -33,9 +33,9 @@ def check_tools(folder: Path, known: Definitions) -> None:
 
     faults = []
     for name, definition in known.items():
-        for reference in definition.tools:
+        for tool in definition.tools:
             try:
-                tools.load(folder, reference)
+                tools.load(folder, tool.function)
             except SettingsError as error:
                 faults.append(f"{folder / name}.yaml: tools: {error}")
     if faults:

@@ -18,7 +18,7 @@ from shared.broker.connection import Broker, connect
 from shared.broker.consuming import Consumer
 from shared.broker.publishing import Outgoing
 from shared.errors import BrokerError, BrokerUnavailable, HutchError, SettingsError, Unconfirmed
-from shared.messages import Event, Lineage, Response, Task, decode, encode
+from shared.messages import Budget, Event, Lineage, Response, Task, decode, encode
 from shared.settings import Settings
 
 ASK_AGAIN_S = 30.0
@@ -59,6 +59,13 @@ def message(kind: type[Sent], **fields: object) -> Sent:
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         raise SettingsError(f"{fault['loc'][0]}: {fault['msg']}") from error
+
+
+def budget(model_calls: int | None, tokens: int | None) -> Budget | None:
+    """None: no limit at all."""
+    if model_calls is None and tokens is None:
+        return None
+    return Budget(model_calls=model_calls, tokens=tokens)
 
 
 async def publish(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from shared.messages import Budget, Usage
 
 PIPED_WIDTH = 200
 """Columns of a table that no terminal limits: a file cuts nothing off."""
@@ -29,6 +33,17 @@ def say(text: str) -> None:
 def remark(text: str) -> None:
     """A line on stderr, which leaves stdout to the answer."""
     typer.echo(plain(text), err=True)
+
+
+def spent(budget: Budget, usage: Usage) -> str:
+    """What of a budget was spent; over it by what the models' last prompts took."""
+    pairs = (
+        ("model calls", usage.model_calls, budget.model_calls),
+        ("tokens", usage.tokens, budget.tokens),
+    )
+    said = [f"{number} of {limit} {what}" for what, number, limit in pairs if limit is not None]
+    over = ": more than the budget" if budget.overshot(usage) else ""
+    return f"spent {' and '.join(said)}{over}"
 
 
 def show_table(columns: list[str], rows: list[list[str]]) -> None:

@@ -24,6 +24,7 @@ class RunStatus(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
     DUE = "due"
     RUNNING = "running"
     WAITING = "waiting"

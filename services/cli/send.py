@@ -18,12 +18,23 @@ def send(
     id: Annotated[
         str | None, typer.Option(help="The task's id: sent again, it is one run.")
     ] = None,
+    session: Annotated[
+        str | None, typer.Option(help="The conversation that it goes on with.")
+    ] = None,
+    model_calls: Annotated[
+        int | None, typer.Option(min=1, help="At most so many, its workers' included.")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(min=1, help="At most so many, in and out, its workers' included.")
+    ] = None,
 ) -> None:
     """Put an agent to work without waiting; prints the task's id, for 'hutch show'."""
     from services.cli import client
     from shared.messages import Task
 
-    _to_agent(agent, client.message(Task, id=id, content=text, context=context))
+    budget = client.budget(model_calls, tokens)
+    fields = {"content": text, "context": context, "session": session, "budget": budget}
+    _to_agent(agent, client.message(Task, id=id, **fields))
 
 
 def trigger(

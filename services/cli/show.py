@@ -92,6 +92,7 @@ def told(row: Row, texts: Texts) -> Iterator[str]:
     """A run in paragraphs."""
     from pydantic import TypeAdapter
 
+    from services.cli import output
     from shared.messages import Response, Task, Trigger
 
     took = f" after {(row.ended_at - row.claimed_at).total_seconds():.1f} s" if row.ended_at else ""
@@ -101,6 +102,8 @@ def told(row: Row, texts: Texts) -> Iterator[str]:
     yield from _asked(message)
     if texts.notes:
         yield "\n".join(["\nnotes", *texts.notes])
+    for before, said in texts.recalled:
+        yield f"\nremembers\n{before}\n> {said}"
     for step in texts.steps:
         who = step.kind if step.kind == "model" else f"{step.kind} {step.name}"
         yield f"\nturn {step.turn}: {who}\n{_output(step)}"
@@ -111,11 +114,19 @@ def told(row: Row, texts: Texts) -> Iterator[str]:
             f"\nresponse: {response.status}; {spent.model_calls} model calls, "
             f"{spent.input_tokens} tokens in, {spent.output_tokens} out\n{response.content}"
         )
+        if message.budget:
+            yield output.spent(message.budget, spent)
     if texts.detail:
         yield f"\ndetail\n{texts.detail}"
 
 
 def _asked(message: Task | Trigger) -> Iterator[str]:
+    if message.session:
+        yield f"session {message.session}"
+    if message.budget:
+        limits = message.budget.model_dump(exclude_none=True).items()
+        given = ", ".join(f"{limit} {name.replace('_', ' ')}" for name, limit in limits)
+        yield f"budget: {given or 'no limit'}"
     yield f"\n{message.type}\n{message.content or '(no text)'}"
     if message.type == "task" and message.context:
         yield f"\ncontext\n{message.context}"

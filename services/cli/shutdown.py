@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from shared.settings import Settings
+    from shared.store.shutdowns import Mode
 
 NOT_AGENTS = {"all", "scheduler"}
 
@@ -21,46 +22,58 @@ def shutdown(
     """End an agent's processes, ahead of any backlog; what waits in its mailbox stays there."""
     import asyncio
 
-    from services.cli import known
+    from services.cli import known, output
     from shared.settings import Settings
 
     settings = Settings.from_environment()
     if agent not in NOT_AGENTS:
         known.check_agent(settings, agent)
-    asyncio.run(_shutdown(settings, agent, "stop" if stop else "drain"))
+    output.say(asyncio.run(_shutdown(settings, agent, "stop" if stop else "drain")))
 
 
-async def _shutdown(settings: Settings, agent: str, mode: str) -> None:
+async def _shutdown(settings: Settings, agent: str, mode: Mode) -> str:
+    """Rows first, then the message; what was asked of whom, in words."""
     from services.cli import client, output
-    from shared.errors import HutchError, Undeliverable
+    from shared.errors import BrokerError, HutchError, Undeliverable
     from shared.messages import Shutdown
     from shared.topology import CONTROL
 
-    heard = await _processes(settings, agent)
+    heard, by_row = await _write(settings, agent, mode)
     message = client.message(Shutdown, mode=mode)
-    async with client.house(settings) as broker:
-        try:
+    try:
+        async with client.house(settings) as broker:
             await client.publish(broker, CONTROL, f"shutdown.{agent}", message)
-        except Undeliverable as error:
+    except Undeliverable as error:
+        if not by_row:
             whose = "" if agent == "all" else f" of '{agent}'"
             raise HutchError(f"no process{whose} runs on this broker: nothing to end") from error
-    output.say(f"asked {heard} to {'stop' if mode == 'stop' else 'finish and end'}")
+    except BrokerError as error:
+        if not by_row:
+            raise
+        output.remark(f"only the store was told, which takes a little longer: {error}")
+    return f"asked {heard} to {'stop' if mode == 'stop' else 'finish and end'}"
 
 
-async def _processes(settings: Settings, agent: str) -> str:
-    """Whom the shutdown will reach, in words; the store may be away without stopping it."""
+async def _write(settings: Settings, agent: str, mode: Mode) -> tuple[str, bool]:
+    """Whom the shutdown will reach, in words, and whether living processes find it as a row.
+
+    The store may be away without stopping it. The scheduler hears the message alone.
+    """
     from services.cli import alive
     from shared.errors import StoreError
+    from shared.store import shutdowns
 
     if agent == "scheduler":
-        return "the scheduler"
+        return "the scheduler", False
     try:
         async with alive.store(settings) as store:
             counts = await alive.replicas(store)
+            whose = None if agent == "all" else agent
+            await store.write("", lambda connection: shutdowns.ask(connection, whose, mode))
     except StoreError as error:
-        return f"'{agent}' (how many processes is unknown: {error})"
-    number = sum(counts.values()) if agent == "all" else counts.get(agent, 0)
+        return f"'{agent}' (how many processes is unknown: {error})", False
+    number = counts.total() if agent == "all" else counts[agent]
     processes = f"{number} process{'' if number == 1 else 'es'}"
     if agent == "all":
-        return f"{processes} of {len(counts)} agents, and the scheduler,"
-    return f"{processes} of '{agent}'"
+        return f"{processes} of {len(counts)} agents, and the scheduler,", number > 0
+    return f"{processes} of '{agent}'", number > 0

@@ -23,12 +23,16 @@ class AgentStatus:
     running: int
     waiting: int
     unsent: int
+    paused: bool
 
 
 @dataclass(frozen=True)
 class HouseStatus:
+    """`takes_messages`: false while the broker holds publishers back, its memory or disk short."""
+
     agents: list[AgentStatus]
     dead_letters: int
+    takes_messages: bool
 
 
 def status(
@@ -48,13 +52,18 @@ def status(
         return
     columns = ["replicas", "queued", "consumers", "due", "running", "waiting", "unsent"]
     rows = [[it.agent, *(str(getattr(it, name)) for name in columns)] for it in found.agents]
-    output.show_table(["agent", *(f"{name}#" for name in columns)], rows)
+    for row, it in zip(rows, found.agents, strict=True):
+        row.append("paused" if it.paused else "")
+    output.show_table(["agent", *(f"{name}#" for name in columns), ""], rows)
     output.say(f"dead letters: {found.dead_letters}")
+    if not found.takes_messages:
+        output.say("the broker takes no messages: its memory or disk is short")
 
 
 async def _status(settings: Settings) -> HouseStatus:
     from services.cli import alive, client, known
     from shared.broker.connection import QueueDepth, connect
+    from shared.store import pauses
     from shared.store.readings import Load, loads
     from shared.topology import mailbox_name
 
@@ -65,13 +74,14 @@ async def _status(settings: Settings) -> HouseStatus:
     ):
         replicas = await alive.replicas(store)
         load = await store.read(loads)
+        paused = await store.read(pauses.paused)
         agents = []
         for name in sorted(names | set(replicas) | set(load)):
             depth = await broker.depth(mailbox_name(name)) or QueueDepth(0, 0)
             has = load.get(name, Load())
-            counts = (has.due, has.running, has.waiting, has.unsent)
-            agents.append(
-                AgentStatus(name, replicas[name], depth.messages, depth.consumers, *counts)
-            )
+            counts = (depth.messages, depth.consumers, has.due, has.running, has.waiting)
+            held = bool(paused & {name, pauses.ALL})
+            agents.append(AgentStatus(name, replicas[name], *counts, has.unsent, held))
         dead = await broker.depth("dead")
-    return HouseStatus(agents, dead.messages if dead else 0)
+        takes_messages = await broker.takes_messages()
+    return HouseStatus(agents, dead.messages if dead else 0, takes_messages)

@@ -13,6 +13,7 @@ from shared.messages import Event
 
 LINES = {
     "run.started": "begins",
+    "run.put_off": "waits {seconds} s: its model fails ({reason})",
     "worker.asked": "asks {worker}",
     "worker.answered": "hears from {worker}: {status}",
     "tool.called": "has called {tool}: {outcome}",
@@ -40,6 +41,10 @@ class Member:
         match event.name:
             case "run.waiting" | "run.running":
                 self.state = event.name.removeprefix("run.")
+            case "run.started":
+                self.state = "running"
+            case "run.put_off":
+                self.state = f"put off, its model fails ({detail.get('reason', '')})"
             case "run.ended":
                 self.state, self.ended_at = detail.get("status", "ended"), event.at
             case "model.called":

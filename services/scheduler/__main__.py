@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from math import inf
 from uuid import uuid4
 
 import structlog
@@ -16,11 +17,8 @@ from shared.broker.connection import connect
 from shared.control import obey
 from shared.definitions import load
 from shared.health import unreachable
-from shared.process import Process
+from shared.process import START_S, Process
 from shared.store import Store, open_store
-
-BROKER_WAIT_S = 30.0
-"""For the first connection: all processes often start together."""
 
 log = structlog.get_logger()
 
@@ -32,8 +30,8 @@ async def serve(process: Process) -> None:
     instance = f"scheduler.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(instance=instance)
     async with (
-        open_store(settings.store_url.get_secret_value()) as store,
-        connect(settings.broker(), instance, wait_s=BROKER_WAIT_S) as broker,
+        open_store(settings.store_url.get_secret_value(), patience_s=inf, start_s=START_S) as store,
+        connect(settings.broker(), instance, wait_s=START_S) as broker,
     ):
         await broker.declare(_needs(known, store, instance))
         passes = Passes(store, broker.publisher, Metrics(process.registry), known)

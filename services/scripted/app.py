@@ -35,6 +35,7 @@ class Entry:
     system: str = ""
     messages: list[Wire] = field(default_factory=list)
     tools: list[str] = field(default_factory=list)
+    limit: int | None = None
     status: int | None = None
 
 
@@ -140,6 +141,7 @@ def _note(entry: Entry, request: Request, talk: Conversation) -> None:
     entry.model = request.model
     entry.system = talk.system[:LOG_TEXT]
     entry.tools = list(talk.tools)
+    entry.limit = request.limit
     entry.messages = [
         message.model_dump(exclude_none=True) | {"content": (message.content or "")[:LOG_TEXT]}
         for message in request.messages

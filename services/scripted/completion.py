@@ -27,6 +27,10 @@ def completion(request: Request, talk: Conversation, line: Line) -> Wire:
     message = _message(talk, line, key)
     asked = _tokens(request.model_dump_json(include={"messages", "tools"}))
     said = _tokens(json.dumps(message))
+    limit = request.limit or said
+    cut, said = said > limit, min(said, limit)
+    if cut:
+        message = _shortened(message, limit)
     return {
         "id": f"scripted-{key}",
         "object": "chat.completion",
@@ -36,7 +40,7 @@ def completion(request: Request, talk: Conversation, line: Line) -> Wire:
             {
                 "index": 0,
                 "message": message,
-                "finish_reason": _finish(talk, message),
+                "finish_reason": "length" if cut else _finish(talk, message),
                 "logprobs": None,
             }
         ],
@@ -62,6 +66,13 @@ def _message(talk: Conversation, line: Line, key: str) -> Wire:
         calls = [_tool_call(call, f"call_{key}_{i}", broken) for i, call in enumerate(line.calls)]
         return message | {"tool_calls": calls}
     return message | {"content": line.text}
+
+
+def _shortened(message: Wire, tokens: int) -> Wire:
+    """The text as far as it comes; calls stay, as what is cut off is not run."""
+    text = message["content"]
+    cut = text[: tokens * CHARS_PER_TOKEN] if isinstance(text, str) else text
+    return message | {"content": cut}
 
 
 def _choice(line: Line) -> str:

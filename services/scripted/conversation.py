@@ -58,7 +58,14 @@ class Request(BaseModel):
     tools: list[Tool] = []
     tool_choice: JsonValue = None
     response_format: ResponseFormat | None = None
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
     stream: bool = False
+
+    @property
+    def limit(self) -> int | None:
+        """The most tokens that the reply may have, under the new name or the old."""
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 
 from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_fixed,
+)
 
-from shared.broker.consuming import Consumer
+from shared.broker.browsing import browsing
+from shared.broker.consuming import Consumer, Delivery
 from shared.broker.faults import RPC_TIMEOUT_S, speaking
 from shared.broker.lenient import read_leniently
 from shared.broker.link import Link
-from shared.broker.publishing import Publisher
+from shared.broker.publishing import Outgoing, Publisher
+from shared.errors import BrokerUnavailable, Unconfirmed
 from shared.topology import Topology
 
 DECLARE_TIMEOUT_S = 30.0
 """For a whole topology: the first quorum queues of a fresh broker take seconds."""
+
+PROBE_TIMEOUT_S = 2.0
+"""A broker that takes messages confirms one that goes nowhere in milliseconds."""
+
+RETRY_S = 0.5
+"""Between two tries to declare what a broker that comes up can't yet."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,10 +54,11 @@ class Broker:
     declared again, in the same order, and started consumers are started again.
     """
 
-    def __init__(self, publishing: Link, consuming: Link) -> None:
+    def __init__(self, publishing: Link, consuming: Link, wait_s: float) -> None:
         self.publisher = Publisher(publishing)
         self._publishing = publishing
         self._consuming = consuming
+        self._wait_s = wait_s
         self._declared: list[Topology] = []
         self._consumers: list[Consumer] = []
         consuming.restore = self._restore
@@ -56,20 +76,40 @@ class Broker:
     async def declare(self, topology: Topology) -> None:
         """Make it so, and keep it so after a reconnect.
 
-        Exclusive queues belong to the consuming connection. Raises `BrokerError` naming what
-        exists differently or may not be declared; nothing of this topology is then kept.
+        Exclusive queues belong to the consuming connection. A broker that is away, or only
+        coming up, is waited for as `connect` does. Raises `BrokerError` naming what exists
+        differently or may not be declared; nothing of this topology is then kept.
         """
-        async with speaking("declare the topology", DECLARE_TIMEOUT_S):
-            await _declare(await self._consuming.connection(), topology)
+
+        async def attempt() -> None:
+            async with speaking("declare the topology", DECLARE_TIMEOUT_S):
+                await _declare(await self._consuming.connection(), topology)
+
+        await self._patiently(attempt)
         self._declared.append(topology)
 
     async def consumer(self, queue: str) -> Consumer:
         """A consumer of this queue, on a channel of its own; it is not started yet."""
         consumer = Consumer(queue, self._consuming.repair)
-        async with speaking(f"open a channel for '{queue}'"):
-            await consumer.resume(await self._consuming.connection())
+
+        async def attempt() -> None:
+            async with speaking(f"open a channel for '{queue}'"):
+                await consumer.resume(await self._consuming.connection())
+
+        await self._patiently(attempt)
         self._consumers.append(consumer)
         return consumer
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        async for trial in AsyncRetrying(
+            retry=retry_if_exception_type(BrokerUnavailable),
+            wait=wait_fixed(RETRY_S),
+            stop=stop_after_delay(self._wait_s),
+            before_sleep=_say_why,
+            reraise=True,
+        ):
+            with trial:
+                await attempt()
 
     async def depth(self, queue: str) -> QueueDepth | None:
         """How many wait in a queue and how many consume it; None if there is no such queue."""
@@ -80,6 +120,25 @@ class Broker:
             except ChannelNotFoundEntity:
                 return None
         return QueueDepth(found.message_count or 0, found.consumer_count or 0)
+
+    async def takes_messages(self) -> bool:
+        """Whether the broker confirms now; under a memory or disk alarm it doesn't.
+
+        Asked with messages to a queue that isn't there: nobody gets them. Two, because the broker
+        takes a connection's first message before it stops reading.
+        """
+        nowhere = f"probe.{uuid4().hex}"
+        try:
+            for number in "12":
+                probe = Outgoing("", nowhere, b"", f"{nowhere}.{number}", mandatory=False)
+                await self.publisher.publish(probe, PROBE_TIMEOUT_S)
+        except (Unconfirmed, BrokerUnavailable):
+            return False
+        return True
+
+    def browse(self, queue: str) -> AbstractAsyncContextManager[list[Delivery]]:
+        """See `browsing`."""
+        return browsing(self._consuming, queue)
 
     async def _restore(self, connection: AbstractConnection) -> None:
         for topology in self._declared:
@@ -98,8 +157,9 @@ async def connect(url: str, name: str, *, wait_s: float = 0) -> AsyncIterator[Br
     """The broker, for as long as the context lasts; `name` is what it calls the connections.
 
     Raises `BrokerUnavailable` when nobody answers within `wait_s`, and at once `BrokerError`
-    when the broker refuses user or vhost. Afterwards a lost connection comes back by itself.
-    A fault of ours in the jobs that see to it cancels the context, which raises it.
+    when the broker refuses user or vhost. What is declared later waits as long. Afterwards a lost
+    connection comes back by itself. A fault of ours in the jobs that see to it cancels the
+    context, which raises it.
     """
     read_leniently()
     publishing = Link(url, f"{name} publishes")
@@ -108,7 +168,7 @@ async def connect(url: str, name: str, *, wait_s: float = 0) -> AsyncIterator[Br
     try:
         await publishing.open(wait_s)
         await consuming.open(wait_s)
-        broker = Broker(publishing, consuming)
+        broker = Broker(publishing, consuming, wait_s)
         work = publishing.keep(), consuming.keep(), broker.publisher.announcing()
         jobs = [asyncio.create_task(job) for job in work]
         inside = asyncio.current_task()
@@ -126,6 +186,11 @@ async def connect(url: str, name: str, *, wait_s: float = 0) -> AsyncIterator[Br
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome  # a bug of ours: these jobs translate what they meet
+
+
+def _say_why(state: RetryCallState) -> None:
+    if state.attempt_number == 1 and state.outcome is not None:
+        _log.warning("%s", state.outcome.exception())
 
 
 def _end_with(ended: asyncio.Task[None], inside: asyncio.Task[object] | None) -> None:

@@ -170,10 +170,11 @@ class Consumer:
             self._repair()
 
     async def _hand_over(self, message: DeliveredMessage) -> None:
-        self._stream.put_nowait(_delivery(message, self.queue))
+        self._stream.put_nowait(delivery_of(message, self.queue))
 
 
-def _delivery(message: DeliveredMessage, queue: str) -> Delivery:
+def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
+    """What the client delivers, as ours."""
     properties = message.header.properties
     return Delivery(
         body=message.body,

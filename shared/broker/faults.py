@@ -33,6 +33,12 @@ _DIFFERENCE = re.compile(
 )
 
 
+_COMING_UP = re.compile(
+    r"is down|inaccessible|has crashed|stopped by supervisor|tim(?:eout|ed out)|unavailable"
+)
+"""What a broker says of a queue that it has, and that can't serve at this moment."""
+
+
 @asynccontextmanager
 async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> AsyncIterator[None]:
     """Whatever is said to the broker is said in here: in time, and only our errors leave.
@@ -65,6 +71,12 @@ def fault(error: BaseException, doing: str) -> BrokerError:
             return BrokerError(f"the broker's user may not {doing}: grant it the permission")
         case amqp.ChannelPreconditionFailed() if match := _DIFFERENCE.search(str(error)):
             return BrokerError(_difference(**match.groupdict()))
+        case amqp.ChannelLockedResource():
+            return BrokerUnavailable(
+                f"the broker could not {doing} yet: another connection still has it to itself"
+            )
+        case amqp.ChannelClosed() if _COMING_UP.search(str(error)):
+            return BrokerUnavailable(f"the broker could not {doing} yet: {error}")
         case OSError() | EOFError() | RuntimeError() | amqp.ProtocolSyntaxError():
             return _lost(doing)
         case PAMQPException():

@@ -64,13 +64,16 @@ class Link:
 
     async def open(self, wait_s: float) -> None:
         """The first connection. Tries for `wait_s` while nobody answers, never when refused."""
-        until = asyncio.get_running_loop().time() + wait_s
+        until, said = asyncio.get_running_loop().time() + wait_s, False
         while True:
             try:
                 await self._connect()
-            except BrokerUnavailable:
+            except BrokerUnavailable as error:
                 if asyncio.get_running_loop().time() >= until:
                     raise
+                if not said:
+                    _log.warning("%s", error)
+                said = True
                 await asyncio.sleep(FIRST_RETRY_S)
             else:
                 self._ready.set()

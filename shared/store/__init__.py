@@ -22,7 +22,7 @@ from shared.store.schema import REVISION, identity
 T = TypeVar("T")
 
 PATIENCE_S = 60.0
-"""How long a read or write waits for a store that is away before its process gives up."""
+"""How long a read or write waits for a store that is away, unless its process has more time."""
 
 
 class Store:
@@ -46,13 +46,18 @@ class Store:
 
 
 @asynccontextmanager
-async def open_store(url: str, *, patience_s: float = PATIENCE_S) -> AsyncIterator[Store]:
-    """Open a migrated store; raises `StoreError` with the command to run when it isn't."""
+async def open_store(
+    url: str, *, patience_s: float = PATIENCE_S, start_s: float = 0.0
+) -> AsyncIterator[Store]:
+    """Open a migrated store; raises `StoreError` with the command to run when it isn't.
+
+    A store that is away is waited for: `start_s` for the first answer, then `patience_s` for each.
+    """
     database = create(url)
     commits = Commits(database, patience_s)
     writer: asyncio.Task[None] | None = None
     try:
-        store_id = await database.run(_identify)
+        store_id = await Commits(database, start_s).patiently(lambda: database.run(_identify))
         writer = asyncio.create_task(commits.serve())
         yield Store(database, commits, store_id)
     finally:

@@ -4,7 +4,7 @@ from sqlalchemy import delete, exists, select
 from sqlalchemy.engine import Connection
 
 from shared.store.dialect import upsert
-from shared.store.schema import RunState, instances, now_s, outbox, runs
+from shared.store.schema import RunState, instances, now_s, outbox, runs, shutdowns
 
 SILENCE_S = 3.0
 """A count that somebody has watched stand still for so long is a dead process's."""
@@ -30,6 +30,7 @@ def beats(connection: Connection, agent: str) -> dict[str, int]:
 
 def leave(connection: Connection, instance: str) -> None:
     """A clean exit: what this instance still owns is anybody's at once."""
+    connection.execute(delete(shutdowns).where(shutdowns.c.instance == instance))
     connection.execute(delete(instances).where(instances.c.instance == instance))
 
 

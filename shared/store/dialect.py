@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from sqlalchemy import Table
+from sqlalchemy import Table, func, select
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.engine import Connection
@@ -29,6 +29,12 @@ def insert_new(
     """Insert a row unless its key is there; returns whether it is new. `stamp` is set to now."""
     statement = _new(connection.dialect.name, table, stamp)
     return bool(connection.execute(statement, fields).rowcount)
+
+
+def lock_name(connection: Connection, name: str) -> None:
+    """Hold a name until the commit: writing transactions on SQLite are one at a time anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 @cache  # to build a statement takes longer than to run it

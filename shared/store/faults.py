@@ -18,6 +18,7 @@ PASSING_SQLITE = {
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,  # a disk that was mounted so, or a file that was moved
 }
 
 PASSING_POSTGRESQL = {"08", "40", "53", "55", "57", "58"}

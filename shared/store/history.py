@@ -23,7 +23,7 @@ class Ended:
 def rested(connection: Connection, agent: str) -> list[Ended]:
     """The newest finished work of an agent that has nothing open; else nothing. Oldest first.
 
-    The last one's id is the version of its history. Ticks are no work.
+    The last one's id is the version of its history. Ticks are no work; sessions are private.
     """
     of_agent = runs.c.agent == agent
     open_run = select(runs.c.run_id).where(of_agent, runs.c.state != RunState.ENDED).limit(1)
@@ -35,6 +35,7 @@ def rested(connection: Connection, agent: str) -> list[Ended]:
             of_agent,
             runs.c.state == RunState.ENDED,
             runs.c.kind != "tick",
+            runs.c.session.is_(None),
             runs.c.status.in_(["ok", "partial"]),
         )
         .order_by(runs.c.ended_at.desc(), runs.c.run_id)

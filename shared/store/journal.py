@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from shared.store.dialect import insert_into
 from shared.store.runs import OWNED, Run, change, lock, owned
 from shared.store.schema import now_s, runs, steps
+from shared.store.starts import Start, doubtful
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,20 @@ class Step:
     output: str
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """What a run goes on from; `now` is the store's time, `doubtful` what must not be repeated."""
+
+    steps: list[Step]
+    doubtful: list[Start]
+    now: float
+
+
 def steps_of(connection: Connection, run: Run) -> list[Step]:
-    """The finished steps of a run's epoch, in order."""
+    """The finished steps of a run, in order; those of earlier epochs count: each stands once."""
     query = (
         select(steps.c.turn, steps.c.position, steps.c.kind, steps.c.name, steps.c.output)
-        .where(steps.c.run_id == run.run_id, steps.c.epoch == run.epoch)
+        .where(steps.c.run_id == run.run_id)
         .order_by(steps.c.turn, steps.c.position)
     )
     return [
@@ -40,10 +50,11 @@ def steps_of(connection: Connection, run: Run) -> list[Step]:
 def write_step(connection: Connection, run: Run, step: Step) -> None:
     """Commit a finished step; again the same one, as after an unknown commit, changes nothing.
 
-    A run that gets on is no suspect: the attempts that it took to get here are forgotten.
+    A run that gets on is no suspect, and its model is not away: the attempts and failures that
+    it took to get here are forgotten.
     """
-    if run.attempts:
-        change(connection, run, {"attempts": 0})
+    if run.attempts or run.failures:
+        change(connection, run, {"attempts": 0, "failures": 0})
     fields = {"epoch": run.epoch, **vars(step), **owned(run)}
     if not connection.execute(_new_step(connection.dialect.name), fields).rowcount:
         lock(connection, run)  # lost, or the same step again
@@ -60,6 +71,7 @@ def _new_step(dialect: str) -> Insert:
     return insert_into(dialect, steps).from_select(columns, of_run).on_conflict_do_nothing()
 
 
-def resumed(connection: Connection, run: Run) -> tuple[list[Step], float]:
-    """What a run that is taken over goes on from: its steps, and the store's time now."""
-    return steps_of(connection, run), connection.execute(select(now_s())).scalar_one()
+def resumed(connection: Connection, run: Run) -> Resumed:
+    """For whoever has taken a run over."""
+    now = connection.execute(select(now_s())).scalar_one()
+    return Resumed(steps_of(connection, run), doubtful(connection, run.run_id), now)

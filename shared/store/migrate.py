@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from shared.store.engine import create
 from shared.store.faults import translated
 
+MIGRATIONS = str(Path(__file__).parent / "migrations")
 LOCK = 0x48757463
 """Our advisory lock on PostgreSQL; SQLite's writing transaction is the lock there."""
 
@@ -32,6 +33,6 @@ def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", MIGRATIONS)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 
 from shared.messages import response_id
 from shared.store.schema import instances, now_s, outbox
-from shared.topology import reply_address, swarm_exchange_name
+from shared.topology import CONTROL, cancel_key, reply_address, swarm_exchange_name
 
 ADOPTED_AT_ONCE = 1000
 """Of a dead replica's messages; the next look takes more."""
@@ -40,13 +40,19 @@ class Outbound:
     seq: int = 0
 
     @classmethod
-    def answer(cls, run_id: str, reply_to: str, correlation_id: str, body: str) -> Outbound:
+    def answer(
+        cls, run_id: str, epoch: int, reply_to: str, correlation_id: str, body: str
+    ) -> Outbound:
         exchange, key = reply_address(reply_to)
-        return cls(run_id, exchange, key, response_id(run_id), body, correlation_id or None)
+        return cls(run_id, exchange, key, response_id(run_id, epoch), body, correlation_id or None)
 
     @classmethod
     def broadcast(cls, run_id: str, group: str, message_id: str, body: str) -> Outbound:
         return cls(run_id, swarm_exchange_name(group), "", message_id, body)
+
+    @classmethod
+    def cancel(cls, run_id: str, agent: str, message_id: str, body: str) -> Outbound:
+        return cls(run_id, CONTROL, cancel_key(agent), message_id, body)
 
 
 _ADD = insert(outbox).values(created_at=now_s()).returning(outbox.c.seq)
@@ -76,6 +82,13 @@ def abandoned(connection: Connection, agent: str, dead: Collection[str]) -> int:
     """How many messages of an agent nobody publishes any more."""
     query = select(func.count()).select_from(outbox).where(_orphaned(agent, dead))
     return connection.execute(query).scalar_one()
+
+
+def oldest_unsent_s(connection: Connection, agent: str) -> float:
+    """How long the oldest message of an agent has waited for its confirm, whoever publishes it."""
+    age_s = func.coalesce(now_s() - func.min(outbox.c.created_at), 0.0)
+    query = select(age_s).where(outbox.c.agent == agent, outbox.c.undeliverable_at.is_(None))
+    return float(connection.execute(query).scalar_one())
 
 
 def adopt(

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import RowMapping, Select, func, or_, select
 from sqlalchemy.engine import Connection
 
+from shared.store.runs import Exchanges, load_exchanges
 from shared.store.schema import RunState, instances, outbox, runs, steps
 
 MOST_MATCHES = 20
@@ -69,6 +70,7 @@ class Texts:
 
     message: str
     notes: tuple[str, ...]
+    recalled: Exchanges
     response: str | None
     detail: str | None
     steps: tuple[DoneStep, ...]
@@ -128,12 +130,14 @@ def family(connection: Connection, root_id: str) -> Sequence[Row]:
 
 
 def texts(connection: Connection, run_id: str) -> Texts:
-    query = select(runs.c.message, runs.c.notes, runs.c.response, runs.c.detail)
+    query = select(runs.c.message, runs.c.notes, runs.c.recalled, runs.c.response, runs.c.detail)
     run = connection.execute(query.where(runs.c.run_id == run_id)).one()
     done = select(steps).where(steps.c.run_id == run_id)
     ordered = done.order_by(steps.c.epoch, steps.c.turn, steps.c.position)
     found = tuple(_step(row) for row in connection.execute(ordered).mappings())
-    return Texts(run.message, tuple(json.loads(run.notes)), run.response, run.detail, found)
+    notes = tuple(json.loads(run.notes))
+    recalled = load_exchanges(run.recalled)
+    return Texts(run.message, notes, recalled, run.response, run.detail, found)
 
 
 def _rows() -> Select[Any]:

@@ -3,10 +3,12 @@
 This is also how long a repeated task is recognised as one.
 """
 
+from collections.abc import Collection
+
 from sqlalchemy import delete, exists, select
 from sqlalchemy.engine import Connection
 
-from shared.store.schema import RunState, now_s, outbox, requesters, runs, steps, ticks
+from shared.store.schema import RunState, now_s, outbox, requesters, runs, starts, steps, ticks
 from shared.store.ticks import Outcome
 
 BATCH = 200
@@ -32,11 +34,16 @@ def forget_runs(connection: Connection, agent: str, keep_s: float) -> bool:
     old = [row.run_id for row in chosen]
     if not old:
         return False
-    undeliverable = delete(outbox).where(outbox.c.undeliverable_at.is_not(None))
-    connection.execute(undeliverable.where(outbox.c.run_id.in_(old)))
-    for table in (steps, requesters, runs):
-        connection.execute(delete(table).where(table.c.run_id.in_(old)))
+    delete_runs(connection, old)
     return True
+
+
+def delete_runs(connection: Connection, run_ids: Collection[str]) -> None:
+    """With all that is stored of them, but for what is still to be sent."""
+    undeliverable = delete(outbox).where(outbox.c.undeliverable_at.is_not(None))
+    connection.execute(undeliverable.where(outbox.c.run_id.in_(run_ids)))
+    for table in (steps, starts, requesters, runs):
+        connection.execute(delete(table).where(table.c.run_id.in_(run_ids)))
 
 
 def forget_ticks(connection: Connection, agent: str, keep_s: float) -> None:

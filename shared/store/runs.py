@@ -5,20 +5,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import RowMapping, Update, bindparam, select, update
+from sqlalchemy import RowMapping, Update, bindparam, exists, select, update
 from sqlalchemy.engine import Connection
 
 from shared.errors import RunLost
-from shared.store.schema import definitions, runs
+from shared.store.schema import cancels, definitions, runs
+
+Exchanges = tuple[tuple[str, str], ...]
+"""What was asked and answered before, oldest first."""
 
 _LINES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
+_EXCHANGES: TypeAdapter[Exchanges] = TypeAdapter(Exchanges)
 
 
 @dataclass(frozen=True)
 class Run:
     """A claimed run with its frozen inputs; `message` and `definition` are JSON.
 
-    `attempts` counts the owners that died since a step of it last finished.
+    `attempts` counts the owners that died since a step of it last finished, `failures` how often
+    it has been put off since. `cancelled`: it was not wanted any more when it was loaded.
     """
 
     run_id: str
@@ -33,8 +38,12 @@ class Run:
     deadline_at: float
     fence: int
     attempts: int
+    failures: int
     epoch: int
     parent_id: str | None = None
+    cancelled: bool = False
+    session: str | None = None
+    recalled: Exchanges = ()
 
 
 COLUMNS = (
@@ -50,8 +59,12 @@ COLUMNS = (
     runs.c.deadline_at,
     runs.c.fence,
     runs.c.attempts,
+    runs.c.failures,
     runs.c.epoch,
     runs.c.parent_id,
+    exists().where(cancels.c.run_id == runs.c.run_id).label("cancelled"),
+    runs.c.session,
+    runs.c.recalled,
 )
 
 
@@ -72,11 +85,26 @@ def load(connection: Connection, run_id: str) -> Run:
 
 def from_row(row: RowMapping) -> Run:
     fields: dict[str, Any] = {column.key: row[column.key] for column in COLUMNS}
-    return Run(**fields | {"notes": _LINES.validate_json(row["notes"])})
+    fields["notes"] = _LINES.validate_json(row["notes"])
+    fields["recalled"] = load_exchanges(row["recalled"])
+    return Run(**fields)
 
 
 def dump_lines(lines: tuple[str, ...]) -> str:
     return _LINES.dump_json(lines).decode()
+
+
+def plain(text: str) -> str:
+    """The text as any store keeps it: an error's can hold NUL or half a character."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def load_exchanges(text: str | None) -> Exchanges:
+    return _EXCHANGES.validate_json(text or "[]")
+
+
+def dump_exchanges(recalled: Exchanges) -> str:
+    return _EXCHANGES.dump_json(recalled).decode()
 
 
 def lock(connection: Connection, run: Run) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-REVISION = "0001"
+REVISION = "0003"
 """The newest migration; a process refuses a store of another one."""
 
 metadata = MetaData()
@@ -92,17 +92,40 @@ runs = Table(
     Column("owner", String(64)),
     Column("fence", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
     Column("epoch", Integer, nullable=False),
     Column("claimed_at", Float(53), nullable=False),
     Column("ended_at", Float(53)),
     Column("status", String(10)),
     Column("response", Text),
     Column("detail", Text),
+    Column("session", String(128)),
+    Column("session_place", Integer),
+    Column("recalled", Text),
 )
 _OPEN = text("state <> 'ended'")
 Index("runs_open", runs.c.agent, runs.c.due_at, postgresql_where=_OPEN, sqlite_where=_OPEN)
 Index("runs_ended", runs.c.agent, runs.c.ended_at)
 Index("runs_root", runs.c.root_id)
+_TALK = text("session IS NOT NULL")
+Index(
+    "runs_session",
+    runs.c.session,
+    runs.c.agent,
+    runs.c.session_place,
+    postgresql_where=_TALK,
+    sqlite_where=_TALK,
+)
+_TURNS = text("session IS NOT NULL AND ended_at IS NULL")
+Index(
+    "runs_session_open",
+    runs.c.session,
+    runs.c.agent,
+    runs.c.session_place,
+    postgresql_where=_TURNS,
+    sqlite_where=_TURNS,
+)
+"""A look asks it for each run that waits for its turn: it must not read the whole conversation."""
 
 steps = Table(
     "steps",
@@ -171,3 +194,44 @@ ticks = Table(
 Index("ticks_by_schedule", ticks.c.agent, ticks.c.schedule, ticks.c.nominal_at)
 _SENDING = text("outcome = 'sending'")
 Index("ticks_sending", ticks.c.tried_at, postgresql_where=_SENDING, sqlite_where=_SENDING)
+
+starts = Table(
+    "starts",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("turn", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("started_at", Float(53), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Calls of tools that must not run twice, committed before they begin."""
+
+cancels = Table(
+    "cancels",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("agent", String(40), nullable=False),
+    Column("task_id", String(128), nullable=False),
+    Column("asked_at", Float(53), nullable=False),
+)
+"""Tasks that are not wanted any more, whether they have a run yet or not."""
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("agent", String(40), primary_key=True),
+    Column("paused_at", Float(53), nullable=False),
+)
+"""Agents that begin nothing; `all` is a name that no agent can have."""
+
+shutdowns = Table(
+    "shutdowns",
+    metadata,
+    Column("instance", String(64), primary_key=True),
+    Column("mode", String(8), nullable=False),
+    Column("asked_at", Float(53), nullable=False),
+)
+"""Processes that shall end: by their own names, so that a restarted one is not meant."""

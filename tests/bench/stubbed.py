@@ -32,7 +32,10 @@ class Stub(OpenAIModel):
         """There is no client to load."""
 
     async def complete(
-        self, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
     ) -> Completion:
         if MODEL_S:
             await asyncio.sleep(MODEL_S)

@@ -65,7 +65,8 @@ def test_an_agent_of_ones_own_is_checked_started_and_asked(stack: Stack, folder:
 
 
 def test_the_keys_of_an_agents_file_are_all_explained(folder: Path) -> None:
-    assert load(folder / "agents")["carol"].tools == ("orders.py:lookup",)
+    [tool] = load(folder / "agents")["carol"].tools
+    assert tool.function == "orders.py:lookup"
     explained = [row.split("|")[1] for row in readme.TEXT.splitlines() if row.startswith("| `")]
     named = {key for cell in explained for key in re.findall(r"`(\w+)`", cell)}
     assert named == set(Definition.model_fields)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from docker.errors import DockerException  # type: ignore[import-untyped]  # it ships no types
@@ -18,7 +21,7 @@ from shared.errors import BrokerError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # its own module uses what it deprecates
-    from testcontainers.community.rabbitmq import RabbitMqContainer
+    from testcontainers.community.rabbitmq import RabbitMqContainer as RabbitMqContainer
 
 IMAGE = "rabbitmq:4.0-management"
 AMQP_PORT = 5672
@@ -35,6 +38,16 @@ RENEW = """
      rabbit_auth_backend_internal:set_permissions(
        <<"guest">>, Name, <<".*">>, <<".*">>, <<".*">>, <<"tests">>)
    end || Name <- [{fresh}]], ok."""
+
+
+ALARMS = {
+    "memory": (
+        ("set_vm_memory_high_watermark", "absolute", "1MB"),
+        ("set_vm_memory_high_watermark", "0.6"),
+    ),
+    "disk": (("set_disk_free_limit", "9999GB"), ("set_disk_free_limit", "50MB")),
+}
+"""What raises an alarm, and what ends it."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +106,14 @@ class Rabbit:
             self.ctl("start_app")
 
     @contextmanager
-    def alarm(self) -> Iterator[None]:
-        """The broker is short of memory and takes no messages."""
-        self.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+    def alarm(self, short_of: Literal["memory", "disk"] = "memory") -> Iterator[None]:
+        """The broker is short of it and takes no messages."""
+        now, then = ALARMS[short_of]
+        self.ctl(*now)
         try:
             yield
         finally:
-            self.ctl("set_vm_memory_high_watermark", "0.6")
+            self.ctl(*then)
 
 
 @contextmanager
@@ -123,6 +137,13 @@ def private_node(folder: Path) -> Iterator[Server]:
         yield Server(address, node.ctl("version"), node.ctl)
     finally:
         node.stop()
+
+
+def crash(node: RabbitNode) -> None:
+    """SIGKILL to the broker, and a new one on the same data."""
+    os.kill(int(node.ctl("eval", "os:getpid().").strip('"')), signal.SIGKILL)
+    node.stop()
+    node.start()
 
 
 @contextmanager

@@ -57,6 +57,16 @@ class Postgres:
         finally:
             self.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The whole server stands still, with its connections open."""
+        container = self.container.get_wrapped_container()
+        container.pause()
+        try:
+            yield
+        finally:
+            container.unpause()
+
 
 @contextmanager
 def server() -> Iterator[Postgres]:

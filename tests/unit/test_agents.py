@@ -32,7 +32,8 @@ class Stage:
 
     def ask(self, name: str, text: str, *notes: str, context: str | None = None) -> str:
         agent = AGENTS[name]
-        system, user = opening(agent.preamble, notes, NOW, Task(content=text, context=context))
+        task = Task(content=text, context=context)
+        system, user = opening(agent.preamble, notes, NOW, (), task)
         assert isinstance(user, User)
         said: list[dict[str, object]] = [
             {"role": "system", "content": getattr(system, "content", "")},
@@ -46,7 +47,7 @@ class Stage:
             said += self._done(line.calls)
 
     def _line(self, agent: Definition, said: list[dict[str, object]]) -> Line:
-        names = [*agent.workers, *(load_tool(FOLDER, tool).name for tool in agent.tools)]
+        names = [*agent.workers, *(load_tool(FOLDER, tool.function).name for tool in agent.tools)]
         tools = [{"function": {"name": name}} for name in names]
         return self._script.line(read(Request.model_validate({"messages": said, "tools": tools})))
 

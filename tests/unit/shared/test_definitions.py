@@ -51,6 +51,29 @@ limits: {turns: 10, depth: 4, timeout: 1h30m, concurrency: 8}
     assert alice.schedule[0].overlap == "skip"
 
 
+def test_a_tool_is_a_function_that_must_not_run_twice_unless_the_file_says_so(
+    folder: Path,
+) -> None:
+    tools = "[orders.py:pay, {function: 'orders.py:lookup', repeatable: true}]"
+    write(folder, "bob", f"name: bob\ntools: {tools}")
+    pay, lookup = load(folder)["bob"].tools
+    assert (pay.function, pay.repeatable) == ("orders.py:pay", False)
+    assert (lookup.function, lookup.repeatable) == ("orders.py:lookup", True)
+
+
+@pytest.mark.parametrize(
+    ("tools", "said"),
+    [
+        ("[orders.py]", "bob.yaml: tools.0.function: "),
+        ("[{function: 'o.py:f', repeatble: true}]", "bob.yaml: tools.0.repeatble: unknown key"),
+        ("[o.py:f, {function: 'o.py:f'}]", "tools: 'o.py:f' stands there twice"),
+    ],
+)
+def test_a_fault_of_a_tool_is_named(folder: Path, tools: str, said: str) -> None:
+    write(folder, "bob", f"name: bob\ntools: {tools}")
+    assert said in fault(folder)
+
+
 def test_a_name_is_enough(folder: Path) -> None:
     write(folder, "bob", "name: bob")
     assert load(folder) == {"bob": Definition(name="bob")}
@@ -66,6 +89,8 @@ def test_a_definition_survives_being_frozen(folder: Path) -> None:
     ("text", "said"),
     [
         ("name: Bob", "bob.yaml: name: String should match pattern"),
+        ("name: all", "bob.yaml: name: 'all' is taken: commands call others so"),
+        ("name: scheduler", "bob.yaml: name: 'scheduler' is taken"),
         ("name: bob\nworker: [x]", "bob.yaml: worker: unknown key; known are description"),
         ("name: bob\nlimits: {turn: 1}", "bob.yaml: limits.turn: unknown key"),
         ("name: bob\nlimits: {timeout: 10}", "write a duration with its unit"),

@@ -9,7 +9,11 @@ from shared.errors import BadMessage
 from shared.messages import (
     MAX_BODY_BYTES,
     REPLY_QUEUE,
+    AnyMessage,
+    Budget,
+    Cancel,
     Response,
+    Shutdown,
     Status,
     Task,
     Trigger,
@@ -42,9 +46,11 @@ def test_plain_text_may_begin_with_a_brace_when_it_says_that_it_is_text() -> Non
         Task(id="a", content="x", context="y", path=("alice",)),
         Trigger(id="b", schedule="plan", nominal_at=datetime(2026, 1, 1, tzinfo=UTC)),
         Response(task_id="a", agent="bob", status=Status.OK, content="", usage=Usage()),
+        Shutdown(mode="stop"),
+        Cancel(task_id="a"),
     ],
 )
-def test_what_is_encoded_is_decoded(message: Task | Trigger | Response) -> None:
+def test_what_is_encoded_is_decoded(message: AnyMessage) -> None:
     assert decode(encode(message), "application/json") == message
 
 
@@ -65,7 +71,7 @@ def test_what_is_encoded_is_decoded(message: Task | Trigger | Response) -> None:
         ),
         (b'{"type": ["task"]}', None, "type"),
         (b'{"content": "x", "schema": 2}', None, "task.schema: Input should be 1"),
-        (b'{"content": "x", "budget": 5}', None, "task.budget: Extra inputs"),
+        (b'{"content": "x", "bugdet": 5}', None, "task.bugdet: Extra inputs"),
         (b'{"content": "x", "id": "two words"}', None, "task.id"),
         (b'{"content": "x", "path": ["No Agent"]}', None, "task.path.0"),
         (b'{"content": "\\ud800"}', None, "not JSON"),
@@ -93,8 +99,15 @@ def test_a_run_id_is_the_same_wherever_it_is_reckoned_and_differs_by_agent() -> 
 def test_lineage_does_not_make_a_task_another_one() -> None:
     task = Task(id="a", content="x")
     assert content_hash(task) == content_hash(task.model_copy(update={"path": ("alice",)}))
+    poor = task.model_copy(update={"budget": Budget(model_calls=1)})
+    assert content_hash(task) == content_hash(poor)
     assert content_hash(task) != content_hash(Task(id="a", content="y"))
     assert content_hash(task) != content_hash(Trigger(id="a", content="x"))
+
+
+def test_the_same_words_in_another_session_are_another_task() -> None:
+    here, there = Task(id="a", content="x", session="s1"), Task(id="a", content="x", session="s2")
+    assert len({content_hash(it) for it in (here, there, Task(id="a", content="x"))}) == 3
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,11 @@ async def main(p):
 {body}
 sys.exit(process.run("agent alice", main))
 """
-DRAIN = """
+SERVES = """
     p.ready = lambda: ""
+    print("serving", flush=True)
+"""
+DRAIN = f"""{SERVES}
     await p.stopping.wait()
     print("drained", p.stopping.mode, flush=True)
 """
@@ -67,6 +70,12 @@ def health_url(script: subprocess.Popen[str]) -> str:
     return f"http://{told['host']}:{told['port']}"
 
 
+def serving(script: subprocess.Popen[str]) -> None:
+    health_url(script)
+    assert script.stdout is not None
+    assert script.stdout.readline() == "serving\n"
+
+
 def get(url: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(url, timeout=WAIT_S) as reply:
@@ -78,20 +87,20 @@ def get(url: str) -> tuple[int, str]:
 
 def test_the_first_signal_asks_for_a_drain_and_the_process_ends_well(start: Start) -> None:
     script = start(DRAIN)
-    health_url(script)
+    serving(script)
     script.send_signal(signal.SIGTERM)
     out, err = script.communicate(timeout=WAIT_S)
     assert (script.returncode, out, err) == (0, "drained drain\n", "")
 
 
 def test_the_second_signal_asks_for_a_stop(start: Start) -> None:
-    script = start("""
+    script = start(f"""{SERVES}
     await p.stopping.wait("drain")
     print("draining", flush=True)
     await p.stopping.wait("stop")
     print("stopped", p.stopping.mode, flush=True)
 """)
-    health_url(script)
+    serving(script)
     assert script.stdout is not None
     script.send_signal(signal.SIGINT)
     assert script.stdout.readline() == "draining\n"
@@ -102,13 +111,13 @@ def test_the_second_signal_asks_for_a_stop(start: Start) -> None:
 
 def test_a_drain_that_has_used_up_its_time_becomes_a_stop(start: Start) -> None:
     script = start(
-        """
+        f"""{SERVES}
     await p.stopping.wait("stop")
     print("handed over", flush=True)
 """,
         HUTCH_DRAIN_S="0.1",
     )
-    health_url(script)
+    serving(script)
     script.send_signal(signal.SIGTERM)
     out, err = script.communicate(timeout=WAIT_S)
     assert (script.returncode, out, err) == (0, "handed over\n", "")
@@ -116,17 +125,31 @@ def test_a_drain_that_has_used_up_its_time_becomes_a_stop(start: Start) -> None:
 
 def test_a_main_that_outlives_its_stop_is_cut_off(start: Start) -> None:
     script = start(
-        """
+        f"""{SERVES}
     process.STOP_S = 0.1
     await asyncio.sleep(3600)
 """,
         HUTCH_DRAIN_S="0.1",
     )
-    health_url(script)
+    serving(script)
     script.send_signal(signal.SIGTERM)
     _, err = script.communicate(timeout=WAIT_S)
     assert script.returncode == 1
     assert err.startswith("hutch agent alice: did not end in time and was cut off")
+
+
+def test_a_process_that_only_starts_ends_at_the_first_signal(start: Start) -> None:
+    script = start("""
+    print("starting", flush=True)
+    await asyncio.sleep(3600)
+""")
+    url = health_url(script)
+    assert script.stdout is not None
+    assert script.stdout.readline() == "starting\n"
+    assert get(f"{url}/ready") == (503, "starting\n")
+    script.send_signal(signal.SIGTERM)
+    _, err = script.communicate(timeout=WAIT_S)
+    assert (script.returncode, err) == (0, "")
 
 
 def test_an_error_of_ours_is_one_sentence(start: Start) -> None:

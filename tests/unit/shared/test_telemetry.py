@@ -131,7 +131,12 @@ def test_every_series_is_there_before_anything_happened() -> None:
     text = generate_latest(registry).decode()
     assert 'hutch_runs_ended_total{status="failed"} 0.0' in text
     assert 'hutch_runs{state="waiting"} 0.0' in text
-    assert "hutch_oldest_due_age_seconds 0.0" in text
+    assert 'hutch_runs{state="due"} 0.0' in text
+    assert 'hutch_model_failures_total{reason="rate_limited"} 0.0' in text
+    for name in ("runs_put_off_total", "takeovers_total", "dead_letters_total"):
+        assert f"hutch_{name} 0.0" in text
+    for name in ("oldest_due_age_seconds", "outbox_oldest_age_seconds"):
+        assert f"hutch_{name} 0.0" in text
 
 
 def test_two_metrics_in_one_process_share_nothing() -> None:

@@ -47,6 +47,16 @@ def test_hints_and_docstring_are_the_schema(tmp_path: Path) -> None:
     }
 
 
+async def test_a_function_gets_the_steps_key_and_no_model_sees_it(tmp_path: Path) -> None:
+    made = tool(
+        tmp_path, "def lookup(n: int, idempotency_key: str) -> str:\n    return idempotency_key"
+    )
+    assert list(made.parameters["properties"]) == ["n"]  # type: ignore[arg-type]  # an object
+    assert made.parameters["required"] == ["n"]
+    assert await made.call({"n": 1}, "run.1.2.3") == "run.1.2.3"
+    assert "idempotency_key: Extra inputs" in await failure(made, n=1, idempotency_key="mine")
+
+
 async def test_a_default_stands_in_for_an_absent_argument(tmp_path: Path) -> None:
     made = tool(tmp_path, "def lookup(a: str, *, b: str = 'B') -> str:\n    return a + b")
     assert await made.call({"a": "A"}) == "AB"

@@ -48,7 +48,7 @@ def test_a_reply_queue_may_be_named_in_reply_to_and_a_mailbox_may_not() -> None:
     assert not REPLY_QUEUE.match(topology.mailbox_name("alice"))
 
 
-@pytest.mark.parametrize("key", ["shutdown.bob", "shutdown.all"])
+@pytest.mark.parametrize("key", ["shutdown.bob", "shutdown.all", "cancel.bob"])
 def test_a_process_hears_what_is_meant_for_it(key: str) -> None:
     keys = [binding.routing_key for binding in topology.control("bob", "i1").bindings]
     assert key in keys

@@ -3,23 +3,15 @@
 import json
 import signal
 import time
-from collections.abc import Callable
 
 from tests.client import Client, client
 from tests.integration.brokers import Rabbit
 from tests.integration.services.conftest import Asked
-from tests.running import PATIENCE_S, POLL_S, House
+from tests.running import PATIENCE_S, House, until
 
 ASK = '[[call bob {"prompt": "[[latency 2]]Write an email."}]]'
 MOST_FAILOVER_S = 15.0
 """Three seconds of silence, a restart and the work, on a machine that does much else."""
-
-
-def until(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not what():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(POLL_S)
 
 
 def test_bob_is_killed_while_alice_waits_and_alice_still_answers(
@@ -67,7 +59,7 @@ def test_a_frozen_owner_finds_its_run_lost_when_it_wakes(
     pika.send("bob", "[[latency 5]]Write.")
     until(lambda: len(asked()) == 1)
     house.agents("bob")
-    frozen.process.send_signal(signal.SIGSTOP)
+    house.freeze(frozen)
     reply = pika.reply()
     frozen.process.send_signal(signal.SIGCONT)
     frozen.says("run lost")

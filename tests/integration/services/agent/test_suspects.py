@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from services.agent.runs import MOST_ATTEMPTS
+from services.agent.life import MOST_ATTEMPTS
 from services.agent.slots import Slots
 from shared import topology
 from shared.broker.connection import connect
 from shared.store import Store
 from shared.store.readings import find
+from shared.store.taking import SUSPECTED_AFTER
 from tests.instances import instance, runs_of
 from tests.integration.brokers import Rabbit
 from tests.stores import owned, store, taken
@@ -26,7 +27,9 @@ async def test_a_run_is_given_up_after_so_many_deaths(
 ) -> None:
     run = await owned(store)
     for death in range(deaths):
-        (run,) = await taken(store, f"alice.{death + 2}", {f"alice.{death + 1}"})
+        suspected = death + 1 >= SUSPECTED_AFTER
+        dead = {f"alice.{death + 1}"}
+        (run,) = await taken(store, f"alice.{death + 2}", dead, suspects=suspected)
     async with connect(rabbit.url, "test") as broker, asyncio.TaskGroup() as jobs:
         await broker.declare(topology.house())
         own, slots = replace(instance(store), publisher=broker.publisher), Slots(1)
@@ -34,8 +37,8 @@ async def test_a_run_is_given_up_after_so_many_deaths(
         runs_of(own, slots, jobs).start(run)
         async with asyncio.timeout(30):
             await slots.idle.wait()
-        dead = await broker.depth("dead")
+        buried = await broker.depth("dead")
     (row,) = await store.read(lambda db: find(db, run.run_id))
     assert row.status == "failed", "without a model it ends so before the limit too"
-    assert dead is not None
-    assert dead.messages == (1 if deaths == MOST_ATTEMPTS else 0)
+    assert buried is not None
+    assert buried.messages == (1 if deaths == MOST_ATTEMPTS else 0)

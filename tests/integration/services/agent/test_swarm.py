@@ -5,10 +5,9 @@ import time
 from pathlib import Path
 
 from tests.client import Client
-from tests.integration.services.agent.test_death import until
 from tests.integration.services.agent.test_workers import define
 from tests.integration.services.conftest import Asked
-from tests.running import House
+from tests.running import House, until
 
 
 def test_a_peer_remembers_what_another_has_said(house: House, pika: Client, asked: Asked) -> None:

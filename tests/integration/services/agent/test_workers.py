@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.client import Client
 from tests.integration.services.conftest import Asked
 from tests.running import House
@@ -96,6 +98,23 @@ def test_replicas_share_the_work(house: House, pika: Client) -> None:
     shares = [bob.said.count('"run ended"') for bob in bobs]
     assert sum(shares) == 30
     assert min(shares) >= 6, shares
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (["bob", "alice"], "a circle of calls: bob -> alice -> bob"),
+        (["a", "b", "c", "d"], "bob takes chains of at most 4 agents: a -> b -> c -> d -> bob"),
+        (["a"] * 65, "task.path: Tuple should have at most 64 items after validation, not 65"),
+    ],
+)
+@pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
+def test_a_limit_of_the_path_is_an_answer(
+    house: House, pika: Client, path: list[str], said: str
+) -> None:
+    house.agents("bob")
+    reply = pika.ask("bob", {"id": "t", "content": "Write.", "path": path})
+    assert (reply.status, reply.content) == ("refused", said)
 
 
 def test_a_chain_that_is_too_deep_is_refused_and_the_manager_goes_on(

@@ -20,7 +20,8 @@ from shared.broker.connection import Broker
 from shared.definitions import Schedule
 from shared.messages import run_id
 from shared.store import Store, open_store, schema, ticks
-from shared.store.claims import End, Request, claim, end, freeze
+from shared.store.claims import Request, claim, freeze
+from shared.store.ending import End, end
 from shared.store.runs import Run
 from shared.store.ticks import UNCLAIMED_S, Outcome
 from tests.integration.brokers import Rabbit

@@ -9,7 +9,7 @@ from shared.broker.connection import QueueDepth, connect
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from shared.messages import Event
 from tests.integration.brokers import Rabbit
-from tests.integration.shared.broker.waiting import free_port, lose_connections
+from tests.integration.shared.broker.waiting import free_port, lose_connections, until
 
 WHOLE = (
     topology.house()
@@ -20,6 +20,16 @@ WHOLE = (
     + topology.store_mark("alice", "store-a", "i1")
 )
 REPLICA = topology.control("alice", "i2") + topology.store_mark("alice", "store-b", "i2")
+
+
+DECLARE_CLASSIC = """
+  rabbit_amqqueue:declare(
+    rabbit_misc:r(<<"{vhost}">>, queue, <<"dead">>), true, false, [], none, <<"test">>), ok."""
+
+QUEUE_PROCESS = """
+  {{ok, Queue}} = rabbit_amqqueue:lookup(
+    rabbit_misc:r(<<"{vhost}">>, queue, <<"agent.alice">>)),
+  ra:{do}_server(quorum_queues, amqqueue:get_pid(Queue))."""
 
 
 async def test_the_whole_topology_may_be_declared_twice(rabbit: Rabbit) -> None:
@@ -117,3 +127,36 @@ async def test_a_job_of_the_connection_that_fails_ends_what_uses_it(rabbit: Rabb
 
     with pytest.raises(AttributeError):
         await use()
+
+
+async def test_a_queue_that_another_connection_still_has_is_waited_for(rabbit: Rabbit) -> None:
+    """As after a reconnect, while the broker holds the lost connection for alive."""
+    async with connect(rabbit.url, "test", wait_s=30) as broker:
+        async with connect(rabbit.url, "before") as before:
+            await before.declare(WHOLE)
+            declaring = asyncio.create_task(broker.declare(WHOLE))
+            with pytest.raises(BrokerUnavailable, match="another connection still has it"):
+                async with connect(rabbit.url, "impatient") as impatient:
+                    await impatient.declare(WHOLE)
+            assert not declaring.done()
+        await declaring
+
+
+async def test_another_kind_of_queue_is_refused_without_waiting(rabbit: Rabbit) -> None:
+    rabbit.ctl("eval", DECLARE_CLASSIC.format(vhost=rabbit.vhost))
+    async with asyncio.timeout(30), connect(rabbit.url, "test", wait_s=60) as broker:
+        with pytest.raises(BrokerError, match="the queue 'dead' exists with another"):
+            await broker.declare(topology.house())
+
+
+async def test_a_queue_whose_process_is_down_is_consumed_when_it_is_back(rabbit: Rabbit) -> None:
+    async with connect(rabbit.url, "test", wait_s=30) as broker:
+        await broker.declare(topology.house() + topology.mailbox("alice"))
+        rabbit.ctl("eval", QUEUE_PROCESS.format(vhost=rabbit.vhost, do="stop"))
+        consumer = await broker.consumer("agent.alice")
+        await consumer.start(1)
+        assert not consumer.consuming
+        await asyncio.to_thread(
+            rabbit.ctl, "eval", QUEUE_PROCESS.format(vhost=rabbit.vhost, do="restart")
+        )
+        await until(lambda: consumer.consuming)

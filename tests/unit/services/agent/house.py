@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from services.agent.called import WorkerSpec
 from services.agent.chat import Completion, ToolResult, ToolSpec
 from services.agent.journal import MemoryJournal
-from services.agent.run import Outcome, Work, WorkerSpec, run
+from services.agent.run import run
+from services.agent.work import Outcome, Work
 from shared.definitions import Definition, Limits
 from shared.errors import ModelError
 from shared.messages import Task, Trigger
@@ -38,7 +40,9 @@ def work(
             WorkerSpec(name="bob", description="Writes."),
             WorkerSpec(name="carol", description="Checks."),
         ),
-        tools=tuple(ToolSpec(name=it, description="", parameters={}) for it in tools),
+        tools=tuple(
+            ToolSpec(name=it, description="", parameters={}, repeatable=it != "pay") for it in tools
+        ),
     )
 
 
@@ -56,7 +60,9 @@ class House:
 
     model: ScriptedModel
     tools: ScriptedTools = field(
-        default_factory=lambda: ScriptedTools({"lookup": _lookup, "search": _search})
+        default_factory=lambda: ScriptedTools(
+            {"lookup": _lookup, "search": _search, "pay": _lookup}
+        )
     )
     workers: ScriptedWorkers = field(default_factory=ScriptedWorkers)
     journal: MemoryJournal = field(default_factory=MemoryJournal)

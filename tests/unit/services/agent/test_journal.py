@@ -15,7 +15,7 @@ from services.agent.stored import StoredJournal
 from shared.errors import JournalMismatch, RunLost
 from shared.store import open_store
 from shared.store.claims import freeze
-from shared.store.journal import steps_of
+from shared.store.journal import resumed
 from shared.store.migrate import migrate
 from tests.stores import DEFINITION, owned, taken
 
@@ -36,7 +36,7 @@ async def memory(folder: Path) -> AsyncIterator[Case]:
     journal = MemoryJournal()
 
     async def reopen() -> Journal:
-        return MemoryJournal(journal.steps)
+        return MemoryJournal(journal.steps, journal.starts)
 
     async def lose() -> None:
         journal.lost = True
@@ -53,8 +53,8 @@ async def store(folder: Path) -> AsyncIterator[Case]:
         run = await owned(opened)
 
         async def reopen() -> Journal:
-            steps = await opened.read(lambda db: steps_of(db, run))
-            return StoredJournal(opened, run, steps)
+            found = await opened.read(lambda db: resumed(db, run))
+            return StoredJournal(opened, run, found.steps, found.doubtful)
 
         async def lose() -> None:
             await taken(opened, "alice.2", {"alice.1"})
@@ -109,3 +109,29 @@ async def test_a_lost_run_records_nothing(case: Case) -> None:
     with pytest.raises(RunLost):
         await case.journal.record(KEY, "tool", "lookup", '"late"')
     assert (await case.reopen()).recorded(KEY, "tool", "lookup") is None
+
+
+async def test_a_call_that_began_and_has_no_result_is_in_doubt_for_whoever_resumes(
+    case: Case,
+) -> None:
+    assert case.journal.doubt() is None
+    await case.journal.start(StepKey(2, 1), "mail", "{}")
+    await case.journal.start(KEY, "pay", '{"order": 7}')
+    doubt = (await case.reopen()).doubt()
+    assert str(doubt).startswith('pay was called with {"order": 7}, and there is no result')
+    assert doubt is not None
+    assert doubt.public == "pay was called, and there is no result: whether it has acted is unknown"
+
+
+async def test_a_call_with_a_result_is_in_no_doubt(case: Case) -> None:
+    await case.journal.start(KEY, "pay", "{}")
+    await case.journal.record(KEY, "tool", "pay", '"paid"')
+    assert case.journal.doubt() is None
+    assert (await case.reopen()).doubt() is None
+
+
+async def test_a_lost_run_starts_nothing(case: Case) -> None:
+    await case.lose()
+    with pytest.raises(RunLost):
+        await case.journal.start(KEY, "pay", "{}")
+    assert (await case.reopen()).doubt() is None

@@ -4,7 +4,7 @@ import pytest
 
 from services.agent.mailbox import requester_of
 from shared.errors import BadMessage
-from shared.store.claims import Requester
+from shared.store.requesters import Requester
 from tests.instances import delivery
 
 

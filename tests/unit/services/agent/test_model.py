@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Literal
 
 import httpx2
 import openai
@@ -22,7 +23,7 @@ from services.agent.chat import (
     User,
 )
 from services.agent.model import ATTEMPTS, OpenAIModel, translated
-from shared.errors import ModelError
+from shared.errors import ModelError, ModelFault, ModelUnavailable
 from shared.messages import Usage
 from tests.unit.services.agent.endpoint import Answer, Endpoint, completion, fault
 
@@ -144,6 +145,46 @@ async def test_schema_protocol_constrains_the_choice(endpoint: Endpoint) -> None
     assert second.keys() == {"model", "messages"}
 
 
+@pytest.mark.parametrize("protocol", ["native", "schema"])
+async def test_a_limit_of_tokens_is_sent_under_the_name_that_the_endpoint_reads(
+    endpoint: Endpoint, protocol: Literal["native", "schema"]
+) -> None:
+    endpoint.script = [Answer(completion(content='{"action": "answer", "answer": "Hi."}'))]
+    model = OpenAIModel("tiny", endpoint.url, tool_protocol=protocol)
+    await model.complete(HISTORY, [TOOL], most_tokens=70)
+    await model.close()
+    assert endpoint.requests[0]["max_tokens"] == 70
+
+
+@pytest.mark.parametrize(
+    ("refusals", "sent"),
+    [
+        (["Unsupported parameter: 'max_tokens'"], ["max_tokens", "max_completion_tokens"]),
+        (
+            ["max_tokens is too large: 70", "max_completion_tokens is too large: 70"],
+            ["max_tokens", "max_completion_tokens", None],
+        ),
+    ],
+)
+async def test_an_endpoint_that_refuses_the_limit_is_asked_otherwise(
+    endpoint: Endpoint, model: OpenAIModel, refusals: list[str], sent: list[str | None]
+) -> None:
+    answers = [fault(400, message=said) for said in refusals]
+    endpoint.script = [*answers, Answer(completion(content="Hi."))]
+    assert (await model.complete(HISTORY, [], most_tokens=70)).content == "Hi."
+    limits = [request.keys() - {"model", "messages"} for request in endpoint.requests]
+    assert limits == [{name} if name else set() for name in sent]
+
+
+async def test_another_refusal_under_a_limit_is_none_of_the_limits(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    endpoint.script = [fault(400)]
+    with pytest.raises(ModelError):
+        await model.complete(HISTORY, [], most_tokens=70)
+    assert len(endpoint.requests) == 1
+
+
 # Faults
 
 
@@ -173,20 +214,25 @@ async def test_a_lasting_fault_is_not_tried_again(
     error = await failure(model)
     assert f"said Error code: {status}" in str(error)
     assert public in error.public
+    assert not isinstance(error, ModelUnavailable)
     assert len(endpoint.requests) == 1
 
 
 async def test_a_spent_quota_is_not_tried_again(endpoint: Endpoint, model: OpenAIModel) -> None:
     endpoint.script = [fault(429, "insufficient_quota", **SOON)]
-    assert (await failure(model)).public == "the model's quota is spent"
+    error = await failure(model)
+    assert (error.public, error.reason) == ("the model's quota is spent", "quota")
+    assert not isinstance(error, ModelUnavailable)
     assert len(endpoint.requests) == 1
 
 
-async def test_a_wait_that_is_too_long_is_not_waited(
+async def test_a_wait_that_is_too_long_for_a_call_is_told_to_whoever_tries_later(
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
     endpoint.script = [fault(429, retry_after="3600")]
-    assert (await failure(model)).public == "the model is overloaded"
+    error = await failure(model)
+    assert isinstance(error, ModelUnavailable)
+    assert (error.public, error.wait_s) == ("the model is overloaded", 3600)
     assert len(endpoint.requests) == 1
 
 
@@ -203,28 +249,48 @@ async def test_a_date_an_hour_away_is_not_waited_for(
 ) -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     endpoint.script = [fault(503, retry_after=later)]
-    await failure(model)
+    error = await failure(model)
+    assert isinstance(error, ModelUnavailable)
+    assert error.wait_s == pytest.approx(3600, abs=60)
 
 
 async def test_attempts_come_to_an_end(endpoint: Endpoint, model: OpenAIModel) -> None:
     endpoint.script = [fault(500, **SOON)] * (ATTEMPTS + 1)
-    assert (await failure(model)).public == "the model's endpoint failed"
+    error = await failure(model)
+    assert isinstance(error, ModelUnavailable)
+    assert error.public == "the model's endpoint failed"
     assert len(endpoint.requests) == ATTEMPTS
 
 
-async def test_a_slow_endpoint_is_a_model_error(endpoint: Endpoint) -> None:
+async def test_every_failed_attempt_is_heard_of_with_its_reason(endpoint: Endpoint) -> None:
+    heard: list[ModelFault] = []
+    endpoint.script = [fault(429, **SOON), fault(529, **SOON), Answer(completion(content="Hi."))]
+    endpoint.script += [fault(400), fault(403), fault(429, "insufficient_quota"), Answer({})]
+    model = OpenAIModel("tiny", endpoint.url, KEY, failed=heard.append)
+    assert (await model.complete(HISTORY, [])).content == "Hi."
+    assert heard == ["rate_limited", "unavailable"]
+    for _ in range(4):
+        await failure(model)
+    await model.close()
+    assert heard[2:] == ["refused", "refused", "quota", "invalid"]
+
+
+async def test_a_slow_endpoint_is_unavailable(endpoint: Endpoint) -> None:
     endpoint.script = [Answer(delay_s=5)] * ATTEMPTS
     model = OpenAIModel("tiny", endpoint.url, KEY, attempt_s=0.05)
-    assert (await failure(model)).public == "the model timed out"
+    error = await failure(model)
+    assert isinstance(error, ModelUnavailable)
+    assert (error.public, error.reason) == ("the model timed out", "timeout")
     await model.close()
 
 
-async def test_an_unreachable_endpoint_is_a_model_error() -> None:
+async def test_an_unreachable_endpoint_is_unavailable() -> None:
     with Endpoint().serving() as gone:
         url = gone.url
     model = OpenAIModel("tiny", url, KEY)
     error = await failure(model)
-    assert error.public == "the model can't be reached"
+    assert isinstance(error, ModelUnavailable)
+    assert (error.public, error.reason) == ("the model can't be reached", "unavailable")
     await model.close()
 
 

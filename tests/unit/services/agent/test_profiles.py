@@ -10,3 +10,16 @@ from services.agent.profiles import profile
 )
 def test_profiles_tell_endpoints_apart(url: str, null: bool) -> None:
     assert profile(url).null_content == null
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://api.openai.com/v1", "max_completion_tokens"),
+        ("https://mine.openai.azure.com/openai/v1", "max_completion_tokens"),
+        ("http://localhost:8000/v1", "max_tokens"),
+        ("https://openai.example.org/v1", "max_tokens"),
+    ],
+)
+def test_profiles_name_the_limit_of_a_reply(url: str, name: str) -> None:
+    assert profile(url).output_limit == name

@@ -8,6 +8,7 @@ import pytest
 from pydantic import JsonValue
 
 from services.agent import protocol
+from services.agent.called import PARAMETERS
 from services.agent.chat import (
     Assistant,
     ChatMessage,
@@ -18,10 +19,9 @@ from services.agent.chat import (
     ToolSpec,
     User,
 )
-from services.agent.run import ASK_PARAMETERS
 from shared.errors import ModelError
 
-BOB = ToolSpec(name="bob", description="Writes.", parameters=ASK_PARAMETERS)
+BOB = ToolSpec(name="bob", description="Writes.", parameters=PARAMETERS)
 ORDER: JsonValue = {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]}
 LOOKUP = ToolSpec(
     name="lookup",

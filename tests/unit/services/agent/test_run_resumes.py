@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.agent.journal import Kind, MemoryJournal, StepKey
-from shared.errors import JournalMismatch, RunLost
+from shared.errors import JournalMismatch, ModelUnavailable, RunLost
 from tests.doubles import calls, says
 from tests.unit.services.agent.house import BOB, house, until
 
@@ -109,3 +109,15 @@ async def test_a_cancelled_run_is_cancelled_and_not_failed() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert list(it.journal.steps) == [StepKey(1, 0)]
+
+
+async def test_a_run_whose_model_is_away_goes_on_later_and_repeats_no_call() -> None:
+    away = house(SCRIPT[0], ModelUnavailable("503"))
+    with pytest.raises(ModelUnavailable):
+        await away.run()
+    assert len(away.journal.steps) == 4, "the parallel calls of the turn before are finished"
+    back = house(*SCRIPT[1:])
+    back.journal = MemoryJournal(away.journal.steps)
+    undisturbed = house(*SCRIPT)
+    assert await back.run() == await undisturbed.run()
+    assert ("tool", "search") not in back.performed

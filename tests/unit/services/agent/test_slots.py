@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -116,6 +117,69 @@ def test_open_runs_are_limited_even_when_all_only_wait(monkeypatch: pytest.Monke
     assert counts(slots) == (0, 0, 2)
 
 
+def test_a_suspect_takes_its_slot_alone() -> None:
+    slots = Slots(8)
+    assert slots.try_take_alone()
+    assert counts(slots) == (0, 1, 0)
+    assert not slots.try_take()
+    assert not slots.try_take_alone()
+
+
+def test_a_suspect_that_waits_for_its_slot_lets_nothing_begin_until_nothing_computes() -> None:
+    slots = Slots(8)
+    slots.try_take()
+    slots.clear(wanted=True)
+    assert counts(slots) == (0, 1, 0)
+    assert not slots.try_take()
+    assert not slots.try_take_alone()
+    slots.release(computing=True)
+    assert not slots.try_take()
+    assert slots.try_take_alone()
+
+
+@pytest.mark.parametrize("how", [Slots.share, Slots.pause])
+def test_a_suspect_that_gets_on_or_waits_is_alone_no_longer(how: Callable[[Slots], None]) -> None:
+    slots = Slots(8)
+    slots.try_take_alone()
+    how(slots)
+    assert slots.free == 8 - slots.computing
+
+
+def test_a_suspect_that_ends_leaves_all_slots() -> None:
+    slots = Slots(8)
+    slots.try_take_alone()
+    slots.release(computing=True)
+    assert counts(slots) == (8, 0, 0)
+
+
+def test_when_no_suspect_waits_any_more_runs_begin_again() -> None:
+    slots = Slots(8)
+    slots.clear(wanted=True)
+    assert not slots.try_take()
+    slots.clear(wanted=False)
+    assert slots.try_take()
+
+
+@pytest.mark.parametrize("how", [Slots.share, Slots.close])
+async def test_a_woken_run_waits_while_a_suspect_is_alone_or_about_to_be(
+    how: Callable[[Slots], None],
+) -> None:
+    slots = Slots(8)
+    slots.try_take()
+    slots.pause()
+    slots.clear(wanted=True)
+    job = asyncio.create_task(slots.resume())
+    await asyncio.sleep(0)
+    assert not job.done()
+    if how is Slots.share:
+        assert slots.try_take_alone()
+        slots.clear(wanted=False)
+        await asyncio.sleep(0)
+        assert not job.done()
+    how(slots)
+    await job
+
+
 def test_slots_are_idle_while_no_run_is_open() -> None:
     slots = Slots(2)
     assert slots.idle.is_set()
@@ -124,3 +188,24 @@ def test_slots_are_idle_while_no_run_is_open() -> None:
     assert not slots.idle.is_set()
     slots.release(computing=False)
     assert slots.idle.is_set()
+
+
+async def test_the_brake_stops_new_runs_and_keeps_those_that_are_open() -> None:
+    slots = Slots(2)
+    slots.try_take()
+    slots.brake(True)
+    assert not slots.try_take()
+    assert counts(slots) == (0, 1, 0)
+    slots.pause()
+    await slots.resume()
+    slots.brake(False)
+    assert counts(slots) == (1, 1, 0)
+
+
+def test_a_run_that_only_has_to_end_goes_beyond_the_limit() -> None:
+    slots = Slots(1)
+    slots.try_take()
+    slots.take_beyond()
+    assert counts(slots) == (0, 2, 0)
+    slots.release(computing=True)
+    assert counts(slots) == (0, 1, 0)

@@ -2,12 +2,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from services.agent.called import WorkerSpec
 from services.agent.chat import ToolSpec
-from services.agent.run import WorkerSpec
 from services.agent.snapshot import Snapshot
 from shared.definitions import Definition, Limits
+from shared.tools import JsonObject
 
-TOOLS = (ToolSpec(name="lookup", description="Finds.", parameters={"type": "object"}),)
+PARAMETERS: JsonObject = {"type": "object"}
+TOOLS = (
+    ToolSpec(name="lookup", description="Finds.", parameters=PARAMETERS, repeatable=True),
+    ToolSpec(name="pay", description="Pays.", parameters=PARAMETERS),
+)
 BOB = Definition(name="bob", description="Writes.", preamble="Bob's own words.")
 ALICE = Definition(
     name="alice", workers=("bob",), limits=Limits(timeout=timedelta(minutes=90)), tools=("a.py:b",)
@@ -26,6 +31,15 @@ def test_a_snapshot_sees_its_workers_by_description_never_by_preamble() -> None:
 def test_a_snapshot_comes_back_from_its_body_as_it_was() -> None:
     frozen = snapshot()
     assert Snapshot.model_validate_json(frozen.body) == frozen
+
+
+def test_a_snapshot_that_says_nothing_of_it_has_tools_that_must_not_run_twice() -> None:
+    tool = '{"name": "b", "description": "", "parameters": {}}'
+    frozen = Snapshot.model_validate_json(
+        f'{{"definition": {{"name": "alice", "tools": ["a.py:b"]}}, "tools": [{tool}]}}'
+    )
+    assert not frozen.tools[0].repeatable
+    assert not frozen.definition.tools[0].repeatable
 
 
 def test_equal_snapshots_have_one_digest() -> None:

@@ -1,14 +1,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
+import pytest
+from prometheus_client import CollectorRegistry
+
+from services.agent import sweeper as module
+from services.agent.instance import Instance
 from services.agent.relay import Relay
 from services.agent.slots import Slots
 from services.agent.sweeper import LATE_S, Sweeper, Watch
 from shared.store import Store
 from shared.store.beats import SILENCE_S
+from shared.store.putting_off import put_off
+from shared.store.readings import Row, find
 from tests.instances import instance, runs_of
-from tests.stores import claimed, request
+from tests.stores import claimed, ended, owned, request, taken
 
 
 def looks(watch: Watch, beats: list[int], *, since: float = 0.0) -> list[set[str]]:
@@ -61,15 +71,83 @@ def test_each_instance_is_watched_for_itself() -> None:
     assert dead == {"bob.1"}
 
 
+@asynccontextmanager
+async def sweeping(own: Instance, slots: Slots) -> AsyncIterator[Sweeper]:
+    """A sweeper at work; what it starts ends at once, without a model."""
+    async with asyncio.timeout(10), asyncio.TaskGroup() as jobs:
+        runs = runs_of(own, slots, jobs)
+        sweeper = Sweeper(own, slots, runs, Relay(own, jobs))
+        serving = jobs.create_task(sweeper.serve())
+        await sweeper.caught_up.wait()
+        yield sweeper
+        serving.cancel()
+        await runs.hand_over()
+        runs.lives.relay.stop()
+        sweeper.relay.stop()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - nobody waits for it but a test
+        await asyncio.sleep(0.01)
+
+
+async def found(store: Store, task_id: str = "t1") -> Row:
+    (row,) = await store.read(lambda db: find(db, task_id))
+    return row
+
+
+async def test_what_may_be_due_is_looked_for_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_S", 3600.0)
+    own = instance(store)
+    async with sweeping(own, Slots(2)):
+        for task_id in ("t1", "t2"):  # the first look may find one by itself, not the other
+            await claimed(store, request(task_id), slot=False)
+            own.due.set()
+            while (await found(store, task_id)).status == "due":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+
+
 async def test_due_runs_that_wait_for_a_slot_go_before_new_deliveries(store: Store) -> None:
     own, slots = instance(store), Slots(1)
     assert slots.try_take()
     await claimed(store, request(), slot=False)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as jobs:
-        relay = Relay(own, jobs)
-        sweeper = Sweeper(own, slots, runs_of(own, slots, jobs), relay)
-        sweeping = jobs.create_task(sweeper.serve())
-        await sweeper.caught_up.wait()
-        while sweeper.caught_up.is_set():  # noqa: ASYNC110 - nobody waits for the opposite
-            await asyncio.sleep(0.01)
-        sweeping.cancel()
+    async with sweeping(own, slots) as sweeper:
+        await until(lambda: not sweeper.caught_up.is_set())
+
+
+async def test_a_suspect_is_taken_once_nothing_computes_and_nothing_begins_before_it(
+    store: Store,
+) -> None:
+    await owned(store, instance="alice.7")
+    await taken(store, "alice.8", {"alice.7"})  # neither has a row: both are dead
+    own, slots = instance(store), Slots(8)
+    assert slots.try_take()
+    async with sweeping(own, slots):
+        await until(lambda: not slots.free)
+        assert slots.computing == 1
+        assert (await found(store)).status == "running"
+        slots.release(computing=True)
+        await until(lambda: slots.free == 8)
+    assert (await found(store)).attempts == 2
+    assert (await found(store)).status == "failed", "without a model"
+
+
+async def test_what_waits_is_shown(store: Store) -> None:
+    registry = CollectorRegistry()
+    own = instance(store)
+    own = replace(own, metrics=type(own.metrics)(registry))
+    later = await owned(store, "later")
+    await store.write(
+        later.run_id, lambda db: put_off(db, later, failures=1, wait_s=600, detail="503")
+    )
+    await ended(store, await owned(store, "sent"))
+
+    def shown(name: str, **labels: str) -> float:
+        return registry.get_sample_value(f"hutch_{name}", labels) or 0.0
+
+    async with sweeping(own, Slots(1)):
+        await until(lambda: shown("outbox_oldest_age_seconds") > 0)
+    assert shown("runs", state="due") == 1
+    assert shown("oldest_due_age_seconds") == 0

@@ -4,7 +4,7 @@ import pytest
 
 from services.agent.verdict import verdict
 from shared.definitions import Definition, Limits
-from shared.messages import Status, Task, Trigger
+from shared.messages import Budget, Status, Task, Trigger
 
 BOB = Definition(name="bob", limits=Limits(depth=2))
 
@@ -35,3 +35,14 @@ def test_a_chain_that_is_too_long_is_refused_and_named() -> None:
     assert outcome is not None
     assert outcome.status is Status.REFUSED
     assert outcome.content == "bob takes chains of at most 2 agents: carol -> alice -> bob"
+
+
+@pytest.mark.parametrize("budget", [Budget(model_calls=0), Budget(model_calls=3, tokens=0)])
+def test_a_message_without_means_is_refused(budget: Budget) -> None:
+    outcome = verdict(BOB, Task(content="Do it.", budget=budget), 5)
+    assert outcome is not None
+    assert (outcome.status, outcome.content) == (
+        Status.REFUSED,
+        "not begun: its budget is spent",
+    )
+    assert verdict(BOB, Task(content="Do it.", budget=Budget(model_calls=1)), 5) is None

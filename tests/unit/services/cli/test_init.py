@@ -22,7 +22,7 @@ def test_the_agents_that_are_written_are_sound(tmp_path: Path) -> None:
     agents = tmp_path / "mine" / "agents"
     found = load(agents)
     assert list(found) == ["alice", "bob"]
-    assert load_tool(agents, found["bob"].tools[0]).name == "weekday"
+    assert load_tool(agents, found["bob"].tools[0].function).name == "weekday"
 
 
 def test_nothing_is_overwritten_and_nothing_half_written(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.cli.__main__ import app
+from shared.store.schema import REVISION
 
 CLOSED = "amqp://guest:guest@127.0.0.1:1/"
 """Nobody listens on port 1."""
@@ -86,7 +87,9 @@ def test_a_folder_that_is_not_there_is_told(
     assert "run 'hutch init'" in checked.stderr
 
 
-@pytest.mark.parametrize("command", ["ask", "send", "trigger", "shutdown", "runs"])
+@pytest.mark.parametrize(
+    "command", ["ask", "send", "trigger", "shutdown", "runs", "pause", "unpause"]
+)
 def test_a_misspelt_agent_is_told_before_anything_is_sent(folder: Path, command: str) -> None:
     text = ["Hello"] if command in {"ask", "send"} else []
     said = hutch(command, "alcie", *text)
@@ -104,7 +107,27 @@ def test_an_unknown_swarm_is_told_with_the_known_ones(folder: Path) -> None:
     assert "known: research; did you mean research?" in said.stderr
 
 
-@pytest.mark.parametrize("arguments", [("ask", "alice", "Hi"), ("send", "bob", "Hi"), ("status",)])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("drop",), "which letters? name one, or give --agent, --reason or --all"),
+        (("replay", "--agent", "bob", "beef"), "a letter's id leaves nothing for --agent"),
+        (("replay", "--all", "--tool-done", "paid"), "the result of one call: name the letter"),
+        (("replay", "beef", "--tool-done", "x", "--tool-again"), "exclude each other"),
+    ],
+)
+def test_which_letters_is_asked_before_the_broker(
+    folder: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    dead = hutch("dead", *arguments)
+    assert dead.exit_code == 2
+    assert said in dead.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("ask", "alice", "Hi"), ("send", "bob", "Hi"), ("status",), ("dead", "list")],
+)
 def test_no_broker_is_one_sentence(folder: Path, arguments: tuple[str, ...]) -> None:
     said = hutch(*arguments)
     assert said.exit_code == 1
@@ -141,11 +164,32 @@ def test_an_empty_store_names_the_command_to_run(folder: Path, arguments: tuple[
 
 
 def test_a_migrated_store_has_no_runs_yet(folder: Path) -> None:
-    assert hutch("migrate").stdout == "the store is at revision 0001\n"
+    assert hutch("migrate").stdout == f"the store is at revision {REVISION}\n"
     assert hutch("runs", "--json").stdout == "[]\n"
     said = hutch("show", "x")
     assert said.exit_code == 1
     assert said.stderr == "hutch: no run and no task has the id 'x': 'hutch runs' lists them\n"
+
+
+def test_a_cancel_of_an_unknown_id_wants_to_know_whose_it_is(folder: Path) -> None:
+    hutch("migrate")
+    said = hutch("cancel", "x")
+    assert (said.exit_code, said.stderr) == (
+        1,
+        "hutch: no run and no task has the id 'x': name the agent with --agent, "
+        "and it is cancelled when it comes\n",
+    )
+    assert hutch("cancel", "x", "--agent", "alcie").exit_code == 2
+    assert hutch("cancel", "two words").stderr.startswith("hutch: task_id: ")
+
+
+def test_orders_are_kept_though_no_broker_can_be_reached(folder: Path) -> None:
+    hutch("migrate")
+    said = hutch("cancel", "x", "--agent", "bob")
+    assert said.exit_code == 0
+    assert said.stderr.startswith("only the store was told, which takes a little longer: no broker")
+    assert said.stdout == "task x of bob is not known yet: it is cancelled when it comes\n"
+    assert hutch("pause", "all").stdout == "all agents are paused: 'hutch unpause all' lets go\n"
 
 
 @pytest.mark.parametrize(

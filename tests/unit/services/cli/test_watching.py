@@ -47,6 +47,17 @@ def test_the_tree_shows_who_works_for_whom() -> None:
     assert third.startswith("    └── cid  running")
 
 
+def test_a_run_whose_model_is_away_says_so_until_it_goes_on() -> None:
+    family = Family("ann", "t")
+    family.hear(_event("run.started", "ann", "t", None))
+    off = _event("run.put_off", "ann", "t", None, seconds="5.0", reason="rate_limited")
+    family.hear(off)
+    assert _drawn(family)[0].startswith("ann  put off, its model fails (rate_limited)")
+    assert line(off) == "09:00:00 ann waits 5.0 s: its model fails (rate_limited)"
+    family.hear(_event("run.started", "ann", "t", None))
+    assert _drawn(family)[0].startswith("ann  running")
+
+
 def test_an_ended_run_keeps_its_place_and_tells_its_status() -> None:
     family = Family("ann", "t")
     family.hear(_event("run.started", "bea", "t.1", "t"))

@@ -54,6 +54,15 @@ async def test_every_completion_is_marked_as_scripted(client: openai.AsyncOpenAI
     assert [model.id async for model in client.models.list()] == ["scripted"]
 
 
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+async def test_a_limit_cuts_the_reply_off(client: openai.AsyncOpenAI, field: str) -> None:
+    reply = await ask(client, "[[reply " + "word " * 100 + "]]", **{field: 10})
+    assert reply.choices[0].finish_reason == "length"
+    assert reply.choices[0].message.content == ("word " * 100)[:40]
+    assert reply.usage is not None
+    assert reply.usage.completion_tokens == 10
+
+
 async def test_the_same_request_gets_the_same_ids(client: openai.AsyncOpenAI) -> None:
     first, second = [await ask(client, "Hello", tools=[TOOL]) for _ in range(2)]
     assert first.id == second.id

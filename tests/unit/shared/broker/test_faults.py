@@ -96,3 +96,38 @@ def test_a_difference_names_the_entity_and_both_values() -> None:
     sentence = str(fault(amqp.ChannelPreconditionFailed(said), "declare"))
     assert "the queue 'swarm.bob' exists with another 'x-max-length'" in sentence
     assert "there none" in sentence
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        amqp.ChannelNotFoundEntity(
+            "NOT_FOUND - queue 'agent.bob' in vhost '/' process is stopped by supervisor"
+        ),
+        amqp.ChannelNotFoundEntity(
+            "NOT_FOUND - home node 'rabbit@a' of durable queue 'dead' in vhost '/' is down or "
+            "inaccessible"
+        ),
+        amqp.ChannelNotFoundEntity(
+            "NOT_FOUND - failed to perform operation on queue 'dead' in vhost '/' due to timeout"
+        ),
+        amqp.ChannelLockedResource(
+            "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'control.i1'"
+        ),
+        amqp.ConnectionInternalError(541, "INTERNAL_ERROR"),
+    ],
+)
+def test_what_a_broker_can_do_a_moment_later_is_unavailable(error: Exception) -> None:
+    assert isinstance(fault(error, "declare"), BrokerUnavailable)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        amqp.ChannelNotFoundEntity("NOT_FOUND - no queue 'agent.bob' in vhost '/'"),
+        amqp.ChannelPreconditionFailed("PRECONDITION_FAILED - invalid arg 'x-max-length'"),
+        amqp.ChannelAccessRefused("ACCESS_REFUSED - configure access to queue 'dead' refused"),
+    ],
+)
+def test_what_a_broker_refuses_for_good_is_not(error: Exception) -> None:
+    assert not isinstance(fault(error, "declare"), BrokerUnavailable)

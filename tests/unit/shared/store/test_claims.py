@@ -8,10 +8,12 @@ from sqlalchemy import select
 
 from shared.errors import RunLost
 from shared.store import Store, open_store
-from shared.store.claims import Requester, Verdict, hand_over, mark
+from shared.store.claims import Verdict
 from shared.store.outbox import Outbound, sent
+from shared.store.requesters import Requester
 from shared.store.runs import Run
 from shared.store.schema import RunState, requesters, runs
+from shared.store.taking import hand_over, mark
 from tests.stores import ASKER, claimed, ended, owned, request, taken
 
 OTHER = Requester("reply.other", "c2")
@@ -185,5 +187,5 @@ async def test_many_claims_of_one_id_make_one_run(store: Store, store_url: str) 
 
 
 def test_a_message_to_a_reply_queue_carries_its_correlation_id() -> None:
-    assert Outbound.answer("r", "reply.x", "", "b").correlation_id is None
-    assert Outbound.answer("r", "reply.x", "c", "b").correlation_id == "c"
+    assert Outbound.answer("r", 1, "reply.x", "", "b").correlation_id is None
+    assert Outbound.answer("r", 1, "reply.x", "c", "b").correlation_id == "c"

@@ -10,9 +10,9 @@ from sqlalchemy.engine import Connection
 from shared.errors import RunLost, StoreError
 from shared.store import Store, open_store
 from shared.store.beats import beat, beats
-from shared.store.claims import mark
 from shared.store.runs import lock
 from shared.store.schema import RunState
+from shared.store.taking import mark
 from tests.stores import claimed, owned, request, taken
 
 

@@ -62,13 +62,15 @@ def with_code(name: str) -> sqlite3.Error:
     return error
 
 
-@pytest.mark.parametrize("name", ["BUSY", "BUSY_SNAPSHOT", "FULL", "IOERR", "IOERR_FSYNC"])
-def test_a_locked_or_full_disk_passes(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["BUSY", "BUSY_SNAPSHOT", "FULL", "IOERR", "IOERR_FSYNC", "READONLY"]
+)
+def test_a_locked_full_or_read_only_disk_passes(name: str) -> None:
     with pytest.raises(StoreUnavailable), translated():
         raise of_driver(with_code(name))
 
 
-@pytest.mark.parametrize("name", ["ERROR", "CONSTRAINT", "CORRUPT", "READONLY"])
+@pytest.mark.parametrize("name", ["ERROR", "CONSTRAINT", "CORRUPT"])
 def test_what_sqlite_refuses_for_good_is_not_retried(name: str) -> None:
     with pytest.raises(StoreError) as caught, translated():
         raise of_driver(with_code(name))

@@ -56,15 +56,17 @@ async def test_an_ended_run_is_held_by_nobody(store: Store) -> None:
         await store.write(run.run_id, lambda db: lock(db, run))
 
 
-async def test_another_epoch_has_steps_of_its_own(store: Store) -> None:
+async def test_a_later_epoch_goes_on_from_the_steps_of_the_one_before(store: Store) -> None:
     run = await owned(store)
     await written(store, run, STEP)
-    assert await steps(store, replace(run, epoch=2)) == []
+    later = replace(STEP, turn=2)
+    await written(store, replace(run, epoch=2), later)
+    assert await steps(store, replace(run, epoch=2)) == [STEP, later]
 
 
 async def test_a_resumed_run_gets_its_steps_and_the_stores_time(store: Store) -> None:
     run = await owned(store)
     await written(store, run, STEP)
-    found, now = await store.read(lambda db: resumed(db, run))
-    assert found == [STEP]
-    assert now == pytest.approx(run.claimed_at, abs=60)
+    found = await store.read(lambda db: resumed(db, run))
+    assert (found.steps, found.doubtful) == ([STEP], [])
+    assert found.now == pytest.approx(run.claimed_at, abs=60)

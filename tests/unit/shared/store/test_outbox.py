@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from shared.store import Store, outbox
-from shared.store.claims import Requester
 from shared.store.outbox import Outbound
-from tests.stores import claimed, ended, owned, request
+from shared.store.requesters import Requester
+from tests.stores import a_moment_later, claimed, ended, owned, request
 
 
 async def adopted(store: Store, by: str, dead: set[str]) -> tuple[Outbound, ...]:
@@ -52,6 +52,19 @@ async def test_a_sent_message_is_gone_and_an_undeliverable_one_is_kept_aside(
     assert await abandoned(store, {"alice.1"}) == 0
     assert await adopted(store, "alice.2", {"alice.1"}) == ()
     assert (await claimed(store, request(requester=Requester("reply.other")))).outbound
+
+
+async def test_the_oldest_unsent_message_has_an_age_whoever_publishes_it(store: Store) -> None:
+    async def age_s(agent: str = "alice") -> float:
+        return await store.read(lambda db: outbox.oldest_unsent_s(db, agent))
+
+    assert await age_s() == 0
+    (message,) = await ended(store, await owned(store))
+    await a_moment_later(store)
+    assert await age_s() > 0
+    assert await age_s("bob") == 0
+    await store.write("", lambda db: outbox.undeliverable(db, message.seq))
+    assert await age_s() == 0
 
 
 async def test_a_number_is_never_used_again(store: Store) -> None:

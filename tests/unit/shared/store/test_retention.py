@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from shared.store import Store, outbox, retention
 from shared.store.claims import Verdict
 from shared.store.retention import forget_runs, forget_ticks
-from shared.store.schema import requesters, runs, steps, ticks
+from shared.store.schema import requesters, runs, starts, steps, ticks
+from shared.store.starts import Start, write_start
 from shared.store.ticks import Outcome
 from tests.stores import claimed, ended, owned, request
 
@@ -24,18 +25,21 @@ async def rows(store: Store) -> list[int]:
     return await store.read(
         lambda db: [
             db.execute(select(func.count()).select_from(table)).scalar_one()
-            for table in (runs, steps, requesters)
+            for table in (runs, steps, starts, requesters)
         ]
     )
 
 
 async def test_an_ended_run_is_forgotten_when_its_time_is_over(store: Store) -> None:
-    for message in await ended(store, await owned(store)):
+    run = await owned(store)
+    begun = Start(1, 1, "pay", "{}")
+    await store.write("", lambda db: write_start(db, run, begun))
+    for message in await ended(store, run):
         await store.write("", partial(outbox.sent, seqs=[message.seq]))
     assert not await forgotten(store, LATER_S)
     assert await forgotten(store, AT_ONCE_S)
     assert not await forgotten(store, AT_ONCE_S)
-    assert await rows(store) == [0, 0, 0]
+    assert await rows(store) == [0, 0, 0, 0]
     assert (await claimed(store, request())).verdict is Verdict.CLAIMED
 
 

@@ -1,4 +1,4 @@
-"""Take-overs: who goes on with what nobody runs (`shared.store.claims`)."""
+"""Take-overs: who goes on with what nobody runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from functools import partial
 
 from shared.store import Store, open_store
 from shared.store.beats import beat, leave
-from shared.store.claims import Counts, counts, hand_over, mark, take
 from shared.store.journal import Step, write_step
 from shared.store.runs import Run
 from shared.store.schema import RunState
+from shared.store.taking import Counts, counts, hand_over, mark, take
 from tests.stores import a_moment_later, claimed, ended, owned, request, taken
 
 
@@ -25,19 +25,29 @@ async def counted(store: Store, dead: set[str] | None = None) -> Counts:
 async def test_what_a_living_instance_runs_is_left_to_it(store: Store) -> None:
     await owned(store)
     assert await taken(store) == []
-    assert await counted(store) == Counts(0, 0.0, 0)
+    assert await counted(store) == Counts()
 
 
 async def test_a_dead_instances_runs_are_taken_with_the_next_fence(store: Store) -> None:
     first = await owned(store)
+    await a_moment_later(store)
     waiting = await owned(store, "t2")
     await store.write(waiting.run_id, lambda db: mark(db, waiting, RunState.WAITING))
     assert (await counted(store, {"alice.1"})).takeable == 2
     runs = await taken(store, "alice.2", {"alice.1"})
     assert tasks(runs) == ["t1", "t2"]
-    assert [(run.fence, run.attempts) for run in runs] == [(2, 1), (2, 1)]
+    assert [(run.fence, run.attempts) for run in runs] == [(2, 1), (2, 0)]
     assert runs[0].claimed_at == first.claimed_at
     assert runs[0].definition == first.definition
+
+
+async def test_a_run_that_nobody_had_a_slot_for_is_taken_with_a_fence_of_its_own(
+    store: Store,
+) -> None:
+    """The first fence says that the run was claimed just now."""
+    await claimed(store, request(), slot=False)
+    (run,) = await taken(store)
+    assert (run.fence, run.attempts) == (2, 0)
 
 
 async def test_a_run_whose_owner_has_no_row_is_anybodys(store: Store) -> None:
@@ -62,6 +72,13 @@ async def test_a_run_that_is_due_later_is_not_taken_yet(store: Store) -> None:
     assert (await counted(store)).takeable == 0
 
 
+async def test_a_run_that_waited_for_a_slot_is_no_fresh_one(store: Store) -> None:
+    """A fence of 1 means: claimed this moment, with all its time still before it."""
+    await claimed(store, request(), slot=False)
+    (run,) = await taken(store)
+    assert (run.fence, run.attempts) == (2, 0)
+
+
 async def test_an_ended_run_is_nobodys(store: Store) -> None:
     await ended(store, await owned(store))
     assert await taken(store, "alice.2", {"alice.1"}) == []
@@ -69,7 +86,7 @@ async def test_an_ended_run_is_nobodys(store: Store) -> None:
 
 async def test_another_agents_runs_are_left_alone(store: Store) -> None:
     await claimed(store, request(), slot=False)
-    found = await store.write("", lambda db: take(db, "bob", "bob.1", set(), 10, set()))
+    found = await store.write("", lambda db: take(db, "bob", "bob.1", set(), 10, {}))
     assert found == []
 
 
@@ -99,7 +116,7 @@ async def test_two_takers_never_get_the_same_run(store: Store, store_url: str) -
 async def test_a_take_repeated_after_an_unknown_commit_finds_its_own(store: Store) -> None:
     await claimed(store, request("t1"), slot=False)
     await claimed(store, request("t2"), slot=False)
-    earlier: set[str] = set()
+    earlier: dict[str, bool] = {}
     first = await store.write("", lambda db: take(db, "alice", "alice.1", set(), 1, earlier))
     again = await store.write("", lambda db: take(db, "alice", "alice.1", set(), 1, earlier))
     assert again == first
@@ -107,7 +124,7 @@ async def test_a_take_repeated_after_an_unknown_commit_finds_its_own(store: Stor
 
 async def test_a_take_repeated_after_a_rollback_takes_what_is_left(store: Store) -> None:
     await claimed(store, request("t1"), slot=False)
-    earlier = {request("t0").run_id}  # chosen by an attempt that another replica overtook
+    earlier = {request("t0").run_id: False}  # chosen by an attempt that another replica overtook
     runs = await store.write("", lambda db: take(db, "alice", "alice.1", set(), 5, earlier))
     assert tasks(runs) == ["t1"]
 
@@ -115,7 +132,7 @@ async def test_a_take_repeated_after_a_rollback_takes_what_is_left(store: Store)
 async def test_a_finished_step_clears_a_run_of_the_deaths_before_it(store: Store) -> None:
     await owned(store)
     await taken(store, "alice.2", {"alice.1"})
-    (run,) = await taken(store, "alice.3", {"alice.1", "alice.2"})
+    (run,) = await taken(store, "alice.3", {"alice.2"}, suspects=True)
     assert run.attempts == 2
     step = Step(1, 0, "model", "turn", "{}")
     await store.write(run.run_id, lambda db: write_step(db, run, step))

@@ -1,0 +1,65 @@
+"""The brake: a paused agent begins no run and calls no model; what is open waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from services.agent.chat import ChatMessage, Completion, Model, ToolSpec
+from services.agent.instance import Instance
+from services.agent.journal import Journal
+from services.agent.slots import Slots
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Brake:
+    """Of one process. Off until `set` has been told otherwise."""
+
+    instance: Instance
+    slots: Slots
+    _off: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._off.set()
+
+    @property
+    def on(self) -> bool:
+        return not self._off.is_set()
+
+    def set(self, on: bool) -> None:
+        """On: no new runs, no new model calls; off: all goes on at once."""
+        if on == self.on:
+            return
+        (self._off.clear if on else self._off.set)()
+        self.slots.brake(on)
+        name = "agent.paused" if on else "agent.unpaused"
+        log.info(name)
+        self.instance.tell(name)
+
+    async def off(self) -> None:
+        await self._off.wait()
+
+
+@dataclass
+class Braked:
+    """A model that isn't called while the brake is on; a run's deadline counts meanwhile."""
+
+    model: Model
+    brake: Brake
+    journal: Journal
+
+    async def complete(
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
+    ) -> Completion:
+        while self.brake.on:
+            await self.brake.off()
+            await self.journal.hold()  # it may have been taken over meanwhile
+        return await self.model.complete(history, tools, most_tokens)

@@ -1,0 +1,96 @@
+"""A run that is not wanted any more: how its job is stopped, and what its end has to say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from services.agent.chat import Completion
+from services.agent.journal import Kind, StepKey
+from services.agent.run import cancelled_call
+from services.agent.snapshot import Snapshot
+from services.agent.stored import StoredJournal
+from shared.errors import RunCancelled
+from shared.messages import Usage
+from shared.store import Store
+from shared.store.journal import Step, steps_of
+from shared.store.runs import Run
+
+
+@dataclass
+class Scopes:
+    """The loops that this process turns, so that a cancel can stop one of them."""
+
+    _open: dict[str, asyncio.Timeout] = field(default_factory=dict)
+    _cancelled: set[str] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def until(self, run: Run, left_s: float) -> AsyncIterator[None]:
+        """Raises `TimeoutError` after `left_s`, `RunCancelled` when the run is cancelled first."""
+        try:
+            async with asyncio.timeout(left_s) as scope:
+                self._open[run.run_id] = scope
+                yield
+        except TimeoutError:
+            if run.run_id in self._cancelled:
+                raise RunCancelled(f"run {run.run_id} was cancelled") from None
+            raise
+        finally:
+            self._cancelled.discard(run.run_id)
+            if self._open.get(run.run_id) is scope:
+                del self._open[run.run_id]
+
+    def left_s(self, run_id: str) -> float:
+        """Until the deadline of a run whose loop turns."""
+        return (self._open[run_id].when() or 0.0) - asyncio.get_running_loop().time()
+
+    def cancel(self, run_id: str) -> None:
+        """Stop a run's loop at once; one that is not turning now is left to the next look."""
+        scope = self._open.get(run_id)
+        if scope is not None and not scope.expired():
+            self._cancelled.add(run_id)
+            scope.reschedule(asyncio.get_running_loop().time())
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a cancelled run leaves: what it has cost, answers for its open calls, its orphans."""
+
+    usage: Usage = field(default_factory=Usage)
+    answers: tuple[Step, ...] = ()
+    orphans: tuple[tuple[str, str], ...] = ()
+
+
+async def wind_up(store: Store, run: Run) -> Left:
+    """Read what is left, after the step that may just be on its way to the store.
+
+    Each open call gets an answer, so that the journal stays a valid conversation; each worker
+    among them is an orphan, as (agent, task's id).
+    """
+    steps = await store.write(run.run_id, lambda connection: steps_of(connection, run))
+    usage = StoredJournal(store, run, steps).usage()
+    try:
+        calls = list(_open_calls(run, steps))
+    except ValidationError:  # another version's: nobody goes on with it anyway
+        return Left(usage)
+    answers = (Step(key.turn, key.index, kind, name, cancelled_call()) for key, kind, name in calls)
+    orphans = ((name, key.in_run(run.run_id)) for key, kind, name in calls if kind == "worker")
+    return Left(usage, tuple(answers), tuple(orphans))
+
+
+def _open_calls(run: Run, steps: Sequence[Step]) -> Iterator[tuple[StepKey, Kind, str]]:
+    """The calls of the last turn that have no answer yet; those of earlier turns all have one."""
+    turn, reply = max(((it.turn, it.output) for it in steps if it.position == 0), default=(0, ""))
+    if not turn:
+        return
+    snapshot = Snapshot.model_validate_json(run.definition)
+    kinds: dict[str, Kind] = dict.fromkeys((it.name for it in snapshot.tools), "tool")
+    kinds |= dict.fromkeys((it.name for it in snapshot.workers), "worker")
+    answered = {it.position for it in steps if it.turn == turn}
+    for index, call in enumerate(Completion.model_validate_json(reply).tool_calls, 1):
+        if index not in answered and call.name in kinds:
+            yield StepKey(turn, index), kinds[call.name], call.name

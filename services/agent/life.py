@@ -1,0 +1,292 @@
+"""The life of one run in this process: from its claim or take-over to its committed end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from services.agent.brake import Brake, Braked
+from services.agent.cancelling import Left, Scopes, wind_up
+from services.agent.chat import Model
+from services.agent.instance import Instance
+from services.agent.models import Models
+from services.agent.refusal import Refusal
+from services.agent.relay import Relay
+from services.agent.retries import put_off_or_give_up
+from services.agent.run import run
+from services.agent.shared_deadline import SharedDeadline
+from services.agent.slots import Slots
+from services.agent.snapshot import Snapshot, thawed
+from services.agent.stored import StoredJournal
+from services.agent.told import ToldModel, ToldTools
+from services.agent.tools import Toolbox
+from services.agent.verdict import verdict
+from services.agent.work import Outcome, Work
+from services.agent.workers import Calls, Replies
+from shared.errors import (
+    BrokerError,
+    HutchError,
+    JournalMismatch,
+    ModelUnavailable,
+    RunCancelled,
+    RunLost,
+    SettingsError,
+    StoreError,
+    StoreUnavailable,
+)
+from shared.messages import Response, Status, Task, Trigger, encode, response_id
+from shared.store.ending import End, end
+from shared.store.journal import Step, resumed
+from shared.store.runs import Run
+from shared.store.starts import Start
+from shared.store.taking import hand_over
+from shared.tools import capped
+
+log = structlog.get_logger()
+_MESSAGE: TypeAdapter[Task | Trigger] = TypeAdapter(Task | Trigger)
+
+MOST_ATTEMPTS = 5
+"""Processes that may die on one run without a step of it finishing."""
+
+GIVE_UP_AGAIN_S = 5.0
+"""Until the next try to dead-letter a run, while the broker doesn't take it."""
+
+KEPT_AGAIN_S = 60.0
+"""Until the next try to end a run whose end the store has refused."""
+
+NOT_RESUMED = "the run could not be resumed"
+
+MOST_ANSWER_CHARS = 100_000
+"""Longer than models answer, and within a message of 1 MiB however it is escaped."""
+
+BROADCAST_KINDS = {"task", "reaction"}
+"""A tick's or a trigger's outcome is for whoever asked, not for the swarm."""
+
+
+@dataclass
+class Lives:
+    """What every run of this process lives on; it ends in one committed response, relayed."""
+
+    instance: Instance
+    slots: Slots
+    relay: Relay
+    refusal: Refusal
+    replies: Replies
+    tools: Toolbox
+    models: Models
+    brake: Brake
+    scopes: Scopes
+    _journals: dict[str, StoredJournal] = field(default_factory=dict)
+
+    async def live(self, run: Run) -> None:
+        """Go on with a claimed run whose slot is taken, to its end; gives the slot back.
+
+        Cancelled, it hands the run over: any replica goes on with it at once.
+        """
+        structlog.contextvars.bind_contextvars(task=run.task_id, run=run.run_id)
+        message, unreadable = _read(run)
+        calls = Calls(self.instance, self.replies, self.slots, run, message)
+        try:
+            await self._to_its_end(run, message, calls, unreadable)
+        except RunLost as error:
+            log.warning("run lost", reason=str(error))
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            log.error("run not ended yet", reason=str(error))
+            await self.give_back(run, delay_s=KEPT_AGAIN_S)
+        except BrokerError as error:
+            log.warning("run not given up yet", reason=str(error))
+            await self.give_back(run, delay_s=GIVE_UP_AGAIN_S)
+        except asyncio.CancelledError:
+            await self.give_back(run)
+            raise
+        finally:
+            self._journals.pop(run.run_id, None)
+            self.slots.release(computing=calls.holds_slot)
+
+    def acting(self, run_id: str) -> asyncio.Event | None:
+        """Set once the calls of the run that must not be made twice have ended; None: there are
+        none now."""
+        journal = self._journals.get(run_id)
+        return None if journal is None or journal.settled.is_set() else journal.settled
+
+    async def _to_its_end(
+        self, run: Run, message: Task | Trigger, calls: Calls, unreadable: Outcome | None
+    ) -> None:
+        left = Left()
+        try:
+            outcome = unreadable or await self._outcome(run, message, calls)
+        except RunCancelled:
+            left = await wind_up(self.instance.store, run)
+            outcome = Outcome(status=Status.CANCELLED, content="cancelled", usage=left.usage)
+        if outcome is not None:
+            await self._end(run, message, outcome, left)
+
+    async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome | None:
+        """How the run ends; None: it doesn't yet, its model is away.
+
+        Raises `RunCancelled`, also when it was before this process had the run.
+        """
+        if run.cancelled:
+            raise RunCancelled(f"run {run.run_id} was cancelled before it was taken")
+        steps, doubtful, left_s = await self._resume(run)
+        journal = StoredJournal(
+            self.instance.store, run, steps, doubtful, lambda: self._got_on(calls)
+        )
+        if doubt := journal.doubt():
+            return await self._give_up(run, journal, str(doubt), doubt.public)
+        if run.attempts >= MOST_ATTEMPTS:
+            reason = f"{run.attempts} processes have died on it without finishing a step"
+            return await self._give_up(run, journal, reason, "given up: " + reason)
+        self._journals[run.run_id] = journal
+        try:
+            snapshot = thawed(run.definition)
+            if left_s <= 0 and (steps or run.failures):
+                raise TimeoutError
+            if refusal := verdict(snapshot.definition, message, left_s):
+                return refusal.model_copy(update={"usage": journal.usage()})
+            log.info("run started", attempts=run.attempts, steps=len(steps))
+            self.instance.tell("run.started", run, kind=run.kind, steps=len(steps))
+            model = self.models.of(snapshot.definition)
+            async with self.scopes.until(run, left_s):
+                return await self._loop(run, message, snapshot, model, calls, journal)
+        except TimeoutError:
+            limit = f"no answer within {run.deadline_at - run.claimed_at:.0f} s"
+            cut_off = journal.doubt()
+            detail = str(cut_off) if cut_off else None
+            usage = journal.usage()
+            return Outcome(status=Status.TIMEOUT, content=limit, detail=detail, usage=usage)
+        except ModelUnavailable as error:
+            return await put_off_or_give_up(self.instance, self.refusal, run, journal, error)
+        except (JournalMismatch, SettingsError, ValidationError) as error:  # another version's
+            return _failed(NOT_RESUMED, error, journal)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            return _failed("a step of the run could not be stored", error, journal)
+
+    def _got_on(self, calls: Calls) -> None:
+        if calls.holds_slot:
+            self.slots.share()
+
+    async def _give_up(
+        self, run: Run, journal: StoredJournal, reason: str, content: str
+    ) -> Outcome:
+        """Raises `BrokerError` while its message can't be dead-lettered."""
+        await self.refusal.give_up(run, reason)
+        usage = journal.usage()
+        return Outcome(status=Status.FAILED, content=content, detail=reason, usage=usage)
+
+    async def _loop(
+        self,
+        run_: Run,
+        message: Task | Trigger,
+        snapshot: Snapshot,
+        model: Model,
+        calls: Calls,
+        journal: StoredJournal,
+    ) -> Outcome:
+        bare = run_.kind == "tick"  # it sums up; it must not act
+        work = Work(
+            run_id=run_.run_id,
+            definition=snapshot.definition,
+            message=message,
+            notes=run_.notes,
+            recalled=run_.recalled,
+            now=datetime.fromtimestamp(run_.claimed_at, UTC),
+            workers=() if bare else snapshot.workers,
+            tools=() if bare else snapshot.tools,
+        )
+        return await run(
+            work,
+            Braked(ToldModel(model, self.instance, run_), self.brake, journal),
+            ToldTools(self.tools, self.instance, run_),
+            SharedDeadline(calls, lambda: self.scopes.left_s(run_.run_id)),
+            journal,
+        )
+
+    async def _resume(self, run: Run) -> tuple[Sequence[Step], Sequence[Start], float]:
+        """What has been done, what is in doubt, and the seconds that the store's clock leaves."""
+        if run.fence == 1:
+            return (), (), run.deadline_at - run.claimed_at
+        found = await self.instance.store.read(lambda connection: resumed(connection, run))
+        return found.steps, found.doubtful, run.deadline_at - found.now
+
+    async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome, left: Left) -> None:
+        response = _response(run, message, outcome)
+        swarm = self.instance.definition.swarm
+        answered = outcome.status in {Status.OK, Status.PARTIAL}
+        spoken = answered and run.kind in BROADCAST_KINDS and run.session is None
+        ending = End(
+            status=outcome.status,
+            message_id=response_id(run.run_id, run.epoch),
+            response=encode(response).decode(),
+            detail=outcome.detail,
+            broadcast_to=swarm if spoken else None,
+            cancelled=outcome.status is Status.CANCELLED,
+            answers=left.answers,
+            orphans=left.orphans,
+        )
+        sent = await self.instance.store.write(
+            run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
+        )
+        self.relay.send(sent)
+        if run.session is not None:  # the next of its session is due from here on
+            self.instance.due.set()
+        self._account(run, message, outcome)
+
+    def _account(self, run: Run, message: Task | Trigger, outcome: Outcome) -> None:
+        usage = outcome.usage
+        self.instance.metrics.runs_ended.labels(outcome.status).inc()
+        self.instance.tell("run.ended", run, status=outcome.status, model_calls=usage.model_calls)
+        log.info("run ended", status=outcome.status, reason=outcome.detail)
+        if message.budget and message.budget.overshot(usage):
+            log.warning("budget overshot", budget=message.budget.model_dump(), usage=usage.tokens)
+            self.instance.tell("budget.overshot", run, tokens=usage.tokens)
+
+    async def give_back(self, run: Run, delay_s: float = 0.0) -> None:
+        """Let any replica go on with a run, at once or after a delay."""
+        try:
+            await self.instance.store.write(
+                run.run_id, lambda connection: hand_over(connection, run, delay_s=delay_s)
+            )
+        except HutchError as error:  # whoever finds this process gone takes the run over
+            log.warning("run not handed over", reason=str(error))
+
+
+def _read(run: Run) -> tuple[Task | Trigger, Outcome | None]:
+    """The message; or, where another version wrote one that we can't read, how the run fails."""
+    try:
+        return _MESSAGE.validate_json(run.message), None
+    except ValidationError as error:
+        said = Outcome(status=Status.FAILED, content=NOT_RESUMED, detail=str(error))
+        return Task(id=run.task_id, content=said.content), said
+
+
+def _failed(content: str, error: Exception, journal: StoredJournal) -> Outcome:
+    return Outcome(status=Status.FAILED, content=content, detail=str(error), usage=journal.usage())
+
+
+def _response(run: Run, message: Task | Trigger, outcome: Outcome) -> Response:
+    return Response(
+        id=response_id(run.run_id, run.epoch),
+        task_id=run.task_id,
+        root_id=run.root_id,
+        parent_id=run.task_id,
+        path=(*message.path, run.agent)[-64:],
+        hops=message.hops + 1,
+        traceparent=message.traceparent,
+        sender=run.agent,
+        sent_at=datetime.now(UTC),
+        agent=run.agent,
+        status=outcome.status,
+        content=capped(outcome.content, MOST_ANSWER_CHARS),
+        usage=outcome.usage,
+        model=outcome.model,
+    )

@@ -1,0 +1,73 @@
+"""What people have ordered, read from the store again and again: cancels, pauses, shutdowns.
+
+Messages only make this faster: with every one of them lost, each order is obeyed at a look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from services.agent.brake import Brake
+from services.agent.cancelling import Scopes
+from services.agent.instance import Instance
+from services.agent.runs import Runs
+from services.agent.slots import Slots
+from shared.messages import run_id
+from shared.process import Stopping
+from shared.store import cancels, orders
+
+log = structlog.get_logger()
+
+LOOK_S = 0.5
+"""Between two looks, give or take a fifth: a pause holds within a second."""
+
+
+@dataclass
+class Orders:
+    instance: Instance
+    slots: Slots
+    runs: Runs
+    brake: Brake
+    scopes: Scopes
+    stopping: Stopping
+    jobs: asyncio.TaskGroup
+
+    async def serve(self) -> None:
+        """Look, again and again, until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_S * random.uniform(0.8, 1.2))
+
+    async def look(self) -> None:
+        """Read all orders and obey them."""
+        me = self.instance
+        found = await me.store.read(partial(orders.read, agent=me.agent, instance=me.id))
+        if found.shutdown and self.stopping.mode not in {found.shutdown, "stop"}:
+            log.info("shutdown asked for by a row", mode=found.shutdown)
+            self.stopping.ask(found.shutdown)
+        self.brake.set(found.paused)
+        for cancelled in found.unwanted.cancelled:
+            self.scopes.cancel(cancelled)
+        if found.unwanted.doomed:
+            await self._end_doomed()
+
+    def cancel(self, task_id: str) -> None:
+        """A cancel by message: kept as a row, then obeyed; returns at once."""
+        self.jobs.create_task(self._cancel(task_id))
+
+    async def _cancel(self, task_id: str) -> None:
+        agent = self.instance.agent
+        ask = partial(cancels.ask, agent=agent, task_id=task_id)
+        if await self.instance.store.write(run_id(agent, task_id), ask):
+            await self.look()
+
+    async def _end_doomed(self) -> None:
+        take = partial(cancels.take_doomed, agent=self.instance.agent, instance=self.instance.id)
+        for run in await self.instance.store.write("", take):
+            self.slots.take_beyond()
+            self.runs.start(run)

@@ -1,0 +1,83 @@
+"""What `hutch dead replay` does with each letter; interrupted anywhere, it may be done again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic_core import from_json
+
+from services.cli import alive, client, output
+from services.cli.letters import Choice
+from shared.broker.connection import Broker
+from shared.broker.consuming import Delivery
+from shared.definitions import Definition
+from shared.errors import HutchError, SettingsError
+from shared.letters import Letter, read
+from shared.settings import Settings
+from shared.store import Store
+from shared.store.replay import Decision, Replayed, definition_of
+from shared.store.replay import replay as replay_run
+from shared.topology import DEAD_QUEUE
+
+
+def decision(choice: Choice, done: str | None, again: bool) -> Decision | None:
+    """Raises `SettingsError` for a result that would be taken for several calls' or for none's."""
+    if done is None:
+        return Decision(None) if again else None
+    if again:
+        raise SettingsError("--tool-done and --tool-again exclude each other")
+    if choice.id is None:
+        raise SettingsError("--tool-done is the result of one call: name the letter")
+    return Decision(done)
+
+
+async def replay(settings: Settings, choice: Choice, decision: Decision | None) -> None:
+    """Raises `HutchError` with a line for each letter that could not be replayed; it stays."""
+    faults = []
+    async with (
+        client.house(settings) as broker,
+        alive.store(settings) as store,
+        broker.browse(DEAD_QUEUE) as held,
+    ):
+        chosen = _chosen(choice, held)
+        for letter, delivery in chosen:
+            try:
+                output.say(await _again(broker, store, letter, decision))
+                await delivery.ack()  # unacked it comes back, and replayed twice it is one
+            except HutchError as error:
+                faults.append(str(error))
+    if faults:
+        raise HutchError("\n".join(faults))
+    if not chosen:
+        output.say("no such dead letter")
+
+
+def _chosen(choice: Choice, held: Sequence[Delivery]) -> list[tuple[Letter, Delivery]]:
+    letters = {letter.id: letter for letter in choice.of([read(delivery) for delivery in held])}
+    pairs = [(letters.get(read(delivery).id), delivery) for delivery in held]
+    return [(letter, delivery) for letter, delivery in pairs if letter is not None]
+
+
+async def _again(broker: Broker, store: Store, letter: Letter, decision: Decision | None) -> str:
+    """A sentence on what was done."""
+    if letter.run_id:
+        outcome = await _run_again(store, letter, decision)
+        if outcome is Replayed.AGAIN:
+            return f"{letter.id}: the run goes on in epoch {letter.epoch + 1}"
+        if outcome is Replayed.EARLIER:
+            return f"{letter.id}: the run had been replayed before"
+    message = letter.again()
+    await broker.publisher.publish(message)
+    return f"{letter.id}: sent to {letter.agent} again, as {message.message_id}"
+
+
+async def _run_again(store: Store, letter: Letter, decision: Decision | None) -> Replayed:
+    run_id, epoch = letter.run_id, letter.epoch
+    body = await store.read(lambda connection: definition_of(connection, run_id))
+    if body is None:
+        return Replayed.FORGOTTEN
+    limits = Definition.model_validate(from_json(body)["definition"]).limits
+    timeout_s = limits.timeout.total_seconds()
+    return await store.write(
+        run_id, lambda connection: replay_run(connection, run_id, epoch, timeout_s, decision)
+    )

@@ -1,0 +1,106 @@
+"""Cancels, and all runs that only have to end: no slot is needed for those.
+
+A cancel is a row, kept from when it is asked for until its run has ended `cancelled`, whether
+the run is known yet or not. Rows that met no open run are forgotten with old runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
+from sqlalchemy.engine import Connection
+
+from shared.messages import run_id
+from shared.store.dialect import insert_new
+from shared.store.runs import Run, load
+from shared.store.schema import RunState, cancels, now_s, runs
+
+OVERDUE_S = 2.0
+"""A living owner has ended a cancelled or late run by then: afterwards anybody ends it."""
+
+AT_ONCE = 100
+"""Runs that one commit takes to end them; the next look takes more."""
+
+_OPEN = runs.c.ended_at.is_(None)
+"""Of an agent, an index finds these among any number of ended ones."""
+
+
+@dataclass(frozen=True)
+class Unwanted:
+    """What of an agent must end: runs cancelled by name, and whether others wait for a hand."""
+
+    cancelled: tuple[str, ...] = ()
+    doomed: bool = False
+
+
+def ask(connection: Connection, agent: str, task_id: str) -> bool:
+    """Keep that a task is not wanted any more; False: its run has ended, nothing changes."""
+    run = run_id(agent, task_id)
+    if connection.execute(select(runs.c.ended_at).where(runs.c.run_id == run)).scalar():
+        return False
+    keep(connection, agent, task_id)
+    return True
+
+
+def keep(connection: Connection, agent: str, task_id: str) -> None:
+    """`ask` without a look at the run: it locks nothing of a run that is another's."""
+    fields = {"run_id": run_id(agent, task_id), "agent": agent, "task_id": task_id}
+    insert_new(connection, cancels, fields, stamp="asked_at")
+
+
+def forget(connection: Connection, run_id: str) -> None:
+    """The cancel was obeyed, or shall not be: the run may be opened again."""
+    connection.execute(delete(cancels).where(cancels.c.run_id == run_id))
+
+
+def unwanted(connection: Connection, agent: str) -> Unwanted:
+    """A look that locks nothing."""
+    doomed = _doomed()
+    query = select(runs.c.run_id, _asked().label("cancelled"), doomed.label("doomed")).where(
+        runs.c.agent == agent, _OPEN, or_(_asked(), doomed)
+    )
+    found = connection.execute(query).all()
+    return Unwanted(
+        tuple(row.run_id for row in found if row.cancelled), any(row.doomed for row in found)
+    )
+
+
+def take_doomed(connection: Connection, agent: str, instance: str) -> list[Run]:
+    """Own the runs that only have to end, whoever had them: the fence shuts that one out.
+
+    These are due ones that are cancelled or past their deadline, and those of any state that
+    have been so for `OVERDUE_S`. After an unknown commit the next look finds them again.
+    """
+    chosen = connection.execute(
+        select(runs.c.run_id)
+        .where(runs.c.agent == agent, _OPEN, _doomed())
+        .order_by(runs.c.run_id)
+        .limit(AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    taken = [row.run_id for row in chosen]
+    owned = {"owner": instance, "state": RunState.RUNNING, "fence": runs.c.fence + 1}
+    connection.execute(update(runs).where(runs.c.run_id.in_(taken)).values(owned))
+    return [load(connection, run) for run in taken]
+
+
+def forget_old(connection: Connection, agent: str, keep_s: float) -> None:
+    """Delete what met no run in `keep_s`, or one that had ended otherwise."""
+    ended = exists().where(runs.c.run_id == cancels.c.run_id, ~_OPEN)
+    old = cancels.c.asked_at <= now_s() - keep_s
+    connection.execute(delete(cancels).where(cancels.c.agent == agent, or_(old, ended)))
+
+
+def _asked() -> ColumnElement[bool]:
+    return exists().where(cancels.c.run_id == runs.c.run_id)
+
+
+def _doomed() -> ColumnElement[bool]:
+    overdue = now_s() - OVERDUE_S
+    asked_long_ago = exists().where(
+        cancels.c.run_id == runs.c.run_id, cancels.c.asked_at <= overdue
+    )
+    late = or_(runs.c.deadline_at <= overdue, asked_long_ago)
+    due = and_(runs.c.state == RunState.DUE, or_(runs.c.deadline_at <= now_s(), _asked()))
+    return or_(due, late)

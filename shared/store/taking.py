@@ -1,0 +1,138 @@
+"""Who runs what: take-overs and hand-overs. Each function is one committed step."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    and_,
+    bindparam,
+    case,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.engine import Connection
+
+from shared.store import outbox
+from shared.store.runs import CHANGE, Run, change, from_row
+from shared.store.runs import COLUMNS as RUN_COLUMNS
+from shared.store.schema import RunState, definitions, instances, now_s, runs
+from shared.store.sessions import freeze_recalled, has_its_turn
+
+SUSPECTED_AFTER = 2
+"""Owners that died while they computed a run, with no step of it finished since: one death has
+many neighbours, a second one makes a suspect."""
+
+_died = case((runs.c.state == RunState.RUNNING, 1), else_=0)
+"""Of a run to be taken: whether its owner computed it until the end. One that only waited for
+workers can't have killed it."""
+_suspect = runs.c.attempts + _died >= SUSPECTED_AFTER
+
+
+def _takeable(agent: str, dead: Collection[str]) -> ColumnElement[bool]:
+    orphaned = or_(runs.c.owner.in_(list(dead)), runs.c.owner.not_in(select(instances.c.instance)))
+    abandoned = and_(runs.c.state.in_([RunState.RUNNING, RunState.WAITING]), orphaned)
+    due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s(), has_its_turn())
+    return and_(runs.c.agent == agent, runs.c.state != RunState.ENDED, or_(due, abandoned))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What waits for somebody to take it, of one agent; `due` counts what is put off too."""
+
+    takeable: int = 0
+    suspects: int = 0
+    oldest_due_s: float = 0.0
+    due: int = 0
+    abandoned_messages: int = 0
+    oldest_unsent_s: float = 0.0
+
+
+def counts(connection: Connection, agent: str, dead: Collection[str]) -> Counts:
+    """A look that locks nothing, so that an idle sweep costs the others nothing."""
+    takeable = _takeable(agent, dead)
+    number = func.count()
+    row = connection.execute(
+        select(
+            number.filter(and_(takeable, not_(_suspect))),
+            number.filter(and_(takeable, _suspect)),
+            func.coalesce(now_s() - func.min(runs.c.due_at).filter(takeable), 0.0),
+            number.filter(runs.c.state == RunState.DUE),
+        ).where(runs.c.agent == agent, runs.c.state != RunState.ENDED)
+    ).one()
+    abandoned = outbox.abandoned(connection, agent, dead)
+    return Counts(*row, abandoned, outbox.oldest_unsent_s(connection, agent))
+
+
+def take(
+    connection: Connection,
+    agent: str,
+    instance: str,
+    dead: Collection[str],
+    limit: int,
+    earlier: dict[str, bool],
+    *,
+    suspects: bool = False,
+) -> list[Run]:
+    """Own up to `limit` runs of `agent`: those that are due, and those whose owner is dead.
+
+    Suspects, or all others. Oldest due first; rows that another replica is taking are skipped.
+    A taken run's fence moves on, so that a late write of its last owner finds no row. `earlier`
+    is empty at first and belongs to this one take: repeated after an unknown commit, it finds
+    there what may be its own already. Afterwards it says of each run whether its owner was dead.
+    """
+    if ours := _owned_of(connection, instance, earlier):
+        return ours
+    chosen = connection.execute(
+        select(runs.c.run_id, runs.c.state, runs.c.session_place, runs.c.recalled)
+        .where(_takeable(agent, dead), _suspect if suspects else not_(_suspect))
+        .order_by(runs.c.due_at, runs.c.run_id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    earlier.clear()
+    earlier.update((row.run_id, row.state != RunState.DUE) for row in chosen)
+    connection.execute(
+        update(runs)
+        .where(runs.c.run_id.in_(earlier))
+        .values(
+            owner=instance,
+            state=RunState.RUNNING,
+            fence=runs.c.fence + 1,
+            attempts=runs.c.attempts + _died,
+        )
+    )
+    if begun := [row.run_id for row in chosen if row.session_place and row.recalled is None]:
+        freeze_recalled(connection, begun)
+    return _owned_of(connection, instance, earlier)
+
+
+def _owned_of(connection: Connection, instance: str, run_ids: Collection[str]) -> list[Run]:
+    if not run_ids:
+        return []
+    query = (
+        select(*RUN_COLUMNS)
+        .join_from(runs, definitions)
+        .where(runs.c.run_id.in_(run_ids), runs.c.owner == instance)
+        .order_by(runs.c.due_at, runs.c.run_id)
+    )
+    return [from_row(row) for row in connection.execute(query).mappings()]
+
+
+def mark(connection: Connection, run: Run, state: RunState) -> None:
+    """Say whether an owned run computes or only waits; raises `RunLost`."""
+    change(connection, run, {"state": state})
+
+
+_HAND_OVER = CHANGE.values(due_at=now_s() + bindparam("delay_s", type_=Float(53)))
+
+
+def hand_over(connection: Connection, run: Run, *, delay_s: float = 0) -> None:
+    """Let any replica go on with an owned run, at once or after a delay; raises `RunLost`."""
+    change(connection, run, {"state": RunState.DUE, "owner": None, "delay_s": delay_s}, _HAND_OVER)

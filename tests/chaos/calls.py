@@ -1,0 +1,54 @@
+"""The model server's own count of what it was asked, and for which step."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import urllib.request
+from collections import Counter
+from typing import Any
+
+EVERY_S = 2.0
+"""Between two looks: the server's log forgets its oldest after 2000 requests."""
+TASK = re.compile(r"task-\d+-\d+")
+
+
+class Calls(threading.Thread):
+    """Reads the log again and again; every request has a number, by which it is known."""
+
+    def __init__(self, base_url: str) -> None:
+        super().__init__(name="calls", daemon=True)
+        self._log = base_url.removesuffix("/v1") + "/requests"
+        self._steps: dict[int, str] = {}
+        self._ending = threading.Event()
+        self.total = 0
+
+    def run(self) -> None:
+        while not self._ending.wait(EVERY_S):
+            self.look()
+
+    def end(self) -> None:
+        self._ending.set()
+        self.join()
+        self.look()
+
+    def look(self) -> None:
+        with urllib.request.urlopen(self._log, timeout=30) as reply:
+            log = json.load(reply)
+        self.total = int(log["count"])
+        first = self.total - len(log["requests"])
+        for number, request in enumerate(log["requests"], first):
+            self._steps[number] = step_of(request)
+
+    def by_step(self) -> Counter[str]:
+        return Counter(self._steps.values())
+
+
+def step_of(request: dict[str, Any]) -> str:
+    """Agent (told by what it is offered), task and turn of a request."""
+    messages = request["messages"]
+    said = " ".join(message["content"] for message in messages if message["role"] == "user")
+    task = TASK.search(said)
+    turn = 1 + sum(message["role"] == "assistant" for message in messages)
+    return f"{'+'.join(request['tools'])} {task[0] if task else '?'} turn {turn}"

@@ -1,0 +1,170 @@
+"""One game: load and faults for a while, then heal, drain and look."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.store import open_store
+from shared.store.migrate import migrate
+from shared.store.readings import Load, loads
+from tests import running
+from tests.chaos.calls import Calls
+from tests.chaos.clients import REPLIES, Listener, Sender, declare, opened
+from tests.chaos.ground import GROUNDS, Ctl, Ground
+from tests.chaos.house import MANAGER, REPLICAS, WORKER, build
+from tests.chaos.ledger import Ledger
+from tests.chaos.nemesis import Done, Fault, Kind, Nemesis
+from tests.chaos.report import Costs, Left, Report
+from tests.chaos.supervisor import Supervisor
+from tests.proxy import Proxy, address, proxy
+
+SENDERS = 2
+FROZEN_S = (4.0, 8.0)
+"""Longer than the silence after which a process is taken for dead."""
+STALLED_S = (4.0, 12.0)
+PATIENCE_S = 150.0
+"""Without a single new answer, until the rest is given up: a manager asks again after 60 s."""
+SETTLE_S = 30.0
+"""For what is still on its way when the last answer has come."""
+POLL_S = 0.5
+
+Say = Callable[[str], None]
+Kinds = dict[str, Kind]
+
+
+def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Report:
+    """`folder` is empty at first; what the processes have said is left there."""
+    marks = folder / "marks"
+    marks.mkdir()
+    with (
+        GROUNDS[store](folder) as ground,
+        proxy(address(ground.broker_url)) as network,
+        running.house(network.url(ground.broker_url), folder, build(folder)) as house,
+    ):
+        say(f"RabbitMQ {ground.broker}, {store}")
+        house.env |= {"HUTCH_STORE": ground.store_url, "CHAOS_MARKS": str(marks)}
+        asyncio.run(migrate(ground.store_url))
+        house.model()
+        calls = Calls(house.env["OPENAI_BASE_URL"])
+        calls.start()
+        supervisor = Supervisor(house)
+        supervisor.start(REPLICAS)
+        ledger = Ledger()
+        try:
+            kinds = ground.kinds | process_kinds(supervisor) | network_kinds(network)
+            done = storm(ground, kinds, ledger, seconds, seed, say)
+            left = settled(ground)
+        finally:
+            codes = supervisor.end()
+        calls.end()
+        for last_words in supervisor.ended:
+            say(f"ended by itself: {last_words}")
+        say(f"drained with exit codes {codes}")
+        marked = {mark.name: len(mark.read_text()) for mark in marks.iterdir()}
+        costs = Costs(calls.by_step(), marked, supervisor.killed, supervisor.frozen)
+        return Report(ledger, left, costs, done)
+
+
+def storm(
+    ground: Ground, kinds: Kinds, ledger: Ledger, seconds: float, seed: int, say: Say
+) -> list[Done]:
+    """Clients and nemesis for so many seconds; returns when all is answered, or given up."""
+    declare(opened(ground.broker_url))
+    listener = Listener("listener", ground.broker_url, ledger)
+    senders = [Sender(n, ground.broker_url, ledger, seed) for n in range(1, SENDERS + 1)]
+    for client in (listener, *senders):
+        client.start()
+    nemesis = Nemesis(kinds, say)
+    nemesis.rage(seed, seconds)
+    say("healed; draining")
+    for sender in senders:
+        sender.end()
+    drain(ledger)
+    listener.end()
+    return nemesis.done
+
+
+def process_kinds(supervisor: Supervisor) -> Kinds:
+    return {
+        "kill -9 a manager": Kind(lambda it: supervisor.kill(MANAGER, it.which)),
+        "kill -9 a worker": Kind(lambda it: supervisor.kill(WORKER, it.which)),
+        "kill -9 all managers": Kind(lambda _: supervisor.kill_all(MANAGER)),
+        "kill -9 all workers": Kind(lambda _: supervisor.kill_all(WORKER)),
+        "freeze a manager": Kind(
+            lambda it: supervisor.freeze(MANAGER, it.which, it.seconds), FROZEN_S
+        ),
+        "freeze a worker": Kind(
+            lambda it: supervisor.freeze(WORKER, it.which, it.seconds), FROZEN_S
+        ),
+    }
+
+
+def network_kinds(network: Proxy) -> Kinds:
+    """Between the agents and the broker; the clients have another way."""
+
+    def stall(fault: Fault) -> None:
+        network.stall()
+        time.sleep(fault.seconds)
+        network.flow()
+
+    return {
+        "network stalled": Kind(stall, STALLED_S),
+        "frame cut": Kind(lambda _: network.cut()),
+    }
+
+
+def drain(ledger: Ledger) -> None:
+    still_open, since = len(ledger.open), time.monotonic()
+    while still_open and time.monotonic() - since < PATIENCE_S:
+        time.sleep(POLL_S)
+        if len(ledger.open) < still_open:
+            still_open, since = len(ledger.open), time.monotonic()
+
+
+def settled(ground: Ground) -> Left:
+    """What is left once nothing changes for the better any more."""
+    until = time.monotonic() + SETTLE_S
+    while True:
+        load, queued = asyncio.run(_load(ground.store_url)), queues(ground.ctl)
+        if (load == Load() and not any(queued.values())) or time.monotonic() > until:
+            open_runs = load.due + load.running + load.waiting
+            return Left(open_runs, load.unsent, queued, dead_letters(ground.broker_url))
+        time.sleep(POLL_S)
+
+
+async def _load(url: str) -> Load:
+    async with open_store(url) as store:
+        each = (await store.read(loads)).values()
+    return Load(
+        due=sum(load.due for load in each),
+        running=sum(load.running for load in each),
+        waiting=sum(load.waiting for load in each),
+        unsent=sum(load.unsent for load in each),
+    )
+
+
+def queues(ctl: Ctl) -> dict[str, int]:
+    """Messages by queue. A dead process's reply queue keeps its copies until it expires."""
+    rows = (row.split() for row in ctl("list_queues", "name", "messages", "consumers").splitlines())
+    return {
+        name: int(messages)
+        for name, messages, consumers in rows
+        if messages.isdigit()
+        and name not in {"dead", "events"}
+        and (consumers != "0" or not name.startswith("reply.") or name == REPLIES)
+    }
+
+
+def dead_letters(url: str) -> list[str]:
+    channel = opened(url)
+    found: list[str] = []
+    while True:
+        method, properties, _ = channel.basic_get("dead", auto_ack=True)
+        if method is None or properties is None:
+            channel.connection.close()
+            return found
+        headers = properties.headers or {}
+        found.append(str(headers.get("x-hutch-message-id") or properties.message_id))

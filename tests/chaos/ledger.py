@@ -1,0 +1,51 @@
+"""What the clients have sent and heard; every thread writes here, the report reads."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One delivery of a response; `at` is on the monotonic clock."""
+
+    body: bytes
+    at: float
+
+    @property
+    def status(self) -> str:
+        return str(json.loads(self.body)["status"])
+
+    @property
+    def content(self) -> str:
+        return str(json.loads(self.body)["content"])
+
+
+@dataclass
+class Ledger:
+    tried: set[str] = field(default_factory=set)
+    """Tasks that the broker may have; those in `confirmed` it has for certain."""
+    confirmed: set[str] = field(default_factory=set)
+    poisons: set[str] = field(default_factory=set)
+    """Messages that nobody can understand, and that the broker has confirmed."""
+    heard: dict[str, list[Heard]] = field(default_factory=lambda: defaultdict(list))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def hear(self, task: str, body: bytes) -> None:
+        with self._lock:
+            self.heard[task].append(Heard(body, time.monotonic()))
+
+    def responses(self) -> dict[str, list[Heard]]:
+        """A copy, by task."""
+        with self._lock:
+            return {task: list(deliveries) for task, deliveries in self.heard.items()}
+
+    @property
+    def open(self) -> set[str]:
+        """Confirmed, and not answered yet."""
+        with self._lock:
+            return (self.confirmed | self.poisons) - self.heard.keys()

@@ -1,0 +1,72 @@
+"""Clocks that are wrong, or jump: libfaketime shifts what a whole process sees, SQLite included."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.client import Client
+from tests.integration.services.conftest import Asked
+from tests.running import Child, House, until
+
+LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(LIBRARY is None, reason="NOT RUN: libfaketime is not installed"),
+]
+
+HOURS = ["+1h", "-1h"]
+JUMPS = ["+5m", "-1h"]
+"""Forward less than a run's limit of ten minutes: past it, its deadline is over, and says so."""
+SOON = timedelta(minutes=30)
+
+
+def agent(house: House, name: str, **clock: str) -> Child:
+    """It sees the clock that libfaketime is told; its monotonic one is let alone."""
+    faked = {"LD_PRELOAD": str(LIBRARY), "DONT_FAKE_MONOTONIC": "1"} | clock
+    child = house.start("services.agent", name, **faked)
+    child.says("consuming")
+    return child
+
+
+@pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
+@pytest.mark.parametrize("shift", HOURS)
+def test_a_process_whose_clock_is_wrong_keeps_deadlines_and_robs_nobody(
+    house: House, pika: Client, asked: Asked, shift: str
+) -> None:
+    """Replicas on machines with other clocks share PostgreSQL's."""
+    right, wrong = house.agents("bob")[0], agent(house, "bob", FAKETIME=shift)
+    assert f"{datetime.now(UTC):%Y-%m-%dT%H}" not in wrong.said
+    deadline = (datetime.now(UTC) + SOON).isoformat()
+    for _ in range(6):
+        task = {"content": "[[latency 4]]Write.", "id": uuid4().hex, "deadline": deadline}
+        pika.send("bob", task)
+    assert {reply.status for reply in pika.replies(6)} == {"ok"}
+    assert len(asked()) == 6
+    assert "run taken over" not in right.said + wrong.said
+    past = {"content": "x", "id": uuid4().hex, "deadline": datetime.now(UTC).isoformat()}
+    right.end()
+    assert pika.ask("bob", past).status == "timeout"
+
+
+@pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
+@pytest.mark.parametrize("shift", JUMPS)
+def test_a_machine_whose_clock_jumps_takes_nothing_from_the_living(
+    house: House, pika: Client, asked: Asked, tmp_path: Path, shift: str
+) -> None:
+    """All on one machine, with its clock in SQLite too."""
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    told = {"FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+    both = [agent(house, "bob", **told) for _ in range(2)]
+    pika.send("bob", "[[latency 4]]Write.")
+    until(lambda: len(asked()) == 1)
+    clock.write_text(shift)
+    assert pika.reply().status == "ok"
+    assert {pika.ask("bob", "Write.").status for _ in range(5)} == {"ok"}
+    assert len(asked()) == 6
+    assert not any("run taken over" in child.said for child in both)
+    assert [child.end() for child in both] == [0, 0]

@@ -1,0 +1,86 @@
+"""Replies as they should not be: to nobody, no reply at all, twice, late."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.client import Body, Client
+from tests.integration.services.conftest import Asked
+from tests.running import House
+
+pytestmark = pytest.mark.long
+
+ASK = '[[call bob {"prompt": "Write."}]]'
+JUNK: list[Body] = [
+    {"type": "task", "content": "no reply"},
+    {"type": "response", "task_id": "unknown", "agent": "bob", "status": "ok", "content": "who?"},
+    {"type": "response"},
+    b'{"type": ',
+    b"",
+]
+
+
+class Bob:
+    """A worker that isn't ours, and answers as it likes."""
+
+    def __init__(self, pika: Client) -> None:
+        self._pika = pika
+
+    def asked(self) -> tuple[str, str]:
+        """Wait for a task; its id and where it wants its reply."""
+        while True:
+            method, properties, body = self._pika.channel.basic_get("agent.bob", auto_ack=True)
+            if method is not None and properties is not None and body is not None:
+                return json.loads(body)["id"], properties.reply_to or ""
+            self._pika.channel.connection.sleep(0.05)
+
+    def says(self, reply_to: str, call: str, body: Body) -> None:
+        self._pika.send(reply_to, body, exchange="hutch.replies", correlation_id=call)
+
+
+def response(task: str, content: str) -> dict[str, Any]:
+    return {
+        "type": "response",
+        "task_id": task,
+        "agent": "bob",
+        "status": "ok",
+        "content": content,
+    }
+
+
+def test_what_is_no_reply_or_nobodys_harms_no_call(
+    house: House, pika: Client, asked: Asked
+) -> None:
+    [alice] = house.agents("alice")
+    bob = Bob(pika)
+    pika.send("alice", ASK)
+    call, reply_to = bob.asked()
+    for junk in JUNK:
+        bob.says(reply_to, "of-another-call", junk)
+    bob.says(reply_to, call, response(call, "the one"))
+    assert pika.reply().status == "ok"
+    assert asked()[-1]["messages"][-1]["content"] == "the one"
+    assert alice.process.poll() is None
+
+
+def test_of_two_replies_the_first_counts_and_a_late_one_is_dropped(
+    house: House, pika: Client, asked: Asked
+) -> None:
+    [alice] = house.agents("alice")
+    bob = Bob(pika)
+    pika.send("alice", ASK)
+    call, reply_to = bob.asked()
+    for content in ("first", "second"):
+        bob.says(reply_to, call, response(call, content))
+    first = pika.reply()
+    assert asked()[-1]["messages"][-1]["content"] == "first"
+    bob.says(reply_to, call, response(call, "late"))
+    pika.send("alice", ASK)
+    other, reply_to = bob.asked()
+    bob.says(reply_to, other, response(other, "next"))
+    assert pika.reply().status == first.status == "ok"
+    assert asked()[-1]["messages"][-1]["content"] == "next"
+    assert "reply not understood" not in alice.said

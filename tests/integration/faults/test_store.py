@@ -1,0 +1,127 @@
+"""The store goes away under whole processes, and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from shared.store.migrate import migrate
+from tests import running
+from tests.client import Client
+from tests.integration.services.agent.test_death import ASK
+from tests.integration.services.conftest import Asked
+from tests.integration.stores import Postgres
+from tests.running import House, until
+
+pytestmark = pytest.mark.long
+
+Outage = Callable[[], AbstractContextManager[None]]
+
+
+def survives(house: House, pika: Client, asked: Asked, outage: Outage, seconds: float) -> None:
+    """An outage while Alice waits for Bob, whose model call ends meanwhile."""
+    agents = house.agents("bob", "alice")
+    pika.send("alice", ASK)
+    until(lambda: len(asked()) == 2)
+    with outage():
+        until(lambda: all("store away" in agent.said for agent in agents))
+        waiting = [pika.send("bob", "[[reply later]]") for _ in range(3)]
+        time.sleep(seconds)
+    replies = pika.replies(4)
+    assert [reply.status for reply in replies] == ["ok"] * 4
+    assert {reply.correlation_id for reply in replies} >= set(waiting)
+    assert len(asked()) == 6, "nothing was paid twice: the living were not robbed"
+    assert [agent.process.poll() for agent in agents] == [None, None]
+    assert not any("run taken over" in agent.said for agent in agents)
+
+
+class TestOnPostgresql:
+    @pytest.fixture
+    def house(self, broker_url: str, postgresql_url: str, tmp_path: Path) -> Iterator[House]:
+        with running.house(broker_url, tmp_path) as house:
+            house.env["HUTCH_STORE"] = postgresql_url
+            asyncio.run(migrate(postgresql_url))
+            house.model()
+            yield house
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("seconds", [5, 40])
+    def test_a_server_that_refuses_everybody_for_a_while_is_waited_for(
+        self,
+        house: House,
+        pika: Client,
+        asked: Asked,
+        postgresql: Postgres,
+        postgresql_url: str,
+        seconds: int,
+    ) -> None:
+        survives(house, pika, asked, lambda: postgresql.away(postgresql_url), seconds)
+
+    @pytest.mark.long
+    @pytest.mark.parametrize("seconds", [5, 40])
+    def test_a_server_that_stands_still_for_a_while_is_waited_for(
+        self, house: House, pika: Client, asked: Asked, postgresql: Postgres, seconds: int
+    ) -> None:
+        agents = house.agents("bob", "alice")
+        pika.send("alice", ASK)
+        until(lambda: len(asked()) == 2)
+        with postgresql.frozen():
+            time.sleep(seconds)
+        assert pika.reply().status == "ok"
+        assert len(asked()) == 3
+        assert [agent.process.poll() for agent in agents] == [None, None]
+
+
+class TestOnSqlite:
+    @pytest.fixture
+    def house(self, broker_url: str, tmp_path: Path) -> Iterator[House]:
+        with running.house(broker_url, tmp_path) as house:
+            asyncio.run(migrate(house.env["HUTCH_STORE"]))
+            house.model()
+            yield house
+
+    @pytest.fixture
+    def file(self, house: House) -> Path:
+        return Path(house.env["HUTCH_STORE"].removeprefix("sqlite:///"))
+
+    @pytest.mark.long
+    def test_a_file_that_another_program_has_locked_is_waited_for(
+        self, house: House, pika: Client, asked: Asked, file: Path
+    ) -> None:
+        survives(house, pika, asked, lambda: locked(file), 5)
+
+    def test_with_a_file_that_may_only_be_read_no_task_is_taken(
+        self, house: House, pika: Client, file: Path
+    ) -> None:
+        [bob] = house.agents("bob")
+        bob.end()
+        call = pika.send("bob", "Write.")
+        for part in file.parent.glob("hutch.db*"):
+            part.chmod(0o444)
+        powerless = house.start_by(WITHOUT_ROOTS_POWER, "services.agent", "bob")
+        powerless.says("readonly database")
+        assert "run started" not in powerless.said
+        powerless.kill()
+        file.chmod(0o644)
+        house.agents("bob")
+        assert pika.reply().correlation_id == call
+
+
+WITHOUT_ROOTS_POWER = (
+    ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+)
+"""Root may write whatever a file's mode says."""
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield

@@ -1,0 +1,133 @@
+"""Every agent restarted, one after another, under load, and its file changed meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from tests.client import Client, client
+from tests.integration.services.agent.test_cancel import states
+from tests.integration.services.agent.test_workers import define
+from tests.integration.services.conftest import Asked
+from tests.running import House, until
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session"),
+]
+
+EVERY_S = 0.5
+"""Between two tasks: some of each agent are under way at any moment, and two cores keep up."""
+
+BEFORE = {
+    "boss": "preamble: Be brief.\nmodel: first\nworkers: [ann]",
+    "ann": "preamble: Write.\nmodel: first\ntools: ['text.py:count', 'text.py:gate']",
+}
+AFTER = {
+    "boss": "preamble: Be thorough.\nmodel: second\nworkers: [ann]\ntools: ['text.py:added']",
+    "ann": "preamble: Write well.\nmodel: second\ntools: ['text.py:added', 'text.py:count']",
+}
+TOOLS = """
+import pathlib, time
+def count(text: str) -> int:
+    return len(text)
+def added(text: str) -> str:
+    return "added"
+def gate() -> str:
+    pathlib.Path(__file__).with_name("begun").touch()
+    time.sleep(3)
+    return "late"
+"""
+
+
+@pytest.fixture
+def before(house: House, agents: Path) -> Path:
+    """The agents as they are at first."""
+    (agents / "tools").mkdir()
+    (agents / "tools" / "text.py").write_text(TOOLS, "utf-8")
+    define(agents, house, **BEFORE)
+    return agents
+
+
+def calling(prompt: str) -> str:
+    return f"[[call ann {json.dumps({'prompt': prompt})}]]"
+
+
+@contextmanager
+def load(url: str) -> Iterator[dict[str, str]]:
+    """Tasks for boss, one after the other; at the end their ids, each with its one status."""
+    answered: dict[str, str] = {}
+    enough = Event()
+
+    def send() -> None:
+        with client(url) as pika:
+            number = 0
+            while not enough.wait(EVERY_S):
+                prompt = f'[[latency 0.5]][[call count {{"text": "{number}"}}]]'
+                pika.send("boss", {"content": calling(prompt), "id": f"t{number}"})
+                number += 1
+            for reply in pika.replies(number):
+                assert reply.body["task_id"] not in answered
+                answered[reply.body["task_id"]] = reply.status
+
+    sending = Thread(target=send)
+    sending.start()
+    try:
+        yield answered
+    finally:
+        enough.set()
+        sending.join()
+
+
+def test_a_rolling_restart_loses_and_repeats_nothing(
+    house: House, asked: Asked, before: Path, broker_url: str
+) -> None:
+    house.env["HUTCH_DRAIN_S"] = "40"
+    running = {name: house.agents(name, name) for name in ("ann", "boss")}
+    with load(broker_url) as answered:
+        until(lambda: len(asked()) > 10)
+        define(before, house, **AFTER)
+        for name, old in running.items():
+            for process in old:
+                [new] = house.agents(name)
+                new.says("run started")
+                assert process.end() == 0
+    assert len(answered) > 10
+    assert set(answered.values()) == {"ok"}
+    assert set(answered) == {f"t{number}" for number in range(len(answered))}
+    calls = Counter(json.dumps(request["messages"]) for request in asked())
+    assert calls.total() == 4 * len(answered)
+    assert set(calls.values()) == {1}, "the same was asked twice"
+    assert {request["model"] for request in asked()} == {"first", "second"}
+
+
+def test_what_is_under_way_goes_on_with_what_its_claim_froze(
+    house: House, pika: Client, asked: Asked, before: Path
+) -> None:
+    house.env["HUTCH_DRAIN_S"] = "1"
+    [boss] = house.agents("boss")
+    pika.send("boss", {"content": calling("[[call gate {}]]"), "id": "t1"})
+    until(lambda: states(house) == {"boss": "waiting"})
+    define(before, house, **AFTER)
+    assert boss.end() == 0
+    house.agents("boss")
+
+    define(before, house, **BEFORE)
+    [ann] = house.agents("ann")
+    until((before / "tools" / "begun").exists)
+    define(before, house, **AFTER)
+    assert ann.end() == 0
+    house.agents("ann")
+
+    assert pika.reply().status == "ok"
+    assert len(asked()) == 4
+    assert {request["model"] for request in asked()} == {"first"}
+    told = asked()[2]["messages"]
+    assert told[0]["content"].startswith("Write.\n")
+    assert told[-1]["content"] == "the tool 'gate' is not there any more"

@@ -1,0 +1,105 @@
+"""Processes that are asked to end: by a signal, by a row of their own, by a message."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+import time
+import urllib.error
+import urllib.request
+from functools import partial
+
+import pytest
+
+from shared.store import open_store, shutdowns
+from shared.store.shutdowns import Mode
+from shared.topology import CONTROL
+from tests.client import Client
+from tests.integration.services.agent.test_cancel import lose_control_messages
+from tests.integration.services.conftest import Asked
+from tests.running import Child, House, until
+
+pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
+
+AT_ONCE_S = 2.5
+"""Less than the three seconds of silence after which a dead process's runs are taken."""
+
+
+def row(house: House, agent: str, mode: Mode) -> None:
+    async def write() -> None:
+        async with open_store(house.env["HUTCH_STORE"]) as store:
+            await store.write("", partial(shutdowns.ask, agent=agent, mode=mode))
+
+    asyncio.run(write())
+
+
+def ready(child: Child) -> str:
+    """What it says of its readiness."""
+    served = re.search(r'health is served".*"port": (\d+)', child.said)
+    assert served is not None
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{served[1]}/ready", timeout=10) as reply:
+            return str(reply.read().decode().strip())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode().strip()
+
+
+@pytest.mark.parametrize("mode", ["drain", "stop"])
+def test_a_row_ends_a_process_though_no_message_arrives_and_not_the_next_one(
+    house: House, pika: Client, mode: Mode
+) -> None:
+    [bob, other] = house.agents("bob", "bob")
+    lose_control_messages(pika)
+    row(house, "bob", mode)
+    [later] = house.agents("bob")
+    assert (bob.ended(), other.ended()) == (0, 0)
+    assert pika.ask("bob", "Write.").status == "ok"
+    assert later.process.poll() is None
+
+
+def test_a_frozen_process_obeys_when_it_wakes(house: House, pika: Client) -> None:
+    [bob] = house.agents("bob")
+    house.freeze(bob)
+    row(house, "bob", "drain")
+    bob.process.send_signal(signal.SIGCONT)
+    assert bob.ended() == 0
+
+
+def test_a_message_alone_ends_a_process(house: House, pika: Client) -> None:
+    [bob] = house.agents("bob")
+    pika.channel.basic_publish(CONTROL, "shutdown.bob", json.dumps({"type": "shutdown"}).encode())
+    assert bob.ended() == 0
+
+
+def test_a_process_that_is_asked_to_end_is_not_ready_at_once_and_takes_nothing_new(
+    house: House, pika: Client, asked: Asked
+) -> None:
+    [bob] = house.agents("bob")
+    first = pika.send("bob", "[[latency 3]]Write.")
+    until(lambda: len(asked()) == 1)
+    assert ready(bob) == "ok"
+    bob.process.send_signal(signal.SIGTERM)
+    until(lambda: ready(bob) == "stopping")
+    pika.send("bob", "Write more.")
+    assert pika.reply().correlation_id == first
+    assert bob.ended() == 0
+    assert len(asked()) == 1
+
+
+def test_what_the_grace_did_not_suffice_for_goes_on_at_once_elsewhere(
+    house: House, pika: Client, asked: Asked
+) -> None:
+    house.env["HUTCH_DRAIN_S"] = "0.5"
+    [first] = house.agents("bob")
+    pika.send("bob", "[[latency 6]]Write.")
+    until(lambda: len(asked()) == 1)
+    [second] = house.agents("bob")
+    assert first.end() == 0
+    began = time.monotonic()
+    second.says("run started")
+    assert time.monotonic() - began < AT_ONCE_S
+    assert pika.reply().status == "ok"
+    assert len(asked()) == 2, "the call that was cut off, again"

@@ -1,0 +1,89 @@
+"""Processes that start while something is away, and that meet it again while they run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from shared.process import START_S
+from shared.store.migrate import migrate
+from tests.client import Client, client
+from tests.integration.brokers import Rabbit
+from tests.integration.services.conftest import Asked
+from tests.integration.stores import PASSWORD, Postgres
+from tests.running import House
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def postgresql_house(house: House, postgresql_url: str) -> House:
+    asyncio.run(migrate(postgresql_url))
+    house.env["HUTCH_STORE"] = postgresql_url
+    return house
+
+
+def test_a_broker_that_is_away_is_waited_for(house: House, rabbit: Rabbit, agents: Path) -> None:
+    with rabbit.stopped():
+        children = [house.start("services.agent", "bob"), house.start("services.scheduler")]
+        for child in children:
+            child.says("no broker can be reached|connection to the broker was lost")
+    children[0].says("consuming")
+    children[1].says("scheduling|no agent has a schedule")
+    with client(rabbit.url) as pika:
+        assert pika.ask("bob", "Write.").status == "ok"
+
+
+@pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
+def test_a_store_that_is_away_is_waited_for(
+    postgresql_house: House, postgresql: Postgres, postgresql_url: str
+) -> None:
+    house = postgresql_house
+    with postgresql.away(postgresql_url):
+        children = [house.start("services.agent", "bob"), house.start("services.scheduler")]
+        for child in children:
+            child.says("store away")
+    children[0].says("consuming")
+    children[1].says("scheduling|no agent has a schedule")
+
+
+@pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
+@pytest.mark.parametrize(
+    ("variable", "right", "wrong", "said"),
+    [
+        ("HUTCH_STORE", PASSWORD, "wr0ng", "check HUTCH_STORE"),
+        ("RABBITMQ_URL", "guest:guest", "guest:wr0ng", "correct the user or password"),
+    ],
+)
+def test_what_no_wait_overcomes_is_told_at_once(
+    postgresql_house: House, variable: str, right: str, wrong: str, said: str
+) -> None:
+    house, began = postgresql_house, time.monotonic()
+    changed = house.env[variable].replace(right, wrong)
+    bob = house.start("services.agent", "bob", **{variable: changed})
+    assert bob.ended() == 1
+    assert time.monotonic() - began < START_S / 2
+    assert said in bob.said
+    assert "wr0ng" not in bob.said
+
+
+@pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
+def test_a_store_that_goes_away_while_runs_go_on_costs_nothing_twice(
+    postgresql_house: House, postgresql: Postgres, postgresql_url: str, pika: Client, asked: Asked
+) -> None:
+    """Longer than the silence after which a replica's runs are taken over."""
+    first, second = postgresql_house.agents("bob", "bob")
+    pika.send("bob", "[[latency 1]]Write.")
+    pika.send("bob", "[[latency 6]]Write.")
+    while len(asked()) < 2:
+        time.sleep(0.05)
+    with postgresql.away(postgresql_url):
+        first.says("store away")
+        second.says("store away")
+        time.sleep(5)
+    assert [reply.status for reply in pika.replies(2)] == ["ok", "ok"]
+    assert len(asked()) == 2
+    assert "run taken over" not in first.said + second.said

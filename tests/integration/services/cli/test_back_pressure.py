@@ -1,0 +1,50 @@
+"""A broker that is short of memory: who notices, who goes on, and what comes later."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.client import Client
+from tests.integration.brokers import Rabbit
+from tests.integration.services.conftest import Asked
+from tests.running import Child, House, until
+
+pytestmark = pytest.mark.long
+
+SHORT = "the broker takes no messages: its memory or disk is short"
+
+
+def readiness(child: Child) -> str:
+    port = child.says(r'health is served".*"port": (\d+)')[1]
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=10) as reply:
+            return str(reply.read().decode())
+    except urllib.error.HTTPError as error:
+        return str(error.read().decode())
+
+
+def test_status_says_that_the_broker_takes_nothing(house: House, rabbit: Rabbit) -> None:
+    assert SHORT not in house.hutch("status").stdout
+    with rabbit.alarm():
+        assert SHORT in house.hutch("status").stdout
+        assert '"takes_messages":false' in house.hutch("status", "--json").stdout
+    assert SHORT not in house.hutch("status").stdout
+
+
+def test_a_run_goes_on_under_the_alarm_and_its_response_comes_after_it(
+    house: House, rabbit: Rabbit, pika: Client, asked: Asked
+) -> None:
+    [bob] = house.agents("bob")
+    pika.send("bob", "[[latency 2]]Write.")
+    until(lambda: len(asked()) == 1)
+    with rabbit.alarm():
+        bob.says("run ended")
+        until(lambda: readiness(bob).startswith(SHORT))
+        said = house.hutch("send", "bob", "Another one.")
+        assert said.returncode == 1
+        assert "publish again with the same message_id" in said.stderr
+    assert pika.reply().status == "ok"
+    until(lambda: readiness(bob) == "ok\n")

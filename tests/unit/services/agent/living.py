@@ -1,0 +1,49 @@
+"""Runs that are lived in a process without a broker, over a real store and a real endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from services.agent.instance import Instance
+from services.agent.models import Models
+from services.agent.slots import Slots
+from shared.messages import Task, encode
+from shared.settings import Settings
+from shared.store.claims import Request, claim, freeze
+from shared.store.readings import Row, find
+from shared.store.runs import Run
+from tests.instances import runs_of
+from tests.stores import request
+from tests.unit.services.agent.endpoint import Endpoint
+
+TASK = Task(id="t1", content="Do it.")
+
+
+def asked(own: Instance, timeout_s: float = 600) -> Request:
+    fields = vars(request("t1", requester=None, timeout_s=timeout_s))
+    message = encode(TASK).decode()
+    return Request(**fields | {"definition": own.snapshot.digest, "message": message})
+
+
+async def begun(own: Instance, timeout_s: float = 600, message: str | None = None) -> Run:
+    """A claimed run."""
+    it, store = asked(own, timeout_s), own.store
+    it = it if message is None else replace(it, message=message)
+    await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
+    run = (await store.write("", lambda db: claim(db, it, own.id, slot=True))).run
+    assert run is not None
+    return run
+
+
+async def lived(own: Instance, endpoint: Endpoint, run: Run) -> Row:
+    """One process's part in the life of a run, until its slot is free again."""
+    settings = Settings(_env_file=None, OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="tiny")
+    models, slots = Models(settings, own.metrics.model_failed), Slots(1)
+    assert slots.try_take()
+    async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
+        runs_of(own, slots, jobs, models).start(run)
+        await slots.idle.wait()
+    await models.close()
+    (row,) = await own.store.read(lambda db: find(db, run.run_id))
+    return row

@@ -1,0 +1,51 @@
+"""What goes wrong in one run: it fails, and nothing else does."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from shared.store import Store
+from shared.store.readings import texts
+from shared.store.schema import RunState
+from tests.instances import instance
+from tests.stores import taken
+from tests.unit.services.agent.endpoint import Answer, Endpoint, completion
+from tests.unit.services.agent.living import begun, lived
+
+
+async def refuse(store: Store, what: str) -> None:
+    """From now on the store refuses this statement for good."""
+    trigger = f"CREATE TRIGGER refuse BEFORE {what} BEGIN SELECT RAISE(ABORT, 'not here'); END"
+    await store.write("", lambda db: db.execute(text(trigger)))
+
+
+async def test_a_step_that_the_store_refuses_fails_its_run_alone(
+    store: Store, endpoint: Endpoint
+) -> None:
+    run = await begun(own := instance(store))
+    endpoint.script = [Answer(completion(content="Done."))]
+    await refuse(store, "INSERT ON steps")
+    assert (await lived(own, endpoint, run)).status == "failed"
+    said = await store.read(lambda db: texts(db, run.run_id))
+    assert "a step of the run could not be stored" in (said.response or "")
+    assert said.detail == "the store refused: not here"
+
+
+async def test_an_end_that_the_store_refuses_is_tried_again_later(
+    store: Store, endpoint: Endpoint
+) -> None:
+    run = await begun(own := instance(store))
+    endpoint.script = [Answer(completion(content="Done."))]
+    await refuse(store, "UPDATE OF response ON runs")
+    assert (await lived(own, endpoint, run)).status == RunState.DUE
+    assert await taken(store) == [], "not at once"
+
+
+async def test_a_message_that_this_version_cannot_read_fails_its_run(
+    store: Store, endpoint: Endpoint
+) -> None:
+    run = await begun(own := instance(store), message='{"type": "task", "content": 7}')
+    assert (await lived(own, endpoint, run)).status == "failed"
+    said = await store.read(lambda db: texts(db, run.run_id))
+    assert "could not be resumed" in (said.response or "")
+    assert "content" in (said.detail or "")

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from shared.store import Store, beats
+from shared.store.shutdowns import Mode, ask, asked, forget_old
+
+
+async def order(store: Store, agent: str | None, mode: Mode) -> None:
+    await store.write("", partial(ask, agent=agent, mode=mode))
+
+
+async def modes(store: Store, *instances: str) -> list[Mode | None]:
+    return [await store.read(partial(asked, instance=it)) for it in instances]
+
+
+@pytest.mark.parametrize(("whose", "of_bob"), [("alice", None), (None, "drain")])
+async def test_a_shutdown_names_the_processes_that_are_there(
+    store: Store, whose: str | None, of_bob: Mode | None
+) -> None:
+    await store.write("", partial(beats.beat, instance="bob.1", agent="bob"))
+    await order(store, whose, "drain")
+    await store.write("", partial(beats.beat, instance="alice.2", agent="alice"))
+    assert await modes(store, "alice.1", "bob.1", "alice.2") == ["drain", of_bob, None]
+
+
+async def test_a_drain_may_become_a_stop_and_a_stop_no_drain(store: Store) -> None:
+    for mode in ("drain", "stop", "drain"):
+        await order(store, "alice", mode)
+    assert await modes(store, "alice.1") == ["stop"]
+
+
+async def test_who_leaves_takes_its_shutdown_along(store: Store) -> None:
+    await order(store, "alice", "stop")
+    await store.write("", partial(beats.leave, instance="alice.1"))
+    assert await modes(store, "alice.1") == [None]
+
+
+async def test_a_shutdown_that_nobody_obeyed_is_forgotten_after_its_time(store: Store) -> None:
+    await order(store, "alice", "stop")
+    await store.write("", partial(forget_old, keep_s=3600))
+    assert await modes(store, "alice.1") == ["stop"]
+    await store.write("", partial(forget_old, keep_s=0))
+    assert await modes(store, "alice.1") == [None]

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from shared.threads import in_thread
+
+MANY = 40
+"""More than the threads that asyncio keeps on any machine of ours."""
+
+HANGS = """
+import asyncio, threading
+from shared.threads import in_thread
+async def main():
+    call = asyncio.create_task(in_thread(threading.Event().wait, {}))
+    await asyncio.sleep(0)
+    call.cancel()
+asyncio.run(main())
+"""
+
+
+async def test_however_many_calls_block_the_next_one_begins() -> None:
+    meeting = threading.Barrier(MANY, timeout=20)
+    await asyncio.gather(*(in_thread(meeting.wait, {}) for _ in range(MANY)))
+
+
+def test_a_process_ends_while_a_call_still_blocks() -> None:
+    repository = Path(__file__).parents[3]
+    subprocess.run([sys.executable, "-c", HANGS], cwd=repository, timeout=30, check=True)
+
+
+async def test_a_call_that_was_cancelled_runs_on_and_its_result_is_dropped() -> None:
+    begin, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begin.wait(20)
+        ended.set()
+
+    call = asyncio.create_task(in_thread(work, {}))
+    await asyncio.sleep(0)
+    call.cancel()
+    begin.set()
+    assert await asyncio.to_thread(ended.wait, 20)
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+@pytest.mark.parametrize("raised", [ValueError, SystemExit])
+async def test_what_it_raises_the_caller_gets(raised: type[BaseException]) -> None:
+    def work() -> None:
+        raise raised("no")
+
+    with pytest.raises(raised, match="no"):
+        await in_thread(work, {})
+
+
+async def test_a_stop_iteration_does_not_look_like_an_end() -> None:
+    def work() -> None:
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="it raised StopIteration"):
+        await in_thread(work, {})
