@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -31,8 +32,11 @@ _PRINTABLE = re.compile(r"[ -~]{0,255}")
 RETRY_MOST_S = 5.0
 """Between two tries to dead-letter or pass on a message while the broker refuses it."""
 
-MOST_PREFETCH = 16
-"""Deliveries on their way while slots fill: a claim takes milliseconds, more gains nothing."""
+MOST_PREFETCH = 64
+"""Deliveries on their way while slots fill: those that wait together share a commit."""
+
+WIDEN_S = 0.2
+"""Until the next look whether more slots are free than deliveries may be on their way."""
 
 
 @dataclass
@@ -59,9 +63,18 @@ class Mailbox:
         while True:
             await self.sweeper.caught_up.wait()
             await self.slots.vacant.wait()
-            await self.consumer.start(min(self.slots.free or 1, MOST_PREFETCH))
-            await self.slots.full.wait()
+            await self._consume()
             await self.consumer.stop()
+
+    async def _consume(self) -> None:
+        """Until all slots are at work; what began with one free slot widens as others come free."""
+        prefetch, widest = 0, min(self.slots.concurrency, MOST_PREFETCH)
+        while not self.slots.full.is_set():
+            prefetch = max(prefetch, min(self.slots.free, widest))
+            await self.consumer.start(prefetch)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WIDEN_S if prefetch < widest else None):
+                    await self.slots.full.wait()
 
     async def _receive(self, delivery: Delivery) -> None:
         message = decode(delivery.body, delivery.content_type)

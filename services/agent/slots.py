@@ -55,6 +55,10 @@ class Slots:
     def waiting(self) -> int:
         return self._open - self._computing
 
+    @property
+    def concurrency(self) -> int:
+        return self._concurrency
+
     def close(self) -> None:
         """No new runs from here on; those that are open go on."""
         self._closed = True
