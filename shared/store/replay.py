@@ -14,6 +14,7 @@ from sqlalchemy import Float, bindparam, case, select, update
 from sqlalchemy.engine import Connection
 
 from shared.errors import HutchError
+from shared.store import cancels
 from shared.store.dialect import insert_new
 from shared.store.schema import RunState, definitions, now_s, runs, steps
 from shared.store.starts import Start, doubtful, forget_start
@@ -62,6 +63,7 @@ def replay(
     if run.status != "failed":
         raise HutchError(f"run {run_id} has ended {run.status}: there is nothing to replay")
     _decide(connection, run_id, epoch, doubtful(connection, run_id), decision)
+    cancels.forget(connection, run_id)
     connection.execute(_DUE_AGAIN, {"again": run_id, "timeout_s": timeout_s})
     return Replayed.AGAIN
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,6 +49,9 @@ ALARMS = {
     "disk": (("set_disk_free_limit", "9999GB"), ("set_disk_free_limit", "50MB")),
 }
 """What raises an alarm, and what ends it."""
+
+
+ALARM_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,12 @@ class Rabbit:
 
     @contextmanager
     def alarm(self, short_of: Literal["memory", "disk"] = "memory") -> Iterator[None]:
-        """The broker is short of it and takes no messages."""
+        """The broker is short of it and takes no messages; it looks every few seconds."""
         now, then = ALARMS[short_of]
         self.ctl(*now)
         try:
+            while short_of not in self.ctl("eval", "rabbit_alarm:get_alarms()."):
+                time.sleep(ALARM_POLL_S)
             yield
         finally:
             self.ctl(*then)

@@ -32,7 +32,7 @@ def test_under_an_alarm_runs_end_and_are_answered_when_it_is_over(
 ) -> None:
     [bob] = house.agents("bob")
     assert pika.ask("bob", "Write.").status == "ok"
-    call = pika.send("bob", "[[latency 3]][[reply slow]]")
+    call = pika.send("bob", "[[latency 8]][[reply slow]]")
     until(lambda: len(asked()) == 2)
     with rabbit.alarm(short_of):
         bob.says(r'(?s)"run ended".*"run ended"')

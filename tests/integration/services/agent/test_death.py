@@ -44,7 +44,7 @@ def test_a_replica_takes_over_what_a_killed_one_had(
     house: House, pika: Client, asked: Asked
 ) -> None:
     [first] = house.agents("bob")
-    pika.send("bob", "[[latency 3]]Write.")
+    pika.send("bob", "[[latency 10]]Write.")
     until(lambda: len(asked()) == 1)
     [second] = house.agents("bob")
     first.kill()
@@ -56,7 +56,7 @@ def test_a_frozen_owner_finds_its_run_lost_when_it_wakes(
     house: House, pika: Client, asked: Asked
 ) -> None:
     [frozen] = house.agents("bob")
-    pika.send("bob", "[[latency 5]]Write.")
+    pika.send("bob", "[[latency 10]]Write.")
     until(lambda: len(asked()) == 1)
     house.agents("bob")
     house.freeze(frozen)
@@ -65,7 +65,7 @@ def test_a_frozen_owner_finds_its_run_lost_when_it_wakes(
     frozen.says("run lost")
     assert reply.status == "ok"
     assert pika.ask(
-        "bob", {"content": "[[latency 5]]Write.", "id": reply.body["task_id"]}
+        "bob", {"content": "[[latency 10]]Write.", "id": reply.body["task_id"]}
     ).body == (reply.body)
 
 

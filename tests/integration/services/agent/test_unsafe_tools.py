@@ -38,8 +38,8 @@ def test_a_tool_that_was_acting_when_its_process_died_is_not_called_again(
     (letter,) = letters(house)
     assert (letter["agent"], letter["message_id"], letter["attempts"]) == ("clerk", "bill-7", 1)
     shown = house.hutch("show", "bill-7").stdout
-    assert 'pay was called with {"order": 7, "seconds": 600' in shown
-    assert 'pay was called with {"order": 7, "seconds": 600' in str(letter["last"])
+    assert 'pay was called with {"order":7,"seconds":600' in shown
+    assert 'pay was called with {"order":7,"seconds":600' in str(letter["last"])
 
 
 def test_a_tool_whose_result_was_recorded_is_in_no_doubt(

@@ -38,7 +38,7 @@ def test_a_run_goes_on_under_the_alarm_and_its_response_comes_after_it(
     house: House, rabbit: Rabbit, pika: Client, asked: Asked
 ) -> None:
     [bob] = house.agents("bob")
-    pika.send("bob", "[[latency 2]]Write.")
+    pika.send("bob", "[[latency 8]]Write.")
     until(lambda: len(asked()) == 1)
     with rabbit.alarm():
         bob.says("run ended")

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from shared.errors import HutchError, RunLost
-from shared.store import Store
+from shared.store import Store, cancels
 from shared.store.ending import End, end
 from shared.store.journal import Step, resumed, write_step
 from shared.store.outbox import Outbound
@@ -53,6 +53,15 @@ async def test_a_run_goes_on_in_the_next_epoch_with_its_steps(store: Store) -> N
     assert run.claimed_at == first.claimed_at
     found = await store.read(lambda db: resumed(db, run))
     assert (found.steps, found.doubtful) == ([MODEL], [])
+
+
+async def test_a_cancel_that_its_end_had_outrun_does_not_meet_it(store: Store) -> None:
+    run = await owned(store)
+    await store.write(run.run_id, lambda db: cancels.ask(db, "alice", "t1"))
+    await failed(store, run)
+    await replayed(store, run)
+    (again,) = await taken(store)
+    assert not again.cancelled
 
 
 async def test_its_new_response_goes_under_an_id_of_its_own_to_whoever_waited(store: Store) -> None:
