@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.options import Context, ModelCalls, Session, Tokens
+
 if TYPE_CHECKING:
     from shared.messages import Response, Task
     from shared.settings import Settings
@@ -14,19 +16,13 @@ if TYPE_CHECKING:
 def ask(
     agent: Annotated[str, typer.Argument(help="Who is asked.")],
     text: Annotated[str, typer.Argument(help="What to do.")],
-    context: Annotated[str | None, typer.Option(help="What the agent should know besides.")] = None,
+    context: Context = None,
     id: Annotated[
         str | None, typer.Option(help="The task's id: asked again, it gets the same response.")
     ] = None,
-    session: Annotated[
-        str | None, typer.Option(help="The conversation that it goes on with.")
-    ] = None,
-    model_calls: Annotated[
-        int | None, typer.Option(min=1, help="At most so many, its workers' included.")
-    ] = None,
-    tokens: Annotated[
-        int | None, typer.Option(min=1, help="At most so many, in and out, its workers' included.")
-    ] = None,
+    session: Session = None,
+    model_calls: ModelCalls = None,
+    tokens: Tokens = None,
     timeout: Annotated[str, typer.Option(help="How long it may take: 30s, 10m, 1h30m.")] = "10m",
     json: Annotated[bool, typer.Option("--json", help="Print the response as JSON only.")] = False,
 ) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.options import Context, ModelCalls, Session, Tokens
+
 if TYPE_CHECKING:
     from shared.messages import Lineage
     from shared.settings import Settings
@@ -14,19 +16,13 @@ if TYPE_CHECKING:
 def send(
     agent: Annotated[str, typer.Argument(help="Who shall do it.")],
     text: Annotated[str, typer.Argument(help="What to do.")],
-    context: Annotated[str | None, typer.Option(help="What the agent should know besides.")] = None,
+    context: Context = None,
     id: Annotated[
         str | None, typer.Option(help="The task's id: sent again, it is one run.")
     ] = None,
-    session: Annotated[
-        str | None, typer.Option(help="The conversation that it goes on with.")
-    ] = None,
-    model_calls: Annotated[
-        int | None, typer.Option(min=1, help="At most so many, its workers' included.")
-    ] = None,
-    tokens: Annotated[
-        int | None, typer.Option(min=1, help="At most so many, in and out, its workers' included.")
-    ] = None,
+    session: Session = None,
+    model_calls: ModelCalls = None,
+    tokens: Tokens = None,
 ) -> None:
     """Put an agent to work without waiting; prints the task's id, for 'hutch show'."""
     from services.cli import client
