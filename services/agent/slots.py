@@ -85,7 +85,7 @@ class Slots:
 
     def try_take_alone(self) -> bool:
         """A slot for a suspect, if nothing else computes."""
-        if self._closed or self._computing or self._open >= OPEN_RUNS:
+        if self._closed or self._braked or self._computing or self._open >= OPEN_RUNS:
             return False
         self._alone = True
         self.take_beyond()

@@ -209,3 +209,11 @@ def test_a_run_that_only_has_to_end_goes_beyond_the_limit() -> None:
     assert counts(slots) == (0, 2, 0)
     slots.release(computing=True)
     assert counts(slots) == (0, 1, 0)
+
+
+def test_a_braked_process_takes_no_suspect() -> None:
+    slots = Slots(2)
+    slots.brake(True)
+    assert not slots.try_take_alone()
+    slots.brake(False)
+    assert slots.try_take_alone()
