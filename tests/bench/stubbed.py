@@ -11,12 +11,11 @@ import sys
 from collections.abc import Sequence
 
 from services.agent import __main__ as agent
-from services.agent import models
 from services.agent.chat import ChatMessage, Completion, ToolSpec
 from services.agent.model import OpenAIModel
+from services.agent.models import Models
 from shared.definitions import Definition
 from shared.messages import Usage
-from shared.settings import Settings
 
 MODEL_S = float(os.environ.get("BENCH_MODEL_S", "0"))
 SAID = Completion(
@@ -42,10 +41,13 @@ class Stub(OpenAIModel):
         return SAID
 
 
-def build(definition: Definition, settings: Settings) -> OpenAIModel:
-    return Stub("stub", "http://127.0.0.1:1")
+class Stubs(Models):
+    def of(self, definition: Definition) -> OpenAIModel:
+        return STUB
 
+
+STUB = Stub("stub", "http://127.0.0.1:1")
 
 if __name__ == "__main__":
-    setattr(models, "build", build)  # noqa: B010 - the only seam: the module's own name for it
+    setattr(agent, "Models", Stubs)  # noqa: B010 - the only seam: the module's own name for it
     sys.exit(agent.main())

@@ -1,0 +1,27 @@
+import asyncio
+
+from yarl import URL
+
+from shared.broker.writing import Gathering
+
+PATIENCE_S = 10.0
+
+
+async def test_what_was_written_arrives_in_order_at_the_turns_end_and_before_a_close() -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.put_nowait(await reader.readexactly(3))
+        heard.put_nowait(await reader.read())
+        writer.close()
+
+    async with asyncio.timeout(PATIENCE_S), await asyncio.start_server(hear, "127.0.0.1", 0) as it:
+        url = URL.build(scheme="amqp", host="127.0.0.1", port=it.sockets[0].getsockname()[1])
+        _, writer = await Gathering().create(url, ssl_context_provider=None)
+        for frame in (b"a", b"b", b"c"):
+            writer.write(frame)
+        assert await heard.get() == b"abc"
+        writer.write(b"d")
+        writer.close()
+        assert await heard.get() == b"d"
+        await writer.wait_closed()
