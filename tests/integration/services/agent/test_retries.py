@@ -25,6 +25,8 @@ from tests.stores import store
 from tests.unit.services.agent.endpoint import Endpoint, fault
 from tests.unit.services.agent.living import begun, lived
 
+pytestmark = pytest.mark.long
+
 __all__ = ["store"]
 
 AWAY = f"[[fail 503 {ATTEMPTS}]]"
@@ -36,8 +38,6 @@ limits: {concurrency: 1}
 """
 NOTING = '''
 from pathlib import Path
-
-pytestmark = pytest.mark.long
 
 def note(text: str) -> str:
     """Writes a line."""

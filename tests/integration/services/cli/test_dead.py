@@ -14,13 +14,13 @@ from tests.integration.services.clerk import LONG_S, Clerk, call, define, letter
 from tests.integration.services.conftest import Asked
 from tests.running import PATIENCE_S, REPOSITORY, House, until
 
+pytestmark = pytest.mark.long
+
 KILLED_BEFORE_THE_ACK = """
 import os, signal
 from shared.broker.consuming import Delivery
 Delivery.ack = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 from services.cli.__main__ import main
-
-pytestmark = pytest.mark.long
 main()
 """
 """The command line, killed once a letter is dealt with and before it is gone."""
