@@ -41,17 +41,24 @@ class _Writer(asyncio.StreamWriter):
         super().__init__(transport, protocol, reader, loop)
         self._soon = loop.call_soon
         self._gathered: list[bytes | bytearray | memoryview] = []
+        self._ended = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._gathered:
             self._soon(self._flush)
         self._gathered.append(data)
 
+    def write_eof(self) -> None:
+        """What is written after this has nobody to hear it: aiormq says it when it closes."""
+        self._flush()
+        self._ended = True
+        super().write_eof()
+
     def close(self) -> None:
         self._flush()
         super().close()
 
     def _flush(self) -> None:
-        if self._gathered and not self.transport.is_closing():
+        if self._gathered and not self._ended and not self.transport.is_closing():
             self.transport.write(b"".join(self._gathered))
         self._gathered.clear()

@@ -80,7 +80,7 @@ async def test_closed_connections_come_back_with_all_that_was_declared(rabbit: R
         assert "control.i1" in rabbit.ctl("list_queues", "-p", rabbit.vhost, "name")
         assert "hutch.store.alice" in rabbit.ctl("list_exchanges", "-p", rabbit.vhost, "name")
         bindings = rabbit.ctl("list_bindings", "-p", rabbit.vhost, "destination_name")
-        assert len(re.findall(r"^control\.i1$", bindings, re.MULTILINE)) == 4
+        assert len(re.findall(r"^control\.i1$", bindings, re.MULTILINE)) == 5
 
 
 async def test_a_wrong_password_is_refused_at_once_and_not_shown(rabbit: Rabbit) -> None:
