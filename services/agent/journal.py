@@ -39,6 +39,9 @@ class Journal(Protocol):
     async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
         """Committed when it returns. Raises `RunLost` when another instance owns the run."""
 
+    def leave(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
+        """In place of `record` for the last step: it is committed with the run's end."""
+
     async def hold(self) -> None:
         """Called before each call that costs or acts. Raises `RunLost` as `record` does."""
 
@@ -75,6 +78,9 @@ class MemoryJournal:
 
     async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
         await self.hold()
+        self.steps[key] = (kind, name, output)
+
+    def leave(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
         self.steps[key] = (kind, name, output)
 
     async def hold(self) -> None:

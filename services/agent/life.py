@@ -60,6 +60,7 @@ KEPT_AGAIN_S = 60.0
 """Until the next try to end a run whose end the store has refused."""
 
 NOT_RESUMED = "the run could not be resumed"
+NOT_STORED = "a step of the run could not be stored"
 
 MOST_ANSWER_CHARS = 100_000
 """Longer than models answer, and within a message of 1 MiB however it is escaped."""
@@ -125,8 +126,18 @@ class Lives:
         except RunCancelled:
             left = await wind_up(self.instance.store, run)
             outcome = Outcome(status=Status.CANCELLED, content="cancelled", usage=left.usage)
-        if outcome is not None:
+        if outcome is None:
+            return
+        try:
             await self._end(run, message, outcome, left)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            journal = self._journals.get(run.run_id)
+            if journal is None or not journal.last:
+                raise
+            journal.last = ()  # asked again, the model would most likely say the same
+            await self._end(run, message, _failed(NOT_STORED, error, journal), left)
 
     async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome | None:
         """How the run ends; None: it doesn't yet, its model is away.
@@ -169,7 +180,7 @@ class Lives:
         except StoreUnavailable:
             raise
         except StoreError as error:
-            return _failed("a step of the run could not be stored", error, journal)
+            return _failed(NOT_STORED, error, journal)
 
     def _got_on(self, calls: Calls) -> None:
         if calls.holds_slot:
@@ -221,6 +232,7 @@ class Lives:
     async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome, left: Left) -> None:
         response = _response(run, message, outcome)
         swarm = self.instance.definition.swarm
+        journal = self._journals.get(run.run_id)
         answered = outcome.status in {Status.OK, Status.PARTIAL}
         spoken = answered and run.kind in BROADCAST_KINDS and run.session is None
         ending = End(
@@ -230,13 +242,14 @@ class Lives:
             detail=outcome.detail,
             broadcast_to=swarm if spoken else None,
             cancelled=outcome.status is Status.CANCELLED,
-            answers=left.answers,
+            steps=left.answers or (journal.last if journal else ()),
             orphans=left.orphans,
         )
-        sent = await self.instance.store.write(
+        write = self.instance.store.write(
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
         )
-        self.relay.send(sent)
+        # What has been paid for is kept: its commit goes on when the run is handed over.
+        self.relay.send(await asyncio.shield(asyncio.ensure_future(write)))
         if run.session is not None:  # the next of its session is due from here on
             self.instance.due.set()
         self._account(run, message, outcome)

@@ -102,6 +102,7 @@ async def run(
             completion = await loop.query(turn)
             if end := reply_end(completion, nudged=loop.nudged):
                 break
+            await loop.keep()
             loop.append(turn, completion, await loop.execute(turn, completion))
             turn += 1
         return loop.outcome(end)
@@ -120,6 +121,8 @@ class _Loop:
     journal: Journal
     usage: Usage = field(default_factory=Usage)
     speaker: str | None = None
+    fresh: tuple[StepKey, str, str] | None = None
+    """The latest reply, while it isn't recorded yet: one that ends the run goes with the end."""
     history: list[ChatMessage] = field(init=False)
     specs: tuple[ToolSpec, ...] = field(init=False)
     kinds: dict[str, Kind] = field(init=False)
@@ -168,10 +171,17 @@ class _Loop:
             specs = self.specs if with_tools else ()
             history = tuple(self.history)
             completion = await self.model.complete(history, specs, self.left.tokens)
-            await self.journal.record(key, "model", name, completion.model_dump_json())
+            self.fresh = (key, name, completion.model_dump_json())
         self.usage += completion.usage
         self.speaker = completion.model or self.speaker
         return completion
+
+    async def keep(self) -> None:
+        """Record the latest reply, before anything is done that it asks for."""
+        if self.fresh is not None:
+            key, name, output = self.fresh
+            await self.journal.record(key, "model", name, output)
+            self.fresh = None
 
     async def execute(self, turn: int, completion: Completion) -> list[_Answer]:
         """One answer for each call, in call order, in whatever order they finish."""
@@ -222,6 +232,9 @@ class _Loop:
         return End(Status.PARTIAL, completion.said, f"{limit} was reached")
 
     def outcome(self, end: End) -> Outcome:
+        if self.fresh is not None:
+            key, name, output = self.fresh
+            self.journal.leave(key, "model", name, output)
         return Outcome(**end._asdict(), usage=self.usage, model=self.speaker)
 
     def _prepared(self, turn: int, asked: Sequence[ToolCall]) -> list[_Call | _Answer]:

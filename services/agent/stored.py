@@ -52,6 +52,8 @@ class StoredJournal:
         """Set while no call is under way that must not be made twice."""
         self.settled.set()
         self._on_step = on_step
+        self.last: tuple[Step, ...] = ()
+        """What is to be committed with the run's end."""
         self._held_at = time.monotonic()
         self._failures = run.failures
 
@@ -66,6 +68,10 @@ class StoredJournal:
             return None
         check_step(key, (step.kind, step.name), (kind, name[:NAME_CHARS]))
         return step.output
+
+    def leave(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
+        self._steps[key] = step = Step(key.turn, key.index, kind, name[:NAME_CHARS], output)
+        self.last = (step,)
 
     async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
         step = Step(key.turn, key.index, kind, name[:NAME_CHARS], output)

@@ -24,8 +24,8 @@ _END = CHANGE.values(ended_at=now_s())
 class End:
     """How a run ends. `response` is the body; `detail` is for the operator, never sent.
 
-    A cancelled run's open calls get `answers`, and who works for it, as (agent, task's id), is
-    cancelled with it.
+    `steps` are those that finish with it: the last reply, or answers for a cancelled run's open
+    calls. Who works for a cancelled run, as (agent, task's id), is cancelled with it.
     """
 
     status: str
@@ -34,7 +34,7 @@ class End:
     detail: str | None = None
     broadcast_to: str | None = None
     cancelled: bool = False
-    answers: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = ()
     orphans: tuple[tuple[str, str], ...] = ()
 
 
@@ -56,6 +56,9 @@ def end(connection: Connection, run: Run, ending: End, instance: str) -> tuple[O
         if _ended_by(connection, run):
             return outbox.unsent_of(connection, run.run_id, instance)
         raise
+    for step in ending.steps:
+        row = {"run_id": run.run_id, "epoch": run.epoch, **vars(step)}
+        insert_new(connection, steps, row, stamp="finished_at")
     sent = tuple(
         answer(connection, run.run_id, run.epoch, run.agent, instance, ending.response, to)
         for to in waiting(connection, run.run_id)
@@ -69,11 +72,8 @@ def end(connection: Connection, run: Run, ending: End, instance: str) -> tuple[O
 
 
 def _wind_up(connection: Connection, run: Run, ending: End, instance: str) -> tuple[Outbound, ...]:
-    """Answer open calls, and pass the cancel on: as rows, and to agents with other stores."""
+    """Pass the cancel on: as rows, and to agents with other stores."""
     cancels.forget(connection, run.run_id)
-    for step in ending.answers:
-        fields = {"run_id": run.run_id, "epoch": run.epoch, **vars(step)}
-        insert_new(connection, steps, fields, stamp="finished_at")
     sent = []
     for agent, task_id in ending.orphans:
         cancels.keep(connection, agent, task_id)

@@ -18,9 +18,12 @@ class DyingJournal(MemoryJournal):
         self.lives, self.after = lives, after
 
     async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
+        self.leave(key, kind, name, output)
+
+    def leave(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
         self.lives -= 1
         if self.lives >= 0 or self.after:
-            await super().record(key, kind, name, output)
+            super().leave(key, kind, name, output)
         if self.lives < 0:
             self.lost = True
             raise RunLost("killed")

@@ -4,19 +4,24 @@ import asyncio
 
 import pytest
 
+from services.agent.models import Models
 from services.agent.slots import Slots
+from shared.settings import Settings
 from shared.store import Store
 from tests.instances import instance, runs_of
-from tests.stores import owned, taken
+from tests.stores import taken
+from tests.unit.services.agent.living import begun
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["open before", "claimed meanwhile"])
 async def test_every_run_is_handed_over_at_the_end(store: Store, late: bool) -> None:
     own, slots = instance(store), Slots(1)
+    nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     async with asyncio.TaskGroup() as jobs:
-        runs = runs_of(own, slots, jobs)
+        runs = runs_of(own, slots, jobs, Models(nowhere, own.metrics.model_failed))
         assert slots.try_take()
-        run = await owned(store)
+        runs.lives.brake.set(True)  # so that it doesn't end meanwhile
+        run = await begun(own)
         if late:
             await runs.hand_over()
         runs.start(run)

@@ -61,7 +61,7 @@ async def cancelled(
         f"{run.run_id}.response",
         '"cancelled"',
         cancelled=True,
-        answers=answers,
+        steps=answers,
         orphans=(("bob", f"{run.run_id}.1.1.2"),),
     )
     return await store.write(run.run_id, partial(end, run=run, ending=ending, instance=instance))
