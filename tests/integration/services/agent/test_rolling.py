@@ -27,7 +27,7 @@ EVERY_S = 0.5
 
 BEFORE = {
     "boss": "preamble: Be brief.\nmodel: first\nworkers: [ann]",
-    "ann": "preamble: Write.\nmodel: first\ntools: ['text.py:count', 'text.py:gate']",
+    "ann": "preamble: Write.\nmodel: first\ntools: ['text.py:count', {function: 'text.py:gate', repeatable: true}]",
 }
 AFTER = {
     "boss": "preamble: Be thorough.\nmodel: second\nworkers: [ann]\ntools: ['text.py:added']",
