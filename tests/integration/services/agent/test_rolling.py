@@ -27,7 +27,8 @@ EVERY_S = 0.5
 
 BEFORE = {
     "boss": "preamble: Be brief.\nmodel: first\nworkers: [ann]",
-    "ann": "preamble: Write.\nmodel: first\ntools: ['text.py:count', {function: 'text.py:gate', repeatable: true}]",
+    "ann": "preamble: Write.\nmodel: first\ntools:\n- text.py:count\n"
+    "- {function: text.py:gate, repeatable: true}",
 }
 AFTER = {
     "boss": "preamble: Be thorough.\nmodel: second\nworkers: [ann]\ntools: ['text.py:added']",
