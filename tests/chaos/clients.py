@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 
 import pika
@@ -26,12 +27,19 @@ LOST = (pika.exceptions.AMQPError, OSError)
 POISONS = (b'{"content": ', b'{"type": "dance"}', b"\xff\xfe\xfa")
 
 
-def opened(url: str) -> BlockingChannel:
+@contextmanager
+def opened(url: str) -> Iterator[BlockingChannel]:
+    """A channel on a connection of its own; raises `LOST` like all that is done with it."""
     parameters = pika.URLParameters(url)
     parameters.heartbeat = 10
     parameters.blocked_connection_timeout = 30
     parameters.socket_timeout = parameters.stack_timeout = 5
-    return pika.BlockingConnection(parameters).channel()
+    connection = pika.BlockingConnection(parameters)
+    try:
+        yield connection.channel()
+    finally:
+        with suppress(*LOST):
+            connection.close()
 
 
 class Client(threading.Thread):
@@ -45,15 +53,9 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         while not self.ending.is_set():
-            try:
-                channel = opened(self.url)
-            except LOST:
-                self.ending.wait(AGAIN_S)
-                continue
-            with suppress(*LOST):
+            with suppress(*LOST), opened(self.url) as channel:
                 self.use(channel)
-            with suppress(*LOST):
-                channel.connection.close()
+            self.ending.wait(AGAIN_S)
 
     def use(self, channel: BlockingChannel) -> None:
         raise NotImplementedError
@@ -80,8 +82,9 @@ class Sender(Client):
         super().run()
         self.ending.clear()  # the last one must be confirmed, however long that takes
         while self._unconfirmed is not None:
-            with suppress(*LOST):
-                self._publish(opened(self.url), self._unconfirmed)
+            with suppress(*LOST), opened(self.url) as channel:
+                channel.confirm_delivery()
+                self._publish(channel, self._unconfirmed)
             self.ending.wait(AGAIN_S)
 
     def use(self, channel: BlockingChannel) -> None:

@@ -72,7 +72,8 @@ def storm(
     ground: Ground, kinds: Kinds, ledger: Ledger, seconds: float, seed: int, say: Say
 ) -> list[Done]:
     """Clients and nemesis for so many seconds; returns when all is answered, or given up."""
-    declare(opened(ground.broker_url))
+    with opened(ground.broker_url) as channel:
+        declare(channel)
     listener = Listener("listener", ground.broker_url, ledger)
     senders = [Sender(n, ground.broker_url, ledger, seed) for n in range(1, SENDERS + 1)]
     for client in (listener, *senders):
@@ -159,12 +160,11 @@ def queues(ctl: Ctl) -> dict[str, int]:
 
 
 def dead_letters(url: str) -> list[str]:
-    channel = opened(url)
     found: list[str] = []
-    while True:
-        method, properties, _ = channel.basic_get("dead", auto_ack=True)
-        if method is None or properties is None:
-            channel.connection.close()
-            return found
-        headers = properties.headers or {}
-        found.append(str(headers.get("x-hutch-message-id") or properties.message_id))
+    with opened(url) as channel:
+        while True:
+            method, properties, _ = channel.basic_get("dead", auto_ack=True)
+            if method is None or properties is None:
+                return found
+            headers = properties.headers or {}
+            found.append(str(headers.get("x-hutch-message-id") or properties.message_id))
