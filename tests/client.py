@@ -90,6 +90,11 @@ class Client:
             pass
         return reply
 
+    def consumers(self, queue: str) -> int:
+        """How many consume it now."""
+        found: int = self.channel.queue_declare(queue, passive=True).method.consumer_count
+        return found
+
     def taken(self, queue: str) -> tuple[dict[str, str], bytes]:
         """Wait for a message in a queue and take it: its headers, as text, and its body."""
         until = time.monotonic() + PATIENCE_S

@@ -95,6 +95,13 @@ class Rabbit:
     def close_connections(self) -> None:
         self.ctl("close_all_connections", "--vhost", self.vhost, "a test closes them")
 
+    def close_connections_of(self, client: str) -> None:
+        """Those whose given name begins so."""
+        for line in self.ctl("list_connections", "pid", "client_properties").splitlines():
+            pid, _, properties = line.partition("\t")
+            if f'"{client}' in properties:
+                self.ctl("close_connection", pid, "a test closes it")
+
     def connections(self) -> set[str]:
         """The clients' ports."""
         listed = self.ctl("list_connections", "vhost", "peer_port").splitlines()

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from tests.client import Body, Client
+from tests.integration.brokers import Rabbit
 from tests.integration.services.conftest import Asked
-from tests.running import House
+from tests.proxy import address, proxy
+from tests.running import House, until
 
 pytestmark = pytest.mark.long
 
@@ -84,3 +86,22 @@ def test_of_two_replies_the_first_counts_and_a_late_one_is_dropped(
     assert pika.reply().status == first.status == "ok"
     assert asked()[-1]["messages"][-1]["content"] == "next"
     assert "reply not understood" not in alice.said
+
+
+def test_a_reply_that_comes_while_its_caller_is_cut_off_is_heard_when_it_is_back(
+    house: House, pika: Client, asked: Asked, rabbit: Rabbit
+) -> None:
+    with proxy(address(rabbit.url)) as network:
+        house.start("services.agent", "alice", RABBITMQ_URL=network.url(rabbit.url)).says(
+            "consuming"
+        )
+        bob = Bob(pika)
+        pika.send("alice", ASK)
+        call, reply_to = bob.asked()
+        network.stall()
+        rabbit.close_connections_of("alice.")
+        until(lambda: not pika.consumers(reply_to))
+        bob.says(reply_to, call, response(call, "Written."))
+        network.flow()
+        assert pika.reply().status == "ok"
+    assert len(asked()) == 2, "nothing was asked again"
