@@ -86,3 +86,11 @@ def test_production_reaches_broker_and_store_by_tls_and_looks_at_whom(production
             assert env["RABBITMQ_URL"].startswith("amqps://"), name
             assert env["RABBITMQ_URL"].endswith("?cafile=/tls/broker/ca.crt"), name
             assert "/tls/broker" in mounted, name
+
+
+def test_production_has_three_nodes_of_each_and_a_commit_is_on_two(production: Overlay) -> None:
+    broker = production.of("RabbitmqCluster")["rabbitmq"]["spec"]
+    store = production.of("Cluster")["postgres"]["spec"]
+    assert broker["replicas"] == store["instances"] == 3
+    assert broker["tls"]["disableNonTLSListeners"] is True
+    assert store["postgresql"]["synchronous"]["dataDurability"] == "required"
