@@ -9,13 +9,13 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 INTEGRATION := tests/integration
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
 # The tests end their containers themselves; testcontainers' reaper is one image more to pull.
 export TESTCONTAINERS_RYUK_DISABLED ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test faults test-all chaos check venv fmt coverage bench lock clean
+.PHONY: demo test faults test-all chaos check k8s-check venv fmt coverage bench lock clean
 
 demo: venv
 	@$(BIN)/hutch demo
@@ -43,6 +43,15 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(PYTEST) tests/unit
 
+# The rendered manifests: schemas, security, names. Its tools live apart, see k8s/checks.in.
+k8s-check: $(VENV)/.dev .venv-k8s/.checks
+	$(PYTEST) tests/k8s
+
+.venv-k8s/.checks: k8s/checks.lock
+	$(BIN)/python -m venv .venv-k8s
+	.venv-k8s/bin/pip install --quiet --require-hashes -r k8s/checks.lock
+	@touch $@
+
 fmt: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -64,11 +73,12 @@ bench: $(VENV)/.dev
 
 # Needs uv. The locks name no package index: pip's own settings choose it.
 lock:
-	$(COMPILE) --output-file requirements.lock
-	$(COMPILE) --extra dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) k8s/checks.in --output-file k8s/checks.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* htmlcov
+	rm -rf $(VENV) .venv-k8s .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* htmlcov
 
 venv: $(VENV)/.runtime
 

@@ -18,6 +18,7 @@ from services.cli.dead import dead
 from services.cli.demo import demo
 from services.cli.forget import forget
 from services.cli.init import init
+from services.cli.k8s import k8s
 from services.cli.migrate import migrate
 from services.cli.pause import pause, unpause
 from services.cli.runs import runs
@@ -82,6 +83,7 @@ app.add_typer(dead, name="dead")
 app.command()(forget)
 app.command()(check)
 app.command()(topology)
+app.command()(k8s)
 app.command()(migrate)
 
 

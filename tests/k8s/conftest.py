@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.k8s.rendering import LOCAL, OVERLAYS, PRODUCTION, Overlay, render
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Overlay:
+    return render(LOCAL, tmp_path_factory.mktemp("local"))
+
+
+@pytest.fixture(scope="session")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Overlay:
+    return render(PRODUCTION, tmp_path_factory.mktemp("production"))
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> Overlay:
+    found: Overlay = request.getfixturevalue(request.param)
+    return found

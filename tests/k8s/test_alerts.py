@@ -1,0 +1,41 @@
+"""Prometheus itself raises each alert at the figures that call for it, and at no others."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.k8s.rendering import Manifest, Overlay
+
+FIGURES = Path(__file__).parent / "alerts.yaml"
+
+
+def rules(production: Overlay) -> Manifest:
+    (found,) = production.of("PrometheusRule").values()
+    spec: Manifest = found["spec"]
+    return spec
+
+
+def test_each_alert_is_raised_for_alice_and_not_for_bob(
+    production: Overlay, tmp_path: Path
+) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not there: install prometheus")
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules(production)), "utf-8")
+    figures = shutil.copy(FIGURES, tmp_path)
+    done = subprocess.run(
+        [promtool, "test", "rules", figures], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_are_figures_for_every_alert(production: Overlay) -> None:
+    alerts = {rule["alert"] for group in rules(production)["groups"] for rule in group["rules"]}
+    (tried,) = yaml.safe_load(FIGURES.read_text("utf-8"))["tests"]
+    raised = {it["alertname"] for it in tried["alert_rule_test"] if it.get("exp_alerts")}
+    assert raised == alerts

@@ -1,0 +1,129 @@
+"""The same processes as in the compose file, and they end, scale and wait as ours do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from shared.definitions import load
+from shared.process import STOP_S
+from shared.settings import Settings
+from shared.telemetry import Metrics
+from shared.topology import mailbox_name
+from tests.k8s.rendering import REPOSITORY, Overlay
+
+AGENTS = load(REPOSITORY / "agents")
+COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text("utf-8"))
+
+
+def test_local_has_the_processes_of_the_compose_file(local: Overlay) -> None:
+    assert set(local.pods()) == set(COMPOSE["services"])
+    for name, container in local.containers():
+        service = COMPOSE["services"][name]
+        assert container["image"] == service["image"]
+        assert container.get("args") == service.get("command"), name
+
+
+def test_production_has_our_processes_and_no_scripted_model(production: Overlay) -> None:
+    assert set(production.pods()) == {*AGENTS, "scheduler", "migrate"}
+
+
+def test_the_agents_are_those_of_the_folder_word_for_word(overlay: Overlay) -> None:
+    texts: dict[str, str] = {}
+    for item in overlay.of("ConfigMap").values():
+        texts |= item["data"]
+    folder = REPOSITORY / "agents"
+    files = [*folder.glob("*.yaml"), *folder.glob("tools/*.py")]
+    assert texts == {file.name: file.read_text("utf-8") for file in files}
+
+
+def test_agents_read_their_tools_where_they_look_for_them(overlay: Overlay) -> None:
+    for name in AGENTS:
+        volumes = overlay.pods()[name]["spec"]["volumes"]
+        sources = next(it for it in volumes if it["name"] == "agents")["projected"]["sources"]
+        items = [one["path"] for it in sources for one in it["configMap"].get("items", [])]
+        assert items == ["tools/text.py"], name
+
+
+def test_every_process_that_stays_is_probed(overlay: Overlay) -> None:
+    for name, container in overlay.containers():
+        if name != "migrate":
+            assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container), name
+        if name in AGENTS:
+            assert container["livenessProbe"]["httpGet"]["path"] == "/live"
+            assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
+
+
+def test_a_pod_has_more_time_to_end_than_its_process_takes(overlay: Overlay) -> None:
+    for name in (*AGENTS, "scheduler"):
+        spec = overlay.pods()[name]["spec"]
+        env = {it["name"]: it.get("value") for it in spec["containers"][0]["env"]}
+        assert spec["terminationGracePeriodSeconds"] > float(env["HUTCH_DRAIN_S"]) + STOP_S
+
+
+def test_every_variable_of_ours_is_one_that_is_read(overlay: Overlay) -> None:
+    read = {str(it.validation_alias) for it in Settings.model_fields.values()}
+    for name, container in overlay.containers():
+        ours = {it["name"] for it in container.get("env", []) if it["name"].startswith("HUTCH_")}
+        assert ours <= read | {"HUTCH_SCRIPTED_HOST"}, name
+
+
+def test_every_process_has_a_budget_that_selects_it_and_lets_nodes_be_drained(
+    overlay: Overlay,
+) -> None:
+    budgets = overlay.of("PodDisruptionBudget")
+    for name in (*AGENTS, "scheduler"):
+        spec = budgets[name]["spec"]
+        labels = overlay.pods()[name]["metadata"]["labels"]
+        assert spec["selector"]["matchLabels"].items() <= labels.items()
+        assert spec["maxUnavailable"] == 1
+    assert set(budgets) == {*AGENTS, "scheduler"}
+
+
+def test_a_roll_starts_the_new_before_it_ends_the_old(overlay: Overlay) -> None:
+    deployments = overlay.of("Deployment")
+    assert deployments["scheduler"]["spec"]["replicas"] == 2
+    for name in (*AGENTS, "scheduler"):
+        rolling = deployments[name]["spec"]["strategy"]["rollingUpdate"]
+        assert rolling == {"maxSurge": 1, "maxUnavailable": 0}, name
+
+
+def test_every_agent_is_scaled_on_its_own_mailbox_and_never_to_none(production: Overlay) -> None:
+    scaled = production.of("ScaledObject")
+    assert set(scaled) == set(AGENTS)
+    for name, item in scaled.items():
+        spec = item["spec"]
+        mailbox, runs = spec["triggers"]
+        assert spec["scaleTargetRef"]["name"] == name
+        assert mailbox["metadata"]["queueName"] == mailbox_name(name)
+        assert set(re.findall(r'process="(\w+)"', runs["metadata"]["query"])) == {name}
+        assert 1 <= spec["minReplicaCount"] < spec["maxReplicaCount"]
+        assert "replicas" not in production.of("Deployment")[name]["spec"]  # it is KEDA's to say
+
+
+@pytest.mark.parametrize("kind", ["PrometheusRule", "ScaledObject"])
+def test_only_metrics_that_exist_are_asked_for(production: Overlay, kind: str) -> None:
+    registry = CollectorRegistry()
+    Metrics(registry)
+    known = {sample.name for metric in registry.collect() for sample in metric.samples}
+    asked = {
+        name
+        for item in production.of(kind).values()
+        for name in re.findall(r"\bhutch_\w+", yaml.safe_dump(item["spec"]))
+    }
+    assert asked
+    assert asked <= known
+
+
+def test_five_alerts_each_with_a_page_to_turn_to(production: Overlay) -> None:
+    (rules,) = production.of("PrometheusRule").values()
+    alerts = [rule for group in rules["spec"]["groups"] for rule in group["rules"]]
+    assert len(alerts) == 5
+    for alert in alerts:
+        page, _, anchor = alert["annotations"]["runbook"].partition("#")
+        titles = re.findall("^## (.+)$", (REPOSITORY / page).read_text("utf-8"), re.MULTILINE)
+        assert anchor in {title.lower().replace(" ", "-") for title in titles}

@@ -1,0 +1,96 @@
+"""What a scanner finds, and what no scanner looks for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from tests.k8s.rendering import REPOSITORY, Overlay, tool
+
+CREDENTIALS = re.compile(r"(\w+)://([^@/]*)@")
+
+
+def test_checkov_finds_nothing_that_is_not_explained(overlay: Overlay) -> None:
+    done = subprocess.run(
+        [tool("checkov"), "--config-file", REPOSITORY / "k8s/checkov.yaml", "-f", overlay.file],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_pod_is_restricted(overlay: Overlay) -> None:
+    assert (
+        overlay.of("Namespace")["hutch"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        == "restricted"
+    )
+    for name, pod in overlay.pods().items():
+        context = pod["spec"]["securityContext"]
+        assert context["runAsNonRoot"] is True, name
+        assert context["runAsUser"] > 0, name
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod["spec"]), name
+        assert all("hostPath" not in volume for volume in pod["spec"]["volumes"]), name
+
+
+def test_every_container_is_sealed(overlay: Overlay) -> None:
+    for name, container in overlay.containers():
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }, name
+
+
+def test_our_processes_run_as_the_user_of_the_image(overlay: Overlay) -> None:
+    user = re.search(r"^USER (\d+)$", (REPOSITORY / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+    assert user
+    for name, container in overlay.containers():
+        if "/hutch:" in f"/{container['image']}":
+            assert overlay.pods()[name]["spec"]["securityContext"]["runAsUser"] == int(user[1])
+
+
+def test_no_pod_has_a_token_for_kubernetes(overlay: Overlay) -> None:
+    for name, pod in overlay.pods().items():
+        assert pod["spec"]["automountServiceAccountToken"] is False, name
+    for name, account in overlay.of("ServiceAccount").items():
+        assert account["automountServiceAccountToken"] is False, name
+    assert {"Role", "ClusterRole"}.isdisjoint(it["kind"] for it in overlay.objects)
+
+
+def test_production_holds_no_secret_only_names_of_secrets(production: Overlay) -> None:
+    assert not production.of("Secret")
+    for _, container in production.containers():
+        for variable in container.get("env", []):
+            value = variable.get("value", "")
+            if re.search("PASSWORD|KEY|TOKEN|SECRET", variable["name"]):
+                assert "secretKeyRef" in variable["valueFrom"]
+            for _, who in CREDENTIALS.findall(value):
+                assert re.fullmatch(r"\$\(\w+\):\$\(\w+\)", who), variable["name"]
+
+
+def test_local_secrets_are_clearly_no_secrets() -> None:
+    text = (REPOSITORY / "k8s/overlays/local/kustomization.yaml").read_text("utf-8")
+    assert set(re.findall(r"password=([\w-]+)", text)) == {"local-only"}
+    assert re.findall(r"API_KEY=([\w-]+)", text) == ["scripted"]
+
+
+def test_production_reaches_broker_and_store_by_tls_and_looks_at_whom(production: Overlay) -> None:
+    for name, container in production.containers():
+        env = {it["name"]: it.get("value", "") for it in container["env"]}
+        mounted = {it["mountPath"] for it in container["volumeMounts"]}
+        assert env["PGSSLMODE"] == "verify-full", name
+        assert env["PGSSLROOTCERT"].rpartition("/")[0] in mounted, name
+        if name != "migrate":
+            assert env["RABBITMQ_URL"].startswith("amqps://"), name
+            assert env["RABBITMQ_URL"].endswith("?cafile=/tls/broker/ca.crt"), name
+            assert "/tls/broker" in mounted, name
+
+
+def test_production_has_three_nodes_of_each_and_a_commit_is_on_two(production: Overlay) -> None:
+    broker = production.of("RabbitmqCluster")["rabbitmq"]["spec"]
+    store = production.of("Cluster")["postgres"]["spec"]
+    assert broker["replicas"] == store["instances"] == 3
+    assert broker["tls"]["disableNonTLSListeners"] is True
+    assert store["postgresql"]["synchronous"]["dataDurability"] == "required"
