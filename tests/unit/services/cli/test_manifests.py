@@ -46,9 +46,10 @@ def test_no_manifest_for_an_unknown_agent(copy: Path) -> None:
     assert "no agent 'carol'" in done.output
 
 
-def test_manifests_that_agree_are_no_fault(copy: Path) -> None:
+def test_of_manifests_that_agree_nothing_is_said(copy: Path) -> None:
     done = hutch("check")
     assert (done.exit_code, "9 agents" in done.output) == (0, True)
+    assert "k8s/base" not in done.output
 
 
 def test_an_agent_without_kubernetes_is_checked_as_before(copy: Path) -> None:
@@ -67,7 +68,7 @@ def test_a_new_agent_is_missed_in_the_base_and_among_the_files(copy: Path) -> No
 def test_a_manifest_that_nobody_lists_is_told(copy: Path) -> None:
     drop(copy / "k8s/base/kustomization.yaml", "  - bob.yaml\n")
     done = hutch("check")
-    assert done.exit_code == 2
+    assert done.exit_code == 0, "it is advice: the agent works without Kubernetes"
     assert "kustomization.yaml: resources: add bob.yaml" in done.output
 
 
