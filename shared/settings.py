@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Self
 
@@ -10,6 +11,13 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SettingsError
+
+Address = str | Callable[[], str]
+"""A URL with its password; or what gives it anew at each connection, so that it can change."""
+
+
+def current(address: Address) -> str:
+    return address if isinstance(address, str) else address()
 
 
 class _Environment(BaseSettings):
