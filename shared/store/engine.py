@@ -75,10 +75,10 @@ def parse(url: str) -> URL:
     """The address with our drivers in it; raises `SettingsError` for what we don't speak."""
     try:
         address = make_url(url)
-    except (ArgumentError, ValueError) as error:  # the latter for a port that is no number
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         raise SettingsError(
             "HUTCH_STORE is no address; write sqlite:///path or postgresql://user:password@host/db"
-        ) from error
+        ) from None  # what it read as a port may be a part of the password
     drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+asyncpg"}
     backend = address.get_backend_name()
     if backend not in drivers:

@@ -25,6 +25,11 @@ PASSING_SQLITE = {
 PASSING_POSTGRESQL = {"08", "40", "53", "55", "57", "58"}
 """Classes of SQLSTATE: connection, rollback (deadlock), resources, lock, shutdown, system."""
 
+
+class NoEntry(StoreError):
+    """The store does not know us, or one side does not trust the other."""
+
+
 _UNENCRYPTED = "rejected SSL upgrade"
 """What asyncpg says of a server without TLS when the address insists on it."""
 
@@ -49,11 +54,11 @@ def translated() -> Iterator[None]:
         raise _fault(error, _passes(error)) from error
 
 
-def _distrust(error: BaseException) -> StoreError | None:
+def _distrust(error: BaseException) -> NoEntry | None:
     reason = tls.refused(error) or ("no TLS there" if _UNENCRYPTED in str(error) else "")
     if not reason:
         return None
-    return StoreError(
+    return NoEntry(
         f"no trust between here and the store ({reason}): correct sslmode, sslrootcert, "
         "sslcert and sslkey in HUTCH_STORE, its host name, or the server's certificate"
     )
@@ -65,7 +70,7 @@ def _fault(error: BaseException, passes: bool) -> StoreError:
     if passes:
         return StoreUnavailable(f"the store is away or locked: {_said(error)}")
     if str(getattr(error, "sqlstate", None))[:2] in {"28", "3D"}:
-        return StoreError(f"the store lets nobody in: {_said(error)}; check HUTCH_STORE")
+        return NoEntry(f"the store lets nobody in: {_said(error)}; check HUTCH_STORE")
     return StoreError(f"the store refused: {_said(error)}")
 
 

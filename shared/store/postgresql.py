@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.errors import SettingsError, StoreUnavailable
-from shared.store.faults import translated
+from shared.store.faults import NoEntry, translated
 
 T = TypeVar("T")
 
@@ -40,11 +40,19 @@ class Server:
                 raise StoreUnavailable(str(error)) from error
 
         event.listen(self._engine.sync_engine, "do_connect", ask)
+        self._let_in = False
 
     async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
-        with translated():
-            async with self._engine.begin() as connection:
-                return await connection.run_sync(operation)
+        try:
+            with translated():
+                async with self._engine.begin() as connection:
+                    self._let_in = True
+                    return await connection.run_sync(operation)
+        except NoEntry as error:
+            if not self._let_in:
+                raise
+            # A password or certificate is being changed: the new one comes with the address.
+            raise StoreUnavailable(str(error)) from error
 
     async def close(self) -> None:
         await self._engine.dispose()
