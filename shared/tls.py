@@ -28,10 +28,9 @@ def refused(error: BaseException) -> str:
     """Why one side would not trust the other; empty when trying again can help, or it isn't TLS."""
     found: BaseException | None = error
     while found is not None:
-        match found:
-            case ssl.SSLCertVerificationError():
-                return found.verify_message.rstrip(".")
-            case ssl.SSLError() if not isinstance(found, _PASSING):
-                return (found.reason or str(found)).lower().replace("_", " ")
+        if isinstance(found, ssl.SSLError) and not isinstance(found, _PASSING):
+            # Both are there only where OpenSSL itself objects.
+            said = getattr(found, "verify_message", "") or getattr(found, "reason", "")
+            return str(said or found).rstrip(".").replace("_", " ").lower()
         found = found.__cause__
     return ""

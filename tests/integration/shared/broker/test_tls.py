@@ -114,7 +114,7 @@ async def test_each_thing_that_breaks_trust_is_one_sentence_told_at_once(
     cases = {
         secured.url(cafile=stranger.file): "self-signed certificate in certificate chain",
         secured.url(cafile=None): "self-signed certificate in certificate chain",
-        secured.url(host="127.0.0.1"): "IP address mismatch",
+        secured.url(host="127.0.0.1"): "ip address mismatch",
         secured.url(certfile=None, keyfile=None): "certificate required",
         secured.url(certfile=theirs.certificate, keyfile=theirs.key): "alert unknown ca",
         secured.url(certfile=theirs.certificate): "key values mismatch",

@@ -86,7 +86,7 @@ async def test_each_thing_that_breaks_trust_is_one_sentence_told_at_once(
             "self-signed certificate in certificate chain",
             trust,
         ),
-        secured.url(address=f"127.0.0.1:{port}"): ("IP address mismatch", trust),
+        secured.url(address=f"127.0.0.1:{port}"): ("ip address mismatch", trust),
         secured.url(sslcert=theirs.certificate, sslkey=theirs.key): ("alert unknown ca", trust),
         secured.url(sslkey=theirs.key): ("key values mismatch", trust),
         secured.url(sslrootcert=secured.client.key): ("no certificate or crl found", trust),
