@@ -1,14 +1,23 @@
 # Every process of Hutch in one image; `command` says which:
 #   python -m services.agent alice | services.scheduler | services.scripted | services.cli migrate
 
-FROM python:3.13-slim AS dependencies
+# By name and release of Debian. A release's build pins it by digest as well, which changes with
+# every rebuild there and must be looked up: --build-arg BASE=python:3.13-slim-trixie@sha256:…
+ARG BASE=python:3.13-slim-trixie
+FROM ${BASE} AS dependencies
 # Only where packages come through a mirror: --build-arg PIP_INDEX_URL=…
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST
 COPY requirements.lock .
 RUN python -m venv --without-pip /opt/hutch \
  && pip --python /opt/hutch/bin/python install --no-cache-dir --require-hashes --only-binary :all: -r requirements.lock
 
-FROM python:3.13-slim
+FROM ${BASE}
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="hutch" \
+      org.opencontainers.image.description="A home for LLM agents on RabbitMQ" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
 ENV PATH=/opt/hutch/bin:$PATH \
     PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \

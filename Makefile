@@ -8,6 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 INTEGRATION := tests/integration
+SUPPLY := $(VENV)-supply
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
@@ -15,7 +16,8 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 export TESTCONTAINERS_RYUK_DISABLED ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test faults test-all chaos check k8s-check venv fmt coverage bench lock clean
+.PHONY: demo test faults test-all chaos check k8s-check venv fmt coverage bench lock audit licences sbom \
+	clean
 
 demo: venv
 	@$(BIN)/hutch demo
@@ -76,9 +78,31 @@ lock:
 	$(COMPILE) pyproject.toml --output-file requirements.lock
 	$(COMPILE) pyproject.toml --extra dev --constraints requirements.lock --output-file requirements-dev.lock
 	$(COMPILE) k8s/checks.in --output-file k8s/checks.lock
+	$(COMPILE) --group supply --output-file requirements-supply.lock
+
+# What is in the image, by its lock: known faults, licences, a bill of materials. See docs/security.md.
+audit: $(SUPPLY)/.ready
+	@$(SUPPLY)/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
+		-r requirements.lock || { echo "make: not audited clean: a fault named above is known," \
+		"or the list of known faults could not be asked, and then nothing was audited" >&2; exit 1; }
+
+licences: $(SUPPLY)/.ready $(VENV)/.runtime
+	@$(SUPPLY)/bin/pip-licenses --python $(BIN)/python --with-urls \
+		--packages $$(sed -n 's/==.*//p' requirements.lock)
+
+sbom: $(SUPPLY)/.ready
+	@mkdir -p build
+	@$(SUPPLY)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --output-file build/sbom.cdx.json
+	@echo "build/sbom.cdx.json"
+
+$(SUPPLY)/.ready: requirements-supply.lock
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/pip install --quiet --require-hashes -r requirements-supply.lock
+	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-k8s .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* htmlcov
+	rm -rf $(VENV) $(SUPPLY) .venv-k8s .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* htmlcov
 
 venv: $(VENV)/.runtime
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Self
 
@@ -10,6 +11,13 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SettingsError
+
+Address = str | Callable[[], str]
+"""A URL with its password; or what gives it anew at each connection, so that it can change."""
+
+
+def current(address: Address) -> str:
+    return address if isinstance(address, str) else address()
 
 
 class _Environment(BaseSettings):
@@ -39,10 +47,20 @@ class Settings(_Environment):
         validation_alias="RABBITMQ_URL",
         description="amqp://user:password@host:5672/vhost",
     )
+    rabbitmq_url_file: Path | None = Field(
+        default=None,
+        validation_alias="RABBITMQ_URL_FILE",
+        description="a file that holds it instead; read again at each connection",
+    )
     store_url: SecretStr = Field(
         default=SecretStr("sqlite:///.hutch/hutch.db"),
         validation_alias="HUTCH_STORE",
         description="sqlite:///path for one machine, postgresql://… for more",
+    )
+    store_url_file: Path | None = Field(
+        default=None,
+        validation_alias="HUTCH_STORE_FILE",
+        description="a file that holds it instead; read again at each connection",
     )
     agents: Path = Field(
         default=Path("agents"), validation_alias="HUTCH_AGENTS", description="folder of agents"
@@ -50,6 +68,11 @@ class Settings(_Environment):
     model: str | None = Field(default=None, validation_alias="OPENAI_MODEL")
     base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
     api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    api_key_file: Path | None = Field(
+        default=None,
+        validation_alias="OPENAI_API_KEY_FILE",
+        description="a file that holds it instead; read again at each model call",
+    )
     tool_protocol: Literal["native", "schema"] = Field(
         default="native",
         validation_alias="HUTCH_TOOL_PROTOCOL",
@@ -90,13 +113,37 @@ class Settings(_Environment):
         description="auto: readable on a terminal, JSON elsewhere",
     )
 
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Also raises `SettingsError` now for a secret's file that can't be read."""
+        for name in ("RABBITMQ_URL", "HUTCH_STORE", "OPENAI_API_KEY"):
+            secret(name)
+        return super().from_environment()
+
+    def given_broker(self) -> str | None:
+        """The broker's address as it is now. Raises `SettingsError` for a file, as do the next."""
+        url = _now(self.rabbitmq_url, "RABBITMQ_URL", self.rabbitmq_url_file)
+        return url.get_secret_value() if url else None
+
     def broker(self) -> str:
-        if self.rabbitmq_url is None:
+        """The same, where there must be one."""
+        url = self.given_broker()
+        if url is None:
             raise SettingsError(
                 "no broker: set RABBITMQ_URL (amqp://user:password@host:5672/), "
                 "or let 'hutch up' find or start one"
             )
-        return self.rabbitmq_url.get_secret_value()
+        return url
+
+    def store(self) -> str:
+        """The store's address as it is now."""
+        url = _now(self.store_url, "HUTCH_STORE", self.store_url_file)
+        assert url is not None
+        return url.get_secret_value()
+
+    def key(self) -> SecretStr | None:
+        """The key of the settings' model as it is now."""
+        return _now(self.api_key, "OPENAI_API_KEY", self.api_key_file)
 
 
 class ScriptedSettings(_Environment):
@@ -127,6 +174,24 @@ def no_model(agent: str) -> SettingsError:
 
 
 def secret(name: str) -> SecretStr | None:
-    """The secret in the variable that an agent's file names (`api_key_env`)."""
-    value = os.environ.get(name)
-    return SecretStr(value) if value else None
+    """The secret in a variable, or in the file that its twin `<name>_FILE` names, as it is now.
+
+    An agent's file names such a variable (`api_key_env`). Raises `SettingsError` when both are
+    set, or the file can't be read.
+    """
+    value, file = os.environ.get(name), os.environ.get(f"{name}_FILE")
+    if value and file:
+        raise SettingsError(f"{name} and {name}_FILE are both set: unset one of them")
+    return _now(SecretStr(value) if value else None, name, Path(file) if file else None)
+
+
+def _now(value: SecretStr | None, name: str, file: Path | None) -> SecretStr | None:
+    if file is None:
+        return value
+    try:
+        held = file.read_text("utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"{name}_FILE names a file that can't be read: '{file}'") from error
+    if not held:
+        raise SettingsError(f"{name}_FILE names an empty file: '{file}'")
+    return SecretStr(held)

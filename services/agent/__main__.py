@@ -66,8 +66,8 @@ async def serve(process: Process, name: str) -> None:
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
     async with (
-        open_store(settings.store_url.get_secret_value(), patience_s=inf, start_s=START_S) as store,
-        connect(settings.broker(), instance_id, wait_s=START_S) as broker,
+        open_store(settings.store, patience_s=inf, start_s=START_S) as store,
+        connect(settings.broker, instance_id, wait_s=START_S) as broker,
     ):
         instance = Instance(
             id=instance_id,

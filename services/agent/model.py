@@ -51,6 +51,9 @@ _KEY = re.compile(r"^[!-~]+$")
 _backoff_s = wait_random_exponential(multiplier=0.5, max=8)
 """Full jitter: agents that failed together don't come back together."""
 
+Key = Callable[[], SecretStr | None]
+"""Raises `SettingsError` when the key can't be read now."""
+
 Failed = Callable[[ModelFault], None]
 """Hears of each attempt that failed, those that a later one made up for too."""
 
@@ -63,13 +66,14 @@ class OpenAIModel:
     """One model at one endpoint; calls may run side by side.
 
     `tool_protocol` says how tools are offered: natively, or as a JSON schema of choices.
+    `api_key` is asked before each request, so that a key can be changed meanwhile.
     """
 
     def __init__(
         self,
         name: str,
         base_url: str,
-        api_key: SecretStr | None = None,
+        api_key: Key = lambda: None,
         tool_protocol: Literal["native", "schema"] = "native",
         attempt_s: float = ATTEMPT_S,
         failed: Failed = _unheard,
@@ -132,7 +136,7 @@ class OpenAIModel:
             async with asyncio.timeout(TOTAL_S):
                 return await attempts(self._attempt, body)
         except TimeoutError as error:
-            raise translated(error, self._api_key) from error
+            raise translated(error, None) from error
 
     async def _attempt(self, body: JsonObject) -> Completion:
         try:
@@ -147,20 +151,32 @@ class OpenAIModel:
         import openai
 
         assert self._client is not None
+        key = self._key()
+        bearer = f"Bearer {key.get_secret_value() if key else NO_KEY}"
         try:
             async with asyncio.timeout(self._attempt_s):
                 reply = await self._client.post(
-                    "/chat/completions", cast_to=httpx2.Response, body=body
+                    "/chat/completions",
+                    cast_to=httpx2.Response,
+                    body=body,
+                    options={"headers": {"Authorization": bearer}},
                 )
         except (openai.OpenAIError, TimeoutError) as error:
-            raise translated(error, self._api_key) from error
+            raise translated(error, key) from error
         return reply.content
+
+    def _key(self) -> SecretStr | None:
+        try:
+            return self._api_key()
+        except SettingsError as error:  # its file may be on its way
+            public = "the model's key can't be read"
+            raise ModelUnavailable(str(error), public=public, reason="unavailable") from error
 
     def _open(self) -> openai.AsyncOpenAI:
         import openai
 
         return openai.AsyncOpenAI(
-            api_key=self._api_key.get_secret_value() if self._api_key else NO_KEY,
+            api_key=NO_KEY,
             base_url=self.base_url,
             timeout=openai.Timeout(self._attempt_s, connect=CONNECT_S),
             max_retries=0,
@@ -177,7 +193,7 @@ def build(definition: Definition, settings: Settings, failed: Failed = _unheard)
     base_url = choice.base_url or settings.base_url
     key = _key(definition, settings)
     name = choice.name or settings.model
-    if key is None and base_url is None:
+    if key() is None and base_url is None:
         raise no_model(agent)
     if name is None:
         raise SettingsError(
@@ -197,19 +213,23 @@ def build(definition: Definition, settings: Settings, failed: Failed = _unheard)
     )
 
 
-def _key(definition: Definition, settings: Settings) -> SecretStr | None:
+def _key(definition: Definition, settings: Settings) -> Key:
     choice = definition.model
-    key = settings.api_key if choice.base_url in {None, settings.base_url} else None
-    variable = "OPENAI_API_KEY"
-    if choice.api_key_env is not None:
-        variable = choice.api_key_env
-        key = secret(variable)
-        if key is None:
-            raise SettingsError(
-                f"agent '{definition.name}' wants its key from {variable}, which is not set"
-            )
-    if key is not None and not _KEY.match(key.get_secret_value()):
-        raise SettingsError(f"the key in {variable} holds characters that no header can carry")
+    variable = choice.api_key_env or "OPENAI_API_KEY"
+
+    def key() -> SecretStr | None:
+        if choice.api_key_env is not None:
+            found = secret(variable)
+            if found is None:
+                raise SettingsError(
+                    f"agent '{definition.name}' wants its key from {variable}, which is not set"
+                )
+        else:
+            found = settings.key() if choice.base_url in {None, settings.base_url} else None
+        if found is not None and not _KEY.match(found.get_secret_value()):
+            raise SettingsError(f"the key in {variable} holds characters that no header can carry")
+        return found
+
     return key
 
 

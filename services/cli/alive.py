@@ -19,7 +19,7 @@ LOOK_S = 0.2
 
 def store(settings: Settings) -> AbstractAsyncContextManager[Store]:
     """Raises `StoreError`, with the command to run when it was never migrated."""
-    return open_store(settings.store_url.get_secret_value(), patience_s=PATIENCE_S)
+    return open_store(settings.store(), patience_s=PATIENCE_S)
 
 
 async def replicas(store: Store) -> Counter[str]:

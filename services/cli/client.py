@@ -38,7 +38,7 @@ Sent = TypeVar("Sent", bound=Lineage)
 
 def address(settings: Settings) -> str:
     """RABBITMQ_URL; else the broker that 'hutch up' runs in this folder, else `SettingsError`."""
-    running = told(HOME) if settings.rabbitmq_url is None else None
+    running = told(HOME) if settings.given_broker() is None else None
     return running or settings.broker()
 
 

@@ -39,7 +39,7 @@ def demo() -> None:
     from shared.settings import Settings
 
     settings = Settings.from_environment()
-    given = settings.rabbitmq_url.get_secret_value() if settings.rabbitmq_url else None
+    given = settings.given_broker()
     HOME.mkdir(parents=True, exist_ok=True)
     with fleet.terminable(), tempfile.TemporaryDirectory(prefix="demo-", dir=HOME) as name:
         home = Path(name).resolve()
@@ -64,7 +64,9 @@ async def _play(home: Path, url: str) -> str:
     await migrate(store_url)
     environment = {
         "RABBITMQ_URL": url,
+        "RABBITMQ_URL_FILE": "",
         "HUTCH_STORE": store_url,
+        "HUTCH_STORE_FILE": "",
         "HUTCH_AGENTS": str(home / "agents"),
         "HUTCH_DRAIN_S": str(DRAIN_S),
     }

@@ -10,5 +10,5 @@ def migrate() -> None:
     from shared.store.migrate import migrate as bring_up
     from shared.store.schema import REVISION
 
-    asyncio.run(bring_up(Settings.from_environment().store_url.get_secret_value()))
+    asyncio.run(bring_up(Settings.from_environment().store()))
     output.say(f"the store is at revision {REVISION}")

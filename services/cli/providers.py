@@ -77,6 +77,7 @@ def _served(name: str, said: str, port_variable: str, environment: Mapping[str, 
             port_variable: str(port),
             "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
             "OPENAI_API_KEY": name,  # a real key stays here
+            "OPENAI_API_KEY_FILE": "",
         },
     )
 

@@ -26,7 +26,7 @@ def topology() -> None:
     from shared.settings import Settings
 
     settings = Settings.from_environment()
-    url = settings.rabbitmq_url.get_secret_value() if settings.rabbitmq_url else ""
+    url = settings.given_broker() or ""
     typer.echo(json.dumps(exported(whole(load(settings.agents)), vhost_of(url)), indent=2))
 
 

@@ -52,7 +52,7 @@ def up(
     chosen = [found[name] for name in agents or found]
     if provider is Provider.OPENAI:
         _check_models(chosen, settings)
-    given = settings.rabbitmq_url.get_secret_value() if settings.rabbitmq_url else None
+    given = settings.given_broker()
     with fleet.terminable(), local_broker(given, HOME, output.say, agreed) as url:
         model = endpoint(provider)
         output.say(model.said)
@@ -67,7 +67,7 @@ def _check_models(agents: list[Definition], settings: Settings) -> None:
 
     for agent in agents:
         own = agent.model.base_url or agent.model.api_key_env
-        if not (own or settings.api_key or settings.base_url):
+        if not (own or settings.key() or settings.base_url):
             raise no_model(agent.name)
 
 
@@ -83,9 +83,11 @@ async def _serve(settings: Settings, agents: list[str], model: Endpoint, url: st
 
     async with connect(url, "hutch up", wait_s=BROKER_WAIT_S):
         pass  # one sentence now rather than one from each process
-    await migrate(settings.store_url.get_secret_value())
+    await migrate(settings.store())
     roles = fleet.roles(agents)
-    environment = {"RABBITMQ_URL": url, "HUTCH_LOG": _log_format(settings)}
+    environment = {"HUTCH_LOG": _log_format(settings)}
+    if settings.given_broker() is None:  # else they read it as we did, and its file again later
+        environment["RABBITMQ_URL"] = url
     output.say(f"starting {', '.join(role.name for role in roles)}; Ctrl-C ends them")
     show = screen([*(role.name for role in roles), model.role.name if model.role else ""])
     async with fleet.running(roles, model, environment, show, settings.drain_s) as running:

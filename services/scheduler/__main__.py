@@ -30,8 +30,8 @@ async def serve(process: Process) -> None:
     instance = f"scheduler.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(instance=instance)
     async with (
-        open_store(settings.store_url.get_secret_value(), patience_s=inf, start_s=START_S) as store,
-        connect(settings.broker(), instance, wait_s=START_S) as broker,
+        open_store(settings.store, patience_s=inf, start_s=START_S) as store,
+        connect(settings.broker, instance, wait_s=START_S) as broker,
     ):
         await broker.declare(_needs(known, store, instance))
         passes = Passes(store, broker.publisher, Metrics(process.registry), known)

@@ -26,6 +26,7 @@ from shared.broker.lenient import read_leniently
 from shared.broker.link import Link
 from shared.broker.publishing import Outgoing, Publisher
 from shared.errors import BrokerUnavailable, Unconfirmed
+from shared.settings import Address
 from shared.topology import Topology
 
 DECLARE_TIMEOUT_S = 30.0
@@ -153,17 +154,17 @@ class Broker:
 
 
 @asynccontextmanager
-async def connect(url: str, name: str, *, wait_s: float = 0) -> AsyncIterator[Broker]:
+async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIterator[Broker]:
     """The broker, for as long as the context lasts; `name` is what it calls the connections.
 
     Raises `BrokerUnavailable` when nobody answers within `wait_s`, and at once `BrokerError`
-    when the broker refuses user or vhost. What is declared later waits as long. Afterwards a lost
-    connection comes back by itself. A fault of ours in the jobs that see to it cancels the
-    context, which raises it.
+    when the broker refuses user, vhost or certificate. What is declared later waits as long.
+    Afterwards a lost connection comes back by itself. A fault of ours in the jobs that see to it
+    cancels the context, which raises it.
     """
     read_leniently()
-    publishing = Link(url, f"{name} publishes")
-    consuming = Link(url, f"{name} consumes")
+    publishing = Link(address, f"{name} publishes")
+    consuming = Link(address, f"{name} consumes")
     jobs: list[asyncio.Task[None]] = []
     try:
         await publishing.open(wait_s)

@@ -11,6 +11,7 @@ from aiormq import exceptions as amqp
 from pamqp.exceptions import PAMQPException
 from yarl import URL
 
+from shared import tls
 from shared.errors import BrokerError, BrokerUnavailable, Undeliverable
 from shared.topology import store_exchange_name
 
@@ -103,6 +104,11 @@ def refusal(error: BaseException, url: URL) -> BrokerError:
         return BrokerError(
             f"the broker at {where} has no vhost '{vhost}' for the user '{user}': correct the end "
             "of RABBITMQ_URL, or use 'rabbitmqctl add_vhost' and 'rabbitmqctl set_permissions'"
+        )
+    if distrust := tls.refused(error):
+        return BrokerError(
+            f"no trust between here and the broker at {where} ({distrust}): correct cafile, "
+            "certfile and keyfile in RABBITMQ_URL, its host name, or the broker's certificate"
         )
     reason = "no answer in time" if isinstance(error, TimeoutError) else text or repr(error)
     return BrokerUnavailable(

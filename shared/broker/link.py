@@ -20,6 +20,8 @@ from yarl import URL
 from shared.broker.faults import FOREIGN, RPC_TIMEOUT_S, refusal, speaking
 from shared.broker.writing import Gathering
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
+from shared.settings import Address, current
+from shared.tls import check_files
 
 HEARTBEAT_S = 10
 """A silent broker is noticed after three of these."""
@@ -28,6 +30,8 @@ RECONNECT_S = 1.0
 CONNECT_TIMEOUT_S = 10.0
 FIRST_RETRY_S = 0.5
 PORTS = {"amqp": 5672, "amqps": 5671}
+TLS_FILES = ("cafile", "certfile", "keyfile")
+"""In the address's query, where aiormq looks for them."""
 
 Restore = Callable[[AbstractConnection], Awaitable[None]]
 _log = logging.getLogger(__name__)
@@ -36,8 +40,9 @@ _log = logging.getLogger(__name__)
 class Link:
     """A connection for as long as the process lives; `keep` is the job that brings it back."""
 
-    def __init__(self, url: str, name: str) -> None:
-        self._url = parsed(url).update_query(heartbeat=HEARTBEAT_S, name=name)
+    def __init__(self, address: Address, name: str) -> None:
+        self._address = address
+        self._name = name
         self._connection: AbstractConnection | None = None
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
@@ -63,7 +68,10 @@ class Link:
         return True
 
     async def open(self, wait_s: float) -> None:
-        """The first connection. Tries for `wait_s` while nobody answers, never when refused."""
+        """The first connection. Tries for `wait_s` while nobody answers, never when refused.
+
+        Raises `BrokerError`, or `SettingsError` for an address that is none.
+        """
         until, said = asyncio.get_running_loop().time() + wait_s, False
         while True:
             try:
@@ -99,7 +107,7 @@ class Link:
             self._lost.clear()
             try:
                 await self._restored()
-            except BrokerError as error:
+            except (BrokerError, SettingsError) as error:
                 if str(error) != said:
                     _log.warning("%s", error)
                 said = str(error)
@@ -125,11 +133,14 @@ class Link:
             await self.restore(self._connection)
 
     async def _connect(self) -> None:
+        # Read anew each time: the password or a certificate may have been changed meanwhile.
+        url = parsed(current(self._address))
+        named = url.update_query(heartbeat=HEARTBEAT_S, name=self._name)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                connection = await aiormq.connect(self._url, transport_factory=Gathering())
+                connection = await aiormq.connect(named, transport_factory=Gathering())
         except FOREIGN as error:
-            raise refusal(error, self._url) from error
+            raise refusal(error, url) from error
         connection.closing.add_done_callback(lambda _: self._lost.set())
         self._connection = connection
 
@@ -161,6 +172,7 @@ def parsed(url: str) -> URL:
     try:
         address = URL(url)
         if address.scheme in PORTS and address.host:
+            check_files("RABBITMQ_URL", address.query, TLS_FILES)
             return address.with_port(address.port or PORTS[address.scheme])
     except ValueError:
         pass  # said below, without the address: it may hold a password

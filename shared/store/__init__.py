@@ -15,6 +15,7 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.engine import Connection
 
 from shared.errors import StoreError
+from shared.settings import Address
 from shared.store.commits import Commits
 from shared.store.engine import Database, create
 from shared.store.schema import REVISION, identity
@@ -47,13 +48,13 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    url: str, *, patience_s: float = PATIENCE_S, start_s: float = 0.0
+    address: Address, *, patience_s: float = PATIENCE_S, start_s: float = 0.0
 ) -> AsyncIterator[Store]:
     """Open a migrated store; raises `StoreError` with the command to run when it isn't.
 
     A store that is away is waited for: `start_s` for the first answer, then `patience_s` for each.
     """
-    database = create(url)
+    database = create(address)
     commits = Commits(database, patience_s)
     writer: asyncio.Task[None] | None = None
     try:

@@ -48,6 +48,7 @@ class Commits:
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self.available = True
+        self._told: set[str] = set()
 
     async def write(self, key: str, operation: Operation[T]) -> T:
         """Commit `operation`; `key` (a run's id) orders the rows that a group locks.
@@ -110,12 +111,15 @@ class Commits:
             patience_s=self._patience_s,
         )
         self.available = True
+        self._told.clear()
         return result
 
     def _note_absence(self, error: Exception) -> None:
-        if self.available:
-            log.warning("store away", error=str(error))
+        """Tells each reason once: a lost connection may come back to a changed password."""
         self.available = False
+        if str(error) not in self._told:
+            self._told.add(str(error))
+            log.warning("store away", error=str(error))
 
     async def _transaction(self, group: list[_Waiting]) -> list[Any]:
         def perform(connection: Connection) -> list[Any]:

@@ -21,7 +21,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from shared.errors import SettingsError
+from shared.settings import Address, current
 from shared.store.faults import translated
+from shared.tls import check_files
 
 T = TypeVar("T")
 
@@ -30,6 +32,9 @@ BUSY_TIMEOUT_MS = 10_000
 
 POOL_SIZE = 3
 """One connection for the writer, two for readers."""
+
+TLS_FILES = ("sslrootcert", "sslcert", "sslkey")
+"""In PostgreSQL's address, by libpq's names."""
 
 
 class Database(Protocol):
@@ -70,10 +75,10 @@ def parse(url: str) -> URL:
     """The address with our drivers in it; raises `SettingsError` for what we don't speak."""
     try:
         address = make_url(url)
-    except (ArgumentError, ValueError) as error:  # the latter for a port that is no number
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         raise SettingsError(
             "HUTCH_STORE is no address; write sqlite:///path or postgresql://user:password@host/db"
-        ) from error
+        ) from None  # what it read as a port may be a part of the password
     drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+asyncpg"}
     backend = address.get_backend_name()
     if backend not in drivers:
@@ -81,14 +86,15 @@ def parse(url: str) -> URL:
     return address.set(drivername=drivers[backend])
 
 
-def create(url: str) -> Database:
+def create(given: Address) -> Database:
     """The database at an address; connects to nothing yet. Raises `SettingsError`."""
-    address = parse(url)
+    address = parse(current(given))
     if address.get_backend_name() == "postgresql":
         # Imported only where it is used: it weighs 9 MB in every agent's process.
         from shared.store.postgresql import Server
 
-        return Server(address, POOL_SIZE)
+        _dsn(given)
+        return Server(lambda: _dsn(given), POOL_SIZE)
     if not address.database or address.database == ":memory:":
         raise SettingsError("HUTCH_STORE needs a file: replicas share it; write sqlite:///path")
     with translated():
@@ -96,6 +102,13 @@ def create(url: str) -> Database:
     engine = create_engine(address, pool_size=POOL_SIZE)
     event.listen(engine, "connect", _set_up_sqlite)
     return File(engine)
+
+
+def _dsn(given: Address) -> str:
+    """The address as asyncpg reads it, with the password. Raises `SettingsError`."""
+    address = parse(current(given)).set(drivername="postgresql")
+    check_files("HUTCH_STORE", {k: str(v) for k, v in address.query.items()}, TLS_FILES)
+    return address.render_as_string(hide_password=False)
 
 
 def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from shared import tls
 from shared.errors import StoreError, StoreUnavailable
 
 PASSING_SQLITE = {
@@ -25,13 +26,23 @@ PASSING_POSTGRESQL = {"08", "40", "53", "55", "57", "58"}
 """Classes of SQLSTATE: connection, rollback (deadlock), resources, lock, shutdown, system."""
 
 
+class NoEntry(StoreError):
+    """The store does not know us, or one side does not trust the other."""
+
+
+_UNENCRYPTED = "rejected SSL upgrade"
+"""What asyncpg says of a server without TLS when the address insists on it."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Foreign errors become `StoreUnavailable` (try again) or `StoreError` (don't)."""
     try:
         yield
     except (OSError, TimeoutError, PoolTimeout) as error:
-        raise StoreUnavailable(f"the store can't be reached: {_said(error)}") from error
+        raise (
+            _distrust(error) or StoreUnavailable(f"the store can't be reached: {_said(error)}")
+        ) from error
     except DBAPIError as error:
         orig = error.orig or error
         raise _fault(orig, error.connection_invalidated or _passes(orig)) from error
@@ -43,11 +54,23 @@ def translated() -> Iterator[None]:
         raise _fault(error, _passes(error)) from error
 
 
+def _distrust(error: BaseException) -> NoEntry | None:
+    reason = tls.refused(error) or ("no TLS there" if _UNENCRYPTED in str(error) else "")
+    if not reason:
+        return None
+    return NoEntry(
+        f"no trust between here and the store ({reason}): correct sslmode, sslrootcert, "
+        "sslcert and sslkey in HUTCH_STORE, its host name, or the server's certificate"
+    )
+
+
 def _fault(error: BaseException, passes: bool) -> StoreError:
+    if distrust := _distrust(error):
+        return distrust
     if passes:
         return StoreUnavailable(f"the store is away or locked: {_said(error)}")
     if str(getattr(error, "sqlstate", None))[:2] in {"28", "3D"}:
-        return StoreError(f"the store lets nobody in: {_said(error)}; check HUTCH_STORE")
+        return NoEntry(f"the store lets nobody in: {_said(error)}; check HUTCH_STORE")
     return StoreError(f"the store refused: {_said(error)}")
 
 

@@ -8,6 +8,7 @@ from alembic.config import Config
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
+from shared.settings import Address
 from shared.store.engine import create
 from shared.store.faults import translated
 
@@ -18,9 +19,9 @@ LOCK = 0x48757463
 MIGRATE_TIMEOUT_S = 300
 
 
-async def migrate(url: str) -> None:
+async def migrate(address: Address) -> None:
     """Create or upgrade the tables; raises `StoreUnavailable`, `StoreError`."""
-    database = create(url)
+    database = create(address)
     try:
         with translated():
             async with asyncio.timeout(MIGRATE_TIMEOUT_S):

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Literal
 
 import httpx2
@@ -25,6 +26,7 @@ from services.agent.chat import (
 from services.agent.model import ATTEMPTS, OpenAIModel, translated
 from shared.errors import ModelError, ModelFault, ModelUnavailable
 from shared.messages import Usage
+from shared.settings import secret
 from tests.unit.services.agent.endpoint import Answer, Endpoint, completion, fault
 
 KEY = SecretStr("sk-secret-1234")
@@ -35,7 +37,7 @@ SOON = {"retry_after_ms": "1"}
 
 @pytest.fixture
 async def model(endpoint: Endpoint) -> AsyncIterator[OpenAIModel]:
-    made = OpenAIModel("tiny", endpoint.url, KEY)
+    made = OpenAIModel("tiny", endpoint.url, lambda: KEY)
     yield made
     await made.close()
 
@@ -266,7 +268,7 @@ async def test_every_failed_attempt_is_heard_of_with_its_reason(endpoint: Endpoi
     heard: list[ModelFault] = []
     endpoint.script = [fault(429, **SOON), fault(529, **SOON), Answer(completion(content="Hi."))]
     endpoint.script += [fault(400), fault(403), fault(429, "insufficient_quota"), Answer({})]
-    model = OpenAIModel("tiny", endpoint.url, KEY, failed=heard.append)
+    model = OpenAIModel("tiny", endpoint.url, lambda: KEY, failed=heard.append)
     assert (await model.complete(HISTORY, [])).content == "Hi."
     assert heard == ["rate_limited", "unavailable"]
     for _ in range(4):
@@ -277,7 +279,7 @@ async def test_every_failed_attempt_is_heard_of_with_its_reason(endpoint: Endpoi
 
 async def test_a_slow_endpoint_is_unavailable(endpoint: Endpoint) -> None:
     endpoint.script = [Answer(delay_s=5)] * ATTEMPTS
-    model = OpenAIModel("tiny", endpoint.url, KEY, attempt_s=0.05)
+    model = OpenAIModel("tiny", endpoint.url, lambda: KEY, attempt_s=0.05)
     error = await failure(model)
     assert isinstance(error, ModelUnavailable)
     assert (error.public, error.reason) == ("the model timed out", "timeout")
@@ -287,10 +289,29 @@ async def test_a_slow_endpoint_is_unavailable(endpoint: Endpoint) -> None:
 async def test_an_unreachable_endpoint_is_unavailable() -> None:
     with Endpoint().serving() as gone:
         url = gone.url
-    model = OpenAIModel("tiny", url, KEY)
+    model = OpenAIModel("tiny", url, lambda: KEY)
     error = await failure(model)
     assert isinstance(error, ModelUnavailable)
     assert (error.public, error.reason) == ("the model can't be reached", "unavailable")
+    await model.close()
+
+
+async def test_the_key_is_asked_for_at_each_call_and_one_that_cannot_be_read_may_come_back(
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "key"
+    monkeypatch.setenv("ALICES_KEY_FILE", str(file))
+    model = OpenAIModel("tiny", endpoint.url, lambda: secret("ALICES_KEY"))
+    endpoint.script = [Answer(completion(content="Hi."))] * 2
+    for key in ("first", "second"):
+        file.write_text(f"{key}\n")
+        await model.complete([User(content="Hello")], [])
+    assert endpoint.keys == ["Bearer first", "Bearer second"]
+    file.unlink()
+    error = await failure(model)
+    assert isinstance(error, ModelUnavailable)
+    assert str(error) == f"ALICES_KEY_FILE names a file that can't be read: '{file}'"
+    assert error.public == "the model's key can't be read"
     await model.close()
 
 
