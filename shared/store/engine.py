@@ -93,8 +93,8 @@ def create(given: Address) -> Database:
         # Imported only where it is used: it weighs 9 MB in every agent's process.
         from shared.store.postgresql import Server
 
-        _dsn(given)
-        return Server(lambda: _dsn(given), POOL_SIZE)
+        _dsn(address)
+        return Server(lambda: _dsn(_same_place(parse(current(given)), address)), POOL_SIZE)
     if not address.database or address.database == ":memory:":
         raise SettingsError("HUTCH_STORE needs a file: replicas share it; write sqlite:///path")
     with translated():
@@ -104,11 +104,21 @@ def create(given: Address) -> Database:
     return File(engine)
 
 
-def _dsn(given: Address) -> str:
+def _place(address: URL) -> tuple[str, str | None, int | None, str | None]:
+    return address.get_backend_name(), address.host, address.port, address.database
+
+
+def _same_place(now: URL, first: URL) -> URL:
+    """A password may change while a process lives; with another store it would mix up two."""
+    if _place(now) != _place(first):
+        raise SettingsError("HUTCH_STORE names another store than before: restart to use that")
+    return now
+
+
+def _dsn(address: URL) -> str:
     """The address as asyncpg reads it, with the password. Raises `SettingsError`."""
-    address = parse(current(given)).set(drivername="postgresql")
     check_files("HUTCH_STORE", {k: str(v) for k, v in address.query.items()}, TLS_FILES)
-    return address.render_as_string(hide_password=False)
+    return address.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -51,3 +52,26 @@ async def test_a_text_that_postgresql_refuses_is_refused_at_once(store: Store) -
         with pytest.raises(StoreError) as caught:
             await claimed(store, request(content=bad))
         assert not isinstance(caught.value, StoreUnavailable)
+
+
+async def test_a_password_may_change_meanwhile_but_not_the_store(
+    postgresql: Postgres, postgresql_url: str
+) -> None:
+    await migrate(postgresql_url)
+    address = [postgresql_url]
+    name = postgresql_url.rpartition("/")[2]
+    lost = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    async with open_store(lambda: address[0], patience_s=0) as store:
+        for wrong, why in (
+            (postgresql_url.replace(PASSWORD, "wr0ng"), "authentication failed"),
+            (postgresql_url.replace(name, "hutch"), "names another store than before"),
+            ("sqlite:///other.db", "names another store than before"),
+        ):
+            address[0] = wrong
+            postgresql.sql(lost)
+            with suppress(StoreUnavailable):  # this is how it finds its connection lost
+                await store.write("", lambda db: beat(db, "bob.1", "bob"))
+            with pytest.raises(StoreUnavailable, match=why):
+                await store.write("", lambda db: beat(db, "bob.1", "bob"))
+        address[0] = postgresql_url
+        await store.write("", lambda db: beat(db, "bob.1", "bob"))
