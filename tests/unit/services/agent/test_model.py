@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Literal
 
 import httpx2
 import openai
@@ -145,46 +144,6 @@ async def test_schema_protocol_constrains_the_choice(endpoint: Endpoint) -> None
     first, second = endpoint.requests
     assert first.keys() == {"model", "messages", "response_format"}
     assert second.keys() == {"model", "messages"}
-
-
-@pytest.mark.parametrize("protocol", ["native", "schema"])
-async def test_a_limit_of_tokens_is_sent_under_the_name_that_the_endpoint_reads(
-    endpoint: Endpoint, protocol: Literal["native", "schema"]
-) -> None:
-    endpoint.script = [Answer(completion(content='{"action": "answer", "answer": "Hi."}'))]
-    model = OpenAIModel("tiny", endpoint.url, tool_protocol=protocol)
-    await model.complete(HISTORY, [TOOL], most_tokens=70)
-    await model.close()
-    assert endpoint.requests[0]["max_tokens"] == 70
-
-
-@pytest.mark.parametrize(
-    ("refusals", "sent"),
-    [
-        (["Unsupported parameter: 'max_tokens'"], ["max_tokens", "max_completion_tokens"]),
-        (
-            ["max_tokens is too large: 70", "max_completion_tokens is too large: 70"],
-            ["max_tokens", "max_completion_tokens", None],
-        ),
-    ],
-)
-async def test_an_endpoint_that_refuses_the_limit_is_asked_otherwise(
-    endpoint: Endpoint, model: OpenAIModel, refusals: list[str], sent: list[str | None]
-) -> None:
-    answers = [fault(400, message=said) for said in refusals]
-    endpoint.script = [*answers, Answer(completion(content="Hi."))]
-    assert (await model.complete(HISTORY, [], most_tokens=70)).content == "Hi."
-    limits = [request.keys() - {"model", "messages"} for request in endpoint.requests]
-    assert limits == [{name} if name else set() for name in sent]
-
-
-async def test_another_refusal_under_a_limit_is_none_of_the_limits(
-    endpoint: Endpoint, model: OpenAIModel
-) -> None:
-    endpoint.script = [fault(400)]
-    with pytest.raises(ModelError):
-        await model.complete(HISTORY, [], most_tokens=70)
-    assert len(endpoint.requests) == 1
 
 
 # Faults
