@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic import ValidationError
 
@@ -36,6 +36,12 @@ class WorkerSpec(Frozen):
     @property
     def tool(self) -> ToolSpec:
         return ToolSpec(name=self.name, description=self.description, parameters=PARAMETERS)
+
+
+def kinds_of(tools: Iterable[ToolSpec], workers: Iterable[WorkerSpec]) -> dict[str, Kind]:
+    """What each name that a model may call stands for."""
+    kinds: dict[str, Kind] = dict.fromkeys((tool.name for tool in tools), "tool")
+    return kinds | dict.fromkeys((worker.name for worker in workers), "worker")
 
 
 class Ask(Frozen):

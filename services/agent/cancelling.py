@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from services.agent.called import kinds_of
 from services.agent.chat import Completion
 from services.agent.journal import Kind, StepKey
 from services.agent.run import cancelled_call
-from services.agent.snapshot import Snapshot
+from services.agent.snapshot import thawed
 from services.agent.stored import StoredJournal
 from shared.errors import RunCancelled
 from shared.messages import Usage
@@ -87,9 +88,8 @@ def _open_calls(run: Run, steps: Sequence[Step]) -> Iterator[tuple[StepKey, Kind
     turn, reply = max(((it.turn, it.output) for it in steps if it.position == 0), default=(0, ""))
     if not turn:
         return
-    snapshot = Snapshot.model_validate_json(run.definition)
-    kinds: dict[str, Kind] = dict.fromkeys((it.name for it in snapshot.tools), "tool")
-    kinds |= dict.fromkeys((it.name for it in snapshot.workers), "worker")
+    snapshot = thawed(run.definition)
+    kinds = kinds_of(snapshot.tools, snapshot.workers)
     answered = {it.position for it in steps if it.turn == turn}
     for index, call in enumerate(Completion.model_validate_json(reply).tool_calls, 1):
         if index not in answered and call.name in kinds:

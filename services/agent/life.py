@@ -17,7 +17,7 @@ from services.agent.instance import Instance
 from services.agent.models import Models
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
-from services.agent.retries import put_off_or_give_up
+from services.agent.retries import give_up, put_off_or_give_up
 from services.agent.run import run
 from services.agent.shared_deadline import SharedDeadline
 from services.agent.slots import Slots
@@ -151,10 +151,10 @@ class Lives:
             self.instance.store, run, steps, doubtful, lambda: self._got_on(calls)
         )
         if doubt := journal.doubt():
-            return await self._give_up(run, journal, str(doubt), doubt.public)
+            return await give_up(self.refusal, run, journal, str(doubt), doubt.public)
         if run.attempts >= MOST_ATTEMPTS:
             reason = f"{run.attempts} processes have died on it without finishing a step"
-            return await self._give_up(run, journal, reason, "given up: " + reason)
+            return await give_up(self.refusal, run, journal, reason, "given up: " + reason)
         self._journals[run.run_id] = journal
         try:
             snapshot = thawed(run.definition)
@@ -185,14 +185,6 @@ class Lives:
     def _got_on(self, calls: Calls) -> None:
         if calls.holds_slot:
             self.slots.share()
-
-    async def _give_up(
-        self, run: Run, journal: StoredJournal, reason: str, content: str
-    ) -> Outcome:
-        """Raises `BrokerError` while its message can't be dead-lettered."""
-        await self.refusal.give_up(run, reason)
-        usage = journal.usage()
-        return Outcome(status=Status.FAILED, content=content, detail=reason, usage=usage)
 
     async def _loop(
         self,

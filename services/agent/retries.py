@@ -40,10 +40,7 @@ async def put_off_or_give_up(
     failures = journal.failures + 1
     if failures > MOST_FAILURES:
         reason = f"put off {MOST_FAILURES} times in a row, and then: {error}"
-        await refusal.give_up(run, reason)
-        content = f"given up: {error.public}"
-        usage = journal.usage()
-        return Outcome(status=Status.FAILED, content=content, detail=reason, usage=usage)
+        return await give_up(refusal, run, journal, reason, f"given up: {error.public}")
     wait_s = pause_s(failures, error.wait_s)
     later = partial(put_off, run=run, failures=failures, wait_s=wait_s, detail=str(error))
     await instance.store.write(run.run_id, later)
@@ -52,6 +49,18 @@ async def put_off_or_give_up(
     instance.tell("run.put_off", run, failures=failures, seconds=seconds, reason=error.reason)
     log.warning("run put off", seconds=seconds, failures=failures, reason=str(error))
     return None
+
+
+async def give_up(
+    refusal: Refusal, run: Run, journal: StoredJournal, reason: str, content: str
+) -> Outcome:
+    """How a run ends whose message is now among the dead letters.
+
+    Raises `BrokerError` while it can't be dead-lettered.
+    """
+    await refusal.give_up(run, reason)
+    usage = journal.usage()
+    return Outcome(status=Status.FAILED, content=content, detail=reason, usage=usage)
 
 
 def pause_s(failures: int, asked_s: float | None) -> float:

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from pydantic_core import to_json
 
 from services.agent.budget import is_spent, remaining, shares
-from services.agent.called import Ask, read
+from services.agent.called import Ask, kinds_of, read
 from services.agent.chat import (
     Assistant,
     ChatMessage,
@@ -133,8 +133,7 @@ class _Loop:
         preamble = work.definition.preamble
         self.history = opening(preamble, work.notes, work.now, work.recalled, work.message)
         self.specs = (*work.tools, *(worker.tool for worker in work.workers))
-        self.kinds = dict.fromkeys((tool.name for tool in work.tools), "tool")
-        self.kinds |= dict.fromkeys((worker.name for worker in work.workers), "worker")
+        self.kinds = kinds_of(work.tools, work.workers)
         self.repeatable = {tool.name for tool in work.tools if tool.repeatable}
 
     @property
