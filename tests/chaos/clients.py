@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -42,7 +43,7 @@ def opened(url: str) -> Iterator[BlockingChannel]:
             connection.close()
 
 
-class Client(threading.Thread):
+class Client(threading.Thread, ABC):
     """A job on a channel, which is opened again after every loss, until `ending` is set."""
 
     def __init__(self, name: str, url: str, ledger: Ledger) -> None:
@@ -57,8 +58,9 @@ class Client(threading.Thread):
                 self.use(channel)
             self.ending.wait(AGAIN_S)
 
+    @abstractmethod
     def use(self, channel: BlockingChannel) -> None:
-        raise NotImplementedError
+        """Work on a fresh channel until it is lost, or `ending` is set."""
 
     def end(self) -> None:
         self.ending.set()
