@@ -135,7 +135,8 @@ class Slots:
 
     def _leave(self) -> None:
         self._computing -= 1
-        self._alone = False  # while one is alone, nobody else can leave
+        if not self._computing:  # a run that only had to end may have left before the suspect
+            self._alone = False
         self._admit()
 
     def _admit(self) -> None:

@@ -217,3 +217,13 @@ def test_a_braked_process_takes_no_suspect() -> None:
     assert not slots.try_take_alone()
     slots.brake(False)
     assert slots.try_take_alone()
+
+
+def test_a_suspect_stays_alone_when_a_run_that_only_had_to_end_has_left() -> None:
+    slots = Slots(2)
+    assert slots.try_take_alone()
+    slots.take_beyond()
+    slots.release(computing=True)
+    assert not slots.try_take()
+    slots.release(computing=True)
+    assert slots.try_take()
