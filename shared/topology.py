@@ -193,9 +193,19 @@ def swarm(group: str, agent: str) -> Topology:
 
 
 def replies(agent: str, instance: str) -> Topology:
-    """Where one process hears its workers; outlives a reconnect, expires after the process."""
+    """Where one process hears its workers; outlives a reconnect, expires after the process.
+
+    Replicated: a classic queue dies with the broker's node that holds it, and its name with it.
+    """
     name = reply_queue_name(agent, instance)
-    queue = Queue(name, {"x-queue-type": "classic", "x-expires": REPLY_EXPIRES_MS})
+    queue = Queue(
+        name,
+        {
+            "x-queue-type": "quorum",
+            "x-expires": REPLY_EXPIRES_MS,
+            "x-delivery-limit": NO_DELIVERY_LIMIT,  # each reconnect is a redelivery
+        },
+    )
     return Topology(queues=(queue,), bindings=(Binding(REPLIES, name, name),))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 from collections.abc import Awaitable, Callable
 
 import aiormq
@@ -28,6 +29,7 @@ HEARTBEAT_S = 10
 RECONNECT_S = 1.0
 """At most this before each attempt, by chance: a broker that starts meets no herd."""
 CONNECT_TIMEOUT_S = 10.0
+"""For all addresses of the host together."""
 FIRST_RETRY_S = 0.5
 PORTS = {"amqp": 5672, "amqps": 5671}
 TLS_FILES = ("cafile", "certfile", "keyfile")
@@ -135,12 +137,7 @@ class Link:
     async def _connect(self) -> None:
         # Read anew each time: the password or a certificate may have been changed meanwhile.
         url = parsed(current(self._address))
-        named = url.update_query(heartbeat=HEARTBEAT_S, name=self._name)
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                connection = await aiormq.connect(named, transport_factory=Gathering())
-        except FOREIGN as error:
-            raise refusal(error, url) from error
+        connection = await _connected(url, self._name)
         connection.closing.add_done_callback(lambda _: self._lost.set())
         self._connection = connection
 
@@ -165,6 +162,37 @@ class Lane:
                 assert isinstance(opened, Channel)  # the interface leaves out `wait`
                 self._channel = opened
             return self._channel
+
+
+async def _connected(url: URL, name: str) -> AbstractConnection:
+    """To the first of the host's addresses that answers: the nodes of a cluster share one name.
+
+    Each has its share of the time, so that one that says nothing leaves some for the others. In
+    random order: the resolver's puts the same one first each time, be it frozen or not.
+    """
+    named = url.update_query(heartbeat=HEARTBEAT_S, name=name)
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            addresses = await _addresses(url)
+    except FOREIGN as error:
+        raise refusal(error, url) from error
+    for tried, address in enumerate(addresses, 1):
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S / len(addresses)):
+                return await aiormq.connect(named, transport_factory=Gathering(address))
+        except FOREIGN as error:
+            refused = refusal(error, url)
+            if tried == len(addresses) or not isinstance(refused, BrokerUnavailable):
+                raise refused from error
+    raise AssertionError("a name that is found has an address")
+
+
+async def _addresses(url: URL) -> list[str]:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+    addresses = list({str(address[0]) for *_, address in found})
+    random.shuffle(addresses)
+    return addresses
 
 
 def parsed(url: str) -> URL:

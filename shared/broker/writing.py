@@ -14,7 +14,10 @@ from yarl import URL
 
 
 class Gathering(TransportFactory):
-    """Opens connections as aiormq does, with a writer that gathers."""
+    """Opens connections as aiormq does, with a writer that gathers, to one address of the host."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
 
     async def create(
         self, url: URL, **kwargs: Any
@@ -25,7 +28,11 @@ class Gathering(TransportFactory):
         reader = asyncio.StreamReader()
         protocol = asyncio.StreamReaderProtocol(reader)
         transport, _ = await loop.create_connection(
-            lambda: protocol, url.host or "", url.port or 0, ssl=tls
+            lambda: protocol,
+            self._address,
+            url.port or 0,
+            ssl=tls,
+            server_hostname=url.host if tls else None,
         )
         return reader, _Writer(transport, protocol, reader, loop)
 

@@ -1,15 +1,19 @@
 import asyncio
+import random
 import re
-from typing import cast
+import socket
+from typing import Any, cast
 
 import pytest
 
 from shared import topology
+from shared.broker import link
 from shared.broker.connection import QueueDepth, connect
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from shared.messages import Event
 from tests.integration.brokers import Rabbit
 from tests.integration.shared.broker.waiting import free_port, lose_connections, until
+from tests.proxy import address, proxy
 
 WHOLE = (
     topology.house()
@@ -81,6 +85,25 @@ async def test_closed_connections_come_back_with_all_that_was_declared(rabbit: R
         assert "hutch.store.alice" in rabbit.ctl("list_exchanges", "-p", rabbit.vhost, "name")
         bindings = rabbit.ctl("list_bindings", "-p", rabbit.vhost, "destination_name")
         assert len(re.findall(r"^control\.i1$", bindings, re.MULTILINE)) == 5
+
+
+async def test_of_a_hosts_addresses_one_that_answers_is_enough(
+    rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster's nodes share one name; of these three one refuses, one takes and says nothing."""
+    refuses, silent, answers = "127.0.0.3", "127.0.0.2", "127.0.0.1"
+    loop = asyncio.get_running_loop()
+    resolve = loop.getaddrinfo
+
+    async def named(_: str, port: int, **how: Any) -> list[Any]:
+        return [it for ip in (refuses, silent, answers) for it in await resolve(ip, port, **how)]
+
+    monkeypatch.setattr(loop, "getaddrinfo", named)
+    monkeypatch.setattr(random, "shuffle", lambda them: them.sort(reverse=True))  # the worst order
+    monkeypatch.setattr(link, "CONNECT_TIMEOUT_S", 6.0)
+    with proxy(address(rabbit.url)) as network, socket.create_server((silent, network.port)):
+        async with connect(network.url(rabbit.url), "test") as broker:
+            assert await broker.depth("agent.nobody") is None
 
 
 async def test_a_wrong_password_is_refused_at_once_and_not_shown(rabbit: Rabbit) -> None:

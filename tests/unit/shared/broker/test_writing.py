@@ -22,7 +22,7 @@ async def speaking_to(
 
     async with asyncio.timeout(PATIENCE_S), await asyncio.start_server(hear, "127.0.0.1", 0) as it:
         url = URL.build(scheme="amqp", host="127.0.0.1", port=it.sockets[0].getsockname()[1])
-        _, writer = await Gathering().create(url, ssl_context_provider=None)
+        _, writer = await Gathering("127.0.0.1").create(url, ssl_context_provider=None)
         yield writer
         writer.close()
         await writer.wait_closed()
