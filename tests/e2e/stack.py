@@ -29,11 +29,11 @@ METRICS = (
 class Stack:
     """A project of its own: name, network, volumes and ports collide with no other."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         self._folder = folder
         free = {"HUTCH_AMQP_PORT": "0", "HUTCH_MANAGEMENT_PORT": "0"}
         keyless = {name: text for name, text in os.environ.items() if "OPENAI" not in name}
-        self._environment = {**keyless, **free}
+        self._environment = {**keyless, **free, **environment}
         self.project = f"hutch-test-{uuid4().hex[:8]}"
 
     def compose(self, *arguments: str, timeout_s: float = UP_S) -> str:
