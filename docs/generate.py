@@ -70,6 +70,7 @@ def markdown() -> str:
         "Generated from `shared/messages.py` by `python docs/generate.py`. JSON bodies, UTF-8,",
         "at most 1 MiB. `reply_to` and `correlation_id` are AMQP properties; `message_id` stands",
         "in for a missing `id`. An object without `type` is a task, and so is plain text.",
+        "Where each agent has its own user, `user_id` says whose message it is: see `security.md`.",
         "For other languages: `messages.schema.json` (JSON Schema), `asyncapi.json`.",
         "",
         "| exchange | kind | carries |",

@@ -10,6 +10,7 @@ from shared.broker.consuming import Consumer
 from shared.errors import BadMessage
 from shared.messages import Cancel, Shutdown, decode
 from shared.process import Stopping
+from shared.users import OPERATOR, agent_user, objection
 
 log = structlog.get_logger()
 
@@ -22,7 +23,9 @@ async def obey(
 ) -> None:
     """Turn each shutdown into a wish to end, and hand on each cancel's task id.
 
-    Anything else is dropped with a log line; so are cancels where nothing can be cancelled.
+    Anything else is dropped with a log line; so are cancels where nothing can be cancelled, and
+    orders of somebody who may not give them. None becomes a dead letter: replayed, it would be an
+    operator's, and obeyed.
     """
     await consumer.start(PREFETCH)
     async for delivery in consumer:
@@ -31,7 +34,10 @@ async def obey(
         except BadMessage as error:
             log.warning("control message not understood", error=str(error))
         else:
-            if isinstance(message, Shutdown):
+            speaker = agent_user(message.sender or "") if isinstance(message, Cancel) else OPERATOR
+            if reason := objection(delivery.received_as, delivery.user_id, speaker):
+                log.warning("order not obeyed", type=message.type, reason=reason)
+            elif isinstance(message, Shutdown):
                 log.info("shutdown asked for", mode=message.mode)
                 stopping.ask(message.mode)
             elif isinstance(message, Cancel) and cancel is not None:

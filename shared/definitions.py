@@ -132,6 +132,11 @@ class Definition(Frozen):
     on_peer: Literal["remember", "react"] = "remember"
     tick: Duration | None = None
     schedule: tuple[Schedule, ...] = ()
+    foreign_clients: bool = Field(
+        default=False,
+        exclude=True,  # no run lives on it
+        description="its user on the broker may answer in queues that are not ours",
+    )
     limits: Limits = Limits()
 
     @field_validator("name")

@@ -5,7 +5,7 @@ HutchError                 str() is one sentence for the user: what is wrong and
 ├── BadMessage             a message that can't be understood; dead-lettered, never retried
 ├── BrokerError            the broker refused or could not be reached
 │   ├── BrokerUnavailable  no connection now; trying again can succeed
-│   ├── Undeliverable      the broker has no queue for this message (it was returned)
+│   ├── Undeliverable      no queue takes this message, or none that our user may reach
 │   └── Unconfirmed        no confirm in time: the message may or may not be in its queue
 ├── StoreError             the store refused or could not be reached
 │   └── StoreUnavailable   trying again can succeed
@@ -49,7 +49,7 @@ class BrokerUnavailable(BrokerError):
 
 
 class Undeliverable(BrokerError):
-    """The broker returned the message: no queue takes it."""
+    """The broker returned the message: no queue takes it; or our user may not reach the queue."""
 
 
 class Unconfirmed(BrokerError):

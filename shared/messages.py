@@ -82,7 +82,9 @@ class Lineage(Frozen):
     )
     session: Id | None = Field(default=None, description="the conversation that it belongs to")
     traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f-]{55}$")
-    sender: str | None = Field(default=None, max_length=128, description="who says so; unverified")
+    sender: str | None = Field(
+        default=None, max_length=128, description="who says so; see docs/security.md"
+    )
     sent_at: AwareDatetime | None = None
 
 

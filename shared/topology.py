@@ -17,6 +17,8 @@ CONTROL = "hutch.control"
 EVENTS = "hutch.events"
 DEAD = "hutch.dead"
 UNROUTED = "hutch.unrouted"
+DEFAULT_EXCHANGE = "amq.default"
+"""What the broker calls the exchange without a name, where it speaks of who may use it."""
 DEAD_QUEUE = "dead"
 UNROUTED_QUEUE = "unrouted"
 
@@ -27,9 +29,17 @@ MAILBOX_BYTES = 512 * 1024 * 1024
 NO_DELIVERY_LIMIT = 1_000_000_000
 """RabbitMQ 4 drops after 20 redeliveries where nothing is said; at its -1, 3.10 drops at once."""
 SWARM_LENGTH = 1000
+SWARM_BYTES = 256 * 1024 * 1024
 SWARM_TTL_MS = 24 * 3600 * 1000
 SWARM_EXPIRES_MS = 7 * 24 * 3600 * 1000
 REPLY_EXPIRES_MS = 30 * 60 * 1000
+REPLY_BYTES = 128 * 1024 * 1024
+"""Responses are read as they come; of those to a process that hangs or is gone the oldest are
+forgotten. Asked again, a worker sends the stored one."""
+CONTROL_BYTES = 1024 * 1024
+"""Orders are short, and rows besides."""
+CLIENT_BYTES = 64 * 1024 * 1024
+"""In a queue that a foreign program has made to hear its answers."""
 EVENTS_AGE = "7D"
 EVENTS_BYTES = 1024 * 1024 * 1024
 DEAD_BYTES = 1024 * 1024 * 1024
@@ -57,6 +67,15 @@ class Binding:
     exchange: str
     queue: str
     routing_key: str = ""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the broker adds to the arguments of the queues whose names match."""
+
+    name: str
+    pattern: str
+    definition: Arguments
 
 
 @dataclass(frozen=True)
@@ -92,11 +111,23 @@ def reply_queue_name(agent: str, instance: str) -> str:
 
 
 def control_queue_name(instance: str) -> str:
+    """An instance's id begins with its role and a dot, which no role has in it: so the broker can
+    keep what one role may touch from another's."""
     return f"control.{instance}"
 
 
 def cancel_key(agent: str) -> str:
     return f"cancel.{agent}"
+
+
+def shutdown_key(whom: str) -> str:
+    """An agent's name, `scheduler` or `all`."""
+    return f"shutdown.{whom}"
+
+
+def control_keys(role: str) -> tuple[str, ...]:
+    """What a process hears: `role` is an agent's name, or `scheduler`."""
+    return shutdown_key(role), shutdown_key("all"), cancel_key(role)
 
 
 def visitor_events_name(visitor: str) -> str:
@@ -201,12 +232,23 @@ def replies(agent: str, instance: str) -> Topology:
     queue = Queue(
         name,
         {
+<<<<<<< HEAD
             "x-queue-type": "quorum",
             "x-expires": REPLY_EXPIRES_MS,
             "x-delivery-limit": NO_DELIVERY_LIMIT,  # each reconnect is a redelivery
+=======
+            "x-queue-type": "classic",
+            "x-expires": REPLY_EXPIRES_MS,
+            "x-max-length-bytes": REPLY_BYTES,
+>>>>>>> users
         },
     )
     return Topology(queues=(queue,), bindings=(Binding(REPLIES, name, name),))
+
+
+def _passing(name: str, most_bytes: int) -> Queue:
+    """Gone with its connection; too full, it forgets the oldest."""
+    return Queue(name, {"x-max-length-bytes": most_bytes}, durable=False, exclusive=True)
 
 
 def control(role: str, instance: str) -> Topology:
@@ -215,10 +257,9 @@ def control(role: str, instance: str) -> Topology:
     `role` is an agent's name, or `scheduler`.
     """
     name = control_queue_name(instance)
-    keys = (f"shutdown.{role}", "shutdown.all", cancel_key(role))
     return Topology(
-        queues=(Queue(name, durable=False, exclusive=True),),
-        bindings=tuple(Binding(CONTROL, name, key) for key in keys),
+        queues=(_passing(name, CONTROL_BYTES),),
+        bindings=tuple(Binding(CONTROL, name, key) for key in control_keys(role)),
     )
 
 
@@ -229,7 +270,7 @@ def visitor(name: str) -> Topology:
     """
     responses, events = reply_queue_name("cli", name), visitor_events_name(name)
     return Topology(
-        queues=tuple(Queue(it, durable=False, exclusive=True) for it in (responses, events)),
+        queues=tuple(_passing(it, REPLY_BYTES) for it in (responses, events)),
         bindings=(Binding(REPLIES, responses, responses), Binding(EVENTS, events, "#")),
     )
 
@@ -254,3 +295,10 @@ def store_mark(agent: str, store_id: str, instance: str) -> Topology:
         ),
         bindings=(Binding(name, control_queue_name(instance)),),
     )
+
+
+POLICIES = (
+    # Its arguments can't change: old processes and new ones declare the same queue.
+    Policy("hutch-swarm", r"^swarm\.", {"max-length-bytes": SWARM_BYTES}),
+    Policy("hutch-clients", r"^amq\.gen-", {"max-length-bytes": CLIENT_BYTES}),
+)

@@ -55,7 +55,12 @@ def runs_of(
 
 
 def delivery(
-    body: bytes, *, correlation_id: str | None = None, reply_to: str | None = None
+    body: bytes,
+    *,
+    correlation_id: str | None = None,
+    reply_to: str | None = None,
+    user_id: str | None = None,
+    received_as: str = "guest",
 ) -> Delivery:
     """As it comes out of a stream; there is no channel to ack it on."""
     return Delivery(
@@ -69,7 +74,8 @@ def delivery(
         exchange="",
         routing_key="",
         queue="",
-        user_id=None,
+        user_id=user_id,
+        received_as=received_as,
         app_id=None,
         timestamp=None,
         _channel=cast(AbstractChannel, None),

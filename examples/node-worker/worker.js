@@ -5,6 +5,8 @@ import amqp from "amqplib";
 
 const MAILBOX = "agent.bob"; // declared by whoever calls Bob; here it is only waited for
 const AT_ONCE = 8;
+// Who speaks: the broker vouches for it. Where each agent has a user of its own, Bob's is agent.bob.
+const USER = decodeURIComponent(new URL(process.env.RABBITMQ_URL).username) || "guest";
 const REPLY_QUEUE = /^(reply\.|amq\.gen-|amq\.rabbitmq\.reply-to)/;
 
 async function mailboxIsThere(connection) {
@@ -21,7 +23,8 @@ async function answer(channel, message) {
   const response = { type: "response", id, task_id: task.id, agent: "bob", status: "ok", content };
   if (REPLY_QUEUE.test(replyTo)) {
     const exchange = replyTo.startsWith("reply.") ? "hutch.replies" : "";
-    const properties = { messageId: id, correlationId, contentType: "application/json" };
+    const contentType = "application/json";
+    const properties = { messageId: id, correlationId, contentType, userId: USER };
     const body = Buffer.from(JSON.stringify(response));
     channel.publish(exchange, replyTo, body, { ...properties, persistent: true });
     await channel.waitForConfirms();

@@ -75,6 +75,7 @@ async def serve(process: Process, name: str) -> None:
             store=store,
             publisher=broker.publisher,
             metrics=metrics,
+            known=known.keys(),
         )
         await broker.declare(_needs(definition, instance))
         await store.write("", lambda db: freeze(db, *_frozen(instance.snapshot)))
@@ -115,7 +116,7 @@ async def _run(
         serving = [
             obey(control, process.stopping, orders.cancel),
             orders.serve(),
-            replies.serve(await broker.consumer(replies.queue)),
+            replies.serve(await broker.consumer(replies.queue), refusal),
             sweeper.serve(),
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
             mailbox.serve(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -22,6 +23,8 @@ class Instance:
     store: Store
     publisher: Publisher
     metrics: Metrics
+    known: Collection[str] = ()
+    """The names of all agents."""
     due: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a run may have become due: the sweeper looks at once."""
 

@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-import structlog
-
 from services.agent.intake import Intake
 from services.agent.refusal import Refusal
+from services.agent.settling import settle
 from services.agent.slots import Slots
 from services.agent.sweeper import Sweeper
+from services.agent.vouched import check, speakers
 from shared.broker.consuming import Consumer, Delivery
-from shared.errors import BadMessage, BrokerError, StoreError, StoreUnavailable
+from shared.errors import BadMessage
 from shared.messages import REPLY_QUEUE, Task, Trigger, decode
-from shared.patience import insist
 from shared.store.requesters import Requester
-
-log = structlog.get_logger()
 
 _PRINTABLE = re.compile(r"[ -~]{0,255}")
 """What an AMQP short string can carry and any store can keep."""
-
-RETRY_MOST_S = 5.0
-"""Between two tries to dead-letter or pass on a message while the broker refuses it."""
 
 MOST_PREFETCH = 64
 """Deliveries on their way while slots fill: those that wait together share a commit."""
@@ -83,53 +76,9 @@ class Mailbox:
                 f"a mailbox takes tasks and triggers, not a {message.type}; "
                 "shutdowns and cancels go to hutch.control, responses to reply queues"
             )
+        check(delivery, *speakers(message, self.intake.instance.known))
         message = identified(message, delivery)
         await self.intake.accept(message, message.type, requester_of(delivery))
-
-
-async def settle_each(
-    consumer: Consumer,
-    prefetch: int,
-    receive: Callable[[Delivery], Awaitable[None]],
-    refusal: Refusal,
-) -> None:
-    """Consume, and settle one delivery after the other, until cancelled."""
-    await consumer.start(prefetch)
-    async for delivery in consumer:
-        await settle(delivery, receive, refusal)
-
-
-async def settle(
-    delivery: Delivery, receive: Callable[[Delivery], Awaitable[None]], refusal: Refusal
-) -> None:
-    """Receive, then ack; refuse what is bad. Unacked, the broker will deliver it again.
-
-    A store or a broker that is away is waited for.
-    """
-    await insist(
-        lambda: _settled(delivery, receive, refusal),
-        BrokerError,
-        most_s=RETRY_MOST_S,
-        told=lambda error: _log_wait(delivery, error),
-    )
-    await delivery.ack()
-
-
-async def _settled(
-    delivery: Delivery, receive: Callable[[Delivery], Awaitable[None]], refusal: Refusal
-) -> None:
-    try:
-        await receive(delivery)
-    except BadMessage as error:
-        await refusal.refuse(delivery, str(error))
-    except StoreUnavailable:
-        raise
-    except StoreError as error:
-        await refusal.refuse(delivery, f"it can't be stored: {error}")
-
-
-def _log_wait(delivery: Delivery, error: Exception) -> None:
-    log.warning("delivery not settled yet", queue=delivery.queue, error=str(error))
 
 
 def identified(message: Task | Trigger, delivery: Delivery) -> Task | Trigger:

@@ -8,12 +8,15 @@ import structlog
 
 from services.agent.instance import Instance
 from services.agent.intake import Intake
-from services.agent.mailbox import identified, settle_each
+from services.agent.mailbox import identified
 from services.agent.refusal import Refusal
+from services.agent.settling import settle_each
+from services.agent.vouched import check, speakers
 from shared.broker.consuming import Consumer, Delivery
 from shared.errors import BadMessage
 from shared.messages import Response, Trigger, decode
 from shared.store import notes
+from shared.users import agent_user
 
 log = structlog.get_logger()
 
@@ -36,10 +39,12 @@ class Swarm:
     async def _hear(self, delivery: Delivery) -> None:
         message = decode(delivery.body, delivery.content_type)
         if isinstance(message, Trigger):
+            check(delivery, *speakers(message, self.instance.known))
             await self.intake.accept(identified(message, delivery), "trigger")
         elif not isinstance(message, Response):
             raise BadMessage(f"a swarm hears responses and triggers, not a {message.type}")
         elif message.agent != self.instance.agent:
+            check(delivery, agent_user(message.agent))
             await self._remember(message)
 
     async def _remember(self, response: Response) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import uuid4
 
-from services.agent.mailbox import settle_each
 from services.agent.refusal import Refusal
+from services.agent.settling import settle_each
 from shared.broker.connection import Broker
 from shared.broker.consuming import Consumer, Delivery
 from shared.broker.publishing import Outgoing
 from shared.definitions import Definitions
 from shared.errors import BadMessage
 from shared.topology import TASKS, mailbox
+from shared.users import divided
 
 PREFETCH = 1
 """Mistakes are rare; a replica that handles one leaves the next to another."""
@@ -32,6 +33,10 @@ class Unrouted:
         if name not in self.known:
             known = ", ".join(sorted(self.known))
             raise BadMessage(f"no agent '{name[:40]}'; known: {known}")
+        if divided(delivery.received_as):  # sent on by us, it would bear our user's name
+            raise BadMessage(
+                f"'{name}' has no mailbox, or it is not bound: import what 'hutch topology' prints"
+            )
         await self.broker.declare(mailbox(name))  # its agent has not started yet: it may wait
         await self.broker.publisher.publish(
             Outgoing(

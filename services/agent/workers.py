@@ -12,7 +12,10 @@ import structlog
 
 from services.agent.instance import Instance
 from services.agent.journal import StepKey
+from services.agent.refusal import Refusal
+from services.agent.settling import settle_each
 from services.agent.slots import Slots
+from services.agent.vouched import check
 from shared.broker.consuming import Consumer, Delivery
 from shared.broker.publishing import Outgoing
 from shared.errors import BadMessage, BrokerError
@@ -21,6 +24,7 @@ from shared.store.runs import Run
 from shared.store.schema import RunState
 from shared.store.taking import mark
 from shared.topology import TASKS, reply_queue_name
+from shared.users import agent_user
 
 log = structlog.get_logger()
 
@@ -39,29 +43,32 @@ class Replies:
 
     def __init__(self, instance: Instance) -> None:
         self.queue = reply_queue_name(instance.agent, instance.id)
-        self._expected: dict[str, asyncio.Future[Response]] = {}
+        self._expected: dict[str, tuple[str, asyncio.Future[Response]]] = {}
 
     @contextmanager
-    def expect(self, call_id: str) -> Iterator[asyncio.Future[Response]]:
+    def expect(self, call_id: str, worker: str) -> Iterator[asyncio.Future[Response]]:
         reply: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._expected[call_id] = reply
+        self._expected[call_id] = worker, reply
         try:
             yield reply
         finally:
             del self._expected[call_id]
 
-    async def serve(self, consumer: Consumer) -> None:
+    async def serve(self, consumer: Consumer, refusal: Refusal) -> None:
         """Hear every reply, until cancelled."""
-        await consumer.start(REPLIES_PREFETCH)
-        async for delivery in consumer:
-            self.hear(delivery)
-            await delivery.ack()
+        await settle_each(consumer, REPLIES_PREFETCH, self.hear, refusal)
 
-    def hear(self, delivery: Delivery) -> None:
-        """Hand a response to the call that waits for it; late and unknown ones are dropped."""
+    async def hear(self, delivery: Delivery) -> None:
+        """Hand a response to the call that waits for it; late and unknown ones are dropped.
+
+        Raises `BadMessage` for one that is not its worker's: the call goes on waiting.
+        """
         response = _understood(delivery)
-        reply = self._expected.get(delivery.correlation_id or response.task_id)
-        if reply is not None and not reply.done():
+        worker, reply = self._expected.get(
+            delivery.correlation_id or response.task_id, (None, None)
+        )
+        if worker is not None and reply is not None and not reply.done():
+            check(delivery, *(agent_user(it) for it in {worker, response.agent or worker}))
             reply.set_result(response)
 
 
@@ -115,7 +122,7 @@ class Calls:
             sent_at=datetime.now(UTC),
         )
         self.instance.tell("worker.asked", run, worker=worker)
-        with self.replies.expect(asked) as reply:
+        with self.replies.expect(asked, worker) as reply:
             while not reply.done():
                 wait_s = ASK_AGAIN_S if await self._publish(worker, task) else ASK_RETRY_S
                 await asyncio.wait([reply], timeout=wait_s)

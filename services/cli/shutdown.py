@@ -36,13 +36,13 @@ async def _shutdown(settings: Settings, agent: str, mode: Mode) -> str:
     from services.cli import client, output
     from shared.errors import BrokerError, HutchError, Undeliverable
     from shared.messages import Shutdown
-    from shared.topology import CONTROL
+    from shared.topology import CONTROL, shutdown_key
 
     heard, by_row = await _write(settings, agent, mode)
     message = client.message(Shutdown, mode=mode)
     try:
         async with client.house(settings) as broker:
-            await client.publish(broker, CONTROL, f"shutdown.{agent}", message)
+            await client.publish(broker, CONTROL, shutdown_key(agent), message)
     except Undeliverable as error:
         if not by_row:
             whose = "" if agent == "all" else f" of '{agent}'"

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq.abc import AbstractConnection
 from aiormq.exceptions import ChannelNotFoundEntity
 from tenacity import (
     AsyncRetrying,
@@ -21,7 +21,8 @@ from tenacity import (
 
 from shared.broker.browsing import browsing
 from shared.broker.consuming import Consumer, Delivery
-from shared.broker.faults import RPC_TIMEOUT_S, speaking
+from shared.broker.declaring import declare, one_channel
+from shared.broker.faults import speaking
 from shared.broker.lenient import read_leniently
 from shared.broker.link import Link
 from shared.broker.publishing import Outgoing, Publisher
@@ -78,13 +79,14 @@ class Broker:
         """Make it so, and keep it so after a reconnect.
 
         Exclusive queues belong to the consuming connection. A broker that is away, or only
-        coming up, is waited for as `connect` does. Raises `BrokerError` naming what exists
-        differently or may not be declared; nothing of this topology is then kept.
+        coming up, is waited for as `connect` does. What our user may not declare must be there.
+        Raises `BrokerError` naming what is missing or exists differently; nothing of this
+        topology is then kept.
         """
 
         async def attempt() -> None:
             async with speaking("declare the topology", DECLARE_TIMEOUT_S):
-                await _declare(await self._consuming.connection(), topology)
+                await declare(await self._consuming.connection(), topology)
 
         await self._patiently(attempt)
         self._declared.append(topology)
@@ -116,7 +118,7 @@ class Broker:
         """How many wait in a queue and how many consume it; None if there is no such queue."""
         async with speaking(f"look at the queue '{queue}'"):
             try:
-                async with _channel(await self._consuming.connection()) as channel:
+                async with one_channel(await self._consuming.connection()) as channel:
                     found = await channel.queue_declare(queue, passive=True)
             except ChannelNotFoundEntity:
                 return None
@@ -143,7 +145,7 @@ class Broker:
 
     async def _restore(self, connection: AbstractConnection) -> None:
         for topology in self._declared:
-            await _declare(connection, topology)
+            await declare(connection, topology)
         self._consumers = [consumer for consumer in self._consumers if not consumer.closed]
         for consumer in self._consumers:
             await consumer.resume(connection)
@@ -198,37 +200,3 @@ def _end_with(ended: asyncio.Task[None], inside: asyncio.Task[object] | None) ->
     """Without its jobs a broker would never come back after a loss, and nobody would know."""
     if inside is not None and not ended.cancelled() and ended.exception():
         inside.cancel()
-
-
-@asynccontextmanager
-async def _channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
-    """A channel for one purpose: a refusal closes it and harms nothing else."""
-    channel = await connection.channel(publisher_confirms=False, timeout=RPC_TIMEOUT_S)
-    try:
-        yield channel
-    finally:
-        await channel.close()
-
-
-async def _declare(connection: AbstractConnection, topology: Topology) -> None:
-    async with speaking("open a channel", DECLARE_TIMEOUT_S), _channel(connection) as channel:
-        for exchange in topology.exchanges:
-            async with speaking(f"declare the exchange '{exchange.name}'"):
-                await channel.exchange_declare(
-                    exchange.name,
-                    exchange_type=exchange.type,
-                    durable=exchange.durable,
-                    auto_delete=exchange.auto_delete,
-                    arguments=dict(exchange.arguments),
-                )
-        for queue in topology.queues:
-            async with speaking(f"declare the queue '{queue.name}'"):
-                await channel.queue_declare(
-                    queue.name,
-                    durable=queue.durable,
-                    exclusive=queue.exclusive,
-                    arguments=dict(queue.arguments),
-                )
-        for binding in topology.bindings:
-            async with speaking(f"bind the queue '{binding.queue}' to '{binding.exchange}'"):
-                await channel.queue_bind(binding.queue, binding.exchange, binding.routing_key)

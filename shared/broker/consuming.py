@@ -10,7 +10,7 @@ from datetime import datetime
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 from pamqp.commands import Basic
 
-from shared.broker.faults import RPC_TIMEOUT_S, speaking
+from shared.broker.faults import RPC_TIMEOUT_S, speaking, user_of
 from shared.errors import BrokerError, BrokerUnavailable
 
 
@@ -29,6 +29,9 @@ class Delivery:
     routing_key: str
     queue: str
     user_id: str | None
+    """Who has published it, where they say so: the broker takes no other name than their own."""
+    received_as: str
+    """Our own user."""
     app_id: str | None
     timestamp: datetime | None
     _channel: AbstractChannel = field(repr=False)
@@ -188,6 +191,7 @@ def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
         routing_key=message.routing_key or "",
         queue=queue,
         user_id=properties.user_id,
+        received_as=user_of(message.channel.connection),
         app_id=properties.app_id,
         timestamp=properties.timestamp,
         _channel=message.channel,

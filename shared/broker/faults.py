@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiormq import exceptions as amqp
+from aiormq.abc import AbstractConnection
 from pamqp.exceptions import PAMQPException
 from yarl import URL
 
@@ -88,10 +89,20 @@ def fault(error: BaseException, doing: str) -> BrokerError:
             return BrokerError(f"the broker refused to {doing}: {error}")
 
 
+def user_of(connection: AbstractConnection) -> str:
+    """Whom the broker takes us for; empty where a certificate says it."""
+    return user_in(connection.url)
+
+
+def user_in(url: URL) -> str:
+    by_password = url.query.get("auth", "plain").lower() == "plain"
+    return (url.user or "guest") if by_password else ""
+
+
 def refusal(error: BaseException, url: URL) -> BrokerError:
     """Why a first connection could not be made; the password is not in it."""
     where = f"{url.host}:{url.port}"
-    user = url.user or "guest"
+    user = user_in(url)
     text = str(error)
     if isinstance(error, amqp.ProbableAuthenticationError | amqp.AuthenticationError):
         return BrokerError(
@@ -103,7 +114,8 @@ def refusal(error: BaseException, url: URL) -> BrokerError:
         vhost = url.path.removeprefix("/") or "/"
         return BrokerError(
             f"the broker at {where} has no vhost '{vhost}' for the user '{user}': correct the end "
-            "of RABBITMQ_URL, or use 'rabbitmqctl add_vhost' and 'rabbitmqctl set_permissions'"
+            "of RABBITMQ_URL, or use 'rabbitmqctl add_vhost' and 'rabbitmqctl set_permissions'; "
+            "or this user has as many connections as its limit allows"
         )
     if distrust := tls.refused(error):
         return BrokerError(

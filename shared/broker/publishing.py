@@ -14,9 +14,9 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from shared import topology
-from shared.broker.faults import fault, speaking
+from shared.broker.faults import fault, speaking, user_of
 from shared.broker.link import Lane, Link
-from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed
+from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable
 from shared.messages import Event, encode
 
 CONFIRM_TIMEOUT_S = 10.0
@@ -25,7 +25,6 @@ ANNOUNCE_TIMEOUT_S = 1.0
 ANNOUNCEMENTS = 1000
 """Events that may wait to be sent; more than that are dropped and counted."""
 _TRANSIENT, _PERSISTENT = 1, 2
-_ANNOUNCED = Basic.Properties(content_type="application/json", delivery_mode=_TRANSIENT)
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,14 @@ class Outgoing:
 
 
 class Publisher:
-    """Any number of jobs may publish at once: they share one channel."""
+    """Any number of jobs may publish at once: they share one channel, and another for the default
+    exchange: where that is refused, which closes the channel, nothing else is under way on it.
+    """
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._lane = Lane(link, confirms=True)
+        self._default_lane = Lane(link, confirms=True)
         self._events: asyncio.Queue[Event] = asyncio.Queue(ANNOUNCEMENTS)
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self.dropped = 0
@@ -55,9 +57,10 @@ class Publisher:
     async def publish(self, message: Outgoing, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
         """Returns when the broker has confirmed that the message is safe in every queue.
 
-        Raises `BrokerUnavailable` (not sent), `Undeliverable` (no queue takes it),
-        `Unconfirmed` (sent, but nobody knows) or `BrokerError` (the broker refused it). Never
-        tries again by itself.
+        Raises `BrokerUnavailable` (not sent), `Undeliverable` (no queue takes it, or nobody
+        insists on it or it is for a foreign queue, and our user may not send it), `Unconfirmed`
+        (sent, but nobody knows) or `BrokerError` (the broker refused it). Never tries again by
+        itself.
 
         The client tells returned messages apart by `message_id` alone, so that one of two
         under way with the same id could be confirmed falsely: the second waits for the first,
@@ -67,7 +70,8 @@ class Publisher:
         doing = f"publish '{message.message_id}' to '{message.exchange}/{message.routing_key}'"
         try:
             async with speaking(doing, timeout_s):
-                channel = await self._lane.channel()
+                lane = self._lane if message.exchange else self._default_lane
+                channel = await lane.channel()
                 while before := self._in_flight.get(message.message_id):
                     await asyncio.wait({before})
                 work = _confirmed(channel, message, doing, wait=self._link.blocked)
@@ -119,6 +123,7 @@ async def _confirmed(channel: Channel, message: Outgoing, doing: str, *, wait: b
         headers=dict(message.headers),
         message_id=message.message_id,
         reply_to=message.reply_to,
+        user_id=user_of(channel.connection) or None,
     )
     async with speaking(doing, timeout_s=None):
         try:
@@ -131,30 +136,55 @@ async def _confirmed(channel: Channel, message: Outgoing, doing: str, *, wait: b
                 wait=wait,
             )
         except amqp.ChannelClosed as error:
-            if _is_about(error, message):
-                raise fault(error, doing) from error
-            raise _unconfirmed(doing) from error
+            if not _is_about(error, message):
+                raise _unconfirmed(doing) from error
+            if isinstance(error, amqp.ChannelAccessRefused):
+                raise _forbidden(message, doing) from error
+            raise fault(error, doing) from error
 
 
 def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:
     """A refused message closes the channel for all that are under way; which one was it?"""
-    text = str(error)
-    return f"message size {len(message.body)} " in text or f"exchange '{message.exchange}'" in text
+    text, exchange = str(error), message.exchange or topology.DEFAULT_EXCHANGE
+    if "access to topic '" in text:
+        return f"access to topic '{message.routing_key}' in exchange '{exchange}'" in text
+    return f"message size {len(message.body)} " in text or f"exchange '{exchange}'" in text
+
+
+def _forbidden(message: Outgoing, doing: str) -> BrokerError:
+    """Tried again where it must arrive: the permission may come back."""
+    if not message.exchange:
+        return Undeliverable(
+            f"could not {doing}: the broker's user may not write to the default exchange; if a "
+            "foreign client waits there, set 'foreign_clients: true' in the agent's file, and "
+            "import what 'hutch topology' prints"
+        )
+    kind = BrokerError if message.mandatory else Undeliverable
+    return kind(
+        f"could not {doing}: the broker's user may not; import what 'hutch topology' prints"
+    )
 
 
 async def _announce(channel: Channel, events: Sequence[Event]) -> None:
     """All in one write: what `basic_publish` does for each costs more than the event."""
     drained = channel.create_future()
-    frames = [frame for event in events for frame in _announcement(event)]
+    properties = Basic.Properties(
+        content_type="application/json",
+        delivery_mode=_TRANSIENT,
+        user_id=user_of(channel.connection) or None,
+    )
+    frames = [frame for event in events for frame in _announcement(event, properties)]
     await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames, drained))
     await drained
 
 
-def _announcement(event: Event) -> tuple[Basic.Publish, ContentHeader, ContentBody]:
+def _announcement(
+    event: Event, properties: Basic.Properties
+) -> tuple[Basic.Publish, ContentHeader, ContentBody]:
     body = encode(event)
     return (
         Basic.Publish(exchange=topology.EVENTS, routing_key=f"{event.agent}.{event.name}"),
-        ContentHeader(body_size=len(body), properties=_ANNOUNCED),
+        ContentHeader(body_size=len(body), properties=properties),
         ContentBody(body),
     )
 

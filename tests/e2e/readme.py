@@ -13,14 +13,15 @@ TEXT = (ROOT / "README.md").read_text("utf-8")
 _BLOCK = re.compile(r"^ *```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
-def block(language: str, containing: str) -> str:
+def block(language: str, containing: str, text: str = TEXT) -> str:
     """The one code block in this language with that text in it."""
-    found = [dedent(code) for kind, code in _BLOCK.findall(TEXT) if kind == language]
+    found = [dedent(code) for kind, code in _BLOCK.findall(text) if kind == language]
     [only] = [code for code in found if containing in code]
     return only
 
 
-def commands(containing: str) -> list[list[str]]:
+def commands(containing: str, text: str = TEXT) -> list[list[str]]:
     """The shell block's commands as arguments, without its comments."""
-    lines = [shlex.split(line, comments=True) for line in block("sh", containing).splitlines()]
+    shown = block("sh", containing, text).splitlines()
+    lines = [shlex.split(line, comments=True) for line in shown]
     return [line for line in lines if line]

@@ -31,18 +31,19 @@ class Stack:
 
     def __init__(self, folder: Path, **environment: str) -> None:
         self._folder = folder
-        free = {"HUTCH_AMQP_PORT": "0", "HUTCH_MANAGEMENT_PORT": "0"}
-        keyless = {name: text for name, text in os.environ.items() if "OPENAI" not in name}
-        self._environment = {**keyless, **free, **environment}
         self.project = f"hutch-test-{uuid4().hex[:8]}"
+        own = {"HUTCH_AMQP_PORT": "0", "HUTCH_MANAGEMENT_PORT": "0"}
+        own["COMPOSE_PROJECT_NAME"] = self.project
+        keyless = {name: text for name, text in os.environ.items() if "OPENAI" not in name}
+        self.environment = {**keyless, **own, **environment}
 
     def compose(self, *arguments: str, timeout_s: float = UP_S) -> str:
         """What the command says on stdout; its whole output where it fails."""
-        command = ["docker", "compose", "--project-name", self.project, *arguments]
+        command = ["docker", "compose", *arguments]
         ended = subprocess.run(
             command,
             cwd=self._folder,
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=timeout_s,

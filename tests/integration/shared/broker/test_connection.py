@@ -73,7 +73,7 @@ async def test_a_queue_declared_differently_is_refused_and_harms_no_later_declar
 async def test_a_user_without_the_permission_is_told_so(rabbit: Rabbit) -> None:
     rabbit.ctl("set_permissions", "-p", rabbit.vhost, "guest", "^$", ".*", ".*")
     async with connect(rabbit.url, "test") as broker:
-        with pytest.raises(BrokerError, match=r"may not declare the exchange 'hutch\.unrouted'"):
+        with pytest.raises(BrokerError, match=r"'hutch\.unrouted', and its user 'guest' may not"):
             await broker.declare(topology.house())
 
 

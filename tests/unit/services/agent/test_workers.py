@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from services.agent.workers import Replies
+from shared.errors import BadMessage
 from shared.messages import Response, Status, encode
 from shared.store import Store
 from tests.instances import delivery, instance
@@ -15,24 +16,55 @@ def replies(store: Store) -> Replies:
 
 async def test_a_reply_goes_to_the_call_that_waits_for_it(replies: Replies) -> None:
     response = Response(task_id="c1", agent="bob", status=Status.OK, content="done")
-    with replies.expect("c1") as reply:
-        replies.hear(delivery(encode(response), correlation_id="c1"))
+    with replies.expect("c1", "bob") as reply:
+        await replies.hear(delivery(encode(response), correlation_id="c1"))
         assert (await reply).content == "done"
 
 
 async def test_a_reply_that_names_no_call_is_found_by_its_task(replies: Replies) -> None:
     response = Response(task_id="c1", agent="bob", status=Status.OK, content="done")
-    with replies.expect("c1") as reply:
-        replies.hear(delivery(encode(response)))
+    with replies.expect("c1", "bob") as reply:
+        await replies.hear(delivery(encode(response)))
         assert (await reply).content == "done"
 
 
 async def test_a_reply_that_can_not_be_understood_ends_the_wait(replies: Replies) -> None:
-    with replies.expect("c1") as reply:
-        replies.hear(delivery(b"\xff", correlation_id="c1"))
+    with replies.expect("c1", "bob") as reply:
+        await replies.hear(delivery(b"\xff", correlation_id="c1"))
         assert (await reply).status is Status.FAILED
 
 
 @pytest.mark.parametrize("correlation_id", ["no id at all", "é", "x" * 255, "", None])
 async def test_nobodys_reply_harms_nobody(replies: Replies, correlation_id: str | None) -> None:
-    replies.hear(delivery(b"no response", correlation_id=correlation_id))
+    await replies.hear(delivery(b"no response", correlation_id=correlation_id))
+
+
+@pytest.mark.parametrize(
+    ("user_id", "agent"),
+    [("agent.tom", "bob"), ("agent.tom", "tom"), ("agent.bob", "tom"), (None, "bob")],
+)
+async def test_where_agents_are_told_apart_only_its_worker_answers_a_call(
+    replies: Replies, user_id: str | None, agent: str
+) -> None:
+    said = encode(Response(task_id="c1", agent=agent, status=Status.OK, content="done"))
+    with replies.expect("c1", "bob") as reply:
+        with pytest.raises(BadMessage, match=r"speaks for '(bob|tom)'"):
+            await replies.hear(delivery(said, user_id=user_id, received_as="agent.alice"))
+        assert not reply.done()
+
+
+@pytest.mark.parametrize("user_id", ["agent.bob", "operator"])
+async def test_its_worker_is_believed_and_the_operator_who_replays_it(
+    replies: Replies, user_id: str
+) -> None:
+    said = encode(Response(task_id="c1", agent="bob", status=Status.OK, content="done"))
+    with replies.expect("c1", "bob") as reply:
+        await replies.hear(delivery(said, user_id=user_id, received_as="agent.alice"))
+        assert reply.done()
+
+
+async def test_with_one_user_for_all_everybody_is_believed(replies: Replies) -> None:
+    said = encode(Response(task_id="c1", agent="bob", status=Status.OK, content="done"))
+    with replies.expect("c1", "bob") as reply:
+        await replies.hear(delivery(said, user_id=None, received_as="hutch"))
+        assert reply.done()

@@ -1,0 +1,30 @@
+"""Who is believed: where each agent has a user of its own on the broker, nobody speaks for another.
+
+The broker lets nobody publish under another's user; so what bears an agent's user is that agent's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from shared.broker.consuming import Delivery
+from shared.errors import BadMessage
+from shared.messages import Task, Trigger
+from shared.users import SCHEDULER, agent_user, objection
+
+
+def check(delivery: Delivery, *users: str) -> None:
+    """Raises `BadMessage` where a message says that it is of one of these users, and is not."""
+    for user in users:
+        if reason := objection(delivery.received_as, delivery.user_id, user):
+            raise BadMessage(reason)
+
+
+def speakers(message: Task | Trigger, known: Collection[str]) -> Iterator[str]:
+    """The users of those whom it says that it comes from; a foreign sender is nobody's business."""
+    if message.path:
+        yield agent_user(message.path[-1])
+    if message.sender is not None and message.sender in known:
+        yield agent_user(message.sender)
+    if message.sender == SCHEDULER or (isinstance(message, Trigger) and message.schedule):
+        yield SCHEDULER
