@@ -5,13 +5,14 @@ What all agents share is patched in by `k8s/base/kustomization.yaml`.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from shared.definitions import Definitions
 
@@ -28,6 +29,7 @@ spec:
     spec:
       containers:
         - {{name: hutch, image: hutch, args: [python, -m, services.agent, {name}]}}
+      volumes: [{{name: broker, secret: {{secretName: broker-{name}}}}}]
 ---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
@@ -74,7 +76,8 @@ def _deployments(base: Path, known: Definitions) -> Iterator[str]:
     listed = [
         one for part in _read(base / "kustomization.yaml") for one in part.get("resources", [])
     ]
-    deployed = set(_agents(base / name for name in listed if name.endswith(".yaml")))
+    files = [base / name for name in listed if name.endswith(".yaml")]
+    deployed = {name for file in files for name in _deployed(file, "agent")}
     for name in sorted(set(known) - deployed):
         file = base / f"{name}.yaml"
         if file.is_file():
@@ -83,16 +86,26 @@ def _deployments(base: Path, known: Definitions) -> Iterator[str]:
             yield f"{file}: missing; run 'hutch k8s {name}' into it and add it to the resources"
     for name in sorted(deployed - set(known)):
         yield f"{base}: a Deployment for '{name}', who is no agent here"
-
-
-def _agents(files: Iterable[Path]) -> Iterator[str]:
     for file in files:
-        for manifest in _read(file):
-            about = manifest.get("metadata", {})
-            if manifest.get("kind") == "Deployment" and (
-                about.get("labels", {}).get("app.kubernetes.io/component") == "agent"
-            ):
-                yield about["name"]
+        yield from _strangers(file)
+
+
+def _deployed(file: Path, *components: str) -> Iterator[str]:
+    for manifest in _read(file):
+        about = manifest.get("metadata", {})
+        if manifest.get("kind") == "Deployment" and (
+            about.get("labels", {}).get("app.kubernetes.io/component") in components
+        ):
+            yield about["name"]
+
+
+def _strangers(file: Path) -> Iterator[str]:
+    """A process that would be another user of the broker, or none."""
+    for name in _deployed(file, "agent", "scheduler"):
+        found = re.findall(r"secretName: (broker-[a-z0-9-]+)", file.read_text("utf-8"))
+        if found != [f"broker-{name}"]:
+            named = ", ".join(found) or "nothing"
+            yield f"{file}: the volume 'broker' names {named} instead of the Secret broker-{name}"
 
 
 def _files(folder: Path) -> Iterator[str]:

@@ -29,13 +29,14 @@ def test_local_has_the_processes_of_the_compose_file(local: Overlay) -> None:
 
 
 def test_production_has_our_processes_and_no_scripted_model(production: Overlay) -> None:
-    assert set(production.pods()) == {*AGENTS, "scheduler", "migrate"}
+    assert set(production.pods()) == {*AGENTS, "scheduler", "migrate", "operator"}
 
 
 def test_the_agents_are_those_of_the_folder_word_for_word(overlay: Overlay) -> None:
     texts: dict[str, str] = {}
-    for item in overlay.of("ConfigMap").values():
-        texts |= item["data"]
+    for name in ("agents", "tools"):
+        (found,) = (it for it in overlay.of("ConfigMap") if it.startswith(f"{name}-"))
+        texts |= overlay.of("ConfigMap")[found]["data"]
     folder = REPOSITORY / "agents"
     files = [*folder.glob("*.yaml"), *folder.glob("tools/*.py")]
     assert texts == {file.name: file.read_text("utf-8") for file in files}
@@ -51,7 +52,7 @@ def test_agents_read_their_tools_where_they_look_for_them(overlay: Overlay) -> N
 
 def test_every_process_that_stays_is_probed(overlay: Overlay) -> None:
     for name, container in overlay.containers():
-        if name != "migrate":
+        if name not in {"migrate", "operator"}:
             assert {"startupProbe", "livenessProbe", "readinessProbe"} <= set(container), name
         if name in AGENTS:
             assert container["livenessProbe"]["httpGet"]["path"] == "/live"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 
-from tests.k8s.rendering import REPOSITORY, Overlay, tool
+from shared.definitions import load
+from shared.users import agent_user, users
+from tests.k8s.rendering import REPOSITORY, Manifest, Overlay, tool
 
 CREDENTIALS = re.compile(r"(\w+)://([^@/]*)@")
 
@@ -59,20 +61,62 @@ def test_no_pod_has_a_token_for_kubernetes(overlay: Overlay) -> None:
     assert {"Role", "ClusterRole"}.isdisjoint(it["kind"] for it in overlay.objects)
 
 
+def secrets(pod: Manifest) -> dict[str, str]:
+    """The Secrets that a pod mounts, by where."""
+    (container,) = pod["spec"]["containers"]
+    named = {it["name"]: it["secret"]["secretName"] for it in _mounted(pod) if "secret" in it}
+    mounts = container["volumeMounts"]
+    return {it["mountPath"]: named[it["name"]] for it in mounts if it["name"] in named}
+
+
+def _mounted(pod: Manifest) -> list[Manifest]:
+    found: list[Manifest] = pod["spec"]["volumes"]
+    return found
+
+
 def test_production_holds_no_secret_only_names_of_secrets(production: Overlay) -> None:
     assert not production.of("Secret")
     for _, container in production.containers():
         for variable in container.get("env", []):
-            value = variable.get("value", "")
-            if re.search("PASSWORD|KEY|TOKEN|SECRET", variable["name"]):
-                assert "secretKeyRef" in variable["valueFrom"]
-            for _, who in CREDENTIALS.findall(value):
-                assert re.fullmatch(r"\$\(\w+\):\$\(\w+\)", who), variable["name"]
+            assert not CREDENTIALS.findall(variable.get("value", "")), variable["name"]
+            assert not re.search("PASSWORD|KEY$|TOKEN", variable["name"])
+
+
+def test_each_process_is_a_user_of_its_own_to_the_broker(production: Overlay) -> None:
+    for name, pod in production.pods().items():
+        (container,) = pod["spec"]["containers"]
+        env = {it["name"]: it.get("value", "") for it in container["env"]}
+        of_broker = {it for it in secrets(pod).values() if it.startswith("broker-")}
+        if name == "migrate":
+            assert not of_broker
+            continue
+        assert of_broker == {f"broker-{name}"}
+        assert secrets(pod)["/secrets/broker"] == f"broker-{name}"
+        assert env["RABBITMQ_URL_FILE"] == "/secrets/broker/url"
+
+
+def test_every_broker_secret_has_a_user_and_the_other_users_stay_outside(
+    production: Overlay,
+) -> None:
+    mounted = {name for pod in production.pods().values() for name in secrets(pod).values()}
+    (keda,) = production.of("TriggerAuthentication").values()
+    asked = {it["name"] for it in keda["spec"]["secretTargetRef"]}
+    named = {it.removeprefix("broker-") for it in mounted | asked if it.startswith("broker-")}
+    known = {it.name.removeprefix(agent_user("")) for it in users(load(REPOSITORY / "agents"))}
+    assert known - named == {"admin", "client"}
+    assert named <= known
+
+
+def test_local_has_one_user_for_all(local: Overlay) -> None:
+    for name, pod in local.pods().items():
+        if pod["metadata"]["labels"]["app.kubernetes.io/component"] in {"agent", "scheduler"}:
+            assert secrets(pod)["/secrets/broker"] == "broker", name
 
 
 def test_local_secrets_are_clearly_no_secrets() -> None:
     text = (REPOSITORY / "k8s/overlays/local/kustomization.yaml").read_text("utf-8")
     assert set(re.findall(r"password=([\w-]+)", text)) == {"local-only"}
+    assert {who for _, who in CREDENTIALS.findall(text)} == {"hutch:local-only"}
     assert re.findall(r"API_KEY=([\w-]+)", text) == ["scripted"]
 
 
@@ -82,10 +126,17 @@ def test_production_reaches_broker_and_store_by_tls_and_looks_at_whom(production
         mounted = {it["mountPath"] for it in container["volumeMounts"]}
         assert env["PGSSLMODE"] == "verify-full", name
         assert env["PGSSLROOTCERT"].rpartition("/")[0] in mounted, name
-        if name != "migrate":
-            assert env["RABBITMQ_URL"].startswith("amqps://"), name
-            assert env["RABBITMQ_URL"].endswith("?cafile=/tls/broker/ca.crt"), name
-            assert "/tls/broker" in mounted, name
+        if name != "migrate":  # the address itself is in a Secret: see docs/kubernetes.md
+            assert secrets(production.pods()[name])["/tls/broker"] == "rabbitmq-tls"
+
+
+def test_keda_looks_at_the_brokers_certificate(production: Overlay) -> None:
+    """Of a trigger's metadata it would not read `tls`."""
+    spec = production.of("TriggerAuthentication")["rabbitmq"]["spec"]
+    (tls,) = spec["configMapTargetRef"]
+    assert tls["parameter"] == "tls"
+    assert production.of("ConfigMap")[tls["name"]]["data"][tls["key"]] == "enable"
+    assert {it["parameter"] for it in spec["secretTargetRef"]} == {"host", "ca"}
 
 
 def test_production_has_three_nodes_of_each_and_a_commit_is_on_two(production: Overlay) -> None:

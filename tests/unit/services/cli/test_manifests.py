@@ -92,3 +92,17 @@ def test_a_tool_that_is_not_mounted_is_told(copy: Path) -> None:
     assert "configMapGenerator: add tools/new.py" in hutch("check").output
     drop(copy / "k8s/base/agents.yaml", "path: tools/text.py")
     assert "agents.yaml: volumes: mount tools/text.py" in hutch("check").output
+
+
+@pytest.mark.parametrize(
+    ("written", "said"), [("broker-alice", "broker-alice"), ("other", "nothing")]
+)
+@pytest.mark.parametrize("process", ["bob", "scheduler"])
+def test_a_process_that_is_somebody_else_to_the_broker_is_told(
+    copy: Path, process: str, written: str, said: str
+) -> None:
+    file = copy / "k8s/base" / f"{process}.yaml"
+    text = file.read_text("utf-8")
+    file.write_text(text.replace(f"broker-{process}", written), "utf-8")
+    output = " ".join(hutch("check").output.split())
+    assert f"names {said} instead of the Secret broker-{process}" in output

@@ -1,0 +1,138 @@
+"""The pods of the local overlay, played by podman from its manifests, until Alice answers.
+
+What is changed of the manifests on the way: see `kubelet` and docs/kubernetes.md.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+
+from tests.k8s import kubelet
+from tests.k8s.podman import Podman, build, missing, podman, renumbered
+from tests.k8s.rendering import Manifest, Overlay
+from tests.said import said
+
+FIRST = ("postgres", "rabbitmq", "migrate", "scripted")
+"""Played before those that wait for them, which spares these their restarts."""
+START_S = 180
+POLL_S = 0.3
+FILTERED = "2"
+"""System calls are, by the runtime's own list."""
+QUESTION = "Ask Bob for an email about the party."
+
+
+@dataclass(frozen=True)
+class Pods:
+    podman: Podman
+    overlay: Overlay
+    _addresses: dict[str, str] = field(default_factory=dict)
+
+    def container(self, name: str) -> str:
+        """As podman calls it."""
+        return f"{name}-pod-0-{self.overlay.pods()[name]['spec']['containers'][0]['name']}"
+
+    def run(self, name: str, *command: str) -> subprocess.CompletedProcess[str]:
+        return self.podman.tried("exec", self.container(name), *command)
+
+    def probe(self, name: str, which: str) -> str | None:
+        """What the manifest's own probe finds wrong."""
+        (container,) = self.overlay.pods()[name]["spec"]["containers"]
+        ports = {it["name"]: it["containerPort"] for it in container["ports"]}
+        if name not in self._addresses:
+            self._addresses[name] = self.podman.address(self.container(name))
+        probe = kubelet.Probe(container[which], self._addresses[name], ports)
+        return probe.fault(lambda *command: self.run(name, *command))
+
+    def staying(self) -> list[str]:
+        return [name for name in self.overlay.pods() if name not in self.overlay.of("Job")]
+
+    def done(self, name: str) -> str | None:
+        state = self.podman.inspected(self.container(name))["State"]
+        return None if (state["Status"], state["ExitCode"]) == ("exited", 0) else str(state)
+
+    def wait(self, name: str, fault: Callable[[], str | None]) -> None:
+        end = time.monotonic() + START_S
+        while found := fault():
+            if time.monotonic() > end:
+                log = self.podman.tried("logs", "--tail=30", self.container(name))
+                pytest.fail(f"{name}, after {START_S} s: {found}\n{log.stdout}{log.stderr}")
+            time.sleep(POLL_S)
+
+
+@pytest.fixture(scope="module")
+def pods(local: Overlay, pytestconfig: pytest.Config) -> Iterator[Pods]:
+    reason = missing()
+    if reason:
+        said(pytestconfig)["NOT RUN: the local overlay's pods"] = reason
+        pytest.skip(f"NOT RUN: {reason}")
+    with podman() as it:
+        it.load(_images(local))
+        for secret in local.of("Secret").values():
+            it.secret(secret)
+        found = Pods(it, local)
+        manifests = {
+            name: kubelet.playable(local, name, it.folder / "volumes") for name in local.pods()
+        }
+        for name in FIRST:
+            it.play([manifests.pop(name)], kubelet.names(local, name))
+        found.wait("migrate", partial(found.done, "migrate"))
+        it.play(manifests.values())
+        yield found
+
+
+@pytest.fixture(scope="module")
+def ready(pods: Pods) -> Pods:
+    for name in pods.staying():
+        for which in kubelet.PROBES:
+            pods.wait(name, partial(pods.probe, name, which))
+    return pods
+
+
+def _images(local: Overlay) -> dict[str, str]:
+    """What docker calls each image, by what the manifests call it."""
+    found: dict[str, str] = {}
+    for name, container in local.containers():
+        image = container["image"]
+        if image.startswith("hutch:"):
+            if image not in found:
+                found[image] = build(image)
+        else:
+            context = local.pods()[name]["spec"]["securityContext"]
+            found[image] = renumbered(image, context["runAsUser"], context["runAsGroup"])
+    return found
+
+
+def test_every_pod_becomes_ready_by_its_own_probes(ready: Pods) -> None:
+    assert set(ready.staying()) == {*ready.overlay.of("Deployment", "StatefulSet")}
+
+
+def test_alice_answers(ready: Pods) -> None:
+    done = ready.run("alice", "hutch", "ask", "alice", QUESTION)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Subject:" in done.stdout
+
+
+def test_agents_and_tools_are_read_from_where_they_are_mounted(ready: Pods) -> None:
+    done = ready.run("editor", "hutch", "check")
+    assert done.returncode == 0, done.stderr
+    assert "/app/agents: no fault" in done.stdout
+
+
+def test_every_pod_is_sealed_as_its_manifest_says(ready: Pods) -> None:
+    for name in ready.staying():
+        context: Manifest = ready.overlay.pods()[name]["spec"]["securityContext"]
+        done = ready.run(name, "sh", "-c", "cat /proc/1/status; touch /seal")
+        assert "Read-only file system" in done.stderr, name
+        lines = (line.partition(":") for line in done.stdout.splitlines())
+        status = {key: set(value.split()) for key, _, value in lines}
+        assert status["Uid"] == {str(context["runAsUser"])}, name
+        assert status["Gid"] == {str(context["runAsGroup"])}, name
+        held = (status[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"))
+        assert set().union(*held) == {"0" * 16}, name
+        assert (status["NoNewPrivs"], status["Seccomp"]) == ({"1"}, {FILTERED}), name
