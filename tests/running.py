@@ -20,11 +20,11 @@ PATIENCE_S = 60.0
 POLL_S = 0.05
 
 
-def until(what: Callable[[], object], patience_s: float = PATIENCE_S) -> float:
+def until(what: Callable[[], object]) -> float:
     """Wait for something that tells nobody; the seconds that it took."""
     began = time.monotonic()
     while not what():
-        assert time.monotonic() - began < patience_s, "it never came true"
+        assert time.monotonic() - began < PATIENCE_S, "it never came true"
         time.sleep(POLL_S)
     return time.monotonic() - began
 
