@@ -17,6 +17,8 @@ from tests.client import client
 from tests.integration.secured import BROKERS, SecuredBroker, SecuredStore, secured_store
 from tests.running import House
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module", params=BROKERS)
 def broker(
