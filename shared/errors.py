@@ -10,6 +10,7 @@ HutchError                 str() is one sentence for the user: what is wrong and
 ├── StoreError             the store refused or could not be reached
 │   └── StoreUnavailable   trying again can succeed
 ├── RunLost                another instance owns this run now; stop, write nothing
+├── RunHandedOver          this process ends: another goes on with the run from here
 ├── RunCancelled           the run is not wanted any more: it ends `cancelled`
 ├── JournalMismatch        a resumed run asks for another step than the one recorded
 ├── ToolInDoubt            a call that must not be made twice began, and nobody knows its end
@@ -66,6 +67,10 @@ class StoreUnavailable(StoreError):
 
 class RunLost(HutchError):
     """The fence has moved: another instance owns the run."""
+
+
+class RunHandedOver(HutchError):
+    """The process ends, and the run has come to a model call that another can begin as well."""
 
 
 class RunCancelled(HutchError):

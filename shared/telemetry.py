@@ -151,6 +151,11 @@ class Metrics:
         self.takeovers = Counter(
             "hutch_takeovers", "Runs taken over from a dead instance.", registry=registry
         )
+        self.run_deaths = Gauge(
+            "hutch_run_deaths",
+            "Processes that died on one open run of the agent, the most, by the store's count.",
+            registry=registry,
+        )
         self.outbox_unsent = Gauge(
             "hutch_outbox_unsent", "Messages of this agent not yet confirmed.", registry=registry
         )

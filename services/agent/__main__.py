@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import timedelta
+from functools import partial
 from math import inf
 from uuid import uuid4
 
@@ -43,6 +44,10 @@ from shared.telemetry import Metrics
 from shared.tools import load as load_tool
 
 log = structlog.get_logger()
+
+CALLS_BEGIN = 0.5
+"""Of a drain: the rest is for model calls that are under way. A run that comes to its next one is
+handed over instead, so that none is cut off, and paid twice, that takes less than this rest."""
 
 
 async def serve(process: Process, name: str) -> None:
@@ -138,7 +143,7 @@ async def _run(
         instance.tell("instance.started")
         log.info("consuming", queue=consumer.queue)
         await process.stopping.wait()
-        await _end(process, slots, runs, relay)
+        await _end(process, slots, brake, runs, relay)
         for job in started:
             job.cancel()
     instance.tell("instance.ended")
@@ -147,12 +152,15 @@ async def _run(
     log.info("ended", mode=process.stopping.mode)
 
 
-async def _end(process: Process, slots: Slots, runs: Runs, relay: Relay) -> None:
+async def _end(process: Process, slots: Slots, brake: Brake, runs: Runs, relay: Relay) -> None:
     """Take nothing new, finish what time allows, hand over the rest."""
     slots.close()
     finished = asyncio.create_task(slots.idle.wait())
     stopped = asyncio.create_task(process.stopping.wait("stop"))  # a drain becomes a stop in time
-    await asyncio.wait([finished, stopped], return_when=asyncio.FIRST_COMPLETED)
+    ended = partial(asyncio.wait, [finished, stopped], return_when=asyncio.FIRST_COMPLETED)
+    await ended(timeout=process.settings.drain_s * CALLS_BEGIN)
+    brake.ending = True
+    await ended()
     finished.cancel()
     stopped.cancel()
     await runs.hand_over()

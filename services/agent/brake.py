@@ -1,4 +1,7 @@
-"""The brake: a paused agent begins no run and calls no model; what is open waits."""
+"""The brake: a paused agent begins no run and calls no model; what is open waits.
+
+A process that ends calls no model either: what comes to a call goes to another process.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from services.agent.chat import ChatMessage, Completion, Model, ToolSpec
 from services.agent.instance import Instance
 from services.agent.journal import Journal
 from services.agent.slots import Slots
+from shared.errors import RunHandedOver
 
 log = structlog.get_logger()
 
@@ -22,6 +26,8 @@ class Brake:
 
     instance: Instance
     slots: Slots
+    ending: bool = False
+    """From now on no model call begins here: one that is cut off would be paid twice."""
     _off: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -47,7 +53,10 @@ class Brake:
 
 @dataclass
 class Braked:
-    """A model that isn't called while the brake is on; a run's deadline counts meanwhile."""
+    """A model that isn't called while the brake is on; a run's deadline counts meanwhile.
+
+    Raises `RunHandedOver` where the process ends.
+    """
 
     model: Model
     brake: Brake
@@ -59,6 +68,8 @@ class Braked:
         tools: Sequence[ToolSpec],
         most_tokens: int | None = None,
     ) -> Completion:
+        if self.brake.ending:
+            raise RunHandedOver("this process ends; another calls the model")
         while self.brake.on:
             await self.brake.off()
             await self.journal.hold()  # it may have been taken over meanwhile

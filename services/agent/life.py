@@ -34,6 +34,7 @@ from shared.errors import (
     JournalMismatch,
     ModelUnavailable,
     RunCancelled,
+    RunHandedOver,
     RunLost,
     SettingsError,
     StoreError,
@@ -140,7 +141,7 @@ class Lives:
             await self._end(run, message, _failed(NOT_STORED, error, journal), left)
 
     async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome | None:
-        """How the run ends; None: it doesn't yet, its model is away.
+        """How the run ends; None: it doesn't yet: its model is away, or another goes on with it.
 
         Raises `RunCancelled`, also when it was before this process had the run.
         """
@@ -173,6 +174,9 @@ class Lives:
             detail = str(cut_off) if cut_off else None
             usage = journal.usage()
             return Outcome(status=Status.TIMEOUT, content=limit, detail=detail, usage=usage)
+        except RunHandedOver:
+            await self.give_back(run)
+            return None
         except ModelUnavailable as error:
             return await put_off_or_give_up(self.instance, self.refusal, run, journal, error)
         except (JournalMismatch, SettingsError, ValidationError) as error:  # another version's
@@ -261,6 +265,7 @@ class Lives:
             await self.instance.store.write(
                 run.run_id, lambda connection: hand_over(connection, run, delay_s=delay_s)
             )
+            log.info("run handed over", seconds=delay_s)
         except HutchError as error:  # whoever finds this process gone takes the run over
             log.warning("run not handed over", reason=str(error))
 

@@ -114,6 +114,7 @@ class Sweeper:
         metrics = self.instance.metrics
         metrics.runs.labels("due").set(found.due)
         metrics.oldest_due_age.set(found.oldest_due_s)
+        metrics.run_deaths.set(found.most_deaths)
         metrics.outbox_oldest_age.set(found.oldest_unsent_s)
 
     async def _take_suspect(self, dead: set[str], waiting: int) -> None:

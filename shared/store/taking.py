@@ -50,6 +50,8 @@ class Counts:
     suspects: int = 0
     oldest_due_s: float = 0.0
     due: int = 0
+    most_deaths: int = 0
+    """Processes that have died on one open run, of all such runs the most."""
     abandoned_messages: int = 0
     oldest_unsent_s: float = 0.0
 
@@ -60,14 +62,20 @@ def counts(connection: Connection, agent: str, dead: Collection[str]) -> Counts:
     number = func.count()
     row = connection.execute(
         select(
-            number.filter(and_(takeable, not_(_suspect))),
-            number.filter(and_(takeable, _suspect)),
-            func.coalesce(now_s() - func.min(runs.c.due_at).filter(takeable), 0.0),
-            number.filter(runs.c.state == RunState.DUE),
+            number.filter(and_(takeable, not_(_suspect))).label("takeable"),
+            number.filter(and_(takeable, _suspect)).label("suspects"),
+            func.coalesce(now_s() - func.min(runs.c.due_at).filter(takeable), 0.0).label(
+                "oldest_due_s"
+            ),
+            number.filter(runs.c.state == RunState.DUE).label("due"),
+            func.coalesce(func.max(runs.c.attempts), 0).label("most_deaths"),
         ).where(runs.c.agent == agent, runs.c.state != RunState.ENDED)
     ).one()
-    abandoned = outbox.abandoned(connection, agent, dead)
-    return Counts(*row, abandoned, outbox.oldest_unsent_s(connection, agent))
+    return Counts(
+        **row._asdict(),
+        abandoned_messages=outbox.abandoned(connection, agent, dead),
+        oldest_unsent_s=outbox.oldest_unsent_s(connection, agent),
+    )
 
 
 def take(

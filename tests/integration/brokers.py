@@ -26,6 +26,7 @@ with warnings.catch_warnings():
 
 IMAGE = "rabbitmq:4.0-management"
 AMQP_PORT = 5672
+METRICS_PORT = 15692
 _numbers = itertools.count()
 
 
@@ -61,6 +62,8 @@ class Server:
     address: str
     version: str
     ctl: Callable[..., str]
+    metrics: str = ""
+    """Host and port of what it tells Prometheus, where it does."""
     _fresh: list[str] = field(default_factory=list)
     _used: list[str] = field(default_factory=list)
 
@@ -159,23 +162,30 @@ def crash(node: RabbitNode) -> None:
     node.start()
 
 
+def ctl_in(broker: RabbitMqContainer) -> Callable[..., str]:
+    def ctl(*arguments: str) -> str:
+        done = broker.exec(["rabbitmqctl", "--quiet", *arguments])
+        said: str = done.output.decode().strip()
+        if done.exit_code:
+            raise BrokerError(f"rabbitmqctl {arguments[0]} failed: {said}")
+        return said
+
+    return ctl
+
+
 @contextmanager
 def container() -> Iterator[Server]:
     """The image that the compose file pins."""
     try:
-        broker = RabbitMqContainer(IMAGE).start()
+        broker = RabbitMqContainer(IMAGE).with_exposed_ports(METRICS_PORT).start()
     except (DockerException, OSError) as error:
         pytest.skip(f"no container engine can run {IMAGE}: {error}")
     try:
-        address = f"{broker.get_container_host_ip()}:{broker.get_exposed_port(AMQP_PORT)}"
+        host = broker.get_container_host_ip()
+        address = f"{host}:{broker.get_exposed_port(AMQP_PORT)}"
+        metrics = f"{host}:{broker.get_exposed_port(METRICS_PORT)}"
 
-        def ctl(*arguments: str) -> str:
-            done = broker.exec(["rabbitmqctl", "--quiet", *arguments])
-            said = done.output.decode().strip()
-            if done.exit_code:
-                raise BrokerError(f"rabbitmqctl {arguments[0]} failed: {said}")
-            return said
-
-        yield Server(address, ctl("version"), ctl)
+        ctl = ctl_in(broker)
+        yield Server(address, ctl("version"), ctl, metrics)
     finally:
         broker.stop()

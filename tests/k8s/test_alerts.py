@@ -1,4 +1,7 @@
-"""Prometheus itself raises each alert at the figures that call for it, and at no others."""
+"""The rules at figures that take a quarter of an hour to come about.
+
+The causes themselves: tests/integration/services/test_alerts.py.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import pytest
 import yaml
 
 from tests.k8s.rendering import Manifest, Overlay
+from tests.prometheus import manifests
 
 FIGURES = Path(__file__).parent / "alerts.yaml"
 
@@ -32,6 +36,13 @@ def test_each_alert_is_raised_for_alice_and_not_for_bob(
         [promtool, "test", "rules", figures], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_rules_whose_causes_are_tested_are_the_rendered_ones(production: Overlay) -> None:
+    assert rules(production) == manifests("alerts.yaml")["PrometheusRule", "hutch"]
+    rendered = production.of("PodMonitor", "ServiceMonitor")
+    for (_, name), spec in manifests("monitors.yaml").items():
+        assert rendered[name]["spec"] == spec
 
 
 def test_there_are_figures_for_every_alert(production: Overlay) -> None:

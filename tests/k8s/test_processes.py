@@ -106,6 +106,26 @@ def test_every_agent_is_scaled_on_its_own_mailbox_and_never_to_none(production: 
         assert "replicas" not in production.of("Deployment")[name]["spec"]  # it is KEDA's to say
 
 
+def test_prometheus_finds_every_process_by_its_name(production: Overlay) -> None:
+    """Where the pods' port, the image's and the page that the processes serve are one."""
+    monitor = production.of("PodMonitor")["hutch"]["spec"]
+    (of_component,) = monitor["selector"]["matchExpressions"]
+    (endpoint,) = monitor["podMetricsEndpoints"]
+    (relabeling,) = endpoint["relabelings"]
+    (label,) = relabeling["sourceLabels"]
+    assert relabeling["targetLabel"] == "process"
+    assert endpoint.get("path", "/metrics") == "/metrics"
+    image = (REPOSITORY / "Dockerfile").read_text("utf-8")
+    for name in (*AGENTS, "scheduler"):
+        pod = production.pods()[name]
+        labels = pod["metadata"]["labels"]
+        assert labels[of_component["key"]] in of_component["values"], name
+        named = {re.sub(r"\W", "_", f"__meta_kubernetes_pod_label_{key}"): key for key in labels}
+        assert labels[named[label]] == name
+        ports = {it["name"]: it["containerPort"] for it in pod["spec"]["containers"][0]["ports"]}
+        assert f"HUTCH_HEALTH_PORT={ports[endpoint['port']]}" in image
+
+
 @pytest.mark.parametrize("kind", ["PrometheusRule", "ScaledObject"])
 def test_only_metrics_that_exist_are_asked_for(production: Overlay, kind: str) -> None:
     registry = CollectorRegistry()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 
-from tests.client import Client, client
+from tests.client import Client
+from tests.integration.services.agent.load import load
 from tests.integration.services.agent.test_cancel import states
 from tests.integration.services.agent.test_workers import define
 from tests.integration.services.conftest import Asked
@@ -21,9 +19,6 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session"),
 ]
-
-EVERY_S = 0.5
-"""Between two tasks: some of each agent are under way at any moment, and two cores keep up."""
 
 BEFORE = {
     "boss": "preamble: Be brief.\nmodel: first\nworkers: [ann]",
@@ -60,30 +55,8 @@ def calling(prompt: str) -> str:
     return f"[[call ann {json.dumps({'prompt': prompt})}]]"
 
 
-@contextmanager
-def load(url: str) -> Iterator[dict[str, str]]:
-    """Tasks for boss, one after the other; at the end their ids, each with its one status."""
-    answered: dict[str, str] = {}
-    enough = Event()
-
-    def send() -> None:
-        with client(url) as pika:
-            number = 0
-            while not enough.wait(EVERY_S):
-                prompt = f'[[latency 0.5]][[call count {{"text": "{number}"}}]]'
-                pika.send("boss", {"content": calling(prompt), "id": f"t{number}"})
-                number += 1
-            for reply in pika.replies(number):
-                assert reply.body["task_id"] not in answered
-                answered[reply.body["task_id"]] = reply.status
-
-    sending = Thread(target=send)
-    sending.start()
-    try:
-        yield answered
-    finally:
-        enough.set()
-        sending.join()
+def prompted(number: int) -> str:
+    return calling(f'[[latency 0.5]][[call count {{"text": "{number}"}}]]')
 
 
 def test_a_rolling_restart_loses_and_repeats_nothing(
@@ -91,7 +64,7 @@ def test_a_rolling_restart_loses_and_repeats_nothing(
 ) -> None:
     house.env["HUTCH_DRAIN_S"] = "40"
     running = {name: house.agents(name, name) for name in ("ann", "boss")}
-    with load(broker_url) as answered:
+    with load(broker_url, "boss", prompted) as answered:
         until(lambda: len(asked()) > 10)
         define(before, house, **AFTER)
         for name, old in running.items():

@@ -4,78 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from yarl import URL
 
-from services.cli import rabbitmq_node
-from services.cli.rabbitmq_node import RabbitNode
 from shared import topology
 from shared.broker.connection import Broker, connect
 from shared.broker.publishing import Outgoing
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
-from tests.certificates import Authority, Pair
+from tests.certificates import Authority
 from tests.integration.brokers import Rabbit
+from tests.integration.secured import BROKERS, SecuredBroker
 from tests.integration.shared.broker.waiting import lose_connections, until
-
-pytestmark = pytest.mark.skipif(
-    not rabbitmq_node.installed(), reason="no rabbitmq-server is installed on this machine"
-)
 
 WAIT_S = 30.0
 """What a start would wait for a broker that is away; a refusal is told long before."""
 
-CONFIG = """
-listeners.ssl.1 = 127.0.0.1:{port}
-ssl_options.cacertfile = {ca}
-ssl_options.certfile = {certificate}
-ssl_options.keyfile = {key}
-ssl_options.verify = verify_peer
-ssl_options.fail_if_no_peer_cert = true
-"""
 
-
-@dataclass(frozen=True)
-class Secured:
-    node: RabbitNode
-    port: int
-    authority: Authority
-    client: Pair
-
-    def url(self, host: str = "localhost", **changed: Path | str | None) -> str:
-        """As a client should write it; None leaves a part of the query out."""
-        files: dict[str, Path | str | None] = {
-            "cafile": self.authority.file,
-            "certfile": self.client.certificate,
-            "keyfile": self.client.key,
-        }
-        query = {key: str(value) for key, value in (files | changed).items() if value is not None}
-        return str(URL(f"amqps://guest:guest@{host}:{self.port}/").with_query(query))
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """A node with a certificate for `localhost`, not for 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("tls")
-    authority = Authority(folder / "ca")
-    server, client = authority.issue("localhost"), authority.issue("client")
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        port = int(holder.getsockname()[1])
-    node = RabbitNode(folder / "node")
-    (folder / "node").mkdir()
-    (folder / "node" / "rabbitmq.conf").write_text(
-        CONFIG.format(port=port, ca=authority.file, certificate=server.certificate, key=server.key)
-    )
-    node.start()
-    try:
-        yield Secured(node, port, authority, client)
-    finally:
-        node.stop()
+@pytest.fixture(scope="module", params=BROKERS)
+def secured(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SecuredBroker]:
+    with BROKERS[request.param](tmp_path_factory.mktemp("tls")) as running:
+        yield running
 
 
 async def echoed(broker: Broker, bodies: list[bytes]) -> list[bytes]:
@@ -96,18 +49,18 @@ async def echoed(broker: Broker, bodies: list[bytes]) -> list[bytes]:
 
 
 async def test_messages_of_all_sizes_pass_both_ways_and_survive_a_lost_connection(
-    secured: Secured,
+    secured: SecuredBroker,
 ) -> None:
     bodies = [bytes([n]) * size for n, size in enumerate([1, 100, 20_000, 400_000] * 10)]
     async with connect(secured.url(), "test", wait_s=WAIT_S) as broker:
         assert sorted(await echoed(broker, bodies)) == sorted(bodies)
-        assert "true" in secured.node.ctl("list_connections", "ssl")
-        await lose_connections(Rabbit(secured.node.url, "/", "", secured.node.ctl), broker)
+        assert "true" in secured.ctl("list_connections", "ssl")
+        await lose_connections(Rabbit(secured.plain, "/", "", secured.ctl), broker)
         assert await broker.takes_messages()
 
 
 async def test_each_thing_that_breaks_trust_is_one_sentence_told_at_once(
-    secured: Secured, tmp_path: Path
+    secured: SecuredBroker, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path / "stranger")
     theirs = stranger.issue("client")
@@ -119,7 +72,7 @@ async def test_each_thing_that_breaks_trust_is_one_sentence_told_at_once(
         secured.url(certfile=theirs.certificate, keyfile=theirs.key): "alert unknown ca",
         secured.url(certfile=theirs.certificate): "key values mismatch",
         secured.url(cafile=secured.client.key): "no certificate or crl found",
-        secured.node.url.replace("amqp://", "amqps://"): "wrong version number",
+        secured.plain.replace("amqp://", "amqps://"): "wrong version number",
     }
     for url, why in cases.items():
         began = time.monotonic()
@@ -134,7 +87,7 @@ async def test_each_thing_that_breaks_trust_is_one_sentence_told_at_once(
         assert time.monotonic() - began < WAIT_S / 2
 
 
-async def test_without_tls_a_listener_that_wants_it_is_no_broker(secured: Secured) -> None:
+async def test_without_tls_a_listener_that_wants_it_is_no_broker(secured: SecuredBroker) -> None:
     url = f"amqp://guest:guest@127.0.0.1:{secured.port}/"
     with pytest.raises(BrokerError, match=f"127.0.0.1:{secured.port}") as caught:
         async with connect(url, "test"):
@@ -142,14 +95,14 @@ async def test_without_tls_a_listener_that_wants_it_is_no_broker(secured: Secure
     assert "\n" not in str(caught.value)
 
 
-async def test_a_certificate_that_is_not_there_is_named(secured: Secured) -> None:
+async def test_a_certificate_that_is_not_there_is_named(secured: SecuredBroker) -> None:
     with pytest.raises(SettingsError, match=r"RABBITMQ_URL names a cafile.*'/nowhere/ca\.pem'"):
         async with connect(secured.url(cafile="/nowhere/ca.pem"), "test", wait_s=WAIT_S):
             pass
 
 
 async def test_a_certificate_that_was_renewed_is_read_at_the_next_connection(
-    secured: Secured, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    secured: SecuredBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While a wrong one lies there, the process goes on trying, and says why once."""
     trusted = tmp_path / "ca.pem"
@@ -157,7 +110,7 @@ async def test_a_certificate_that_was_renewed_is_read_at_the_next_connection(
     caplog.set_level(logging.WARNING, "shared.broker")
     async with connect(secured.url(cafile=trusted), "test", wait_s=WAIT_S) as broker:
         trusted.write_bytes(Authority(tmp_path / "stranger").file.read_bytes())
-        secured.node.ctl("close_all_connections", "a test closes them")
+        secured.ctl("close_all_connections", "a test closes them")
         await until(lambda: "no trust between" in caplog.text)
         assert not broker.connected
         trusted.write_bytes(secured.authority.file.read_bytes())

@@ -7,7 +7,7 @@ import pytest
 from services.agent.brake import Brake, Braked
 from services.agent.journal import MemoryJournal
 from services.agent.slots import Slots
-from shared.errors import RunLost
+from shared.errors import RunHandedOver, RunLost
 from shared.store import Store
 from tests.doubles import ScriptedModel, says
 from tests.instances import instance
@@ -51,3 +51,10 @@ async def test_a_brake_that_is_put_on_again_at_once_holds(store: Store) -> None:
     assert model.seen == []
     brake.set(False)
     assert (await call).said == "Done."
+
+
+async def test_where_the_process_ends_a_call_is_left_to_another(store: Store) -> None:
+    brake, model = Brake(instance(store), Slots(1), ending=True), ScriptedModel()
+    with pytest.raises(RunHandedOver):
+        await Braked(model, brake, MemoryJournal()).complete((), ())
+    assert model.seen == []

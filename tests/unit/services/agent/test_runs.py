@@ -29,3 +29,18 @@ async def test_every_run_is_handed_over_at_the_end(store: Store, late: bool) -> 
         await runs.hand_over()
     assert slots.idle.is_set()
     assert [(run.task_id, run.attempts) for run in await taken(store)] == [("t1", 0)]
+
+
+async def test_a_run_that_comes_to_a_call_when_its_process_ends_is_handed_over(
+    store: Store,
+) -> None:
+    own, slots = instance(store), Slots(1)
+    nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
+    async with asyncio.TaskGroup() as jobs:
+        runs = runs_of(own, slots, jobs, Models(nowhere, own.metrics.model_failed))
+        runs.lives.brake.ending = True
+        assert slots.try_take()
+        runs.start(await begun(own))
+        async with asyncio.timeout(30):
+            await slots.idle.wait()
+    assert [(run.task_id, run.attempts) for run in await taken(store)] == [("t1", 0)]

@@ -138,7 +138,8 @@ async def test_what_waits_is_shown(store: Store) -> None:
     registry = CollectorRegistry()
     own = instance(store)
     own = replace(own, metrics=type(own.metrics)(registry))
-    later = await owned(store, "later")
+    await owned(store, "later", "alice.0")  # which has no row: it is dead
+    [later] = await taken(store, "alice.1")
     await store.write(
         later.run_id, lambda db: put_off(db, later, failures=1, wait_s=600, detail="503")
     )
@@ -150,4 +151,5 @@ async def test_what_waits_is_shown(store: Store) -> None:
     async with sweeping(own, Slots(1)):
         await until(lambda: shown("outbox_oldest_age_seconds") > 0)
     assert shown("runs", state="due") == 1
+    assert shown("run_deaths") == 1
     assert shown("oldest_due_age_seconds") == 0

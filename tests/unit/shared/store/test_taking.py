@@ -37,6 +37,7 @@ async def test_a_dead_instances_runs_are_taken_with_the_next_fence(store: Store)
     runs = await taken(store, "alice.2", {"alice.1"})
     assert tasks(runs) == ["t1", "t2"]
     assert [(run.fence, run.attempts) for run in runs] == [(2, 1), (2, 0)]
+    assert (await counted(store)).most_deaths == 1
     assert runs[0].claimed_at == first.claimed_at
     assert runs[0].definition == first.definition
 

@@ -1,0 +1,153 @@
+"""Each alert of production raised by its cause, by a real Prometheus that looks at real processes.
+
+What takes a quarter of an hour, `promtool` shows with made-up figures: tests/k8s/test_alerts.py.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.client import Client, client
+from tests.integration.brokers import Rabbit, Server
+from tests.integration.services.agent.test_poison import POISON, supervised
+from tests.integration.services.agent.test_workers import define
+from tests.prometheus import MINUTE_S, Alert, Prometheus, prometheus
+from tests.proxy import Proxy, address, proxy
+from tests.running import POLL_S, Child, House, until
+
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]
+"""Its container tells Prometheus of its queues; so does 3.10, with a plugin."""
+
+NOWHERE = "http://127.0.0.1:1/v1"
+LONG = "[[latency 600]]Write."
+AT_WORK = 4
+"""Runs of a process that is killed: its replica takes over more than three."""
+LOOKS = 5
+"""Of Prometheus at each process, before anything goes wrong."""
+PATIENCE_S = 240.0
+"""A response is stuck after a minute; the rest, on a machine that does much else."""
+AGENTS = {
+    "busy": "limits: {concurrency: 1}",
+    "gone": "",
+    "cut": f"model: {{name: none, base_url: '{NOWHERE}'}}\nlimits: {{concurrency: 64}}",
+    "old": "",
+    "new": "",
+    "mute": "",
+    "pair": "",
+    "bob": "tools: [{function: 'poison.py:die', repeatable: true}]",
+}
+EXPECTED: set[Alert] = {
+    ("HutchTasksWait", "busy"),
+    ("HutchTasksWait", "gone"),
+    ("HutchModelAway", "cut"),
+    ("HutchDeadLetters", "old"),
+    ("HutchDeadLetters", "new"),
+    ("HutchResponsesStuck", "mute"),
+    ("HutchProcessesDie", "pair"),
+    ("HutchProcessesDie", "bob"),
+}
+MAY_BE: set[Alert] = {("HutchDeadLetters", "bob"), ("HutchTasksWait", "new")}
+"""Bob's poison is given up in time, which nobody waits for; a process may be slow to start."""
+
+
+def port_of(child: Child) -> int:
+    return int(child.says(r'"health is served".*"port": (\d+)')[1])
+
+
+@pytest.fixture
+def looking(server: Server, rabbit: Rabbit, tmp_path: Path) -> Iterator[Prometheus]:
+    with prometheus(tmp_path / "prometheus", server.metrics, rabbit.vhost) as running:
+        yield running
+
+
+@contextmanager
+def steadily(rabbit: Rabbit, agent: str) -> Iterator[None]:
+    """A task each minute of the alerts' clock."""
+    enough = threading.Event()
+
+    def send() -> None:
+        with client(rabbit.url) as pika:
+            while not enough.wait(MINUTE_S):
+                pika.send(agent, "Write.")
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        sending.join()
+
+
+@pytest.fixture
+def network(rabbit: Rabbit) -> Iterator[Proxy]:
+    """Between one of the agents and the broker."""
+    with proxy(address(rabbit.url)) as running:
+        yield running
+
+
+def answering(house: House, looking: Prometheus, pika: Client, network: Proxy) -> dict[str, Child]:
+    """All those that begin well, in Prometheus' sight, and no alert."""
+    names = [name for name in AGENTS if name not in {"new", "mute", "bob"}]
+    children = dict(zip(names, house.agents(*names), strict=True))
+    house.env |= {"RABBITMQ_URL": network.url(direct := house.env["RABBITMQ_URL"])}
+    [children["mute"]] = house.agents("mute")
+    house.env["RABBITMQ_URL"] = direct
+    looking.looks_at({name: [port_of(child)] for name, child in children.items()})
+    for name in children.keys() - {"cut"}:
+        assert pika.ask(name, "Write.").status == "ok"
+    until(lambda: looking.value("min(count_over_time(hutch_takeovers_total[1h]))") >= LOOKS)
+    assert looking.firing() == set()
+    return children
+
+
+def test_each_alert_is_raised_by_its_cause_and_by_nothing_else(
+    house: House,
+    looking: Prometheus,
+    rabbit: Rabbit,
+    pika: Client,
+    network: Proxy,
+    agents: Path,
+) -> None:
+    (agents / "tools").mkdir()
+    (agents / "tools" / "poison.py").write_text(POISON, "utf-8")
+    define(agents, house, **AGENTS)
+    children = answering(house, looking, pika, network)
+
+    pika.send("mute", "[[latency 2]]Write.")
+    until(lambda: children["mute"].said.count("run started") == 2)
+    network.stall()
+    assert children["gone"].end() == 0
+    for task in (LONG, "Write."):
+        pika.send("busy", task)
+        pika.send("gone", task)
+    pika.send("old", b"{")
+    pika.send("new", b"{")  # which does not live yet
+    for _ in range(AT_WORK):
+        pika.send("pair", LONG)
+    until(lambda: children["pair"].said.count("run started") == 1 + AT_WORK)
+    [survivor, new] = house.agents("pair", "new")
+    new.says("message refused")
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        bob = int(holder.getsockname()[1])  # the same in each life, as a pod's is
+    ports = {name: [port_of(child)] for name, child in children.items()}
+    ports["pair"].append(port_of(survivor))
+    looking.looks_at(ports | {"new": [port_of(new)], "bob": [bob]})
+    children["pair"].kill()
+
+    house.env["HUTCH_HEALTH_PORT"] = str(bob)
+    with supervised(house), steadily(rabbit, "cut"):
+        pika.send("bob", "[[latency 1]][[call die {}]]")
+        raised = set[Alert]()
+        given_up_at = time.monotonic() + PATIENCE_S
+        while not raised >= EXPECTED and time.monotonic() < given_up_at:
+            raised |= looking.firing()
+            time.sleep(POLL_S)
+    assert raised - MAY_BE == EXPECTED

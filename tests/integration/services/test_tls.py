@@ -1,0 +1,119 @@
+"""Whole processes that speak TLS to broker and store, each with a certificate of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.store.migrate import migrate
+from tests import running
+from tests.certificates import Authority
+from tests.client import client
+from tests.integration.secured import BROKERS, SecuredBroker, SecuredStore, secured_store
+from tests.running import House
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module", params=BROKERS)
+def broker(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SecuredBroker]:
+    with BROKERS[request.param](tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredStore]:
+    with secured_store(tmp_path_factory.mktemp("store")) as running:
+        asyncio.run(migrate(running.url()))
+        yield running
+
+
+@pytest.fixture
+def house(broker: SecuredBroker, store: SecuredStore, tmp_path: Path) -> Iterator[House]:
+    with running.house(broker.url(), tmp_path) as house:
+        house.env["HUTCH_STORE"] = store.url()
+        house.model()
+        yield house
+
+
+def subjects(broker: SecuredBroker) -> set[str]:
+    """Of the certificates that the broker's clients have shown."""
+    listed = broker.ctl("list_connections", "ssl", "peer_cert_subject").splitlines()
+    return {line.split("\t")[1] for line in listed if line.startswith("true")}
+
+
+def serials(store: SecuredStore) -> set[str]:
+    """The same at the store; the test's own looks go another way."""
+    return set(
+        store.server.sql(
+            "SELECT client_serial FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+            " WHERE datname = 'hutch' AND client_addr IS NOT NULL"
+        ).split()
+    )
+
+
+def served(broker: SecuredBroker) -> str:
+    """The number of the certificate that the broker shows."""
+    trust = ssl.create_default_context(cafile=broker.authority.file)
+    trust.load_cert_chain(broker.client.certificate, broker.client.key)
+    with (
+        socket.create_connection(("localhost", broker.port)) as plain,
+        trust.wrap_socket(plain, server_hostname="localhost") as secured,
+    ):
+        return str((secured.getpeercert() or {})["serialNumber"])
+
+
+def asked(broker: SecuredBroker, text: str) -> str:
+    """Bob's status, asked by the listener without TLS."""
+    with client(broker.plain) as pika:
+        return pika.ask("bob", text).status
+
+
+def test_an_agent_answers_and_takes_up_certificates_that_were_renewed(
+    house: House, broker: SecuredBroker, store: SecuredStore
+) -> None:
+    [bob] = house.agents("bob")
+    assert asked(broker, "Write.") == "ok"
+    shown = served(broker), subjects(broker), serials(store)
+    assert len(shown[1]) == len(shown[2]) == 1
+
+    broker.renew()
+    broker.authority.issue("client")
+    store.authority.issue("client", common_name="hutch")
+    broker.ctl("close_all_connections", "a test closes them")
+    store.server.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE client_addr IS NOT NULL"
+    )
+    assert asked(broker, "Write again.") == "ok"
+    again = served(broker), subjects(broker), serials(store)
+    assert again[0] != shown[0]
+    assert len(again[1]) == len(again[2]) == 1
+    assert again[1] != shown[1]
+    assert again[2] != shown[2]
+    assert bob.end() == 0
+    assert "Traceback" not in bob.said
+
+
+def test_another_authority_is_one_sentence_and_an_exit_code(
+    house: House, broker: SecuredBroker, store: SecuredStore, tmp_path: Path
+) -> None:
+    stranger = Authority(tmp_path / "stranger").file
+    wrong = {
+        "RABBITMQ_URL": broker.url(cafile=stranger),
+        "HUTCH_STORE": store.url(sslrootcert=stranger),
+    }
+    for name, url in wrong.items():
+        bob = house.start("services.agent", "bob", **{name: url})
+        assert bob.ended() == 1
+        *_, last = bob.said.splitlines()
+        assert last.startswith("hutch agent bob: ")
+        assert "self-signed certificate in certificate chain" in last
+        assert name in last
+        assert "Traceback" not in bob.said
