@@ -42,11 +42,19 @@ async def serving(
         try:
             yield
         finally:
-            server.should_exit = True
+            server.ended.set()
             await job
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ended = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Sleeps: uvicorn's own wakes ten times a second, to see whether it shall end."""
+        await self.ended.wait()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the process: uvicorn would take them away from it."""

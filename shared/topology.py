@@ -34,8 +34,9 @@ SWARM_TTL_MS = 24 * 3600 * 1000
 SWARM_EXPIRES_MS = 7 * 24 * 3600 * 1000
 REPLY_EXPIRES_MS = 30 * 60 * 1000
 REPLY_BYTES = 128 * 1024 * 1024
-"""Responses are read as they come; of those to a process that hangs or is gone the oldest are
-forgotten. Asked again, a worker sends the stored one."""
+"""Responses are read as they come; those to a process that hangs or is gone wait at their worker
+once it is full. Of a command's, the oldest are forgotten: asked again, an agent sends the stored
+one."""
 CONTROL_BYTES = 1024 * 1024
 """Orders are short, and rows besides."""
 CLIENT_BYTES = 64 * 1024 * 1024
@@ -232,15 +233,11 @@ def replies(agent: str, instance: str) -> Topology:
     queue = Queue(
         name,
         {
-<<<<<<< HEAD
             "x-queue-type": "quorum",
             "x-expires": REPLY_EXPIRES_MS,
-            "x-delivery-limit": NO_DELIVERY_LIMIT,  # each reconnect is a redelivery
-=======
-            "x-queue-type": "classic",
-            "x-expires": REPLY_EXPIRES_MS,
             "x-max-length-bytes": REPLY_BYTES,
->>>>>>> users
+            "x-overflow": "reject-publish",
+            "x-delivery-limit": NO_DELIVERY_LIMIT,  # each reconnect is a redelivery
         },
     )
     return Topology(queues=(queue,), bindings=(Binding(REPLIES, name, name),))

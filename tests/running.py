@@ -43,9 +43,9 @@ class Child:
     def said(self) -> str:
         return self._said.read_text("utf-8", "replace")
 
-    def says(self, pattern: str) -> re.Match[str]:
+    def says(self, pattern: str, patience_s: float = PATIENCE_S) -> re.Match[str]:
         """Wait for this in what it says; fails when it ends before, or never says it."""
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + patience_s
         while time.monotonic() < until:
             ended = self.process.poll() is not None
             if match := re.search(pattern, self.said):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from functools import partial
 
 import pytest
@@ -14,6 +14,7 @@ from shared.store import Store, open_store
 from shared.store.beats import beat
 from shared.store.claims import Claim, Request, claim, freeze
 from shared.store.ending import End, end
+from shared.store.looking import Counts, Look, look
 from shared.store.outbox import Outbound
 from shared.store.requesters import Requester
 from shared.store.runs import Run
@@ -95,6 +96,15 @@ async def ended(
 ) -> tuple[Outbound, ...]:
     ending = End("ok", f"{run.run_id}.response", response, None, broadcast_to)
     return await store.write(run.run_id, partial(end, run=run, ending=ending, instance=instance))
+
+
+async def seen(store: Store, agent: str = "alice", dead: Collection[str] = ()) -> Look:
+    """What the first instance of an agent sees."""
+    return await store.read(partial(look, agent=agent, instance=f"{agent}.1", dead=dead))
+
+
+async def counted(store: Store, dead: Collection[str] = ()) -> Counts:
+    return (await seen(store, dead=dead)).counts
 
 
 async def a_moment_later(store: Store) -> None:

@@ -112,7 +112,7 @@ async def _run(
         runs = Runs(lives, slots, jobs)
         orders = Orders(instance, slots, runs, brake, scopes, process.stopping, jobs)
         await orders.look()  # before the first claim: the agent may be paused
-        sweeper = Sweeper(instance, slots, runs, relay)
+        sweeper = Sweeper(instance, slots, runs, relay, orders)
         intake = Intake(instance, slots, runs, relay, sweeper)
         consumer = await broker.consumer(topology.mailbox_name(instance.agent))
         mailbox = Mailbox(consumer, intake, refusal, slots, sweeper, jobs)
@@ -120,7 +120,6 @@ async def _run(
         control = await broker.consumer(topology.control_queue_name(instance.id))
         serving = [
             obey(control, process.stopping, orders.cancel),
-            orders.serve(),
             replies.serve(await broker.consumer(replies.queue), refusal),
             sweeper.serve(),
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),

@@ -1,4 +1,4 @@
-"""What people have ordered, read from the store again and again: cancels, pauses, shutdowns.
+"""What people have ordered, as the sweeper's looks find it: cancels, pauses, shutdowns.
 
 Messages only make this faster: with every one of them lost, each order is obeyed at a look.
 """
@@ -6,7 +6,6 @@ Messages only make this faster: with every one of them lost, each order is obeye
 from __future__ import annotations
 
 import asyncio
-import random
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,12 +18,11 @@ from services.agent.runs import Runs
 from services.agent.slots import Slots
 from shared.messages import run_id
 from shared.process import Stopping
-from shared.store import cancels, orders
+from shared.store import cancels
+from shared.store.looking import Orders as Found
+from shared.store.looking import look
 
 log = structlog.get_logger()
-
-LOOK_S = 0.5
-"""Between two looks, give or take a fifth: a pause holds within a second."""
 
 
 @dataclass
@@ -37,23 +35,19 @@ class Orders:
     stopping: Stopping
     jobs: asyncio.TaskGroup
 
-    async def serve(self) -> None:
-        """Look, again and again, until cancelled."""
-        while True:
-            await self.look()
-            await asyncio.sleep(LOOK_S * random.uniform(0.8, 1.2))
-
     async def look(self) -> None:
-        """Read all orders and obey them."""
+        """Read all orders now, and obey them."""
         me = self.instance
-        found = await me.store.read(partial(orders.read, agent=me.agent, instance=me.id))
+        await self.obey((await me.store.read(partial(look, agent=me.agent, instance=me.id))).orders)
+
+    async def obey(self, found: Found) -> None:
         if found.shutdown and self.stopping.mode not in {found.shutdown, "stop"}:
             log.info("shutdown asked for by a row", mode=found.shutdown)
             self.stopping.ask(found.shutdown)
         self.brake.set(found.paused)
-        for cancelled in found.unwanted.cancelled:
+        for cancelled in found.cancelled:
             self.scopes.cancel(cancelled)
-        if found.unwanted.doomed:
+        if found.doomed:
             await self._end_doomed()
 
     def cancel(self, task_id: str) -> None:

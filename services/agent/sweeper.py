@@ -1,4 +1,4 @@
-"""The beat, and what nobody runs: due runs, and what dead replicas have left.
+"""The beat, and the look: orders, due runs, and what dead replicas have left.
 
 A replica is dead when this process has itself seen its count stand still for `SILENCE_S`. A
 look that comes late proves nothing (this process slept, or the store was away): it starts the
@@ -10,25 +10,29 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
 from services.agent.instance import Instance
+from services.agent.orders import Orders
 from services.agent.relay import Relay
 from services.agent.runs import Runs
 from services.agent.slots import Slots
 from shared.store import beats, outbox
 from shared.store.beats import SILENCE_S
+from shared.store.looking import Counts, Look, look
 from shared.store.runs import Run
-from shared.store.taking import Counts, counts, take
+from shared.store.taking import take
 
 log = structlog.get_logger()
 
 BEAT_S = 1.0
 LOOK_S = 0.5
-"""Between two looks, give or take a fifth: replicas should not look in step."""
+"""Between two looks, give or take a fifth: replicas should not look in step, and a pause holds
+within a second."""
 LATE_S = 1.5
 """A longer gap between two looks of ours is a sleep, not a look."""
 
@@ -58,6 +62,7 @@ class Sweeper:
     slots: Slots
     runs: Runs
     relay: Relay
+    orders: Orders
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while, as far as this process knows, no due run waits: new deliveries may come."""
     _watch: Watch = field(default_factory=Watch)
@@ -95,10 +100,12 @@ class Sweeper:
         self._beaten_at = time.monotonic()
 
     async def _look(self) -> None:
-        agent = self.instance.agent
-        alive = await self.instance.store.read(lambda connection: beats.beats(connection, agent))
-        dead = self._watch.look(alive, time.monotonic()) - {self.instance.id}
-        found = await self.instance.store.read(lambda connection: counts(connection, agent, dead))
+        seen = await self._seen()
+        dead = self._watch.look(seen.beats, time.monotonic()) - {self.instance.id}
+        if dead:  # what they have left is only counted by a look that knows of them
+            seen = await self._seen(dead)
+        await self.orders.obey(seen.orders)
+        found = seen.counts
         self._show(found)
         if found.abandoned_messages:
             await self._adopt(dead)
@@ -109,6 +116,10 @@ class Sweeper:
             self.caught_up.set()
         for name in dead:
             await self.instance.store.write("", partial(beats.bury, instance=name))
+
+    async def _seen(self, dead: Collection[str] = ()) -> Look:
+        me = self.instance
+        return await me.store.read(partial(look, agent=me.agent, instance=me.id, dead=dead))
 
     def _show(self, found: Counts) -> None:
         metrics = self.instance.metrics

@@ -1,9 +1,12 @@
 """Instances and their beats: how a dead process is found without comparing clocks."""
 
-from sqlalchemy import delete, exists, select
-from sqlalchemy.engine import Connection
+from functools import cache
 
-from shared.store.dialect import upsert
+from sqlalchemy import Column, ColumnElement, String, bindparam, delete, exists, or_, select
+from sqlalchemy.engine import Connection
+from sqlalchemy.sql.dml import Insert
+
+from shared.store.dialect import insert_into
 from shared.store.schema import RunState, instances, now_s, outbox, runs, shutdowns
 
 SILENCE_S = 3.0
@@ -12,20 +15,21 @@ SILENCE_S = 3.0
 
 def beat(connection: Connection, instance: str, agent: str) -> None:
     """Count up, or register: a process that was taken for dead comes back by its next beat."""
-    statement = upsert(connection, instances).values(
-        instance=instance, agent=agent, beat=1, started_at=now_s()
-    )
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[instances.c.instance], set_={"beat": instances.c.beat + 1}
-        )
+    connection.execute(_beat(connection.dialect.name), {"instance": instance, "agent": agent})
+
+
+@cache  # each process does it every second: to build the statement takes longer than to run it
+def _beat(dialect: str) -> Insert:
+    first = insert_into(dialect, instances).values(beat=1, started_at=now_s())
+    return first.on_conflict_do_update(
+        index_elements=[instances.c.instance], set_={"beat": instances.c.beat + 1}
     )
 
 
-def beats(connection: Connection, agent: str) -> dict[str, int]:
-    """Every instance of an agent with its count."""
-    query = select(instances.c.instance, instances.c.beat).where(instances.c.agent == agent)
-    return {row.instance: row.beat for row in connection.execute(query)}
+def ownerless(owner: Column[str]) -> ColumnElement[bool]:
+    """Whether this owner has no row, or is among the `dead`, which are to be given."""
+    dead = bindparam("dead", expanding=True, type_=String())
+    return or_(owner.in_(dead), owner.not_in(select(instances.c.instance)))
 
 
 def leave(connection: Connection, instance: str) -> None:

@@ -6,9 +6,7 @@ the run is known yet or not. Rows that met no open run are forgotten with old ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
+from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
 from shared.messages import run_id
@@ -25,13 +23,14 @@ AT_ONCE = 100
 _OPEN = runs.c.ended_at.is_(None)
 """Of an agent, an index finds these among any number of ended ones."""
 
-
-@dataclass(frozen=True)
-class Unwanted:
-    """What of an agent must end: runs cancelled by name, and whether others wait for a hand."""
-
-    cancelled: tuple[str, ...] = ()
-    doomed: bool = False
+ASKED = exists().where(cancels.c.run_id == runs.c.run_id)
+_late = or_(
+    runs.c.deadline_at <= now_s() - OVERDUE_S,
+    exists().where(cancels.c.run_id == runs.c.run_id, cancels.c.asked_at <= now_s() - OVERDUE_S),
+)
+_due = and_(runs.c.state == RunState.DUE, or_(runs.c.deadline_at <= now_s(), ASKED))
+DOOMED = or_(_due, _late)
+"""Of an open run: it only has to end, and whoever sees it first may end it."""
 
 
 def ask(connection: Connection, agent: str, task_id: str) -> bool:
@@ -54,18 +53,6 @@ def forget(connection: Connection, run_id: str) -> None:
     connection.execute(delete(cancels).where(cancels.c.run_id == run_id))
 
 
-def unwanted(connection: Connection, agent: str) -> Unwanted:
-    """A look that locks nothing."""
-    doomed = _doomed()
-    query = select(runs.c.run_id, _asked().label("cancelled"), doomed.label("doomed")).where(
-        runs.c.agent == agent, _OPEN, or_(_asked(), doomed)
-    )
-    found = connection.execute(query).all()
-    return Unwanted(
-        tuple(row.run_id for row in found if row.cancelled), any(row.doomed for row in found)
-    )
-
-
 def take_doomed(connection: Connection, agent: str, instance: str) -> list[Run]:
     """Own the runs that only have to end, whoever had them: the fence shuts that one out.
 
@@ -74,7 +61,7 @@ def take_doomed(connection: Connection, agent: str, instance: str) -> list[Run]:
     """
     chosen = connection.execute(
         select(runs.c.run_id)
-        .where(runs.c.agent == agent, _OPEN, _doomed())
+        .where(runs.c.agent == agent, _OPEN, DOOMED)
         .order_by(runs.c.run_id)
         .limit(AT_ONCE)
         .with_for_update(skip_locked=True)
@@ -90,17 +77,3 @@ def forget_old(connection: Connection, agent: str, keep_s: float) -> None:
     ended = exists().where(runs.c.run_id == cancels.c.run_id, ~_OPEN)
     old = cancels.c.asked_at <= now_s() - keep_s
     connection.execute(delete(cancels).where(cancels.c.agent == agent, or_(old, ended)))
-
-
-def _asked() -> ColumnElement[bool]:
-    return exists().where(cancels.c.run_id == runs.c.run_id)
-
-
-def _doomed() -> ColumnElement[bool]:
-    overdue = now_s() - OVERDUE_S
-    asked_long_ago = exists().where(
-        cancels.c.run_id == runs.c.run_id, cancels.c.asked_at <= overdue
-    )
-    late = or_(runs.c.deadline_at <= overdue, asked_long_ago)
-    due = and_(runs.c.state == RunState.DUE, or_(runs.c.deadline_at <= now_s(), _asked()))
-    return or_(due, late)

@@ -11,16 +11,15 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
-    func,
     insert,
-    or_,
     select,
     update,
 )
 from sqlalchemy.engine import Connection
 
 from shared.messages import response_id
-from shared.store.schema import instances, now_s, outbox
+from shared.store.beats import ownerless
+from shared.store.schema import now_s, outbox
 from shared.topology import CONTROL, cancel_key, reply_address, swarm_exchange_name
 
 ADOPTED_AT_ONCE = 1000
@@ -55,6 +54,9 @@ class Outbound:
         return cls(run_id, CONTROL, cancel_key(agent), message_id, body)
 
 
+UNSENT = and_(outbox.c.agent == bindparam("agent"), outbox.c.undeliverable_at.is_(None))
+ORPHANED = ownerless(outbox.c.owner)
+"""Of an unsent message: nobody publishes it any more."""
 _ADD = insert(outbox).values(created_at=now_s()).returning(outbox.c.seq)
 _SENT = delete(outbox).where(outbox.c.seq == bindparam("seq"))
 
@@ -70,27 +72,6 @@ def unsent_of(connection: Connection, run_id: str, owner: str) -> tuple[Outbound
     return _load(connection, outbox.c.run_id == run_id, outbox.c.owner == owner)
 
 
-def _orphaned(agent: str, dead: Collection[str]) -> ColumnElement[bool]:
-    return and_(
-        outbox.c.agent == agent,
-        outbox.c.undeliverable_at.is_(None),
-        or_(outbox.c.owner.in_(list(dead)), outbox.c.owner.not_in(select(instances.c.instance))),
-    )
-
-
-def abandoned(connection: Connection, agent: str, dead: Collection[str]) -> int:
-    """How many messages of an agent nobody publishes any more."""
-    query = select(func.count()).select_from(outbox).where(_orphaned(agent, dead))
-    return connection.execute(query).scalar_one()
-
-
-def oldest_unsent_s(connection: Connection, agent: str) -> float:
-    """How long the oldest message of an agent has waited for its confirm, whoever publishes it."""
-    age_s = func.coalesce(now_s() - func.min(outbox.c.created_at), 0.0)
-    query = select(age_s).where(outbox.c.agent == agent, outbox.c.undeliverable_at.is_(None))
-    return float(connection.execute(query).scalar_one())
-
-
 def adopt(
     connection: Connection, agent: str, owner: str, dead: Collection[str], earlier: set[int]
 ) -> tuple[Outbound, ...]:
@@ -103,10 +84,11 @@ def adopt(
         return ours
     rows = connection.execute(
         select(outbox.c.seq)
-        .where(_orphaned(agent, dead))
+        .where(UNSENT, ORPHANED)
         .order_by(outbox.c.seq)
         .limit(ADOPTED_AT_ONCE)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True),
+        {"agent": agent, "dead": list(dead)},
     )
     earlier.clear()
     earlier.update(row.seq for row in rows)

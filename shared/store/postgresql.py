@@ -30,7 +30,7 @@ class Server:
 
         timeouts = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
         self._engine = create_async_engine(
-            "postgresql+asyncpg://", pool_size=pool_size, connect_args=timeouts
+            "postgresql+asyncpg://", pool_size=pool_size, max_overflow=0, connect_args=timeouts
         )
 
         def ask(_: object, __: object, ___: object, parameters: dict[str, object]) -> None:
@@ -39,13 +39,15 @@ class Server:
             except SettingsError as error:
                 raise StoreUnavailable(str(error)) from error
 
+        # A statement that reads needs no BEGIN and COMMIT around it: each is a way to the server.
+        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "do_connect", ask)
         self._let_in = False
 
     async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
         try:
             with translated():
-                async with self._engine.begin() as connection:
+                async with (self._engine if writes else self._reading).begin() as connection:
                     self._let_in = True
                     return await connection.run_sync(operation)
         except NoEntry as error:

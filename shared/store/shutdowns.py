@@ -31,13 +31,6 @@ def ask(connection: Connection, agent: str | None, mode: Mode) -> None:
         connection.execute(statement.values(instance=name, mode=mode, asked_at=now_s()))
 
 
-def asked(connection: Connection, instance: str) -> Mode | None:
-    """Whether this process shall end, and how."""
-    query = select(shutdowns.c.mode).where(shutdowns.c.instance == instance)
-    mode: Mode | None = connection.execute(query).scalar()
-    return mode
-
-
 def forget_old(connection: Connection, keep_s: float) -> None:
     """Delete what nobody has been left to obey for `keep_s`."""
     connection.execute(delete(shutdowns).where(shutdowns.c.asked_at <= now_s() - keep_s))

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
-from sqlalchemy import (
-    ColumnElement,
-    Float,
-    and_,
-    bindparam,
-    case,
-    func,
-    not_,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Float, and_, bindparam, case, not_, or_, select, update
 from sqlalchemy.engine import Connection
 
-from shared.store import outbox
+from shared.store.beats import ownerless
 from shared.store.runs import CHANGE, Run, change, from_row
 from shared.store.runs import COLUMNS as RUN_COLUMNS
-from shared.store.schema import RunState, definitions, instances, now_s, runs
+from shared.store.schema import RunState, definitions, now_s, runs
 from shared.store.sessions import freeze_recalled, has_its_turn
 
 SUSPECTED_AFTER = 2
@@ -32,50 +20,11 @@ many neighbours, a second one makes a suspect."""
 _died = case((runs.c.state == RunState.RUNNING, 1), else_=0)
 """Of a run to be taken: whether its owner computed it until the end. One that only waited for
 workers can't have killed it."""
-_suspect = runs.c.attempts + _died >= SUSPECTED_AFTER
-
-
-def _takeable(agent: str, dead: Collection[str]) -> ColumnElement[bool]:
-    orphaned = or_(runs.c.owner.in_(list(dead)), runs.c.owner.not_in(select(instances.c.instance)))
-    abandoned = and_(runs.c.state.in_([RunState.RUNNING, RunState.WAITING]), orphaned)
-    due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s(), has_its_turn())
-    return and_(runs.c.agent == agent, runs.c.state != RunState.ENDED, or_(due, abandoned))
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What waits for somebody to take it, of one agent; `due` counts what is put off too."""
-
-    takeable: int = 0
-    suspects: int = 0
-    oldest_due_s: float = 0.0
-    due: int = 0
-    most_deaths: int = 0
-    """Processes that have died on one open run, of all such runs the most."""
-    abandoned_messages: int = 0
-    oldest_unsent_s: float = 0.0
-
-
-def counts(connection: Connection, agent: str, dead: Collection[str]) -> Counts:
-    """A look that locks nothing, so that an idle sweep costs the others nothing."""
-    takeable = _takeable(agent, dead)
-    number = func.count()
-    row = connection.execute(
-        select(
-            number.filter(and_(takeable, not_(_suspect))).label("takeable"),
-            number.filter(and_(takeable, _suspect)).label("suspects"),
-            func.coalesce(now_s() - func.min(runs.c.due_at).filter(takeable), 0.0).label(
-                "oldest_due_s"
-            ),
-            number.filter(runs.c.state == RunState.DUE).label("due"),
-            func.coalesce(func.max(runs.c.attempts), 0).label("most_deaths"),
-        ).where(runs.c.agent == agent, runs.c.state != RunState.ENDED)
-    ).one()
-    return Counts(
-        **row._asdict(),
-        abandoned_messages=outbox.abandoned(connection, agent, dead),
-        oldest_unsent_s=outbox.oldest_unsent_s(connection, agent),
-    )
+SUSPECT = runs.c.attempts + _died >= SUSPECTED_AFTER
+_due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s(), has_its_turn())
+_begun = runs.c.state.in_([RunState.RUNNING, RunState.WAITING])
+TAKEABLE = or_(_due, and_(_begun, ownerless(runs.c.owner)))
+"""Of an open run; `dead` is to be given."""
 
 
 def take(
@@ -99,10 +48,16 @@ def take(
         return ours
     chosen = connection.execute(
         select(runs.c.run_id, runs.c.state, runs.c.session_place, runs.c.recalled)
-        .where(_takeable(agent, dead), _suspect if suspects else not_(_suspect))
+        .where(
+            runs.c.agent == agent,
+            runs.c.ended_at.is_(None),
+            TAKEABLE,
+            SUSPECT if suspects else not_(SUSPECT),
+        )
         .order_by(runs.c.due_at, runs.c.run_id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True),
+        {"dead": list(dead)},
     ).all()
     earlier.clear()
     earlier.update((row.run_id, row.state != RunState.DUE) for row in chosen)

@@ -22,7 +22,8 @@ from pamqp.commands import Basic
 
 from shared.topology import REPLIES
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
+"""A hundred agents may load their model's client before they answer."""
 PERSISTENT = 2
 
 

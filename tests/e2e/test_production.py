@@ -46,7 +46,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
-    stack = Stack(folder, SCRIPTED)
+    stack = Stack(folder, **SCRIPTED)
     try:
         subprocess.run(
             ["sh", "-eu", "-c", readme.block("sh", "mkdir -m 700 secrets", PAGE)],

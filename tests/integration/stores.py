@@ -69,12 +69,16 @@ class Postgres:
 
 
 @contextmanager
-def server() -> Iterator[Postgres]:
+def server(*, max_connections: int = 100) -> Iterator[Postgres]:
     """Skips the test, with the reason, where no container can run."""
     try:
-        container = PostgresContainer(
-            IMAGE, username="hutch", password=PASSWORD, dbname="hutch", driver=None
-        ).start()
+        container = (
+            PostgresContainer(
+                IMAGE, username="hutch", password=PASSWORD, dbname="hutch", driver=None
+            )
+            .with_command(f"postgres -c max_connections={max_connections}")
+            .start()
+        )
     except (DockerException, OSError) as error:
         pytest.skip(f"no container engine can run {IMAGE}: {error}")
     try:

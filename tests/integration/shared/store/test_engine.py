@@ -4,13 +4,15 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from sqlalchemy import text
 
 from shared.errors import StoreError, StoreUnavailable
 from shared.store import Store, open_store
-from shared.store.beats import beat, beats
+from shared.store.beats import beat
+from shared.store.engine import POOL_SIZE
 from shared.store.migrate import migrate
 from tests.integration.stores import PASSWORD, Postgres
-from tests.stores import claimed, request, until_away
+from tests.stores import claimed, request, seen, until_away
 
 
 async def test_a_wrong_password_is_one_sentence_that_does_not_show_it(
@@ -32,11 +34,11 @@ async def test_a_server_that_goes_away_is_waited_for(
 ) -> None:
     with postgresql.away(store_url):
         write = asyncio.create_task(store.write("", lambda db: beat(db, "bob.1", "bob")))
-        read = asyncio.create_task(store.read(lambda db: beats(db, "alice")))
+        read = asyncio.create_task(seen(store))
         await until_away(store)
     await write
-    assert await read == {"alice.1": 1}
-    assert await store.read(lambda db: beats(db, "bob")) == {"bob.1": 1}
+    assert (await read).beats == {"alice.1": 1}
+    assert (await seen(store, "bob")).beats == {"bob.1": 1}
     assert store.available
 
 
@@ -75,3 +77,12 @@ async def test_a_password_may_change_meanwhile_but_not_the_store(
                 await store.write("", lambda db: beat(db, "bob.1", "bob"))
         address[0] = postgresql_url
         await store.write("", lambda db: beat(db, "bob.1", "bob"))
+
+
+async def test_many_reads_at_once_share_few_connections(store: Store) -> None:
+    """`max_connections` is reckoned with it."""
+    held = text(
+        "SELECT count(*), pg_sleep(0.1) FROM pg_stat_activity WHERE datname = current_database()"
+    )
+    reads = (store.read(lambda db: db.execute(held).one()[0]) for _ in range(9))
+    assert max(await asyncio.gather(*reads)) == POOL_SIZE

@@ -10,9 +10,11 @@ from prometheus_client import CollectorRegistry
 
 from services.agent import sweeper as module
 from services.agent.instance import Instance
+from services.agent.orders import Orders
 from services.agent.relay import Relay
 from services.agent.slots import Slots
 from services.agent.sweeper import LATE_S, Sweeper, Watch
+from shared.process import Stopping
 from shared.store import Store
 from shared.store.beats import SILENCE_S
 from shared.store.putting_off import put_off
@@ -76,7 +78,9 @@ async def sweeping(own: Instance, slots: Slots) -> AsyncIterator[Sweeper]:
     """A sweeper at work; what it starts ends at once, without a model."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as jobs:
         runs = runs_of(own, slots, jobs)
-        sweeper = Sweeper(own, slots, runs, Relay(own, jobs))
+        brake, scopes = runs.lives.brake, runs.lives.scopes
+        orders = Orders(own, slots, runs, brake, scopes, Stopping(), jobs)
+        sweeper = Sweeper(own, slots, runs, Relay(own, jobs), orders)
         serving = jobs.create_task(sweeper.serve())
         await sweeper.caught_up.wait()
         yield sweeper

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from shared.store import Store, outbox
-from shared.store.beats import beat, beats, bury, leave
-from tests.stores import ended, owned
+from shared.store.beats import beat, bury, leave
+from tests.stores import ended, owned, seen
 
 
 async def alive(store: Store) -> dict[str, int]:
-    return await store.read(lambda db: beats(db, "alice"))
+    return (await seen(store)).beats
 
 
 async def test_a_beat_registers_and_then_counts_up(store: Store) -> None:

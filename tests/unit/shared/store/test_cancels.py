@@ -10,16 +10,17 @@ from shared.errors import RunLost
 from shared.messages import Cancel, run_id
 from shared.store import Store, cancels, open_store
 from shared.store.beats import beat
-from shared.store.cancels import OVERDUE_S, Unwanted
+from shared.store.cancels import OVERDUE_S
 from shared.store.claims import Verdict
 from shared.store.ending import End, end
 from shared.store.journal import Step, steps_of, write_step
+from shared.store.looking import Orders
 from shared.store.outbox import Outbound
 from shared.store.runs import Run
 from shared.store.schema import cancels as rows
 from shared.store.schema import now_s, runs
 from shared.store.taking import hand_over
-from tests.stores import claimed, ended, owned, request, taken
+from tests.stores import claimed, ended, owned, request, seen, taken
 
 DONE = Step(1, 1, "tool", "lookup", '{"content": "done"}')
 STOPPED = Step(1, 1, "tool", "lookup", '{"content": "cancelled"}')
@@ -30,8 +31,8 @@ async def asked(store: Store, task_id: str = "t1") -> bool:
     return await store.write(run_id("alice", task_id), ask)
 
 
-async def unwanted(store: Store) -> Unwanted:
-    return await store.read(lambda db: cancels.unwanted(db, "alice"))
+async def unwanted(store: Store) -> Orders:
+    return (await seen(store)).orders
 
 
 async def doomed(store: Store, instance: str = "alice.2") -> list[Run]:
@@ -69,11 +70,11 @@ async def cancelled(
 
 async def test_an_open_run_that_is_cancelled_is_found_until_it_has_ended(store: Store) -> None:
     run = await owned(store)
-    assert await unwanted(store) == Unwanted()
+    assert await unwanted(store) == Orders()
     assert await asked(store)
-    assert await unwanted(store) == Unwanted((run.run_id,))
+    assert await unwanted(store) == Orders((run.run_id,))
     await cancelled(store, run)
-    assert await unwanted(store) == Unwanted()
+    assert await unwanted(store) == Orders()
 
 
 async def test_a_cancel_of_a_run_that_has_ended_changes_nothing(store: Store) -> None:
@@ -89,7 +90,7 @@ async def test_a_task_that_was_cancelled_before_it_came_is_claimed_as_cancelled(
     store: Store, slot: bool
 ) -> None:
     assert await asked(store)
-    assert await unwanted(store) == Unwanted()
+    assert await unwanted(store) == Orders()
     run = (await claimed(store, request(), slot=slot)).run
     if not slot:
         (run,) = await doomed(store)
@@ -133,12 +134,13 @@ async def test_a_cancelled_run_of_a_dead_owner_is_known_as_cancelled_when_taken_
 
 
 async def test_two_that_want_to_end_it_do_not_both_get_it(store: Store, store_url: str) -> None:
-    for number in range(20):
-        await claimed(store, request(f"t{number}"), slot=False)
-        await asked(store, f"t{number}")
     for number in range(16):
         await store.write("", partial(beat, instance=f"alice.{number}", agent="alice"))
+    for number in range(20):
+        await claimed(store, request(f"t{number}"), slot=False)
     async with open_store(store_url) as second:
+        # All at once: `OVERDUE_S` later they would be anybody's again.
+        await asyncio.gather(*(asked(store, f"t{number}") for number in range(20)))
         takes = await asyncio.gather(
             *(doomed((store, second)[n % 2], f"alice.{n}") for n in range(8)),
             *(taken((store, second)[n % 2], f"alice.{8 + n}") for n in range(8)),
@@ -191,7 +193,7 @@ async def test_cancels_and_ends_at_once_leave_one_response_each(
         asks = [asked(second, run.task_id) for run in mine]
         sent = (await asyncio.gather(asyncio.gather(*ends), asyncio.gather(*asks)))[0]
     assert all([message.body for message in messages] == ['"done"'] for messages in sent)
-    assert await unwanted(store) == Unwanted()
+    assert await unwanted(store) == Orders()
     await store.write("", lambda db: cancels.forget_old(db, "alice", 3600))
     assert await kept(store) == 0
 

@@ -9,11 +9,11 @@ from sqlalchemy.engine import Connection
 
 from shared.errors import RunLost, StoreError
 from shared.store import Store, open_store
-from shared.store.beats import beat, beats
+from shared.store.beats import beat
 from shared.store.runs import lock
 from shared.store.schema import RunState
 from shared.store.taking import mark
-from tests.stores import claimed, owned, request, taken
+from tests.stores import claimed, owned, request, seen, taken
 
 
 def refuse(connection: Connection) -> None:
@@ -33,7 +33,7 @@ async def add(store: Store, name: str) -> None:
 
 
 async def names(store: Store) -> set[str]:
-    return set(await store.read(lambda db: beats(db, "alice")))
+    return set((await seen(store)).beats)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from sqlalchemy.engine import Connection
 
 from shared.errors import SettingsError, StoreError, StoreUnavailable
 from shared.store import engine, open_store
-from shared.store.beats import beat, beats
+from shared.store.beats import beat
 from shared.store.engine import create, parse
 from shared.store.migrate import migrate
-from tests.stores import until_away
+from tests.stores import seen, until_away
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ async def test_a_writer_that_is_cancelled_while_it_commits_is_committed_all_the_
         write.cancel()
         slow.go_on.set()
         await store.write("", lambda db: beat(db, "next", "a"))
-        assert set(await store.read(lambda db: beats(db, "a"))) == {"slow", "next"}
+        assert set((await seen(store, "a")).beats) == {"slow", "next"}
     assert write.cancelled()
 
 
@@ -93,7 +93,7 @@ async def test_a_store_that_closes_in_the_middle_of_a_commit_waits_for_its_threa
     with pytest.raises(asyncio.CancelledError):
         await write
     async with open_store(store_url) as store:
-        assert set(await store.read(lambda db: beats(db, "a"))) == {"slow"}
+        assert set((await seen(store, "a")).beats) == {"slow"}
 
 
 @pytest.fixture
@@ -113,11 +113,11 @@ async def test_a_locked_file_is_waited_for(store_url: str) -> None:
         other = locked(store_url)
         write = asyncio.create_task(store.write("", lambda db: beat(db, "a.1", "a")))
         await until_away(store)
-        assert await store.read(lambda db: beats(db, "a")) == {}  # WAL: readers don't wait
+        assert (await seen(store, "a")).beats == {}  # WAL: readers don't wait
         other.close()
         await write
         assert store.available
-        assert await store.read(lambda db: beats(db, "a")) == {"a.1": 1}
+        assert (await seen(store, "a")).beats == {"a.1": 1}
 
 
 @pytest.mark.usefixtures("impatient")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from shared.store import Store, outbox
 from shared.store.outbox import Outbound
 from shared.store.requesters import Requester
-from tests.stores import a_moment_later, claimed, ended, owned, request
+from tests.stores import a_moment_later, claimed, counted, ended, owned, request, seen
 
 
 async def adopted(store: Store, by: str, dead: set[str]) -> tuple[Outbound, ...]:
@@ -11,7 +11,7 @@ async def adopted(store: Store, by: str, dead: set[str]) -> tuple[Outbound, ...]
 
 
 async def abandoned(store: Store, dead: set[str]) -> int:
-    return await store.read(lambda db: outbox.abandoned(db, "alice", dead))
+    return (await counted(store, dead)).abandoned_messages
 
 
 async def test_a_dead_instances_messages_are_adopted_once_in_order(store: Store) -> None:
@@ -56,7 +56,7 @@ async def test_a_sent_message_is_gone_and_an_undeliverable_one_is_kept_aside(
 
 async def test_the_oldest_unsent_message_has_an_age_whoever_publishes_it(store: Store) -> None:
     async def age_s(agent: str = "alice") -> float:
-        return await store.read(lambda db: outbox.oldest_unsent_s(db, agent))
+        return (await seen(store, agent)).counts.oldest_unsent_s
 
     assert await age_s() == 0
     (message,) = await ended(store, await owned(store))

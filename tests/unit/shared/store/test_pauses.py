@@ -4,12 +4,13 @@ from functools import partial
 
 import pytest
 
-from shared.store import Store, open_store, orders
+from shared.store import Store, open_store
 from shared.store.pauses import ALL, pause, paused, unpause
+from tests.stores import seen
 
 
 async def at_rest(store: Store, agent: str) -> bool:
-    return (await store.read(lambda db: orders.read(db, agent, f"{agent}.1"))).paused
+    return (await seen(store, agent)).orders.paused
 
 
 @pytest.mark.parametrize(("whom", "resting"), [("alice", (True, False)), (ALL, (True, True))])

@@ -12,8 +12,7 @@ from shared.store.putting_off import put_off
 from shared.store.readings import texts
 from shared.store.runs import Run
 from shared.store.schema import runs
-from shared.store.taking import counts
-from tests.stores import claimed, ended, owned, request, taken
+from tests.stores import claimed, counted, ended, owned, request, taken
 
 STEP = Step(1, 0, "model", "turn", "{}")
 
@@ -39,7 +38,7 @@ async def test_a_run_that_is_put_off_is_nobodys_until_its_time(store: Store) -> 
     run = await owned(store)
     await postponed(store, run)
     assert await taken(store, "alice.2", {"alice.1"}) == []
-    found = await store.read(lambda db: counts(db, "alice", set()))
+    found = await counted(store)
     assert (found.takeable, found.due, found.oldest_due_s) == (0, 1, 0.0)
     await due(store, run)
     (again,) = await taken(store)
@@ -78,7 +77,7 @@ async def test_a_zombie_puts_nothing_off(store: Store) -> None:
     await taken(store, "alice.2", {"alice.1"})
     with pytest.raises(RunLost):
         await postponed(store, zombie)
-    assert (await store.read(lambda db: counts(db, "alice", set()))).due == 0
+    assert (await counted(store)).due == 0
 
 
 async def test_the_reason_is_there_to_read_until_the_run_ends(store: Store) -> None:

@@ -14,8 +14,7 @@ from shared.store.outbox import Outbound
 from shared.store.replay import Decision, Replayed, definition_of, replay
 from shared.store.runs import Run
 from shared.store.starts import Start, write_start
-from shared.store.taking import counts
-from tests.stores import ASKER, claimed, owned, request, taken
+from tests.stores import ASKER, claimed, counted, owned, request, taken
 
 MODEL = Step(1, 0, "model", "turn", '{"content": "hm"}')
 PAY, MAIL = Start(1, 1, "pay", "{}"), Start(1, 2, "mail", "{}")
@@ -47,7 +46,7 @@ async def replayed(
 async def test_a_run_goes_on_in_the_next_epoch_with_its_steps(store: Store) -> None:
     first = await given_up(store)
     assert await replayed(store, first) is Replayed.AGAIN
-    assert (await store.read(lambda db: counts(db, "alice", set()))).takeable == 1
+    assert (await counted(store)).takeable == 1
     (run,) = await taken(store)
     assert (run.epoch, run.attempts, run.failures) == (2, 0, 0)
     assert run.claimed_at == first.claimed_at

@@ -13,9 +13,9 @@ from shared.store.claims import Verdict
 from shared.store.history import rested
 from shared.store.replay import Replayed, replay
 from shared.store.runs import Run
-from shared.store.taking import counts, hand_over
+from shared.store.taking import hand_over
 from tests.sessions import asking, begun, claim_of, over, present
-from tests.stores import claimed, request, taken
+from tests.stores import claimed, counted, request, taken
 
 
 async def ended_unrun(store: Store) -> list[Run]:
@@ -23,7 +23,7 @@ async def ended_unrun(store: Store) -> list[Run]:
 
 
 async def takeable(store: Store) -> int:
-    return (await store.read(lambda db: counts(db, "alice", set()))).takeable
+    return (await counted(store)).takeable
 
 
 async def test_the_first_of_a_session_runs_at_once_and_the_next_waits(store: Store) -> None:

@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 
 from shared.store import Store, beats
-from shared.store.shutdowns import Mode, ask, asked, forget_old
+from shared.store.looking import look
+from shared.store.shutdowns import Mode, ask, forget_old
 
 
 async def order(store: Store, agent: str | None, mode: Mode) -> None:
@@ -13,7 +14,8 @@ async def order(store: Store, agent: str | None, mode: Mode) -> None:
 
 
 async def modes(store: Store, *instances: str) -> list[Mode | None]:
-    return [await store.read(partial(asked, instance=it)) for it in instances]
+    seen = [await store.read(partial(look, agent="alice", instance=it)) for it in instances]
+    return [it.orders.shutdown for it in seen]
 
 
 @pytest.mark.parametrize(("whose", "of_bob"), [("alice", None), (None, "drain")])

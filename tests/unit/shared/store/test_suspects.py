@@ -6,16 +6,12 @@ from shared.store import Store
 from shared.store.beats import beat
 from shared.store.runs import Run
 from shared.store.schema import RunState
-from shared.store.taking import SUSPECTED_AFTER, Counts, counts, hand_over, mark, take
-from tests.stores import a_moment_later, owned, taken
+from shared.store.taking import SUSPECTED_AFTER, hand_over, mark, take
+from tests.stores import a_moment_later, counted, owned, taken
 
 
 async def suspects(store: Store, instance: str, dead: str) -> list[Run]:
     return await taken(store, instance, {dead}, limit=1, suspects=True)
-
-
-async def found_beside(store: Store, dead: str) -> Counts:
-    return await store.read(lambda db: counts(db, "alice", {dead}))
 
 
 async def suspect(store: Store, task_id: str = "t1") -> Run:
@@ -28,14 +24,14 @@ async def suspect(store: Store, task_id: str = "t1") -> Run:
 
 async def test_after_one_death_a_run_is_taken_with_the_others(store: Store) -> None:
     await owned(store)
-    found = await found_beside(store, "alice.1")
+    found = await counted(store, {"alice.1"})
     assert (found.takeable, found.suspects) == (1, 0)
     assert await suspects(store, "alice.2", "alice.1") == []
 
 
 async def test_after_the_second_it_is_a_suspect_and_is_taken_as_one(store: Store) -> None:
     await suspect(store)
-    found = await found_beside(store, "alice.2")
+    found = await counted(store, {"alice.2"})
     assert (found.takeable, found.suspects) == (0, 1)
     assert found.oldest_due_s > 0
     assert await taken(store, "alice.3", {"alice.2"}) == []

@@ -8,18 +8,15 @@ from functools import partial
 from shared.store import Store, open_store
 from shared.store.beats import beat, leave
 from shared.store.journal import Step, write_step
+from shared.store.looking import Counts
 from shared.store.runs import Run
 from shared.store.schema import RunState
-from shared.store.taking import Counts, counts, hand_over, mark, take
-from tests.stores import a_moment_later, claimed, ended, owned, request, taken
+from shared.store.taking import hand_over, mark, take
+from tests.stores import a_moment_later, claimed, counted, ended, owned, request, taken
 
 
 def tasks(runs: list[Run]) -> list[str]:
     return [run.task_id for run in runs]
-
-
-async def counted(store: Store, dead: set[str] | None = None) -> Counts:
-    return await store.read(lambda db: counts(db, "alice", dead or set()))
 
 
 async def test_what_a_living_instance_runs_is_left_to_it(store: Store) -> None:
