@@ -109,6 +109,12 @@ def test_the_operator_cancels_what_a_manager_has_begun(home: Home) -> None:
     assert "ended: cancelled" in home.hutch("cancel", task)
 
 
+def test_a_house_comes_back_after_its_connections_are_lost(home: Home) -> None:
+    home.divided.rabbit.close_connections()
+    home.agents["alice"].says("connected to the broker again")
+    assert "Subject:" in home.hutch("ask", "alice", EMAIL)
+
+
 def test_the_operator_ends_a_process(home: Home) -> None:
     harry = start(home.house, home.divided, "harry")
     harry.says("consuming")
