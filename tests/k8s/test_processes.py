@@ -81,8 +81,9 @@ def test_every_process_has_a_budget_that_selects_it_and_lets_nodes_be_drained(
         spec = budgets[name]["spec"]
         labels = overlay.pods()[name]["metadata"]["labels"]
         assert spec["selector"]["matchLabels"].items() <= labels.items()
-        assert spec["maxUnavailable"] == 1
-    assert set(budgets) == {*AGENTS, "scheduler"}
+    brokers = {"rabbitmq"} if overlay.of("RabbitmqCluster") else set()
+    assert set(budgets) == {*AGENTS, "scheduler", *brokers}
+    assert all(it["spec"]["maxUnavailable"] == 1 for it in budgets.values())
 
 
 def test_a_roll_starts_the_new_before_it_ends_the_old(overlay: Overlay) -> None:

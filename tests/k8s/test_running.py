@@ -5,6 +5,7 @@ What is changed of the manifests on the way: see `kubelet` and docs/kubernetes.m
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from tests.said import said
 FIRST = ("postgres", "rabbitmq", "migrate", "scripted")
 """Played before those that wait for them, which spares these their restarts."""
 START_S = 180
+VOLUMES = "volumes"
 POLL_S = 0.3
 FILTERED = "2"
 """System calls are, by the runtime's own list."""
@@ -52,8 +54,12 @@ class Pods:
     def staying(self) -> list[str]:
         return [name for name in self.overlay.pods() if name not in self.overlay.of("Job")]
 
+    def state(self, name: str) -> Manifest:
+        found: Manifest = self.podman.inspected(self.container(name))["State"]
+        return found
+
     def done(self, name: str) -> str | None:
-        state = self.podman.inspected(self.container(name))["State"]
+        state = self.state(name)
         return None if (state["Status"], state["ExitCode"]) == ("exited", 0) else str(state)
 
     def wait(self, name: str, fault: Callable[[], str | None]) -> None:
@@ -77,7 +83,7 @@ def pods(local: Overlay, pytestconfig: pytest.Config) -> Iterator[Pods]:
             it.secret(secret)
         found = Pods(it, local)
         manifests = {
-            name: kubelet.playable(local, name, it.folder / "volumes") for name in local.pods()
+            name: kubelet.playable(local, name, it.folder / VOLUMES) for name in local.pods()
         }
         for name in FIRST:
             it.play([manifests.pop(name)], kubelet.names(local, name))
@@ -136,3 +142,21 @@ def test_every_pod_is_sealed_as_its_manifest_says(ready: Pods) -> None:
         held = (status[f"Cap{kind}"] for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"))
         assert set().union(*held) == {"0" * 16}, name
         assert (status["NoNewPrivs"], status["Seccomp"]) == ({"1"}, {FILTERED}), name
+
+
+def test_a_new_password_of_the_broker_counts_without_a_restart(ready: Pods) -> None:
+    def started() -> list[str]:
+        return [ready.state(name)["StartedAt"] for name in ready.staying()]
+
+    before = started()
+    url = base64.b64decode(ready.overlay.of("Secret")["broker"]["data"]["url"]).decode()
+    held = {"url": url.replace("local-only", "another").encode()}
+    rabbitmqctl = partial(ready.run, "rabbitmq", "rabbitmqctl")
+    assert rabbitmqctl("change_password", "hutch", "another").returncode == 0
+    for name, pod in ready.overlay.pods().items():
+        if any(it["name"] == "broker" for it in pod["spec"]["volumes"]):
+            kubelet.write(ready.podman.folder / VOLUMES / name / "broker", held)
+    assert rabbitmqctl("close_all_connections", "a new password").returncode == 0
+    done = ready.run("alice", "hutch", "ask", "alice", QUESTION)
+    assert "Subject:" in done.stdout, done.stdout + done.stderr
+    assert started() == before
