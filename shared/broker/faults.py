@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from aiormq import exceptions as amqp
 from aiormq.abc import AbstractConnection
@@ -41,6 +41,21 @@ _COMING_UP = re.compile(
 """What a broker says of a queue that it has, and that can't serve at this moment."""
 
 
+@contextmanager
+def cancellable() -> Iterator[None]:
+    """A cancellation of this job passes, though an answer or an error came at the same moment.
+
+    `asyncio.wait_for`, which aiormq waits with, forgets it then (until Python 3.12).
+    """
+    job = asyncio.current_task()
+    before = job.cancelling() if job else 0
+    try:
+        yield
+    finally:
+        if job is not None and job.cancelling() > before:
+            raise asyncio.CancelledError
+
+
 @asynccontextmanager
 async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> AsyncIterator[None]:
     """Whatever is said to the broker is said in here: in time, and only our errors leave.
@@ -48,16 +63,17 @@ async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> Async
     `doing` completes "the broker refused to …". aiormq raises `CancelledError` in those who
     wait when a connection is torn down; only one that was meant for this job passes.
     """
-    try:
-        async with asyncio.timeout(timeout_s):
-            yield
-    except FOREIGN as error:
-        raise fault(error, doing) from error
-    except asyncio.CancelledError as error:
-        job = asyncio.current_task()
-        if job is None or job.cancelling():
-            raise
-        raise _lost(doing) from error
+    with cancellable():
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except FOREIGN as error:
+            raise fault(error, doing) from error
+        except asyncio.CancelledError as error:
+            job = asyncio.current_task()
+            if job is None or job.cancelling():
+                raise
+            raise _lost(doing) from error
 
 
 def fault(error: BaseException, doing: str) -> BrokerError:

@@ -18,7 +18,7 @@ from aiormq import Channel
 from aiormq.abc import AbstractConnection
 from yarl import URL
 
-from shared.broker.faults import FOREIGN, RPC_TIMEOUT_S, refusal, speaking
+from shared.broker.faults import FOREIGN, RPC_TIMEOUT_S, cancellable, refusal, speaking
 from shared.broker.writing import Gathering
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from shared.settings import Address, current
@@ -137,7 +137,8 @@ class Link:
     async def _connect(self) -> None:
         # Read anew each time: the password or a certificate may have been changed meanwhile.
         url = parsed(current(self._address))
-        connection = await _connected(url, self._name)
+        with cancellable():
+            connection = await _connected(url, self._name)
         connection.closing.add_done_callback(lambda _: self._lost.set())
         self._connection = connection
 

@@ -76,6 +76,24 @@ async def test_a_real_cancellation_stays_one() -> None:
         await job
 
 
+@pytest.mark.parametrize("said", [None, ConnectionResetError()])
+async def test_a_cancellation_counts_though_something_is_said_at_the_same_moment(
+    said: Exception | None,
+) -> None:
+    reply = asyncio.get_running_loop().create_future()
+
+    async def work() -> None:
+        async with speaking("ping"):
+            await asyncio.wait_for(reply, timeout=60)
+
+    job = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    reply.set_exception(said) if said else reply.set_result(None)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+
+
 async def test_our_own_errors_pass_unchanged() -> None:
     error = HutchError("as it is")
     with pytest.raises(HutchError) as passed:
