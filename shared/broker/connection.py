@@ -21,7 +21,7 @@ from tenacity import (
 
 from shared.broker.browsing import browsing
 from shared.broker.consuming import Consumer, Delivery
-from shared.broker.declaring import declare, one_channel
+from shared.broker.declaring import DECLARE_TIMEOUT_S, declare, one_channel
 from shared.broker.faults import speaking
 from shared.broker.lenient import read_leniently
 from shared.broker.link import Link
@@ -29,9 +29,6 @@ from shared.broker.publishing import Outgoing, Publisher
 from shared.errors import BrokerUnavailable, Unconfirmed
 from shared.settings import Address
 from shared.topology import Topology
-
-DECLARE_TIMEOUT_S = 30.0
-"""For a whole topology: the first quorum queues of a fresh broker take seconds."""
 
 PROBE_TIMEOUT_S = 2.0
 """A broker that takes messages confirms one that goes nowhere in milliseconds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
@@ -11,6 +11,9 @@ from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 from shared.broker.faults import RPC_TIMEOUT_S, speaking, user_of
 from shared.errors import BrokerError
 from shared.topology import Exchange, Queue, Topology
+
+DECLARE_TIMEOUT_S = 30.0
+"""For a whole topology: the first quorum queues of a fresh broker take seconds."""
 
 
 async def declare(connection: AbstractConnection, topology: Topology) -> None:
@@ -20,15 +23,18 @@ async def declare(connection: AbstractConnection, topology: Topology) -> None:
     """
     found: set[str] = set()
     entities: tuple[Exchange | Queue, ...] = (*topology.exchanges, *topology.queues)
-    for it in entities:
-        if not await _declared(connection, it):
-            await _find(connection, it)
-            found.add(it.name)
-    for binding in topology.bindings:
-        if binding.queue not in found:  # its bindings came with it
-            doing = f"bind the queue '{binding.queue}' to '{binding.exchange}'"
-            async with speaking(doing), one_channel(connection) as channel:
-                await channel.queue_bind(binding.queue, binding.exchange, binding.routing_key)
+    async with speaking("declare the topology", DECLARE_TIMEOUT_S), AsyncExitStack() as channels:
+        channel = await channels.enter_async_context(one_channel(connection))
+        for it in entities:
+            if not await _declared(channel, it):
+                # The refusal has closed the last one.
+                channel = await channels.enter_async_context(one_channel(connection))
+                await _find(connection, it)
+                found.add(it.name)
+        for binding in topology.bindings:
+            if binding.queue not in found:  # its bindings came with it
+                async with speaking(f"bind the queue '{binding.queue}' to '{binding.exchange}'"):
+                    await channel.queue_bind(binding.queue, binding.exchange, binding.routing_key)
 
 
 @asynccontextmanager
@@ -41,12 +47,11 @@ async def one_channel(connection: AbstractConnection) -> AsyncIterator[AbstractC
         await channel.close()
 
 
-async def _declared(connection: AbstractConnection, it: Exchange | Queue) -> bool:
-    """False: our user may not."""
+async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
+    """False: our user may not, and the channel is closed."""
     async with speaking(f"declare the {_kind(it)} '{it.name}'"):
         try:
-            async with one_channel(connection) as channel:
-                await _say(it, channel, passive=False)
+            await _say(it, channel, passive=False)
         except ChannelAccessRefused:
             return False
     return True
