@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import docker  # type: ignore[import-untyped]  # it ships no types
+from docker.errors import APIError  # type: ignore[import-untyped]  # likewise
 
 from tests.e2e.readme import ROOT
 from tests.e2e.stack import Stack
@@ -66,6 +67,24 @@ class Cluster:
     def gather(self, node: str) -> None:
         """The leaders of all quorum queues and the connections of all agents move to this node."""
         self.ctl(node, "eval", GATHER.format(connections=CONNECTIONS))
+
+    @contextmanager
+    def frozen(self, node: str) -> Iterator[None]:
+        """It stands still, with its connections open."""
+        container = self.container(node)
+
+        def freeze() -> bool:
+            try:
+                container.pause()
+            except APIError:  # a health check that starts just then can be in the way
+                return False
+            return True
+
+        until(freeze)
+        try:
+            yield
+        finally:
+            container.unpause()
 
     def whole(self, node: str) -> bool:
         """Whether a node takes questions, and sees itself and the other two run."""

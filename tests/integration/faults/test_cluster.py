@@ -33,8 +33,8 @@ STEADY, AWAY = 20, 40
 """Answers that are waited for, before a node is lost and while it is away."""
 PATIENCE_S = 150.0
 """For those, and for a node to be back, on a machine that does much else."""
-KILLED_S = 20.0
-"""The most without an answer."""
+KILLED_S, FROZEN_S = 20.0, 60.0
+"""The most without an answer. A frozen node is noticed after three heartbeats, 30 s."""
 _runs = count(1)
 
 
@@ -146,3 +146,19 @@ def test_nodes_that_are_killed_one_after_the_other_cost_no_answer_and_no_call(
     told = ", ".join(f"{gap:.1f}" for gap in gaps)
     said(request.config)["nodes killed"] = f"{load.promises()}; without an answer {told} s"
     assert max(gaps) < KILLED_S
+
+
+def test_a_frozen_node_is_given_up_and_costs_no_answer_and_no_call(
+    three: Cluster, request: pytest.FixtureRequest
+) -> None:
+    with loaded(three) as load:
+        three.gather("rabbitmq")
+        load.answered(STEADY)
+        frozen_at = time.monotonic()
+        with three.frozen("rabbitmq"):
+            load.answered(AWAY)
+        gap_s = load.gap_s(frozen_at)
+        rejoined(three, "rabbitmq")
+        load.answered(STEADY)
+    said(request.config)["node frozen"] = f"{load.promises()}; without an answer {gap_s:.1f} s"
+    assert gap_s < FROZEN_S
