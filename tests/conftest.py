@@ -1,4 +1,4 @@
-"""For all tests: the lines at the end, also from worker processes; who runs in which of those."""
+"""For all tests: the lines at the end, also from worker processes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,6 @@ from typing import Any
 import pytest
 
 from tests.said import said
-
-
-@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests on one broker stay in one worker, which starts only that one; so do all others."""
-    for item in items:
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
-        item.add_marker(pytest.mark.xdist_group(parameters.get("server", "others")))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

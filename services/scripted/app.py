@@ -77,8 +77,12 @@ class Model:
         self._tries: Counter[str] = Counter()
 
     async def complete(self, http: requests.Request) -> Response:
+        try:
+            body = await http.body()
+        except requests.ClientDisconnect:  # it has died before it had asked
+            return Dropped()
         entry = self._log.opened()
-        reply = await self._reply(await http.body(), entry)
+        reply = await self._reply(body, entry)
         entry.status = 0 if isinstance(reply, Dropped) else reply.status_code
         return reply
 

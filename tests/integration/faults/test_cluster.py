@@ -158,7 +158,6 @@ def test_a_frozen_node_is_given_up_and_costs_no_answer_and_no_call(
         with three.frozen("rabbitmq"):
             load.answered(AWAY)
         gap_s = load.gap_s(frozen_at)
-        rejoined(three, "rabbitmq")
-        load.answered(STEADY)
+        load.answered(STEADY)  # while it comes back, which may take minutes
     said(request.config)["node frozen"] = f"{load.promises()}; without an answer {gap_s:.1f} s"
     assert gap_s < FROZEN_S

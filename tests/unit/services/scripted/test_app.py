@@ -145,3 +145,16 @@ async def test_the_log_tells_who_asked_what_until_it_is_emptied(
     assert first["messages"][1] == {"role": "user", "content": "Hello"}
     await client.delete("../requests", cast_to=object)
     assert await client.get("../requests", cast_to=object) == {"count": 0, "requests": []}
+
+
+async def test_one_who_dies_before_he_has_asked_has_asked_nothing(
+    client: openai.AsyncOpenAI,
+) -> None:
+    url = client.base_url
+    _, writer = await asyncio.open_connection(url.host, url.port)
+    head = "POST /v1/chat/completions HTTP/1.1\r\nhost: model\r\ncontent-length: 9\r\n\r\n{"
+    writer.write(head.encode())
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert await client.get("../requests", cast_to=object) == {"count": 0, "requests": []}
