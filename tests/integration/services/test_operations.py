@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,9 @@ def database(house: House) -> Path:
     return Path(house.env["HUTCH_STORE"].removeprefix("sqlite:///"))
 
 
-def changed(house: House, how: str) -> None:
+def change(house: House, statement: str) -> None:
     with closing(sqlite3.connect(database(house), isolation_level=None)) as store:
-        store.execute(f"UPDATE runs SET {how}")
+        store.execute(statement)
 
 
 def test_a_provider_is_down_and_those_it_has_failed_are_replayed(
@@ -57,10 +58,10 @@ def test_a_provider_is_down_and_those_it_has_failed_are_replayed(
     [bob] = house.agents("bob")
     pika.send("bob", {"content": "[[fail 503 8]][[reply Here.]]", "id": "t1"})
     bob.says("run put off")
-    changed(house, "due_at = due_at + 3600")  # while we look at it
+    change(house, "UPDATE runs SET due_at = due_at + 3600")  # while we look at it
     assert "t1" in said(house, "hutch runs --status due")
     assert "503" in said(house, "hutch show RUN", RUN="t1")
-    changed(house, "failures = 8, due_at = claimed_at")  # the last of its eight tries, now
+    change(house, "UPDATE runs SET failures = 8, due_at = claimed_at")  # the last of its tries, now
     assert pika.reply().status == "failed"
     assert "put off 8 times" in said(house, 'hutch dead list --reason "put off"')
     said(house, 'hutch dead replay --reason "put off" --all')
