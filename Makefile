@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 INTEGRATION := tests/integration
-# They wait more than they work. Each half starts with the tests of one broker; who ends first helps.
+# Two cores are the least there is. Each half begins with the tests of one broker; who ends first helps.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 SUPPLY := $(VENV)-supply
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -45,7 +45,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) tests/unit
+	$(PYTEST) tests/unit $(SIDE_BY_SIDE)
 
 # The rendered manifests: schemas, security, names. Its tools live apart, see k8s/checks.in.
 k8s-check: $(VENV)/.dev .venv-k8s/.checks
