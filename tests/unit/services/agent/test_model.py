@@ -197,7 +197,9 @@ async def test_a_wait_that_is_too_long_for_a_call_is_told_to_whoever_tries_later
     assert len(endpoint.requests) == 1
 
 
-@pytest.mark.parametrize("said", ["0", "-5", "soon", format_datetime(datetime.now(UTC))])
+@pytest.mark.parametrize(
+    "said", ["0", "-5", "soon", pytest.param(format_datetime(datetime.now(UTC)), id="a date")]
+)
 async def test_retry_after_is_read_in_every_form(
     endpoint: Endpoint, model: OpenAIModel, said: str
 ) -> None:
