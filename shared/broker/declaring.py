@@ -9,8 +9,8 @@ from aiormq.abc import AbstractChannel, AbstractConnection
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 
 from shared.broker.faults import RPC_TIMEOUT_S, speaking, user_of
-from shared.errors import BrokerError
-from shared.topology import Exchange, Queue, Topology
+from shared.errors import BrokerError, BrokerUnavailable
+from shared.topology import Binding, Exchange, Queue, Topology
 
 DECLARE_TIMEOUT_S = 30.0
 """For a whole topology: the first quorum queues of a fresh broker take seconds."""
@@ -19,7 +19,8 @@ DECLARE_TIMEOUT_S = 30.0
 async def declare(connection: AbstractConnection, topology: Topology) -> None:
     """All of it, in its order. What isn't ours to declare must be there, with its bindings.
 
-    Raises `BrokerError` naming what is missing, or exists differently.
+    Raises `BrokerError` naming what is missing, or exists differently; `BrokerUnavailable` where
+    something has gone again meanwhile.
     """
     found: set[str] = set()
     entities: tuple[Exchange | Queue, ...] = (*topology.exchanges, *topology.queues)
@@ -33,8 +34,7 @@ async def declare(connection: AbstractConnection, topology: Topology) -> None:
                 found.add(it.name)
         for binding in topology.bindings:
             if binding.queue not in found:  # its bindings came with it
-                async with speaking(f"bind the queue '{binding.queue}' to '{binding.exchange}'"):
-                    await channel.queue_bind(binding.queue, binding.exchange, binding.routing_key)
+                await _bind(channel, binding)
 
 
 @asynccontextmanager
@@ -66,6 +66,18 @@ async def _find(connection: AbstractConnection, it: Exchange | Queue) -> None:
             raise BrokerError(
                 f"the broker has no {_kind(it)} '{it.name}', and its user "
                 f"'{user_of(connection)}' may not declare it: import what 'hutch topology' prints"
+            ) from error
+
+
+async def _bind(channel: AbstractChannel, it: Binding) -> None:
+    async with speaking(f"bind the queue '{it.queue}' to '{it.exchange}'"):
+        try:
+            await channel.queue_bind(it.queue, it.exchange, it.routing_key)
+        except ChannelNotFoundEntity as error:
+            # Declared a moment ago: one of `auto_delete` has gone with its last binding since.
+            raise BrokerUnavailable(
+                f"the broker has no exchange '{it.exchange}' or queue '{it.queue}' any more; "
+                "try again"
             ) from error
 
 

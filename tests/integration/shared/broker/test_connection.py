@@ -165,6 +165,24 @@ async def test_a_queue_that_another_connection_still_has_is_waited_for(rabbit: R
         await declaring
 
 
+async def test_an_exchange_that_has_gone_before_it_is_bound_is_waited_for(rabbit: Rabbit) -> None:
+    """As when an agent's last replica ends while another one starts."""
+
+    def unmade(instance: str) -> topology.Topology:
+        bindings = topology.store_mark("alice", "store-a", instance).bindings
+        return topology.control("alice", instance) + topology.Topology(bindings=bindings)
+
+    async with connect(rabbit.url, "other") as other:
+        await other.declare(topology.house())
+        async with connect(rabbit.url, "test", wait_s=30) as broker:
+            declaring = asyncio.create_task(broker.declare(unmade("i1")))
+            with pytest.raises(BrokerUnavailable, match=r"no exchange 'hutch\.store\.alice'"):
+                await other.declare(unmade("i2"))
+            assert not declaring.done()
+            await other.declare(REPLICA)
+            await declaring
+
+
 async def test_another_kind_of_queue_is_refused_without_waiting(rabbit: Rabbit) -> None:
     rabbit.ctl("eval", DECLARE_CLASSIC.format(vhost=rabbit.vhost))
     async with asyncio.timeout(30), connect(rabbit.url, "test", wait_s=60) as broker:
