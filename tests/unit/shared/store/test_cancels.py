@@ -139,8 +139,9 @@ async def test_two_that_want_to_end_it_do_not_both_get_it(store: Store, store_ur
     for number in range(20):
         await claimed(store, request(f"t{number}"), slot=False)
     async with open_store(store_url) as second:
-        # All at once: `OVERDUE_S` later they would be anybody's again.
         await asyncio.gather(*(asked(store, f"t{number}") for number in range(20)))
+        # A minute ahead: `OVERDUE_S` after it was asked for, a taken run is anybody's again.
+        await a_while_ago(store, -60)
         takes = await asyncio.gather(
             *(doomed((store, second)[n % 2], f"alice.{n}") for n in range(8)),
             *(taken((store, second)[n % 2], f"alice.{8 + n}") for n in range(8)),
