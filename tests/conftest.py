@@ -1,12 +1,20 @@
-"""For all tests: the lines at the end, also from worker processes."""
+"""For all tests: Ctrl-C, and the lines at the end, also from worker processes."""
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
 
 from tests.said import said
+
+
+def pytest_sessionstart() -> None:
+    """A shell that runs the tests in the background has them ignore Ctrl-C; the processes that they
+    start would ignore it with them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
