@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -24,7 +25,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration; a process refuses a store of another one."""
 
 metadata = MetaData()
@@ -102,7 +103,11 @@ runs = Table(
     Column("session", String(128)),
     Column("session_place", Integer),
     Column("recalled", Text),
+    Column("nonce", String(16), nullable=False, server_default=""),
 )
+"""`nonce`: drawn at the claim, a part of the ids of the run's calls: from outside nobody can guess
+them. Empty in runs of earlier versions, whose calls keep the ids that they had."""
+
 _OPEN = text("state <> 'ended'")
 Index("runs_open", runs.c.agent, runs.c.due_at, postgresql_where=_OPEN, sqlite_where=_OPEN)
 Index("runs_ended", runs.c.agent, runs.c.ended_at)
@@ -190,7 +195,11 @@ ticks = Table(
     Column("outcome", String(8), nullable=False),
     Column("message", Text),
     Column("tried_at", Float(53)),
+    Column("message_id", String(128)),
 )
+"""`message_id`: the id that its message carries, with a part that nobody can guess; NULL in rows of
+earlier versions, whose messages carry the `tick_id`."""
+
 Index("ticks_by_schedule", ticks.c.agent, ticks.c.schedule, ticks.c.nominal_at)
 _SENDING = text("outcome = 'sending'")
 Index("ticks_sending", ticks.c.tried_at, postgresql_where=_SENDING, sqlite_where=_SENDING)
@@ -235,3 +244,14 @@ shutdowns = Table(
     Column("asked_at", Float(53), nullable=False),
 )
 """Processes that shall end: by their own names, so that a restarted one is not meant."""
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("letter_id", String(128), primary_key=True),
+    Column("routing_key", String(255), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("properties", Text, nullable=False),
+    Column("kept_at", Float(53), nullable=False),
+)
+"""Those that the broker's queue `dead` did not take; `properties` is JSON."""
