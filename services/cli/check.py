@@ -5,38 +5,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from shared.definitions import Definitions
+    from shared.folder import Folder
 
 
 def check() -> None:
     """Check the folder of agents: a fault ends it with exit code 2; advice changes nothing."""
+    import asyncio
+
     from services.cli import manifests, output
     from services.cli.advice import advice
-    from shared.definitions import load
+    from shared.errors import SettingsError
+    from shared.folder import read_folder
     from shared.settings import Settings
 
-    folder = Settings.from_environment().agents
-    known = load(folder)
-    check_tools(folder, known)
-    for line in [*advice(known), *manifests.disagreements(folder, known)]:
+    folder = read_folder(Settings.from_environment().agents)
+    if faults := asyncio.run(_faults(folder)):
+        raise SettingsError("\n".join(faults))
+    for line in [*advice(folder.found), *manifests.disagreements(folder.path, folder.found)]:
         output.say(f"advice: {line}")
-    number = len(known)
-    output.say(f"{number} agent{'' if number == 1 else 's'} in {folder}: no fault")
+    number = len(folder.found)
+    output.say(f"{number} agent{'' if number == 1 else 's'} in {folder.path}: no fault")
 
 
-def check_tools(folder: Path, known: Definitions) -> None:
-    """Load every tool; raises one `SettingsError` with a line for each that can't be."""
-    from shared import tools
+async def _faults(folder: Folder) -> list[str]:
+    """Why each agent that can't start can't, as its process would say it."""
     from shared.errors import SettingsError
+    from shared.folder import equipped
 
     faults = []
-    for name, definition in known.items():
-        for tool in definition.tools:
-            try:
-                tools.load(folder, tool.function)
-            except SettingsError as error:
-                faults.append(f"{folder / name}.yaml: tools: {error}")
-    if faults:
-        raise SettingsError("\n".join(faults))
+    for name in folder.files:
+        try:
+            await equipped(folder, name)
+        except SettingsError as error:
+            faults.append(str(error))
+    return faults
