@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 def check() -> None:
     """Check the folder of agents: a fault ends it with exit code 2; advice changes nothing."""
-    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+    from functools import partial
 
     from services.cli import manifests, output
     from services.cli.advice import advice
@@ -19,7 +20,9 @@ def check() -> None:
     from shared.settings import Settings
 
     folder = read_folder(Settings.from_environment().agents)
-    if faults := asyncio.run(_faults(folder)):
+    with ThreadPoolExecutor() as threads:
+        faults = [*filter(None, threads.map(partial(_fault, folder), folder.files))]
+    if faults:
         raise SettingsError("\n".join(faults))
     for line in [*advice(folder.found), *manifests.disagreements(folder.path, folder.found)]:
         output.say(f"advice: {line}")
@@ -27,15 +30,33 @@ def check() -> None:
     output.say(f"{number} agent{'' if number == 1 else 's'} in {folder.path}: no fault")
 
 
-async def _faults(folder: Folder) -> list[str]:
-    """Why each agent that can't start can't, as its process would say it."""
+def _fault(folder: Folder, name: str) -> str:
+    """Why this agent's start would fail, in the start's own words; empty: it would not.
+
+    Tools are imported in a process of the agent's own, as at a start: what one agent's tools do
+    to a process helps and harms no other's.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    if name in folder.faults or not folder.found[name].tools:
+        return folder.faults.get(name, "")
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        try:
+            return process.submit(_refusal, folder, name).result()
+        except BrokenProcessPool:
+            return f"{folder.files[name]}: tools: the process ends while they are imported"
+
+
+def _refusal(folder: Folder, name: str) -> str:
+    import asyncio
+
     from shared.errors import SettingsError
     from shared.folder import equipped
 
-    faults = []
-    for name in folder.files:
-        try:
-            await equipped(folder, name)
-        except SettingsError as error:
-            faults.append(str(error))
-    return faults
+    try:
+        asyncio.run(equipped(folder, name))
+    except SettingsError as error:
+        return str(error)
+    return ""

@@ -131,3 +131,26 @@ def test_every_agents_faults_are_found_at_once(folder: Path) -> None:
     assert [line.partition(": ")[0] for line in said.splitlines()] == [
         f"{folder}/{name}.yaml" for name in ("bob", "carol", "dora")
     ]
+
+
+def test_one_agents_tools_lend_another_nothing(folder: Path) -> None:
+    tools = folder / "tools"
+    (tools / "names.py").write_text("")
+    (tools / "a.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(tools)!r})\nimport names\ndef f() -> None: ...\n"
+    )
+    (tools / "b.py").write_text("import names\ndef f() -> None: ...\n")
+    (folder / "alice.yaml").write_text("name: alice\ntools: ['a.py:f']")
+    (folder / "bob.yaml").write_text("name: bob\ntools: ['b.py:f']")
+    found = checked()
+    assert found == started()
+    assert "No module named 'names'" in found[1]
+
+
+def test_a_tool_that_ends_the_process_is_found(folder: Path) -> None:
+    (folder / "tools" / "a.py").write_text("import os\nos._exit(0)\n")
+    (folder / "bob.yaml").write_text("name: bob\ntools: ['a.py:f']")
+    assert checked() == (
+        2,
+        f"{folder}/bob.yaml: tools: the process ends while they are imported\n",
+    )
