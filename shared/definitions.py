@@ -1,33 +1,40 @@
-"""The agents' files: what a user edits, validated, with every fault named by file and field."""
+"""What an agent's file may say; `shared/folder.py` reads the files."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-import yaml
 from cronsim import CronSim, CronSimError
 from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
-from shared.errors import SettingsError
-from shared.messages import AgentName, Frozen
+from shared.messages import AGENT_NAME, AgentName, Frozen
+from shared.tools import sanitised
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 RESERVED = {"all", "scheduler"}
 """What commands and routing keys call everybody, and the scheduler."""
-_DURATION = re.compile(r"^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$")
+LONGEST = timedelta(days=365)
+"""Of a duration: far more than any run or pause needs, and no time computed from it overflows."""
+MOST_CALLABLE = 128
+"""Tools and workers of one agent: endpoints refuse a request that offers more."""
+_URL = re.compile(
+    r"https?://([^\s/?#@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)"
+    r"(:(?P<port>[0-9]{1,5}))?([/?#]\S*)?",
+    re.IGNORECASE,
+)
+_DURATION = re.compile(r"(?:(\d{1,18})h)?(?:(\d{1,18})m)?(?:(\d{1,18})s)?", re.ASCII)
 
 
 def _duration(value: object) -> object:
@@ -36,14 +43,16 @@ def _duration(value: object) -> object:
         if isinstance(value, timedelta):
             return value
         raise ValueError("write a duration with its unit, such as 10s, 5m or 1h30m")
-    match = _DURATION.match(value)
+    match = _DURATION.fullmatch(value)
     if not value or match is None:
-        raise ValueError(f"'{value}' is no duration; write 10s, 5m or 1h30m")
+        raise ValueError(f"'{value[:40]}' is no duration; write 10s, 5m or 1h30m")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    length = timedelta(hours=hours, minutes=minutes, seconds=seconds)
-    if not length:
+    length_s = (hours * 60 + minutes) * 60 + seconds
+    if not length_s:
         raise ValueError("a duration is longer than zero")
-    return length
+    if length_s > LONGEST.total_seconds():
+        raise ValueError(f"'{value}' is too long: a duration is at most {LONGEST.days} days")
+    return timedelta(seconds=length_s)
 
 
 Duration = Annotated[
@@ -60,12 +69,35 @@ class ModelChoice(Frozen):
     base_url: str | None = None
     api_key_env: str | None = Field(default=None, description="name of the variable, not the key")
 
+    @field_validator("base_url")
+    @classmethod
+    def _reachable(cls, value: str | None) -> str | None:
+        if value and not is_url(value):
+            raise ValueError("a model's base URL is like https://host/v1")
+        return value
+
+
+def is_url(text: str) -> bool:
+    """Whether requests can be sent there: http or https, a host, a port if any, no spaces."""
+    match = _URL.fullmatch(text)
+    if match is None or not text.isprintable():
+        return False
+    try:
+        match["host"].encode("idna")
+    except UnicodeError:  # no name server can be asked for it
+        return False
+    return match["port"] is None or 0 < int(match["port"]) < 1 << 16
+
+
+Count = Annotated[int, Field(strict=True)]
+"""A number: `yes` and `true` would count as 1."""
+
 
 class Limits(Frozen):
-    turns: int = Field(default=10, ge=1, le=1000, description="model calls in one run")
-    depth: int = Field(default=4, ge=1, le=32, description="agents in one chain of calls")
+    turns: Count = Field(default=10, ge=1, le=1000, description="model calls in one run")
+    depth: Count = Field(default=4, ge=1, le=32, description="agents in one chain of calls")
     timeout: Duration = Field(default=timedelta(minutes=10), description="of one run")
-    concurrency: int = Field(default=8, ge=1, le=1024, description="runs at once in one process")
+    concurrency: Count = Field(default=8, ge=1, le=1024, description="runs at once in one process")
 
 
 class Schedule(Frozen):
@@ -158,97 +190,34 @@ class Definition(Frozen):
             ("tools", [tool.function for tool in self.tools]),
             ("schedule", [schedule.name for schedule in self.schedule]),
         ):
-            twice = {name for name in names if list(names).count(name) > 1}
-            if twice:
-                raise ValueError(f"{label}: '{min(twice)}' stands there twice")
+            if twice := _twice(names):
+                raise ValueError(f"{label}: '{twice}' stands there twice")
+        return self
+
+    @model_validator(mode="after")
+    def _callable(self) -> Definition:
+        """What a model can call is told apart by names, and endpoints take so many."""
+        functions = [tool.function.rpartition(":")[2] for tool in self.tools]
+        names = [*map(sanitised, functions), *self.workers]
+        if twice := _twice(names):
+            raise ValueError(
+                f"tools: two of the tools and workers are called '{twice}' for the model; "
+                "rename one"
+            )
+        if len(names) > MOST_CALLABLE:
+            raise ValueError(
+                f"tools: {len(names)} tools and workers; endpoints take {MOST_CALLABLE}"
+            )
         return self
 
 
+def is_name(text: str) -> bool:
+    """Whether an agent can be called so."""
+    return re.fullmatch(AGENT_NAME, text) is not None and text not in RESERVED
+
+
+def _twice(names: Iterable[str]) -> str | None:
+    return min((name for name, times in Counter(names).items() if times > 1), default=None)
+
+
 Definitions = Mapping[str, Definition]
-
-
-def load(folder: Path) -> Definitions:
-    """Every agent in a folder, by name, checked on its own and against the others.
-
-    Raises `SettingsError` with one line a fault: file, field, what is wrong.
-    """
-    if not folder.is_dir():
-        raise SettingsError(
-            f"there is no folder of agents at '{folder}'; set HUTCH_AGENTS or run 'hutch init'"
-        )
-    files = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
-    if not files:
-        raise SettingsError(f"the folder '{folder}' holds no agent; add a file such as alice.yaml")
-    found: dict[str, Definition] = {}
-    faults: list[str] = []
-    for file in files:
-        try:
-            definition = read(file)
-        except SettingsError as error:
-            faults.append(str(error))
-            continue
-        if definition.name in found:
-            faults.append(f"{file}: name: another file already defines '{definition.name}'")
-        found[definition.name] = definition
-    if not faults:
-        faults = [*_unknown_workers(folder, found), *_cycles(folder, found)]
-    if faults:
-        raise SettingsError("\n".join(faults))
-    return found
-
-
-def read(file: Path) -> Definition:
-    """One agent's file by itself; raises `SettingsError` naming file and field."""
-    try:
-        fields = yaml.safe_load(file.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        at = getattr(error, "problem_mark", None)
-        line = f":{at.line + 1}" if at else ""
-        raise SettingsError(
-            f"{file}{line}: not YAML: {getattr(error, 'problem', error)}"
-        ) from error
-    if not isinstance(fields, dict):
-        raise SettingsError(f"{file}: an agent's file is a mapping with at least 'name'")
-    try:
-        return Definition.model_validate(fields)
-    except ValidationError as error:
-        raise SettingsError("\n".join(_faults(file, fields, error))) from error
-
-
-def _faults(file: Path, fields: dict[str, Any], error: ValidationError) -> list[str]:
-    lines = []
-    for fault in error.errors(include_url=False):
-        where = ".".join(str(part) for part in fault["loc"]) or "the file"
-        said = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            known = ", ".join(sorted(Definition.model_fields))
-            said = "unknown key" + (f"; known are {known}" if len(fault["loc"]) == 1 else "")
-        lines.append(f"{file}: {where}: {said}")
-    return lines
-
-
-def _unknown_workers(folder: Path, found: Definitions) -> list[str]:
-    return [
-        f"{folder / name}.yaml: workers: no agent '{worker}'; known are {', '.join(sorted(found))}"
-        for name, definition in found.items()
-        for worker in definition.workers
-        if worker not in found
-    ]
-
-
-def _cycles(folder: Path, found: Definitions) -> list[str]:
-    faults: list[str] = []
-    done: set[str] = set()
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        if name in path:
-            cycle = " -> ".join((*path[path.index(name) :], name))
-            faults.append(f"{folder / name}.yaml: workers: a cycle: {cycle}")
-        elif name not in done:
-            for worker in found[name].workers if name in found else ():
-                visit(worker, (*path, name))
-            done.add(name)
-
-    for name in sorted(found):
-        visit(name, ())
-    return faults

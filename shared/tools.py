@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NotRequired, get_type_hints
 
-from pydantic import ConfigDict, JsonValue, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_json
 from typing_extensions import TypedDict
@@ -89,23 +89,27 @@ class Tool:
 def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
     """The tool that `orders.py:lookup` names, from `<folder>/tools/orders.py`.
 
-    Two functions of one file share its module. Raises `SettingsError` naming file and function.
+    Two functions of one file share its module. Raises `SettingsError` naming file and function,
+    whatever the file raises while it is imported. To be called where no event loop runs.
     """
     file_name, _, name = reference.partition(":")
     file = folder / "tools" / file_name
-    function = getattr(_module(file, name), name, None)
-    if function is None:
-        raise SettingsError(f"{file}: there is no function '{name}'")
-    if not callable(function):
-        raise SettingsError(f"{file}: '{name}' is a {type(function).__name__}, not a function")
     try:
+        function = getattr(_module(file, name), name, None)
+        if function is None:
+            raise SettingsError(f"{file}: there is no function '{name}'")
+        if not callable(function):
+            raise SettingsError(f"{file}: '{name}' is a {type(function).__name__}, not a function")
         arguments = TypeAdapter(_signature(function))
         parameters = arguments.json_schema(schema_generator=_Untitled)
-    except (TypeError, ValueError, NameError, PydanticUserError) as error:
+        description = inspect.getdoc(function) or ""
+        to_json([description, parameters])  # half a character could not be sent to a model
+        takes_key = KEY_PARAMETER in inspect.signature(function).parameters
+    except SettingsError:
+        raise
+    except Exception as error:  # a hint is code too, and a path may be one that no system opens
         raise SettingsError(f"{file}: '{name}': {_first_line(error)}") from error
     parameters.pop("title", None)
-    description = inspect.getdoc(function) or ""
-    takes_key = KEY_PARAMETER in inspect.signature(function).parameters
     return Tool(
         sanitised(name), description, parameters, repeatable, function, arguments, takes_key
     )
@@ -143,8 +147,8 @@ def _module(file: Path, function: str) -> ModuleType:
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # a user's file can raise anything
-        del sys.modules[name]
+    except BaseException as error:
+        sys.modules.pop(name, None)
         said = f"{type(error).__name__}: {_first_line(error)}"
         raise SettingsError(f"{file}: importing it for '{function}' failed: {said}") from error
     return module
@@ -180,4 +184,7 @@ class _Untitled(GenerateJsonSchema):
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0][:MAX_ERROR_CHARS]
+    try:
+        return str(error).partition("\n")[0][:MAX_ERROR_CHARS]
+    except Exception:  # noqa: BLE001 - the text of a user's exception is a user's code
+        return "without a text"

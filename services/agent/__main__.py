@@ -34,14 +34,13 @@ from services.agent.workers import Replies
 from shared import process, topology
 from shared.broker.connection import Broker, connect
 from shared.control import obey
-from shared.definitions import Definition, Definitions, load
-from shared.errors import SettingsError
+from shared.definitions import Definition
+from shared.folder import equipped, read_folder
 from shared.health import unreachable
 from shared.process import START_S, STOP_S, Process
 from shared.store import beats, open_store
 from shared.store.claims import freeze
 from shared.telemetry import Metrics
-from shared.tools import load as load_tool
 
 log = structlog.get_logger()
 
@@ -53,18 +52,11 @@ handed over instead, so that none is cut off, and paid twice, that takes less th
 async def serve(process: Process, name: str) -> None:
     """Run one instance of an agent until it is asked to end."""
     settings = process.settings
-    known = load(settings.agents)
-    if name not in known:
-        raise SettingsError(f"no agent '{name}' in '{settings.agents}'; known: {', '.join(known)}")
-    definition = known[name]
-    toolbox = Toolbox(
-        name,
-        [
-            load_tool(settings.agents, tool.function, repeatable=tool.repeatable)
-            for tool in definition.tools
-        ],
-        definition.workers,
-    )
+    folder = read_folder(settings.agents)
+    definition, tools = await equipped(folder, name)
+    for other, fault in folder.faults.items():
+        log.warning("an agent's file is wrong: it can't start", agent=other, fault=fault)
+    toolbox = Toolbox(name, tools, definition.workers)
     metrics = Metrics(process.registry)
     models = Models(settings, metrics.model_failed)
     model = models.of(definition)  # a missing key or model is told now, not at the first task
@@ -76,11 +68,11 @@ async def serve(process: Process, name: str) -> None:
     ):
         instance = Instance(
             id=instance_id,
-            snapshot=Snapshot.of(name, known, toolbox.specs),
+            snapshot=Snapshot.of(name, {**folder.described, name: definition}, toolbox.specs),
             store=store,
             publisher=broker.publisher,
             metrics=metrics,
-            known=known.keys(),
+            known=folder.names,
         )
         await broker.declare(_needs(definition, instance))
         await store.write("", lambda db: freeze(db, *_frozen(instance.snapshot)))
@@ -88,7 +80,7 @@ async def serve(process: Process, name: str) -> None:
         await store.write("", lambda db: beats.beat(db, instance.id, name))
         log.info("speaks to", model=model.name, base_url=model.base_url)
         try:
-            await _run(process, instance, broker, known, toolbox, models)
+            await _run(process, instance, broker, toolbox, models)
         finally:
             await models.close()
 
@@ -97,7 +89,6 @@ async def _run(
     process: Process,
     instance: Instance,
     broker: Broker,
-    known: Definitions,
     toolbox: Toolbox,
     models: Models,
 ) -> None:
@@ -116,7 +107,7 @@ async def _run(
         intake = Intake(instance, slots, runs, relay, sweeper)
         consumer = await broker.consumer(topology.mailbox_name(instance.agent))
         mailbox = Mailbox(consumer, intake, refusal, slots, sweeper, jobs)
-        unrouted = Unrouted(broker, known, refusal)
+        unrouted = Unrouted(broker, instance.known, refusal)
         control = await broker.consumer(topology.control_queue_name(instance.id))
         serving = [
             obey(control, process.stopping, orders.cancel),

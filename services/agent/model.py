@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 from pydantic import JsonValue, SecretStr
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
@@ -24,7 +23,7 @@ from tenacity.wait import wait_random_exponential
 from services.agent import protocol, wire
 from services.agent.chat import ChatMessage, Completion, ToolSpec
 from services.agent.profiles import profile
-from shared.definitions import Definition
+from shared.definitions import Definition, is_url
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
 from shared.settings import Settings, no_model, secret
 from shared.tools import JsonObject
@@ -199,7 +198,7 @@ def build(definition: Definition, settings: Settings, failed: Failed = _unheard)
         raise SettingsError(
             f"agent '{agent}' names no model: set OPENAI_MODEL, or 'model' in its file"
         )
-    if base_url is not None and not _is_url(base_url):
+    if base_url is not None and not is_url(base_url):
         raise SettingsError(
             f"agent '{agent}': the model's base URL must be like https://host/v1; "
             "look at OPENAI_BASE_URL, or 'model.base_url' in its file"
@@ -231,14 +230,6 @@ def _key(definition: Definition, settings: Settings) -> Key:
         return found
 
     return key
-
-
-def _is_url(text: str) -> bool:
-    try:
-        url = urlsplit(text)
-        return url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-    except ValueError:
-        return False
 
 
 def _is_soon_over(error: BaseException) -> bool:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import structlog
 
 from services.agent.chat import ToolSpec
-from shared.errors import SettingsError, ToolError
+from shared.errors import ToolError
 from shared.tools import JsonObject, Tool
 
 MANY_TOOLS = 20
 """Beyond this, models choose worse."""
 
-MOST_TOOLS = 128
-"""Beyond this, endpoints refuse the request."""
-
 
 class Toolbox:
-    """The local tools of one agent.
-
-    Raises `SettingsError` when a tool and another tool or worker have one name as a model
-    sees it, or when there are more than `MOST_TOOLS` of both.
-    """
+    """The local tools of one agent; its definition has made sure that no two have one name."""
 
     def __init__(self, agent: str, tools: Sequence[Tool], workers: Sequence[str] = ()) -> None:
-        _check(agent, [*(tool.name for tool in tools), *workers])
         self._tools = {tool.name: tool for tool in tools}
+        number = len(tools) + len(workers)
+        if number > MANY_TOOLS:
+            structlog.get_logger().warning("many tools: models choose worse", agent=agent, n=number)
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
@@ -46,18 +40,3 @@ class Toolbox:
         if name not in self._tools:
             raise ToolError(f"the tool '{name}' is not there any more")
         return await self._tools[name].call(arguments, idempotency_key)
-
-
-def _check(agent: str, names: Sequence[str]) -> None:
-    twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
-        raise SettingsError(
-            f"agent '{agent}': two of its tools and workers are called '{twice[0]}' for the model; "
-            "rename one"
-        )
-    if len(names) > MOST_TOOLS:
-        raise SettingsError(
-            f"agent '{agent}' has {len(names)} tools and workers; endpoints take {MOST_TOOLS}"
-        )
-    if len(names) > MANY_TOOLS:
-        structlog.get_logger().warning("many tools: models choose worse", agent=agent, n=len(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -10,7 +11,6 @@ from services.agent.settling import settle_each
 from shared.broker.connection import Broker
 from shared.broker.consuming import Consumer, Delivery
 from shared.broker.publishing import Outgoing
-from shared.definitions import Definitions
 from shared.errors import BadMessage
 from shared.topology import TASKS, mailbox
 from shared.users import divided
@@ -22,7 +22,8 @@ PREFETCH = 1
 @dataclass
 class Unrouted:
     broker: Broker
-    known: Definitions
+    known: Collection[str]
+    """The names of all agents."""
     refusal: Refusal
 
     async def serve(self, consumer: Consumer) -> None:

@@ -5,38 +5,58 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from shared.definitions import Definitions
+    from shared.folder import Folder
 
 
 def check() -> None:
     """Check the folder of agents: a fault ends it with exit code 2; advice changes nothing."""
+    from concurrent.futures import ThreadPoolExecutor
+    from functools import partial
+
     from services.cli import manifests, output
     from services.cli.advice import advice
-    from shared.definitions import load
+    from shared.errors import SettingsError
+    from shared.folder import read_folder
     from shared.settings import Settings
 
-    folder = Settings.from_environment().agents
-    known = load(folder)
-    check_tools(folder, known)
-    for line in [*advice(known), *manifests.disagreements(folder, known)]:
-        output.say(f"advice: {line}")
-    number = len(known)
-    output.say(f"{number} agent{'' if number == 1 else 's'} in {folder}: no fault")
-
-
-def check_tools(folder: Path, known: Definitions) -> None:
-    """Load every tool; raises one `SettingsError` with a line for each that can't be."""
-    from shared import tools
-    from shared.errors import SettingsError
-
-    faults = []
-    for name, definition in known.items():
-        for tool in definition.tools:
-            try:
-                tools.load(folder, tool.function)
-            except SettingsError as error:
-                faults.append(f"{folder / name}.yaml: tools: {error}")
+    folder = read_folder(Settings.from_environment().agents)
+    with ThreadPoolExecutor() as threads:
+        faults = [*filter(None, threads.map(partial(_fault, folder), folder.files))]
     if faults:
         raise SettingsError("\n".join(faults))
+    for line in [*advice(folder.found), *manifests.disagreements(folder.path, folder.found)]:
+        output.say(f"advice: {line}")
+    number = len(folder.found)
+    output.say(f"{number} agent{'' if number == 1 else 's'} in {folder.path}: no fault")
+
+
+def _fault(folder: Folder, name: str) -> str:
+    """Why this agent's start would fail, in the start's own words; empty: it would not.
+
+    Tools are imported in a process of the agent's own, as at a start: what one agent's tools do
+    to a process helps and harms no other's.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    if name in folder.faults or not folder.found[name].tools:
+        return folder.faults.get(name, "")
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        try:
+            return process.submit(_refusal, folder, name).result()
+        except BrokenProcessPool:
+            return f"{folder.files[name]}: tools: the process ends while they are imported"
+
+
+def _refusal(folder: Folder, name: str) -> str:
+    import asyncio
+
+    from shared.errors import SettingsError
+    from shared.folder import equipped
+
+    try:
+        asyncio.run(equipped(folder, name))
+    except SettingsError as error:
+        return str(error)
+    return ""

@@ -53,7 +53,7 @@ async def _play(home: Path, url: str) -> str:
     from services.cli import fleet, output, play, providers
     from services.cli.providers import Provider
     from shared.broker.connection import connect
-    from shared.definitions import load
+    from shared.folder import load
     from shared.store import open_store
     from shared.store.migrate import migrate
 

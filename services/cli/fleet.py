@@ -6,13 +6,17 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 from services.cli.children import Children, Role, Show
 from services.cli.guardian import guardian
 from services.cli.providers import Endpoint
+from shared.errors import SettingsError
 from shared.process import STOP_S
+
+SCHEDULER = "scheduler"
 
 MARGIN_S = 2.0
 """After a child should have cut itself off, before it is killed."""
@@ -21,13 +25,13 @@ MARGIN_S = 2.0
 def roles(agents: Iterable[str]) -> list[Role]:
     """The scheduler, and a process for each agent."""
     python = (sys.executable, "-P", "-m")  # a user's folder may hold a `shared` of its own
-    kept = [Role("scheduler", (*python, "services.scheduler"))]
+    kept = [Role(SCHEDULER, (*python, "services.scheduler"))]
     return kept + [Role(name, (*python, "services.agent", name)) for name in agents]
 
 
 @asynccontextmanager
 async def running(
-    roles: Iterable[Role],
+    roles: Sequence[Role],
     endpoint: Endpoint,
     environment: Mapping[str, str],
     show: Show,
@@ -35,8 +39,9 @@ async def running(
 ) -> AsyncIterator[Fleet]:
     """Everything runs while the context does, and is gone with it.
 
-    The model is there before the agents and ends after them. When a child can't start as it
-    is set up, the context is cancelled and the child's `SettingsError` raised, in a group.
+    The model is there before the agents and ends after them. A child that can't start as it is
+    set up is left out; when no agent is left, the context is cancelled and the last child's
+    `SettingsError` raised, in a group.
     """
     patience_s = drain_s + STOP_S + MARGIN_S
     common = {
@@ -50,12 +55,30 @@ async def running(
         async with asyncio.TaskGroup() as jobs:
             model = [jobs.create_task(children.keep(role)) for role in _model(endpoint)]
             await endpoint.answering()
-            kept = [jobs.create_task(children.keep(role)) for role in roles]
+            attempt = _Attempt(children, {role.name for role in roles} - {SCHEDULER})
+            kept = [jobs.create_task(attempt.keep(role)) for role in roles]
             try:
                 yield Fleet(children, kept)
             finally:
                 await _cancelled(kept)
                 await _cancelled(model)
+
+
+@dataclass
+class _Attempt:
+    """`agents` are those that have not failed to start."""
+
+    children: Children
+    agents: set[str]
+
+    async def keep(self, role: Role) -> None:
+        try:
+            await self.children.keep(role)
+        except SettingsError:
+            self.agents.discard(role.name)
+            if not self.agents:
+                raise
+            self.children.show(role.name, "not started again; the others go on")
 
 
 class Fleet:

@@ -8,14 +8,13 @@ import typer
 
 
 def k8s(agent: Annotated[str, typer.Argument(help="Its name.")]) -> None:
-    """Print an agent's Deployment and disruption budget, for k8s/base/AGENT.yaml."""
+    """Print an agent's Deployment and disruption budget, for k8s/base/AGENT.yaml.
+
+    An agent that can't start gets none; faults of other agents' files change nothing.
+    """
     from services.cli import manifests
-    from shared.definitions import load
-    from shared.errors import SettingsError
+    from shared.folder import read_folder
     from shared.settings import Settings
 
-    folder = Settings.from_environment().agents
-    known = load(folder)
-    if agent not in known:
-        raise SettingsError(f"no agent '{agent}' in '{folder}'; known: {', '.join(known)}")
-    typer.echo(manifests.of(agent), nl=False)
+    definition = read_folder(Settings.from_environment().agents).definition(agent)
+    typer.echo(manifests.of(definition.name), nl=False)

@@ -1,4 +1,4 @@
-"""The agents that the folder knows, so that a misspelt name is told before it is published."""
+"""The agents that the folder knows, so that a misspelt name is noticed."""
 
 from __future__ import annotations
 
@@ -8,32 +8,41 @@ from difflib import get_close_matches
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.definitions import Definitions, Duration, load
+from services.cli import output
+from shared.definitions import Duration, is_name
 from shared.errors import SettingsError
+from shared.folder import Folder, read_folder
 from shared.settings import Settings
 
 
-def definitions(settings: Settings) -> Definitions:
-    """The folder's agents; none where there is no folder: agents may run on other machines.
-
-    Raises `SettingsError` when the folder has faults.
-    """
-    return load(settings.agents) if settings.agents.is_dir() else {}
+def folder(settings: Settings) -> Folder | None:
+    """The folder's agents; None where it can't be read: agents may run on other machines."""
+    try:
+        return read_folder(settings.agents)
+    except SettingsError:
+        return None
 
 
 def check_agent(settings: Settings, name: str) -> None:
-    """Raises `SettingsError` when there is a folder and it has no such agent."""
-    found = definitions(settings)
-    if found and name not in found:
-        raise SettingsError(_unknown("agent", name, found, settings))
+    """Raises `SettingsError` for what can be no agent's name.
+
+    A name that no file has is only remarked on: the files here may be older than the agents that
+    run, or be wrong, and nothing that steers or looks may depend on them.
+    """
+    if not is_name(name):
+        raise SettingsError(f"'{name}' can be no agent's name: it is like alice or bob-2")
+    if (found := folder(settings)) and name not in found.names:
+        output.remark(unknown("agent", name, found.names, found))
 
 
 def check_group(settings: Settings, group: str) -> None:
-    """Raises `SettingsError` when there is a folder and no agent in it is of this swarm."""
-    found = definitions(settings)
-    groups = {it.swarm for it in found.values() if it.swarm}
-    if found and group not in groups:
-        raise SettingsError(_unknown("swarm", group, groups, settings))
+    """The same for a swarm."""
+    if not is_name(group):
+        raise SettingsError(f"'{group}' can be no swarm's name: it is like research")
+    if found := folder(settings):
+        groups = {it.swarm for it in found.found.values() if it.swarm}
+        if group not in groups and not found.faults:
+            output.remark(unknown("swarm", group, groups, found))
 
 
 def duration(option: str, text: str) -> timedelta:
@@ -44,8 +53,8 @@ def duration(option: str, text: str) -> timedelta:
         raise SettingsError(f"{option}: {error.errors()[0]['msg']}") from error
 
 
-def _unknown(what: str, name: str, known: Iterable[str], settings: Settings) -> str:
+def unknown(what: str, name: str, known: Iterable[str], found: Folder) -> str:
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return f"no {what} '{name}' in {settings.agents}; known: {', '.join(names) or 'none'}{hint}"
+    return f"no {what} '{name}' in {found.path}; known: {', '.join(names) or 'none'}{hint}"

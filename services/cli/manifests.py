@@ -6,15 +6,16 @@ What all agents share is patched in by `k8s/base/kustomization.yaml`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from shared.definitions import Definitions
+from shared.definitions import Definitions
+from shared.errors import SettingsError
+from shared.folder import texts
 
 AGENT = """\
 apiVersion: apps/v1
@@ -57,6 +58,9 @@ class _Manifest(TypedDict, total=False):
     metadata: _Metadata
     resources: list[str]
     configMapGenerator: list[_Generator]
+
+
+_MANIFESTS = TypeAdapter(list[_Manifest])
 
 
 def of(agent: str) -> str:
@@ -102,7 +106,7 @@ def _deployed(file: Path, *components: str) -> Iterator[str]:
 def _strangers(file: Path) -> Iterator[str]:
     """A process that would be another user of the broker, or none."""
     for name in _deployed(file, "agent", "scheduler"):
-        found = re.findall(r"secretName: (broker-[a-z0-9-]+)", file.read_text("utf-8"))
+        found = re.findall(r"secretName: (broker-[a-z0-9-]+)", _text(file))
         if found != [f"broker-{name}"]:
             named = ", ".join(found) or "nothing"
             yield f"{file}: the volume 'broker' names {named} instead of the Secret broker-{name}"
@@ -126,23 +130,33 @@ def _files(folder: Path) -> Iterator[str]:
 def _unmounted(folder: Path, base: Path) -> Iterator[str]:
     """A ConfigMap knows no folders: each tool's file is told where it goes."""
     patch = base / "agents.yaml"
-    text = patch.read_text("utf-8") if patch.is_file() else ""
-    for file in sorted(folder.glob("tools/*.py")):
+    text = _text(patch) if patch.is_file() else ""
+    for file in _tools(folder):
         if f"path: tools/{file.name}" not in text:
             yield f"{patch}: volumes: mount tools/{file.name}"
 
 
-def _texts(folder: Path) -> Iterator[Path]:
-    for pattern in ("*.yaml", "*.yml", "tools/*.py"):
-        yield from folder.glob(pattern)
+def _texts(folder: Path) -> list[Path]:
+    return [*texts(folder), *_tools(folder)]
+
+
+def _tools(folder: Path) -> list[Path]:
+    return sorted(it for it in folder.glob("tools/*.py") if not it.name.startswith("."))
 
 
 def _read(file: Path) -> list[_Manifest]:
-    """Raises `SettingsError` where a file is missing or no YAML."""
-    from shared.errors import SettingsError
-
+    """Raises `SettingsError` where a file is missing, no YAML or no manifest."""
     try:
-        return [part for part in yaml.safe_load_all(file.read_text("utf-8")) if part]
-    except (OSError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or getattr(error, "problem", error)
+        parts = [part for part in yaml.safe_load_all(_text(file)) if part]
+        return _MANIFESTS.validate_python(parts)
+    except (yaml.YAMLError, ValidationError) as error:
+        reason = getattr(error, "problem", None) or "it is no manifest"
+        raise SettingsError(f"{file}: {reason}") from error
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise SettingsError(f"{file}: {reason}") from error

@@ -67,7 +67,8 @@ async def _status(settings: Settings) -> HouseStatus:
     from shared.store.readings import Load, loads
     from shared.topology import mailbox_name
 
-    names = set(known.definitions(settings))
+    found = known.folder(settings)
+    names = set(found.names) if found else set()
     async with (
         connect(client.address(settings), "hutch status") as broker,
         alive.store(settings) as store,

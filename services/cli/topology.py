@@ -35,14 +35,15 @@ def topology(
 
     It holds what outlives a process: each process declares its own reply and control queue.
     The vhost is that of RABBITMQ_URL, or /. Without --users nobody can log in as one of the users:
-    they have no password, and importing that takes away one that they have.
+    they have no password, and importing that takes away one that they have. It is the whole, so a
+    fault in any agent's file ends it: that agent's queue and user would be missing.
     """
     import json
 
     from services.cli import passwords
     from shared import users as everybody
-    from shared.definitions import load
     from shared.errors import SettingsError
+    from shared.folder import load
     from shared.settings import Settings
 
     settings = Settings.from_environment()

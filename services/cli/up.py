@@ -12,11 +12,12 @@ import typer
 from services.cli.providers import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from services.cli.children import Show
     from services.cli.providers import Endpoint
     from shared.definitions import Definition
+    from shared.folder import Folder
     from shared.settings import Settings
 
 HOME = Path(".hutch")
@@ -36,22 +37,24 @@ def up(
         Provider, typer.Option(help="Which model speaks: the environment's, or one served here.")
     ] = Provider.OPENAI,
 ) -> None:
-    """Run the agents and the scheduler, with a broker where none is set, until Ctrl-C."""
+    """Run the agents and the scheduler, with a broker where none is set, until Ctrl-C.
+
+    An agent that can't start, by a fault of its file or its settings, is named, and the others
+    start: it fails where none can. The exit code is that of the end; 'hutch check' has one for
+    faults.
+    """
     import asyncio
 
-    from services.cli import fleet, known, output
+    from services.cli import fleet, output
     from services.cli.local_broker import local_broker
     from services.cli.providers import endpoint
-    from shared.definitions import load
+    from shared.folder import read_folder
     from shared.settings import Settings
 
     settings = Settings.from_environment()
-    found = load(settings.agents)
-    for name in agents or ():
-        known.check_agent(settings, name)
-    chosen = [found[name] for name in agents or found]
+    chosen = _startable(read_folder(settings.agents), agents or ())
     if provider is Provider.OPENAI:
-        _check_models(chosen, settings)
+        chosen = _with_models(chosen, settings)
     given = settings.given_broker()
     with fleet.terminable(), local_broker(given, HOME, output.say, agreed) as url:
         model = endpoint(provider)
@@ -61,14 +64,37 @@ def up(
         asyncio.run(_serve(settings, [one.name for one in chosen], model, url))
 
 
-def _check_models(agents: list[Definition], settings: Settings) -> None:
+def _startable(folder: Folder, names: Sequence[str]) -> list[Definition]:
+    """The chosen agents whose files are right; raises `SettingsError` when there is none."""
+    from services.cli import known, output
+    from shared.errors import SettingsError
+
+    for name in names:
+        if name not in folder.names:
+            raise SettingsError(known.unknown("agent", name, folder.names, folder))
+    wanted = names or folder.files
+    faults = [folder.faults[name] for name in wanted if name in folder.faults]
+    found = [folder.found[name] for name in wanted if name not in folder.faults]
+    if not found:
+        raise SettingsError("\n".join(faults))
+    for fault in faults:
+        output.remark(f"not started: {fault}")
+    return found
+
+
+def _with_models(agents: list[Definition], settings: Settings) -> list[Definition]:
     """Each agent would say so itself; here it is said once, before anything is started."""
+    from services.cli import output
     from shared.settings import no_model
 
-    for agent in agents:
-        own = agent.model.base_url or agent.model.api_key_env
-        if not (own or settings.key() or settings.base_url):
-            raise no_model(agent.name)
+    ours = settings.base_url or settings.key()
+    found = [it for it in agents if ours or it.model.base_url or it.model.api_key_env]
+    without = [it for it in agents if it not in found]
+    if not found:
+        raise no_model(without[0].name)
+    for agent in without:
+        output.remark(f"not started: {no_model(agent.name)}")
+    return found
 
 
 def agreed(question: str) -> bool:

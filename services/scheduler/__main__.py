@@ -15,7 +15,7 @@ from services.scheduler.plan import Scheduled, scheduled
 from shared import process, topology
 from shared.broker.connection import connect
 from shared.control import obey
-from shared.definitions import load
+from shared.folder import read_folder
 from shared.health import unreachable
 from shared.process import START_S, Process
 from shared.store import Store, open_store
@@ -24,9 +24,15 @@ log = structlog.get_logger()
 
 
 async def serve(process: Process) -> None:
-    """Emit the ticks of all agents' schedules, as their files were at the start."""
+    """Emit the ticks of all agents' schedules, as their files were at the start.
+
+    An agent whose file can't be read has none; the others' schedules go on.
+    """
     settings = process.settings
-    known = scheduled(load(settings.agents))
+    folder = read_folder(settings.agents)
+    for agent, fault in folder.faults.items():
+        log.warning("an agent's file is wrong", agent=agent, fault=fault)
+    known = scheduled(folder.found)
     instance = f"scheduler.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(instance=instance)
     async with (

@@ -14,7 +14,8 @@ import pytest
 import typer
 
 from services.cli.__main__ import app
-from shared.definitions import Definition, load
+from shared.definitions import Definition
+from shared.folder import load
 from tests.e2e import readme
 from tests.e2e.stack import REPLY_S, Stack
 from tests.running import Child

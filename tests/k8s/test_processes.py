@@ -9,7 +9,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from shared.definitions import load
+from shared.folder import load
 from shared.process import STOP_S
 from shared.settings import Settings
 from shared.telemetry import Metrics

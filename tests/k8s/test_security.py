@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from shared.definitions import load
+from shared.folder import load
 from shared.users import agent_user, users
 from tests.k8s.rendering import REPOSITORY, Manifest, Overlay, tool
 

@@ -13,7 +13,8 @@ from services.agent.opening import opening
 from services.scripted.conversation import Request, read
 from services.scripted.directives import Call
 from services.scripted.script import Line, Script
-from shared.definitions import Definition, load
+from shared.definitions import Definition
+from shared.folder import load
 from shared.messages import Task
 from shared.tools import load as load_tool
 

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.definitions import Definition, load
+from shared.definitions import MOST_CALLABLE, Definition, is_name, is_url
 from shared.errors import SettingsError
+from shared.folder import load
+
+WORKERS = ", ".join(f"w{number}" for number in range(MOST_CALLABLE + 1))
 
 
 @pytest.fixture
@@ -64,8 +67,8 @@ def test_a_tool_is_a_function_that_must_not_run_twice_unless_the_file_says_so(
 @pytest.mark.parametrize(
     ("tools", "said"),
     [
-        ("[orders.py]", "bob.yaml: tools.0.function: "),
-        ("[{function: 'o.py:f', repeatble: true}]", "bob.yaml: tools.0.repeatble: unknown key"),
+        ("[orders.py]", "bob.yaml:2: tools.0.function: "),
+        ("[{function: 'o.py:f', repeatble: true}]", "bob.yaml:2: tools.0.repeatble: unknown key"),
         ("[o.py:f, {function: 'o.py:f'}]", "tools: 'o.py:f' stands there twice"),
     ],
 )
@@ -88,21 +91,25 @@ def test_a_definition_survives_being_frozen(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name: Bob", "bob.yaml: name: String should match pattern"),
-        ("name: all", "bob.yaml: name: 'all' is taken: commands call others so"),
-        ("name: scheduler", "bob.yaml: name: 'scheduler' is taken"),
-        ("name: bob\nworker: [x]", "bob.yaml: worker: unknown key; known are description"),
-        ("name: bob\nlimits: {turn: 1}", "bob.yaml: limits.turn: unknown key"),
+        ("name: Bob", "bob.yaml:1: name: String should match pattern"),
+        ("name: all", "bob.yaml:1: name: 'all' is taken: commands call others so"),
+        ("name: scheduler", "bob.yaml:1: name: 'scheduler' is taken"),
+        ("name: bob\nworker: [x]", "bob.yaml:2: worker: unknown key; known are description"),
+        ("name: bob\nlimits: {turn: 1}", "bob.yaml:2: limits.turn: unknown key"),
         ("name: bob\nlimits: {timeout: 10}", "write a duration with its unit"),
         ("name: bob\nlimits: {timeout: 0s}", "longer than zero"),
         ("name: bob\ntick: soon", "'soon' is no duration"),
+        ("name: bob\nlimits: {timeout: 87600000h}", "a duration is at most 365 days"),
+        (f"name: bob\ntick: {'9' * 5000}h", "is no duration"),
+        ("name: bob\nlimits: {turns: true}", "limits.turns: Input should be a valid integer"),
+        ("name: bob\nmodel: {base_url: 'localhost:8080'}", "model.base_url: a model's base URL is"),
+        ("name: bob\ntools: ['a.py:größe', 'b.py:gräße']", "are called 'gr__e' for the model"),
+        ("name: bob\ntools: ['a.py:carol']\nworkers: [carol]", "are called 'carol' for the model"),
+        (f"name: bob\nworkers: [{WORKERS}]", f"endpoints take {MOST_CALLABLE}"),
+        ("description: Writes.", "bob.yaml: name: Field required"),
         ("name: bob\nsession: true", "session: unknown key"),
         ("name: bob\ntools: [orders]", "tools.0"),
         ("name: bob\nworkers: [a, a]", "workers: 'a' stands there twice"),
-        ("name: bob\nworkers: [carol]", "workers: no agent 'carol'; known are bob"),
-        ("name: bob\nworkers: [bob]", "workers: a cycle: bob -> bob"),
-        ("name: [", "bob.yaml:1: not YAML"),
-        ("- a", "an agent's file is a mapping"),
         (
             "name: bob\nschedule: [{name: a, cron: '61 * * * *', prompt: x}]",
             "schedule.0.cron: '61 * * * *' is no cron line",
@@ -124,25 +131,41 @@ def test_a_fault_is_one_line_with_file_and_field(folder: Path, text: str, said: 
     assert "\n" not in line
 
 
-def test_a_longer_cycle_of_workers_is_told_as_it_runs(folder: Path) -> None:
-    write(folder, "alice", "name: alice\nworkers: [bob]")
-    write(folder, "bob", "name: bob\nworkers: [carol]")
-    write(folder, "carol", "name: carol\nworkers: [alice]")
-    assert "a cycle: alice -> bob -> carol -> alice" in fault(folder)
+@pytest.mark.parametrize(("text", "length"), [("8760h", 365), ("365h1200m14400s", 16)])
+def test_a_duration_is_at_most_a_year(folder: Path, text: str, length: int) -> None:
+    write(folder, "bob", f"name: bob\nlimits: {{timeout: {text}}}")
+    assert load(folder)["bob"].limits.timeout.days == length
 
 
-def test_two_files_can_not_define_one_agent(folder: Path) -> None:
-    write(folder, "bob", "name: bob")
-    write(folder, "robert", "name: bob")
-    assert "another file already defines 'bob'" in fault(folder)
+@pytest.mark.parametrize(
+    "url",
+    ["http://localhost:8080/v1", "https://user@host/v1?x=1", "http://[::1]:1", "HTTP://münchen.de"],
+)
+def test_a_url_has_a_host_that_can_be_asked(url: str) -> None:
+    assert is_url(url)
 
 
-def test_every_fault_is_told_at_once(folder: Path) -> None:
-    write(folder, "alice", "name: alice\nx: 1")
-    write(folder, "bob", "name: bob\ny: 1")
-    assert len(fault(folder).splitlines()) == 2
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8080",
+        "ftp://host/",
+        "http://",
+        "http://[",
+        "http://h:x",
+        "http://h:0",
+        "http://h:65536",
+        "http://a..b/",
+        "http://h/v1\n",
+        "http://h /v1",
+        f"http://{'h' * 64}/",
+    ],
+)
+def test_what_no_request_can_be_sent_to_is_no_url(url: str) -> None:
+    assert not is_url(url)
 
 
-def test_a_missing_or_empty_folder_says_what_to_do(folder: Path) -> None:
-    assert "holds no agent" in fault(folder)
-    assert "run 'hutch init'" in fault(folder / "nowhere")
+def test_an_agents_name_is_what_commands_call_nobody_else() -> None:
+    assert [it for it in ("bob-2", "all", "scheduler", "Bob", "b b", "bob\n") if is_name(it)] == [
+        "bob-2"
+    ]

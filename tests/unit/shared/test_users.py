@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from shared import topology, users
-from shared.definitions import Definition, load
+from shared.definitions import Definition
+from shared.folder import load
 from shared.users import TOPICS, User, agent_user, whole
 
 KNOWN = load(Path("agents"))

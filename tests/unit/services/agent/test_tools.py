@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from services.agent.tools import MANY_TOOLS, MOST_TOOLS, Toolbox
-from shared.errors import SettingsError, ToolError
+from services.agent.tools import MANY_TOOLS, Toolbox
+from shared.errors import ToolError
 from shared.tools import Tool, load
 
 
@@ -33,22 +33,6 @@ async def test_a_tool_that_is_not_there_any_more_is_told_in_band(tmp_path: Path)
     """A run resumes on the tools that its claim froze; a newer file may have fewer."""
     with pytest.raises(ToolError, match="the tool 'lookup' is not there any more"):
         await Toolbox("alice", tools(tmp_path, "search")).call("lookup", {}, "key")
-
-
-def test_two_names_that_look_the_same_to_a_model_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"agent 'alice': two .* called 'gr__e'"):
-        Toolbox("alice", tools(tmp_path, "größe", "gräße"))
-
-
-def test_a_tool_called_like_a_worker_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="called 'bob'"):
-        Toolbox("alice", tools(tmp_path, "bob"), ["bob"])
-
-
-def test_more_tools_than_endpoints_take_are_refused() -> None:
-    workers = [f"w{number}" for number in range(MOST_TOOLS + 1)]
-    with pytest.raises(SettingsError, match=f"endpoints take {MOST_TOOLS}"):
-        Toolbox("alice", [], workers)
 
 
 @pytest.mark.parametrize(("number", "warnings"), [(MANY_TOOLS, 0), (MANY_TOOLS + 1, 1)])

@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from services.cli.advice import advice
-from shared.definitions import Definition, load
+from shared.definitions import Definition
+from shared.folder import load
 
 FOLDER = Path(__file__).parents[4] / "agents"
 

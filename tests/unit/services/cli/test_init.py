@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from services.cli.__main__ import app
 from services.cli.init import write
-from shared.definitions import load
 from shared.errors import SettingsError
+from shared.folder import load
 from shared.tools import load as load_tool
 
 REPOSITORY = Path(__file__).parents[4]

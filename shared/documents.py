@@ -1,0 +1,200 @@
+"""One YAML document, read as people read it.
+
+YAML 1.1 reads `010` as eight, `no` as false and `1:30` as ninety, and of two equal keys it keeps
+the last without a word. Here each of these is a fault with its line, unless the field wants what
+YAML reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from shared.errors import SettingsError
+
+MOST_BYTES = 256 * 1024
+"""Far more than a model reads at every call; a file beyond it is something else."""
+
+MOST_NODES = 10_000
+"""Values in one document, each counted where an alias repeats it: nine aliases of nine aliases
+of nine aliases … would fill the memory."""
+
+MOST_DEPTH = 20
+"""An agent's file needs four levels."""
+
+Place = tuple[str | int, ...]
+"""Where a value stands: keys and positions from the document's top."""
+
+_TAGS = "tag:yaml.org,2002:"
+_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_TRUE = {"yes", "true", "on"}
+_QUOTE = ": put it in quotes if it is text"
+_OTHERWISE = {
+    "int": "a number in a notation of its own",
+    "float": "a number",
+    "timestamp": "a date",
+    "merge": "an instruction to merge keys",
+    "value": "an instruction",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`line` counts from 1; 0 where no line can be named."""
+
+    line: int
+    place: Place
+    text: str
+
+    def of(self, file: Path) -> str:
+        """The fault in one line, with file and field."""
+        line = f":{self.line}" if self.line else ""
+        return f"{file}{line}: {'.'.join(map(str, self.place)) or 'the file'}: {self.text}"
+
+
+@dataclass
+class Document:
+    """The value has plain types only; where there are faults, the first of two keys counts."""
+
+    value: object = None
+    faults: list[Fault] = field(default_factory=list)
+    lines: dict[Place, int] = field(default_factory=dict)
+    unquoted: dict[Place, str] = field(default_factory=dict)
+    """What stands without quotes and is no text to YAML: `yes is true to YAML`."""
+
+    def line(self, place: Place) -> int:
+        """The line of this place, or of the nearest around it."""
+        ends = range(len(place), 0, -1)
+        return next((self.lines[place[:end]] for end in ends if place[:end] in self.lines), 0)
+
+
+def read(file: Path) -> Document:
+    """Raises `SettingsError`, naming the file, for what can't be read or is no YAML."""
+    text = _text(file)
+    document = Document()
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+        document.value = None if node is None else _Reading(document).value(node, ())
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{file}:{_line(error, text)}: not YAML: {_problem(error)}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{file}: nested too deeply for an agent's file") from error
+    except (ValueError, OverflowError) as error:  # from an escape such as \U00110000
+        raise SettingsError(f"{file}: not YAML: an escape that is no character") from error
+    return document
+
+
+def _text(file: Path) -> str:
+    try:
+        if not file.is_file():  # a pipe would be waited for
+            there = "a folder" if file.is_dir() else "no file that can be read"
+            raise SettingsError(f"{file}: it is {there}: an agent is a file; move this away")
+        with file.open("rb") as source:
+            held = source.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(f"{file}: it can't be read: {error.strerror}") from error
+    if len(held) > MOST_BYTES:
+        raise SettingsError(f"{file}: it is larger than {MOST_BYTES // 1024} KiB")
+    try:
+        return held.decode("utf-8-sig")  # some editors begin a file with a byte order mark
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{file}: it is not UTF-8: save it as text in UTF-8") from error
+
+
+def _line(error: yaml.YAMLError, text: str) -> int:
+    if isinstance(error, yaml.reader.ReaderError):
+        return text.count("\n", 0, error.position) + 1
+    mark = getattr(error, "problem_mark", None)
+    return mark.line + 1 if mark else 1
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    return str(getattr(error, "problem", None) or error).partition("\n")[0]
+
+
+class _Reading:
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._nodes = 0
+
+    def value(self, node: yaml.Node, place: Place) -> object:
+        """Raises `yaml.YAMLError` for a document that has no end."""
+        self._nodes += 1
+        if self._nodes > MOST_NODES or len(place) > MOST_DEPTH:
+            why = "too many values, or too deeply nested"
+            raise yaml.constructor.ConstructorError(problem=why, problem_mark=node.start_mark)
+        self._document.lines.setdefault(place, node.start_mark.line + 1)
+        tag = node.tag.removeprefix(_TAGS)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, tag, place)
+        if isinstance(node, yaml.SequenceNode) and tag == "seq":
+            return [self.value(item, (*place, at)) for at, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode) and tag == "map":
+            return dict(self._pairs(node, place))
+        self._foreign(node, place)
+        return None
+
+    def _pairs(self, node: yaml.MappingNode, place: Place) -> Iterator[tuple[str, object]]:
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode) or key.tag != f"{_TAGS}str":
+                said = f"{key.value} is no text" if isinstance(key, yaml.ScalarNode) else "no text"
+                self._fault(key, place, f"a key that is not text ({said}): put it in quotes")
+                continue
+            name = self._readable(key, (*place, key.value))
+            inside = (*place, name)
+            if name in seen:
+                self._fault(key, inside, f"it stands there twice, first in line {seen[name]}")
+                continue
+            seen[name] = self._document.lines[inside] = line
+            yield name, self.value(value, inside)
+
+    def _scalar(self, node: yaml.ScalarNode, tag: str, place: Place) -> object:
+        text = str(node.value)
+        match tag:
+            case "str":
+                return self._readable(node, place)
+            case "null":
+                self._document.unquoted[place] = (
+                    f"{text} is no value to YAML{_QUOTE}" if text else "there is no value"
+                )
+                return None
+            case "bool":
+                true = text.lower() in _TRUE
+                self._document.unquoted[place] = f"{text} is {str(true).lower()} to YAML{_QUOTE}"
+                return true
+            case "int" if _NUMBER.fullmatch(text):
+                self._document.unquoted[place] = f"{text} is a number to YAML{_QUOTE}"
+                return int(text)
+        if tag in _OTHERWISE:
+            digits = ", or write it in plain digits" if tag == "int" else ""
+            self._fault(
+                node, place, f"{text} is {_OTHERWISE[tag]} to YAML: put it in quotes{digits}"
+            )
+        else:
+            self._foreign(node, place)
+        return None
+
+    def _readable(self, node: yaml.ScalarNode, place: Place) -> str:
+        """JSON writes a character beyond U+FFFF as two escapes; half of one is no text."""
+        text = str(node.value)
+        try:
+            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            self._fault(node, place, "half a character (\\ud800 to \\udfff): write all of it")
+            text = text.encode("utf-8", "replace").decode()
+        if "\0" in text:
+            self._fault(node, place, "the character NUL (\\0), which text can't hold: leave it out")
+        return text
+
+    def _foreign(self, node: yaml.Node, place: Place) -> None:
+        tag = str(node.tag).replace(_TAGS, "!!")
+        self._fault(node, place, f"the tag {tag} is not read here: write the value alone")
+
+    def _fault(self, node: yaml.Node, place: Place, text: str) -> None:
+        self._document.faults.append(Fault(node.start_mark.line + 1, place, text))

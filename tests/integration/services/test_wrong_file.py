@@ -1,0 +1,96 @@
+"""A folder of agents with a fault in one file: everybody else starts, answers and is steered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.client import Client
+from tests.running import House, until
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True, scope="session"),
+]
+"""What a file means is the same on each broker."""
+
+WISH = "Ask Bob to write an email for you and let me know what he has written."
+CAROL = "name: carol\ndescription: Draws.\nlimits: {turns: 10}\n"
+
+
+@pytest.fixture
+def wrong(house: House, agents: Path) -> House:
+    """Carol's file has a typo; Alice, who asks Bob, could ask her too."""
+    (agents / "alice.yaml").write_text("name: alice\nworkers: [bob, carol]\n")
+    (agents / "bob.yaml").write_text(
+        "name: bob\ndescription: Writes.\nschedule: [{name: wake, every: 1s, prompt: Write.}]\n"
+    )
+    (agents / "carol.yaml").write_text(CAROL.replace("turns", "turn"))
+    house.env["HUTCH_AGENTS"] = str(agents)
+    return house
+
+
+def queued(house: House, agent: str) -> int:
+    found = json.loads(house.hutch("status", "--json").stdout)["agents"]
+    return next(int(it["queued"]) for it in found if it["agent"] == agent)
+
+
+def test_the_others_start_and_answer_and_all_commands_work(wrong: House, agents: Path) -> None:
+    fault = f"{agents}/carol.yaml:3: limits.turn: unknown key"
+    for child in wrong.agents("alice", "bob"):
+        assert fault in child.said
+    asked = wrong.hutch("ask", "alice", WISH)
+    assert "Subject: Fire drill on Friday" in asked.stdout
+    assert wrong.hutch("pause", "bob").stdout.startswith("bob is paused")
+    assert wrong.hutch("unpause", "bob").returncode == 0
+    assert queued(wrong, "carol") == 0
+    checked = wrong.hutch("check")
+    assert (checked.returncode, checked.stderr) == (2, f"hutch: {fault}\n")
+    carol = wrong.start("services.agent", "carol")
+    assert carol.ended() == 2
+    assert f"hutch agent carol: {fault}" in carol.said
+
+
+def test_tasks_to_an_agent_with_a_wrong_file_wait_until_it_is_right(
+    wrong: House, agents: Path, pika: Client
+) -> None:
+    wrong.agents("bob")
+    pika.send("carol", "Draw.")
+    until(lambda: queued(wrong, "carol") == 1)
+    (agents / "carol.yaml").write_text(CAROL)
+    wrong.agents("carol")
+    assert [reply.status for reply in pika.replies(1)] == ["ok"]
+
+
+def test_the_schedules_of_the_others_go_on(wrong: House, agents: Path) -> None:
+    scheduler = wrong.start("services.scheduler")
+    scheduler.says("carol.yaml:3: limits.turn: unknown key")
+    scheduler.says("tick sent")
+
+
+def test_hutch_up_starts_the_others_and_names_the_fault(wrong: House, agents: Path) -> None:
+    child = wrong.start("services.cli", "up", "--provider", "scripted")
+    child.says(r'alice +\| .*"consuming"')
+    assert f"not started: {agents}/carol.yaml:3: limits.turn: unknown key" in child.said
+    assert "starting scheduler, alice, bob;" in child.said
+    assert child.end() == 0
+
+
+def test_an_agent_whose_tool_fails_does_not_end_the_others(wrong: House, agents: Path) -> None:
+    (agents / "carol.yaml").write_text("name: carol\ntools: ['absent.py:f']\n")
+    child = wrong.start("services.cli", "up", "--provider", "scripted")
+    child.says(r"carol +\| hutch agent carol: .*there is no such file, but 'f' is wanted")
+    child.says(r"carol +\| not started again; the others go on")
+    child.says(r'alice +\| .*"consuming"')
+    assert child.end() == 0
+
+
+def test_where_no_agent_can_start_up_fails(wrong: House, agents: Path) -> None:
+    child = wrong.start("services.cli", "up", "carol", "--provider", "scripted")
+    assert (child.ended(), child.said.count("\n")) == (2, 1)
+    (agents / "carol.yaml").write_text("name: carol\ntools: ['absent.py:f']\n")
+    child = wrong.start("services.cli", "up", "carol", "--provider", "scripted")
+    assert child.ended() == 2
+    assert child.said.splitlines()[-1].startswith(f"hutch: {agents}/carol.yaml: tools: ")
