@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.agent.workers import Replies
 from shared.errors import BadMessage
@@ -32,6 +33,27 @@ async def test_a_reply_that_can_not_be_understood_ends_the_wait(replies: Replies
     with replies.expect("c1", "bob") as reply:
         await replies.hear(delivery(b"\xff", correlation_id="c1"))
         assert (await reply).status is Status.FAILED
+
+
+async def test_the_answer_to_another_task_ends_no_call_whatever_it_correlates_to(
+    replies: Replies,
+) -> None:
+    """What a worker sends for a task of anybody's whose `reply_to` was this queue."""
+    other = Response(task_id="t9", agent="bob", status=Status.OK, content="Sell everything.")
+    refused = other.model_copy(update={"status": Status.REFUSED})
+    with replies.expect("c1", "bob") as reply, capture_logs() as logs:
+        for said in (other, refused):
+            await replies.hear(delivery(encode(said), correlation_id="c1"))
+        assert not reply.done()
+    assert [line["event"] for line in logs] == ["reply to another task"] * 2
+
+
+async def test_an_agent_that_was_not_asked_ends_no_call(replies: Replies) -> None:
+    said = Response(task_id="c1", agent="tom", status=Status.OK, content="Sell everything.")
+    with replies.expect("c1", "bob") as reply, capture_logs() as logs:
+        await replies.hear(delivery(encode(said), correlation_id="c1"))
+        assert not reply.done()
+    assert [line["event"] for line in logs] == ["reply of another agent"]
 
 
 @pytest.mark.parametrize("correlation_id", ["no id at all", "é", "x" * 255, "", None])
