@@ -99,6 +99,21 @@ def _understood(delivery: Delivery) -> tuple[str, Response]:
     return delivery.correlation_id or "", failed
 
 
+def with_counted_usage(
+    instance: Instance, run: Run, worker: str, response: Response, share: Budget
+) -> Response:
+    """The response with what its usage counts, not what it says; where that differs, it is logged.
+
+    The answer counts all the same: it was asked for, and paid for.
+    """
+    reported, usage = response.usage, counted(response.usage, share)
+    if usage != reported:
+        counts = usage.model_dump()
+        log.warning("usage capped", worker=worker, reported=reported.model_dump(), **counts)
+        instance.tell("usage.capped", run, worker=worker, **counts)
+    return response.model_copy(update={"usage": usage})
+
+
 @dataclass
 class Calls:
     """The workers of one run, as the loop sees them."""
@@ -138,16 +153,7 @@ class Calls:
                 await asyncio.wait([reply], timeout=wait_s)
             response = reply.result()
         self.instance.tell("worker.answered", run, worker=worker, status=response.status)
-        return self._counted(worker, response, budget)
-
-    def _counted(self, worker: str, response: Response, share: Budget) -> Response:
-        """The response with what its usage counts, not what it says."""
-        reported, usage = response.usage, counted(response.usage, share)
-        if usage != reported:
-            counts = usage.model_dump()
-            log.warning("usage capped", worker=worker, reported=reported.model_dump(), **counts)
-            self.instance.tell("usage.capped", self.run, worker=worker, **counts)
-        return response.model_copy(update={"usage": usage})
+        return with_counted_usage(self.instance, run, worker, response, budget)
 
     async def _publish(self, worker: str, task: Task) -> bool:
         message = Outgoing(
