@@ -44,7 +44,7 @@ class Home:
         )
         return listed
 
-    def publish(self, user: str, exchange: str, key: str, body: bytes, **properties: str) -> None:
+    def publish(self, user: str, exchange: str, key: str, body: bytes, **properties: Any) -> None:
         """In this user's own name, as the broker demands."""
         named = pika.BasicProperties(user_id=user, **properties)
         with self.divided.channel(user) as channel:

@@ -32,9 +32,10 @@ async def settle(store: Store, one: Scheduled, ahead: timedelta = NOW) -> Settle
     def choose(standing: Standing) -> list[Tick]:
         return list(one.choose(replace(standing, now=standing.now + ahead)))
 
-    named = {"agent": one.agent, "schedule": one.schedule.name}
-    decide = partial(ticks.settle, **named, coming=one.coming, choose=choose)
-    return await store.write(one.key, decide)
+    name = one.schedule.name
+    return await store.write(
+        one.key, lambda db: ticks.settle(db, one.agent, name, one.coming, choose)
+    )
 
 
 async def shift(store: Store, column: str, seconds: float) -> None:
