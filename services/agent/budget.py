@@ -37,5 +37,23 @@ def shares(left: Budget, workers: int) -> Iterator[Budget]:
         yield Budget(model_calls=share, tokens=tokens)
 
 
+def counted(reported: Usage, share: Budget) -> Usage:
+    """What a worker's reported usage counts: at least nothing, at most the share that it was given.
+
+    Its manager can't check what it says. So no worker lifts the budget of the tree or uses up what
+    it was not given. One whose prompt went over its share has used up its share.
+    """
+    inputs = _within(reported.input_tokens, share.tokens)
+    return Usage(
+        model_calls=_within(reported.model_calls, share.model_calls),
+        input_tokens=inputs,
+        output_tokens=_within(reported.output_tokens, _minus(share.tokens, inputs)),
+    )
+
+
+def _within(number: int, most: int | None) -> int:
+    return max(0, number if most is None else min(number, most))
+
+
 def _minus(limit: int | None, spent: int) -> int | None:
     return None if limit is None else max(0, limit - spent)

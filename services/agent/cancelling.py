@@ -79,7 +79,9 @@ async def wind_up(store: Store, run: Run) -> Left:
     except ValidationError:  # another version's: nobody goes on with it anyway
         return Left(usage)
     answers = (Step(key.turn, key.index, kind, name, cancelled_call()) for key, kind, name in calls)
-    orphans = ((name, key.in_run(run.run_id)) for key, kind, name in calls if kind == "worker")
+    orphans = (
+        (name, key.in_run(run.run_id, run.nonce)) for key, kind, name in calls if kind == "worker"
+    )
     return Left(usage, tuple(answers), tuple(orphans))
 
 

@@ -22,6 +22,10 @@ log = structlog.get_logger()
 
 Kind = Literal["task", "trigger", "reaction", "tick"]
 
+OWN_ID = "@"
+"""Begins the ids that an agent gives itself, for its ticks and reactions: they follow from what is
+known outside, and nobody else may take them first."""
+
 
 @dataclass
 class Intake:
@@ -36,10 +40,15 @@ class Intake:
     ) -> None:
         """Returns once the message is a committed run, or its known response is on its way.
 
-        The caller acks after that. Raises `BadMessage` when the id belongs to other content.
+        The caller acks after that. Raises `BadMessage` when the id belongs to other content, or
+        to the agent itself.
         """
         if message.id is None:
             message = message.model_copy(update={"id": uuid4().hex})
+        elif message.id.startswith(OWN_ID) and kind in {"task", "trigger"}:
+            raise BadMessage(
+                f"id: those that begin with '{OWN_ID}' are the agent's own; draw another"
+            )
         request = self._request(message, kind, requester)
         slot = self.slots.try_take()
         try:

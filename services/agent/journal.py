@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Literal, Protocol
 
 from shared.errors import JournalMismatch, RunLost, ToolInDoubt
 
 FIRST_EPOCH = 1
+SEAL_BYTES = 12
+"""Of a call's id: nobody finds it by trying."""
+
 Kind = Literal["model", "tool", "worker"]
 
 
@@ -18,13 +22,21 @@ class StepKey:
     turn: int
     index: int
 
-    def in_run(self, run_id: str) -> str:
+    def in_run(self, run_id: str, nonce: str) -> str:
         """The step's name everywhere: a worker's task id, a tool's idempotency key.
 
         The same in every epoch of the run, which is why the first one's number stands in it: a
         call that a replayed run makes again is still that call, and what came of it is found.
+
+        Its last part follows from the run's `nonce`, which only the store knows: who knows the
+        run's id, or the id of another of its calls, can't derive this one. Runs of earlier
+        versions have no nonce; their calls keep the ids that they had.
         """
-        return f"{run_id}.{FIRST_EPOCH}.{self.turn}.{self.index}"
+        place = f"{run_id}.{FIRST_EPOCH}.{self.turn}.{self.index}"
+        if not nonce:
+            return place
+        seal = blake2b(place.encode(), key=nonce.encode(), digest_size=SEAL_BYTES)
+        return f"{place}.{seal.hexdigest()}"
 
 
 class Journal(Protocol):

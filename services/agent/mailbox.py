@@ -16,7 +16,7 @@ from services.agent.refusal import Refusal
 from services.agent.settling import settle
 from services.agent.slots import Slots
 from services.agent.sweeper import Sweeper
-from services.agent.vouched import check, speakers
+from services.agent.vouched import check, check_reply_to, speakers
 from shared.broker.consuming import Consumer, Delivery
 from shared.errors import BadMessage
 from shared.messages import REPLY_QUEUE, Task, Trigger, decode
@@ -77,6 +77,7 @@ class Mailbox:
                 "shutdowns and cancels go to hutch.control, responses to reply queues"
             )
         check(delivery, *speakers(message, self.intake.instance.known))
+        check_reply_to(delivery)
         message = identified(message, delivery)
         await self.intake.accept(message, message.type, requester_of(delivery))
 

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from services.agent.answering import answer
 from services.agent.instance import Instance
+from services.agent.vouched import reply_objection
 from shared.broker.consuming import Delivery
 from shared.broker.publishing import Outgoing
 from shared.errors import Undeliverable
@@ -29,13 +30,15 @@ class Refusal:
     instance: Instance
 
     async def refuse(self, delivery: Delivery, reason: str) -> None:
-        """Dead-letter a delivery and answer `refused` where a `reply_to` can be read.
+        """Dead-letter a delivery and answer `refused` where a `reply_to` of the sender can be read.
 
         Raises `BrokerError` when the broker doesn't take the dead letter: don't ack then.
         """
         log.warning("message refused", queue=delivery.queue, reason=reason)
         await self._bury(self._dead_letter(delivery, reason))
-        if delivery.reply_to and REPLY_QUEUE.match(delivery.reply_to):
+        if not delivery.reply_to or reply_objection(delivery):
+            return
+        if REPLY_QUEUE.match(delivery.reply_to):
             await self._answer(delivery, delivery.reply_to, reason)
 
     async def give_up(self, run: Run, reason: str) -> None:

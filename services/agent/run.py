@@ -54,8 +54,8 @@ class Workers(Protocol):
     ) -> Response:
         """A worker's one response. Asked again under the same key, it is the same.
 
-        `budget` is what it and all that it causes may spend. Calls run side by side. No
-        response in time, or no such worker, is a response too.
+        `budget` is what it and all that it causes may spend; its usage says no more than that.
+        Calls run side by side. No response in time, or no such worker, is a response too.
         """
 
     def waiting(self) -> AbstractAsyncContextManager[None]:

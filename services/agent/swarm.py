@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import structlog
 
 from services.agent.instance import Instance
-from services.agent.intake import Intake
+from services.agent.intake import OWN_ID, Intake
 from services.agent.mailbox import identified
 from services.agent.refusal import Refusal
 from services.agent.settling import settle_each
 from services.agent.vouched import check, speakers
 from shared.broker.consuming import Consumer, Delivery
 from shared.errors import BadMessage
-from shared.messages import Response, Trigger, decode
+from shared.messages import Response, Trigger, decode, run_id
 from shared.store import notes
 from shared.users import agent_user
 
@@ -48,7 +48,9 @@ class Swarm:
             await self._remember(message)
 
     async def _remember(self, response: Response) -> None:
-        me, message_id = self.instance, response.id or response.task_id
+        # The peer's name is part of it: no other peer can be heard under this id first.
+        message_id = OWN_ID + run_id(response.agent, response.id or response.task_id)
+        me = self.instance
         fresh = await me.store.write(
             "",
             lambda connection: notes.remember(

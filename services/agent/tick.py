@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from services.agent.instance import Instance
-from services.agent.intake import Intake
+from services.agent.intake import OWN_ID, Intake
 from shared.errors import BadMessage
 from shared.messages import Response, Task, Trigger, run_id
 from shared.store import history
@@ -40,9 +40,11 @@ class Tick:
         )
         if not rested:
             return
-        tick_id = f"{agent}@{rested[-1].run_id}"
+        version = rested[-1].run_id
+        tick_id = OWN_ID + version
+        ticks = [run_id(agent, it) for it in (tick_id, f"{agent}@{version}")]  # as it was before
         known = await self.instance.store.read(
-            lambda connection: history.exists(connection, run_id(agent, tick_id))
+            lambda connection: history.has_tick(connection, ticks)
         )
         if not known:
             content = "\n".join([PROMPT, *(_line(ended) for ended in rested)])

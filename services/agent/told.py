@@ -50,7 +50,7 @@ class ToldTools:
     run: Run
 
     async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
-        step = key.in_run(self.run.run_id)
+        step = key.in_run(self.run.run_id, self.run.nonce)
         began, outcome = time.monotonic(), "ok"
         try:
             return await self.tools.call(name, arguments, step)

@@ -20,6 +20,27 @@ def check(delivery: Delivery, *users: str) -> None:
             raise BadMessage(reason)
 
 
+def reply_objection(delivery: Delivery) -> str | None:
+    """Why nothing is answered where a message wants it: the reply queue is another agent's.
+
+    Otherwise anybody could have an agent answer, in its own name, what another asked. A command's
+    queue is the operator's, who speaks for everybody. A queue that the broker has named is for
+    whoever knows its name, which nobody can guess.
+    """
+    kind, _, rest = (delivery.reply_to or "").partition(".")
+    if kind != "reply":
+        return None
+    owner = agent_user(rest.partition(".")[0])
+    reason = objection(delivery.received_as, delivery.user_id, owner)
+    return reason and f"reply_to: {reason}"
+
+
+def check_reply_to(delivery: Delivery) -> None:
+    """Raises `BadMessage` for a reply queue that is another agent's."""
+    if reason := reply_objection(delivery):
+        raise BadMessage(reason)
+
+
 def speakers(message: Task | Trigger, known: Collection[str]) -> Iterator[str]:
     """The users of those whom it says that it comes from; a foreign sender is nobody's business."""
     if message.path:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from services.agent.budget import counted
 from services.agent.instance import Instance
 from services.agent.journal import StepKey
 from services.agent.refusal import Refusal
@@ -59,34 +60,58 @@ class Replies:
         await settle_each(consumer, REPLIES_PREFETCH, self.hear, refusal)
 
     async def hear(self, delivery: Delivery) -> None:
-        """Hand a response to the call that waits for it; late and unknown ones are dropped.
+        """Hand a response to the call that it answers; late and unknown ones are dropped.
 
-        Raises `BadMessage` for one that is not its worker's: the call goes on waiting.
+        That is the call whose id is its `task_id`: the correlation id says nothing, since a worker
+        sends it back with the answer to any task. Raises `BadMessage` for a response that is not
+        the worker's. Where a response doesn't end the call that it seems to be for, the call goes
+        on waiting.
         """
-        response = _understood(delivery)
-        worker, reply = self._expected.get(
-            delivery.correlation_id or response.task_id, (None, None)
-        )
-        if worker is not None and reply is not None and not reply.done():
-            check(delivery, *(agent_user(it) for it in {worker, response.agent or worker}))
-            reply.set_result(response)
+        call, response = _understood(delivery)
+        if call != delivery.correlation_id and delivery.correlation_id in self._expected:
+            log.warning("reply to another task", call=delivery.correlation_id, task=call)
+        worker, reply = self._expected.get(call, (None, None))
+        if worker is None or reply is None or reply.done():
+            return
+        check(delivery, *(agent_user(it) for it in {worker, response.agent or worker}))
+        if response.agent not in {"", worker}:
+            log.warning("reply of another agent", call=call, worker=worker, agent=response.agent)
+            return
+        reply.set_result(response)
 
 
-def _understood(delivery: Delivery) -> Response:
-    """The response; or a failed one in its place, so that nobody waits for a better one.
+def _understood(delivery: Delivery) -> tuple[str, Response]:
+    """The id of the call that is answered, and the response.
 
-    It is found by the correlation id alone: that is anybody's text, and needn't be an id.
+    What is no response is a failed one, so that nobody waits for a better one. Only its
+    correlation id says for which call: anybody's text, but nobody else knows the call's id.
     """
     try:
         message = decode(delivery.body, delivery.content_type)
         if isinstance(message, Response):
-            return message
+            return message.task_id, message
         why = f"it is a {message.type}"
     except BadMessage as error:
         why = str(error)
     log.warning("reply not understood", call=delivery.correlation_id, why=why)
     content = f"the reply could not be understood: {why}"
-    return Response(task_id="unknown", agent="", status=Status.FAILED, content=content)
+    failed = Response(task_id="unknown", agent="", status=Status.FAILED, content=content)
+    return delivery.correlation_id or "", failed
+
+
+def with_counted_usage(
+    instance: Instance, run: Run, worker: str, response: Response, share: Budget
+) -> Response:
+    """The response with what its usage counts, not what it says; where that differs, it is logged.
+
+    The answer counts all the same: it was asked for, and paid for.
+    """
+    reported, usage = response.usage, counted(response.usage, share)
+    if usage != reported:
+        counts = usage.model_dump()
+        log.warning("usage capped", worker=worker, reported=reported.model_dump(), **counts)
+        instance.tell("usage.capped", run, worker=worker, **counts)
+    return response.model_copy(update={"usage": usage})
 
 
 @dataclass
@@ -105,7 +130,7 @@ class Calls:
     ) -> Response:
         """See `services.agent.run.Workers`. The run's own deadline bounds the wait."""
         run = self.run
-        asked = key.in_run(run.run_id)
+        asked = key.in_run(run.run_id, run.nonce)
         task = Task(
             id=asked,
             content=prompt,
@@ -128,7 +153,7 @@ class Calls:
                 await asyncio.wait([reply], timeout=wait_s)
             response = reply.result()
         self.instance.tell("worker.answered", run, worker=worker, status=response.status)
-        return response
+        return with_counted_usage(self.instance, run, worker, response, budget)
 
     async def _publish(self, worker: str, task: Task) -> bool:
         message = Outgoing(

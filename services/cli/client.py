@@ -15,9 +15,16 @@ from services.cli.local_broker import told
 from services.cli.up import HOME
 from shared import topology
 from shared.broker.connection import Broker, connect
-from shared.broker.consuming import Consumer
+from shared.broker.consuming import Consumer, Delivery
 from shared.broker.publishing import Outgoing
-from shared.errors import BrokerError, BrokerUnavailable, HutchError, SettingsError, Unconfirmed
+from shared.errors import (
+    BadMessage,
+    BrokerError,
+    BrokerUnavailable,
+    HutchError,
+    SettingsError,
+    Unconfirmed,
+)
 from shared.messages import Budget, Event, Lineage, Response, Task, decode, encode
 from shared.settings import Settings
 
@@ -130,10 +137,24 @@ async def _response(consumer: Consumer, task_id: str) -> Response:
     await consumer.start(PREFETCH)
     async for delivery in consumer:
         await delivery.ack()
-        heard = decode(delivery.body, delivery.content_type)
-        if isinstance(heard, Response) and delivery.correlation_id in {task_id, None}:
-            return heard
+        if response := response_to(task_id, delivery):
+            return response
     raise BrokerError("the connection was closed before the response came; ask again with --id")
+
+
+def response_to(task_id: str, delivery: Delivery) -> Response | None:
+    """The response to this very task, if that is what was delivered.
+
+    A correlation id is not enough: an agent sends it back with the answer to anybody's task. Raises
+    `BadMessage` for what can't be understood and says that it is about this task.
+    """
+    try:
+        heard = decode(delivery.body, delivery.content_type)
+    except BadMessage:
+        if delivery.correlation_id == task_id:
+            raise
+        return None
+    return heard if isinstance(heard, Response) and heard.task_id == task_id else None
 
 
 async def _watch(consumer: Consumer, root_id: str, hear: Callable[[Event], None]) -> None:

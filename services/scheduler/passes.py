@@ -13,7 +13,6 @@ import structlog
 
 from services.scheduler.metrics import Metrics
 from services.scheduler.plan import MOST_MADE_UP, Scheduled
-from services.scheduler.rhythm import following
 from shared import topology
 from shared.broker.publishing import Outgoing, Publisher
 from shared.errors import BrokerError
@@ -49,7 +48,8 @@ class Passes:
     publisher: Publisher
     metrics: Metrics
     scheduled: Sequence[Scheduled]
-    _next: dict[Scheduled, datetime] = field(default_factory=dict)
+    _stands: dict[Scheduled, tuple[datetime, datetime]] = field(default_factory=dict)
+    """Of each schedule the time up to which all is decided, and the next to decide on."""
     _passed_at: float = float("-inf")
 
     @property
@@ -70,22 +70,37 @@ class Passes:
         """Returns the seconds until the next one."""
         began = time.monotonic()
         look = await self.store.write("", partial(ticks.look, silence_s=RESEND_S, most=LEFT_MOST))
-        due = [one for one in self.scheduled if self._next.get(one, _AT_ONCE) <= look.now]
+        due = [one for one in self.scheduled if not self._waits(one, look.now)]
         async with asyncio.TaskGroup() as jobs:
             settling = [jobs.create_task(self._settle(one)) for one in due]
         fresh = [tick for job in settling for tick in job.result()]
         await self._send_all([*look.left, *fresh])
         self._passed_at = time.monotonic()
-        ahead_s = (min(self._next.values(), default=_NEVER) - look.now).total_seconds()
+        following = min((coming for _, coming in self._stands.values()), default=_NEVER)
+        ahead_s = (following - look.now).total_seconds()
         return min(PAUSE_MOST_S, max(PAUSE_LEAST_S, ahead_s - (time.monotonic() - began)))
+
+    def _waits(self, one: Scheduled, now: datetime) -> bool:
+        """Nothing is to be decided now: neither has a time come, nor was the clock set back."""
+        last, coming = self._stands.get(one, (_AT_ONCE, _AT_ONCE))
+        return last <= now < coming
 
     async def _settle(self, one: Scheduled) -> list[Tick]:
         """Decide what has come due of one schedule; returns what is this process's to send."""
         settled = await self.store.write(
             one.key,
-            partial(ticks.settle, agent=one.agent, schedule=one.schedule.name, choose=one.choose),
+            partial(
+                ticks.settle,
+                agent=one.agent,
+                schedule=one.schedule.name,
+                coming=one.coming,
+                choose=one.choose,
+            ),
         )
-        self._next[one] = next(following(one.schedule, settled.last), _NEVER)
+        self._stands[one] = settled.last, next(one.coming(settled.last), _NEVER)
+        if settled.set_back_s:
+            seconds = round(settled.set_back_s, 1)
+            log.warning("clock set back: one tick is left out", schedule=one.key, seconds=seconds)
         self._tell(one, [tick.outcome for tick in settled.ticks])
         return [tick for tick in settled.ticks if tick.outcome is Outcome.SENDING]
 
@@ -115,14 +130,14 @@ class Passes:
     async def _send(self, tick: Tick) -> BrokerError | None:
         """Publish, then commit that it is sent; the error when the broker has not confirmed."""
         message = Outgoing(
-            topology.TASKS, tick.agent, (tick.message or "").encode(), message_id=tick.tick_id
+            topology.TASKS, tick.agent, (tick.message or "").encode(), message_id=tick.published_as
         )
         try:
             await self.publisher.publish(message, PUBLISH_S)
         except BrokerError as error:
             return error
-        late_s = await self.store.write(tick.tick_id, partial(ticks.sent, tick_id=tick.tick_id))
+        late_s = await self.store.write(tick.tick_id, partial(ticks.sent, tick=tick))
         self.metrics.ticks.labels(Outcome.SENT).inc()
         self.metrics.lateness.observe(late_s)
-        log.info("tick sent", tick=tick.tick_id, agent=tick.agent, late_s=round(late_s, 3))
+        log.info("tick sent", tick=tick.published_as, agent=tick.agent, late_s=round(late_s, 3))
         return None

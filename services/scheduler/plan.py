@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from secrets import token_hex
 
-from services.scheduler.rhythm import newest
+from services.scheduler.rhythm import following, newest
 from shared.definitions import Definitions, Schedule
 from shared.messages import Trigger, encode
 from shared.store.ticks import Outcome, Standing, Tick
@@ -16,6 +17,9 @@ PUNCTUAL = timedelta(seconds=60)
 
 MOST_MADE_UP = 100
 """Ticks that `missed: all` sends at once; older ones are missed for good."""
+
+SECRET_BYTES = 8
+"""Of a tick's message id: enough that nobody finds it by trying, and that an id still holds it."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,10 @@ class Scheduled:
     @property
     def key(self) -> str:
         return f"{self.agent}.{self.schedule.name}"
+
+    def coming(self, after: datetime) -> Iterator[datetime]:
+        """Its nominal times later than `after`, in order."""
+        return following(self.schedule, after)
 
     def choose(self, standing: Standing) -> Sequence[Tick]:
         """A decision on each nominal time since the last one decided, oldest first.
@@ -49,16 +57,21 @@ class Scheduled:
 
     def _tick(self, nominal_at: datetime, outcome: Outcome) -> Tick:
         tick_id = f"{self.key}@{nominal_at:%Y-%m-%dT%H:%M:%SZ}"
+        if outcome is not Outcome.SENDING:
+            return Tick(tick_id, self.agent, self.schedule.name, nominal_at, outcome)
+        message_id = f"{tick_id}.{token_hex(SECRET_BYTES)}"
         trigger = Trigger(
-            id=tick_id,
-            root_id=tick_id,
+            id=message_id,
+            root_id=message_id,
             content=self.schedule.prompt,
             schedule=self.schedule.name,
             nominal_at=nominal_at,
             sender="scheduler",
         )
-        message = encode(trigger).decode() if outcome is Outcome.SENDING else None
-        return Tick(tick_id, self.agent, self.schedule.name, nominal_at, outcome, message)
+        message = encode(trigger).decode()
+        return Tick(
+            tick_id, self.agent, self.schedule.name, nominal_at, outcome, message, message_id
+        )
 
 
 def scheduled(definitions: Definitions) -> tuple[Scheduled, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from secrets import token_urlsafe
 
 from sqlalchemy import Float, Insert, bindparam, case, exists, select
 from sqlalchemy.engine import Connection
@@ -17,6 +18,9 @@ from shared.store.runs import COLUMNS as RUN_COLUMNS
 from shared.store.runs import Run, dump_exchanges, dump_lines, from_row, load
 from shared.store.schema import RunState, cancels, definitions, now_s, runs
 from shared.store.sessions import Seat, enter
+
+NONCE_BYTES = 12
+"""16 characters, which is what its column holds."""
 
 
 class Verdict(StrEnum):
@@ -126,6 +130,7 @@ def _insert(
         "timeout_s": request.timeout_s,
         "session_place": seat.place if seat else None,
         "recalled": dump_exchanges(seat.recalled) if seat and seat.recalled is not None else None,
+        "nonce": token_urlsafe(NONCE_BYTES),
         "latest": float("inf") if request.deadline_at is None else request.deadline_at,
     }
     row = connection.execute(_new_run(connection.dialect.name), fields | owned).mappings().first()

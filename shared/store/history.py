@@ -1,9 +1,9 @@
 """What an agent has done lately, for its own summary."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import exists as exists_
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.engine import Connection
 
 from shared.store.schema import RunState, runs
@@ -44,5 +44,7 @@ def rested(connection: Connection, agent: str) -> list[Ended]:
     return [Ended(*row) for row in connection.execute(newest)][::-1]
 
 
-def exists(connection: Connection, run_id: str) -> bool:
-    return bool(connection.execute(select(exists_().where(runs.c.run_id == run_id))).scalar())
+def has_tick(connection: Connection, run_ids: Collection[str]) -> bool:
+    """One of these runs is there, and is a tick: a task that took its id doesn't count."""
+    tick = exists().where(runs.c.run_id.in_(run_ids), runs.c.kind == "tick")
+    return bool(connection.execute(select(tick)).scalar())

@@ -1,7 +1,7 @@
 """What a run is to a process that owns it, and the lock that every write takes first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -23,7 +23,8 @@ class Run:
     """A claimed run with its frozen inputs; `message` and `definition` are JSON.
 
     `attempts` counts the owners that died since a step of it last finished, `failures` how often
-    it has been put off since. `cancelled`: it was not wanted any more when it was loaded.
+    it has been put off since. `cancelled`: it was not wanted any more when it was loaded. `nonce`
+    leaves this process only in what is derived from it.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class Run:
     cancelled: bool = False
     session: str | None = None
     recalled: Exchanges = ()
+    nonce: str = field(default="", repr=False)
 
 
 COLUMNS = (
@@ -65,6 +67,7 @@ COLUMNS = (
     exists().where(cancels.c.run_id == runs.c.run_id).label("cancelled"),
     runs.c.session,
     runs.c.recalled,
+    runs.c.nonce,
 )
 
 

@@ -2,16 +2,22 @@
 
 A tick is a row: committed as `sending` with its message, then published, then `sent`. Times
 are judged by the store's clock, so that schedulers on machines with other clocks agree.
+
+That clock may be set back. Then times are decided that are still to come: of those the first stays
+decided, and the others are open again. So at most one tick is left out, however far the clock was
+set back; a step back that is shorter than the schedule's period opens none; and no tick comes
+sooner after the one before than the schedule says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import islice
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.engine import Connection
 
 from shared.messages import run_id
@@ -35,7 +41,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Tick:
-    """One nominal time; `message` is the body to publish while it is `sending`."""
+    """One nominal time. While it is `sending`, `message` is the body to publish, and `message_id`
+    the id that it carries."""
 
     tick_id: str
     agent: str
@@ -43,6 +50,12 @@ class Tick:
     nominal_at: datetime
     outcome: Outcome
     message: str | None = None
+    message_id: str | None = None
+    """None in rows of earlier versions: it is the `tick_id`."""
+
+    @property
+    def published_as(self) -> str:
+        return self.message_id or self.tick_id
 
 
 @dataclass(frozen=True)
@@ -56,8 +69,12 @@ class Standing:
 
 @dataclass(frozen=True)
 class Settled:
+    """All up to `last` is decided, `ticks` just now. `set_back_s`: how far ahead of the store's
+    clock it was decided before, when that clock was set back; 0: it was not."""
+
     last: datetime
     ticks: tuple[Tick, ...] = ()
+    set_back_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,16 +84,27 @@ class Look:
 
 
 def settle(
-    connection: Connection, agent: str, schedule: str, choose: Callable[[Standing], Sequence[Tick]]
+    connection: Connection,
+    agent: str,
+    schedule: str,
+    coming: Callable[[datetime], Iterator[datetime]],
+    choose: Callable[[Standing], Sequence[Tick]],
 ) -> Settled:
     """Commit what `choose` makes of the schedule's standing; one scheduler at a time.
 
-    A schedule met for the first time is only recorded as `seen`: its ticks begin after now.
+    `coming` gives the schedule's nominal times later than a moment, in order. A schedule met for
+    the first time is only recorded as `seen`: its ticks begin after now.
     """
     first = f"{agent}.{schedule}@seen"
     _see(connection, first, agent, schedule)
     connection.execute(select(ticks.c.tick_id).where(ticks.c.tick_id == first).with_for_update())
     standing = _standing(connection, agent, schedule)
+    if standing.last > standing.now:
+        ahead = list(islice(coming(standing.now), 2))
+        if len(ahead) == 2 and ahead[1] <= standing.last:
+            _reopen(connection, agent, schedule, first, ahead[0])
+            set_back_s = (standing.last - standing.now).total_seconds()
+            return Settled(ahead[0], set_back_s=set_back_s)
     chosen = tuple(choose(standing))
     for tick in chosen:
         _insert(connection, tick)
@@ -91,7 +119,11 @@ def look(connection: Connection, silence_s: float, most: int) -> Look:
     now = _now(connection)
     left = connection.execute(
         select(ticks)
-        .where(ticks.c.outcome == Outcome.SENDING, ticks.c.tried_at <= now - silence_s)
+        .where(
+            ticks.c.outcome == Outcome.SENDING,
+            # Tried at a time that is still to come: the clock was set back since.
+            or_(ticks.c.tried_at <= now - silence_s, ticks.c.tried_at > now + silence_s),
+        )
         .order_by(ticks.c.tried_at, ticks.c.nominal_at)
         .limit(most)
         .with_for_update(skip_locked=True)
@@ -107,21 +139,40 @@ def look(connection: Connection, silence_s: float, most: int) -> Look:
             _time(row.nominal_at),
             Outcome(row.outcome),
             row.message,
+            row.message_id,
         )
         for row in left
     )
     return Look(_time(now), tuple(found))
 
 
-def sent(connection: Connection, tick_id: str) -> float:
-    """The broker has it. Returns how many seconds after its nominal time that is."""
-    connection.execute(
+def sent(connection: Connection, tick: Tick) -> float:
+    """The broker has it. Returns how many seconds after its nominal time that is.
+
+    0 when its time was opened again meanwhile, and nothing is left of it.
+    """
+    late = connection.execute(
         update(ticks)
-        .where(ticks.c.tick_id == tick_id)
+        .where(ticks.c.tick_id.in_([tick.tick_id, tick.published_as]))
+        .where(func.coalesce(ticks.c.message_id, ticks.c.tick_id) == tick.published_as)
         .values(outcome=Outcome.SENT, message=None, tried_at=None)
+        .returning(now_s() - ticks.c.nominal_at)
     )
-    late = select(now_s() - ticks.c.nominal_at).where(ticks.c.tick_id == tick_id)
-    return float(connection.execute(late).scalar_one())
+    return float(late.scalar() or 0.0)
+
+
+def _reopen(connection: Connection, agent: str, schedule: str, first: str, kept: datetime) -> None:
+    """Nothing later than `kept` is decided any more.
+
+    What was emitted stays, out of the way under its message's id: the next tick may have to wait
+    until it has ended.
+    """
+    at = kept.timestamp()
+    later = (ticks.c.agent == agent, ticks.c.schedule == schedule, ticks.c.nominal_at > at)
+    connection.execute(update(ticks).where(ticks.c.tick_id == first).values(nominal_at=at))
+    connection.execute(delete(ticks).where(*later, ticks.c.message_id.is_(None)))
+    moved = {"tick_id": ticks.c.message_id, "nominal_at": at}
+    connection.execute(update(ticks).where(*later).values(moved))
 
 
 def _see(connection: Connection, first: str, agent: str, schedule: str) -> None:
@@ -140,15 +191,15 @@ def _standing(connection: Connection, agent: str, schedule: str) -> Standing:
     of_schedule = (ticks.c.agent == agent) & (ticks.c.schedule == schedule)
     last = connection.execute(select(func.max(ticks.c.nominal_at)).where(of_schedule)).scalar_one()
     emitted = (
-        select(ticks.c.tick_id, ticks.c.decided_at)
+        select(ticks.c.tick_id, ticks.c.message_id, ticks.c.decided_at)
         .where(of_schedule, ticks.c.outcome.in_([Outcome.SENDING, Outcome.SENT]))
-        .order_by(ticks.c.nominal_at.desc())
+        .order_by(ticks.c.nominal_at.desc(), ticks.c.decided_at.desc())
         .limit(1)
     )
     before = connection.execute(emitted).first()
     now = _now(connection)
     busy = before is not None and _is_open(
-        connection, run_id(agent, before.tick_id), now - before.decided_at
+        connection, run_id(agent, before.message_id or before.tick_id), abs(now - before.decided_at)
     )
     return Standing(_time(now), _time(last), busy)
 
@@ -168,6 +219,7 @@ def _insert(connection: Connection, tick: Tick) -> None:
             decided_at=now_s(),
             outcome=tick.outcome,
             message=tick.message,
+            message_id=tick.message_id,
             tried_at=now_s() if tick.outcome is Outcome.SENDING else None,
         )
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from shared.topology import mailbox_name
 from tests.client import Client
 from tests.integration.services.conftest import Asked
 from tests.running import Child, House, until
@@ -69,4 +71,44 @@ def test_a_machine_whose_clock_jumps_takes_nothing_from_the_living(
     assert {pika.ask("bob", "Write.").status for _ in range(5)} == {"ok"}
     assert len(asked()) == 6
     assert not any("run taken over" in child.said for child in both)
+    assert [child.end() for child in both] == [0, 0]
+
+
+EVERY_SECOND = "{name: plan, every: 1s, prompt: Plan the day., overlap: queue, missed: none}"
+SOME = 3
+"""Ticks, or seconds, that a slow machine may be late by."""
+
+
+def nominal(pika: Client) -> datetime:
+    """Of the next tick that comes to the mailbox."""
+    _, body = pika.taken(mailbox_name("bob"))
+    return datetime.fromisoformat(json.loads(body)["nominal_at"])
+
+
+@pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
+@pytest.mark.parametrize("shift", ["+1h", "+1d"])
+def test_a_clock_that_was_ahead_and_is_set_back_costs_a_schedule_one_tick(
+    house: House, pika: Client, agents: Path, tmp_path: Path, shift: str
+) -> None:
+    (agents / "bob.yaml").write_text(f"{{name: bob, schedule: [{EVERY_SECOND}]}}")
+    house.env["HUTCH_AGENTS"] = str(agents)
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    told = {"FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+    faked = {"LD_PRELOAD": str(LIBRARY), "DONT_FAKE_MONOTONIC": "1"} | told
+    both = [house.start("services.scheduler", **faked) for _ in range(2)]
+    nominal(pika)
+    clock.write_text(shift)
+    while nominal(pika) < datetime.now(UTC) + SOON:
+        pass
+    clock.write_text("+0")
+    until(lambda: any("clock set back" in child.said for child in both), patience_s=SOME)
+    began = datetime.now(UTC)
+    while (first := nominal(pika)) > began + SOON:
+        pass
+    assert abs(first - began) < timedelta(seconds=SOME)
+    assert [nominal(pika) for _ in range(SOME)] == [
+        first + timedelta(seconds=number) for number in range(1, SOME + 1)
+    ]
+    assert sum(child.said.count("clock set back") for child in both) == 1
     assert [child.end() for child in both] == [0, 0]

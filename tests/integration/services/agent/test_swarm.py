@@ -4,6 +4,7 @@ import json
 import time
 from pathlib import Path
 
+from shared.messages import response_id, run_id
 from tests.client import Client
 from tests.integration.services.agent.test_workers import define
 from tests.integration.services.conftest import Asked
@@ -37,6 +38,22 @@ def test_a_peer_that_reacts_stops_at_the_hop_limit(
     assert pika.ask("ping", "Begin.").status == "ok"
     until(lambda: "hop limit reached" in ping.said + pong.said)
     assert len(asked()) == 4, "the task, and three reactions to it"
+
+
+def test_nobody_takes_the_ids_of_a_peers_note_and_of_the_reaction_to_it_in_advance(
+    house: House, pika: Client, asked: Asked, agents: Path
+) -> None:
+    define(agents, house, ping="swarm: game", pong="swarm: game\non_peer: react")
+    _, pong = house.agents("ping", "pong")
+    predicted = response_id(run_id("ping", "t"))
+    assert pika.ask("pong", {"content": "Taken.", "id": predicted}).status == "ok"
+    note = {"type": "response", "id": predicted, "task_id": "t", "agent": "harry"}
+    note |= {"status": "ok", "content": "Heard first."}
+    pika.send("", note, exchange="hutch.swarm.game")
+    until(lambda: "Your peer harry has said" in str(asked()))
+    assert pika.ask("ping", {"content": "[[reply Begin.]]", "id": "t"}).status == "ok"
+    until(lambda: "Your peer ping has said:\\nBegin." in str(asked()))
+    assert "message refused" not in pong.said
 
 
 def test_an_agent_at_rest_sums_up_once(

@@ -65,7 +65,7 @@ def test_a_repeatable_tool_is_called_again_under_the_same_key(
     assert pika.reply().status == "ok"
     key, again = clerk.effects
     assert key == again
-    assert key.endswith(".1.1.1")
+    assert ".1.1.1." in key
     assert len(asked()) == 2
     assert "idempotency_key" not in str(asked())
 

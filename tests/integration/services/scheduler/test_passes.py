@@ -53,7 +53,13 @@ async def settle(store: Store, one: Scheduled) -> ticks.Settled:
     """What a scheduler does before it publishes."""
     return await store.write(
         one.key,
-        partial(ticks.settle, agent=one.agent, schedule=one.schedule.name, choose=one.choose),
+        partial(
+            ticks.settle,
+            agent=one.agent,
+            schedule=one.schedule.name,
+            coming=one.coming,
+            choose=one.choose,
+        ),
     )
 
 
@@ -92,7 +98,7 @@ async def mailbox(broker: Broker) -> list[str]:
 
 
 async def sent(store: Store) -> set[str]:
-    query = select(schema.ticks.c.tick_id).where(schema.ticks.c.outcome == Outcome.SENT)
+    query = select(schema.ticks.c.message_id).where(schema.ticks.c.outcome == Outcome.SENT)
     return await store.read(lambda connection: set(connection.execute(query).scalars()))
 
 
@@ -197,7 +203,7 @@ async def test_what_a_dead_scheduler_left_is_published_by_another(
     async with passing(store, broker, one), passing(store, broker, one):
         await make_older(store, "tried_at", RESEND_S)
         await has(store, lambda found: found.get("sent") == 1)
-    assert await mailbox(broker) == [left.tick_id]
+    assert await mailbox(broker) == [left.message_id]
 
 
 async def test_while_the_broker_is_away_ticks_are_decided_and_none_is_lost(

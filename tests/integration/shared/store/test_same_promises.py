@@ -20,3 +20,4 @@ from tests.unit.shared.store.test_shutdowns import *  # noqa: F403
 from tests.unit.shared.store.test_starts import *  # noqa: F403
 from tests.unit.shared.store.test_suspects import *  # noqa: F403
 from tests.unit.shared.store.test_taking import *  # noqa: F403
+from tests.unit.shared.store.test_ticks import *  # noqa: F403

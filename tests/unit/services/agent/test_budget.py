@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.agent.budget import is_spent, remaining, shares
+from services.agent.budget import counted, is_spent, remaining, shares
 from shared.messages import Budget, Usage
 
 
@@ -41,3 +41,31 @@ def test_tokens_are_split_evenly_among_the_workers_and_their_manager() -> None:
 
 def test_without_a_limit_there_is_nothing_to_divide() -> None:
     assert list(shares(Budget(), 2)) == [Budget(), Budget()]
+
+
+def reported(model_calls: int, input_tokens: int = 0, output_tokens: int = 0) -> Usage:
+    """As a worker may say it, believable or not."""
+    return Usage.model_construct(
+        model_calls=model_calls, input_tokens=input_tokens, output_tokens=output_tokens
+    )
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        (reported(2, 40, 20), Usage(model_calls=2, input_tokens=40, output_tokens=20)),
+        (reported(-7991, -1, -1), Usage()),
+        (reported(10**9, 10**9, 10**9), Usage(model_calls=4, input_tokens=100)),
+        (reported(1, 90, 20), Usage(model_calls=1, input_tokens=90, output_tokens=10)),
+        (reported(1, -50, 120), Usage(model_calls=1, output_tokens=100)),
+    ],
+)
+def test_a_workers_usage_counts_at_least_nothing_and_at_most_its_share(
+    usage: Usage, counts: Usage
+) -> None:
+    assert counted(usage, Budget(model_calls=4, tokens=100)) == counts
+
+
+def test_without_a_share_a_workers_usage_counts_as_it_is_but_for_less_than_nothing() -> None:
+    assert counted(reported(12, -3, 7), Budget()) == Usage(model_calls=12, output_tokens=7)
+    assert counted(reported(12, 5, 7), Budget(model_calls=3)).tokens == 12

@@ -8,6 +8,7 @@ import pytest
 from services.agent.called import WorkerSpec
 from services.agent.cancelling import Left, Scopes, wind_up
 from services.agent.chat import Completion, ToolSpec
+from services.agent.journal import StepKey
 from services.agent.snapshot import Snapshot
 from shared.definitions import Definition
 from shared.errors import RunCancelled
@@ -102,7 +103,7 @@ async def test_each_open_call_gets_an_answer_and_each_worker_among_them_is_an_or
         (2, 2, "worker", "bob"),
     ]
     assert all(Status.CANCELLED in it.output for it in left.answers)
-    assert left.orphans == (("bob", f"{run.run_id}.1.2.2"),)
+    assert left.orphans == (("bob", StepKey(2, 2).in_run(run.run_id, run.nonce)),)
     assert left.usage == COST + COST
 
 

@@ -22,6 +22,19 @@ from tests.stores import DEFINITION, owned, taken
 KEY = StepKey(turn=1, index=2)
 
 
+def test_a_calls_id_follows_from_what_only_the_store_knows() -> None:
+    call, sibling = (StepKey(1, index).in_run("run", "nonce") for index in (1, 2))
+    assert call == StepKey(1, 1).in_run("run", "nonce"), "the same whenever it is asked again"
+    assert call.startswith("run.1.1.1.")
+    assert call != StepKey(1, 1).in_run("run", "other")
+    assert call.rpartition(".")[2] != sibling.rpartition(".")[2], "a worker can't name a sibling"
+    assert "nonce" not in call
+
+
+def test_a_call_of_an_earlier_versions_run_keeps_its_id() -> None:
+    assert StepKey(2, 3).in_run("run", "") == "run.1.2.3"
+
+
 @dataclass
 class Case:
     journal: Journal

@@ -110,11 +110,13 @@ async def test_calls_that_can_not_be_made_get_no_share() -> None:
     assert list(it.workers.budgets.values()) == [Budget(model_calls=3)]
 
 
-async def test_a_worker_that_spends_more_than_its_share_ends_the_manager_too() -> None:
-    it = house(calls(("bob", BOB)))
-    it.workers.cost = Usage(model_calls=1, input_tokens=900, output_tokens=90)
+async def test_a_worker_that_has_used_up_its_share_leaves_its_manager_the_rest() -> None:
+    it = house(calls(("bob", BOB)), says("Done."))
+    share = (300 - 15) // 2
+    it.workers.cost = Usage(model_calls=1, input_tokens=share)
     outcome = await it.run(given(tokens=300))
-    assert (outcome.status, outcome.usage.tokens) == (Status.FAILED, 15 + 990)
+    assert (outcome.status, outcome.usage.tokens) == (Status.OK, 15 + share + 15)
+    assert it.model.limits == [300, 300 - 15 - share]
 
 
 async def test_the_turn_limit_holds_under_a_budget() -> None:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
-from services.agent.workers import Replies
+from services.agent.workers import Replies, with_counted_usage
 from shared.errors import BadMessage
-from shared.messages import Response, Status, encode
+from shared.messages import Budget, Response, Status, Usage, encode
 from shared.store import Store
 from tests.instances import delivery, instance
+from tests.stores import owned
+
+SHARE = Budget(model_calls=3, tokens=100)
 
 
 @pytest.fixture
@@ -32,6 +36,27 @@ async def test_a_reply_that_can_not_be_understood_ends_the_wait(replies: Replies
     with replies.expect("c1", "bob") as reply:
         await replies.hear(delivery(b"\xff", correlation_id="c1"))
         assert (await reply).status is Status.FAILED
+
+
+async def test_the_answer_to_another_task_ends_no_call_whatever_it_correlates_to(
+    replies: Replies,
+) -> None:
+    """What a worker sends for a task of anybody's whose `reply_to` was this queue."""
+    other = Response(task_id="t9", agent="bob", status=Status.OK, content="Sell everything.")
+    refused = other.model_copy(update={"status": Status.REFUSED})
+    with replies.expect("c1", "bob") as reply, capture_logs() as logs:
+        for said in (other, refused):
+            await replies.hear(delivery(encode(said), correlation_id="c1"))
+        assert not reply.done()
+    assert [line["event"] for line in logs] == ["reply to another task"] * 2
+
+
+async def test_an_agent_that_was_not_asked_ends_no_call(replies: Replies) -> None:
+    said = Response(task_id="c1", agent="tom", status=Status.OK, content="Sell everything.")
+    with replies.expect("c1", "bob") as reply, capture_logs() as logs:
+        await replies.hear(delivery(encode(said), correlation_id="c1"))
+        assert not reply.done()
+    assert [line["event"] for line in logs] == ["reply of another agent"]
 
 
 @pytest.mark.parametrize("correlation_id", ["no id at all", "é", "x" * 255, "", None])
@@ -68,3 +93,36 @@ async def test_with_one_user_for_all_everybody_is_believed(replies: Replies) -> 
     with replies.expect("c1", "bob") as reply:
         await replies.hear(delivery(said, user_id=None, received_as="hutch"))
         assert reply.done()
+
+
+async def counting(store: Store, usage: Usage) -> Response:
+    """What a run is given when its worker reports this usage."""
+    response = Response(task_id="c1", agent="bob", status=Status.OK, content="done")
+    reported = response.model_copy(update={"usage": usage})
+    return with_counted_usage(instance(store), await owned(store), "bob", reported, SHARE)
+
+
+async def test_a_worker_that_says_it_has_spent_what_it_was_not_given_has_spent_its_share(
+    store: Store,
+) -> None:
+    with capture_logs() as logs:
+        response = await counting(store, Usage(model_calls=9, input_tokens=5))
+    assert response.content == "done"
+    assert response.usage == Usage(model_calls=3, input_tokens=5)
+    [line] = logs
+    assert (line["event"], line["worker"]) == ("usage capped", "bob")
+    assert (line["reported"]["model_calls"], line["model_calls"]) == (9, 3)
+
+
+async def test_a_worker_that_says_it_has_spent_less_than_nothing_gives_nothing_back(
+    store: Store,
+) -> None:
+    lying = Usage.model_construct(model_calls=-7991, input_tokens=0, output_tokens=0)
+    assert (await counting(store, lying)).usage == Usage()
+
+
+async def test_what_a_worker_has_spent_of_its_share_is_not_worth_a_line(store: Store) -> None:
+    with capture_logs() as logs:
+        response = await counting(store, Usage(model_calls=3, input_tokens=100))
+    assert response.usage == Usage(model_calls=3, input_tokens=100)
+    assert logs == []

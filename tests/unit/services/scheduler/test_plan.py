@@ -34,7 +34,8 @@ def test_a_tick_is_a_trigger_under_its_own_id() -> None:
     (tick,) = hourly().choose(Standing(TEN, TEN - timedelta(hours=1), busy=False))
     trigger = decode((tick.message or "").encode())
     assert isinstance(trigger, Trigger)
-    assert tick.tick_id == trigger.id == trigger.root_id == "alice.plan@2026-01-01T10:00:00Z"
+    assert tick.tick_id == "alice.plan@2026-01-01T10:00:00Z"
+    assert trigger.id == trigger.root_id == tick.message_id
     assert (trigger.content, trigger.schedule, trigger.nominal_at) == ("Plan.", "plan", TEN)
 
 
@@ -42,7 +43,14 @@ def test_the_longest_names_still_make_an_id() -> None:
     name = "a" * 40
     one = Scheduled(name, Schedule.model_validate({"name": name, "prompt": "p", "every": "1h"}))
     (tick,) = one.choose(Standing(TEN, TEN - timedelta(hours=1), busy=False))
-    assert Trigger(id=tick.tick_id).id == tick.tick_id
+    assert Trigger(id=tick.message_id).id == tick.message_id
+
+
+def test_nobody_knows_the_id_of_a_tick_before_it_is_sent() -> None:
+    before = Standing(TEN, TEN - timedelta(hours=1), busy=False)
+    ((one,), (other,)) = hourly().choose(before), hourly().choose(before)
+    assert one.tick_id == other.tick_id
+    assert one.message_id != other.message_id
 
 
 def test_while_the_one_before_is_open_a_tick_is_skipped_or_queued() -> None:

@@ -36,6 +36,14 @@ async def test_a_claim_with_a_slot_is_this_instances_run(store: Store) -> None:
     assert await state_of(store, run.run_id) == ("running", "alice.1")
 
 
+async def test_each_run_has_a_nonce_of_its_own_that_it_keeps(store: Store) -> None:
+    first, second = await owned(store, "t1"), await owned(store, "t2")
+    assert len({first.nonce, second.nonce, ""}) == 3
+    assert first.nonce not in repr(first)
+    [again, _] = await taken(store, dead={"alice.1"})
+    assert (again.run_id, again.nonce) == (first.run_id, first.nonce)
+
+
 async def test_a_claim_without_a_slot_is_due_for_any_replica(store: Store) -> None:
     claim = await claimed(store, request(), slot=False)
     assert (claim.verdict, claim.run) == (Verdict.CLAIMED, None)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shared.store import Store
-from shared.store.history import SUMMED, Ended, exists, rested
+from shared.store.history import SUMMED, Ended, has_tick, rested
 from tests.stores import a_moment_later, claimed, ended, owned, request
 
 
@@ -32,8 +32,12 @@ async def test_a_tick_is_no_work(store: Store) -> None:
     assert await history(store) == []
 
 
-async def test_a_run_exists_once_it_is_claimed(store: Store) -> None:
-    run_id = request().run_id
-    assert not await store.read(lambda db: exists(db, run_id))
-    await claimed(store, request())
-    assert await store.read(lambda db: exists(db, run_id))
+async def test_a_tick_is_known_once_it_is_claimed_and_a_task_under_its_id_is_none(
+    store: Store,
+) -> None:
+    tick, task = replace(request("t1"), kind="tick"), request("t2")
+    both = [tick.run_id, task.run_id]
+    await claimed(store, task)
+    assert not await store.read(lambda db: has_tick(db, both))
+    await claimed(store, tick)
+    assert await store.read(lambda db: has_tick(db, both))
