@@ -18,9 +18,10 @@ from services.agent.chat import (
     ToolSpec,
 )
 from services.agent.profiles import OUTPUT_LIMITS, Profile
+from shared.arguments import faults
 from shared.errors import ModelError
 from shared.messages import Usage
-from shared.tools import JsonObject, faults
+from shared.tools import JsonObject
 
 
 def offered(tools: Sequence[ToolSpec]) -> JsonObject:
