@@ -13,14 +13,14 @@ from shared.messages import Frozen, Usage
 from shared.tools import JsonObject, sanitised
 
 
-def _storable(text: object) -> object:
+def storable(text: object) -> object:
     """Half a surrogate pair (an emoji cut in two) has no UTF-8, and no database takes a NUL."""
     if not isinstance(text, str):
         return text
     return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
-Text = Annotated[str, BeforeValidator(_storable)]
+Text = Annotated[str, BeforeValidator(storable)]
 """Text from outside, made fit for UTF-8 and for a database."""
 
 
