@@ -121,4 +121,11 @@ class ModelUnavailable(ModelError):
 
 
 class ToolError(HutchError):
-    """A tool could not be called or raised; the text goes to the model as the result."""
+    """A tool could not be called or raised; the text goes to the model as the result.
+
+    `detail` is the trace of what it raised, secrets masked: for the operator only.
+    """
+
+    def __init__(self, text: str, *, detail: str | None = None) -> None:
+        super().__init__(text)
+        self.detail = detail

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SettingsError
@@ -18,6 +20,24 @@ Address = str | Callable[[], str]
 
 def current(address: Address) -> str:
     return address if isinstance(address, str) else address()
+
+
+_Line = Annotated[str, StringConstraints(strip_whitespace=True)]
+"""Files of variables and shells leave a newline or a space at the end."""
+_HEADER = re.compile(r"\s*([\w!#$%&'*+.^`|~-]+\s*:[ -~\t]*)?\s*", re.ASCII)
+
+
+def _headers(lines: SecretStr) -> SecretStr:
+    """As the model's package reads them: one a line."""
+    if not all(_HEADER.fullmatch(line) for line in lines.get_secret_value().split("\n")):
+        raise ValueError("write lines of 'Name: value', in ASCII")
+    return lines
+
+
+def _header_value(value: str) -> str:
+    if not _HEADER.fullmatch(f"it:{value}"):
+        raise ValueError("write ASCII without a line break")
+    return value
 
 
 class _Environment(BaseSettings):
@@ -36,7 +56,9 @@ class _Environment(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise SettingsError(f"the variable {name} is wrong: {first['msg']}") from error
+            raise SettingsError(
+                f"the variable {name} is wrong: {first['msg'].removeprefix('Value error, ')}"
+            ) from error
 
 
 class Settings(_Environment):
@@ -65,13 +87,24 @@ class Settings(_Environment):
     agents: Path = Field(
         default=Path("agents"), validation_alias="HUTCH_AGENTS", description="folder of agents"
     )
-    model: str | None = Field(default=None, validation_alias="OPENAI_MODEL")
-    base_url: str | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
+    model: _Line | None = Field(default=None, validation_alias="OPENAI_MODEL")
+    base_url: _Line | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
     api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
     api_key_file: Path | None = Field(
         default=None,
         validation_alias="OPENAI_API_KEY_FILE",
         description="a file that holds it instead; read again at each model call",
+    )
+    custom_headers: Annotated[SecretStr, AfterValidator(_headers)] | None = Field(
+        default=None,
+        validation_alias="OPENAI_CUSTOM_HEADERS",
+        description="lines of 'Name: value' that go where OPENAI_API_KEY goes, and only there",
+    )
+    organization: Annotated[str, AfterValidator(_header_value)] | None = Field(
+        default=None, validation_alias="OPENAI_ORG_ID", description="goes there as well"
+    )
+    project: Annotated[str, AfterValidator(_header_value)] | None = Field(
+        default=None, validation_alias="OPENAI_PROJECT_ID", description="goes there as well"
     )
     tool_protocol: Literal["native", "schema"] = Field(
         default="native",
@@ -145,6 +178,16 @@ class Settings(_Environment):
         """The key of the settings' model as it is now."""
         return _now(self.api_key, "OPENAI_API_KEY", self.api_key_file)
 
+    def account_headers(self) -> tuple[str, ...]:
+        """The headers that the model's package adds by itself: they belong to that key."""
+        lines = (self.custom_headers or SecretStr("")).get_secret_value().split("\n")
+        own = (line.partition(":")[0].strip() for line in lines if ":" in line)
+        return ("OpenAI-Organization", "OpenAI-Project", *own)
+
+
+_PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY")
+_NETWORK = (*_PROXIES, "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
 
 class ScriptedSettings(_Environment):
     """Where the scripted model listens."""
@@ -185,9 +228,38 @@ def secret(name: str) -> SecretStr | None:
     return _now(SecretStr(value) if value else None, name, Path(file) if file else None)
 
 
+def network() -> str:
+    """The variables that steer each HTTP client of Hutch, as they are set."""
+    names = (it for name in _NETWORK for it in (name, name.lower()) if os.environ.get(it))
+    return ", ".join(f"{name}={os.environ[name]}" for name in names) or "the environment"
+
+
+def network_fault() -> str:
+    """What is wrong with them, as far as no HTTP client says so before its first request; empty:
+    nothing. A folder of certificates that is not there is taken, and then no server is trusted.
+    """
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        path = os.environ.get(name)
+        if path and not Path(path).exists():
+            return f"{name} names something that is not there: '{path}'"
+    for name in (it for proxy in _PROXIES for it in (proxy, proxy.lower())):
+        address = os.environ.get(name)
+        if address and not _names_host(address):
+            return f"{name} is no address of a proxy: '{address}'"
+    return ""
+
+
+def _names_host(address: str) -> bool:
+    try:
+        url = urlsplit(address if "://" in address else f"http://{address}")
+        return bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+
+
 def _now(value: SecretStr | None, name: str, file: Path | None) -> SecretStr | None:
     if file is None:
-        return value
+        return value and SecretStr(value.get_secret_value().strip())
     try:
         held = file.read_text("utf-8").strip()
     except (OSError, UnicodeError) as error:

@@ -89,7 +89,7 @@ def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def _masked(key: str, value: object) -> object:
     if value is None:
         return value
-    if _is_secret(key):
+    if is_secret(key):
         return MASK
     if isinstance(value, str):
         return masked_text(value)
@@ -103,7 +103,8 @@ def _masked(key: str, value: object) -> object:
 
 
 @lru_cache(maxsize=1024)
-def _is_secret(key: str) -> bool:
+def is_secret(key: str) -> bool:
+    """Whether what bears this name is a secret."""
     return _SECRET_KEY.search(key) is not None
 
 

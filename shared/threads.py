@@ -6,17 +6,24 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-async def in_thread(function: Callable[..., object], arguments: dict[str, object]) -> object:
+async def in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """What the function returns or raises. Cancelled, it runs on, and its result is dropped.
 
     Unlike `asyncio.to_thread` it never waits for a free thread, and a process ends without it.
+    What it raises that would end the event loop, or look like an end or a cancellation of the
+    caller, comes as a `RuntimeError` with that as its cause.
     """
     loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[object] = loop.create_future()
-    call = partial(contextvars.copy_context().run, function, **arguments)
+    outcome: asyncio.Future[R] = loop.create_future()
+    call = partial(contextvars.copy_context().run, partial(function, *args, **kwargs))
 
     def settle(tell: Callable[[], None]) -> None:
         if not outcome.done():
@@ -25,15 +32,19 @@ async def in_thread(function: Callable[..., object], arguments: dict[str, object
     def work() -> None:
         try:
             tell = partial(outcome.set_result, call())
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller must hear it
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller must get it
             tell = partial(outcome.set_exception, _raisable(error))
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop has ended: there is no caller any more
             loop.call_soon_threadsafe(settle, tell)
 
-    threading.Thread(target=work, name=getattr(function, "__name__", None), daemon=True).start()
+    threading.Thread(target=work, daemon=True).start()
     return await outcome
 
 
-def _raisable(error: BaseException) -> BaseException:
-    """A future can't carry `StopIteration`: a coroutine that raises it looks as if it returned."""
-    return RuntimeError("it raised StopIteration") if isinstance(error, StopIteration) else error
+def _raisable(error: BaseException) -> Exception:
+    """A future can't carry `StopIteration`, and the loop obeys `SystemExit`, whoever raises it."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    raisable = RuntimeError(f"it raised {type(error).__name__}")
+    raisable.__cause__ = error
+    return raisable

@@ -6,33 +6,32 @@ alone: it can import what is installed, but not the files beside it.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NotRequired, get_type_hints
 
 from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from typing_extensions import TypedDict
 
+from shared.arguments import checked, faults
+from shared.awaited import Later, awaited
 from shared.errors import SettingsError, ToolError
+from shared.results import MAX_ERROR_CHARS, answered, text_of
+from shared.telemetry import is_secret
 from shared.threads import in_thread
 
 JsonObject = dict[str, JsonValue]
-
-MAX_RESULT_CHARS = 50_000
-"""About 12,000 tokens: a longer result would crowd out the rest of the conversation."""
-
-MAX_ERROR_CHARS = 1_000
-"""Enough of an exception's text for a model to correct itself."""
 
 KEY_PARAMETER = "idempotency_key"
 """A function's parameter that gets the step's key: the same when the call is made again."""
@@ -52,38 +51,55 @@ class Tool:
     _function: Callable[..., object]
     _arguments: TypeAdapter[dict[str, object]]
     _takes_key: bool
+    _optional: frozenset[str] = frozenset()
+    """The parameters that have a default."""
 
     async def call(self, arguments: dict[str, JsonValue], idempotency_key: str = "") -> str:
         """The result: a string as it is, anything else as JSON, cut at `MAX_RESULT_CHARS`.
 
         The key goes to a function that has a parameter of that name; no model sees it.
-        A plain function runs in a thread of its own, to its end also if the call is cancelled;
-        the process can end before.
+        All that is the function's runs in a thread of its own, validators, iterators and
+        serialisers included; only what is awaited runs in the event loop. A plain function runs
+        to its end also if the call is cancelled; the process can end before.
         Raises `ToolError`, with text for the model, for wrong arguments and for whatever the
-        function raises.
+        function raises; `CancelledError` only when this call is cancelled.
         """
         try:
-            checked = self._arguments.validate_python(arguments)
-        except ValidationError as error:
-            raise ToolError(f"the arguments of {self.name} are wrong: {faults(error)}") from error
-        try:
-            if self._takes_key:
-                checked[KEY_PARAMETER] = idempotency_key
-            result = await self._run(checked)
-            return capped(result if isinstance(result, str) else to_json(result).decode())
-        except asyncio.CancelledError as error:
-            job = asyncio.current_task()
-            if job is None or job.cancelling():
-                raise  # meant for the run; anything else was cancelled inside the function
-            raise ToolError(f"{self.name} failed: it was cancelled") from error
-        except (Exception, SystemExit) as error:  # whatever a user's function raises is an answer
-            said = f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARS]
-            raise ToolError(f"{self.name} failed: {said}") from error
+            begun = await in_thread(self._begin, arguments, idempotency_key)
+            if isinstance(begun, str):
+                return begun
+            outcome = await awaited(begun)
+            return await in_thread(answered, self.name, lambda: text_of(outcome.result()))
+        except RuntimeError as error:  # no thread more, says the system
+            raise ToolError(f"{self.name} could not be called: {error}") from error
 
-    async def _run(self, arguments: dict[str, object]) -> object:
+    def _begin(self, arguments: dict[str, JsonValue], idempotency_key: str) -> str | Later:
+        """All of a plain function; of an async one, all that comes before it is awaited."""
+        values = self._checked(arguments)
+        if self._takes_key:
+            values[KEY_PARAMETER] = idempotency_key
+        call = partial(self._function, **values)
         if inspect.iscoroutinefunction(self._function):
-            return await self._function(**arguments)
-        return await in_thread(self._function, arguments)
+            return Later(call)
+        return answered(self.name, lambda: _text_or_later(call()))
+
+    def _checked(self, arguments: dict[str, JsonValue]) -> dict[str, object]:
+        def check() -> dict[str, object] | str:
+            try:
+                return checked(self._arguments, arguments, self._optional)
+            except ValidationError as error:
+                return faults(error)
+
+        found = answered(self.name, check)
+        if isinstance(found, str):
+            raise ToolError(f"the arguments of {self.name} are wrong: {found}")
+        return found
+
+
+def _text_or_later(result: object) -> str | Later:
+    if isinstance(result, Awaitable | AsyncIterator):
+        return Later(lambda: result)
+    return text_of(result)
 
 
 def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
@@ -103,37 +119,29 @@ def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
         arguments = TypeAdapter(_signature(function))
         parameters = arguments.json_schema(schema_generator=_Untitled)
         description = inspect.getdoc(function) or ""
-        to_json([description, parameters])  # half a character could not be sent to a model
         takes_key = KEY_PARAMETER in inspect.signature(function).parameters
+        optional = _name_defaults(parameters, function)
+        to_json([description, parameters])  # half a character could not be sent to a model
     except SettingsError:
         raise
     except Exception as error:  # a hint is code too, and a path may be one that no system opens
         raise SettingsError(f"{file}: '{name}': {_first_line(error)}") from error
     parameters.pop("title", None)
     return Tool(
-        sanitised(name), description, parameters, repeatable, function, arguments, takes_key
+        sanitised(name),
+        description,
+        parameters,
+        repeatable,
+        function,
+        arguments,
+        takes_key,
+        optional,
     )
 
 
 def sanitised(name: str) -> str:
     """The name as every endpoint takes it: `^[a-zA-Z0-9_-]{1,64}$`."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "_"
-
-
-def capped(text: str, most: int = MAX_RESULT_CHARS) -> str:
-    """The text, cut at `most` characters with a line that says so."""
-    if len(text) <= most:
-        return text
-    return f"{text[:most]}\n[cut: the first {most} of {len(text)} characters]"
-
-
-def faults(error: ValidationError) -> str:
-    """What is wrong with some arguments, field by field, without the values."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    lines = (
-        f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}" for fault in found
-    )
-    return "; ".join(lines)[:MAX_ERROR_CHARS]
 
 
 def _module(file: Path, function: str) -> ModuleType:
@@ -172,8 +180,26 @@ def _signature(function: Callable[..., object]) -> Any:
         fields[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]
     make: Any = TypedDict  # to a type checker, a TypedDict can't be made at run time
     arguments = make("Arguments", fields)
-    arguments.__pydantic_config__ = ConfigDict(extra="forbid")
+    arguments.__pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
     return arguments
+
+
+def _name_defaults(parameters: JsonObject, function: Callable[..., object]) -> frozenset[str]:
+    """Adds the defaults that JSON can say to the schema; the names of all that there are.
+
+    A default that is a secret by its parameter's name is no model's business.
+    """
+    properties: Any = parameters["properties"]
+    given = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not parameter.empty and name in properties
+    }
+    for name, default in given.items():
+        if not is_secret(name):
+            with suppress(Exception):  # no JSON says it: it is the default all the same
+                properties[name]["default"] = from_json(to_json(default), allow_inf_nan=False)
+    return frozenset(given)
 
 
 class _Untitled(GenerateJsonSchema):

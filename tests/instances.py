@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import cast
 
 from aiormq.abc import AbstractChannel
@@ -27,16 +28,19 @@ from shared.definitions import Definition
 from shared.settings import Settings
 from shared.store import Store
 from shared.telemetry import Metrics
+from shared.tools import Tool
 
 NOWHERE = "amqp://nobody@127.0.0.1:1/"
 
 
-def instance(store: Store, definition: Definition | None = None) -> Instance:
+def instance(
+    store: Store, definition: Definition | None = None, tools: Sequence[Tool] = ()
+) -> Instance:
     """`alice.1`; what it publishes never arrives."""
     own = definition or Definition(name="alice")
     return Instance(
         id=f"{own.name}.1",
-        snapshot=Snapshot.of(own.name, {own.name: own}, ()),
+        snapshot=Snapshot.of(own.name, {own.name: own}, Toolbox(own.name, tools).specs),
         store=store,
         publisher=Publisher(Link(NOWHERE, "test")),
         metrics=Metrics(CollectorRegistry()),
@@ -44,10 +48,14 @@ def instance(store: Store, definition: Definition | None = None) -> Instance:
 
 
 def runs_of(
-    own: Instance, slots: Slots, jobs: asyncio.TaskGroup, models: Models | None = None
+    own: Instance,
+    slots: Slots,
+    jobs: asyncio.TaskGroup,
+    models: Models | None = None,
+    tools: Sequence[Tool] = (),
 ) -> Runs:
-    """The runs of a process without tools, and where none are given without a model."""
-    toolbox, relay, refusal = Toolbox(own.agent, []), Relay(own, jobs), Refusal(own)
+    """The runs of a process, where nothing is given without tools and without a model."""
+    toolbox, relay, refusal = Toolbox(own.agent, tools), Relay(own, jobs), Refusal(own)
     speaking = models or Models(Settings(), own.metrics.model_failed)
     brake, scopes = Brake(own, slots), Scopes()
     lives = Lives(own, slots, relay, refusal, Replies(own), toolbox, speaking, brake, scopes)

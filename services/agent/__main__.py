@@ -60,6 +60,7 @@ async def serve(process: Process, name: str) -> None:
     metrics = Metrics(process.registry)
     models = Models(settings, metrics.model_failed)
     model = models.of(definition)  # a missing key or model is told now, not at the first task
+    await model.warm()  # so are proxies and certificates; no heartbeat waits for it yet
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
     async with (
@@ -129,7 +130,6 @@ async def _run(
             unreachable(broker, store) or ("" if mailbox.serving else "not consuming yet")
         )
         _show(instance, slots)
-        started.append(jobs.create_task(models.of(definition).warm()))
         instance.tell("instance.started")
         log.info("consuming", queue=consumer.queue)
         await process.stopping.wait()

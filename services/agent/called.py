@@ -8,9 +8,10 @@ from pydantic import ValidationError
 
 from services.agent.chat import ToolCall, ToolSpec
 from services.agent.journal import Kind
+from shared.arguments import faults
 from shared.errors import ToolError
 from shared.messages import Content, Frozen
-from shared.tools import JsonObject, faults, sanitised
+from shared.tools import JsonObject, sanitised
 
 PARAMETERS: JsonObject = {
     "type": "object",

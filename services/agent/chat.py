@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from typing import Annotated, Protocol
 
 from pydantic import BeforeValidator, JsonValue
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from shared.errors import ToolError
 from shared.messages import Frozen, Usage
 from shared.tools import JsonObject, sanitised
 
 
-def _storable(text: object) -> object:
+def storable(text: object) -> object:
     """Half a surrogate pair (an emoji cut in two) has no UTF-8, and no database takes a NUL."""
     if not isinstance(text, str):
         return text
     return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
-Text = Annotated[str, BeforeValidator(_storable)]
+Text = Annotated[str, BeforeValidator(storable)]
 """Text from outside, made fit for UTF-8 and for a database."""
 
 
@@ -44,9 +44,14 @@ class ToolCall(Frozen):
     arguments: Text = ""
 
     def parsed(self) -> JsonObject:
-        """The arguments; none at all is an empty object. Raises `ToolError` for anything else."""
+        """The arguments; none at all is an empty object, as is a text that holds an object.
+
+        Raises `ToolError` for anything else.
+        """
         try:
             arguments: JsonValue = from_json(self.arguments.strip() or "{}", allow_inf_nan=False)
+            if isinstance(arguments, str):  # some models write JSON, and then that as JSON
+                arguments = from_json(arguments, allow_inf_nan=False)
         except ValueError as error:
             raise ToolError(f"the arguments are not JSON: {error}; send one JSON object") from error
         if not isinstance(arguments, dict):
@@ -56,8 +61,9 @@ class ToolCall(Frozen):
     def resendable(self, call_id: str) -> ToolCall:
         """The call under our id; endpoints refuse a history with odd names or broken JSON."""
         try:
-            self.parsed()
-            arguments = self.arguments.strip() or "{}"
+            parsed, arguments = self.parsed(), self.arguments.strip() or "{}"
+            if arguments.startswith('"'):
+                arguments = to_json(parsed).decode()
         except ToolError:
             arguments = "{}"
         return ToolCall(id=call_id, name=sanitised(self.name), arguments=arguments)

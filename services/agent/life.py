@@ -41,12 +41,12 @@ from shared.errors import (
     StoreUnavailable,
 )
 from shared.messages import Response, Status, Task, Trigger, encode, response_id
+from shared.results import capped
 from shared.store.ending import End, end
 from shared.store.journal import Step, resumed
 from shared.store.runs import Run
 from shared.store.starts import Start
 from shared.store.taking import hand_over
-from shared.tools import capped
 
 log = structlog.get_logger()
 _MESSAGE: TypeAdapter[Task | Trigger] = TypeAdapter(Task | Trigger)

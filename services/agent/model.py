@@ -2,18 +2,14 @@
 
 One owner of a call's retries: the package's are off; what can succeed later is tried again here,
 and is a `ModelUnavailable` when that doesn't help; all else is a `ModelError` at once. The
-package is imported at the first use, in a thread: that takes about a second, which a starting
-agent and its beat can't spare.
+package is imported by `warm`, in a thread: that takes about a second, which no heartbeat can spare.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import JsonValue, SecretStr
@@ -21,17 +17,17 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from services.agent import protocol, wire
-from services.agent.chat import ChatMessage, Completion, ToolSpec
+from services.agent.chat import ChatMessage, Completion, ToolSpec, storable
 from services.agent.profiles import profile
-from shared.definitions import Definition, is_url
+from services.agent.replies import PASSING, completion
+from services.agent.retry_after import asked_wait_s
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
-from shared.settings import Settings, no_model, secret
+from shared.settings import network, network_fault
 from shared.tools import JsonObject
 
 if TYPE_CHECKING:
     import openai
 
-OPENAI = "https://api.openai.com/v1"
 NO_KEY = "none"
 """For endpoints without keys: the package insists on one."""
 CONNECT_S = 5.0
@@ -42,11 +38,8 @@ TOTAL_S = 540.0
 ATTEMPTS = 4
 LONGEST_WAIT_S = 60.0
 """An endpoint that asks for a longer wait is not waited for here: that would hold a slot."""
-PASSING = frozenset({408, 409, 429})
-"""Statuses below 500 that the same request can overcome later."""
 MAX_DETAIL_CHARS = 500
 
-_KEY = re.compile(r"^[!-~]+$")
 _backoff_s = wait_random_exponential(multiplier=0.5, max=8)
 """Full jitter: agents that failed together don't come back together."""
 
@@ -57,7 +50,7 @@ Failed = Callable[[ModelFault], None]
 """Hears of each attempt that failed, those that a later one made up for too."""
 
 
-def _unheard(_: ModelFault) -> None:
+def unheard(_: ModelFault) -> None:
     """For those who count nothing."""
 
 
@@ -65,7 +58,8 @@ class OpenAIModel:
     """One model at one endpoint; calls may run side by side.
 
     `tool_protocol` says how tools are offered: natively, or as a JSON schema of choices.
-    `api_key` is asked before each request, so that a key can be changed meanwhile.
+    `api_key` is asked before each request, so that a key can be changed meanwhile. `withheld` are
+    headers that the package would send by the environment, though this endpoint must not get them.
     """
 
     def __init__(
@@ -75,7 +69,8 @@ class OpenAIModel:
         api_key: Key = lambda: None,
         tool_protocol: Literal["native", "schema"] = "native",
         attempt_s: float = ATTEMPT_S,
-        failed: Failed = _unheard,
+        failed: Failed = unheard,
+        withheld: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.base_url = base_url
@@ -83,12 +78,18 @@ class OpenAIModel:
         self._tool_protocol = tool_protocol
         self._attempt_s = attempt_s
         self._failed = failed
+        self._withheld = withheld
         self._profile = profile(base_url)
+        self._with_tools: JsonObject = {}
+        """What a request that offers tools needs besides, as a refusal has taught."""
         self._client: openai.AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
 
     async def warm(self) -> None:
-        """Does the slow part of the first call beforehand; needs no endpoint."""
+        """Does the slow part of the first call beforehand; needs no endpoint.
+
+        Raises `SettingsError` when the environment's proxies or certificates allow no call.
+        """
         async with self._opening:
             if self._client is None:
                 self._client = await asyncio.to_thread(self._open)
@@ -104,23 +105,39 @@ class OpenAIModel:
         most_tokens: int | None = None,
     ) -> Completion:
         """As `Model.complete`: the call is retried inside, at most `TOTAL_S` in all."""
-        if self._tool_protocol == "native":
-            return await self._send_limited(wire.offered(tools), history, most_tokens)
-        choices = protocol.response_format(history, tools)
-        rendered = protocol.rendered(history, tools)
-        reply = await self._send_limited(choices, rendered, most_tokens)
-        return protocol.chosen(reply) if choices else reply
+        try:
+            if self._tool_protocol == "native":
+                return await self._send_adapted(wire.offered(tools), history, most_tokens)
+            choices = protocol.response_format(history, tools)
+            rendered = protocol.rendered(history, tools)
+            reply = await self._send_adapted(choices, rendered, most_tokens)
+            return protocol.chosen(reply) if choices else reply
+        except ModelError:
+            raise
+        except Exception as error:  # such as a history that no JSON can carry
+            raise translated(error, None) from error
 
-    async def _send_limited(
+    async def _send_adapted(
         self, fields: JsonObject, history: Sequence[ChatMessage], most_tokens: int | None
     ) -> Completion:
-        for limit in wire.limits(most_tokens, self._profile):
+        """Sent otherwise where the endpoint refuses a field by name and another way is known."""
+        sent = fields | wire.limited(most_tokens, self._profile)
+        if "tools" in fields:
+            sent |= self._with_tools
+        while True:
             try:
-                return await self._send(fields | limit, history)
+                reply = await self._send(sent, history)
+                break
             except ModelError as error:
-                if not limit or not wire.refused_limit(str(error)):
+                other = None
+                if error.reason == "refused":
+                    other = wire.instead(sent, str(error), self._profile)
+                if other is None:
                     raise
-        raise AssertionError("the last try is without a limit")
+                sent = other
+        if "tools" in fields:
+            self._with_tools = {key: sent[key] for key in wire.NO_REASONING if key in sent}
+        return reply
 
     async def _send(self, fields: JsonObject, history: Sequence[ChatMessage]) -> Completion:
         messages: list[JsonValue] = [wire.message(message, self._profile) for message in history]
@@ -138,30 +155,30 @@ class OpenAIModel:
             raise translated(error, None) from error
 
     async def _attempt(self, body: JsonObject) -> Completion:
+        key = None
         try:
-            return wire.completion(await self._post(body))
-        except ModelError as error:
-            self._failed(error.reason)
-            raise
+            key = self._key()
+            return completion(await self._post(body, key))
+        except Exception as error:
+            failure = translated(error, key)
+            self._failed(failure.reason)
+            raise failure from error
 
-    async def _post(self, body: JsonObject) -> bytes:
+    async def _post(self, body: JsonObject, key: SecretStr | None) -> bytes:
         await self.warm()
         import httpx2
         import openai
 
         assert self._client is not None
-        key = self._key()
         bearer = f"Bearer {key.get_secret_value() if key else NO_KEY}"
-        try:
-            async with asyncio.timeout(self._attempt_s):
-                reply = await self._client.post(
-                    "/chat/completions",
-                    cast_to=httpx2.Response,
-                    body=body,
-                    options={"headers": {"Authorization": bearer}},
-                )
-        except (openai.OpenAIError, TimeoutError) as error:
-            raise translated(error, key) from error
+        withheld = dict.fromkeys(self._withheld, openai.Omit())
+        async with asyncio.timeout(self._attempt_s):
+            reply = await self._client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                body=body,
+                options={"headers": {**withheld, "Authorization": bearer}},
+            )
         return reply.content
 
     def _key(self) -> SecretStr | None:
@@ -174,62 +191,28 @@ class OpenAIModel:
     def _open(self) -> openai.AsyncOpenAI:
         import openai
 
-        return openai.AsyncOpenAI(
-            api_key=NO_KEY,
-            base_url=self.base_url,
-            timeout=openai.Timeout(self._attempt_s, connect=CONNECT_S),
-            max_retries=0,
-        )
+        from services.agent.transport import bounded
 
-
-def build(definition: Definition, settings: Settings, failed: Failed = _unheard) -> OpenAIModel:
-    """The model that an agent's file names, over the process's settings.
-
-    The settings' key goes only to the settings' endpoint: a file that names another endpoint
-    names its key too. Raises `SettingsError` when no model is named; none is ever assumed.
-    """
-    agent, choice = definition.name, definition.model
-    base_url = choice.base_url or settings.base_url
-    key = _key(definition, settings)
-    name = choice.name or settings.model
-    if key() is None and base_url is None:
-        raise no_model(agent)
-    if name is None:
-        raise SettingsError(
-            f"agent '{agent}' names no model: set OPENAI_MODEL, or 'model' in its file"
-        )
-    if base_url is not None and not is_url(base_url):
-        raise SettingsError(
-            f"agent '{agent}': the model's base URL must be like https://host/v1; "
-            "look at OPENAI_BASE_URL, or 'model.base_url' in its file"
-        )
-    return OpenAIModel(
-        name,
-        base_url or OPENAI,
-        key,
-        definition.tool_protocol or settings.tool_protocol,
-        failed=failed,
-    )
-
-
-def _key(definition: Definition, settings: Settings) -> Key:
-    choice = definition.model
-    variable = choice.api_key_env or "OPENAI_API_KEY"
-
-    def key() -> SecretStr | None:
-        if choice.api_key_env is not None:
-            found = secret(variable)
-            if found is None:
-                raise SettingsError(
-                    f"agent '{definition.name}' wants its key from {variable}, which is not set"
-                )
-        else:
-            found = settings.key() if choice.base_url in {None, settings.base_url} else None
-        if found is not None and not _KEY.match(found.get_secret_value()):
-            raise SettingsError(f"the key in {variable} holds characters that no header can carry")
-        return found
-
-    return key
+        if fault := network_fault():
+            raise SettingsError(fault)
+        try:
+            return openai.AsyncOpenAI(
+                api_key=NO_KEY,
+                base_url=self.base_url,
+                timeout=openai.Timeout(self._attempt_s, connect=CONNECT_S),
+                max_retries=0,
+                http_client=openai.DefaultAsyncHttpxClient(
+                    headers={"Accept-Encoding": "identity"},
+                    event_hooks={"response": [bounded]},
+                    follow_redirects=False,  # they would take headers and texts to other hosts
+                ),
+            )
+        except Exception as error:
+            said = str(error).partition("\n")[0]
+            raise SettingsError(
+                f"no connection to the model at {self.base_url} can be made with {network()}: "
+                f"{type(error).__name__}: {said}"
+            ) from error
 
 
 def _is_soon_over(error: BaseException) -> bool:
@@ -244,37 +227,54 @@ def _wait_s(state: RetryCallState) -> float:
 
 
 def translated(error: Exception, api_key: SecretStr | None) -> ModelError:
-    """What any error of the package means here; the key stands in none of the texts."""
+    """What any error of a call means here; the key stands in none of the texts."""
+    import httpx2
     import openai
 
-    key = api_key.get_secret_value() if api_key else ""
-    detail = (str(error).replace(key, "***") if key else str(error))[:MAX_DETAIL_CHARS]
     match error:
+        case ModelError():
+            error.args = (_detail(error, api_key),)
+            return error
+        case SettingsError():  # of a client that could not be made
+            public = "the model can't be reached"
+            return ModelUnavailable(str(error), public=public, reason="unavailable")
         case openai.APIStatusError():
-            return _of_status(error, detail)
-        case openai.APITimeoutError() | TimeoutError():
+            return _of_status(error, _detail(error, api_key))
+        case openai.APITimeoutError() | TimeoutError() | httpx2.TimeoutException():
             why = "the model did not answer in time"
             return ModelUnavailable(why, public="the model timed out", reason="timeout")
-        case openai.APIConnectionError():
-            why = f"the model's endpoint can't be reached: {error.__cause__ or detail}"
+        case openai.APIConnectionError() | httpx2.TransportError() | OSError():
+            cause = _detail(error.__cause__ or error, api_key)
+            why = f"the model's endpoint can't be reached: {cause}"
             return ModelUnavailable(why, public="the model can't be reached", reason="unavailable")
-    return ModelError(f"{type(error).__name__}: {detail}")
+    return ModelError(f"{type(error).__name__}: {_detail(error, api_key)}")
+
+
+def _detail(error: BaseException, api_key: SecretStr | None) -> str:
+    """Its text without the key, cut, and such that a store takes it."""
+    key = api_key.get_secret_value() if api_key else ""
+    text = str(storable(str(error)))
+    return (text.replace(key, "***") if key else text)[:MAX_DETAIL_CHARS]
 
 
 def _of_status(error: openai.APIStatusError, detail: str) -> ModelError:
     said, public = f"the model's endpoint said {detail}", _public(error)
+    if 300 <= error.status_code < 400:
+        to = error.response.headers.get("location", "an unnamed address")
+        said = f"the model's endpoint redirects to {to}: if that is right, name it as the base URL"
+        return ModelError(said[:MAX_DETAIL_CHARS], public=public, reason="refused")
     if _out_of_quota(error):
         return ModelError(said, public=public, reason="quota")
     if error.status_code not in PASSING and error.status_code < 500:
         return ModelError(said, public=public, reason="refused")
     reason: ModelFault = "rate_limited" if error.status_code == 429 else "unavailable"
     failure = ModelUnavailable(said, public=public, reason=reason)
-    failure.wait_s = _asked_wait_s(error)
+    failure.wait_s = asked_wait_s(error.response.headers)
     return failure
 
 
 def _out_of_quota(error: openai.APIStatusError) -> bool:
-    return "insufficient_quota" in {error.code, error.type}
+    return "insufficient_quota" in (error.code, error.type)
 
 
 def _public(error: openai.APIStatusError) -> str:
@@ -287,24 +287,3 @@ def _public(error: openai.APIStatusError) -> str:
         404: "the model's endpoint knows no such model",
         429: "the model is overloaded",
     }.get(error.status_code, "the model's endpoint failed")
-
-
-def _asked_wait_s(error: openai.APIStatusError) -> float | None:
-    """`retry-after-ms`, or `retry-after` in seconds or as a date; None: nothing readable."""
-    headers = error.response.headers
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        return max(0.0, float(headers["retry-after"]))
-    except KeyError:
-        return None
-    except ValueError:
-        return _seconds_until(headers.get("retry-after", ""))
-
-
-def _seconds_until(date: str) -> float | None:
-    try:
-        at = parsedate_to_datetime(date)
-    except ValueError:
-        return None
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

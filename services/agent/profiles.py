@@ -1,7 +1,8 @@
 """What differs between models in the little that the loop sends.
 
 Never sent, because some model refuses each: temperature, top_p, parallel_tool_calls,
-tool_choice, strict. A limit of output tokens is sent only where a budget asks for one.
+tool_choice, strict. A limit of output tokens is sent only where a budget asks for one, a
+reasoning effort only where an endpoint refuses tools without one.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from shared.tools import JsonObject
+
 _OPENAI = re.compile(r"//[^/]*\bopenai\.(azure\.)?com\b")
 _OLLAMA = re.compile(r":11434\b|ollama")
 
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens")
+NO_REASONING: JsonObject = {"reasoning_effort": "none"}
 
 
 @dataclass(frozen=True)

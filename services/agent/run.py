@@ -35,7 +35,8 @@ from services.agent.opening import opening
 from services.agent.work import Outcome, Work
 from shared.errors import ModelError, ModelUnavailable, ToolError
 from shared.messages import Budget, Frozen, Response, Status, Usage
-from shared.tools import JsonObject, capped
+from shared.results import capped
+from shared.tools import JsonObject
 
 NUDGE = "Your last reply was empty. Answer, or call a tool."
 CONCLUDE = (
@@ -73,6 +74,12 @@ class _Answer(Frozen):
     content: Text
     status: Status = Status.OK
     usage: Usage = Usage()
+    detail: Text | None = None
+    """For the operator only: the trace of a tool that raised."""
+
+    def output(self) -> str:
+        """What is recorded; without a detail as earlier versions write and read it."""
+        return self.model_dump_json(exclude_none=True)
 
 
 class _Call(NamedTuple):
@@ -278,7 +285,7 @@ class _Loop:
         else:
             await self.journal.start(call.key, call.name, call.once)
         answer = await call.perform()
-        await self.journal.record(call.key, call.kind, call.name, answer.model_dump_json())
+        await self.journal.record(call.key, call.kind, call.name, answer.output())
         return answer
 
     async def _ask(self, key: StepKey, worker: str, ask: Ask, budget: Budget) -> _Answer:
@@ -292,7 +299,7 @@ class _Loop:
         try:
             return _Answer(content=await self.tools.call(key, tool, arguments))
         except ToolError as error:
-            return _failed(str(error))
+            return _failed(str(error), error.detail)
 
     async def _all_done(
         self, tools: Sequence[asyncio.Task[_Answer]], asks: Sequence[asyncio.Task[_Answer]]
@@ -307,8 +314,8 @@ class _Loop:
 
 def cancelled_call() -> str:
     """The output of a call's step when its run was cancelled before the call came to one."""
-    return _Answer(content=CANCELLED, status=Status.CANCELLED).model_dump_json()
+    return _Answer(content=CANCELLED, status=Status.CANCELLED).output()
 
 
-def _failed(text: str) -> _Answer:
-    return _Answer(content=text, status=Status.FAILED)
+def _failed(text: str, detail: str | None = None) -> _Answer:
+    return _Answer(content=text, status=Status.FAILED, detail=detail)

@@ -1,10 +1,15 @@
-"""The model and the tools of one run, told of as they are called: counts and times, no texts."""
+"""The model and the tools of one run, told of as they are called: counts and times, no texts.
+
+But for a tool that raises: its trace is logged, for whoever has written it.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import structlog
 
 from services.agent.chat import ChatMessage, Completion, Model, ToolSpec
 from services.agent.instance import Instance
@@ -13,6 +18,8 @@ from services.agent.tools import Toolbox
 from shared.errors import ToolError
 from shared.store.runs import Run
 from shared.tools import JsonObject
+
+log = structlog.get_logger()
 
 
 @dataclass
@@ -54,8 +61,10 @@ class ToldTools:
         began, outcome = time.monotonic(), "ok"
         try:
             return await self.tools.call(name, arguments, step)
-        except ToolError:
+        except ToolError as error:
             outcome = "failed"
+            if error.detail:
+                log.warning("a tool has raised", tool=name, step=step, trace=error.detail)
             raise
         finally:
             seconds = round(time.monotonic() - began, 3)

@@ -133,7 +133,7 @@ def _asked(message: Task | Trigger) -> Iterator[str]:
 
 
 def _output(step: DoneStep) -> str:
-    """What a model said and called, or what a tool or a worker returned."""
+    """What a model said and called, or what a tool or a worker returned, and why a tool failed."""
     from pydantic_core import from_json
 
     fields = from_json(step.output)
@@ -142,4 +142,5 @@ def _output(step: DoneStep) -> str:
         for call in fields.get("tool_calls") or ()
     ]
     said = fields.get("content") or fields.get("refusal")
-    return "\n".join([said, *calls] if said else calls)
+    detail = fields.get("detail")
+    return "\n".join([*([said] if said else []), *calls, *(["detail", detail] if detail else [])])

@@ -1,5 +1,6 @@
 """The environment: read once, validated, secrets covered."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,42 @@ def test_a_secrets_file_that_holds_none_is_told_at_the_start(
     monkeypatch.setenv(f"{name}_FILE", str(file))
     with pytest.raises(SettingsError, match=f"^{name}_FILE names {said}"):
         Settings.from_environment()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "read"),
+    [
+        ("OPENAI_BASE_URL", "http://host/v1\n", lambda it: it.base_url == "http://host/v1"),
+        ("OPENAI_MODEL", " tiny\n", lambda it: it.model == "tiny"),
+        ("OPENAI_API_KEY", "key\n", lambda it: it.key().get_secret_value() == "key"),
+        ("RABBITMQ_URL", "amqp://host/\n", lambda it: it.broker() == "amqp://host/"),
+        ("HUTCH_STORE", "sqlite:///it.db\n", lambda it: it.store() == "sqlite:///it.db"),
+    ],
+)
+def test_space_around_a_value_is_no_part_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    value: str,
+    read: Callable[[Settings], bool],
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert read(Settings.from_environment())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OPENAI_CUSTOM_HEADERS", "no header"),
+        ("OPENAI_CUSTOM_HEADERS", "X-Gateway: ключ"),
+        ("OPENAI_CUSTOM_HEADERS", "X Gateway: hidden"),
+        ("OPENAI_ORG_ID", "one\ntwo"),
+        ("OPENAI_PROJECT_ID", "größe"),
+    ],
+)
+def test_what_no_header_carries_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=f"^the variable {variable} is wrong: write ") as caught:
+        Settings.from_environment()
+    assert value not in str(caught.value)

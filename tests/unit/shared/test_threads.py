@@ -17,7 +17,7 @@ HANGS = """
 import asyncio, threading
 from shared.threads import in_thread
 async def main():
-    call = asyncio.create_task(in_thread(threading.Event().wait, {}))
+    call = asyncio.create_task(in_thread(threading.Event().wait))
     await asyncio.sleep(0)
     call.cancel()
 asyncio.run(main())
@@ -26,7 +26,7 @@ asyncio.run(main())
 
 async def test_however_many_calls_block_the_next_one_begins() -> None:
     meeting = threading.Barrier(MANY, timeout=20)
-    await asyncio.gather(*(in_thread(meeting.wait, {}) for _ in range(MANY)))
+    await asyncio.gather(*(in_thread(meeting.wait) for _ in range(MANY)))
 
 
 def test_a_process_ends_while_a_call_still_blocks() -> None:
@@ -41,7 +41,7 @@ async def test_a_call_that_was_cancelled_runs_on_and_its_result_is_dropped() -> 
         begin.wait(20)
         ended.set()
 
-    call = asyncio.create_task(in_thread(work, {}))
+    call = asyncio.create_task(in_thread(work))
     await asyncio.sleep(0)
     call.cancel()
     begin.set()
@@ -50,18 +50,43 @@ async def test_a_call_that_was_cancelled_runs_on_and_its_result_is_dropped() -> 
         await call
 
 
-@pytest.mark.parametrize("raised", [ValueError, SystemExit])
-async def test_what_it_raises_the_caller_gets(raised: type[BaseException]) -> None:
+async def test_what_it_raises_the_caller_gets() -> None:
     def work() -> None:
-        raise raised("no")
+        raise ValueError("no")
 
-    with pytest.raises(raised, match="no"):
-        await in_thread(work, {})
+    with pytest.raises(ValueError, match="no"):
+        await in_thread(work)
 
 
-async def test_a_stop_iteration_does_not_look_like_an_end() -> None:
+@pytest.mark.parametrize(
+    "raised",
+    [StopIteration, SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError],
+)
+async def test_what_would_end_or_cancel_the_caller_comes_as_an_error(
+    raised: type[BaseException],
+) -> None:
     def work() -> None:
-        raise StopIteration
+        raise raised
 
-    with pytest.raises(RuntimeError, match="it raised StopIteration"):
-        await in_thread(work, {})
+    with pytest.raises(RuntimeError, match=f"it raised {raised.__name__}"):
+        await in_thread(work)
+
+
+def test_a_call_that_ends_after_its_loop_harms_nobody() -> None:
+    """pytest fails a test whose thread ends with an exception."""
+    ended = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def work() -> None:
+        threads.append(threading.current_thread())
+        ended.wait(20)
+
+    async def begin() -> None:
+        call = asyncio.create_task(in_thread(work))
+        await asyncio.sleep(0)
+        call.cancel()
+
+    asyncio.run(begin())
+    ended.set()
+    threads[0].join(20)
+    assert not threads[0].is_alive()

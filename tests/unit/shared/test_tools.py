@@ -4,14 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import SettingsError, ToolError
-from shared.tools import MAX_RESULT_CHARS, Tool, load, sanitised
-
-
-def tool(folder: Path, source: str, name: str = "lookup", file: str = "orders.py") -> Tool:
-    (folder / "tools").mkdir(exist_ok=True)
-    (folder / "tools" / file).write_text(source, "utf-8")
-    return load(folder, f"{file}:{name}")
+from shared.errors import SettingsError
+from shared.tools import load, sanitised
+from tests.unit.shared.tool_file import failure, tool
 
 
 def refusal(folder: Path, source: str, name: str = "lookup") -> str:
@@ -19,12 +14,6 @@ def refusal(folder: Path, source: str, name: str = "lookup") -> str:
         tool(folder, source, name)
     assert "orders.py" in str(caught.value)
     assert name in str(caught.value)
-    return str(caught.value)
-
-
-async def failure(made: Tool, **arguments: object) -> str:
-    with pytest.raises(ToolError) as caught:
-        await made.call(arguments)  # type: ignore[arg-type]  # what a model sends can be anything
     return str(caught.value)
 
 
@@ -40,7 +29,7 @@ def test_hints_and_docstring_are_the_schema(tmp_path: Path) -> None:
         "properties": {
             "order": {"type": "integer"},
             "tags": {"type": "array", "items": {"type": "string"}},
-            "note": {"type": "string"},
+            "note": {"type": "string", "default": "x"},
         },
         "required": ["order", "tags"],
         "additionalProperties": False,
@@ -55,19 +44,6 @@ async def test_a_function_gets_the_steps_key_and_no_model_sees_it(tmp_path: Path
     assert made.parameters["required"] == ["n"]
     assert await made.call({"n": 1}, "run.1.2.3") == "run.1.2.3"
     assert "idempotency_key: Extra inputs" in await failure(made, n=1, idempotency_key="mine")
-
-
-async def test_a_default_stands_in_for_an_absent_argument(tmp_path: Path) -> None:
-    made = tool(tmp_path, "def lookup(a: str, *, b: str = 'B') -> str:\n    return a + b")
-    assert await made.call({"a": "A"}) == "AB"
-
-
-async def test_arguments_are_validated_before_the_function_sees_them(tmp_path: Path) -> None:
-    made = tool(tmp_path, "def lookup(n: int) -> str:\n    return repr(n)")
-    assert await made.call({"n": "5"}) == "5"
-    assert "n: Input should be a valid integer" in await failure(made, n="five")
-    assert "n: Field required" in await failure(made)
-    assert "m: Extra inputs" in await failure(made, n=1, m=2)
 
 
 async def test_a_plain_function_runs_in_a_thread_of_its_own(tmp_path: Path) -> None:
@@ -101,38 +77,6 @@ async def test_what_a_tool_raises_is_told_to_the_model(tmp_path: Path, statement
     said = await failure(made)
     assert said.startswith("lookup failed: ")
     assert said.endswith("no such order")
-
-
-async def test_a_tool_that_cancels_itself_has_failed(tmp_path: Path) -> None:
-    source = "import asyncio\nasync def lookup() -> None:\n    raise asyncio.CancelledError"
-    with pytest.raises(ToolError, match="lookup failed: it was cancelled"):
-        await tool(tmp_path, source).call({})
-
-
-async def test_a_tool_whose_run_is_cancelled_is_too(tmp_path: Path) -> None:
-    source = "import asyncio\nasync def lookup() -> None:\n    await asyncio.sleep(60)"
-    job = asyncio.create_task(tool(tmp_path, source).call({}))
-    await asyncio.sleep(0)
-    job.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await job
-
-
-async def test_a_long_complaint_is_cut(tmp_path: Path) -> None:
-    made = tool(tmp_path, "def lookup() -> None:\n    raise ValueError('x' * 100_000)")
-    assert len(await failure(made)) < 1100
-
-
-async def test_a_result_that_is_no_json_is_a_failure(tmp_path: Path) -> None:
-    made = tool(tmp_path, "def lookup() -> object:\n    return object()")
-    assert "lookup failed: PydanticSerializationError" in await failure(made)
-
-
-async def test_a_long_result_is_cut_and_says_so(tmp_path: Path) -> None:
-    made = tool(tmp_path, "def lookup() -> str:\n    return 'x' * 60_000")
-    result = await made.call({})
-    assert len(result) < MAX_RESULT_CHARS + 100
-    assert result.endswith("[cut: the first 50000 of 60000 characters]")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

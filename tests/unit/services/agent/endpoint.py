@@ -43,20 +43,22 @@ def fault(status: int, code: str | None = None, message: str = "no", **headers: 
 
 @dataclass
 class Endpoint:
-    """`script` holds the answers to come, `requests` the bodies and `keys` the headers seen."""
+    """`script` holds the answers to come, the others what requests have brought."""
 
     script: list[Answer] = field(default_factory=list)
     requests: list[dict[str, JsonValue]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
 
     def reset(self) -> Endpoint:
-        self.script, self.requests, self.keys = [], [], []
+        self.script, self.requests, self.keys, self.headers = [], [], [], []
         return self
 
     async def _answer(self, request: Request) -> Response:
         self.requests.append(json.loads(await request.body()))
         self.keys.append(request.headers.get("authorization"))
+        self.headers.append(dict(request.headers))
         answer = self.script[len(self.requests) - 1]
         await asyncio.sleep(answer.delay_s)
         body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 
 from services.agent.instance import Instance
@@ -13,6 +14,7 @@ from shared.settings import Settings
 from shared.store.claims import Request, claim, freeze
 from shared.store.readings import Row, find
 from shared.store.runs import Run
+from shared.tools import Tool
 from tests.instances import runs_of
 from tests.stores import request
 from tests.unit.services.agent.endpoint import Endpoint
@@ -36,13 +38,13 @@ async def begun(own: Instance, timeout_s: float = 600, message: str | None = Non
     return run
 
 
-async def lived(own: Instance, endpoint: Endpoint, run: Run) -> Row:
+async def lived(own: Instance, endpoint: Endpoint, run: Run, tools: Sequence[Tool] = ()) -> Row:
     """One process's part in the life of a run, until its slot is free again."""
     settings = Settings(_env_file=None, OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="tiny")
     models, slots = Models(settings, own.metrics.model_failed), Slots(1)
     assert slots.try_take()
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
-        runs_of(own, slots, jobs, models).start(run)
+        runs_of(own, slots, jobs, models, tools).start(run)
         await slots.idle.wait()
     await models.close()
     (row,) = await own.store.read(lambda db: find(db, run.run_id))

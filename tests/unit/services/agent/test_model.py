@@ -121,18 +121,6 @@ async def test_a_refusal_is_read(endpoint: Endpoint, model: OpenAIModel) -> None
     assert (await model.complete(HISTORY, [])).refusal == "I won't."
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"<html>", b"", b"\xff", {}, {"choices": []}, {"choices": None}, {"error": {"message": "x"}}],
-)
-async def test_a_body_that_is_no_completion_is_a_model_error(
-    endpoint: Endpoint, model: OpenAIModel, body: JsonValue | bytes
-) -> None:
-    endpoint.script = [Answer(body)]
-    assert "no chat completion" in str(await failure(model))
-    assert len(endpoint.requests) == 1
-
-
 async def test_schema_protocol_constrains_the_choice(endpoint: Endpoint) -> None:
     choice = '{"action": "lookup", "arguments": {"order": 1}}'
     endpoint.script = [Answer(completion(content=choice)), Answer(completion(content="Hi."))]
@@ -228,7 +216,7 @@ async def test_attempts_come_to_an_end(endpoint: Endpoint, model: OpenAIModel) -
 async def test_every_failed_attempt_is_heard_of_with_its_reason(endpoint: Endpoint) -> None:
     heard: list[ModelFault] = []
     endpoint.script = [fault(429, **SOON), fault(529, **SOON), Answer(completion(content="Hi."))]
-    endpoint.script += [fault(400), fault(403), fault(429, "insufficient_quota"), Answer({})]
+    endpoint.script += [fault(400), fault(403), fault(429, "insufficient_quota"), Answer([])]
     model = OpenAIModel("tiny", endpoint.url, lambda: KEY, failed=heard.append)
     assert (await model.complete(HISTORY, [])).content == "Hi."
     assert heard == ["rate_limited", "unavailable"]

@@ -9,9 +9,9 @@ from services.agent.chat import (
     System,
     User,
 )
-from services.agent.model import build
+from services.agent.models import build
 from shared.definitions import Definition, ModelChoice
-from shared.errors import SettingsError
+from shared.errors import ModelError, SettingsError
 from shared.settings import Settings
 from tests.unit.services.agent.endpoint import Answer, Endpoint, completion
 
@@ -49,7 +49,16 @@ def test_no_name_is_assumed(fields: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["localhost:8080", "ftp://host/", "http://", "http://[", "http://h:x"]
+    "url",
+    [
+        "localhost:8080",
+        "ftp://host/",
+        "http://",
+        "http://[",
+        "http://h:x",
+        "http://h/a b",
+        "http://h\x01/",
+    ],
 )
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     assert "like https://host/v1" in refused(ALICE, settings(model="tiny", base_url=url))
@@ -86,3 +95,69 @@ async def test_our_key_is_not_sent_to_an_endpoint_of_the_file(endpoint: Endpoint
     await model.complete(HISTORY, [])
     await model.close()
     assert endpoint.keys == ["Bearer none"]
+
+
+SECRETS = {
+    "OPENAI_CUSTOM_HEADERS": "X-Gateway: hidden-1\nuser-agent: hidden-2\nAuthorization: hidden-3",
+    "OPENAI_ORG_ID": "hidden-4",
+    "OPENAI_PROJECT_ID": "hidden-5",
+    "OPENAI_ADMIN_KEY": "hidden-6",
+    "OPENAI_WEBHOOK_SECRET": "hidden-7",
+}
+
+
+async def sent(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, choice: ModelChoice, base_url: str
+) -> dict[str, str]:
+    """The headers of a call, where the environment has all that the package reads."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ALICES_KEY", "alices")
+    made = Settings(
+        _env_file=None, OPENAI_MODEL="m", OPENAI_API_KEY="ours", OPENAI_BASE_URL=base_url
+    )
+    model = build(Definition(name="alice", model=choice), made)
+    endpoint.script = [Answer(completion(content="Hi."))]
+    await model.complete(HISTORY, [])
+    await model.close()
+    return endpoint.headers[0]
+
+
+async def test_headers_of_the_environment_go_where_the_key_goes(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = await sent(endpoint, monkeypatch, ModelChoice(), endpoint.url)
+    assert headers["authorization"] == "Bearer ours"
+    got = [headers[it] for it in ("x-gateway", "openai-organization", "openai-project")]
+    assert got == ["hidden-1", "hidden-4", "hidden-5"]
+
+
+@pytest.mark.parametrize("key", [None, "ALICES_KEY"])
+async def test_nothing_of_the_environment_reaches_an_endpoint_of_the_file(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    choice = ModelChoice(base_url=endpoint.url, api_key_env=key)
+    headers = await sent(endpoint, monkeypatch, choice, "http://127.0.0.1:1/v1")
+    assert "hidden" not in str(headers)
+    assert headers["authorization"] == ("Bearer alices" if key else "Bearer none")
+
+
+async def test_headers_of_the_environment_do_not_go_with_another_key(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = ModelChoice(api_key_env="ALICES_KEY")
+    assert "hidden" not in str(await sent(endpoint, monkeypatch, choice, endpoint.url))
+
+
+async def test_a_redirect_takes_nothing_elsewhere(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Endpoint().serving() as other:
+        endpoint.script = [
+            Answer(status=307, headers={"location": f"{other.url}/chat/completions"})
+        ]
+        model = build(ALICE, settings(model="tiny", base_url=endpoint.url))
+        with pytest.raises(ModelError, match=f"redirects to {other.url}"):
+            await model.complete(HISTORY, [])
+        await model.close()
+        assert other.requests == []

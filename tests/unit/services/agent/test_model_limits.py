@@ -61,3 +61,44 @@ async def test_another_refusal_under_a_limit_is_none_of_the_limits(
     with pytest.raises(ModelError):
         await model.complete(HISTORY, [], most_tokens=70)
     assert len(endpoint.requests) == 1
+
+
+EFFORT = "Function tools with reasoning_effort are not supported for tiny: set it to 'none'"
+
+
+async def test_an_endpoint_that_refuses_tools_with_reasoning_is_asked_without_from_then_on(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    endpoint.script = [fault(400, message=EFFORT), *[Answer(completion(content="Hi."))] * 3]
+    for tools in ([TOOL], [TOOL], []):
+        assert (await model.complete(HISTORY, tools)).content == "Hi."
+    efforts = [request.get("reasoning_effort") for request in endpoint.requests]
+    assert efforts == [None, "none", "none", None]
+
+
+async def test_refusals_of_two_fields_are_each_met(endpoint: Endpoint, model: OpenAIModel) -> None:
+    endpoint.script = [
+        fault(400, message="Unsupported parameter: 'max_tokens'"),
+        fault(400, message=EFFORT),
+        Answer(completion(content="Hi.")),
+    ]
+    await model.complete(HISTORY, [TOOL], most_tokens=70)
+    sent = endpoint.requests[-1]
+    assert (sent["max_completion_tokens"], sent["reasoning_effort"]) == (70, "none")
+    assert "max_tokens" not in sent
+
+
+async def test_an_effort_that_is_refused_too_is_not_tried_again(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    endpoint.script = [fault(400, message=EFFORT), fault(400, message="no reasoning_effort here")]
+    with pytest.raises(ModelError, match="no reasoning_effort here"):
+        await model.complete(HISTORY, [TOOL])
+    assert len(endpoint.requests) == 2
+
+
+async def test_without_tools_no_effort_is_sent(endpoint: Endpoint, model: OpenAIModel) -> None:
+    endpoint.script = [fault(400, message=EFFORT)]
+    with pytest.raises(ModelError):
+        await model.complete(HISTORY, [])
+    assert len(endpoint.requests) == 1

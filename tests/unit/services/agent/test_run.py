@@ -9,7 +9,7 @@ from services.agent.journal import StepKey
 from services.agent.recalled import WOKEN
 from services.agent.work import Outcome
 from shared.messages import Status, Task, Trigger, Usage
-from shared.tools import MAX_RESULT_CHARS
+from shared.results import MAX_RESULT_CHARS
 from tests.doubles import COST, calls, says
 from tests.unit.services.agent.house import BOB, house, until, work
 

@@ -1,0 +1,70 @@
+"""Async tools, and the calls that are cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from shared.errors import ToolError
+from shared.tools import load
+from tests.unit.shared.tool_file import tool
+
+
+async def test_a_tool_that_cancels_itself_has_failed(tmp_path: Path) -> None:
+    source = "import asyncio\nasync def lookup() -> None:\n    raise asyncio.CancelledError"
+    with pytest.raises(ToolError, match="lookup failed: it was cancelled"):
+        await tool(tmp_path, source).call({})
+
+
+async def test_a_tool_whose_run_is_cancelled_is_too(tmp_path: Path) -> None:
+    source = """
+import asyncio
+begun, ended = asyncio.Event(), []
+async def wait() -> None:
+    await begun.wait()
+def what() -> list[str]:
+    return ended
+async def lookup() -> None:
+    begun.set()
+    try:
+        await asyncio.sleep(60)
+    finally:
+        ended.append('ended')
+"""
+    job = asyncio.create_task(tool(tmp_path, source).call({}))
+    await load(tmp_path, "orders.py:wait").call({})
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert await load(tmp_path, "orders.py:what").call({}) == '["ended"]'
+
+
+async def test_an_async_tool_that_does_not_end_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.awaited.CLEAN_UP_S", 0.01)
+    source = """
+import asyncio
+begun, end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+async def wait() -> None:
+    await begun.wait()
+async def stop() -> None:
+    end.set()
+    await ended.wait()
+async def lookup() -> None:
+    while not end.is_set():
+        begun.set()
+        try:
+            await end.wait()
+        except asyncio.CancelledError:
+            pass
+    ended.set()
+"""
+    job = asyncio.create_task(tool(tmp_path, source).call({}))
+    await load(tmp_path, "orders.py:wait").call({})
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    await load(tmp_path, "orders.py:stop").call({})
