@@ -127,6 +127,19 @@ class Metrics:
             ["state"],
             registry=registry,
         )
+        self.slots_taken = Gauge(
+            "hutch_slots_taken",
+            "Slots that this process has taken: as many as it has open runs.",
+            registry=registry,
+        )
+        self.runs_open = Gauge(
+            "hutch_runs_open", "Open runs that have a job in this process.", registry=registry
+        )
+        self.mailbox_consuming = Gauge(
+            "hutch_mailbox_consuming",
+            "1 while this process consumes its agent's mailbox: it has a free slot.",
+            registry=registry,
+        )
         self.runs_ended = Counter(
             "hutch_runs_ended", "Runs that this process ended.", ["status"], registry=registry
         )

@@ -26,7 +26,9 @@ class Instance:
     known: Collection[str] = ()
     """The names of all agents."""
     due: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a run may have become due: the sweeper looks at once."""
+    """Set when a run may have become due: the sweeper polls as soon as a slot is free for it."""
+    ordered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when an order has come: the sweeper polls at once."""
 
     @property
     def definition(self) -> Definition:

@@ -19,13 +19,13 @@ async def test_every_run_is_handed_over_at_the_end(store: Store, late: bool) -> 
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     async with asyncio.TaskGroup() as jobs:
         runs = runs_of(own, slots, jobs, Models(nowhere, own.metrics.model_failed))
-        assert slots.try_take()
+        slot = slots.try_take()
+        assert slot
         runs.lives.brake.set(True)  # so that it doesn't end meanwhile
         run = await begun(own)
         if late:
             await runs.hand_over()
-        runs.start(run)
-        await asyncio.sleep(0)  # a job that has not begun can't be told to end
+        runs.start(run, slot)
         await runs.hand_over()
     assert slots.idle.is_set()
     assert [(run.task_id, run.attempts) for run in await taken(store)] == [("t1", 0)]
@@ -39,8 +39,9 @@ async def test_a_run_that_comes_to_a_call_when_its_process_ends_is_handed_over(
     async with asyncio.TaskGroup() as jobs:
         runs = runs_of(own, slots, jobs, Models(nowhere, own.metrics.model_failed))
         runs.lives.brake.ending = True
-        assert slots.try_take()
-        runs.start(await begun(own))
+        slot = slots.try_take()
+        assert slot
+        runs.start(await begun(own), slot)
         async with asyncio.timeout(30):
             await slots.idle.wait()
     assert [(run.task_id, run.attempts) for run in await taken(store)] == [("t1", 0)]

@@ -127,12 +127,13 @@ async def test_a_suspect_is_taken_once_nothing_computes_and_nothing_begins_befor
     await owned(store, instance="alice.7")
     await taken(store, "alice.8", {"alice.7"})  # neither has a row: both are dead
     own, slots = instance(store), Slots(8)
-    assert slots.try_take()
+    slot = slots.try_take()
+    assert slot
     async with sweeping(own, slots):
         await until(lambda: not slots.free)
         assert slots.computing == 1
         assert (await found(store)).status == "running"
-        slots.release(computing=True)
+        slot.release()
         await until(lambda: slots.free == 8)
     assert (await found(store)).attempts == 2
     assert (await found(store)).status == "failed", "without a model"
