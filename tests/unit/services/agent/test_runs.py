@@ -8,6 +8,7 @@ from services.agent.models import Models
 from services.agent.slots import Slots
 from shared.settings import Settings
 from shared.store import Store
+from shared.store.readings import Row, newest
 from tests.instances import instance, runs_of
 from tests.stores import taken
 from tests.unit.services.agent.living import begun
@@ -45,3 +46,27 @@ async def test_a_run_that_comes_to_a_call_when_its_process_ends_is_handed_over(
         async with asyncio.timeout(30):
             await slots.idle.wait()
     assert [(run.task_id, run.attempts) for run in await taken(store)] == [("t1", 0)]
+
+
+async def test_a_job_that_is_cancelled_before_its_first_step_gives_its_slot_back(
+    store: Store,
+) -> None:
+    own, slots = instance(store), Slots(2)
+    async with asyncio.TaskGroup() as jobs:
+        runs = runs_of(own, slots, jobs)
+        first, again = slots.try_take(), slots.try_take()
+        assert first
+        assert again
+        run = await begun(own)
+        runs.start(run, first)
+        runs.start(run, again)  # taken back from ourselves: the first job never begins
+        assert (slots.taken, runs.open) == (2, 2)
+        async with asyncio.timeout(30):
+            await slots.idle.wait()
+        assert (slots.taken, runs.open, runs.held) == (0, 0, ())
+    assert (await find_one(store)).status == "failed", "without a model"
+
+
+async def find_one(store: Store) -> Row:
+    (row,) = await store.read(lambda db: newest(db, "alice", None, 10))
+    return row

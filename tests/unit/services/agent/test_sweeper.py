@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import update
 
 from services.agent import sweeper as module
 from services.agent.instance import Instance
@@ -19,6 +20,7 @@ from shared.store import Store
 from shared.store.beats import SILENCE_S
 from shared.store.putting_off import put_off
 from shared.store.readings import Row, find
+from shared.store.schema import runs
 from tests.instances import instance, runs_of
 from tests.stores import claimed, ended, owned, request, taken
 
@@ -77,16 +79,16 @@ def test_each_instance_is_watched_for_itself() -> None:
 async def sweeping(own: Instance, slots: Slots) -> AsyncIterator[Sweeper]:
     """A sweeper at work; what it starts ends at once, without a model."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as jobs:
-        runs = runs_of(own, slots, jobs)
-        brake, scopes = runs.lives.brake, runs.lives.scopes
-        orders = Orders(own, slots, runs, brake, scopes, Stopping(), jobs)
-        sweeper = Sweeper(own, slots, runs, Relay(own, jobs), orders)
+        open_runs = runs_of(own, slots, jobs)
+        brake, scopes = open_runs.lives.brake, open_runs.lives.scopes
+        orders = Orders(own, slots, open_runs, brake, scopes, Stopping(), jobs)
+        sweeper = Sweeper(own, slots, open_runs, Relay(own, jobs), orders)
         serving = jobs.create_task(sweeper.serve())
         await sweeper.caught_up.wait()
         yield sweeper
         serving.cancel()
-        await runs.hand_over()
-        runs.lives.relay.stop()
+        await open_runs.hand_over()
+        open_runs.lives.relay.stop()
         sweeper.relay.stop()
 
 
@@ -158,3 +160,18 @@ async def test_what_waits_is_shown(store: Store) -> None:
     assert shown("runs", state="due") == 1
     assert shown("run_deaths") == 1
     assert shown("oldest_due_age_seconds") == 0
+
+
+async def test_a_row_that_can_not_be_read_holds_back_neither_polls_nor_heartbeats(
+    store: Store,
+) -> None:
+    own, slots = instance(store), Slots(2)
+    await claimed(store, request("damaged"), slot=False)
+    unreadable = update(runs).values(notes="{")
+    await store.write("", lambda db: db.execute(unreadable).close())
+    async with sweeping(own, slots):
+        for task_id in ("t1", "t2"):
+            await claimed(store, request(task_id, timeout_s=0), slot=False)
+            while not (await found(store, task_id)).ended_at:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        await until(lambda: slots.taken == 0)

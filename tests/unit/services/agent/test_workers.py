@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
-from services.agent.workers import Replies
+from services.agent.journal import StepKey
+from services.agent.slots import Slots
+from services.agent.workers import Calls, Replies
 from shared.errors import BadMessage
-from shared.messages import Response, Status, encode
+from shared.messages import Budget, Response, Status, Task, encode
 from shared.store import Store
 from tests.instances import delivery, instance
+from tests.stores import owned
 
 
 @pytest.fixture
@@ -68,3 +74,16 @@ async def test_with_one_user_for_all_everybody_is_believed(replies: Replies) -> 
     with replies.expect("c1", "bob") as reply:
         await replies.hear(delivery(said, user_id=None, received_as="hutch"))
         assert reply.done()
+
+
+async def test_a_deadline_beyond_every_calendar_is_sent_as_the_last_one(store: Store) -> None:
+    own, replies = instance(store), Replies(instance(store))
+    run = replace(await owned(store), deadline_at=1e300)
+    calls = Calls(own, replies, Slots(1).take_beyond(), run, Task(content="Do it."))
+    asking = asyncio.create_task(calls.ask(StepKey(1, 1), "bob", "Write.", None, Budget()))
+    await asyncio.sleep(0)
+    call = StepKey(1, 1).in_run(run.run_id)
+    said = encode(Response(task_id=call, agent="bob", status=Status.OK, content="done"))
+    await replies.hear(delivery(said))
+    async with asyncio.timeout(30):
+        assert (await asking).content == "done"
