@@ -20,7 +20,7 @@ from shared.store import Store
 from shared.store.beats import SILENCE_S
 from shared.store.putting_off import put_off
 from shared.store.readings import Row, find
-from shared.store.schema import runs
+from shared.store.schema import now_s, runs
 from tests.instances import instance, runs_of
 from tests.stores import claimed, ended, owned, request, taken
 
@@ -166,12 +166,12 @@ async def test_a_row_that_can_not_be_read_holds_back_neither_polls_nor_heartbeat
     store: Store,
 ) -> None:
     own, slots = instance(store), Slots(2)
-    await claimed(store, request("damaged"), slot=False)
-    unreadable = update(runs).values(notes="{")
+    await claimed(store, request("damaged", timeout_s=0), slot=False)
+    unreadable = update(runs).values(notes="{", due_at=now_s() + 600)  # it only has to end
     await store.write("", lambda db: db.execute(unreadable).close())
     async with sweeping(own, slots):
         for task_id in ("t1", "t2"):
-            await claimed(store, request(task_id, timeout_s=0), slot=False)
+            await claimed(store, request(task_id), slot=False)
             while not (await found(store, task_id)).ended_at:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.01)
         await until(lambda: slots.taken == 0)
