@@ -69,7 +69,7 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
             except SettingsError as error:
                 faults.append(f"{folder.files[name]}: tools: {error}")
 
-    await in_thread(load_all, {})
+    await in_thread(load_all)
     if faults:
         raise SettingsError("\n".join(faults))
     return definition, tools

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Any, Literal, TextIO, cast, get_args
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -34,9 +37,9 @@ def configure(format: Literal["auto", "json", "console"], service: str) -> None:
     console = format == "console" or (format == "auto" and sys.stdout.isatty())
     chain = [*_common(service), *([] if console else [_event_as_message])]
     structlog.configure(
-        processors=[*chain, _renderer(console)],
+        processors=[_whatever_it_holds([*chain, _renderer(console)])],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Stdout())),
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
@@ -74,6 +77,38 @@ def _renderer(console: bool) -> Processor:
             colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     return structlog.processors.JSONRenderer(ensure_ascii=False)
+
+
+def _whatever_it_holds(chain: Sequence[Processor]) -> Processor:
+    """The chain's line, or where a value breaks the chain one that names it: a log line never
+    raises into what it tells of."""
+
+    def line(logger: WrappedLogger, level: str, event: EventDict) -> str:
+        text = event.get("event")
+        try:
+            made: Any = event
+            for processor in chain:
+                made = processor(logger, level, made)
+            return str(made)
+        except Exception as error:  # noqa: BLE001 - whatever a value's own methods raise
+            why = f"{type(error).__name__} in a value"
+            lost = {"level": level, "message": "log line lost", "lost": str(text), "why": why}
+            return json.dumps(lost)
+
+    return line
+
+
+class _Stdout:
+    """Standard output that takes every text, and loses it where nobody takes it any more."""
+
+    def write(self, text: str) -> None:
+        encoding = sys.stdout.encoding or "utf-8"
+        with suppress(OSError, ValueError):  # a full disk, a closed pipe: there is nowhere to tell
+            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
 
 
 def _event_as_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -126,6 +161,19 @@ class Metrics:
             "hutch_runs",
             "Runs by state: running and waiting ones of this process, due ones of its agent.",
             ["state"],
+            registry=registry,
+        )
+        self.slots_taken = Gauge(
+            "hutch_slots_taken",
+            "Slots that this process has taken: as many as it has open runs.",
+            registry=registry,
+        )
+        self.runs_open = Gauge(
+            "hutch_runs_open", "Open runs that have a job in this process.", registry=registry
+        )
+        self.mailbox_consuming = Gauge(
+            "hutch_mailbox_consuming",
+            "1 while this process consumes its agent's mailbox: it has a free slot.",
             registry=registry,
         )
         self.runs_ended = Counter(

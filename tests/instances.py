@@ -58,8 +58,8 @@ def runs_of(
     toolbox, relay, refusal = Toolbox(own.agent, tools), Relay(own, jobs), Refusal(own)
     speaking = models or Models(Settings(), own.metrics.model_failed)
     brake, scopes = Brake(own, slots), Scopes()
-    lives = Lives(own, slots, relay, refusal, Replies(own), toolbox, speaking, brake, scopes)
-    return Runs(lives, slots, jobs)
+    lives = Lives(own, relay, refusal, Replies(own), toolbox, speaking, brake, scopes)
+    return Runs(lives, jobs)
 
 
 def delivery(

@@ -33,6 +33,7 @@ from services.agent.unrouted import Unrouted
 from services.agent.workers import Replies
 from shared import process, topology
 from shared.broker.connection import Broker, connect
+from shared.broker.consuming import Consumer
 from shared.control import obey
 from shared.definitions import Definition
 from shared.folder import equipped, read_folder
@@ -100,8 +101,8 @@ async def _run(
         replies = Replies(instance)
         refusal = Refusal(instance)
         brake, scopes = Brake(instance, slots), Scopes()
-        lives = Lives(instance, slots, relay, refusal, replies, toolbox, models, brake, scopes)
-        runs = Runs(lives, slots, jobs)
+        lives = Lives(instance, relay, refusal, replies, toolbox, models, brake, scopes)
+        runs = Runs(lives, jobs)
         orders = Orders(instance, slots, runs, brake, scopes, process.stopping, jobs)
         await orders.look()  # before the first claim: the agent may be paused
         sweeper = Sweeper(instance, slots, runs, relay, orders)
@@ -129,7 +130,7 @@ async def _run(
         process.ready = lambda: (
             unreachable(broker, store) or ("" if mailbox.serving else "not consuming yet")
         )
-        _show(instance, slots)
+        _show(instance, slots, runs, consumer)
         instance.tell("instance.started")
         log.info("consuming", queue=consumer.queue)
         await process.stopping.wait()
@@ -179,9 +180,12 @@ def _frozen(snapshot: Snapshot) -> tuple[str, str]:
     return snapshot.digest, snapshot.body
 
 
-def _show(instance: Instance, slots: Slots) -> None:
+def _show(instance: Instance, slots: Slots, runs: Runs, mailbox: Consumer) -> None:
     metrics, publisher = instance.metrics, instance.publisher
     metrics.events_dropped.set_function(lambda: publisher.dropped)
+    metrics.slots_taken.set_function(lambda: slots.taken)
+    metrics.runs_open.set_function(lambda: runs.open)
+    metrics.mailbox_consuming.set_function(lambda: mailbox.consuming)
     metrics.runs.labels("running").set_function(lambda: slots.computing)
     metrics.runs.labels("waiting").set_function(lambda: slots.waiting)
 

@@ -23,38 +23,44 @@ from shared.store.runs import Run
 
 
 @dataclass
+class _Scope:
+    """One loop; another of the same run, taken back from ourselves, has one of its own."""
+
+    limit: asyncio.Timeout
+    cancelled: bool = False
+
+
+@dataclass
 class Scopes:
     """The loops that this process turns, so that a cancel can stop one of them."""
 
-    _open: dict[str, asyncio.Timeout] = field(default_factory=dict)
-    _cancelled: set[str] = field(default_factory=set)
+    _open: dict[str, _Scope] = field(default_factory=dict)
 
     @asynccontextmanager
     async def until(self, run: Run, left_s: float) -> AsyncIterator[None]:
         """Raises `TimeoutError` after `left_s`, `RunCancelled` when the run is cancelled first."""
+        scope = self._open[run.run_id] = _Scope(asyncio.timeout(left_s))
         try:
-            async with asyncio.timeout(left_s) as scope:
-                self._open[run.run_id] = scope
+            async with scope.limit:
                 yield
         except TimeoutError:
-            if run.run_id in self._cancelled:
+            if scope.cancelled:
                 raise RunCancelled(f"run {run.run_id} was cancelled") from None
             raise
         finally:
-            self._cancelled.discard(run.run_id)
             if self._open.get(run.run_id) is scope:
                 del self._open[run.run_id]
 
     def left_s(self, run_id: str) -> float:
         """Until the deadline of a run whose loop turns."""
-        return (self._open[run_id].when() or 0.0) - asyncio.get_running_loop().time()
+        return (self._open[run_id].limit.when() or 0.0) - asyncio.get_running_loop().time()
 
     def cancel(self, run_id: str) -> None:
         """Stop a run's loop at once; one that is not turning now is left to the next look."""
         scope = self._open.get(run_id)
-        if scope is not None and not scope.expired():
-            self._cancelled.add(run_id)
-            scope.reschedule(asyncio.get_running_loop().time())
+        if scope is not None and not scope.limit.expired():
+            scope.cancelled = True
+            scope.limit.reschedule(asyncio.get_running_loop().time())
 
 
 @dataclass(frozen=True)

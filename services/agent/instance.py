@@ -7,6 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import structlog
+from pydantic import ValidationError
+
 from services.agent.snapshot import Snapshot
 from shared.broker.publishing import Publisher
 from shared.definitions import Definition
@@ -14,6 +17,8 @@ from shared.messages import Event
 from shared.store import Store
 from shared.store.runs import Run
 from shared.telemetry import Metrics
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,9 @@ class Instance:
     known: Collection[str] = ()
     """The names of all agents."""
     due: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a run may have become due: the sweeper looks at once."""
+    """Set when a run may have become due: the sweeper polls as soon as a slot is free for it."""
+    ordered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when an order has come: the sweeper polls at once."""
 
     @property
     def definition(self) -> Definition:
@@ -37,8 +44,16 @@ class Instance:
         return self.snapshot.definition.name
 
     def tell(self, name: str, run: Run | None = None, **detail: str | int | float) -> None:
-        """Announce an event, for whoever looks: never a text, never waited for."""
-        event = Event(
+        """Announce an event, for whoever looks: never a text, never waited for. Raises nothing."""
+        try:
+            event = self._event(name, run, detail)
+        except ValidationError as error:
+            log.error("event not announced", name=name, exc_info=error)
+        else:
+            self.publisher.announce(event)
+
+    def _event(self, name: str, run: Run | None, detail: dict[str, str | int | float]) -> Event:
+        return Event(
             name=name,
             at=datetime.now(UTC),
             agent=self.agent,
@@ -49,4 +64,3 @@ class Instance:
             parent_id=run.parent_id if run else None,
             detail=detail,
         )
-        self.publisher.announce(event)

@@ -15,7 +15,7 @@ from services.agent.slots import Slots
 from services.agent.sweeper import Sweeper
 from shared.errors import BadMessage
 from shared.messages import Task, Trigger, content_hash, encode, run_id
-from shared.store.claims import Claim, Request, Verdict, claim
+from shared.store.claims import Request, Verdict, claim
 from shared.store.requesters import Requester
 
 log = structlog.get_logger()
@@ -50,30 +50,29 @@ class Intake:
                 f"id: those that begin with '{OWN_ID}' are the agent's own; draw another"
             )
         request = self._request(message, kind, requester)
-        slot = self.slots.try_take()
+        spare = slot = self.slots.try_take()
         try:
             claimed = await self.instance.store.write(
                 request.key,
-                lambda connection: claim(connection, request, self.instance.id, slot=slot),
+                lambda db: claim(db, request, self.instance.id, slot=slot is not None),
             )
-        except BaseException:
-            if slot:
-                self.slots.release(computing=True)
-            raise
-        self._go_on(claimed, slot)
+            if slot and claimed.run and not self.runs.holds(claimed.run.run_id):
+                self.runs.start(claimed.run, slot)
+                spare = None
+        finally:
+            if spare:
+                spare.release()
+        self.relay.send(claimed.outbound)
+        if claimed.verdict is Verdict.CLAIMED and claimed.run is None:
+            self._leave(had_slot=slot is not None)
         if claimed.verdict is Verdict.CONFLICT:
             raise BadMessage(f"the id '{message.id}' was used for another {kind}; draw a new one")
 
-    def _go_on(self, claimed: Claim, slot: bool) -> None:
-        self.relay.send(claimed.outbound)
-        if slot and claimed.run is not None and not self.runs.holds(claimed.run.run_id):
-            self.runs.start(claimed.run)
-            return
-        if slot:
-            self.slots.release(computing=True)
-        if claimed.verdict is Verdict.CLAIMED and slot:  # its session was busy a moment ago
+    def _leave(self, *, had_slot: bool) -> None:
+        """The run is due: for any replica."""
+        if had_slot:  # its session was busy a moment ago
             self.instance.due.set()
-        elif claimed.verdict is Verdict.CLAIMED:
+        else:
             self.sweeper.look_soon()
 
     def _request(self, message: Task | Trigger, kind: Kind, requester: Requester | None) -> Request:

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from services.agent import faulted
+from services.agent.boundary import passes
 from services.agent.brake import Brake, Braked
 from services.agent.cancelling import Left, Scopes, wind_up
 from services.agent.chat import Model
@@ -17,10 +19,10 @@ from services.agent.instance import Instance
 from services.agent.models import Models
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
-from services.agent.retries import give_up, put_off_or_give_up
+from services.agent.retries import MOST_FAILURES, give_up, pause_s, put_off_or_give_up
 from services.agent.run import run
 from services.agent.shared_deadline import SharedDeadline
-from services.agent.slots import Slots
+from services.agent.slots import Slot
 from services.agent.snapshot import Snapshot, thawed
 from services.agent.stored import StoredJournal
 from services.agent.told import ToldModel, ToldTools
@@ -40,7 +42,7 @@ from shared.errors import (
     StoreError,
     StoreUnavailable,
 )
-from shared.messages import Response, Status, Task, Trigger, encode, response_id
+from shared.messages import Budget, Response, Status, Task, Trigger, encode, response_id
 from shared.results import capped
 from shared.store.ending import End, end
 from shared.store.journal import Step, resumed
@@ -53,9 +55,6 @@ _MESSAGE: TypeAdapter[Task | Trigger] = TypeAdapter(Task | Trigger)
 
 MOST_ATTEMPTS = 5
 """Processes that may die on one run without a step of it finishing."""
-
-GIVE_UP_AGAIN_S = 5.0
-"""Until the next try to dead-letter a run, while the broker doesn't take it."""
 
 KEPT_AGAIN_S = 60.0
 """Until the next try to end a run whose end the store has refused."""
@@ -75,7 +74,6 @@ class Lives:
     """What every run of this process lives on; it ends in one committed response, relayed."""
 
     instance: Instance
-    slots: Slots
     relay: Relay
     refusal: Refusal
     replies: Replies
@@ -83,44 +81,68 @@ class Lives:
     models: Models
     brake: Brake
     scopes: Scopes
-    _journals: dict[str, StoredJournal] = field(default_factory=dict)
+    _journals: dict[tuple[str, int], StoredJournal] = field(default_factory=dict)
+    """By run and fence: a run that was taken back from ourselves has another one."""
 
-    async def live(self, run: Run) -> None:
-        """Go on with a claimed run whose slot is taken, to its end; gives the slot back.
+    async def live(self, run: Run, slot: Slot) -> None:
+        """Go on with a claimed run to its end. The slot stays its owner's, to release afterwards.
 
-        Cancelled, it hands the run over: any replica goes on with it at once.
+        Whatever the run meets ends this run and nothing else: only cancellation is raised. It
+        hands the run over: any replica goes on with it at once.
         """
         structlog.contextvars.bind_contextvars(task=run.task_id, run=run.run_id)
-        message, unreadable = _read(run)
-        calls = Calls(self.instance, self.replies, self.slots, run, message)
         try:
-            await self._to_its_end(run, message, calls, unreadable)
+            await self._to_an_end(run, slot)
         except RunLost as error:
             log.warning("run lost", reason=str(error))
-        except StoreUnavailable:
-            raise
         except StoreError as error:
             log.error("run not ended yet", reason=str(error))
             await self.give_back(run, delay_s=KEPT_AGAIN_S)
         except BrokerError as error:
             log.warning("run not given up yet", reason=str(error))
-            await self.give_back(run, delay_s=GIVE_UP_AGAIN_S)
-        except asyncio.CancelledError:
-            await self.give_back(run)
-            raise
+            await self.give_back(run, delay_s=pause_s(run.failures + 1))
+        except BaseException as error:
+            if passes(error):
+                await self.give_back(run)
+                raise
+            log.error("run not ended yet", exc_info=error)
+            await self.give_back(run, delay_s=KEPT_AGAIN_S)
         finally:
-            self._journals.pop(run.run_id, None)
-            self.slots.release(computing=calls.holds_slot)
+            self._journals.pop(_key(run), None)
 
-    def acting(self, run_id: str) -> asyncio.Event | None:
+    def acting(self, run: Run) -> asyncio.Event | None:
         """Set once the calls of the run that must not be made twice have ended; None: there are
         none now."""
-        journal = self._journals.get(run_id)
+        journal = self._journals.get(_key(run))
         return None if journal is None or journal.settled.is_set() else journal.settled
 
-    async def _to_its_end(
-        self, run: Run, message: Task | Trigger, calls: Calls, unreadable: Outcome | None
-    ) -> None:
+    async def _to_an_end(self, run: Run, slot: Slot) -> None:
+        """The end that the run comes to; or `failed`, by what no run should meet."""
+        try:
+            await self._to_its_end(run, slot)
+        except (RunLost, StoreError, BrokerError):
+            raise
+        except BaseException as error:
+            if passes(error):
+                raise
+            await self._fail(run, error)
+
+    async def _fail(self, run: Run, error: BaseException) -> None:
+        """Keep the message among the dead letters, and answer with what can't fail too."""
+        log.error("fault in a run", exc_info=error)
+        outcome = faulted.outcome(error, self._journals.get(_key(run)))
+        try:
+            await self.refusal.give_up(run, outcome.detail or "")
+        except BrokerError as broken:
+            if run.failures < MOST_FAILURES:
+                raise
+            log.error("run ended without a dead letter", reason=str(broken))
+        await self._commit(run, faulted.ending(run, outcome))
+        self._account(run, outcome)
+
+    async def _to_its_end(self, run: Run, slot: Slot) -> None:
+        message, unreadable = _read(run)
+        calls = Calls(self.instance, self.replies, slot, run, message)
         left = Left()
         try:
             outcome = unreadable or await self._outcome(run, message, calls)
@@ -134,7 +156,7 @@ class Lives:
         except StoreUnavailable:
             raise
         except StoreError as error:
-            journal = self._journals.get(run.run_id)
+            journal = self._journals.get(_key(run))
             if journal is None or not journal.last:
                 raise
             journal.last = ()  # asked again, the model would most likely say the same
@@ -148,15 +170,13 @@ class Lives:
         if run.cancelled:
             raise RunCancelled(f"run {run.run_id} was cancelled before it was taken")
         steps, doubtful, left_s = await self._resume(run)
-        journal = StoredJournal(
-            self.instance.store, run, steps, doubtful, lambda: self._got_on(calls)
-        )
+        journal = StoredJournal(self.instance.store, run, steps, doubtful, calls.slot.share)
         if doubt := journal.doubt():
             return await give_up(self.refusal, run, journal, str(doubt), doubt.public)
         if run.attempts >= MOST_ATTEMPTS:
             reason = f"{run.attempts} processes have died on it without finishing a step"
             return await give_up(self.refusal, run, journal, reason, "given up: " + reason)
-        self._journals[run.run_id] = journal
+        self._journals[_key(run)] = journal
         try:
             snapshot = thawed(run.definition)
             if left_s <= 0 and (steps or run.failures):
@@ -185,10 +205,6 @@ class Lives:
             raise
         except StoreError as error:
             return _failed(NOT_STORED, error, journal)
-
-    def _got_on(self, calls: Calls) -> None:
-        if calls.holds_slot:
-            self.slots.share()
 
     async def _loop(
         self,
@@ -228,7 +244,7 @@ class Lives:
     async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome, left: Left) -> None:
         response = _response(run, message, outcome)
         swarm = self.instance.definition.swarm
-        journal = self._journals.get(run.run_id)
+        journal = self._journals.get(_key(run))
         answered = outcome.status in {Status.OK, Status.PARTIAL}
         spoken = answered and run.kind in BROADCAST_KINDS and run.session is None
         ending = End(
@@ -241,6 +257,10 @@ class Lives:
             steps=left.answers or (journal.last if journal else ()),
             orphans=left.orphans,
         )
+        await self._commit(run, ending)
+        self._account(run, outcome, message.budget)
+
+    async def _commit(self, run: Run, ending: End) -> None:
         write = self.instance.store.write(
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
         )
@@ -248,15 +268,17 @@ class Lives:
         self.relay.send(await asyncio.shield(asyncio.ensure_future(write)))
         if run.session is not None:  # the next of its session is due from here on
             self.instance.due.set()
-        self._account(run, message, outcome)
 
-    def _account(self, run: Run, message: Task | Trigger, outcome: Outcome) -> None:
-        usage = outcome.usage
-        self.instance.metrics.runs_ended.labels(outcome.status).inc()
-        self.instance.tell("run.ended", run, status=outcome.status, model_calls=usage.model_calls)
-        log.info("run ended", status=outcome.status, reason=outcome.detail)
-        if message.budget and message.budget.overshot(usage):
-            log.warning("budget overshot", budget=message.budget.model_dump(), usage=usage.tokens)
+    def _account(self, run: Run, outcome: Outcome, budget: Budget | None = None) -> None:
+        usage, status = outcome.usage, outcome.status
+        self.instance.metrics.runs_ended.labels(status).inc()
+        self.instance.tell("run.ended", run, status=status, model_calls=usage.model_calls)
+        if status is Status.FAILED:  # its content is a reason too, never a model's words
+            log.warning("run ended", status=status, reason=outcome.detail or outcome.content)
+        else:
+            log.info("run ended", status=status, reason=outcome.detail)
+        if budget and budget.overshot(usage):
+            log.warning("budget overshot", budget=budget.model_dump(), usage=usage.tokens)
             self.instance.tell("budget.overshot", run, tokens=usage.tokens)
 
     async def give_back(self, run: Run, delay_s: float = 0.0) -> None:
@@ -268,6 +290,12 @@ class Lives:
             log.info("run handed over", seconds=delay_s)
         except HutchError as error:  # whoever finds this process gone takes the run over
             log.warning("run not handed over", reason=str(error))
+        except Exception as error:
+            log.error("run not handed over", exc_info=error)
+
+
+def _key(run: Run) -> tuple[str, int]:
+    return run.run_id, run.fence
 
 
 def _read(run: Run) -> tuple[Task | Trigger, Outcome | None]:

@@ -1,6 +1,6 @@
-"""What people have ordered, as the sweeper's looks find it: cancels, pauses, shutdowns.
+"""What people have ordered, as the sweeper's polls find it: cancels, pauses, shutdowns.
 
-Messages only make this faster: with every one of them lost, each order is obeyed at a look.
+Messages only make this faster: with every one of them lost, each order is obeyed at a poll.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from services.agent.boundary import contained
 from services.agent.brake import Brake
 from services.agent.cancelling import Scopes
 from services.agent.instance import Instance
@@ -51,17 +52,21 @@ class Orders:
             await self._end_doomed()
 
     def cancel(self, task_id: str) -> None:
-        """A cancel by message: kept as a row, then obeyed; returns at once."""
-        self.jobs.create_task(self._cancel(task_id))
+        """A cancel by message: kept as a row, then obeyed at the next poll, which it wakes.
+
+        Returns at once. However many come, there is one poll at a time.
+        """
+        self.jobs.create_task(contained(partial(self._cancel, task_id), "cancel not kept"))
 
     async def _cancel(self, task_id: str) -> None:
         agent = self.instance.agent
         ask = partial(cancels.ask, agent=agent, task_id=task_id)
         if await self.instance.store.write(run_id(agent, task_id), ask):
-            await self.look()
+            self.instance.ordered.set()
 
     async def _end_doomed(self) -> None:
-        take = partial(cancels.take_doomed, agent=self.instance.agent, instance=self.instance.id)
-        for run in await self.instance.store.write("", take):
-            self.slots.take_beyond()
-            self.runs.start(run)
+        """Those that this process computes end by their own loops, which it has just stopped."""
+        me = self.instance
+        take = partial(cancels.take_doomed, agent=me.agent, instance=me.id, held=self.runs.held)
+        for run in await me.store.write("", take):
+            self.runs.start(run, self.slots.take_beyond())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
@@ -11,6 +11,7 @@ from operator import attrgetter
 import structlog
 
 from services.agent.answering import answer
+from services.agent.boundary import contained
 from services.agent.instance import Instance
 from shared.broker.publishing import Outgoing
 from shared.errors import BrokerError, Undeliverable
@@ -46,7 +47,7 @@ class Relay:
         for _, of_run in groupby(in_order, key=attrgetter("run_id")):
             batch = list(of_run)
             self._count(len(batch))
-            self._begin(self._send(batch))
+            self._begin(partial(self._send, batch))
 
     async def idle(self) -> None:
         """Wait until nothing is on its way."""
@@ -58,8 +59,8 @@ class Relay:
         for job in self._sending:
             job.cancel()
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
-        job = self._jobs.create_task(work)
+    def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
+        job = self._jobs.create_task(contained(work, "messages left in the outbox"))
         self._sending.add(job)
         job.add_done_callback(self._sending.discard)
 
@@ -68,7 +69,7 @@ class Relay:
             if await self._deliver(message):
                 self._confirmed.append(message.seq)
                 if not self._forgetting:
-                    self._begin(self._forget())
+                    self._begin(self._forget)
             else:
                 undeliverable = partial(outbox.undeliverable, seq=message.seq)
                 await self._instance.store.write(message.run_id, undeliverable)
@@ -77,11 +78,13 @@ class Relay:
     async def _forget(self) -> None:
         """Those that are confirmed while one commit is under way share the next."""
         self._forgetting = True
-        while self._confirmed:
-            seqs, self._confirmed = self._confirmed, []
-            await self._instance.store.write("", partial(outbox.sent, seqs=seqs))
-            self._count(-len(seqs))
-        self._forgetting = False
+        try:
+            while seqs := list(self._confirmed):
+                await self._instance.store.write("", partial(outbox.sent, seqs=seqs))
+                del self._confirmed[: len(seqs)]
+                self._count(-len(seqs))
+        finally:
+            self._forgetting = False
 
     async def _deliver(self, message: Outbound) -> bool:
         """True when the broker has it, False when nobody listens there any more."""

@@ -11,6 +11,7 @@ from functools import partial
 
 import structlog
 
+from services.agent.boundary import contained
 from services.agent.instance import Instance
 from shared.store import cancels, shutdowns
 from shared.store.retention import forget_runs, forget_ticks
@@ -30,9 +31,9 @@ class Retention:
     keep: timedelta
 
     async def serve(self) -> None:
-        """Forget, round after round, until cancelled."""
+        """Forget, round after round, until cancelled; what fails is left to the next round."""
         while True:
-            await self.forget()
+            await contained(self.forget, "old runs not forgotten")
             await asyncio.sleep(EVERY_S * random.uniform(0.9, 1.1))
 
     async def forget(self) -> None:

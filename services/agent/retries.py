@@ -63,7 +63,7 @@ async def give_up(
     return Outcome(status=Status.FAILED, content=content, detail=reason, usage=usage)
 
 
-def pause_s(failures: int, asked_s: float | None) -> float:
+def pause_s(failures: int, asked_s: float | None = None) -> float:
     """Until the next try, by chance: runs that failed together don't come back together.
 
     Never before an endpoint wants to be asked again.

@@ -284,7 +284,10 @@ class _Loop:
             await self.journal.hold()
         else:
             await self.journal.start(call.key, call.name, call.once)
-        answer = await call.perform()
+        try:
+            answer = await call.perform()
+        except (KeyboardInterrupt, SystemExit) as error:  # out of a job they would end the process
+            raise RuntimeError(f"{call.name} raised {type(error).__name__}") from error
         await self.journal.record(call.key, call.kind, call.name, answer.output())
         return answer
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.agent.life import Lives
-from services.agent.slots import Slots
+from services.agent.slots import Slot
 from shared.process import STOP_S
 from shared.store.runs import Run
 
@@ -18,28 +19,43 @@ LAST_CALLS_S = STOP_S * 0.4
 @dataclass
 class Runs:
     lives: Lives
-    slots: Slots
     jobs: asyncio.TaskGroup
-    _open: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _open: dict[asyncio.Task[None], Run] = field(default_factory=dict)
+    _newest: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    """The job of each run. One that was taken back from ourselves has two for a moment."""
     _closed: bool = False
 
-    def start(self, run: Run) -> None:
-        """Begin or go on with a claimed run; the caller has taken its slot."""
-        if self._closed:  # its claim was under way when the others were handed over
-            self.slots.release(computing=True)
-            self.jobs.create_task(self.lives.give_back(run))
-            return
-        if run.run_id in self._open:  # taken back from ourselves: the old job finds its fence old
-            self._open.pop(run.run_id).cancel()
-        self._open[run.run_id] = self.jobs.create_task(self._hold(run))
+    @property
+    def open(self) -> int:
+        """Jobs that have not ended: each has a slot."""
+        return len(self._open)
+
+    @property
+    def held(self) -> Collection[str]:
+        """The ids of the runs that have a job here."""
+        return tuple(self._newest)
 
     def holds(self, run_id: str) -> bool:
-        return run_id in self._open
+        return run_id in self._newest
+
+    def start(self, run: Run, slot: Slot) -> None:
+        """Begin or go on with a claimed run. From here on the slot is released with the end of its
+        job, also when that is cancelled before its first step."""
+        if self._closed:  # its claim was under way when the others were handed over
+            slot.release()
+            self.jobs.create_task(self.lives.give_back(run))
+            return
+        if before := self._newest.pop(run.run_id, None):  # taken back from ourselves
+            before.cancel()
+        job = self._newest[run.run_id] = self.jobs.create_task(self.lives.live(run, slot))
+        self._open[job] = run
+        job.add_done_callback(lambda job: self._over(job, slot))
 
     async def hand_over(self) -> None:
         """Stop every open run, and each that is still claimed; any replica goes on with them."""
         self._closed = True
-        acting = {job: self.lives.acting(run_id) for run_id, job in self._open.items()}
+        await asyncio.sleep(0)  # until every job has begun: cancelled before, it hands nothing over
+        acting = {job: self.lives.acting(run) for job, run in self._open.items()}
         for job, ended in acting.items():
             if ended is None:
                 job.cancel()
@@ -54,9 +70,8 @@ class Runs:
             job.cancel()
         await asyncio.gather(job, return_exceptions=True)
 
-    async def _hold(self, run: Run) -> None:
-        try:
-            await self.lives.live(run)
-        finally:
-            if self._open.get(run.run_id) is asyncio.current_task():
-                del self._open[run.run_id]
+    def _over(self, job: asyncio.Task[None], slot: Slot) -> None:
+        slot.release()
+        run = self._open.pop(job)
+        if self._newest.get(run.run_id) is job:
+            del self._newest[run.run_id]

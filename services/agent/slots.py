@@ -9,11 +9,39 @@ OPEN_RUNS = 1000
 """Runs that one process holds open, waiting ones included: some 20 kB each."""
 
 
-class Slots:
-    """A run takes a slot to start, gives it back while it only waits, takes it again to go on.
+class Slot:
+    """One run's place in its process: it computes from the take on, and while it isn't paused.
 
-    `vacant` and `full` are opposite events: whether a new run could start now. `idle` is set
-    while no run is open, nor about to be.
+    Whoever takes it releases it, whatever becomes of the run. A second release changes nothing,
+    nor does anything else after the first.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+
+    def release(self) -> None:
+        """The run is over, or not to be started after all."""
+        self._slots._close(self)
+
+    def pause(self) -> None:
+        """The run only waits from here on."""
+        self._slots._leave(self)
+
+    async def resume(self) -> None:
+        """Returns once the run computes again: before any new one. Cancelled, it still waits."""
+        await self._slots._resume(self)
+
+    def share(self) -> None:
+        """The run has got on: if it was alone, it needn't be any more."""
+        self._slots._share(self)
+
+
+class Slots:
+    """A run takes a slot to start, pauses it while it only waits, resumes it to go on.
+
+    Each slot that was taken and not released is open; an open one computes or waits. `vacant` and
+    `full` are opposite events: whether a new run could start now. `idle` is set while no slot is
+    open.
 
     A suspect takes its slot alone. While one waits for that (`clear`), no run begins or goes on,
     until none computes; then it is the only one, until it waits, ends, or gets on (`share`).
@@ -21,13 +49,13 @@ class Slots:
 
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
-        self._computing = 0
-        self._open = 0
+        self._open: set[Slot] = set()
+        self._computing: set[Slot] = set()
+        self._alone: Slot | None = None
         self._closed = False
-        self._alone = False
         self._clearing = False
         self._braked = False
-        self._woken: deque[asyncio.Future[None]] = deque()
+        self._woken: deque[tuple[Slot, asyncio.Future[None]]] = deque()
         self.vacant = asyncio.Event()
         self.full = asyncio.Event()
         self.idle = asyncio.Event()
@@ -38,7 +66,7 @@ class Slots:
         """New runs that could start now."""
         if self._closed or self._braked:
             return 0
-        return max(0, min(self._most - self._computing, OPEN_RUNS - self._open))
+        return max(0, min(self._most - self.computing, OPEN_RUNS - self.taken))
 
     @property
     def _most(self) -> int:
@@ -48,12 +76,17 @@ class Slots:
         return 0 if self._clearing and not self._closed else self._concurrency
 
     @property
+    def taken(self) -> int:
+        """Open slots: with no claim under way, as many as this process has open runs."""
+        return len(self._open)
+
+    @property
     def computing(self) -> int:
-        return self._computing
+        return len(self._computing)
 
     @property
     def waiting(self) -> int:
-        return self._open - self._computing
+        return self.taken - self.computing
 
     @property
     def concurrency(self) -> int:
@@ -62,7 +95,6 @@ class Slots:
     def close(self) -> None:
         """No new runs from here on; those that are open go on."""
         self._closed = True
-        self._admit()
         self._tell()
 
     def brake(self, on: bool) -> None:
@@ -70,84 +102,63 @@ class Slots:
         self._braked = on
         self._tell()
 
-    def take_beyond(self) -> None:
+    def take_beyond(self) -> Slot:
         """A slot over the limit, for a run that only has to end."""
-        self._open += 1
-        self._computing += 1
+        slot = Slot(self)
+        self._open.add(slot)
+        self._computing.add(slot)
         self._tell()
+        return slot
 
-    def try_take(self) -> bool:
+    def try_take(self) -> Slot | None:
         """A slot for a new run, if there is one."""
-        if not self.free:
-            return False
-        self.take_beyond()
-        return True
+        return self.take_beyond() if self.free else None
 
-    def try_take_alone(self) -> bool:
+    def try_take_alone(self) -> Slot | None:
         """A slot for a suspect, if nothing else computes."""
-        if self._closed or self._braked or self._computing or self._open >= OPEN_RUNS:
-            return False
-        self._alone = True
-        self.take_beyond()
-        return True
+        if self._closed or self._braked or self._computing or self.taken >= OPEN_RUNS:
+            return None
+        self._alone = self.take_beyond()
+        self._tell()
+        return self._alone
 
     def clear(self, wanted: bool) -> None:
         """Whether a suspect waits until nothing computes."""
-        if wanted != self._clearing:
-            self._clearing = wanted
-            self._admit()
-            self._tell()
-
-    def share(self) -> None:
-        """Said by a run that has got on: if it was alone, it needn't be any more."""
-        if self._alone:
-            self._alone = False
-            self._admit()
-            self._tell()
-
-    def release(self, *, computing: bool) -> None:
-        """A run is over, or not to be started after all."""
-        self._open -= 1
-        if computing:
-            self._leave()
+        self._clearing = wanted
         self._tell()
 
-    def pause(self) -> None:
-        """A run only waits from here on."""
-        self._leave()
+    def _share(self, slot: Slot) -> None:
+        if self._alone is slot:
+            self._alone = None
+            self._tell()
+
+    def _leave(self, slot: Slot) -> None:
+        self._computing.discard(slot)
+        if self._alone is slot:
+            self._alone = None
         self._tell()
 
-    async def resume(self) -> None:
-        """A slot for a woken run, before any new one."""
-        if self._computing < self._most:
-            self._computing += 1
-            self._tell()
-            return
+    def _close(self, slot: Slot) -> None:
+        self._open.discard(slot)
+        self._leave(slot)
+
+    async def _resume(self, slot: Slot) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._woken.append(turn)
+        self._woken.append((slot, turn))
+        self._tell()
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._leave()
-                self._tell()
+            self._leave(slot)  # its turn may have come at the same moment
             raise
 
-    def _leave(self) -> None:
-        self._computing -= 1
-        if not self._computing:  # a run that only had to end may have left before the suspect
-            self._alone = False
-        self._admit()
-
-    def _admit(self) -> None:
-        """Slots change hands here: nobody else sees them free."""
-        while self._woken and self._computing < self._most:
-            turn = self._woken.popleft()
-            if not turn.done():
-                self._computing += 1
-                turn.set_result(None)
-
     def _tell(self) -> None:
+        """Slots change hands here: nobody else sees them free."""
+        while self._woken and self.computing < self._most:
+            slot, turn = self._woken.popleft()
+            if not turn.done():
+                self._computing |= {slot} & self._open
+                turn.set_result(None)
         now, then = (self.vacant, self.full) if self.free else (self.full, self.vacant)
         now.set()
         then.clear()

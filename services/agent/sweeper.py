@@ -16,15 +16,15 @@ from functools import partial
 
 import structlog
 
+from services.agent.boundary import contained
 from services.agent.instance import Instance
 from services.agent.orders import Orders
 from services.agent.relay import Relay
 from services.agent.runs import Runs
-from services.agent.slots import Slots
+from services.agent.slots import Slot, Slots
 from shared.store import beats, outbox
 from shared.store.beats import SILENCE_S
 from shared.store.looking import Counts, Look, look
-from shared.store.runs import Run
 from shared.store.taking import take
 
 log = structlog.get_logger()
@@ -74,23 +74,33 @@ class Sweeper:
         self.instance.due.set()
 
     async def serve(self) -> None:
-        """Beat, look and take, until cancelled."""
+        """Beat, look and take, until cancelled. What fails is logged, and tried again next time."""
         self.caught_up.set()
         while True:
-            await self._beat()
             self.instance.due.clear()
-            await self._look()
+            self.instance.ordered.clear()
+            await contained(self._beat, "heartbeat failed")
+            await contained(self._look, "poll failed")
             await self._pause()
 
     async def _pause(self) -> None:
-        """Until the next look: soon, or once one may be due and a slot is free for it."""
+        """Until the next poll: soon; at once after an order; or once a run may be due and a slot
+        is free for it."""
+        causes = [
+            asyncio.create_task(self.instance.ordered.wait()),
+            asyncio.create_task(self._could_take()),
+        ]
+        most_s = LOOK_S * random.uniform(0.8, 1.2)
         try:
-            async with asyncio.timeout(LOOK_S * random.uniform(0.8, 1.2)):
-                if self.caught_up.is_set():
-                    await self.instance.due.wait()
-                await self.slots.vacant.wait()
-        except TimeoutError:
-            return
+            await asyncio.wait(causes, timeout=most_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for cause in causes:
+                cause.cancel()
+
+    async def _could_take(self) -> None:
+        if self.caught_up.is_set():
+            await self.instance.due.wait()
+        await self.slots.vacant.wait()
 
     async def _beat(self) -> None:
         if time.monotonic() - self._beaten_at < BEAT_S:
@@ -104,16 +114,15 @@ class Sweeper:
         dead = self._watch.look(seen.beats, time.monotonic()) - {self.instance.id}
         if dead:  # what they have left is only counted by a look that knows of them
             seen = await self._seen(dead)
-        await self.orders.obey(seen.orders)
         found = seen.counts
         self._show(found)
+        # One part that fails, at a row that can't be read, holds back none of the others.
+        await contained(partial(self.orders.obey, seen.orders), "orders not obeyed")
         if found.abandoned_messages:
-            await self._adopt(dead)
-        await self._take_suspect(dead, found.suspects)
-        if found.takeable:
-            await self._take(dead, found.takeable)
-        else:
-            self.caught_up.set()
+            await contained(partial(self._adopt, dead), "messages not adopted")
+        suspects = partial(self._take_suspect, dead, found.suspects)
+        await contained(suspects, "suspect not taken")
+        await contained(partial(self._take, dead, found.takeable), "due runs not taken")
         for name in dead:
             await self.instance.store.write("", partial(beats.bury, instance=name))
 
@@ -131,43 +140,48 @@ class Sweeper:
     async def _take_suspect(self, dead: set[str], waiting: int) -> None:
         """One, alone: of several that compute when a process dies, nobody knows the guilty one."""
         self.slots.clear(wanted=waiting > 0)
-        if waiting and self.slots.try_take_alone():
-            self._start(await self._taken(dead, 1, suspects=True), 1)
+        slot = self.slots.try_take_alone() if waiting else None
+        if slot is None:
+            return
+        try:
+            await self._start(dead, [slot], suspects=True)
+        except BaseException:
+            self.slots.clear(wanted=False)  # nothing else waits for one that can't be taken
+            raise
 
     async def _take(self, dead: set[str], waiting: int) -> None:
-        wanted = 0
-        while wanted < waiting and self.slots.try_take():
-            wanted += 1
-        taken = await self._taken(dead, wanted) if wanted else []
-        self._start(taken, wanted)
-        if len(taken) < wanted or wanted == waiting:
+        slots: list[Slot] = []
+        while len(slots) < waiting and (slot := self.slots.try_take()):
+            slots.append(slot)
+        try:
+            taken = await self._start(dead, slots) if slots else 0
+        except BaseException:
+            self.caught_up.set()  # no new delivery waits for what can't be taken
+            raise
+        if taken < len(slots) or len(slots) == waiting:
             self.caught_up.set()
         else:  # no slot for the rest: the next that is free is theirs, not a new delivery's
             self.caught_up.clear()
 
-    def _start(self, taken: list[Run], slots: int) -> None:
-        for _ in range(slots - len(taken)):
-            self.slots.release(computing=True)
-        for run in taken:
-            self.runs.start(run)
-
-    async def _taken(self, dead: set[str], wanted: int, *, suspects: bool = False) -> list[Run]:
-        me, earlier = self.instance, dict[str, bool]()
+    async def _start(self, dead: set[str], slots: list[Slot], *, suspects: bool = False) -> int:
+        """Take as many runs as there are slots, and start them; the number that there were."""
+        me, earlier, spare = self.instance, dict[str, bool](), list(slots)
         try:
             taken = await me.store.write(
                 "",
-                lambda db: take(db, me.agent, me.id, dead, wanted, earlier, suspects=suspects),
+                lambda db: take(db, me.agent, me.id, dead, len(slots), earlier, suspects=suspects),
             )
-        except BaseException:
-            for _ in range(wanted):
-                self.slots.release(computing=True)
-            raise
+            for run in taken:
+                self.runs.start(run, spare.pop())
+        finally:
+            for slot in spare:
+                slot.release()
         for run in taken:
             if earlier[run.run_id]:
                 me.metrics.takeovers.inc()
                 log.info("run taken over", run=run.run_id, attempts=run.attempts, alone=suspects)
             me.tell("run.taken", run, attempts=run.attempts)
-        return taken
+        return len(taken)
 
     async def _adopt(self, dead: set[str]) -> None:
         me, earlier = self.instance, set[int]()

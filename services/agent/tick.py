@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from services.agent.boundary import contained
 from services.agent.instance import Instance
 from services.agent.intake import OWN_ID, Intake
 from shared.errors import BadMessage
@@ -31,7 +32,7 @@ class Tick:
         """One look every `every_s`; replicas reckon the same id, so that one of them sums up."""
         while True:
             await asyncio.sleep(every_s)
-            await self._look()
+            await contained(self._look, "tick failed")
 
     async def _look(self) -> None:
         agent = self.instance.agent

@@ -15,7 +15,7 @@ from services.agent.instance import Instance
 from services.agent.journal import StepKey
 from services.agent.refusal import Refusal
 from services.agent.settling import settle_each
-from services.agent.slots import Slots
+from services.agent.slots import Slot
 from services.agent.vouched import check
 from shared.broker.consuming import Consumer, Delivery
 from shared.broker.publishing import Outgoing
@@ -34,6 +34,9 @@ ASK_AGAIN_S = 60.0
 
 ASK_RETRY_S = 1.0
 """Between two tries while the broker is away."""
+
+LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""A later deadline has no date; that of a run can be later by its agent's `timeout`."""
 
 REPLIES_PREFETCH = 100
 """Responses wait for nothing here; this only pipelines the acks."""
@@ -120,10 +123,9 @@ class Calls:
 
     instance: Instance
     replies: Replies
-    slots: Slots
+    slot: Slot
     run: Run
     message: Task | Trigger
-    holds_slot: bool = True
 
     async def ask(
         self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
@@ -139,7 +141,7 @@ class Calls:
             parent_id=run.task_id,
             path=(*self.message.path, run.agent),
             hops=self.message.hops,
-            deadline=datetime.fromtimestamp(run.deadline_at, UTC),
+            deadline=datetime.fromtimestamp(min(run.deadline_at, LATEST), UTC),
             budget=budget if self.message.budget else None,
             session=self.message.session,
             traceparent=self.message.traceparent,
@@ -174,13 +176,11 @@ class Calls:
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
-        """Give the slot back until the block is left; a failed block leaves it given back."""
+        """Pause the slot until the block is left; a failed block leaves it paused."""
         await self._mark(RunState.WAITING)
-        self.holds_slot = False
-        self.slots.pause()
+        self.slot.pause()
         yield
-        await self.slots.resume()
-        self.holds_slot = True
+        await self.slot.resume()
         await self._mark(RunState.RUNNING)
 
     async def _mark(self, state: RunState) -> None:

@@ -6,7 +6,9 @@ the run is known yet or not. Rows that met no open run are forgotten with old ru
 
 from __future__ import annotations
 
-from sqlalchemy import and_, delete, exists, or_, select, update
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
 from shared.messages import run_id
@@ -15,7 +17,13 @@ from shared.store.runs import Run, load
 from shared.store.schema import RunState, cancels, now_s, runs
 
 OVERDUE_S = 2.0
-"""A living owner has ended a cancelled or late run by then: afterwards anybody ends it."""
+"""A living owner has ended a cancelled or late run by then: afterwards anybody ends it. One that
+has just taken a run to end it has as long."""
+
+STUCK_S = 15.0
+"""What a process computes itself, its own loop ends; a loop that has not done so by then does not
+obey (its tool ignores that it is cancelled), and another job ends the run. Longer than the broker's
+confirm may take."""
 
 AT_ONCE = 100
 """Runs that one commit takes to end them; the next look takes more."""
@@ -24,12 +32,18 @@ _OPEN = runs.c.ended_at.is_(None)
 """Of an agent, an index finds these among any number of ended ones."""
 
 ASKED = exists().where(cancels.c.run_id == runs.c.run_id)
-_late = or_(
-    runs.c.deadline_at <= now_s() - OVERDUE_S,
-    exists().where(cancels.c.run_id == runs.c.run_id, cancels.c.asked_at <= now_s() - OVERDUE_S),
-)
-_due = and_(runs.c.state == RunState.DUE, or_(runs.c.deadline_at <= now_s(), ASKED))
-DOOMED = or_(_due, _late)
+
+
+def _late(seconds: float) -> ColumnElement[bool]:
+    """For so long it has been cancelled or past its deadline, and its owner has had it."""
+    then = now_s() - seconds
+    asked = exists().where(cancels.c.run_id == runs.c.run_id, cancels.c.asked_at <= then)
+    return and_(runs.c.due_at <= then, or_(runs.c.deadline_at <= then, asked))
+
+
+UNWANTED = or_(runs.c.deadline_at <= now_s(), ASKED)
+_due = and_(runs.c.state == RunState.DUE, UNWANTED)
+DOOMED = or_(_due, _late(OVERDUE_S))
 """Of an open run: it only has to end, and whoever sees it first may end it."""
 
 
@@ -53,21 +67,31 @@ def forget(connection: Connection, run_id: str) -> None:
     connection.execute(delete(cancels).where(cancels.c.run_id == run_id))
 
 
-def take_doomed(connection: Connection, agent: str, instance: str) -> list[Run]:
+def take_doomed(
+    connection: Connection, agent: str, instance: str, held: Collection[str] = ()
+) -> list[Run]:
     """Own the runs that only have to end, whoever had them: the fence shuts that one out.
 
     These are due ones that are cancelled or past their deadline, and those of any state that
-    have been so for `OVERDUE_S`. After an unknown commit the next look finds them again.
+    have been so for `OVERDUE_S`. Whoever takes one has as long to end it. What this process owns
+    and computes, `held`, is left to its own loop, for `STUCK_S`. After an unknown commit a later
+    poll finds them again.
     """
+    not_ours = or_(runs.c.owner.is_distinct_from(instance), runs.c.run_id.not_in(held))
     chosen = connection.execute(
         select(runs.c.run_id)
-        .where(runs.c.agent == agent, _OPEN, DOOMED)
+        .where(runs.c.agent == agent, _OPEN, DOOMED, or_(not_ours, _late(STUCK_S)))
         .order_by(runs.c.run_id)
         .limit(AT_ONCE)
         .with_for_update(skip_locked=True)
     )
     taken = [row.run_id for row in chosen]
-    owned = {"owner": instance, "state": RunState.RUNNING, "fence": runs.c.fence + 1}
+    owned = {
+        "owner": instance,
+        "state": RunState.RUNNING,
+        "fence": runs.c.fence + 1,
+        "due_at": now_s(),
+    }
     connection.execute(update(runs).where(runs.c.run_id.in_(taken)).values(owned))
     return [load(connection, run) for run in taken]
 

@@ -8,6 +8,7 @@ from sqlalchemy import Float, and_, bindparam, case, not_, or_, select, update
 from sqlalchemy.engine import Connection
 
 from shared.store.beats import ownerless
+from shared.store.cancels import UNWANTED
 from shared.store.runs import CHANGE, Run, change, from_row
 from shared.store.runs import COLUMNS as RUN_COLUMNS
 from shared.store.schema import RunState, definitions, now_s, runs
@@ -93,9 +94,23 @@ def mark(connection: Connection, run: Run, state: RunState) -> None:
     change(connection, run, {"state": state})
 
 
-_HAND_OVER = CHANGE.values(due_at=now_s() + bindparam("delay_s", type_=Float(53)))
+_then = now_s() + bindparam("delay_s", type_=Float(53))
+_HAND_OVER = CHANGE.values(state=RunState.DUE, owner=None, due_at=_then)
+_HAND_OVER_LATER = CHANGE.values(
+    state=case((UNWANTED, runs.c.state), else_=RunState.DUE),
+    owner=case((UNWANTED, runs.c.owner), else_=None),
+    due_at=_then,
+)
 
 
 def hand_over(connection: Connection, run: Run, *, delay_s: float = 0) -> None:
-    """Let any replica go on with an owned run, at once or after a delay; raises `RunLost`."""
-    change(connection, run, {"state": RunState.DUE, "owner": None, "delay_s": delay_s}, _HAND_OVER)
+    """Let any replica go on with an owned run; raises `RunLost`.
+
+    With a delay: its end has failed, which counts as a failure, as a model that is away does. A run
+    that only has to end stays its owner's meanwhile: due, it would be taken at once, for ever.
+    """
+    if delay_s:
+        fields = {"delay_s": delay_s, "failures": run.failures + 1}
+        change(connection, run, fields, _HAND_OVER_LATER)
+    else:
+        change(connection, run, {"delay_s": 0.0}, _HAND_OVER)

@@ -125,6 +125,38 @@ def test_console_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     assert "task=t-1" in said
 
 
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("value", [Unprintable(), 10**5000], ids=["no text", "endless number"])
+def test_a_value_that_can_not_be_written_raises_nothing_and_is_missed(
+    value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    json_log().warning("ended", reason=value)
+    said = line(capsys)
+    assert (said["message"], said["lost"]) == ("log line lost", "ended")
+
+
+def test_half_a_character_is_written_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    json_log().warning("ended", reason="half \ud83d")
+    assert line(capsys)["reason"] == "half \ud83d"
+
+
+def test_a_full_disk_under_the_log_raises_nothing() -> None:
+    script = (
+        "import structlog; from shared import telemetry;"
+        "telemetry.configure('json', 'agent alice'); structlog.get_logger().info('hello');"
+        "import os; os.write(2, b'alive'); os._exit(0)"
+    )
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, timeout=30
+        )
+    assert done.stderr == b"alive"
+
+
 def test_every_series_is_there_before_anything_happened() -> None:
     registry = CollectorRegistry()
     telemetry.Metrics(registry)
@@ -133,6 +165,8 @@ def test_every_series_is_there_before_anything_happened() -> None:
     assert 'hutch_runs{state="waiting"} 0.0' in text
     assert 'hutch_runs{state="due"} 0.0' in text
     assert 'hutch_model_failures_total{reason="rate_limited"} 0.0' in text
+    for name in ("slots_taken", "runs_open", "mailbox_consuming"):
+        assert f"hutch_{name} 0.0" in text
     for name in ("runs_put_off_total", "takeovers_total", "dead_letters_total"):
         assert f"hutch_{name} 0.0" in text
     for name in ("oldest_due_age_seconds", "outbox_oldest_age_seconds"):

@@ -33,8 +33,9 @@ async def test_a_run_is_given_up_after_so_many_deaths(
     async with connect(rabbit.url, "test") as broker, asyncio.TaskGroup() as jobs:
         await broker.declare(topology.house())
         own, slots = replace(instance(store), publisher=broker.publisher), Slots(1)
-        assert slots.try_take()
-        runs_of(own, slots, jobs).start(run)
+        slot = slots.try_take()
+        assert slot
+        runs_of(own, slots, jobs).start(run, slot)
         async with asyncio.timeout(30):
             await slots.idle.wait()
         buried = await broker.depth("dead")

@@ -42,9 +42,10 @@ async def lived(own: Instance, endpoint: Endpoint, run: Run, tools: Sequence[Too
     """One process's part in the life of a run, until its slot is free again."""
     settings = Settings(_env_file=None, OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="tiny")
     models, slots = Models(settings, own.metrics.model_failed), Slots(1)
-    assert slots.try_take()
+    slot = slots.try_take()
+    assert slot
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
-        runs_of(own, slots, jobs, models, tools).start(run)
+        runs_of(own, slots, jobs, models, tools).start(run, slot)
         await slots.idle.wait()
     await models.close()
     (row,) = await own.store.read(lambda db: find(db, run.run_id))

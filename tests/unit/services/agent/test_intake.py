@@ -1,36 +1,99 @@
+"""Whatever becomes of a claim, the slot that was taken for it is a run's, or free again."""
+
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
+from sqlalchemy import text
 
-from services.agent.brake import Brake
-from services.agent.cancelling import Scopes
 from services.agent.intake import Intake, Kind
 from services.agent.orders import Orders
-from services.agent.relay import Relay
+from services.agent.runs import Runs
 from services.agent.slots import Slots
 from services.agent.sweeper import Sweeper
-from shared.errors import BadMessage
-from shared.messages import Trigger
+from shared.errors import BadMessage, StoreError
+from shared.messages import Task, Trigger
 from shared.process import Stopping
 from shared.store import Store
 from shared.store.claims import freeze
 from shared.store.readings import find
 from tests.instances import instance, runs_of
 
+TASK = Task(id="t1", content="Do it.")
+
+
+@dataclass
+class Room:
+    """A process without a broker, with one slot, whose runs call no model."""
+
+    intake: Intake
+    slots: Slots
+    runs: Runs
+
+    @property
+    def taken(self) -> tuple[int, int]:
+        return self.slots.taken, self.runs.open
+
 
 @asynccontextmanager
-async def busy(store: Store) -> AsyncIterator[Intake]:
-    """The intake of a process whose slots are all at work."""
-    own, slots = instance(store), Slots(0)
+async def room(store: Store) -> AsyncIterator[Room]:
+    own, slots = instance(store), Slots(1)
     await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
-    async with asyncio.TaskGroup() as jobs:
-        runs, relay = runs_of(own, slots, jobs), Relay(own, jobs)
-        orders = Orders(own, slots, runs, Brake(own, slots), Scopes(), Stopping(), jobs)
-        yield Intake(own, slots, runs, relay, Sweeper(own, slots, runs, relay, orders))
+    async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
+        runs = runs_of(own, slots, jobs)
+        lives = runs.lives
+        orders = Orders(own, slots, runs, lives.brake, lives.scopes, Stopping(), jobs)
+        sweeper = Sweeper(own, slots, runs, lives.relay, orders)
+        yield Room(Intake(own, slots, runs, lives.relay, sweeper), slots, runs)
+        await slots.idle.wait()
+
+
+async def test_a_claimed_task_has_a_slot_until_it_has_ended(store: Store) -> None:
+    async with room(store) as it:
+        await it.intake.accept(TASK, "task")
+        assert it.taken == (1, 1)
+    assert it.taken == (0, 0)
+
+
+async def test_an_id_that_was_used_for_other_content_takes_no_slot(store: Store) -> None:
+    async with room(store) as it:
+        await it.intake.accept(TASK, "task")
+        await it.slots.idle.wait()
+        with pytest.raises(BadMessage):
+            await it.intake.accept(Task(id="t1", content="Do another thing."), "task")
+        assert it.taken == (0, 0)
+
+
+async def test_a_repeated_task_takes_no_slot_beside_its_run(store: Store) -> None:
+    async with room(store) as it:
+        await asyncio.gather(*(it.intake.accept(TASK, "task") for _ in range(3)))
+        assert it.taken == (1, 1)
+        await it.slots.idle.wait()
+        await it.intake.accept(TASK, "task")
+        assert it.taken == (0, 0)
+
+
+async def test_a_claim_that_the_store_refuses_takes_no_slot(store: Store) -> None:
+    trigger = "CREATE TRIGGER refuse BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'no'); END"
+    async with room(store) as it:
+        await store.write("", lambda db: db.execute(text(trigger)).close())
+        with pytest.raises(StoreError):
+            await it.intake.accept(TASK, "task")
+        assert it.taken == (0, 0)
+
+
+async def test_a_claim_that_is_cancelled_takes_no_slot(store: Store) -> None:
+    async with room(store) as it:
+        claim = asyncio.create_task(it.intake.accept(TASK, "task"))
+        await asyncio.sleep(0)
+        assert it.slots.taken == 1
+        claim.cancel()
+        await asyncio.wait([claim])
+        assert it.taken == (0, 0)
 
 
 @pytest.mark.parametrize("kind", ["task", "trigger"])
@@ -38,15 +101,15 @@ async def test_an_id_that_an_agent_gives_itself_is_refused_from_outside(
     store: Store, kind: Kind
 ) -> None:
     """Taken first, it would keep the agent from its own tick, or from reacting to a peer."""
-    async with busy(store) as intake:
+    async with room(store) as it:
         with pytest.raises(BadMessage, match="begin with '@' are the agent's own"):
-            await intake.accept(Trigger(id="@t1"), kind)
+            await it.intake.accept(Trigger(id="@t1"), kind)
     assert not await store.read(lambda db: find(db, "@t1"))
 
 
 @pytest.mark.parametrize("kind", ["reaction", "tick"])
 async def test_an_agent_begins_under_its_own_ids(store: Store, kind: Kind) -> None:
-    async with busy(store) as intake:
-        await intake.accept(Trigger(id="@t1"), kind)
+    async with room(store) as it:
+        await it.intake.accept(Trigger(id="@t1"), kind)
     [row] = await store.read(lambda db: find(db, "@t1"))
-    assert (row.kind, row.status) == (kind, "due")
+    assert row.kind == kind

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from shared.store import Store
 from shared.store.readings import texts
@@ -49,3 +51,22 @@ async def test_a_message_that_this_version_cannot_read_fails_its_run(
     said = await store.read(lambda db: texts(db, run.run_id))
     assert "could not be resumed" in (said.response or "")
     assert "content" in (said.detail or "")
+
+
+async def test_a_failed_run_is_a_warning_with_its_reason(store: Store, endpoint: Endpoint) -> None:
+    own = instance(store)
+    endpoint.script = [Answer(completion(content=None)), Answer(completion(content=None))]
+    with capture_logs() as lines:
+        assert (await lived(own, endpoint, await begun(own))).status == "failed"
+    (end,) = [line for line in lines if line["event"] == "run ended"]
+    assert (end["log_level"], end["reason"]) == ("warning", "the model gave an empty answer twice")
+
+
+@pytest.mark.parametrize("hours", [87_600_000, 10**15])
+async def test_a_time_limit_beyond_every_calendar_is_only_long(
+    store: Store, endpoint: Endpoint, hours: int
+) -> None:
+    own = instance(store)
+    endpoint.script = [Answer(completion(content="Done."))]
+    run = await begun(own, timeout_s=hours * 3600.0)
+    assert (await lived(own, endpoint, run)).status == "ok"

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from services.agent.brake import Brake
 from services.agent.orders import Orders
-from services.agent.slots import Slots
+from services.agent.slots import Slot, Slots
 from shared.messages import run_id
 from shared.process import Stopping
 from shared.store import Store, cancels, pauses, shutdowns
 from shared.store.claims import freeze
 from shared.store.readings import newest
 from shared.store.runs import Run
+from shared.store.schema import cancels as rows
 from shared.store.schema import now_s, runs
 from shared.store.taking import hand_over
 from tests.instances import instance, runs_of
@@ -32,6 +33,7 @@ class Room:
 
     store: Store
     orders: Orders
+    slot: Slot
 
     async def claim(self, task_id: str, *, slot: bool) -> Run | None:
         asked = replace(
@@ -42,7 +44,7 @@ class Room:
 
     async def ended(self) -> dict[str, str]:
         """All that have ended, and how, once nothing is on its way any more."""
-        self.orders.slots.release(computing=True)
+        self.slot.release()
         async with asyncio.timeout(10):
             await self.orders.slots.idle.wait()
         rows = await self.store.read(lambda db: newest(db, "alice", None, 100))
@@ -56,8 +58,13 @@ async def room(store: Store) -> AsyncIterator[Room]:
     async with asyncio.TaskGroup() as jobs:
         open_runs = runs_of(own, slots, jobs)
         brake, scopes = Brake(own, slots), open_runs.lives.scopes
-        assert slots.try_take()
-        yield Room(store, Orders(own, slots, open_runs, brake, scopes, Stopping(), jobs))
+        slot = slots.try_take()
+        assert slot
+        yield Room(store, Orders(own, slots, open_runs, brake, scopes, Stopping(), jobs), slot)
+
+
+async def kept(store: Store) -> int:
+    return await store.read(lambda db: db.execute(select(func.count(rows.c.run_id))).scalar_one())
 
 
 async def ask(store: Store, task_id: str) -> None:
@@ -93,14 +100,19 @@ async def test_a_due_run_past_its_deadline_is_answered_though_no_slot_is_free(
         assert await it.ended() == {"late": "timeout"}
 
 
-async def test_a_cancel_by_message_is_kept_and_obeyed(store: Store) -> None:
+async def test_cancels_by_message_are_kept_and_wake_the_one_poll_that_obeys_them(
+    store: Store,
+) -> None:
     async with room(store) as it:
         await it.claim("due", slot=False)
-        it.orders.cancel("due")
-        it.orders.cancel("later")
+        for task_id in ("due", "due", "later"):
+            it.orders.cancel(task_id)
         async with asyncio.timeout(10):
-            while not (await it.store.read(lambda db: newest(db, "alice", "cancelled", 1))):  # noqa: ASYNC110 - a store tells nobody
+            await it.orders.instance.ordered.wait()
+            while await kept(store) < 2:  # noqa: ASYNC110 - a store tells nobody
                 await asyncio.sleep(0.01)
+        assert it.orders.slots.taken == 1, "only the poll begins anything"
+        await it.orders.look()
         assert await it.ended() == {"due": "cancelled"}
     async with room(store) as it:
         run = await it.claim("later", slot=True)

@@ -10,6 +10,7 @@ from services.agent.recalled import WOKEN
 from services.agent.work import Outcome
 from shared.messages import Status, Task, Trigger, Usage
 from shared.results import MAX_RESULT_CHARS
+from shared.tools import JsonObject
 from tests.doubles import COST, calls, says
 from tests.unit.services.agent.house import BOB, house, until, work
 
@@ -209,3 +210,14 @@ async def test_results_stand_in_call_order_when_the_last_finishes_first() -> Non
 async def test_usage_is_the_sum_of_all_model_calls_below() -> None:
     outcome = await house(calls(("bob", BOB), ("carol", BOB)), says("Done.")).run()
     assert outcome.usage == Usage(model_calls=4, input_tokens=40, output_tokens=20)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+async def test_what_would_end_a_process_is_a_fault_of_the_run(error: type[BaseException]) -> None:
+    def interrupt(arguments: JsonObject) -> str:
+        raise error
+
+    it = house(calls(("lookup", "{}")))
+    it.tools.tools["lookup"] = interrupt
+    with pytest.raises(RuntimeError, match=f"lookup raised {error.__name__}"):
+        await it.run()

@@ -8,6 +8,7 @@ from services.agent.models import Models
 from services.agent.slots import Slots
 from shared.settings import Settings
 from shared.store import Store
+from shared.store.readings import Row, newest
 from tests.instances import instance, runs_of
 from tests.stores import taken
 from tests.unit.services.agent.living import begun
@@ -19,13 +20,13 @@ async def test_every_run_is_handed_over_at_the_end(store: Store, late: bool) -> 
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     async with asyncio.TaskGroup() as jobs:
         runs = runs_of(own, slots, jobs, Models(nowhere, own.metrics.model_failed))
-        assert slots.try_take()
+        slot = slots.try_take()
+        assert slot
         runs.lives.brake.set(True)  # so that it doesn't end meanwhile
         run = await begun(own)
         if late:
             await runs.hand_over()
-        runs.start(run)
-        await asyncio.sleep(0)  # a job that has not begun can't be told to end
+        runs.start(run, slot)
         await runs.hand_over()
     assert slots.idle.is_set()
     assert [(run.task_id, run.attempts) for run in await taken(store)] == [("t1", 0)]
@@ -39,8 +40,33 @@ async def test_a_run_that_comes_to_a_call_when_its_process_ends_is_handed_over(
     async with asyncio.TaskGroup() as jobs:
         runs = runs_of(own, slots, jobs, Models(nowhere, own.metrics.model_failed))
         runs.lives.brake.ending = True
-        assert slots.try_take()
-        runs.start(await begun(own))
+        slot = slots.try_take()
+        assert slot
+        runs.start(await begun(own), slot)
         async with asyncio.timeout(30):
             await slots.idle.wait()
     assert [(run.task_id, run.attempts) for run in await taken(store)] == [("t1", 0)]
+
+
+async def test_a_job_that_is_cancelled_before_its_first_step_gives_its_slot_back(
+    store: Store,
+) -> None:
+    own, slots = instance(store), Slots(2)
+    async with asyncio.TaskGroup() as jobs:
+        runs = runs_of(own, slots, jobs)
+        first, again = slots.try_take(), slots.try_take()
+        assert first
+        assert again
+        run = await begun(own)
+        runs.start(run, first)
+        runs.start(run, again)  # taken back from ourselves: the first job never begins
+        assert (slots.taken, runs.open) == (2, 2)
+        async with asyncio.timeout(30):
+            await slots.idle.wait()
+        assert (slots.taken, runs.open, runs.held) == (0, 0, ())
+    assert (await find_one(store)).status == "failed", "without a model"
+
+
+async def find_one(store: Store) -> Row:
+    (row,) = await store.read(lambda db: newest(db, "alice", None, 10))
+    return row

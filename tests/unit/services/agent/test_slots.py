@@ -6,58 +6,88 @@ from collections.abc import Callable
 import pytest
 
 from services.agent import slots as slots_module
-from services.agent.slots import Slots
+from services.agent.slots import Slot, Slots
 
 
 def counts(slots: Slots) -> tuple[int, int, int]:
     assert slots.vacant.is_set() == bool(slots.free)
     assert slots.full.is_set() != slots.vacant.is_set()
+    assert slots.idle.is_set() == (slots.taken == 0)
     return slots.free, slots.computing, slots.waiting
+
+
+def taken(slots: Slots) -> Slot:
+    slot = slots.try_take()
+    assert slot
+    return slot
+
+
+def taken_alone(slots: Slots) -> Slot:
+    slot = slots.try_take_alone()
+    assert slot
+    return slot
 
 
 def test_a_run_takes_a_slot_and_gives_it_back() -> None:
     slots = Slots(2)
     assert counts(slots) == (2, 0, 0)
-    assert slots.try_take()
-    assert slots.try_take()
+    slot, _ = taken(slots), taken(slots)
     assert not slots.try_take()
     assert counts(slots) == (0, 2, 0)
-    slots.release(computing=True)
+    slot.release()
     assert counts(slots) == (1, 1, 0)
+
+
+def test_a_slot_is_given_back_once_however_often_it_is_released() -> None:
+    slots = Slots(2)
+    slot, _ = taken(slots), taken(slots)
+    for _ in range(2):
+        slot.release()
+        slot.pause()
+    assert counts(slots) == (1, 1, 0)
+
+
+async def test_a_released_slot_takes_nothing_any_more() -> None:
+    slots = Slots(2)
+    slot = taken(slots)
+    slot.pause()
+    slot.release()
+    await slot.resume()
+    assert counts(slots) == (2, 0, 0)
 
 
 async def test_a_run_that_only_waits_holds_no_slot() -> None:
     slots = Slots(1)
-    slots.try_take()
-    slots.pause()
+    slot = taken(slots)
+    slot.pause()
     assert counts(slots) == (1, 0, 1)
-    await slots.resume()
+    await slot.resume()
     assert counts(slots) == (0, 1, 0)
 
 
 def test_a_run_that_ends_while_it_waits_gives_back_no_slot_twice() -> None:
     slots = Slots(1)
-    slots.try_take()
-    slots.pause()
-    slots.release(computing=False)
+    slot = taken(slots)
+    slot.pause()
+    slot.release()
     assert counts(slots) == (1, 0, 0)
 
 
-async def woken(slots: Slots) -> asyncio.Task[None]:
-    """A waiting run that asks for its slot while another one computes."""
-    slots.pause()
-    assert slots.try_take()
-    job = asyncio.create_task(slots.resume())
+async def woken(slots: Slots) -> tuple[Slot, Slot, asyncio.Task[None]]:
+    """A waiting run that asks for its slot, and the other one, which computes."""
+    slot = taken(slots)
+    slot.pause()
+    other = taken(slots)
+    job = asyncio.create_task(slot.resume())
     await asyncio.sleep(0)
     assert not job.done()
-    return job
+    return slot, other, job
 
 
 async def test_a_woken_run_goes_before_any_new_one() -> None:
     slots = Slots(1)
-    slots.try_take()
-    job = await woken(slots)
-    slots.release(computing=True)
+    _, other, job = await woken(slots)
+    other.release()
     assert not slots.try_take()
     await job
     assert counts(slots) == (0, 1, 0)
@@ -65,45 +95,53 @@ async def test_a_woken_run_goes_before_any_new_one() -> None:
 
 async def test_woken_runs_go_on_in_the_order_in_which_they_asked() -> None:
     slots = Slots(1)
-    slots.try_take()
-    first = await woken(slots)
-    slots.pause()  # the slot goes to the first at once
-    second = asyncio.create_task(slots.resume())
+    slot, other, first = await woken(slots)
+    other.pause()  # its slot goes to the first at once
+    second = asyncio.create_task(other.resume())
     await first
     assert not second.done()
-    slots.release(computing=True)
+    slot.release()
     await second
     assert counts(slots) == (0, 1, 0)
 
 
 async def test_a_woken_run_that_is_cancelled_before_its_turn_takes_nothing() -> None:
     slots = Slots(1)
-    slots.try_take()
-    job = await woken(slots)
+    _, other, job = await woken(slots)
     job.cancel()
     await asyncio.wait([job])
-    slots.release(computing=True)
+    other.release()
     assert counts(slots) == (1, 0, 1)
 
 
 async def test_a_woken_run_that_is_cancelled_at_its_turn_passes_the_slot_on() -> None:
     slots = Slots(1)
-    slots.try_take()
-    job = await woken(slots)
-    slots.release(computing=True)
+    slot, other, job = await woken(slots)
+    other.release()
     job.cancel()
     await asyncio.wait([job])
     assert counts(slots) == (1, 0, 1)
+    slot.release()
+    assert counts(slots) == (1, 0, 0)
+
+
+async def test_a_run_that_is_over_before_its_turn_leaves_it_to_the_next() -> None:
+    slots = Slots(1)
+    slot, other, job = await woken(slots)
+    slot.release()
+    other.release()
+    await job
+    assert counts(slots) == (1, 0, 0)
 
 
 async def test_closed_slots_take_nothing_new_and_let_open_runs_go_on() -> None:
     slots = Slots(2)
-    slots.try_take()
-    slots.pause()
+    slot = taken(slots)
+    slot.pause()
     slots.close()
     assert not slots.try_take()
     assert slots.free == 0
-    await slots.resume()
+    await slot.resume()
     assert slots.computing == 1
 
 
@@ -111,15 +149,14 @@ def test_open_runs_are_limited_even_when_all_only_wait(monkeypatch: pytest.Monke
     monkeypatch.setattr(slots_module, "OPEN_RUNS", 2)
     slots = Slots(8)
     for _ in range(2):
-        assert slots.try_take()
-        slots.pause()
+        taken(slots).pause()
     assert not slots.try_take()
     assert counts(slots) == (0, 0, 2)
 
 
 def test_a_suspect_takes_its_slot_alone() -> None:
     slots = Slots(8)
-    assert slots.try_take_alone()
+    taken_alone(slots)
     assert counts(slots) == (0, 1, 0)
     assert not slots.try_take()
     assert not slots.try_take_alone()
@@ -127,28 +164,37 @@ def test_a_suspect_takes_its_slot_alone() -> None:
 
 def test_a_suspect_that_waits_for_its_slot_lets_nothing_begin_until_nothing_computes() -> None:
     slots = Slots(8)
-    slots.try_take()
+    slot = taken(slots)
     slots.clear(wanted=True)
     assert counts(slots) == (0, 1, 0)
     assert not slots.try_take()
     assert not slots.try_take_alone()
-    slots.release(computing=True)
+    slot.release()
     assert not slots.try_take()
     assert slots.try_take_alone()
 
 
-@pytest.mark.parametrize("how", [Slots.share, Slots.pause])
-def test_a_suspect_that_gets_on_or_waits_is_alone_no_longer(how: Callable[[Slots], None]) -> None:
+@pytest.mark.parametrize("how", [Slot.share, Slot.pause])
+def test_a_suspect_that_gets_on_or_waits_is_alone_no_longer(how: Callable[[Slot], None]) -> None:
     slots = Slots(8)
-    slots.try_take_alone()
-    how(slots)
+    how(taken_alone(slots))
     assert slots.free == 8 - slots.computing
+
+
+@pytest.mark.parametrize("how", [Slot.share, Slot.pause, Slot.release])
+def test_a_suspect_stays_alone_whatever_another_run_does(how: Callable[[Slot], None]) -> None:
+    """Besides it only runs compute that have to end."""
+    slots = Slots(8)
+    suspect = taken_alone(slots)
+    how(slots.take_beyond())
+    assert not slots.try_take()
+    suspect.release()
+    assert slots.try_take()
 
 
 def test_a_suspect_that_ends_leaves_all_slots() -> None:
     slots = Slots(8)
-    slots.try_take_alone()
-    slots.release(computing=True)
+    taken_alone(slots).release()
     assert counts(slots) == (8, 0, 0)
 
 
@@ -160,54 +206,54 @@ def test_when_no_suspect_waits_any_more_runs_begin_again() -> None:
     assert slots.try_take()
 
 
-@pytest.mark.parametrize("how", [Slots.share, Slots.close])
-async def test_a_woken_run_waits_while_a_suspect_is_alone_or_about_to_be(
-    how: Callable[[Slots], None],
-) -> None:
+@pytest.mark.parametrize("how", ["share", "close"])
+async def test_a_woken_run_waits_while_a_suspect_is_alone_or_about_to_be(how: str) -> None:
     slots = Slots(8)
-    slots.try_take()
-    slots.pause()
+    slot = taken(slots)
+    slot.pause()
     slots.clear(wanted=True)
-    job = asyncio.create_task(slots.resume())
+    job = asyncio.create_task(slot.resume())
     await asyncio.sleep(0)
     assert not job.done()
-    if how is Slots.share:
-        assert slots.try_take_alone()
+    if how == "share":
+        suspect = taken_alone(slots)
         slots.clear(wanted=False)
         await asyncio.sleep(0)
         assert not job.done()
-    how(slots)
+        suspect.share()
+    else:
+        slots.close()
     await job
 
 
 def test_slots_are_idle_while_no_run_is_open() -> None:
     slots = Slots(2)
     assert slots.idle.is_set()
-    slots.try_take()
-    slots.pause()
+    slot = taken(slots)
+    slot.pause()
     assert not slots.idle.is_set()
-    slots.release(computing=False)
+    slot.release()
     assert slots.idle.is_set()
 
 
 async def test_the_brake_stops_new_runs_and_keeps_those_that_are_open() -> None:
     slots = Slots(2)
-    slots.try_take()
+    slot = taken(slots)
     slots.brake(True)
     assert not slots.try_take()
     assert counts(slots) == (0, 1, 0)
-    slots.pause()
-    await slots.resume()
+    slot.pause()
+    await slot.resume()
     slots.brake(False)
     assert counts(slots) == (1, 1, 0)
 
 
 def test_a_run_that_only_has_to_end_goes_beyond_the_limit() -> None:
     slots = Slots(1)
-    slots.try_take()
+    slot = taken(slots)
     slots.take_beyond()
     assert counts(slots) == (0, 2, 0)
-    slots.release(computing=True)
+    slot.release()
     assert counts(slots) == (0, 1, 0)
 
 
@@ -217,13 +263,3 @@ def test_a_braked_process_takes_no_suspect() -> None:
     assert not slots.try_take_alone()
     slots.brake(False)
     assert slots.try_take_alone()
-
-
-def test_a_suspect_stays_alone_when_a_run_that_only_had_to_end_has_left() -> None:
-    slots = Slots(2)
-    assert slots.try_take_alone()
-    slots.take_beyond()
-    slots.release(computing=True)
-    assert not slots.try_take()
-    slots.release(computing=True)
-    assert slots.try_take()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry
+from sqlalchemy import update
 
 from services.agent import sweeper as module
 from services.agent.instance import Instance
@@ -19,6 +20,7 @@ from shared.store import Store
 from shared.store.beats import SILENCE_S
 from shared.store.putting_off import put_off
 from shared.store.readings import Row, find
+from shared.store.schema import now_s, runs
 from tests.instances import instance, runs_of
 from tests.stores import claimed, ended, owned, request, taken
 
@@ -77,16 +79,16 @@ def test_each_instance_is_watched_for_itself() -> None:
 async def sweeping(own: Instance, slots: Slots) -> AsyncIterator[Sweeper]:
     """A sweeper at work; what it starts ends at once, without a model."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as jobs:
-        runs = runs_of(own, slots, jobs)
-        brake, scopes = runs.lives.brake, runs.lives.scopes
-        orders = Orders(own, slots, runs, brake, scopes, Stopping(), jobs)
-        sweeper = Sweeper(own, slots, runs, Relay(own, jobs), orders)
+        open_runs = runs_of(own, slots, jobs)
+        brake, scopes = open_runs.lives.brake, open_runs.lives.scopes
+        orders = Orders(own, slots, open_runs, brake, scopes, Stopping(), jobs)
+        sweeper = Sweeper(own, slots, open_runs, Relay(own, jobs), orders)
         serving = jobs.create_task(sweeper.serve())
         await sweeper.caught_up.wait()
         yield sweeper
         serving.cancel()
-        await runs.hand_over()
-        runs.lives.relay.stop()
+        await open_runs.hand_over()
+        open_runs.lives.relay.stop()
         sweeper.relay.stop()
 
 
@@ -127,12 +129,13 @@ async def test_a_suspect_is_taken_once_nothing_computes_and_nothing_begins_befor
     await owned(store, instance="alice.7")
     await taken(store, "alice.8", {"alice.7"})  # neither has a row: both are dead
     own, slots = instance(store), Slots(8)
-    assert slots.try_take()
+    slot = slots.try_take()
+    assert slot
     async with sweeping(own, slots):
         await until(lambda: not slots.free)
         assert slots.computing == 1
         assert (await found(store)).status == "running"
-        slots.release(computing=True)
+        slot.release()
         await until(lambda: slots.free == 8)
     assert (await found(store)).attempts == 2
     assert (await found(store)).status == "failed", "without a model"
@@ -157,3 +160,18 @@ async def test_what_waits_is_shown(store: Store) -> None:
     assert shown("runs", state="due") == 1
     assert shown("run_deaths") == 1
     assert shown("oldest_due_age_seconds") == 0
+
+
+async def test_a_row_that_can_not_be_read_holds_back_neither_polls_nor_heartbeats(
+    store: Store,
+) -> None:
+    own, slots = instance(store), Slots(2)
+    await claimed(store, request("damaged", timeout_s=0), slot=False)
+    unreadable = update(runs).values(notes="{", due_at=now_s() + 600)  # it only has to end
+    await store.write("", lambda db: db.execute(unreadable).close())
+    async with sweeping(own, slots):
+        for task_id in ("t1", "t2"):
+            await claimed(store, request(task_id), slot=False)
+            while not (await found(store, task_id)).ended_at:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+        await until(lambda: slots.taken == 0)

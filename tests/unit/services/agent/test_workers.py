@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 from structlog.testing import capture_logs
 
-from services.agent.workers import Replies, with_counted_usage
+from services.agent.journal import StepKey
+from services.agent.slots import Slots
+from services.agent.workers import Calls, Replies, with_counted_usage
 from shared.errors import BadMessage
-from shared.messages import Budget, Response, Status, Usage, encode
+from shared.messages import Budget, Response, Status, Task, Usage, encode
 from shared.store import Store
 from tests.instances import delivery, instance
 from tests.stores import owned
@@ -126,3 +131,14 @@ async def test_what_a_worker_has_spent_of_its_share_is_not_worth_a_line(store: S
         response = await counting(store, Usage(model_calls=3, input_tokens=100))
     assert response.usage == Usage(model_calls=3, input_tokens=100)
     assert logs == []
+
+
+async def test_a_worker_is_asked_though_the_deadline_is_beyond_every_calendar(store: Store) -> None:
+    own, replies = instance(store), Replies(instance(store))
+    run = replace(await owned(store), deadline_at=1e300)
+    calls = Calls(own, replies, Slots(1).take_beyond(), run, Task(content="Do it."))
+    asking = asyncio.create_task(calls.ask(StepKey(1, 1), "bob", "Write.", None, Budget()))
+    await asyncio.sleep(0)
+    assert not asking.done(), "it is on its way"
+    asking.cancel()
+    await asyncio.wait([asking])

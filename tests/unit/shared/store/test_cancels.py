@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from functools import partial
 
 import pytest
@@ -10,7 +11,7 @@ from shared.errors import RunLost
 from shared.messages import Cancel, run_id
 from shared.store import Store, cancels, open_store
 from shared.store.beats import beat
-from shared.store.cancels import OVERDUE_S
+from shared.store.cancels import OVERDUE_S, STUCK_S
 from shared.store.claims import Verdict
 from shared.store.ending import End, end
 from shared.store.journal import Step, steps_of, write_step
@@ -35,8 +36,8 @@ async def unwanted(store: Store) -> Orders:
     return (await seen(store)).orders
 
 
-async def doomed(store: Store, instance: str = "alice.2") -> list[Run]:
-    return await store.write("", lambda db: cancels.take_doomed(db, "alice", instance))
+async def doomed(store: Store, instance: str = "alice.2", held: Collection[str] = ()) -> list[Run]:
+    return await store.write("", lambda db: cancels.take_doomed(db, "alice", instance, held))
 
 
 async def kept(store: Store) -> int:
@@ -52,6 +53,12 @@ async def a_while_ago(store: Store, seconds: float = OVERDUE_S) -> None:
 async def late_by(store: Store, seconds: float) -> None:
     late = update(runs).values(deadline_at=now_s() - seconds)
     await store.write("", lambda db: db.execute(late).close())
+
+
+async def had_for(store: Store, seconds: float = OVERDUE_S) -> None:
+    """As if their owners had had all runs for so long."""
+    earlier = update(runs).values(due_at=now_s() - seconds)
+    await store.write("", lambda db: db.execute(earlier).close())
 
 
 async def cancelled(
@@ -116,12 +123,66 @@ async def test_a_living_owner_has_time_to_end_it_then_anybody_does(store: Store)
     await asked(store)
     assert await doomed(store) == []
     await a_while_ago(store)
+    await had_for(store)
     (run,) = await doomed(store)
     assert run.cancelled
     with pytest.raises(RunLost):
         await ended(store, zombie, '"late"')
     (answer, *_) = await cancelled(store, run, instance="alice.2")
     assert answer.body == '"cancelled"'
+
+
+async def test_replicas_that_poll_by_turns_leave_a_run_to_the_one_that_ends_it(
+    store: Store,
+) -> None:
+    """Its fence would grow with each poll otherwise, and nobody would come to its end."""
+    await owned(store)
+    await asked(store)
+    await a_while_ago(store, 60)
+    await had_for(store, 60)
+    taken_by = [it for poll in range(20) for it in await doomed(store, f"alice.{2 + poll % 2}")]
+    assert [run.fence for run in taken_by] == [2]
+    await had_for(store)
+    (run,) = await doomed(store, "alice.3")
+    assert run.fence == 3, "its new owner has not ended it in time either"
+
+
+@pytest.mark.parametrize("order", ["cancel", "deadline"])
+async def test_what_a_process_computes_itself_is_left_to_its_own_loop(
+    store: Store, order: str
+) -> None:
+    mine, orphan = await owned(store), await owned(store, "t2")
+    await (asked(store) if order == "cancel" else late_by(store, OVERDUE_S))
+    await asked(store, "t2")
+    await a_while_ago(store)
+    await had_for(store)
+    found = await doomed(store, "alice.1", [mine.run_id])
+    assert [run.run_id for run in found] == [orphan.run_id], "that has no loop"
+    (run,) = await doomed(store, "alice.2", [mine.run_id])
+    assert run.run_id == mine.run_id, "another process waits no longer for it"
+
+
+async def test_a_loop_that_does_not_obey_is_given_up_by_its_own_process(store: Store) -> None:
+    mine = await owned(store)
+    await asked(store)
+    for seconds, taken_back in ((OVERDUE_S, 0), (STUCK_S, 1)):
+        await a_while_ago(store, seconds)
+        await had_for(store, seconds)
+        assert len(await doomed(store, "alice.1", [mine.run_id])) == taken_back
+
+
+@pytest.mark.parametrize("order", ["cancel", "deadline"])
+async def test_a_run_whose_end_fails_is_not_taken_again_before_its_delay_is_over(
+    store: Store, order: str
+) -> None:
+    run = await owned(store)
+    await (asked(store) if order == "cancel" else late_by(store, OVERDUE_S))
+    await a_while_ago(store, 60)
+    await store.write(run.run_id, lambda db: hand_over(db, run, delay_s=60))
+    assert await doomed(store) == await taken(store) == []
+    await had_for(store)
+    (again,) = await doomed(store)
+    assert (again.fence, again.failures) == (2, 1)
 
 
 async def test_a_cancelled_run_of_a_dead_owner_is_known_as_cancelled_when_taken_over(
@@ -157,6 +218,7 @@ async def test_a_due_run_past_its_deadline_is_taken_and_a_running_one_later(
     await owned(store, "running")
     await claimed(store, request("due"), slot=False)
     await late_by(store, late_s)
+    await had_for(store)
     assert (await unwanted(store)).doomed
     assert {run.task_id for run in await doomed(store)} == (
         {"due", "running"} if late_s else {"due"}
@@ -206,6 +268,7 @@ async def test_an_owners_end_and_anothers_cancel_at_once_leave_one_response(
     for run in mine:
         await asked(store, run.task_id)
     await a_while_ago(store)
+    await had_for(store)
 
     async def end_them(other: Store) -> None:
         for run in await doomed(other):

@@ -1,0 +1,90 @@
+"""A run that meets a fault, beside others: it fails alone, and its message is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import update
+from structlog.testing import capture_logs
+
+from services.agent.faulted import CONTENT
+from services.agent.instance import Instance
+from services.agent.retries import MOST_FAILURES
+from services.agent.slots import Slots
+from shared import topology
+from shared.broker.connection import connect
+from shared.store import Store
+from shared.store.claims import freeze
+from shared.store.readings import Row, newest, texts
+from shared.store.runs import Run
+from shared.store.schema import RunState, runs
+from shared.store.taking import hand_over
+from tests.instances import instance, runs_of
+from tests.integration.brokers import Rabbit
+from tests.stores import claimed, request, store, taken
+
+__all__ = ["store"]
+
+NO_TIME = 1e300
+"""Of no calendar."""
+
+
+async def damaged(own: Instance, failures: int) -> Run:
+    """A run, as if its row held a time that can't be read."""
+    asked = replace(request("damaged"), definition=own.snapshot.digest)
+    run = (await claimed(own.store, asked)).run
+    assert run is not None
+    await own.store.write("", lambda db: hand_over(db, run))
+    fields = update(runs).where(runs.c.run_id == run.run_id).values(failures=failures)
+    await own.store.write("", lambda db: db.execute(fields).close())
+    (again,) = await taken(own.store, own.id)
+    return replace(again, claimed_at=NO_TIME)
+
+
+async def lived(own: Instance, *started: Run) -> dict[str, Row]:
+    """Those runs, once this process is done with all of them."""
+    slots = Slots(len(started))
+    async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
+        open_runs = runs_of(own, slots, jobs)
+        for run in started:
+            slot = slots.try_take()
+            assert slot
+            open_runs.start(run, slot)
+        await slots.idle.wait()
+        open_runs.lives.relay.stop()
+    return {row.task_id: row for row in await own.store.read(lambda db: newest(db, None, None, 9))}
+
+
+@pytest.mark.parametrize(
+    ("dead_letters", "failures", "ends"),
+    [(True, 0, True), (False, 0, False), (False, MOST_FAILURES, True)],
+    ids=["kept", "to be kept later", "never kept"],
+)
+async def test_a_run_that_meets_a_fault_fails_alone(
+    store: Store, rabbit: Rabbit, dead_letters: bool, failures: int, ends: bool
+) -> None:
+    async with connect(rabbit.url, "test") as broker:
+        if dead_letters:
+            await broker.declare(topology.house())
+        own = replace(instance(store), publisher=broker.publisher)
+        await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
+        run = await damaged(own, failures)
+        other = (await claimed(store, request("other"))).run
+        assert other is not None
+        with capture_logs() as lines:
+            rows = await lived(own, run, other)
+        kept = await broker.depth("dead")
+    assert rows["other"].status == "failed", "without a model"
+    (fault,) = [line for line in lines if line["event"] == "fault in a run"]
+    assert isinstance(fault["exc_info"], OverflowError), "with its traceback"
+    assert (kept.messages if kept else 0) == (1 if dead_letters else 0)
+    if not ends:
+        assert rows["damaged"].status == RunState.DUE
+        assert await taken(store) == [], "not at once"
+        return
+    assert rows["damaged"].status == "failed"
+    said = await store.read(lambda db: texts(db, run.run_id))
+    assert CONTENT in (said.response or "")
+    assert "a fault in the run: OverflowError" in (said.detail or "")
