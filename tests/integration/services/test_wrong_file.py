@@ -22,8 +22,8 @@ CAROL = "name: carol\ndescription: Draws.\nlimits: {turns: 10}\n"
 
 @pytest.fixture
 def wrong(house: House, agents: Path) -> House:
-    """Carol's file has a typo; Alice, who asks Bob, could ask her too."""
-    (agents / "alice.yaml").write_text("name: alice\nworkers: [bob, carol]\n")
+    """Carol's file has a typo."""
+    (agents / "alice.yaml").write_text("name: alice\nworkers: [bob]\n")
     (agents / "bob.yaml").write_text(
         "name: bob\ndescription: Writes.\nschedule: [{name: wake, every: 1s, prompt: Write.}]\n"
     )

@@ -224,6 +224,53 @@ async def test_a_tools_file_may_run_a_loop_while_it_is_imported(folder: Path) ->
     assert await tool.call({}) == "7"
 
 
+def a_latin_1_text(file: Path) -> None:
+    file.write_text("def f() -> None:\n    '\xfc'", "latin-1")
+
+
+def source(text: str) -> Callable[[Path], None]:
+    def make(file: Path) -> None:
+        file.write_text(text, "utf-8")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (a_folder, "there is no such file"),
+        (a_dangling_link, "there is no such file"),
+        (a_link_to_itself, "Symlink loop|there is no such file"),
+        (a_pipe, "there is no such file"),
+        (a_latin_1_text, "SyntaxError"),
+        (source("def f() -> None: ...\0"), "null bytes"),
+        (source("class Panic(BaseException): ...\nraise Panic('no')"), "Panic: no"),
+        (source("class E(Exception):\n    __str__ = None\nraise E"), "E: without a text"),
+        (source("def __getattr__(name): raise OSError('gone')"), "'f': gone"),
+        (source("import os\ndef f(a: 'os.nothing') -> None: ..."), "'f': .*'nothing'"),
+        (source("def f(a: 'int int') -> None: ..."), "'f': "),
+        (source("def f() -> None:\n    '\\ud800'"), "'f': .*surrogates not allowed"),
+    ],
+)
+async def test_a_tools_file_that_cannot_be_one_is_named_in_one_line(
+    folder: Path, make: Callable[[Path], None], said: str
+) -> None:
+    (folder / "tools").mkdir()
+    make(folder / "tools" / "a.py")
+    write(folder, "alice", "name: alice\ntools: ['a.py:f']")
+    with pytest.raises(SettingsError, match=said) as caught:
+        await equipped(read_folder(folder), "alice")
+    assert str(caught.value).startswith(f"{folder}/alice.yaml: tools: {folder}/tools/a.py: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x\\0y", "../../etc/passwd/x"])
+async def test_a_tools_name_that_no_system_opens_is_named(folder: Path, name: str) -> None:
+    write(folder, "alice", f'name: alice\ntools: ["{name}.py:f"]')
+    with pytest.raises(SettingsError, match=r"alice\.yaml"):
+        await equipped(read_folder(folder), "alice")
+
+
 async def test_every_tool_that_cannot_be_loaded_is_named(folder: Path) -> None:
     write(folder, "alice", "name: alice\ntools: ['a.py:f', 'b.py:g']")
     with pytest.raises(SettingsError) as caught:

@@ -242,6 +242,7 @@ def test_orders_are_kept_though_no_broker_can_be_reached(folder: Path) -> None:
     ("option", "said"),
     [
         (("--timeout", "5"), "--timeout: "),
+        (("--timeout", "87600000h"), "--timeout: "),
         (("--id", "two words"), "id: "),
     ],
 )
