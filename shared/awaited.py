@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 CLEAN_UP_S = 1.0
 """Seconds that an async function may take to end once its call is cancelled: a run's end waits."""
@@ -34,8 +36,11 @@ async def awaited(later: Later) -> Outcome:
     only when the caller is cancelled.
 
     In a task of its own: a function that cancels its task, or lets `SystemExit` out of it, would
-    otherwise cancel the run or end the event loop.
+    otherwise cancel the run or end the event loop. The same holds for the tasks that it makes.
     """
+    loop = asyncio.get_running_loop()
+    if loop.get_task_factory() is None:
+        loop.set_task_factory(_task)
     task = asyncio.ensure_future(_outcome(later))
     try:
         await asyncio.wait({task})
@@ -47,6 +52,7 @@ async def awaited(later: Later) -> Outcome:
 
 
 async def _outcome(later: Later) -> Outcome:
+    _is_users.set(True)
     try:
         value = later.start()
         if isinstance(value, Awaitable):
@@ -56,3 +62,39 @@ async def _outcome(later: Later) -> Outcome:
         return Outcome(value)
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is the call's outcome
         return Outcome(raised=error)
+
+
+_is_users: ContextVar[bool] = ContextVar("_is_users", default=False)
+"""Set in the task of a user's function; the tasks that it makes inherit it."""
+
+
+class _Contained(Coroutine[Any, Any, Any]):
+    """A coroutine of a user's task, out of which nothing comes that the event loop obeys."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+
+    def send(self, value: object) -> Any:
+        return self._step(self._coroutine.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._step(self._coroutine.throw, *error)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coroutine.__await__()
+
+    def _step(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return step(*arguments)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(f"a task has raised {type(error).__name__}") from error
+
+
+def _task(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
+) -> asyncio.Task[Any]:
+    made = _Contained(coroutine) if _is_users.get() else coroutine
+    return asyncio.Task(made, loop=loop, **options)

@@ -18,7 +18,7 @@ from tenacity.wait import wait_random_exponential
 
 from services.agent import protocol, wire
 from services.agent.chat import ChatMessage, Completion, ToolSpec, storable
-from services.agent.profiles import profile
+from services.agent.profiles import NO_REASONING, profile
 from services.agent.replies import PASSING, completion
 from services.agent.retry_after import asked_wait_s
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
@@ -136,7 +136,7 @@ class OpenAIModel:
                     raise
                 sent = other
         if "tools" in fields:
-            self._with_tools = {key: sent[key] for key in wire.NO_REASONING if key in sent}
+            self._with_tools = {key: sent[key] for key in NO_REASONING if key in sent}
         return reply
 
     async def _send(self, fields: JsonObject, history: Sequence[ChatMessage]) -> Completion:

@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import ToolError
 from shared.tools import load
-from tests.unit.shared.tool_file import tool
+from tests.unit.shared.tool_file import failure, tool
 
 
 async def test_a_tool_that_cancels_itself_has_failed(tmp_path: Path) -> None:
@@ -68,3 +68,45 @@ async def lookup() -> None:
     with pytest.raises(asyncio.CancelledError):
         await job
     await load(tmp_path, "orders.py:stop").call({})
+
+
+@pytest.mark.parametrize("raised", ["SystemExit", "KeyboardInterrupt"])
+@pytest.mark.parametrize(
+    "begin",
+    [
+        "await asyncio.gather(end())",
+        "await asyncio.create_task(end())",
+        "async with asyncio.TaskGroup() as jobs:\n        jobs.create_task(end())",
+    ],
+)
+async def test_what_ends_a_task_of_a_tool_does_not_end_the_process(
+    tmp_path: Path, raised: str, begin: str
+) -> None:
+    source = f"""
+import asyncio
+async def end() -> None:
+    await asyncio.sleep(0)
+    raise {raised}
+async def lookup() -> None:
+    {begin}
+"""
+    assert (await failure(tool(tmp_path, source))).startswith("lookup failed: ")
+
+
+async def test_the_tasks_of_a_tool_work_as_any_others(tmp_path: Path) -> None:
+    source = """
+import asyncio
+async def wait(n: int) -> int:
+    await asyncio.sleep(0)
+    return n
+async def lookup() -> list[int]:
+    late = asyncio.create_task(wait(3), name='late')
+    late.cancel()
+    try:
+        async with asyncio.timeout(0):
+            await asyncio.create_task(asyncio.sleep(60))
+    except TimeoutError:
+        return await asyncio.gather(wait(1), wait(2))
+    return []
+"""
+    assert await tool(tmp_path, source).call({}) == "[1,2]"

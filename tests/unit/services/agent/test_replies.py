@@ -121,11 +121,11 @@ async def test_text_in_one_choice_and_calls_in_another_are_one_reply(
 
 LATER: dict[str, JsonValue | bytes] = {
     "an error inside": {"error": {"message": "overloaded secret-1234"}},
-    "an error beside half a text": {"choices": [choice()], "error": {"code": 502}},
+    "an error beside half a text": {"choices": [choice("Half")], "error": {"code": 502}},
     "an error that may pass": {"error": {"code": 429, "message": "slow down"}},
     "an error that is a text": {"error": "overloaded"},
-    "an error in the choice": {"choices": [choice(error={"code": 500})]},
-    "a text that ends with an error": {"choices": [choice(finish_reason="error")]},
+    "an error in the choice": {"choices": [choice("Half", error={"code": 500})]},
+    "a text that ends with an error": {"choices": [choice("Half", finish_reason="error")]},
     "no choices": {},
     "choices that are null": {"choices": None},
     "an empty list of choices": {"choices": []},
@@ -173,7 +173,7 @@ NEVER: dict[str, JsonValue | bytes] = {
     "a reason that is no text": {"choices": [choice(finish_reason=7)]},
     "an error that lasts": {"error": {"code": 400, "message": "bad secret-1234"}},
     "a spent balance": {"error": {"code": 402, "message": "pay"}},
-    "a reply that is too long": b" " * (MAX_REPLY_BYTES + 1),
+    "a reply that is too long": b" " * MAX_REPLY_BYTES + json.dumps(HI).encode(),
 }
 
 

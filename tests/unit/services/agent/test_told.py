@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import structlog
+from pydantic import JsonValue
 
 from services.cli import show
 from shared.store import Store
@@ -23,7 +24,7 @@ async def test_a_tool_that_raises_leaves_a_trace_and_the_model_gets_a_line(
     lookup = tool(tmp_path, RAISES)
     own = instance(store, tools=[lookup])
     run = await begun(own)
-    asked = {"function": {"name": "lookup", "arguments": "{}"}}
+    asked: JsonValue = {"function": {"name": "lookup", "arguments": "{}"}}
     endpoint.script = [
         Answer(completion(content=None, tool_calls=[asked])),
         Answer(completion(content="Done.")),
