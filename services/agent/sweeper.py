@@ -25,6 +25,7 @@ from services.agent.slots import Slot, Slots
 from shared.store import beats, outbox
 from shared.store.beats import SILENCE_S
 from shared.store.looking import Counts, Look, look
+from shared.store.runs import Run
 from shared.store.taking import take
 
 log = structlog.get_logger()
@@ -165,23 +166,27 @@ class Sweeper:
 
     async def _start(self, dead: set[str], slots: list[Slot], *, suspects: bool = False) -> int:
         """Take as many runs as there are slots, and start them; the number that there were."""
-        me, earlier, spare = self.instance, dict[str, bool](), list(slots)
+        spare = list(slots)
         try:
-            taken = await me.store.write(
-                "",
-                lambda db: take(db, me.agent, me.id, dead, len(slots), earlier, suspects=suspects),
-            )
+            taken = await self._taken(dead, len(slots), suspects=suspects)
             for run in taken:
                 self.runs.start(run, spare.pop())
+            return len(taken)
         finally:
             for slot in spare:
                 slot.release()
+
+    async def _taken(self, dead: set[str], wanted: int, *, suspects: bool) -> list[Run]:
+        me, earlier = self.instance, dict[str, bool]()
+        taken = await me.store.write(
+            "", lambda db: take(db, me.agent, me.id, dead, wanted, earlier, suspects=suspects)
+        )
         for run in taken:
             if earlier[run.run_id]:
                 me.metrics.takeovers.inc()
                 log.info("run taken over", run=run.run_id, attempts=run.attempts, alone=suspects)
             me.tell("run.taken", run, attempts=run.attempts)
-        return len(taken)
+        return taken
 
     async def _adopt(self, dead: set[str]) -> None:
         me, earlier = self.instance, set[int]()
