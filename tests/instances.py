@@ -47,7 +47,8 @@ def runs_of(
     own: Instance, slots: Slots, jobs: asyncio.TaskGroup, models: Models | None = None
 ) -> Runs:
     """The runs of a process without tools, and where none are given without a model."""
-    toolbox, relay, refusal = Toolbox(own.agent, []), Relay(own, jobs), Refusal(own)
+    toolbox, relay = Toolbox(own.agent, []), Relay(own, jobs)
+    refusal = Refusal(own, relay)
     speaking = models or Models(Settings(), own.metrics.model_failed)
     brake, scopes = Brake(own, slots), Scopes()
     lives = Lives(own, slots, relay, refusal, Replies(own), toolbox, speaking, brake, scopes)
@@ -78,6 +79,7 @@ def delivery(
         received_as=received_as,
         app_id=None,
         timestamp=None,
+        expiration=None,
         _channel=cast(AbstractChannel, None),
         _tag=1,
     )

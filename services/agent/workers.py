@@ -12,8 +12,7 @@ import structlog
 
 from services.agent.instance import Instance
 from services.agent.journal import StepKey
-from services.agent.refusal import Refusal
-from services.agent.settling import settle_each
+from services.agent.settling import Settling
 from services.agent.slots import Slots
 from services.agent.vouched import check
 from shared.broker.consuming import Consumer, Delivery
@@ -54,9 +53,9 @@ class Replies:
         finally:
             del self._expected[call_id]
 
-    async def serve(self, consumer: Consumer, refusal: Refusal) -> None:
+    async def serve(self, consumer: Consumer, settling: Settling) -> None:
         """Hear every reply, until cancelled."""
-        await settle_each(consumer, REPLIES_PREFETCH, self.hear, refusal)
+        await settling.each(consumer, REPLIES_PREFETCH, self.hear)
 
     async def hear(self, delivery: Delivery) -> None:
         """Hand a response to the call that waits for it; late and unknown ones are dropped.

@@ -17,7 +17,14 @@ from shared import topology
 from shared.broker.connection import Broker, connect
 from shared.broker.consuming import Consumer
 from shared.broker.publishing import Outgoing
-from shared.errors import BrokerError, BrokerUnavailable, HutchError, SettingsError, Unconfirmed
+from shared.errors import (
+    BadMessage,
+    BrokerError,
+    BrokerUnavailable,
+    HutchError,
+    SettingsError,
+    Unconfirmed,
+)
 from shared.messages import Budget, Event, Lineage, Response, Task, decode, encode
 from shared.settings import Settings
 
@@ -130,7 +137,10 @@ async def _response(consumer: Consumer, task_id: str) -> Response:
     await consumer.start(PREFETCH)
     async for delivery in consumer:
         await delivery.ack()
-        heard = decode(delivery.body, delivery.content_type)
+        try:
+            heard = decode(delivery.body, delivery.content_type)
+        except BadMessage:
+            continue  # anybody may publish there; the agent's own response is still to come
         if isinstance(heard, Response) and delivery.correlation_id in {task_id, None}:
             return heard
     raise BrokerError("the connection was closed before the response came; ask again with --id")
