@@ -25,6 +25,10 @@ EMAIL = "Ask Bob to write an email for you and let me know what he has written."
 WOKEN = "{name: dora, schedule: [{name: often, every: 1s, prompt: Look.}]}"
 
 
+LARGE = {"x-hutch-first-reason": "x" * 130_000}
+"""Copied into a dead letter it would not fit a frame."""
+
+
 @dataclass(frozen=True)
 class Home:
     house: House
@@ -44,10 +48,10 @@ class Home:
         return listed
 
     def publish(
-        self, user: str, exchange: str, key: str, body: bytes, correlation_id: str | None = None
+        self, user: str, exchange: str, key: str, body: bytes, call: str | None = None, **more: Any
     ) -> None:
         """In this user's own name, as the broker demands."""
-        properties = pika.BasicProperties(user_id=user, correlation_id=correlation_id)
+        properties = pika.BasicProperties(user_id=user, correlation_id=call, **more)
         with self.divided.channel(user) as channel:
             channel.basic_publish(exchange, key, body, properties)
 
@@ -172,7 +176,7 @@ def test_a_forged_response_ends_no_call(home: Home) -> None:
         reason = "the broker's user 'agent.tom' speaks for 'bob'"
 
         def kept() -> bool:
-            home.publish("agent.tom", "hutch.replies", replies, encode(forged), call)
+            home.publish("agent.tom", "hutch.replies", replies, encode(forged), call, headers=LARGE)
             return bool(home.letters(reason))
 
         until(kept)
