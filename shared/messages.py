@@ -32,8 +32,8 @@ Content = Annotated[str, Field(min_length=1)]
 REPLY_QUEUE = re.compile(rf"(reply\..*|amq\.rabbitmq\.reply-to.*|{'|'.join(CLIENT_QUEUES)})\Z")
 """The only queues that a `reply_to` may name: no agent can be made to publish elsewhere."""
 REPLY_QUEUES = (
-    "name it reply.…, use one that the broker, aio-pika, Spring or EasyNetQ has named, or direct "
-    "reply-to"
+    "name it reply.… or a UUID, or use direct reply-to, or a queue that the broker, aio-pika, "
+    "Spring or EasyNetQ has named"
 )
 
 

@@ -46,9 +46,10 @@ CLIENT_QUEUES = (
     r"amq_[0-9a-f]{32}",
     r"spring\.gen-.+",
     r"easynetq\.response\..+",
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
 )
 """The names of such queues, whole: as the broker calls those that are declared without a name, as
-aio-pika's robust client does, Spring AMQP's `AnonymousQueue`, and EasyNetQ."""
+aio-pika's robust client does, Spring AMQP's `AnonymousQueue`, EasyNetQ; a UUID, as with kombu."""
 EVENTS_AGE = "7D"
 EVENTS_BYTES = 1024 * 1024 * 1024
 DEAD_BYTES = 1024 * 1024 * 1024

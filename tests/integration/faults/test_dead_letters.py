@@ -1,4 +1,4 @@
-"""Bad messages whose dead letters are large, or find the queue `dead` full: nobody waits for them."""
+"""Bad messages whose dead letters are large, or find `dead` full: nothing waits behind them."""
 
 from __future__ import annotations
 
