@@ -139,7 +139,7 @@ def test_a_letter_fits_the_smallest_frame_whatever_its_message_brings() -> None:
         content_type=longest,
         correlation_id=longest,
         delivery_mode=2,
-        headers=said,
+        headers={**said},
         message_id=PREFIX + "m" * 43,
         reply_to=longest,
         user_id=longest,

@@ -114,7 +114,7 @@ async def delivered(broker: Broker, rabbit: Rabbit, tables: Sequence[bytes]) -> 
 def survives(delivery: Delivery) -> None:
     """All that an agent and a command do with headers."""
     said = headers("no sense", delivery.headers, attempts=1 + delivery.redeliveries)
-    frame = marshal(ContentHeader(properties=Basic.Properties(headers=said)), 1)
+    frame = marshal(ContentHeader(properties=Basic.Properties(headers={**said})), 1)
     assert len(frame) < SMALLEST_FRAME
     letter = read(delivery)
     assert read(delivery).id == letter.id
