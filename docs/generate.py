@@ -28,6 +28,26 @@ CHANNELS = {
     topology.EVENTS: ("topic; <agent>.<event>", (Event,)),
 }
 
+REPLY_QUEUES = [
+    "",
+    "A `reply_to` may name these queues. Anything else becomes a dead letter, and its sender can't",
+    "be told.",
+    "",
+    "| name | what names queues so |",
+    "|---|---|",
+    "| `amq.gen-…` | the broker, where one is declared without a name: pika, amqplib for Node, "
+    "bunny for Ruby, amqp091-go, RabbitMQ's clients for Java and .NET |",
+    "| `amq.rabbitmq.reply-to` | direct reply-to, in any client; Spring's `RabbitTemplate` and "
+    "FastStream by default |",
+    "| `amq_` and 32 hex digits | aio-pika's robust client, where one is declared without a name |",
+    "| a UUID | kombu's way to call |",
+    "| `spring.gen-…` | Spring AMQP's `AnonymousQueue` |",
+    "| `easynetq.response.…` | EasyNetQ |",
+    "| `reply.…` | you, where your client lets you choose |",
+    "",
+    "A `correlation_id` is any UTF-8 of up to 255 bytes, without NUL, and comes back as it was.",
+]
+
 
 def schema() -> dict[str, Any]:
     """One JSON Schema document with a definition for each message."""
@@ -70,6 +90,7 @@ def markdown() -> str:
         "Generated from `shared/messages.py` by `python docs/generate.py`. JSON bodies, UTF-8,",
         "at most 1 MiB. `reply_to` and `correlation_id` are AMQP properties; `message_id` stands",
         "in for a missing `id`. An object without `type` is a task, and so is plain text.",
+        "A task with the property `expiration` is refused: put a `deadline` in its body.",
         "Where each agent has its own user, `user_id` says whose message it is: see `security.md`.",
         "For other languages: `messages.schema.json` (JSON Schema), `asyncapi.json`.",
         "",
@@ -79,6 +100,7 @@ def markdown() -> str:
     for address, (kind, models) in CHANNELS.items():
         names = ", ".join(model.__name__.lower() for model in models)
         lines.append(f"| `{address}` | {kind} | {names} |")
+    lines += REPLY_QUEUES
     for model in MODELS:
         lines += ["", f"## {model.__name__.lower()}", "", str(model.__doc__).strip(), ""]
         lines += ["| field | type | default | meaning |", "|---|---|---|---|"]

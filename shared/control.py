@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from shared.broker.consuming import Consumer
+from shared.broker.consuming import Consumer, Delivery
 from shared.errors import BadMessage
 from shared.messages import Cancel, Shutdown, decode
 from shared.process import Stopping
@@ -30,19 +30,24 @@ async def obey(
     await consumer.start(PREFETCH)
     async for delivery in consumer:
         try:
-            message = decode(delivery.body, delivery.content_type)
+            _obey(delivery, stopping, cancel)
         except BadMessage as error:
             log.warning("control message not understood", error=str(error))
-        else:
-            speaker = agent_user(message.sender or "") if isinstance(message, Cancel) else OPERATOR
-            if reason := objection(delivery.received_as, delivery.user_id, speaker):
-                log.warning("order not obeyed", type=message.type, reason=reason)
-            elif isinstance(message, Shutdown):
-                log.info("shutdown asked for", mode=message.mode)
-                stopping.ask(message.mode)
-            elif isinstance(message, Cancel) and cancel is not None:
-                log.info("cancel asked for", task=message.task_id)
-                cancel(message.task_id)
-            else:
-                log.warning("no control message", type=message.type)
+        except Exception:
+            log.exception("control message met a fault of ours")  # it must not end the process
         await delivery.ack()
+
+
+def _obey(delivery: Delivery, stopping: Stopping, cancel: Callable[[str], None] | None) -> None:
+    message = decode(delivery.body, delivery.content_type)
+    speaker = agent_user(message.sender or "") if isinstance(message, Cancel) else OPERATOR
+    if reason := objection(delivery.received_as, delivery.user_id, speaker):
+        log.warning("order not obeyed", type=message.type, reason=reason)
+    elif isinstance(message, Shutdown):
+        log.info("shutdown asked for", mode=message.mode)
+        stopping.ask(message.mode)
+    elif isinstance(message, Cancel) and cancel is not None:
+        log.info("cancel asked for", task=message.task_id)
+        cancel(message.task_id)
+    else:
+        log.warning("no control message", type=message.type)

@@ -6,6 +6,7 @@ HutchError                 str() is one sentence for the user: what is wrong and
 ├── BrokerError            the broker refused or could not be reached
 │   ├── BrokerUnavailable  no connection now; trying again can succeed
 │   ├── Undeliverable      no queue takes this message, or none that our user may reach
+│   ├── Unsendable         its properties don't fit a frame: never sent, and never will be
 │   └── Unconfirmed        no confirm in time: the message may or may not be in its queue
 ├── StoreError             the store refused or could not be reached
 │   └── StoreUnavailable   trying again can succeed
@@ -51,6 +52,10 @@ class BrokerUnavailable(BrokerError):
 
 class Undeliverable(BrokerError):
     """The broker returned the message: no queue takes it; or our user may not reach the queue."""
+
+
+class Unsendable(BrokerError):
+    """The protocol can't carry the message's properties: trying again can't help."""
 
 
 class Unconfirmed(BrokerError):

@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, V
 from pydantic_core import from_json
 
 from shared.errors import BadMessage
+from shared.topology import CLIENT_QUEUES
 
 MAX_BODY_BYTES = 1024 * 1024
 """A larger body is refused unread. Big data travels by reference, not by message."""
@@ -28,8 +29,12 @@ AgentName = Annotated[str, Field(pattern=AGENT_NAME)]
 Id = Annotated[str, Field(pattern=r"^[!-~]{1,128}$", description="printable ASCII, no spaces")]
 Content = Annotated[str, Field(min_length=1)]
 
-REPLY_QUEUE = re.compile(r"^(reply\.|amq\.gen-|amq\.rabbitmq\.reply-to)")
+REPLY_QUEUE = re.compile(rf"(reply\..*|amq\.rabbitmq\.reply-to.*|{'|'.join(CLIENT_QUEUES)})\Z")
 """The only queues that a `reply_to` may name: no agent can be made to publish elsewhere."""
+REPLY_QUEUES = (
+    "name it reply.… or a UUID, or use direct reply-to, or a queue that the broker, aio-pika, "
+    "Spring or EasyNetQ has named"
+)
 
 
 class Frozen(BaseModel):

@@ -20,7 +20,7 @@ FIRST_S = 0.1
 
 async def insist(
     attempt: Callable[[], Awaitable[T]],
-    on: type[Exception],
+    on: type[Exception] | tuple[type[Exception], ...],
     *,
     most_s: float,
     told: Callable[[Exception], object],

@@ -197,6 +197,11 @@ class Metrics:
         self.dead_letters = Counter(
             "hutch_dead_letters", "Messages sent to the dead letters.", registry=registry
         )
+        self.dead_letters_kept = Gauge(
+            "hutch_dead_letters_kept",
+            "Dead letters in the store, of all agents: the queue `dead` did not take them.",
+            registry=registry,
+        )
         self.takeovers = Counter(
             "hutch_takeovers", "Runs taken over from a dead instance.", registry=registry
         )

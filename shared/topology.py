@@ -41,6 +41,15 @@ CONTROL_BYTES = 1024 * 1024
 """Orders are short, and rows besides."""
 CLIENT_BYTES = 64 * 1024 * 1024
 """In a queue that a foreign program has made to hear its answers."""
+CLIENT_QUEUES = (
+    r"amq\.gen-.+",
+    r"amq_[0-9a-f]{32}",
+    r"spring\.gen-.+",
+    r"easynetq\.response\..+",
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+)
+"""The names of such queues, whole: as the broker calls those that are declared without a name, as
+aio-pika's robust client does, Spring AMQP's `AnonymousQueue`, EasyNetQ; a UUID, as with kombu."""
 EVENTS_AGE = "7D"
 EVENTS_BYTES = 1024 * 1024 * 1024
 DEAD_BYTES = 1024 * 1024 * 1024
@@ -297,5 +306,5 @@ def store_mark(agent: str, store_id: str, instance: str) -> Topology:
 POLICIES = (
     # Its arguments can't change: old processes and new ones declare the same queue.
     Policy("hutch-swarm", r"^swarm\.", {"max-length-bytes": SWARM_BYTES}),
-    Policy("hutch-clients", r"^amq\.gen-", {"max-length-bytes": CLIENT_BYTES}),
+    Policy("hutch-clients", f"^({'|'.join(CLIENT_QUEUES)})$", {"max-length-bytes": CLIENT_BYTES}),
 )

@@ -200,14 +200,14 @@ def _operator(known: Definitions) -> User:
 
 
 def _client() -> User:
-    own = r"amq\.gen-.+"  # what the broker calls a queue that is declared without a name
+    own = names.CLIENT_QUEUES
     return User(
         CLIENT,
         connections=MOST_CLIENTS,
         channels=CHANNELS_EACH * MOST_CLIENTS,
-        configure=(own,),
-        write=(own, _of(names.TASKS)),
-        read=(own,),
+        configure=own,
+        write=(*own, _of(names.TASKS)),
+        read=own,
     )
 
 

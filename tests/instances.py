@@ -55,7 +55,8 @@ def runs_of(
     tools: Sequence[Tool] = (),
 ) -> Runs:
     """The runs of a process, where nothing is given without tools and without a model."""
-    toolbox, relay, refusal = Toolbox(own.agent, tools), Relay(own, jobs), Refusal(own)
+    toolbox, relay = Toolbox(own.agent, tools), Relay(own, jobs)
+    refusal = Refusal(own, relay)
     speaking = models or Models(Settings(), own.metrics.model_failed)
     brake, scopes = Brake(own, slots), Scopes()
     lives = Lives(own, relay, refusal, Replies(own), toolbox, speaking, brake, scopes)
@@ -86,6 +87,7 @@ def delivery(
         received_as=received_as,
         app_id=None,
         timestamp=None,
+        expiration=None,
         _channel=cast(AbstractChannel, None),
         _tag=1,
     )

@@ -23,6 +23,7 @@ from services.agent.refusal import Refusal
 from services.agent.relay import Relay
 from services.agent.retention import Retention
 from services.agent.runs import Runs
+from services.agent.settling import Settling
 from services.agent.slots import Slots
 from services.agent.snapshot import Snapshot
 from services.agent.swarm import Swarm
@@ -99,7 +100,8 @@ async def _run(
         slots = Slots(definition.limits.concurrency)
         relay = Relay(instance, jobs)
         replies = Replies(instance)
-        refusal = Refusal(instance)
+        refusal = Refusal(instance, relay)
+        settling = Settling(refusal)
         brake, scopes = Brake(instance, slots), Scopes()
         lives = Lives(instance, relay, refusal, replies, toolbox, models, brake, scopes)
         runs = Runs(lives, jobs)
@@ -108,12 +110,12 @@ async def _run(
         sweeper = Sweeper(instance, slots, runs, relay, orders)
         intake = Intake(instance, slots, runs, relay, sweeper)
         consumer = await broker.consumer(topology.mailbox_name(instance.agent))
-        mailbox = Mailbox(consumer, intake, refusal, slots, sweeper, jobs)
-        unrouted = Unrouted(broker, instance.known, refusal)
+        mailbox = Mailbox(consumer, intake, settling, slots, sweeper, jobs)
+        unrouted = Unrouted(broker, instance.known, settling)
         control = await broker.consumer(topology.control_queue_name(instance.id))
         serving = [
             obey(control, process.stopping, orders.cancel),
-            replies.serve(await broker.consumer(replies.queue), refusal),
+            replies.serve(await broker.consumer(replies.queue), settling),
             sweeper.serve(),
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
             mailbox.serve(),
@@ -122,7 +124,7 @@ async def _run(
         ]
         if definition.swarm:
             heard = await broker.consumer(topology.swarm_queue_name(instance.agent))
-            serving.append(Swarm(instance, intake, refusal).serve(heard))
+            serving.append(Swarm(instance, intake, settling).serve(heard))
         if definition.tick:
             serving.append(Tick(instance, intake).serve(definition.tick.total_seconds()))
         started = [jobs.create_task(job) for job in serving]

@@ -1,29 +1,32 @@
 """The mailbox: a delivery becomes a committed claim, then it is acked.
 
-It is consumed only while a new run could start at once, so that replicas share the work. What
-arrives all the same is claimed as a run that is due now: no delivery ever waits unacked.
+It is consumed only while a new run could start at once, so that replicas share the work, and while
+the store is there to claim it. What arrives all the same is claimed as a run that is due now: no
+delivery waits unacked, but for the store.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from services.agent.drawn import DrawnIds
 from services.agent.intake import Intake
-from services.agent.refusal import Refusal
-from services.agent.settling import settle
+from services.agent.settling import Settling
 from services.agent.slots import Slots
 from services.agent.sweeper import Sweeper
 from services.agent.vouched import check, check_reply_to, speakers
 from shared.broker.consuming import Consumer, Delivery
+from shared.broker.lenient import Unreadable
 from shared.errors import BadMessage
-from shared.messages import REPLY_QUEUE, Task, Trigger, decode
+from shared.messages import REPLY_QUEUE, REPLY_QUEUES, Task, Trigger, decode
+from shared.store import Store
 from shared.store.requesters import Requester
 
 _PRINTABLE = re.compile(r"[ -~]{0,255}")
-"""What an AMQP short string can carry and any store can keep."""
+"""What the name of a reply queue may have in it."""
 
 MOST_PREFETCH = 64
 """Deliveries on their way while slots fill: those that wait together share a commit."""
@@ -36,7 +39,7 @@ WIDEN_S = 0.2
 class Mailbox:
     consumer: Consumer
     intake: Intake
-    refusal: Refusal
+    settling: Settling
     slots: Slots
     sweeper: Sweeper
     jobs: asyncio.TaskGroup
@@ -46,30 +49,39 @@ class Mailbox:
         """New tasks are taken, or would be if all slots were not at work."""
         return self.consumer.consuming or self.slots.full.is_set()
 
+    @property
+    def _store(self) -> Store:
+        return self.intake.instance.store
+
     async def serve(self) -> None:
         """Receive every delivery in a job of its own, until cancelled."""
         async for delivery in self.consumer:
-            self.jobs.create_task(settle(delivery, self._receive, self.refusal))
+            self.jobs.create_task(self.settling.settle(delivery, self._receive))
 
     async def regulate(self) -> None:
-        """Consume while a run could start at once and no due one waits."""
+        """Consume while a run could start at once, no due one waits, and the store is there.
+
+        A delivery that waits for the store comes again with each lost connection, and the broker
+        gives it up after some of them.
+        """
         while True:
             await self.sweeper.caught_up.wait()
             await self.slots.vacant.wait()
+            await self._store.here.wait()
             await self._consume()
             await self.consumer.stop()
 
     async def _consume(self) -> None:
         """Until all slots are at work; what began with one free slot widens as others come free."""
         prefetch, widest = 0, min(self.slots.concurrency, MOST_PREFETCH)
-        while not self.slots.full.is_set():
+        ends = (self.slots.full, self._store.away)
+        while not any(end.is_set() for end in ends):
             prefetch = max(prefetch, min(self.slots.free, widest))
             await self.consumer.start(prefetch)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(WIDEN_S if prefetch < widest else None):
-                    await self.slots.full.wait()
+            await _first_of(ends, WIDEN_S if prefetch < widest else None)
 
     async def _receive(self, delivery: Delivery) -> None:
+        check_expiration(delivery)
         message = decode(delivery.body, delivery.content_type)
         if not isinstance(message, Task | Trigger):
             raise BadMessage(
@@ -78,17 +90,36 @@ class Mailbox:
             )
         check(delivery, *speakers(message, self.intake.instance.known))
         check_reply_to(delivery)
-        message = identified(message, delivery)
-        await self.intake.accept(message, message.type, requester_of(delivery))
+        requester = requester_of(delivery)
+        message = identified(message, delivery, self.settling.ids)
+        await self.intake.accept(message, message.type, requester)
 
 
-def identified(message: Task | Trigger, delivery: Delivery) -> Task | Trigger:
-    """The message under its id: the body's, else the AMQP `message_id`."""
-    if message.id is not None or not delivery.message_id:
-        return message
-    fields = message.model_dump(by_alias=True) | {"id": delivery.message_id}
+async def _first_of(events: Collection[asyncio.Event], timeout_s: float | None) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
     try:
-        return type(message).model_validate(fields)
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def check_expiration(delivery: Delivery) -> None:
+    """Raises `BadMessage` for a task with a time to live: one that passes is never answered."""
+    if delivery.expiration is not None:
+        raise BadMessage(
+            "expiration: the broker may drop such a task unanswered; put a `deadline` in the body "
+            "instead"
+        )
+
+
+def identified(message: Task | Trigger, delivery: Delivery, ids: DrawnIds) -> Task | Trigger:
+    """The message under its id: the body's, else the AMQP `message_id`, else a drawn one."""
+    if message.id is not None:
+        return message
+    given = delivery.message_id or ids.of(delivery)
+    try:
+        return type(message).model_validate(message.model_dump(by_alias=True) | {"id": given})
     except ValueError as error:
         raise BadMessage(
             "message_id: an id is at most 128 printable ASCII characters without spaces"
@@ -96,15 +127,18 @@ def identified(message: Task | Trigger, delivery: Delivery) -> Task | Trigger:
 
 
 def requester_of(delivery: Delivery) -> Requester | None:
-    """Who wants the response; raises `BadMessage` for an address that isn't a reply queue."""
-    if not delivery.reply_to:
+    """Who wants the response; raises `BadMessage` for an address that isn't a reply queue, or a
+    `correlation_id` that could not be sent back as it came."""
+    reply_to, correlation_id = delivery.reply_to, delivery.correlation_id or ""
+    if not reply_to:
         return None
-    for value in (delivery.reply_to, delivery.correlation_id or ""):
-        if not _PRINTABLE.fullmatch(value):
-            raise BadMessage("reply_to and correlation_id are at most 255 printable characters")
-    if not REPLY_QUEUE.match(delivery.reply_to):
+    if not _PRINTABLE.fullmatch(reply_to):
+        raise BadMessage("reply_to: at most 255 printable ASCII characters name a reply queue")
+    if isinstance(correlation_id, Unreadable) or "\0" in correlation_id:
         raise BadMessage(
-            f"reply_to: '{delivery.reply_to}' is no reply queue; name it reply.…, "
-            "or use a queue that the broker named, or direct reply-to"
+            "correlation_id: it is not UTF-8 or has a NUL in it, and could not be sent back as it "
+            "came; send other text"
         )
-    return Requester(delivery.reply_to, delivery.correlation_id or "")
+    if not REPLY_QUEUE.match(reply_to):
+        raise BadMessage(f"reply_to: '{reply_to}' is no reply queue; {REPLY_QUEUES}")
+    return Requester(reply_to, correlation_id)

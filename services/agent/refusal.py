@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from uuid import uuid4
 
 import structlog
@@ -11,12 +12,15 @@ from pydantic_core import from_json
 
 from services.agent.answering import answer
 from services.agent.instance import Instance
+from services.agent.relay import Relay
 from services.agent.vouched import reply_objection
 from shared.broker.consuming import Delivery
 from shared.broker.publishing import Outgoing
-from shared.errors import Undeliverable
-from shared.letters import PREFIX, headers
+from shared.errors import BrokerError, BrokerUnavailable, Undeliverable
+from shared.letters import PREFIX, headers, kept
 from shared.messages import MAX_BODY_BYTES, REPLY_QUEUE, Response, Status, encode
+from shared.store import dead_letters, outbox
+from shared.store.outbox import Outbound
 from shared.store.runs import Run
 from shared.topology import DEAD, mailbox_name, reply_address
 
@@ -25,32 +29,36 @@ log = structlog.get_logger()
 
 @dataclass
 class Refusal:
-    """Both messages are confirmed when `refuse` returns; the caller acks after that."""
-
     instance: Instance
+    relay: Relay
 
-    async def refuse(self, delivery: Delivery, reason: str) -> None:
-        """Dead-letter a delivery and answer `refused` where a `reply_to` of the sender can be read.
+    async def bury(self, letter: Outgoing) -> None:
+        """Keep a dead letter: in the queue `dead`, or in the store where that doesn't take it.
 
-        Raises `BrokerError` when the broker doesn't take the dead letter: don't ack then.
+        The caller acks, or ends its run, after that. Raises `BrokerUnavailable`, with nothing
+        kept anywhere, while there is no connection.
         """
-        log.warning("message refused", queue=delivery.queue, reason=reason)
-        await self._bury(self._dead_letter(delivery, reason))
-        if not delivery.reply_to or reply_objection(delivery):
-            return
-        if REPLY_QUEUE.match(delivery.reply_to):
-            await self._answer(delivery, delivery.reply_to, reason)
+        me = self.instance
+        try:
+            await me.publisher.publish(letter)
+        except BrokerUnavailable:
+            raise
+        except BrokerError as error:  # unconfirmed it may be there too: it is one by its id
+            log.warning("dead letter kept in the store", queue=letter.routing_key, why=str(error))
+            keep = partial(dead_letters.keep, letter=kept(letter))
+            me.metrics.dead_letters_kept.set(await me.store.write("", keep))
+        me.metrics.dead_letters.inc()
+        me.tell("message.dead", queue=letter.routing_key)
 
     async def give_up(self, run: Run, reason: str) -> None:
-        """Dead-letter the message of a run; its end answers whoever waits.
+        """Dead-letter the message of a run; its end answers whoever waits. Raises as `bury`.
 
         A process that dies between this and the end leaves it to the next one, which does it
-        again: the copy has the same `message_id`, and is one letter. Raises `BrokerError` when
-        the broker doesn't take it.
+        again: the copy has the same `message_id`, and is one letter.
         """
         log.warning("run given up", reason=reason)
         queue = mailbox_name(run.agent)
-        await self._bury(
+        await self.bury(
             Outgoing(
                 exchange=DEAD,
                 routing_key=queue,
@@ -61,7 +69,7 @@ class Refusal:
                     queue=queue,
                     routing_key=run.agent,
                     message_id=run.task_id,
-                    sender=from_json(run.message).get("sender") or "",
+                    sender=str(_fields(run.message.encode()).get("sender") or ""),
                     instance=self.instance.id,
                     attempts=max(1, run.attempts + run.failures),
                     run_id=run.run_id,
@@ -70,13 +78,8 @@ class Refusal:
             )
         )
 
-    async def _bury(self, letter: Outgoing) -> None:
-        await self.instance.publisher.publish(letter)
-        self.instance.metrics.dead_letters.inc()
-        self.instance.tell("message.dead", queue=letter.routing_key)
-
-    def _dead_letter(self, delivery: Delivery, reason: str) -> Outgoing:
-        redelivered = delivery.headers.get("x-delivery-count")
+    def letter(self, delivery: Delivery, reason: str) -> Outgoing:
+        """The dead letter of a delivery; its id is its own: tried again, it is one letter."""
         return Outgoing(
             exchange=DEAD,
             routing_key=delivery.queue,
@@ -92,12 +95,32 @@ class Refusal:
                 message_id=delivery.message_id or "",
                 sender=delivery.user_id or delivery.app_id or "",
                 instance=self.instance.id,
-                attempts=1 + (redelivered if isinstance(redelivered, int) else 0),
+                attempts=1 + delivery.redeliveries,
             ),
             content_type=delivery.content_type or "application/octet-stream",
         )
 
-    async def _answer(self, delivery: Delivery, reply_to: str, reason: str) -> None:
+    async def answer(self, delivery: Delivery, reason: str) -> None:
+        """Answer `refused` where a `reply_to` of the sender can be read.
+
+        A queue that doesn't take it now gets it by way of the outbox. Raises `BrokerUnavailable`
+        while there is no connection.
+        """
+        reply_to = delivery.reply_to
+        if not reply_to or not REPLY_QUEUE.match(reply_to) or reply_objection(delivery):
+            return
+        message = self._refused(delivery, reply_to, reason)
+        try:
+            await answer(self.instance.publisher, message)
+        except Undeliverable as error:
+            log.warning("refusal undeliverable", reply_to=reply_to, error=str(error))
+        except BrokerUnavailable:
+            raise
+        except BrokerError as error:
+            log.warning("refusal not sent yet", reply_to=reply_to, error=str(error))
+            await self._leave_to_relay(message)
+
+    def _refused(self, delivery: Delivery, reply_to: str, reason: str) -> Outgoing:
         task_id = _id_of(delivery)
         response = Response(
             id=f"{task_id[:100]}.refused",
@@ -108,31 +131,50 @@ class Refusal:
             content=reason,
         )
         exchange, key = reply_address(reply_to)
-        message = Outgoing(
+        return Outgoing(
             exchange=exchange,
             routing_key=key,
             body=encode(response),
             message_id=response.id or "",
             correlation_id=delivery.correlation_id,
         )
+
+    async def _leave_to_relay(self, message: Outgoing) -> None:
+        me = self.instance
+        outbound = Outbound(
+            run_id=uuid4().hex,  # of no run, and in no order with others
+            exchange=message.exchange,
+            routing_key=message.routing_key,
+            message_id=message.message_id,
+            body=message.body.decode(),
+            correlation_id=message.correlation_id,
+        )
+        add = partial(outbox.add, message=outbound, agent=me.agent, owner=me.id)
+        self.relay.send([await me.store.write("", add)])
+
+
+def _fields(body: bytes) -> dict[str, object]:
+    """Of a JSON object; none of anything else."""
+    if len(body) <= MAX_BODY_BYTES:
         try:
-            await answer(self.instance.publisher, message)
-        except Undeliverable as error:
-            log.warning("refusal undeliverable", reply_to=reply_to, error=str(error))
+            fields = from_json(body)
+            return fields if isinstance(fields, dict) else {}
+        except ValueError:
+            pass  # not JSON: that may be why it is refused
+    return {}
 
 
 def _id_of(delivery: Delivery) -> str:
     """The id that the sender can recognise, as far as it can be read."""
-    candidates = [delivery.message_id, delivery.correlation_id]
-    if len(delivery.body) <= MAX_BODY_BYTES:
+    for candidate in (
+        _fields(delivery.body).get("id"),
+        delivery.message_id,
+        delivery.correlation_id,
+    ):
         try:
-            fields = from_json(delivery.body)
-            candidates.insert(0, fields.get("id") if isinstance(fields, dict) else None)
-        except ValueError:
-            pass  # not JSON: that is why it is refused
-    for candidate in candidates:
-        try:
-            return Response(task_id=candidate, agent="", status=Status.REFUSED, content="").task_id
+            return Response.model_validate(
+                {"task_id": candidate, "agent": "", "status": "refused", "content": ""}
+            ).task_id
         except ValidationError:
             continue
     return "unknown"

@@ -9,8 +9,7 @@ import structlog
 from services.agent.instance import Instance
 from services.agent.intake import OWN_ID, Intake
 from services.agent.mailbox import identified
-from services.agent.refusal import Refusal
-from services.agent.settling import settle_each
+from services.agent.settling import Settling
 from services.agent.vouched import check, speakers
 from shared.broker.consuming import Consumer, Delivery
 from shared.errors import BadMessage
@@ -31,16 +30,17 @@ MOST_HOPS = 4
 class Swarm:
     instance: Instance
     intake: Intake
-    refusal: Refusal
+    settling: Settling
 
     async def serve(self, consumer: Consumer) -> None:
-        await settle_each(consumer, PREFETCH, self._hear, self.refusal)
+        await self.settling.each(consumer, PREFETCH, self._hear, self.instance.store)
 
     async def _hear(self, delivery: Delivery) -> None:
         message = decode(delivery.body, delivery.content_type)
         if isinstance(message, Trigger):
             check(delivery, *speakers(message, self.instance.known))
-            await self.intake.accept(identified(message, delivery), "trigger")
+            message = identified(message, delivery, self.settling.ids)
+            await self.intake.accept(message, "trigger")
         elif not isinstance(message, Response):
             raise BadMessage(f"a swarm hears responses and triggers, not a {message.type}")
         elif message.agent != self.instance.agent:

@@ -137,6 +137,7 @@ class Sweeper:
         metrics.oldest_due_age.set(found.oldest_due_s)
         metrics.run_deaths.set(found.most_deaths)
         metrics.outbox_oldest_age.set(found.oldest_unsent_s)
+        metrics.dead_letters_kept.set(found.dead_letters_kept)
 
     async def _take_suspect(self, dead: set[str], waiting: int) -> None:
         """One, alone: of several that compute when a process dies, nobody knows the guilty one."""

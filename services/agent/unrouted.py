@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import uuid4
 
-from services.agent.refusal import Refusal
-from services.agent.settling import settle_each
+from services.agent.mailbox import check_expiration
+from services.agent.settling import Settling
 from shared.broker.connection import Broker
 from shared.broker.consuming import Consumer, Delivery
 from shared.broker.publishing import Outgoing
@@ -15,8 +15,8 @@ from shared.errors import BadMessage
 from shared.topology import TASKS, mailbox
 from shared.users import divided
 
-PREFETCH = 1
-"""Mistakes are rare; a replica that handles one leaves the next to another."""
+PREFETCH = 10
+"""Mistakes are rare; one that has to wait leaves room for others."""
 
 
 @dataclass
@@ -24,12 +24,13 @@ class Unrouted:
     broker: Broker
     known: Collection[str]
     """The names of all agents."""
-    refusal: Refusal
+    settling: Settling
 
     async def serve(self, consumer: Consumer) -> None:
-        await settle_each(consumer, PREFETCH, self._receive, self.refusal)
+        await self.settling.each(consumer, PREFETCH, self._receive)
 
     async def _receive(self, delivery: Delivery) -> None:
+        check_expiration(delivery)
         name = delivery.routing_key
         if name not in self.known:
             known = ", ".join(sorted(self.known))

@@ -13,8 +13,7 @@ import structlog
 from services.agent.budget import counted
 from services.agent.instance import Instance
 from services.agent.journal import StepKey
-from services.agent.refusal import Refusal
-from services.agent.settling import settle_each
+from services.agent.settling import Settling
 from services.agent.slots import Slot
 from services.agent.vouched import check
 from shared.broker.consuming import Consumer, Delivery
@@ -58,9 +57,9 @@ class Replies:
         finally:
             del self._expected[call_id]
 
-    async def serve(self, consumer: Consumer, refusal: Refusal) -> None:
+    async def serve(self, consumer: Consumer, settling: Settling) -> None:
         """Hear every reply, until cancelled."""
-        await settle_each(consumer, REPLIES_PREFETCH, self.hear, refusal)
+        await settling.each(consumer, REPLIES_PREFETCH, self.hear)
 
     async def hear(self, delivery: Delivery) -> None:
         """Hand a response to the call that it answers; late and unknown ones are dropped.

@@ -9,10 +9,10 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from services.cli.letters import Choice
-    from shared.letters import Fault, Letter
+    from services.cli.letters import Choice, Held
+    from shared.letters import Fault
 
-COLUMNS = ["letter", "agent", "attempts#", "given up (UTC)", "run", "reason"]
+COLUMNS = ["letter", "agent", "attempts#", "given up (UTC)", "run", "in", "reason"]
 SHORT = 12
 """Of an id: enough to tell letters apart, and every command takes it."""
 
@@ -33,9 +33,9 @@ def list_(agent: Agent = None, reason: Reason = None, json: Json = False) -> Non
 
     found = _picked(Choice(agent=agent, reason=reason, every=True))
     if json:
-        output.say(_json([fields(letter) for letter in found]))
+        output.say(_json([fields(it) for it in found]))
     elif found:
-        output.show_table(COLUMNS, [_cells(letter) for letter in found])
+        output.show_table(COLUMNS, [_cells(it) for it in found])
     else:
         output.say("no dead letters" if not agent and not reason else "no such dead letter")
 
@@ -97,14 +97,14 @@ def drop(
     from shared.settings import Settings
 
     choice = letters.Choice(letter, agent, reason, every)
-    chosen = {found.id for found in _picked(choice)}
+    chosen = {found.letter.id for found in _picked(choice)}
     if len(chosen) > 1 and not yes:
         typer.confirm(f"drop {len(chosen)} dead letters for good?", abort=True)
     dropped = asyncio.run(letters.drop(Settings.from_environment(), chosen))
     output.say(f"dropped {dropped} dead letter{'' if dropped == 1 else 's'}")
 
 
-def _picked(choice: Choice) -> Sequence[Letter]:
+def _picked(choice: Choice) -> Sequence[Held]:
     import asyncio
 
     from services.cli import letters
@@ -113,21 +113,28 @@ def _picked(choice: Choice) -> Sequence[Letter]:
     return choice.of(asyncio.run(letters.all_of(Settings.from_environment())))
 
 
-def _cells(letter: Letter) -> list[str]:
+def _cells(it: Held) -> list[str]:
+    letter = it.letter
     cells = [
         letter.id[:SHORT],
         letter.agent,
         "-" if letter.attempts is None else str(letter.attempts),
         f"{letter.last.at:%Y-%m-%d %H:%M:%S}" if letter.last.at else "-",
         letter.run_id[:SHORT] or "-",
-        letter.last.reason,
+        it.place,
+        it.reason,
     ]
     return [" ".join(cell.split()) for cell in cells]  # a line each, whatever stands in a letter
 
 
-def told(letter: Letter) -> Iterator[str]:
+def told(it: Held) -> Iterator[str]:
     """A letter in lines; the body comes last, JSON laid out."""
+    letter = it.letter
     yield f"letter {letter.id}, for {letter.agent or 'nobody known'}"
+    if it.ran is not None:
+        yield it.reason
+    if it.place == "store":
+        yield "kept in the store: the queue 'dead' did not take it"
     yield f"given up {_said(letter.last)}"
     if letter.first != letter.last:
         yield f"failed first {_said(letter.first)}"
@@ -147,10 +154,12 @@ def told(letter: Letter) -> Iterator[str]:
     yield f"\nbody\n{_laid_out(letter.body)}"
 
 
-def fields(letter: Letter) -> dict[str, object]:
+def fields(it: Held) -> dict[str, object]:
     """For JSON: the body as text, and what is no UTF-8 in it replaced."""
+    letter = it.letter
     body = letter.body.decode("utf-8", "replace")
-    return {**vars(letter), "agent": letter.agent, "body": body}
+    added = {"agent": letter.agent, "body": body, "place": it.place, "ran": it.ran}
+    return {**vars(letter), **added}
 
 
 def _said(fault: Fault) -> str:

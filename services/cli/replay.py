@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pydantic_core import from_json
 
-from services.cli import alive, client, output
-from services.cli.letters import Choice
+from services.cli import output
+from services.cli.letters import Choice, Held, opened
 from shared.broker.connection import Broker
-from shared.broker.consuming import Delivery
 from shared.definitions import Definition
-from shared.errors import HutchError, SettingsError
-from shared.letters import Letter, read
+from shared.errors import HutchError, SettingsError, StoreError
+from shared.letters import Letter
 from shared.settings import Settings
 from shared.store import Store
 from shared.store.replay import Decision, Replayed, definition_of
 from shared.store.replay import replay as replay_run
-from shared.topology import DEAD_QUEUE
 
 
 def decision(choice: Choice, done: str | None, again: bool) -> Decision | None:
@@ -34,16 +30,14 @@ def decision(choice: Choice, done: str | None, again: bool) -> Decision | None:
 async def replay(settings: Settings, choice: Choice, decision: Decision | None) -> None:
     """Raises `HutchError` with a line for each letter that could not be replayed; it stays."""
     faults = []
-    async with (
-        client.house(settings) as broker,
-        alive.store(settings) as store,
-        broker.browse(DEAD_QUEUE) as held,
-    ):
-        chosen = _chosen(choice, held)
-        for letter, delivery in chosen:
+    async with opened(settings) as (broker, store, held):
+        if store is None:
+            raise StoreError("nothing is replayed without the store: it knows the runs")
+        chosen = choice.of(held)
+        for it in chosen:
             try:
-                output.say(await _again(broker, store, letter, decision))
-                await delivery.ack()  # unacked it comes back, and replayed twice it is one
+                output.say(await _again(broker, store, it, decision))
+                await it.remove()  # where it stays, it can be replayed again: twice is once
             except HutchError as error:
                 faults.append(str(error))
     if faults:
@@ -52,14 +46,11 @@ async def replay(settings: Settings, choice: Choice, decision: Decision | None) 
         output.say("no such dead letter")
 
 
-def _chosen(choice: Choice, held: Sequence[Delivery]) -> list[tuple[Letter, Delivery]]:
-    letters = {letter.id: letter for letter in choice.of([read(delivery) for delivery in held])}
-    pairs = [(letters.get(read(delivery).id), delivery) for delivery in held]
-    return [(letter, delivery) for letter, delivery in pairs if letter is not None]
-
-
-async def _again(broker: Broker, store: Store, letter: Letter, decision: Decision | None) -> str:
+async def _again(broker: Broker, store: Store, it: Held, decision: Decision | None) -> str:
     """A sentence on what was done."""
+    letter = it.letter
+    if it.ran is not None:
+        return f"{letter.id}: {it.reason}: removed"
     if letter.run_id:
         outcome = await _run_again(store, letter, decision)
         if outcome is Replayed.AGAIN:

@@ -13,6 +13,9 @@ from pamqp.commands import Basic
 from shared.broker.faults import RPC_TIMEOUT_S, speaking, user_of
 from shared.errors import BrokerError, BrokerUnavailable
 
+MOST_REDELIVERIES = 2**31
+"""More than any broker ever counted."""
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -34,14 +37,42 @@ class Delivery:
     """Our own user."""
     app_id: str | None
     timestamp: datetime | None
+    expiration: str | None
+    """Milliseconds, after which the broker would have dropped it."""
     _channel: AbstractChannel = field(repr=False)
     _tag: int = field(repr=False)
 
+    @property
+    def redeliveries(self) -> int:
+        """How often the broker says that it came before; anybody can write this header."""
+        count = self.headers.get("x-delivery-count")
+        return count if isinstance(count, int) and 0 < count < MOST_REDELIVERIES else 0
+
+    @property
+    def gone(self) -> bool:
+        """It can't be acked any more: the broker has taken it back and delivers it again."""
+        return self._channel.is_closed
+
     async def ack(self) -> bool:
-        """False when the channel is gone: the broker will deliver it again."""
+        """False when the channel is gone: the broker will deliver it again.
+
+        True is not yet certain: an ack that was sent can be lost with its connection.
+        """
         try:
             async with speaking("acknowledge a message"):
                 await self._channel.basic_ack(self._tag)
+        except BrokerError:
+            return False
+        return True
+
+    async def acked_for_certain(self) -> bool:
+        """Whether the broker has an ack that was sent before: it answers in the order of asking.
+
+        False: nobody knows.
+        """
+        try:
+            async with speaking("ask whether an ack has arrived"):
+                await self._channel.flow(active=True)
         except BrokerError:
             return False
         return True
@@ -185,7 +216,7 @@ def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
         correlation_id=properties.correlation_id,
         reply_to=properties.reply_to,
         content_type=properties.content_type,
-        headers=properties.headers or {},
+        headers=properties.headers if isinstance(properties.headers, dict) else {},
         redelivered=bool(message.redelivered),
         exchange=message.exchange or "",
         routing_key=message.routing_key or "",
@@ -194,6 +225,7 @@ def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
         received_as=user_of(message.channel.connection),
         app_id=properties.app_id,
         timestamp=properties.timestamp,
+        expiration=properties.expiration,
         _channel=message.channel,
         _tag=message.delivery_tag or 0,
     )

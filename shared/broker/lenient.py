@@ -13,6 +13,10 @@ from pamqp.common import FieldValue
 
 Decoder = Callable[[bytes], tuple[int, FieldValue]]
 
+MOST_LEVELS = 16
+"""Of tables and arrays inside each other. Nobody nests so deep, and what is printed, hashed or
+masked later is walked through by functions that call themselves."""
+
 _LENGTH_BYTES = 4
 """A table begins with its length, as a big-endian number."""
 _TIME_BYTES = 8
@@ -20,27 +24,58 @@ _TEXT_BYTES = 255
 """What a short text may have; each `�` takes three, and refusals send these texts on."""
 
 
+class Unreadable(str):
+    """A text that was not UTF-8: it can be shown, but not sent back as it came."""
+
+    __slots__ = ()
+
+
 def read_leniently() -> None:
     """From here on, in this process, what can't be read comes as `�`, as no time, as no table."""
     decode.METHODS["shortstr"] = _text
     decode.METHODS["timestamp"] = _or(decode.timestamp, lambda _: (_TIME_BYTES, None))
-    decode.METHODS["table"] = _or(decode.field_table, lambda value: (_table_bytes(value), {}))
+    decode.METHODS["table"] = _or(_shallow_table, lambda value: (_table_bytes(value), {}))
 
 
 def _text(value: bytes) -> tuple[int, FieldValue]:
     end = 1 + value[0]
-    readable = value[1:end].decode("utf-8", "replace").encode()
-    return end, readable[:_TEXT_BYTES].decode("utf-8", "ignore")
+    try:
+        return end, value[1:end].decode("utf-8")
+    except UnicodeDecodeError:
+        shown = value[1:end].decode("utf-8", "replace").encode()
+        return end, Unreadable(shown[:_TEXT_BYTES].decode("utf-8", "ignore"))
 
 
 def _or(read: Decoder, otherwise: Decoder) -> Decoder:
     def lenient(value: bytes) -> tuple[int, FieldValue]:
         try:
             return read(value)
-        except (ValueError, OverflowError, OSError, RecursionError):
+        except Exception:  # noqa: BLE001 - whatever it is, it must not cost the connection
             return otherwise(value)
 
     return lenient
+
+
+def _shallow_table(value: bytes) -> tuple[int, FieldValue]:
+    end, table = decode.field_table(value)
+    if _levels(table) > MOST_LEVELS:
+        raise ValueError("it is nested too deep")
+    return end, table
+
+
+def _levels(value: FieldValue) -> int:
+    """How deep it goes, not counted further than is too deep."""
+    inside: list[FieldValue] = [value]
+    for level in range(MOST_LEVELS + 1):
+        inside = [
+            item
+            for it in inside
+            if isinstance(it, dict | list)
+            for item in (it.values() if isinstance(it, dict) else it)
+        ]
+        if not inside:
+            return level
+    return MOST_LEVELS + 1
 
 
 def _table_bytes(value: bytes) -> int:

@@ -11,12 +11,13 @@ from aiormq import exceptions as amqp
 from aiormq.abc import ChannelFrame
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
+from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
 from shared import topology
 from shared.broker.faults import fault, speaking, user_of
 from shared.broker.link import Lane, Link
-from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable
+from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable, Unsendable
 from shared.messages import Event, encode
 
 CONFIRM_TIMEOUT_S = 10.0
@@ -58,9 +59,9 @@ class Publisher:
         """Returns when the broker has confirmed that the message is safe in every queue.
 
         Raises `BrokerUnavailable` (not sent), `Undeliverable` (no queue takes it, or nobody
-        insists on it or it is for a foreign queue, and our user may not send it), `Unconfirmed`
-        (sent, but nobody knows) or `BrokerError` (the broker refused it). Never tries again by
-        itself.
+        insists on it or it is for a foreign queue, and our user may not send it), `Unsendable`
+        (its properties don't fit), `Unconfirmed` (sent, but nobody knows) or `BrokerError` (the
+        broker refused it). Never tries again by itself.
 
         The client tells returned messages apart by `message_id` alone, so that one of two
         under way with the same id could be confirmed falsely: the second waits for the first,
@@ -116,15 +117,7 @@ class Publisher:
 async def _confirmed(channel: Channel, message: Outgoing, doing: str, *, wait: bool) -> None:
     """`wait` for the socket, one after the other: the confirm says more, but while the broker
     reads nothing, what is tried again and again must not pile up here."""
-    properties = Basic.Properties(
-        content_type=message.content_type,
-        correlation_id=message.correlation_id,
-        delivery_mode=_PERSISTENT,
-        headers=dict(message.headers),
-        message_id=message.message_id,
-        reply_to=message.reply_to,
-        user_id=user_of(channel.connection) or None,
-    )
+    properties = _properties(channel, message, doing)
     async with speaking(doing, timeout_s=None):
         try:
             await channel.basic_publish(
@@ -141,6 +134,30 @@ async def _confirmed(channel: Channel, message: Outgoing, doing: str, *, wait: b
             if isinstance(error, amqp.ChannelAccessRefused):
                 raise _forbidden(message, doing) from error
             raise fault(error, doing) from error
+
+
+def _properties(channel: Channel, message: Outgoing, doing: str) -> Basic.Properties:
+    """Raises `Unsendable`: a header larger than a frame would cost everybody the connection."""
+    properties = Basic.Properties(
+        content_type=message.content_type,
+        correlation_id=message.correlation_id,
+        delivery_mode=_PERSISTENT,
+        headers=dict(message.headers),
+        message_id=message.message_id,
+        reply_to=message.reply_to,
+        user_id=user_of(channel.connection) or None,
+    )
+    try:
+        frame = marshal(ContentHeader(body_size=len(message.body), properties=properties), 1)
+    except (TypeError, ValueError) as error:
+        raise Unsendable(f"could not {doing}: {error}; shorten its properties") from error
+    most = channel.connection.connection_tune.frame_max
+    if most and len(frame) > most:
+        raise Unsendable(
+            f"could not {doing}: its properties take {len(frame)} bytes, and a frame of this "
+            f"broker {most}; shorten its headers"
+        )
+    return properties
 
 
 def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:

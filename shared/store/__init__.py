@@ -31,11 +31,13 @@ class Store:
         self._database = database
         self._commits = commits
         self.id = store_id
+        self.here = commits.here
+        self.away = commits.away
+        """Opposite events: whether the last read or write reached the store."""
 
     @property
     def available(self) -> bool:
-        """Whether the last read or write reached the store."""
-        return self._commits.available
+        return self.here.is_set()
 
     async def write(self, key: str, operation: Callable[[Connection], T]) -> T:
         """See `Commits.write`."""

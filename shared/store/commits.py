@@ -47,7 +47,9 @@ class Commits:
         self._patience_s = patience_s
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
-        self.available = True
+        self.here = asyncio.Event()
+        self.away = asyncio.Event()
+        self._set_available(True)
         self._told: set[str] = set()
 
     async def write(self, key: str, operation: Operation[T]) -> T:
@@ -110,13 +112,18 @@ class Commits:
             told=self._note_absence,
             patience_s=self._patience_s,
         )
-        self.available = True
+        self._set_available(True)
         self._told.clear()
         return result
 
+    def _set_available(self, available: bool) -> None:
+        now, then = (self.here, self.away) if available else (self.away, self.here)
+        now.set()
+        then.clear()
+
     def _note_absence(self, error: Exception) -> None:
         """Tells each reason once: a lost connection may come back to a changed password."""
-        self.available = False
+        self._set_available(False)
         if str(error) not in self._told:
             self._told.add(str(error))
             log.warning("store away", error=str(error))

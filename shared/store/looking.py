@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from shared.store.cancels import ASKED, DOOMED
+from shared.store.dead_letters import KEPT
 from shared.store.outbox import ORPHANED, UNSENT
 from shared.store.pauses import ALL
 from shared.store.schema import RunState, instances, now_s, outbox, pauses, runs, shutdowns
@@ -41,6 +42,8 @@ class Counts:
     """Processes that have died on one open run, of all such runs the most."""
     abandoned_messages: int = 0
     oldest_unsent_s: float = 0.0
+    dead_letters_kept: int = 0
+    """Of all agents."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ _LOOK = select(
     instances.c.beat,
     _runs,
     _unsent,
+    KEPT.label("dead_letters_kept"),
     exists().where(pauses.c.agent.in_([_AGENT, ALL])).label("paused"),
     select(shutdowns.c.mode)
     .where(shutdowns.c.instance == _INSTANCE)

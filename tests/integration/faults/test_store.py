@@ -15,12 +15,16 @@ import pytest
 from shared.store.migrate import migrate
 from tests import running
 from tests.client import Client
+from tests.integration.brokers import Rabbit
 from tests.integration.services.agent.test_death import ASK
+from tests.integration.services.clerk import letters
 from tests.integration.services.conftest import Asked
 from tests.integration.stores import Postgres
 from tests.running import House, until
 
 pytestmark = pytest.mark.long
+
+MORE_THAN_THE_DELIVERY_LIMIT = 13
 
 Outage = Callable[[], AbstractContextManager[None]]
 
@@ -96,6 +100,27 @@ class TestOnSqlite:
         self, house: House, pika: Client, asked: Asked, file: Path
     ) -> None:
         survives(house, pika, asked, lambda: locked(file), 5)
+
+    @pytest.mark.long
+    def test_while_the_store_is_away_lost_connections_repeat_and_give_up_no_task(
+        self, house: House, pika: Client, asked: Asked, file: Path, rabbit: Rabbit
+    ) -> None:
+        """The first deliveries wait for their claims: nobody knows yet that the store is away."""
+        [bob] = house.agents("bob")
+        with locked(file):
+            calls = {pika.send("bob", body) for body in (b"Write.", b"Write.", b'{"content": "x"}')}
+            calls.add(pika.send("bob", {"id": "t-1", "content": "Write."}))
+            for number in range(1, MORE_THAN_THE_DELIVERY_LIMIT):
+                rabbit.close_connections_of("bob.")
+                again = 2 * number  # it has two connections
+                until(lambda: bob.said.count("connected to the broker again") >= again)  # noqa: B023
+            assert "store away" in bob.said
+        replies = pika.replies(4)
+        assert {reply.correlation_id for reply in replies} == calls
+        assert {reply.status for reply in replies} == {"ok"}
+        assert pika.ask("bob", "Last.").status == "ok"
+        assert len(asked()) == 5, "each task was run once, with an id or without"
+        assert letters(house) == []
 
     def test_with_a_file_that_may_only_be_read_no_task_is_taken(
         self, house: House, pika: Client, file: Path

@@ -26,6 +26,10 @@ EMAIL = "Ask Bob to write an email for you and let me know what he has written."
 WOKEN = "{name: dora, schedule: [{name: often, every: 1s, prompt: Look.}]}"
 
 
+LARGE = {"x-hutch-first-reason": "x" * 130_000}
+"""Copied into a dead letter it would not fit a frame."""
+
+
 @dataclass(frozen=True)
 class Home:
     house: House
@@ -171,7 +175,14 @@ def test_a_forged_response_ends_no_call(home: Home) -> None:
         reason = "the broker's user 'agent.tom' speaks for 'bob'"
 
         def kept() -> bool:
-            home.publish("agent.tom", "hutch.replies", replies, encode(forged), correlation_id=call)
+            home.publish(
+                "agent.tom",
+                "hutch.replies",
+                replies,
+                encode(forged),
+                correlation_id=call,
+                headers=LARGE,
+            )
             return bool(home.letters(reason))
 
         until(kept)

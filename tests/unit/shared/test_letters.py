@@ -4,10 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from pamqp.commands import Basic
+from pamqp.frame import marshal
+from pamqp.header import ContentHeader
 
 from shared.broker.consuming import Delivery
+from shared.broker.publishing import Outgoing
 from shared.errors import HutchError
-from shared.letters import MOST_REASON_CHARS, PREFIX, Fault, headers, read
+from shared.letters import MOST_REASON_BYTES, PREFIX, Fault, from_store, headers, kept, read
+from shared.store.dead_letters import Kept
 from tests.instances import delivery
 
 DIED = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
@@ -37,7 +42,9 @@ def test_a_letter_of_ours_says_everything() -> None:
 def test_a_letter_of_the_brokers_says_what_it_knows() -> None:
     letter = read(brokers())
     assert (letter.agent, letter.queue, letter.message_id) == ("bob", "agent.bob", "m-1")
-    assert letter.last.reason.startswith("the broker gave it up: processes died on it")
+    assert letter.last.reason.startswith(
+        "the broker gave it up: it was delivered more than 10 times"
+    )
     assert letter.last.at == DIED
     assert letter.attempts is None
     assert "later" in read(brokers("later")).last.reason
@@ -96,8 +103,82 @@ def test_the_first_failure_is_told_with_the_last_however_often_it_fails() -> Non
     assert (letter.first, letter.last.reason) == (once.first, "thrice")
 
 
-def test_a_reason_is_cut_to_what_a_header_takes() -> None:
-    assert len(read(ours("x" * 10_000)).last.reason) == MOST_REASON_CHARS
+@pytest.mark.parametrize("letter", ["x", "é", "你", "\U0001f600"])
+def test_a_reason_is_cut_to_what_a_header_takes_and_says_so(letter: str) -> None:
+    whole = letter * 10_000
+    reason = read(ours(whole)).last.reason
+    assert MOST_REASON_BYTES - 4 < len(reason.encode()) <= MOST_REASON_BYTES
+    assert reason.endswith(f"… (cut, it had {len(whole.encode())} bytes)")
+
+
+def test_a_reason_that_no_text_can_hold_is_shown_as_far_as_it_goes() -> None:
+    assert read(ours("half a character: \ud800")).last.reason == "half a character: ?"
+
+
+def test_a_letter_fits_the_smallest_frame_whatever_its_message_brings() -> None:
+    """4096 bytes are the least that the protocol lets a broker take."""
+    longest = "\U0001f600" * 63
+    foreign: dict[str, object] = {
+        "x-hutch-first-reason": longest * 500,
+        "x-hutch-first-at": "2026-05-04T09:30:00.123456+23:59:59.999999",
+        "x-anything": longest * 500,
+    }
+    said = headers(
+        longest * 500,
+        foreign,
+        queue="reply." + "a" * 40 + "." + "a" * 40 + ".12345678",
+        routing_key=longest,
+        message_id=longest,
+        sender=longest * 2,
+        instance="a" * 40 + ".12345678",
+        attempts=2**31,
+        run_id="r" * 32,
+        epoch=2**31,
+    )
+    properties = Basic.Properties(
+        content_type=longest,
+        correlation_id=longest,
+        delivery_mode=2,
+        headers={**said},
+        message_id=PREFIX + "m" * 43,
+        reply_to=longest,
+        user_id=longest,
+    )
+    frame = marshal(ContentHeader(body_size=2**40, properties=properties), 2047)
+    assert len(frame) + 200 < 4096, "with some room for what brokers add"
+
+
+def test_what_anybody_writes_into_a_letter_goes_back_bounded() -> None:
+    names = ("message-id", "routing-key", "reason", "first-reason")
+    said: dict[str, object] = {f"x-hutch-{name}": "x" * 130_000 for name in names}
+    letter = read(replace(delivery(b"{"), headers=said | {"x-hutch-queue": "unrouted"}))
+    again = letter.again()
+    assert max(len(it) for it in (again.message_id, again.routing_key)) <= 255
+    assert len(str(again.headers)) < 1000
+
+
+def test_a_letter_that_the_store_has_kept_is_the_same() -> None:
+    letter = Outgoing(
+        "hutch.dead",
+        "agent.bob",
+        b"\xff\0",
+        PREFIX + "abc",
+        correlation_id="Grüße",
+        reply_to="reply.x",
+        headers=headers("no sense", None, queue="agent.bob", message_id="m", attempts=2),
+        content_type="text/plain",
+    )
+    assert from_store(kept(letter)) == read(letter)
+
+
+def test_of_damaged_properties_a_letter_is_left() -> None:
+    letter = from_store(Kept(PREFIX + "abc", "agent.bob", b"{", {"headers": 7, "reply_to": []}))
+    assert (letter.id, letter.body, letter.reply_to) == ("abc", b"{", None)
+
+
+def test_only_what_the_broker_gave_up_may_have_been_run() -> None:
+    assert read(brokers()).by_broker
+    assert not read(ours()).by_broker
 
 
 def test_a_fault_without_a_time_is_told_without_one() -> None:

@@ -123,3 +123,21 @@ def test_every_queue_has_a_limit_in_bytes() -> None:
     for queue in parts.queues:
         by_policy = [it for it in topology.POLICIES if re.search(it.pattern, queue.name)]
         assert "x-max-length-bytes" in queue.arguments or by_policy, queue.name
+
+
+@pytest.mark.parametrize(
+    "queue",
+    [
+        "amq.gen-x",
+        f"amq_{ID * 4}",
+        "spring.gen-x",
+        "easynetq.response.x",
+        "0123abcd-0123-0123-0123-0123abcd0123",
+    ],
+)
+def test_a_client_may_make_and_read_the_queues_that_libraries_name_and_no_agent_may(
+    queue: str,
+) -> None:
+    client, agent = EVERYBODY["client"], EVERYBODY["agent.alice"]
+    assert all(may(rights, queue) for rights in (client.configure, client.write, client.read))
+    assert not any(may(rights, queue) for rights in (agent.configure, agent.write, agent.read))

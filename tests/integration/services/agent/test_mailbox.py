@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import aio_pika
 import pytest
 
 from shared.messages import MAX_BODY_BYTES
@@ -119,6 +120,45 @@ def test_bad_input_is_answered_and_kept_with_its_reason(
     assert reason in headers["x-hutch-reason"]
     assert headers["x-hutch-queue"] == "agent.bob"
     assert pika.ask("bob", "Write.").status == "ok"
+
+
+@pytest.mark.parametrize("call", ["Grüße, 你好 \U0001f600", "é" * 127, "two\nlines\t"])
+def test_a_correlation_id_in_any_script_comes_back_as_it_was(pika: Client, call: str) -> None:
+    pika.send("bob", "Write.", correlation_id=call)
+    reply = pika.reply()
+    assert (reply.status, reply.correlation_id) == ("ok", call)
+
+
+def test_a_correlation_id_that_no_store_can_keep_is_refused(pika: Client) -> None:
+    pika.send("bob", "Write.", correlation_id="a\0b")
+    reply = pika.reply()
+    assert (reply.status, reply.correlation_id) == ("refused", "a\0b")
+    assert "correlation_id: it is not UTF-8 or has a NUL in it" in reply.content
+
+
+@pytest.mark.parametrize("agent", ["bob", "alcie"])
+def test_a_task_that_the_broker_may_drop_is_refused_when_it_comes(
+    pika: Client, agent: str, asked: Asked
+) -> None:
+    reply = pika.ask(agent, "Write.", expiration="60000")
+    assert reply.status == "refused"
+    assert reply.content.startswith("expiration: the broker may drop such a task unanswered")
+    assert asked() == []
+
+
+async def test_aio_pikas_robust_client_is_answered_in_its_anonymous_queue(house: House) -> None:
+    connection = await aio_pika.connect_robust(house.env["RABBITMQ_URL"])
+    async with connection, asyncio.timeout(60):
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        task = aio_pika.Message(b"Write.", reply_to=queue.name, correlation_id="c-1")
+        exchange = await channel.get_exchange("hutch.tasks")
+        await exchange.publish(task, "bob")
+        async with queue.iterator() as answers:
+            answer = await anext(answers)
+            await answer.ack()
+    assert json.loads(answer.body)["status"] == "ok"
+    assert (answer.correlation_id, queue.name[:4]) == ("c-1", "amq_")
 
 
 def test_nobody_makes_an_agent_publish_into_a_mailbox(pika: Client) -> None:

@@ -131,6 +131,36 @@ def test_a_hopeless_message_comes_back_and_remembers_how_it_failed_first(
     assert (after["body"], after["reply_to"]) == (before["body"], before["reply_to"])
 
 
+def given_up(pika: Client) -> bool:
+    """Bob's mailbox loses its consumer once more, as when a process dies before its claim."""
+    method, _, _ = pika.channel.basic_get("agent.bob")
+    if method is not None:
+        pika.channel.basic_nack(method.delivery_tag or 0, requeue=True)
+    return pika.channel.queue_declare("dead", passive=True).method.message_count > 0
+
+
+@pytest.mark.parametrize("command", ["replay", "drop"])
+def test_a_task_that_has_run_is_no_dead_letter_though_the_broker_gave_it_up(
+    house: House, pika: Client, asked: Asked, command: str
+) -> None:
+    [bob] = house.agents("bob")
+    task = {"id": "t-1", "content": "Hello"}
+    assert pika.ask("bob", task).status == "ok"
+    assert bob.end() == 0
+    pika.send("bob", task)
+    pika.send("bob", task | {"content": "Other"})
+    until(lambda: given_up(pika) and len(letters(house)) == 2)
+    ran, other = sorted(letters(house), key=lambda it: str(it["ran"]), reverse=True)
+    assert (ran["ran"], other["ran"]) == ("ok", None)
+    said = "not a dead letter: its task has a run (ok), only its ack was lost"
+    assert said in house.hutch("dead", "list").stdout
+    assert said in house.hutch("dead", "show", ran["id"]).stdout
+    assert house.hutch("dead", command, ran["id"]).returncode == 0
+    assert [it["id"] for it in letters(house)] == [other["id"]]
+    assert pika.channel.queue_declare("agent.bob", passive=True).method.message_count == 0
+    assert len(asked()) == 1
+
+
 def test_what_the_broker_gave_up_is_shown_and_replayed(
     house: House, pika: Client, asked: Asked
 ) -> None:
@@ -138,17 +168,11 @@ def test_what_the_broker_gave_up_is_shown_and_replayed(
     assert bob.end() == 0
     pika.send("bob", {"id": "poison", "content": "Hello"}, message_id="m-1")
 
-    def given_up() -> bool:
-        """Dies on it once more, as a process would before its claim."""
-        method, _, _ = pika.channel.basic_get("agent.bob")
-        if method is not None:
-            pika.channel.basic_nack(method.delivery_tag or 0, requeue=True)
-        return pika.channel.queue_declare("dead", passive=True).method.message_count > 0
-
-    until(given_up)
+    until(lambda: given_up(pika))
     (letter,) = letters(house)
     assert (letter["agent"], letter["queue"], letter["message_id"]) == ("bob", "agent.bob", "m-1")
-    assert "the broker gave it up: processes died on it" in letter["last"]["reason"]
+    assert "processes died on it, or lost their connections" in letter["last"]["reason"]
+    assert letter["ran"] is None
     assert letter["last"]["at"] is not None
     assert letters(house)[0]["id"] == letter["id"]
     assert house.hutch("dead", "replay", "--reason", "delivery limit").returncode == 0

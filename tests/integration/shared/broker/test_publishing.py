@@ -1,12 +1,14 @@
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from shared import topology
 from shared.broker.connection import Broker, QueueDepth
 from shared.broker.publishing import Outgoing
-from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable
+from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable, Unsendable
 from shared.messages import Event
 from shared.topology import Queue, Topology
 from tests.integration.brokers import Rabbit
@@ -84,6 +86,27 @@ async def test_a_routing_key_that_is_too_long_is_our_error(broker: Broker) -> No
     with pytest.raises(BrokerError, match="too long"):
         await broker.publisher.publish(task("t1", agent="x" * 300))
     await broker.publisher.publish(task("t1"))
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"headers": {"x": "y" * 140_000}},
+        {"headers": {"x": 2**64}},
+        {"correlation_id": "c" * 300},
+        {"correlation_id": "half a character: \ud800"},
+    ],
+)
+async def test_a_message_whose_properties_do_not_fit_is_never_sent_and_harms_no_other(
+    broker: Broker, rabbit: Rabbit, properties: dict[str, Any]
+) -> None:
+    await broker.publisher.publish(task("before"))
+    connections = rabbit.connections()
+    with pytest.raises(Unsendable, match="could not publish 'large' to"):
+        await broker.publisher.publish(replace(task("large"), **properties))
+    await broker.publisher.publish(task("after"))
+    await holds(broker, "agent.bob", 2)
+    assert rabbit.connections() == connections
 
 
 async def test_under_an_alarm_nothing_is_known_and_all_arrives_later(

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from services.agent.mailbox import requester_of
+from services.agent.mailbox import check_expiration, requester_of
+from shared.broker.lenient import Unreadable
 from shared.errors import BadMessage
 from shared.store.requesters import Requester
 from tests.instances import delivery
@@ -23,8 +26,6 @@ def test_a_requester_is_an_address_and_its_own_mark() -> None:
         ("agent.bob", None),
         ("reply.x\n", None),
         ("reply.é", None),
-        ("reply.x", "c\n"),
-        ("reply.x", "\ufffd"),
     ],
 )
 def test_an_address_that_is_no_reply_queue_is_bad(
@@ -32,3 +33,20 @@ def test_an_address_that_is_no_reply_queue_is_bad(
 ) -> None:
     with pytest.raises(BadMessage, match="reply_to"):
         requester_of(delivery(b"", reply_to=reply_to, correlation_id=correlation_id))
+
+
+@pytest.mark.parametrize("correlation_id", ["Grüße, 你好", "\U0001f600" * 63, "a\nb\t", "\ufffd"])
+def test_a_correlation_id_is_any_text(correlation_id: str) -> None:
+    wanted = requester_of(delivery(b"", reply_to="reply.x", correlation_id=correlation_id))
+    assert wanted == Requester("reply.x", correlation_id)
+
+
+@pytest.mark.parametrize("correlation_id", ["a\0b", Unreadable("\ufffd")])
+def test_what_could_not_be_sent_back_as_it_came_is_bad(correlation_id: str) -> None:
+    with pytest.raises(BadMessage, match="correlation_id: it is not UTF-8 or has a NUL in it"):
+        requester_of(delivery(b"", reply_to="reply.x", correlation_id=correlation_id))
+
+
+def test_a_task_with_a_time_to_live_is_told_of_deadlines() -> None:
+    with pytest.raises(BadMessage, match="put a `deadline` in the body instead"):
+        check_expiration(replace(delivery(b"x"), expiration="60000"))
