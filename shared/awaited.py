@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+R = TypeVar("R")
 
 CLEAN_UP_S = 1.0
 """Seconds that an async function may take to end once its call is cancelled: a run's end waits."""
@@ -94,7 +96,11 @@ class _Contained(Coroutine[Any, Any, Any]):
 
 
 def _task(
-    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], **options: Any
-) -> asyncio.Task[Any]:
-    made = _Contained(coroutine) if _is_users.get() else coroutine
+    loop: asyncio.AbstractEventLoop,
+    made: Coroutine[Any, Any, R] | Generator[Any, None, R],
+    /,
+    **options: Any,
+) -> asyncio.Task[R]:
+    if _is_users.get() and isinstance(made, Coroutine):
+        made = _Contained(made)
     return asyncio.Task(made, loop=loop, **options)
