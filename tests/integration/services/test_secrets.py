@@ -124,6 +124,7 @@ def test_changed_passwords_need_no_restart(
     assert PLANTED not in bob.said
 
 
+@pytest.mark.essential
 def test_nothing_tells_a_secret(
     planted: House,
     rabbit: Rabbit,

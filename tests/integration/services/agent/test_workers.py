@@ -25,6 +25,7 @@ def results(asked: Asked) -> list[str]:
     return [said["content"] for said in last["messages"] if said["role"] == "tool"]
 
 
+@pytest.mark.essential
 def test_alice_asks_bob_and_tells_what_he_has_written(
     house: House, pika: Client, asked: Asked
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_worker_that_is_not_there_yet_is_waited_for(house: House, pika: Client
     assert (reply.correlation_id, reply.status) == (call, "ok")
 
 
+@pytest.mark.essential
 def test_replicas_share_the_work(house: House, pika: Client) -> None:
     bobs = house.agents("bob", "bob", "bob")
     for _ in range(30):

@@ -21,6 +21,7 @@ WISH = "Ask Bob to write an email for you and let me know what he has written."
 WRITTEN = "Subject: Fire drill on Friday"
 
 
+@pytest.mark.essential
 def test_ask_prints_the_answer_and_tells_who_works_for_whom(house: House) -> None:
     house.agents("alice", "bob")
     asked = house.hutch("ask", "alice", WISH, "--id", "wish-1")
@@ -94,6 +95,7 @@ def test_a_broadcast_that_no_process_hears_fails(house: House) -> None:
     assert "hutch.swarm.research" in said.stderr
 
 
+@pytest.mark.essential
 def test_status_counts_replicas_by_their_beats_and_the_mailbox_by_the_broker(
     house: House,
 ) -> None:

@@ -68,6 +68,7 @@ def test_nothing_to_do_is_a_sentence(house: House) -> None:
     assert "name one, or give --agent, --reason or --all" in which.stderr
 
 
+@pytest.mark.essential
 def test_letters_are_listed_and_shown_as_they_are(house: House, pika: Client) -> None:
     house.agents("bob")
     bad = '{"content": "[bold]x", "schema": 9}'
@@ -95,6 +96,7 @@ def test_letters_are_listed_and_shown_as_they_are(house: House, pika: Client) ->
     assert pika.queue in shown
 
 
+@pytest.mark.essential
 def test_a_message_that_failed_for_a_reason_that_is_gone_is_run_once(
     house: House, pika: Client, clerk: Clerk, asked: Asked, agents: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_two_schedulers_send_every_tick_once(house: House, pika: Client) -> None
     assert [one.end() for one in both] == [0, 0]
 
 
+@pytest.mark.essential
 def test_a_killed_scheduler_loses_nothing(house: House, pika: Client) -> None:
     first = scheduler(house)
     (begin,) = ticks(pika, 1)
@@ -87,6 +88,7 @@ async def ended_runs(store_url: str) -> set[str]:
         return await store.read(lambda connection: set(connection.execute(query).scalars()))
 
 
+@pytest.mark.essential
 def test_a_tick_wakes_its_agent_and_the_next_waits_for_its_end(house: House, agents: Path) -> None:
     (agents / "alice.yaml").write_text(EVERY_SECOND.replace("queue", "skip"))
     house.model()
