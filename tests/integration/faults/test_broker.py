@@ -37,7 +37,6 @@ def status(url: str) -> str:
         return str(json.loads(after.taken(KEPT)[1])["status"])
 
 
-@pytest.mark.essential
 def test_a_broker_that_is_stopped_and_started_costs_no_answer_and_no_call(
     house: House, rabbit: Rabbit, asked: Asked
 ) -> None:

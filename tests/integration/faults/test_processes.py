@@ -22,7 +22,6 @@ def send(pika: Client, number: int) -> str:
     return task
 
 
-@pytest.mark.essential
 def test_all_replicas_are_killed_at_once_and_each_task_is_answered_once(
     house: House, pika: Client, asked: Asked, marks: Path
 ) -> None:

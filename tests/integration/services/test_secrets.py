@@ -106,6 +106,7 @@ def changed(tmp_path: Path, name: str, old: str) -> None:
     file.write_text(file.read_text().replace(old, NEW))
 
 
+@pytest.mark.essential
 def test_changed_passwords_need_no_restart(
     planted: House, rabbit: Rabbit, postgresql: Postgres, pika: Client, tmp_path: Path
 ) -> None:
@@ -124,7 +125,6 @@ def test_changed_passwords_need_no_restart(
     assert PLANTED not in bob.said
 
 
-@pytest.mark.essential
 def test_nothing_tells_a_secret(
     planted: House,
     rabbit: Rabbit,

@@ -76,7 +76,6 @@ def asked(broker: SecuredBroker, text: str) -> str:
         return pika.ask("bob", text).status
 
 
-@pytest.mark.essential
 def test_an_agent_answers_and_takes_up_certificates_that_were_renewed(
     house: House, broker: SecuredBroker, store: SecuredStore
 ) -> None:

@@ -68,8 +68,9 @@ def lose_control_messages(pika: Client) -> None:
     pika.channel.exchange_declare(CONTROL, "topic", durable=True)
 
 
-@pytest.mark.essential
-@pytest.mark.parametrize("by", ["command", "message", "row alone"])
+@pytest.mark.parametrize(
+    "by", ["command", pytest.param("message", marks=pytest.mark.essential), "row alone"]
+)
 def test_a_whole_tree_ends_cancelled(
     house: House, pika: Client, asked: Asked, agents: Path, by: str
 ) -> None:

@@ -73,7 +73,6 @@ def test_a_frozen_owner_finds_its_run_lost_when_it_wakes(
     ).body == (reply.body)
 
 
-@pytest.mark.essential
 def test_a_drain_finishes_what_runs_and_leaves_the_rest(house: House, pika: Client) -> None:
     [bob] = house.agents("bob")
     pika.send("bob", "[[latency 1.5]]Write.")

@@ -37,7 +37,6 @@ def test_a_broker_that_is_away_is_waited_for(house: House, rabbit: Rabbit, agent
         assert pika.ask("bob", "Write.").status == "ok"
 
 
-@pytest.mark.essential
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 def test_a_store_that_is_away_is_waited_for(
     postgresql_house: House, postgresql: Postgres, postgresql_url: str

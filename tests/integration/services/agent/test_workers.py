@@ -91,7 +91,6 @@ def test_a_worker_that_is_not_there_yet_is_waited_for(house: House, pika: Client
     assert (reply.correlation_id, reply.status) == (call, "ok")
 
 
-@pytest.mark.essential
 def test_replicas_share_the_work(house: House, pika: Client) -> None:
     bobs = house.agents("bob", "bob", "bob")
     for _ in range(30):

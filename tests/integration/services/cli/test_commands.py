@@ -95,7 +95,6 @@ def test_a_broadcast_that_no_process_hears_fails(house: House) -> None:
     assert "hutch.swarm.research" in said.stderr
 
 
-@pytest.mark.essential
 def test_status_counts_replicas_by_their_beats_and_the_mailbox_by_the_broker(
     house: House,
 ) -> None:

@@ -68,7 +68,6 @@ def test_nothing_to_do_is_a_sentence(house: House) -> None:
     assert "name one, or give --agent, --reason or --all" in which.stderr
 
 
-@pytest.mark.essential
 def test_letters_are_listed_and_shown_as_they_are(house: House, pika: Client) -> None:
     house.agents("bob")
     bad = '{"content": "[bold]x", "schema": 9}'

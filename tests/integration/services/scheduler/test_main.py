@@ -88,7 +88,6 @@ async def ended_runs(store_url: str) -> set[str]:
         return await store.read(lambda connection: set(connection.execute(query).scalars()))
 
 
-@pytest.mark.essential
 def test_a_tick_wakes_its_agent_and_the_next_waits_for_its_end(house: House, agents: Path) -> None:
     (agents / "alice.yaml").write_text(EVERY_SECOND.replace("queue", "skip"))
     house.model()

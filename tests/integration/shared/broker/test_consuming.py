@@ -127,6 +127,7 @@ async def test_a_start_without_a_connection_begins_when_it_is_back(
     await until(lambda: consumer.consuming)
 
 
+@pytest.mark.essential
 async def test_after_a_restart_of_the_broker_all_is_consumed_again(
     broker: Broker, consumer: Consumer, rabbit: Rabbit
 ) -> None:
