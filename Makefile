@@ -1,5 +1,5 @@
 # Needs Python 3.11 or newer with pip, and make. `make demo` and `make test` are all to know;
-# `make test-all` adds the faults that take long, `make chaos` plays with all of them at once.
+# `make test-all` runs every test, `make chaos` plays with all faults at once.
 # Another interpreter: make check PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -18,22 +18,27 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 export TESTCONTAINERS_RYUK_DISABLED ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test faults test-all chaos check k8s-check venv fmt coverage bench lock audit licences sbom \
+.PHONY: demo machine test rest test-all chaos check k8s-check venv fmt coverage bench lock audit licences sbom \
 	clean
 
 demo: venv
 	@$(BIN)/hutch demo
 
-test: check
-	$(PYTEST) $(INTEGRATION) tests/chaos -m "not long" $(SIDE_BY_SIDE) --durations=15
-	$(PYTEST) tests/e2e --durations=10
-	@echo "ran: format, lint, types, imports, unit, integration and e2e tests on $$($(BIN)/python -V)"
+# For a person: at most eight minutes on two quiet cores, with a test of each promise (`essential`).
+test: machine check
+	$(PYTEST) $(INTEGRATION) tests/chaos -m essential $(SIDE_BY_SIDE) --durations=10
+	$(PYTEST) tests/e2e -m essential --durations=10
 
-# What `make test` leaves out: outages that last, crash points, a minute of chaos on each store.
-faults: $(VENV)/.dev
-	$(PYTEST) $(INTEGRATION) tests/chaos -m long $(SIDE_BY_SIDE) --durations=15
+# All other tests, once each. CI gives them a seed and an end: LIMIT="-p tests.time_limit --seed …".
+rest: $(VENV)/.dev .venv-k8s/.checks
+	$(PYTEST) $(INTEGRATION) tests/chaos tests/e2e tests/k8s -m "not essential" $(SIDE_BY_SIDE) \
+		--durations=15 $(LIMIT)
 
-test-all: test faults
+test-all: test rest licences sbom
+
+# What is here and what will be left out; installs the distribution's broker where it may.
+machine: $(VENV)/.dev
+	@$(BIN)/python -m tests.machine
 
 # make chaos [SECONDS=60] [SEED=1] [STORE=sqlite|postgresql]
 chaos: $(VENV)/.dev

@@ -1,12 +1,14 @@
-"""For all tests: Ctrl-C, and the lines at the end, also from worker processes."""
+"""For all tests: Ctrl-C, what they need, and the lines at the end, also from worker processes."""
 
 from __future__ import annotations
 
 import signal
-from typing import Any
+from collections import Counter
+from typing import Any, cast
 
 import pytest
 
+from tests.machine import need
 from tests.said import said
 
 
@@ -15,6 +17,11 @@ def pytest_sessionstart() -> None:
     start would ignore it with them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        need(*mark.args)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -33,3 +40,11 @@ def pytest_terminal_summary(
 ) -> None:
     for name, what in sorted(said(config).items()):
         terminalreporter.write_line(f"{name}: {what}")
+    skipped = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
+    for reason, number in sorted(skipped.items()):
+        terminalreporter.write_line(f"NOT RUN: {number} of the tests: {reason}")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    _, _, reason = cast(tuple[str, int, str], report.longrepr)
+    return reason.removeprefix("Skipped: ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 import urllib.error
@@ -16,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
+from tests.machine import need
 from tests.running import PATIENCE_S, REPOSITORY, until
 
 PRODUCTION = REPOSITORY / "k8s" / "overlays" / "production"
@@ -91,9 +90,7 @@ class Prometheus:
 @contextmanager
 def prometheus(folder: Path, broker: str, vhost: str) -> Iterator[Prometheus]:
     """Evaluates production's rules; scrapes the broker's queues at `host:port`, as there."""
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("prometheus is not there: install it")
+    need("prometheus")
     folder.mkdir()
     monitors = manifests("monitors.yaml")
     rules = yaml.safe_dump(manifests("alerts.yaml")["PrometheusRule", "hutch"])
@@ -122,7 +119,7 @@ def prometheus(folder: Path, broker: str, vhost: str) -> Iterator[Prometheus]:
     (folder / "targets.json").write_text("[]", "utf-8")
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = int(holder.getsockname()[1])
-    command = [program, f"--config.file={folder / 'prometheus.yaml'}"]
+    command = ["prometheus", f"--config.file={folder / 'prometheus.yaml'}"]
     command += [f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
     with (folder / "said.log").open("wb") as said:
         running = subprocess.Popen(command, stdout=said, stderr=said)

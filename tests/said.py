@@ -1,4 +1,4 @@
-"""What ran on what, and what could not run: one line each at the end of the tests."""
+"""What ran on what: one line each at the end of the tests."""
 
 from __future__ import annotations
 

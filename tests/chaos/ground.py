@@ -16,6 +16,7 @@ from tests.chaos.nemesis import Fault, Kind
 from tests.integration import stores
 from tests.integration.brokers import AMQP_PORT, IMAGE, RabbitMqContainer, crash
 from tests.integration.stores import Postgres
+from tests.machine import need, need_image
 
 AWAY_S = (3.0, 8.0)
 LOCKED_S = (2.0, 8.0)
@@ -55,6 +56,7 @@ def broker_kinds(ctl: Ctl, crash: Callable[[], None]) -> dict[str, Kind]:
 @contextmanager
 def on_sqlite(folder: Path) -> Iterator[Ground]:
     """The distribution's broker as a private node, and a file."""
+    need("rabbitmq-server")
     node = RabbitNode(folder / "node")
     node.start()
 
@@ -75,6 +77,7 @@ def on_sqlite(folder: Path) -> Iterator[Ground]:
 @contextmanager
 def on_postgresql(folder: Path) -> Iterator[Ground]:
     """Both in containers; the broker's port is the same after a crash."""
+    need_image(IMAGE)
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = int(holder.getsockname()[1])
     container = RabbitMqContainer(IMAGE).with_bind_ports(AMQP_PORT, port).start()

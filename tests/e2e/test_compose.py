@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.e2e.stack import Stack
+
+pytestmark = pytest.mark.essential
 
 GRACE_S = 30
 BOBS = 3

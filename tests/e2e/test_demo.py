@@ -11,8 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.cli import rabbitmq_container, rabbitmq_node
+from services.cli import rabbitmq_container
 from tests.e2e import readme
+from tests.machine import need
+
+pytestmark = pytest.mark.essential
 
 REPOSITORY = Path(__file__).parents[2]
 DEMO_S = 180
@@ -30,8 +33,8 @@ def processes_in(folder: Path) -> list[str]:
 
 
 def test_the_demo_plays_every_example_and_leaves_nothing(tmp_path: Path) -> None:
-    if rabbitmq_container.engine() is None and not rabbitmq_node.installed():
-        pytest.skip("no container engine answers and no rabbitmq-server is installed")
+    if rabbitmq_container.engine() is None:
+        need("rabbitmq-server")
     kept = {name: value for name, value in os.environ.items() if name != "RABBITMQ_URL"}
     done = subprocess.run(
         [sys.executable, "-m", "services.cli", "demo"],

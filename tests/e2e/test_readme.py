@@ -20,6 +20,8 @@ from tests.e2e import readme
 from tests.e2e.stack import REPLY_S, Stack
 from tests.running import Child
 
+pytestmark = pytest.mark.essential
+
 BIN = Path(sys.executable).parent
 PUBLISHED = "hutch:local-only@127.0.0.1:5672"
 """As README.md has it; the stack under test has a port of its own."""
@@ -103,6 +105,7 @@ def test_every_command_is_named() -> None:
         assert name in getattr(commands, "commands", {}), f"there is no '{name}'"
 
 
+@pytest.mark.needs("make")
 def test_make_knows_the_two_commands() -> None:
     lines = readme.block("console", "make demo").splitlines()
     targets = [line.split()[2] for line in lines]

@@ -13,12 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import pytest
-from docker.errors import DockerException  # type: ignore[import-untyped]  # it ships no types
-
-from services.cli import rabbitmq_node
 from services.cli.rabbitmq_node import RabbitNode
 from shared.errors import BrokerError
+from tests.machine import need, need_image
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # its own module uses what it deprecates
@@ -141,11 +138,8 @@ def vhost(server: Server) -> Iterator[Rabbit]:
 
 @contextmanager
 def private_node(folder: Path) -> Iterator[Server]:
-    """The distribution's own broker; installed first where that is possible."""
-    if not rabbitmq_node.installed():
-        if not rabbitmq_node.installable():
-            pytest.skip("no rabbitmq-server is installed, and only root can install it")
-        rabbitmq_node.install()
+    """The distribution's own broker."""
+    need("rabbitmq-server")
     node = RabbitNode(folder)
     node.start()
     try:
@@ -176,10 +170,8 @@ def ctl_in(broker: RabbitMqContainer) -> Callable[..., str]:
 @contextmanager
 def container() -> Iterator[Server]:
     """The image that the compose file pins."""
-    try:
-        broker = RabbitMqContainer(IMAGE).with_exposed_ports(METRICS_PORT).start()
-    except (DockerException, OSError) as error:
-        pytest.skip(f"no container engine can run {IMAGE}: {error}")
+    need_image(IMAGE)
+    broker = RabbitMqContainer(IMAGE).with_exposed_ports(METRICS_PORT).start()
     try:
         host = broker.get_container_host_ip()
         address = f"{host}:{broker.get_exposed_port(AMQP_PORT)}"

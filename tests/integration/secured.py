@@ -8,17 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pytest
-from docker.errors import DockerException  # type: ignore[import-untyped]  # it ships no types
 from sqlalchemy.engine import make_url
 from yarl import URL
 
-from services.cli import rabbitmq_node
 from services.cli.rabbitmq_node import RabbitNode
 from tests.certificates import Authority, Pair
 from tests.integration.brokers import AMQP_PORT, IMAGE, RabbitMqContainer, ctl_in
 from tests.integration.stores import PASSWORD, Postgres
 from tests.integration.stores import server as postgresql
+from tests.machine import need, need_image
 from tests.running import until
 
 AMQPS_PORT = 5671
@@ -76,8 +74,7 @@ def readable(pair: Pair) -> None:
 @contextmanager
 def secured_node(folder: Path) -> Iterator[SecuredBroker]:
     """The distribution's broker as a private node."""
-    if not rabbitmq_node.installed():
-        pytest.skip("no rabbitmq-server is installed on this machine")
+    need("rabbitmq-server")
     authority = Authority(folder / "ca")
     own, client = authority.issue("localhost"), authority.issue("client")
     with socket.create_server(("127.0.0.1", 0)) as holder:
@@ -102,6 +99,7 @@ def secured_node(folder: Path) -> Iterator[SecuredBroker]:
 @contextmanager
 def secured_container(folder: Path) -> Iterator[SecuredBroker]:
     """The image that the compose file pins."""
+    need_image(IMAGE)
     authority = Authority(folder / "ca")
     own, client = authority.issue("localhost"), authority.issue("client")
     readable(own)
@@ -120,10 +118,7 @@ def secured_container(folder: Path) -> Iterator[SecuredBroker]:
         .with_volume_mapping(str(folder / "ca"), "/tls", "ro")
         .with_volume_mapping(str(folder / "tls.conf"), "/etc/rabbitmq/conf.d/20-tls.conf", "ro")
     )
-    try:
-        broker.start()
-    except (DockerException, OSError) as error:
-        pytest.skip(f"no container engine can run {IMAGE}: {error}")
+    broker.start()
     try:
         plain = f"{broker.get_container_host_ip()}:{broker.get_exposed_port(AMQP_PORT)}"
         yield SecuredBroker(

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pytest
-from docker.errors import DockerException  # type: ignore[import-untyped]  # it ships no types
+from tests.machine import need_image
 
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # read when it is imported
 
@@ -70,17 +69,12 @@ class Postgres:
 
 @contextmanager
 def server(*, max_connections: int = 100) -> Iterator[Postgres]:
-    """Skips the test, with the reason, where no container can run."""
-    try:
-        container = (
-            PostgresContainer(
-                IMAGE, username="hutch", password=PASSWORD, dbname="hutch", driver=None
-            )
-            .with_command(f"postgres -c max_connections={max_connections}")
-            .start()
-        )
-    except (DockerException, OSError) as error:
-        pytest.skip(f"no container engine can run {IMAGE}: {error}")
+    need_image(IMAGE)
+    container = (
+        PostgresContainer(IMAGE, username="hutch", password=PASSWORD, dbname="hutch", driver=None)
+        .with_command(f"postgres -c max_connections={max_connections}")
+        .start()
+    )
     try:
         address = f"{container.get_container_host_ip()}:{container.get_exposed_port(5432)}"
         running = Postgres(address, "", container)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,18 +42,6 @@ FROM {image}
 RUN getent passwd {uid} >/dev/null || \\
  {{ groupmod --gid {gid} {user} && usermod --uid {uid} --gid {gid} {user}; }}
 """
-
-
-def missing() -> str | None:
-    """Why no pod can run here; None where it can."""
-    if os.geteuid() != 0:
-        return "pods are played by root only"
-    for program in ("podman", "runc", "catatonit", "docker"):
-        if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/libexec/podman"):
-            return f"{program} is not installed"
-    if subprocess.run(["docker", "info"], capture_output=True, timeout=COMMAND_S).returncode:
-        return "no container engine, which builds the images, answers"
-    return None
 
 
 @dataclass(frozen=True)

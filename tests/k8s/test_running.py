@@ -15,9 +15,9 @@ from functools import partial
 import pytest
 
 from tests.k8s import kubelet
-from tests.k8s.podman import Podman, build, missing, podman, renumbered
+from tests.k8s.podman import Podman, build, podman, renumbered
 from tests.k8s.rendering import Manifest, Overlay
-from tests.said import said
+from tests.machine import need
 
 FIRST = ("postgres", "rabbitmq", "migrate", "scripted")
 """Played before those that wait for them, which spares these their restarts."""
@@ -72,11 +72,8 @@ class Pods:
 
 
 @pytest.fixture(scope="module")
-def pods(local: Overlay, pytestconfig: pytest.Config) -> Iterator[Pods]:
-    reason = missing()
-    if reason:
-        said(pytestconfig)["NOT RUN: the local overlay's pods"] = reason
-        pytest.skip(f"NOT RUN: {reason}")
+def pods(local: Overlay) -> Iterator[Pods]:
+    need("podman")
     with podman() as it:
         it.load(_images(local))
         for secret in local.of("Secret").values():

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from services.cli import rabbitmq_node
 from services.cli.rabbitmq_node import RabbitNode
 from shared.topology import TASKS
 from tests.client import Client, client
 from tests.integration.brokers import Rabbit, crash
 from tests.integration.services.agent.test_death import ASK
 from tests.integration.services.conftest import Asked
+from tests.machine import need
 from tests.running import House, until
 
 pytestmark = pytest.mark.long
@@ -52,8 +52,7 @@ def test_a_broker_that_is_stopped_and_started_costs_no_answer_and_no_call(
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[RabbitNode]:
-    if not rabbitmq_node.installed():
-        pytest.skip("no rabbitmq-server is installed on this machine")
+    need("rabbitmq-server")
     node = RabbitNode(tmp_path / "node")
     node.start()
     try:

@@ -12,12 +12,12 @@ import pytest
 from shared.topology import mailbox_name
 from tests.client import Client
 from tests.integration.services.conftest import Asked
+from tests.machine import FAKETIME
 from tests.running import Child, House, until
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.skipif(LIBRARY is None, reason="NOT RUN: libfaketime is not installed"),
+    pytest.mark.needs("faketime"),
 ]
 
 HOURS = ["+1h", "-1h"]
@@ -28,7 +28,7 @@ SOON = timedelta(minutes=30)
 
 def agent(house: House, name: str, **clock: str) -> Child:
     """It sees the clock that libfaketime is told; its monotonic one is let alone."""
-    faked = {"LD_PRELOAD": str(LIBRARY), "DONT_FAKE_MONOTONIC": "1"} | clock
+    faked = {"LD_PRELOAD": str(FAKETIME), "DONT_FAKE_MONOTONIC": "1"} | clock
     child = house.start("services.agent", name, **faked)
     child.says("consuming")
     return child

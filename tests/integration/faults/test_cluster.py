@@ -18,7 +18,7 @@ from tests.chaos.calls import TASK, Calls
 from tests.chaos.clients import REPLIES, Client, Listener, declare, opened
 from tests.chaos.ledger import Ledger
 from tests.cluster import USER, Cluster, cluster
-from tests.e2e.conftest import engine_is_up
+from tests.machine import need
 from tests.running import until
 from tests.said import said
 
@@ -98,8 +98,7 @@ class Load:
 
 @pytest.fixture(scope="module")
 def three() -> Iterator[Cluster]:
-    if not engine_is_up():
-        pytest.skip("no container engine runs here")
+    need("docker")
     with cluster() as running:
         yield running
 

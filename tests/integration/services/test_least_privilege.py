@@ -87,6 +87,7 @@ def home(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
         yield Home(house, divided, started)
 
 
+@pytest.mark.essential
 def test_a_manager_and_its_worker_answer_the_operator(home: Home) -> None:
     assert "Subject:" in home.hutch("ask", "alice", EMAIL)
 
@@ -142,6 +143,7 @@ def test_who_may_not_answer_foreign_clients_says_so_once_and_goes_on(home: Home)
     assert bob.said.count(key) == 1
 
 
+@pytest.mark.essential
 def test_a_forged_task_is_refused_kept_and_the_operator_may_send_it_again(home: Home) -> None:
     reason = "the broker's user 'client' speaks for 'editor'"
     forged = Task(content="Write.", id=uuid4().hex, path=("editor",), sender="editor")
@@ -163,6 +165,7 @@ def test_a_forged_note_is_not_heard(home: Home) -> None:
     assert {letter["queue"] for letter in home.letters(reason)} == {"swarm.richard"}
 
 
+@pytest.mark.essential
 def test_a_forged_response_ends_no_call(home: Home) -> None:
     bob = home.agents["bob"].process
     replies = replies_of(home, "alice")

@@ -106,6 +106,7 @@ def changed(tmp_path: Path, name: str, old: str) -> None:
     file.write_text(file.read_text().replace(old, NEW))
 
 
+@pytest.mark.essential
 def test_changed_passwords_need_no_restart(
     planted: House, rabbit: Rabbit, postgresql: Postgres, pika: Client, tmp_path: Path
 ) -> None:

@@ -165,6 +165,7 @@ MUST_NOT = {
 }
 
 
+@pytest.mark.essential
 @pytest.mark.parametrize("user", MUST)
 def test_everybody_may_do_what_their_role_needs(divided: Divided, user: str) -> None:
     for act in MUST[user]:
@@ -172,6 +173,7 @@ def test_everybody_may_do_what_their_role_needs(divided: Divided, user: str) -> 
             act(channel)
 
 
+@pytest.mark.essential
 @pytest.mark.parametrize("user", MUST_NOT)
 def test_nobody_may_do_anything_else(divided: Divided, user: str) -> None:
     for number, act in enumerate(MUST_NOT[user]):

@@ -36,6 +36,7 @@ def ask(pika: Client, content: str, **budget: int) -> Reply:
     )
 
 
+@pytest.mark.essential
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 def test_three_parallel_workers_never_spend_more_calls_than_there_are(
     house: House, pika: Client, asked: Asked, agents: Path

@@ -68,7 +68,9 @@ def lose_control_messages(pika: Client) -> None:
     pika.channel.exchange_declare(CONTROL, "topic", durable=True)
 
 
-@pytest.mark.parametrize("by", ["command", "message", "row alone"])
+@pytest.mark.parametrize(
+    "by", ["command", pytest.param("message", marks=pytest.mark.essential), "row alone"]
+)
 def test_a_whole_tree_ends_cancelled(
     house: House, pika: Client, asked: Asked, agents: Path, by: str
 ) -> None:
@@ -125,6 +127,7 @@ def test_a_manager_goes_on_when_only_its_worker_is_cancelled(
     assert asked()[-1]["messages"][-1]["content"] == "low did not answer: cancelled: cancelled"
 
 
+@pytest.mark.essential
 def test_a_task_that_was_cancelled_before_it_came_ends_unrun(
     house: House, pika: Client, asked: Asked
 ) -> None:
@@ -162,6 +165,7 @@ def test_a_run_that_has_ended_stays_as_it_is(house: House, pika: Client) -> None
     assert (again.status, again.body) == ("ok", reply.body)
 
 
+@pytest.mark.essential
 def test_every_requester_hears_of_it_once(house: House, pika: Client, asked: Asked) -> None:
     house.agents("bob", "bob")
     calls = {pika.send("bob", {"content": LONG, "id": "t1"}) for _ in range(3)}

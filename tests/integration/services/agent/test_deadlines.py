@@ -29,6 +29,7 @@ def in_seconds(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
 
 
+@pytest.mark.essential
 def test_a_deadline_ends_every_descendant(
     house: House, pika: Client, asked: Asked, agents: Path
 ) -> None:

@@ -4,6 +4,8 @@ import json
 import signal
 import time
 
+import pytest
+
 from tests.client import Client, client
 from tests.integration.brokers import Rabbit
 from tests.integration.services.conftest import Asked
@@ -28,6 +30,7 @@ def test_bob_is_killed_while_alice_waits_and_alice_still_answers(
     assert len(asked()) == 4, "three that finished, and the one that died with Bob"
 
 
+@pytest.mark.essential
 def test_alice_is_killed_while_she_waits_and_nothing_is_paid_twice(
     house: House, pika: Client, asked: Asked
 ) -> None:
@@ -40,6 +43,7 @@ def test_alice_is_killed_while_she_waits_and_nothing_is_paid_twice(
     assert len(asked()) == 3
 
 
+@pytest.mark.essential
 def test_a_replica_takes_over_what_a_killed_one_had(
     house: House, pika: Client, asked: Asked
 ) -> None:

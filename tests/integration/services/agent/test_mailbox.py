@@ -17,6 +17,8 @@ from tests.integration.brokers import Server, vhost
 from tests.integration.services.conftest import Asked, forget
 from tests.running import House
 
+pytestmark = pytest.mark.essential
+
 BAD = [
     (b'{"content": ', "the body is not JSON"),
     (b'{"type": "dance"}', "type: 'dance' is unknown; known: task, response, trigger, shutdown"),

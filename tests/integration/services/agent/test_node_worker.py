@@ -12,6 +12,7 @@ import pytest
 
 from tests.client import Client
 from tests.integration.services.conftest import Asked
+from tests.machine import need
 from tests.running import PATIENCE_S, REPOSITORY, Child, House
 
 WORKER = REPOSITORY / "examples" / "node-worker"
@@ -30,11 +31,10 @@ await connection.close();
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    npm = shutil.which("npm")
-    assert npm, "npm is missing: install Node.js"
+    need("node")
     folder = tmp_path_factory.mktemp("node") / "worker"
     shutil.copytree(WORKER, folder, ignore=shutil.ignore_patterns("node_modules"))
-    subprocess.run([npm, "install", "--no-package-lock", "--silent"], cwd=folder, check=True)
+    subprocess.run(["npm", "install", "--no-package-lock", "--silent"], cwd=folder, check=True)
     return folder
 
 
@@ -49,6 +49,7 @@ def bob(installed: Path, broker_url: str, house: House, tmp_path: Path) -> Itera
         assert child.process.wait(PATIENCE_S) == 0
 
 
+@pytest.mark.essential
 def test_alice_asks_a_bob_who_is_written_in_node(
     house: House, pika: Client, asked: Asked, bob: Child
 ) -> None:

@@ -75,7 +75,7 @@ def test_what_runs_waits_before_its_next_model_call_and_what_comes_waits_in_the_
     assert len(asked()) == 3
 
 
-@pytest.mark.parametrize("whom", ["bob", "all"])
+@pytest.mark.parametrize("whom", ["bob", pytest.param("all", marks=pytest.mark.essential)])
 def test_a_pause_and_its_end_are_obeyed_within_a_second(
     house: House, pika: Client, asked: Asked, whom: str
 ) -> None:

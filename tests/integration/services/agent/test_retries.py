@@ -57,6 +57,7 @@ def noted(house: House, agents: Path) -> Path:
     return agents / "tools" / "noted"
 
 
+@pytest.mark.essential
 @pytest.mark.usefixtures("noted")
 def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_goes_on_later(
     house: House, pika: Client, asked: Asked

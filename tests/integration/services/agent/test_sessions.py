@@ -28,6 +28,7 @@ def talk(request: dict[str, Any]) -> list[str]:
     return [said["content"] for said in request["messages"] if said["role"] != "system"]
 
 
+@pytest.mark.essential
 @on_one_broker
 def test_a_session_remembers_and_another_does_not(house: House, pika: Client, asked: Asked) -> None:
     house.agents("bob", "bob")

@@ -68,6 +68,7 @@ def test_a_frozen_process_obeys_when_it_wakes(house: House, pika: Client) -> Non
     assert bob.ended() == 0
 
 
+@pytest.mark.essential
 def test_a_message_alone_ends_a_process(house: House, pika: Client) -> None:
     [bob] = house.agents("bob")
     pika.channel.basic_publish(CONTROL, "shutdown.bob", json.dumps({"type": "shutdown"}).encode())
@@ -89,6 +90,7 @@ def test_a_process_that_is_asked_to_end_is_not_ready_at_once_and_takes_nothing_n
     assert len(asked()) == 1
 
 
+@pytest.mark.essential
 def test_what_the_grace_did_not_suffice_for_goes_on_at_once_elsewhere(
     house: House, pika: Client, asked: Asked
 ) -> None:

@@ -4,6 +4,8 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from shared.messages import response_id, run_id
 from tests.client import Client
 from tests.integration.services.agent.test_workers import define
@@ -11,6 +13,7 @@ from tests.integration.services.conftest import Asked
 from tests.running import House, until
 
 
+@pytest.mark.essential
 def test_a_peer_remembers_what_another_has_said(house: House, pika: Client, asked: Asked) -> None:
     _, [richard, harry] = house.agents("tom"), house.agents("richard", "harry")
     assert pika.ask("tom", "[[reply The backups failed.]]").status == "ok"
@@ -86,6 +89,7 @@ def test_a_shutdown_is_heard_ahead_of_the_backlog(house: House, pika: Client) ->
     assert len({reply.body["task_id"] for reply in pika.replies(40)}) == 40
 
 
+@pytest.mark.essential
 def test_what_a_swarm_can_not_understand_is_kept_with_its_reason(
     house: House, pika: Client
 ) -> None:

@@ -20,6 +20,7 @@ def clerk(house: House, agents: Path) -> Clerk:
     return define(house, agents)
 
 
+@pytest.mark.essential
 def test_a_tool_that_was_acting_when_its_process_died_is_not_called_again(
     house: House, pika: Client, asked: Asked, clerk: Clerk
 ) -> None:

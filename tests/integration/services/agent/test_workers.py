@@ -25,6 +25,7 @@ def results(asked: Asked) -> list[str]:
     return [said["content"] for said in last["messages"] if said["role"] == "tool"]
 
 
+@pytest.mark.essential
 def test_alice_asks_bob_and_tells_what_he_has_written(
     house: House, pika: Client, asked: Asked
 ) -> None:

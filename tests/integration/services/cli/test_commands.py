@@ -21,6 +21,7 @@ WISH = "Ask Bob to write an email for you and let me know what he has written."
 WRITTEN = "Subject: Fire drill on Friday"
 
 
+@pytest.mark.essential
 def test_ask_prints_the_answer_and_tells_who_works_for_whom(house: House) -> None:
     house.agents("alice", "bob")
     asked = house.hutch("ask", "alice", WISH, "--id", "wish-1")

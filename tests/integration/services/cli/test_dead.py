@@ -95,6 +95,7 @@ def test_letters_are_listed_and_shown_as_they_are(house: House, pika: Client) ->
     assert pika.queue in shown
 
 
+@pytest.mark.essential
 def test_a_message_that_failed_for_a_reason_that_is_gone_is_run_once(
     house: House, pika: Client, clerk: Clerk, asked: Asked, agents: Path
 ) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.cli import rabbitmq_container, rabbitmq_node
 from services.cli.local_broker import local_broker, told
 from services.cli.rabbitmq_container import container_name
 from shared import topology
@@ -53,10 +52,9 @@ def home(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["docker", "rm", "-f", "-v", name], capture_output=True, timeout=60)
 
 
+@pytest.mark.needs("docker")
 @pytest.mark.parametrize(("keep", "left"), [(False, []), (True, ["exited"])])
 def test_a_container_is_started_and_ended(home: Path, keep: bool, left: list[str]) -> None:
-    if rabbitmq_container.engine() != "docker":
-        pytest.skip("docker does not answer")
     with local_broker(None, home, print, never, keep=keep) as url:
         assert asyncio.run(depth(url)) == 0
         assert told(home) == url
@@ -64,11 +62,10 @@ def test_a_container_is_started_and_ended(home: Path, keep: bool, left: list[str
     assert told(home) is None
 
 
+@pytest.mark.needs("rabbitmq-server")
 def test_a_private_node_is_started_and_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not rabbitmq_node.installed():
-        pytest.skip("rabbitmq-server is not installed")
     monkeypatch.setenv("DOCKER_HOST", NO_ENGINE)
     monkeypatch.setenv("CONTAINER_HOST", NO_ENGINE)
     with local_broker(None, tmp_path, print, never) as url:

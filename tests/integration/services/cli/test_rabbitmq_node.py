@@ -5,14 +5,11 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from services.cli import rabbitmq_node
 from services.cli.rabbitmq_node import RabbitNode
 from shared.broker.connection import connect
 from shared.errors import BrokerError
 
-pytestmark = pytest.mark.skipif(
-    not rabbitmq_node.installed(), reason="no rabbitmq-server is installed on this machine"
-)
+pytestmark = pytest.mark.needs("rabbitmq-server")
 
 
 async def test_a_private_node_keeps_its_data_and_leaves_nothing_running(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def gone(processes: list[psutil.Process]) -> bool:
     return False
 
 
+@pytest.mark.essential
 def test_it_runs_the_agents_until_it_is_told_to_end(own: House) -> None:
     child = up(own)
     children = psutil.Process(child.process.pid).children()

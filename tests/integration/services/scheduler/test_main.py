@@ -72,6 +72,7 @@ def test_two_schedulers_send_every_tick_once(house: House, pika: Client) -> None
     assert [one.end() for one in both] == [0, 0]
 
 
+@pytest.mark.essential
 def test_a_killed_scheduler_loses_nothing(house: House, pika: Client) -> None:
     first = scheduler(house)
     (begin,) = ticks(pika, 1)

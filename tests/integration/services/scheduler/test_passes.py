@@ -133,6 +133,7 @@ async def test_a_schedule_met_for_the_first_time_has_missed_nothing(
     assert await mailbox(broker) == []
 
 
+@pytest.mark.essential
 async def test_of_two_that_settle_at_once_one_decides(store: Store, store_url: str) -> None:
     one = schedule("1h", missed="all")
     await settle(store, one)
@@ -142,6 +143,7 @@ async def test_of_two_that_settle_at_once_one_decides(store: Store, store_url: s
     assert sorted(len(settled.ticks) for settled in both) == [0] * 9 + [50]
 
 
+@pytest.mark.essential
 @pytest.mark.parametrize(("missed", "count"), [("last", 1), ("all", 3)])
 async def test_after_a_gap_it_makes_up_for_what_was_missed(
     store: Store, broker: Broker, missed: str, count: int
@@ -192,6 +194,7 @@ async def test_a_tick_that_nobody_claims_holds_nothing_up_for_ever(
         await has(store, lambda found: found.get("sent") == 2)
 
 
+@pytest.mark.essential
 async def test_what_a_dead_scheduler_left_is_published_by_another(
     store: Store, broker: Broker
 ) -> None:

@@ -77,6 +77,7 @@ async def test_a_user_without_the_permission_is_told_so(rabbit: Rabbit) -> None:
             await broker.declare(topology.house())
 
 
+@pytest.mark.essential
 async def test_closed_connections_come_back_with_all_that_was_declared(rabbit: Rabbit) -> None:
     async with connect(rabbit.url, "test") as broker:
         await broker.declare(WHOLE)

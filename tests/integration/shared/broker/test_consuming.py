@@ -46,6 +46,7 @@ async def has(broker: Broker, depth: QueueDepth) -> None:
     await until(reached)
 
 
+@pytest.mark.essential
 async def test_what_was_published_is_delivered_whole(broker: Broker, consumer: Consumer) -> None:
     await consumer.start(prefetch=1)
     await broker.publisher.publish(task("t1"))
@@ -93,6 +94,7 @@ async def test_what_was_delivered_before_a_stop_can_be_acked(
     assert await delivery.ack()
 
 
+@pytest.mark.essential
 async def test_a_lost_connection_redelivers_and_refuses_the_old_ack(
     broker: Broker, consumer: Consumer, rabbit: Rabbit
 ) -> None:
@@ -125,6 +127,7 @@ async def test_a_start_without_a_connection_begins_when_it_is_back(
     await until(lambda: consumer.consuming)
 
 
+@pytest.mark.essential
 async def test_after_a_restart_of_the_broker_all_is_consumed_again(
     broker: Broker, consumer: Consumer, rabbit: Rabbit
 ) -> None:

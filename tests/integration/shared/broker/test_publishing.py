@@ -59,6 +59,7 @@ async def test_duplicates_under_way_are_all_found_undeliverable(broker: Broker) 
     assert [type(outcome) for outcome in outcomes] == [Undeliverable] * 5
 
 
+@pytest.mark.essential
 async def test_a_full_queue_refuses(broker: Broker) -> None:
     await broker.declare(FULL)
     first, *others = await asyncio.gather(
@@ -69,6 +70,7 @@ async def test_a_full_queue_refuses(broker: Broker) -> None:
     assert any("full" in str(other) for other in others)
 
 
+@pytest.mark.essential
 async def test_a_refused_message_harms_no_other(broker: Broker, rabbit: Rabbit) -> None:
     publisher = broker.publisher
     if rabbit.version.startswith("3"):  # takes up to 128 MB

@@ -59,6 +59,7 @@ async def test_messages_of_all_sizes_pass_both_ways_and_survive_a_lost_connectio
         assert await broker.takes_messages()
 
 
+@pytest.mark.essential
 async def test_each_thing_that_breaks_trust_is_one_sentence_told_at_once(
     secured: SecuredBroker, tmp_path: Path
 ) -> None:

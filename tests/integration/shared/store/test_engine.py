@@ -29,6 +29,7 @@ async def test_a_database_that_does_not_exist_is_one_sentence(postgresql: Postgr
         await migrate(postgresql.url("nowhere"))
 
 
+@pytest.mark.essential
 async def test_a_server_that_goes_away_is_waited_for(
     store: Store, store_url: str, postgresql: Postgres
 ) -> None:

@@ -37,6 +37,7 @@ async def test_a_run_of_the_migrations_and_reads_go_over_tls_that_both_sides_ver
     assert "/CN=hutch" in whom
 
 
+@pytest.mark.essential
 async def test_each_thing_that_breaks_trust_is_one_sentence_told_at_once(
     secured: SecuredStore, tmp_path: Path
 ) -> None:

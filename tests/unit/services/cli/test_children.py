@@ -17,15 +17,16 @@ from services.cli.guardian import guardian
 from shared.errors import SettingsError
 
 PATIENCE_S = 20.0
+# A handler may interrupt a print, whose buffer takes no other one then.
 STUBBORN = """
-import signal, time
-signal.signal(signal.SIGTERM, lambda *_: print('no', flush=True))
+import os, signal, time
+signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'no\\n'))
 print('up', flush=True)
 while True: time.sleep(0.05)
 """
 POLITE = """
-import signal, sys, time
-def end(*_): print('bye', flush=True); sys.exit(0)
+import os, signal, sys, time
+def end(*_): os.write(1, b'bye\\n'); sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 print('up', flush=True)
 while True: time.sleep(0.05)

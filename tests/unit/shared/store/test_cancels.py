@@ -251,6 +251,7 @@ async def test_an_answer_that_came_before_the_end_stays(store: Store) -> None:
     assert await store.read(lambda db: steps_of(db, run)) == [DONE]
 
 
+@pytest.mark.essential
 async def test_cancels_and_ends_at_once_leave_one_response_each(
     store: Store, store_url: str
 ) -> None:

@@ -141,6 +141,7 @@ async def test_an_end_repeated_after_an_unknown_commit_returns_what_is_unsent(st
     assert await ended(store, run, broadcast_to="office") == first[1:]
 
 
+@pytest.mark.essential
 async def test_joins_that_race_the_end_are_each_answered_once(store: Store, store_url: str) -> None:
     run = await owned(store)
     askers = [Requester(f"reply.{number}", "c") for number in range(40)]
@@ -185,6 +186,7 @@ async def test_an_end_of_a_run_that_was_removed_is_lost(store: Store) -> None:
         await ended(store, replace(run, run_id="gone"))
 
 
+@pytest.mark.essential
 async def test_many_claims_of_one_id_make_one_run(store: Store, store_url: str) -> None:
     async with open_store(store_url) as second:
         claims = await asyncio.gather(

@@ -105,6 +105,7 @@ async def test_a_store_that_closes_cancels_who_still_waits(store_url: str) -> No
         await asyncio.wait_for(write, 5)
 
 
+@pytest.mark.essential
 async def test_many_at_once_on_two_stores_all_arrive(store: Store, store_url: str) -> None:
     async with open_store(store_url) as second:
         claims = [

@@ -22,6 +22,7 @@ async def test_a_store_migrated_twice_stays_the_same_store(store_url: str) -> No
         assert store.id == first
 
 
+@pytest.mark.essential
 async def test_two_migrations_at_once_make_one_store(empty_url: str) -> None:
     await asyncio.gather(*(migrate(empty_url) for _ in range(12)))
     async with open_store(empty_url) as store:

@@ -180,6 +180,7 @@ async def test_sessions_are_no_part_of_what_an_agent_sums_up(store: Store) -> No
     assert await store.read(lambda db: rested(db, "alice")) == []
 
 
+@pytest.mark.essential
 async def test_claims_that_race_make_one_line(store: Store, store_url: str) -> None:
     await present(store, *(f"alice.{number}" for number in range(2, 7)))
     async with open_store(store_url) as second:

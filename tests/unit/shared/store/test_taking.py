@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
+import pytest
+
 from shared.store import Store, open_store
 from shared.store.beats import beat, leave
 from shared.store.journal import Step, write_step
@@ -98,6 +100,7 @@ async def test_the_oldest_due_are_taken_first_as_many_as_asked(store: Store) -> 
     assert tasks(await taken(store, limit=9)) == ["t2", "t3", "t4"]
 
 
+@pytest.mark.essential
 async def test_two_takers_never_get_the_same_run(store: Store, store_url: str) -> None:
     for number in range(40):
         await claimed(store, request(f"t{number}"), slot=False)
