@@ -74,7 +74,7 @@ def storm(
     """Clients and nemesis for so many seconds; returns when all is answered, or given up."""
     with opened(ground.broker_url) as channel:
         declare(channel)
-    listener = Listener("listener", ground.broker_url, ledger)
+    listener = Listener(ground.broker_url, ledger)
     senders = [Sender(n, ground.broker_url, ledger, seed) for n in range(1, SENDERS + 1)]
     for client in (listener, *senders):
         client.start()
