@@ -24,6 +24,7 @@ from shared import topology
 from shared.definitions import Definitions, load
 from shared.store import open_store
 from shared.store.readings import Load, loads
+from tests.client import Client
 from tests.running import Child, House
 
 PATIENCE_S = 60.0
@@ -67,18 +68,17 @@ class Rest:
     excused: dict[str, str] = field(default_factory=dict)
     """Sentences that begin so are no fault here, and why not."""
 
-    def excuse(self, beginning: str, why: str) -> None:
-        """A test that leaves something on purpose says so, with its reason."""
-        self.excused[beginning] = why
+    def settled(self, client: Client | None = None, *, patience_s: float = PATIENCE_S) -> list[str]:
+        """What is still wrong when nothing is, or the patience is over; agents live on.
 
-    def settled(self, patience_s: float = PATIENCE_S) -> list[str]:
-        """What is still wrong when nothing is, or the patience is over; agents live on."""
+        With a client, one response to each of its tasks is asked for too.
+        """
         until = time.monotonic() + patience_s
-        while (wrong := self.wrong()) and time.monotonic() < until:
+        while (wrong := self.wrong(client)) and time.monotonic() < until:
             time.sleep(POLL_S)
         return wrong
 
-    def wrong(self) -> list[str]:
+    def wrong(self, client: Client | None = None) -> list[str]:
         agents = living(self.house.children)
         known = load(Path(self.house.env["HUTCH_AGENTS"]))
         return self._unexcused(
@@ -86,6 +86,7 @@ class Rest:
                 *leaked(agents),
                 *left_in_store(self.house.env["HUTCH_STORE"]),
                 *queued(self.broker_url, agents, known),
+                *(client.at_odds() if client else ()),
             ]
         )
 

@@ -56,7 +56,7 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
             with attacked(house, ground.broker_url, ledger, seed, seconds) as orders:
                 say("quiet; draining")
                 drain(ledger)
-                wrong = rest.settled(SETTLE_S)
+                wrong = rest.settled(patience_s=SETTLE_S)
                 say("asking each agent for something honest")
                 silent = dict(silence(ground.broker_url))
         finally:

@@ -31,6 +31,8 @@ class Ledger:
     owed: set[str] = field(default_factory=set)
     heard: dict[str, dict[str, set[bytes]]] = field(default_factory=lambda: defaultdict(dict))
     """By call, then by the run and epoch that answers."""
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Answers that no client can read, by call, and why."""
     statuses: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -69,7 +71,11 @@ class Ledger:
             self.owed -= calls
 
     def hear(self, call: str, message_id: str, body: bytes) -> None:
-        said = json.loads(body)
+        try:
+            said = json.loads(body)
+        except ValueError as error:
+            said = {"status": "unreadable", "content": ""}
+            self.unreadable[call] = str(error)
         refused = message_id.endswith(".refused")
         way = REFUSAL if refused else message_id
         what = json.dumps([said["status"], said["content"]]).encode() if refused else body

@@ -58,6 +58,8 @@ class Report:
         self._row("answers owed", len(ledger.owed))
         self._none("unanswered", {ledger.where(call) for call in ledger.unanswered})
         self._none("answered in two ways", {ledger.where(it) for it in ledger.in_two_ways()})
+        unreadable = {f"{ledger.where(it)}: {why}" for it, why in ledger.unreadable.items()}
+        self._none("answers that no client can read", unreadable)
         self._none("answers to nothing", ledger.unexpected())
         self._none("agents that don't answer an honest task",
                    {f"{agent}: {said}" for agent, said in self.found.silent.items()})  # fmt: skip
