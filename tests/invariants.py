@@ -27,6 +27,8 @@ from shared.store.readings import Load, loads
 from tests.client import Client
 from tests.running import Child, House
 
+ABOUT = ("slots", "open runs", "outbox", "waiting", "unacked", "consumers", "processes")
+"""How the sentences begin; `unanswered` and `answered in two ways` where a client is asked too."""
 PATIENCE_S = 60.0
 """Until what is still on its way has settled: a bad message is tried for seconds, a call too."""
 POLL_S = 0.2
@@ -102,7 +104,7 @@ class Rest:
         counts = counted(self.broker_url, names)
         return self._unexcused(
             [
-                *(f"{name} ended with code {code}" for name, code in codes if code),
+                *(f"processes: {name} ended with code {code}" for name, code in codes if code),
                 *(f"unacked: {it.ready} in {name}" for name, it in counts.items() if it.ready),
             ]
         )
@@ -150,7 +152,7 @@ def leaked(agents: Iterable[Agent]) -> Iterator[str]:
         try:
             now = slots(agent)
         except OSError as error:
-            yield f"{agent.instance} does not answer: {error}"
+            yield f"processes: {agent.instance} does not answer: {error}"
             continue
         if now.taken or now.open:
             yield f"slots: {agent.instance} has {now.taken} taken and {now.open} open runs"

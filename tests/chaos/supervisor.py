@@ -54,18 +54,11 @@ class Supervisor:
         self._job = threading.Thread(target=self._watch, daemon=True)
         self._job.start()
 
-    def rest(self) -> None:
+    def end(self) -> None:
         """Start nobody any more."""
         self._ending.set()
         assert self._job is not None
         self._job.join()
-
-    def end(self) -> list[int]:
-        """Drain all; their exit codes."""
-        self.rest()
-        for place in self._places:
-            place.child.process.terminate()
-        return [place.child.ended() for place in self._places]
 
     def kill(self, agent: str, which: float) -> None:
         """SIGKILL to one replica that lives; `which` is its place among them, from 0 to 1."""

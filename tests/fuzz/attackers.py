@@ -60,7 +60,7 @@ class Ears(Client):
         body: bytes,
     ) -> None:
         hear(self._ledger, properties, body)
-        channel.basic_ack(method.delivery_tag)
+        channel.basic_ack(method.delivery_tag or 0)
 
 
 class Attacker(Client):

@@ -60,7 +60,7 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
                 say("asking each agent for something honest")
                 silent = dict(silence(ground.broker_url))
         finally:
-            supervisor.rest()
+            supervisor.end()
         wrong += rest.ended()
         found = Found(
             supervisor.ended,
@@ -96,8 +96,10 @@ def attacked(house: House, url: str, ledger: Ledger, seed: int, seconds: float) 
     try:
         yield orders
     finally:
+        died = [it.name for it in (*attackers, ears) if not it.is_alive()]
         for client_ in (*attackers, ears):
             client_.end()
+        assert not died, f"these clients have ended by a fault of their own: {died}"
 
 
 def instances(house: House, agent: str) -> list[str]:

@@ -11,7 +11,8 @@ from tests.fuzz.plan import order
 from tests.running import House
 
 OURS = ("a fault of ours", "Traceback")
-"""What no command may say, whatever stands in the store and among the dead letters."""
+"""What no command may say, whatever stands in the store and among the dead letters: it shows a
+trace of an error that it can tell only where it was asked to debug."""
 
 
 class Orders(threading.Thread):
@@ -44,7 +45,7 @@ class Orders(threading.Thread):
         what = f"hutch {' '.join(arguments)}"
         self.given += 1
         try:
-            done = self._house.hutch(*arguments)
+            done = self._house.hutch(*arguments, HUTCH_DEBUG="0")
         except subprocess.TimeoutExpired as late:
             self.faults.append(f"{what}: not done after {late.timeout:.0f} s")
             self._ledger.ordered(what, "not done in time")

@@ -17,7 +17,7 @@ from shared.topology import (
 )
 from tests.fuzz import bodies, properties
 from tests.fuzz.team import REPLICAS, SWARM
-from tests.fuzz.values import Draw
+from tests.fuzz.values import Draw, weighted
 
 AGENTS = tuple(REPLICAS)
 NOBODY = ("nobody", "", "Boss", "é", "x" * 255, "agent.boss", "boss.x", "#")
@@ -88,15 +88,12 @@ def agent_of(seed: int, number: int) -> str:
 def volley(seed: int, number: int) -> tuple[Message, ...]:
     """The messages that one attack publishes, in this order."""
     draw = random.Random(f"{seed} {number}")
-    names, weights = zip(*KINDS.items(), strict=True)
-    kind = draw.choices(list(names), list(weights))[0]
-    return kind(draw, seed, number)
+    return weighted(draw, KINDS)(draw, seed, number)
 
 
 def order(seed: int, number: int) -> Order:
     draw = random.Random(f"{seed} order {number}")
-    names, weights = zip(*ORDERS.items(), strict=True)
-    arguments, then, after_s = draw.choices(list(names), list(weights))[0](draw, number)
+    arguments, then, after_s = weighted(draw, ORDERS)(draw, number)
     return Order(arguments, draw.uniform(1.0, 4.0), after_s, then)
 
 

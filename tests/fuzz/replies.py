@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.fuzz import values
-from tests.fuzz.values import DIGITS, Draw
+from tests.fuzz.values import DIGITS, Draw, weighted
 
 MARKER = re.compile(r"(honest|other|wild) f\d+\.\w*")
 """What a task's text says of itself; see `plan`."""
@@ -37,15 +37,12 @@ class Reply:
 def reply(seed: int, request: Mapping[str, Any]) -> Reply:
     """Honest tasks are answered at once; what anything else gets is drawn."""
     told = [str(it.get("content") or "") for it in request.get("messages", ())]
-    asked = MARKER.findall("\n".join(told)) and next(
-        found for text in reversed(told) if (found := MARKER.search(text))
-    )
+    asked = next(filter(None, map(MARKER.search, reversed(told))), None)
     if asked and asked[1] != "wild":
         return Reply(completion(request, said=f"{asked[0]} is done"))
     about = asked[0] if asked else "\n".join(told)[-1000:]
     draw = random.Random(f"{seed} {about} {len(told)}".encode("utf-8", "replace"))
-    names, weights = zip(*KINDS.items(), strict=True)
-    return draw.choices(list(names), list(weights))[0](draw, request, about)
+    return weighted(draw, KINDS)(draw, request, about)
 
 
 def completion(request: Mapping[str, Any], **message: Any) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tests.chaos.supervisor import Ended
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.logs import Fault, kinds
+from tests.invariants import ABOUT
 
 SHOWN = 5
 """Of the names that a violation lists."""
@@ -75,12 +76,8 @@ class Report:
         self._none("commands that failed by a fault of ours", set(self.found.commands))
 
     def _rest(self) -> None:
-        """The invariants, row by row: each sentence begins with what it is about."""
-        for about in ("slots", "open runs", "outbox", "waiting", "unacked", "consumers"):
-            of_it = {it for it in self.found.wrong if it.startswith(about)}
-            self._none(f"left: {about}", of_it)
-        known = ("slots", "open runs", "outbox", "waiting", "unacked", "consumers")
-        self._none("left: other", {it for it in self.found.wrong if not it.startswith(known)})
+        for about in ABOUT:
+            self._none(f"left: {about}", {it for it in self.found.wrong if it.startswith(about)})
 
     def _row(self, what: str, value: object) -> None:
         self.rows.append((what, str(value)))

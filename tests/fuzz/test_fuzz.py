@@ -153,7 +153,7 @@ def test_a_process_may_end_when_it_was_asked_to_and_never_by_itself() -> None:
         "consumers: 0 of 1 at agent.boss",
         "outbox: 1 of boss",
         "open runs: 1 of boss",
-        "boss ended with code 1",
+        "processes: boss ended with code 1",
     ],
 )
 def test_each_invariant_that_is_broken_at_the_end_is_a_violation(wrong: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 Draw = random.Random
+Kind = TypeVar("Kind")
 
 DIGITS = "@digits@"
 """Stands for a number of 5,000 digits, which Python doesn't write by itself."""
@@ -69,6 +70,11 @@ TIMES: tuple[str, ...] = (
     "99999999999999999",
     "P1D",
 )
+
+
+def weighted(draw: Draw, kinds: Mapping[Kind, int]) -> Kind:
+    """One of the kinds, each as often as its weight says."""
+    return draw.choices(list(kinds), list(kinds.values()))[0]
 
 
 def text(draw: Draw) -> str:

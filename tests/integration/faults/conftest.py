@@ -25,7 +25,8 @@ _EXCUSES = pytest.StashKey[dict[str, str]]()
 @pytest.fixture
 def excuses(request: pytest.FixtureRequest) -> dict[str, str]:
     """What a test leaves on purpose, and why; see `Rest.excused`."""
-    return request.node.stash.setdefault(_EXCUSES, {})
+    node: pytest.Item = request.node
+    return node.stash.setdefault(_EXCUSES, {})
 
 
 @pytest.hookimpl(wrapper=True)
