@@ -33,9 +33,8 @@ PATIENCE_S = 60.0
 """Until what is still on its way has settled: a bad message is tried for seconds, a call too."""
 POLL_S = 0.2
 ANSWER_S = 10.0
-_AGENT = re.compile(
-    r'"agent": "([a-z0-9-]+)", "instance": "([\w.-]+)"|health is served.*"port": (\d+)'
-)
+_INSTANCE = re.compile(r'"instance": "(([a-z0-9-]+)\.[0-9a-f]{8})"')
+_PORT = re.compile(r'"health is served".*"port": (\d+)')
 
 
 @dataclass(frozen=True)
@@ -125,10 +124,10 @@ def living(children: Iterable[Child]) -> list[Agent]:
 
 def told(child: Child) -> Agent | None:
     """None: it has not come so far yet."""
-    name = instance = port = ""
-    for match in _AGENT.finditer(child.beginning):
-        name, instance, port = match[1] or name, match[2] or instance, match[3] or port
-    return Agent(name, instance, int(port)) if instance and port else None
+    said = child.beginning
+    if (instance := _INSTANCE.search(said)) and (port := _PORT.search(said)):
+        return Agent(instance[2], instance[1], int(port[1]))
+    return None
 
 
 def slots(agent: Agent) -> Slots:

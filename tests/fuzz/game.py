@@ -20,6 +20,7 @@ from tests.fuzz.endpoint import endpoint
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.orders import Orders
 from tests.fuzz.report import Found, Report
+from tests.fuzz.stranger import Stranger
 from tests.fuzz.team import REPLICAS
 from tests.invariants import Rest, living
 from tests.running import House
@@ -85,8 +86,8 @@ def attacked(house: House, url: str, ledger: Ledger, seed: int, seconds: float) 
         Attacker(url, ledger, seed, numbers, ears, lambda agent: instances(house, agent))
         for _ in range(ATTACKERS)
     ]
-    orders = Orders(house, ledger, seed)
-    for job in (*attackers, orders):
+    orders, stranger = Orders(house, ledger, seed), Stranger(url, seed)
+    for job in (*attackers, orders, stranger):
         job.start()
     time.sleep(seconds)
     for attacker in attackers:
@@ -96,8 +97,9 @@ def attacked(house: House, url: str, ledger: Ledger, seed: int, seconds: float) 
     try:
         yield orders
     finally:
-        died = [it.name for it in (*attackers, ears) if not it.is_alive()]
-        for client_ in (*attackers, ears):
+        clients = (*attackers, ears, stranger)
+        died = [it.name for it in clients if not it.is_alive()]
+        for client_ in clients:
             client_.end()
         assert not died, f"these clients have ended by a fault of their own: {died}"
 

@@ -1,4 +1,4 @@
-"""What is sent and ordered, and in which order: a pure function of the seed."""
+"""What is sent, and in which order: a pure function of the seed."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ NOBODY = ("nobody", "", "Boss", "é", "x" * 255, "agent.boss", "boss.x", "#")
 Reply = Literal["kept", "named", "direct", "none", "odd"]
 """Where the answer is wanted: a durable queue, one that the broker named, the broker's direct
 reply, nowhere, or where it can't be had."""
-VOLLEYS_PER_ORDER = 20
-"""About: an order takes a second or two."""
+SESSIONS = 5
 ODD_REPLIES: tuple[str | bytes, ...] = (
     "",
     "agent.hand",
@@ -65,16 +64,6 @@ class Message:
         return given.decode("utf-8", "replace") if isinstance(given, bytes) else str(given)
 
 
-@dataclass(frozen=True)
-class Order:
-    """What a person types: `hutch` with these arguments; then, after a while, with those."""
-
-    arguments: tuple[str, ...]
-    pause_s: float
-    after_s: float = 0.0
-    then: tuple[str, ...] = ()
-
-
 def marker(number: int) -> str:
     """Of one volley: its task's id, and what its texts have in them."""
     return f"f{number}."
@@ -89,12 +78,6 @@ def volley(seed: int, number: int) -> tuple[Message, ...]:
     """The messages that one attack publishes, in this order."""
     draw = random.Random(f"{seed} {number}")
     return weighted(draw, KINDS)(draw, seed, number)
-
-
-def order(seed: int, number: int) -> Order:
-    draw = random.Random(f"{seed} order {number}")
-    arguments, then, after_s = weighted(draw, ORDERS)(draw, number)
-    return Order(arguments, draw.uniform(1.0, 4.0), after_s, then)
 
 
 # Volleys: each kind draws its messages.
@@ -219,7 +202,7 @@ def _wild(draw: Draw, number: int) -> dict[str, object]:
     if draw.random() < 0.3:
         del task["id"]
     if draw.random() < 0.2:
-        task["session"] = f"talk-{draw.randrange(5)}"
+        task["session"] = f"talk-{draw.randrange(SESSIONS)}"
     return task
 
 
@@ -240,46 +223,3 @@ def _mail(draw: Draw, key: str, body: bytes, number: int) -> Message:
         given["reply_to"] = draw.choice(ODD_REPLIES)
     owed = reply in {"kept", "named", "direct"} and not properties.may_expire(given)
     return Message(TASKS, key, body, reply, owed, given)
-
-
-# Orders: arguments, and what undoes or follows them.
-
-Typed = tuple[tuple[str, ...], tuple[str, ...], float]
-
-
-def paused(draw: Draw, number: int) -> Typed:
-    whom = draw.choice((*AGENTS, "all"))
-    return ("pause", whom), ("unpause", whom), draw.uniform(0.5, 4.0)
-
-
-def shut_down(draw: Draw, number: int) -> Typed:
-    return ("shutdown", draw.choice(AGENTS), *draw.choice(((), ("--stop",)))), (), 0.0
-
-
-def letters(draw: Draw, number: int) -> Typed:
-    drop = ("dead", "drop", "--all", "--yes")
-    return draw.choice((("dead", "replay", "--all"), drop, ("dead", "list"))), drop, 1.0
-
-
-def cancel(draw: Draw, number: int) -> Typed:
-    return ("cancel", _one_of(draw, number), "--agent", draw.choice(AGENTS)), (), 0.0
-
-
-def seen(draw: Draw, number: int) -> Typed:
-    shown = ("show", _one_of(draw, number))
-    looks = (("status",), ("runs",), ("dead", "list", "--json"), shown)
-    return draw.choice(looks), (), 0.0
-
-
-def _one_of(draw: Draw, number: int) -> str:
-    """A task's id, of a volley that may have come by then."""
-    return marker(draw.randrange(VOLLEYS_PER_ORDER * (number + 1)))
-
-
-ORDERS: Mapping[Callable[[Draw, int], Typed], int] = {
-    paused: 4,
-    shut_down: 3,
-    letters: 3,
-    cancel: 2,
-    seen: 3,
-}

@@ -36,6 +36,8 @@ REPEATABLE = (
 ONCE = ("once",)
 """Not repeatable: found begun and not ended, such a call ends its run in doubt."""
 
+STRANGER = "stranger"
+"""A worker whose mailbox no process of ours serves; see `attackers`."""
 REPLICAS = {"boss": 2, "hand": 2, "clerk": 1, "poet": 1, "scribe": 1}
 SWARM = "ring"
 
@@ -54,7 +56,8 @@ def definitions() -> dict[str, str]:
     tools = [f"{{function: 'odd.py:{name}', repeatable: true}}" for name in REPEATABLE]
     tools += [f"'odd.py:{name}'" for name in ONCE]
     return {
-        "boss": "workers: [hand, clerk]\n",
+        "boss": f"workers: [hand, clerk, {STRANGER}]\n",
+        STRANGER: "",
         "hand": f"tools: [{', '.join(tools)}]\n",
         "clerk": "tool_protocol: schema\ntools: ['odd.py:plain']\n",
         "poet": f"swarm: {SWARM}\non_peer: react\ntick: 10s\n",

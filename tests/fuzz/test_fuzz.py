@@ -15,7 +15,8 @@ from tests.chaos.supervisor import Ended
 from tests.fuzz.game import play
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.logs import in_lines
-from tests.fuzz.plan import KINDS, Message, order, volley
+from tests.fuzz.orders import order
+from tests.fuzz.plan import KINDS, Message, volley
 from tests.fuzz.replies import reply
 from tests.fuzz.report import Found, Report
 
