@@ -18,7 +18,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 export TESTCONTAINERS_RYUK_DISABLED ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test faults test-all chaos check k8s-check venv fmt coverage bench lock audit licences sbom \
+.PHONY: demo test faults test-all chaos fuzz check k8s-check venv fmt coverage bench lock audit licences sbom \
 	clean
 
 demo: venv
@@ -38,6 +38,11 @@ test-all: test faults
 # make chaos [SECONDS=60] [SEED=1] [STORE=sqlite|postgresql]
 chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE))
+
+# make fuzz [SECONDS=60] [SEED=1] [STORE=sqlite|postgresql]
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE))
 
 check: $(VENV)/.dev
