@@ -168,7 +168,7 @@ def ordered(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
 def cancelled(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
     """Tasks that are cancelled before they come, while they run, or after; once or often."""
     agent, tasks, cancels = agent_of(seed, number), [], []
-    for copy in range(draw.choice((1, 1, 3, 12))):
+    for copy in range(draw.choice((1, 1, 3, 12, 40))):
         body = bodies.encoded(_task("wild", number) | {"id": f"{marker(number)}{copy}"})
         tasks.append(_asked(draw, agent, body, number, copy))
         order = bodies.encoded({"type": "cancel", "task_id": f"{marker(number)}{copy}"})
