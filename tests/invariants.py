@@ -21,7 +21,8 @@ import pika
 import pika.exceptions
 
 from shared import topology
-from shared.definitions import Definitions, load
+from shared.definitions import Definitions
+from shared.folder import read_folder
 from shared.store import open_store
 from shared.store.readings import Load, loads
 from tests.client import Client
@@ -81,7 +82,7 @@ class Rest:
 
     def wrong(self, client: Client | None = None) -> list[str]:
         agents = living(self.house.children)
-        known = load(Path(self.house.env["HUTCH_AGENTS"]))
+        known = read_folder(Path(self.house.env["HUTCH_AGENTS"])).found
         return self._unexcused(
             [
                 *leaked(agents),
@@ -98,7 +99,7 @@ class Rest:
         for child in children:
             child.process.send_signal(signal.SIGTERM)
         codes = [(child.name, child.ended()) for child in children]
-        known = load(Path(self.house.env["HUTCH_AGENTS"]))
+        known = read_folder(Path(self.house.env["HUTCH_AGENTS"])).found
         names = [*queues_of(agents, known), topology.UNROUTED_QUEUE]
         counts = counted(self.broker_url, names)
         return self._unexcused(
