@@ -18,20 +18,20 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 export TESTCONTAINERS_RYUK_DISABLED ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo machine test rest test-all chaos check k8s-check venv fmt coverage bench lock audit licences sbom \
-	clean
+.PHONY: demo machine test rest test-all chaos fuzz check k8s-check venv fmt coverage bench lock audit \
+	licences sbom clean
 
 demo: venv
 	@$(BIN)/hutch demo
 
 # For a person: at most eight minutes on two quiet cores, with a test of each promise (`essential`).
 test: machine check
-	$(PYTEST) $(INTEGRATION) tests/chaos -m essential $(SIDE_BY_SIDE) --durations=10
+	$(PYTEST) $(INTEGRATION) tests/chaos tests/fuzz -m essential $(SIDE_BY_SIDE) --durations=10
 	$(PYTEST) tests/e2e -m essential --durations=10
 
 # All other tests, once each. CI gives them a seed and an end: LIMIT="-p tests.time_limit --seed …".
 rest: $(VENV)/.dev .venv-k8s/.checks
-	$(PYTEST) $(INTEGRATION) tests/chaos tests/e2e tests/k8s -m "not essential" $(SIDE_BY_SIDE) \
+	$(PYTEST) $(INTEGRATION) tests/chaos tests/fuzz tests/e2e tests/k8s -m "not essential" $(SIDE_BY_SIDE) \
 		--durations=15 $(LIMIT)
 
 test-all: test rest licences sbom
@@ -43,6 +43,11 @@ machine: $(VENV)/.dev
 # make chaos [SECONDS=60] [SEED=1] [STORE=sqlite|postgresql]
 chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE))
+
+# make fuzz [SECONDS=60] [SEED=1] [STORE=sqlite|postgresql]
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(STORE),--store $(STORE))
 
 check: $(VENV)/.dev

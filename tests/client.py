@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +42,10 @@ class Reply:
 class Client:
     channel: BlockingChannel
     queue: str
+    owed: set[str] = field(default_factory=set)
+    """The calls of tasks whose answers are to come here."""
+    got: dict[str, list[Reply]] = field(default_factory=lambda: defaultdict(list))
+    """All answers so far, by call."""
 
     def send(
         self,
@@ -58,6 +63,8 @@ class Client:
         call = uuid4().hex
         asked = {"reply_to": reply_to or self.queue, "correlation_id": call} | properties
         self.channel.basic_publish(exchange, agent, data, pika.BasicProperties(**asked))
+        if exchange == TASKS and asked["reply_to"] == self.queue:
+            self.owed.add(str(asked["correlation_id"]))
         return call
 
     def reply(self, wait_s: float = PATIENCE_S) -> Reply:
@@ -68,9 +75,7 @@ class Client:
             assert method is not None, "no response came"
             assert properties is not None
             assert body is not None
-            return Reply(
-                json.loads(body), properties.message_id or "", properties.correlation_id or ""
-            )
+            return self._got(properties, body)
         raise AssertionError("the consumer was cancelled")
 
     def heard(self) -> Reply | None:
@@ -78,7 +83,26 @@ class Client:
         method, properties, body = self.channel.basic_get(self.queue, auto_ack=True)
         if method is None or properties is None or body is None:
             return None
-        return Reply(json.loads(body), properties.message_id or "", properties.correlation_id or "")
+        return self._got(properties, body)
+
+    def _got(self, properties: pika.BasicProperties, body: bytes) -> Reply:
+        call = properties.correlation_id or ""
+        reply = Reply(json.loads(body), properties.message_id or "", call)
+        self.got[call].append(reply)
+        return reply
+
+    def at_odds(self) -> list[str]:
+        """Tasks that have no answer, or several that differ; takes what is still in the queue."""
+        while self.heard():
+            pass
+        unanswered = [f"unanswered: {call}" for call in sorted(self.owed - self.got.keys())]
+        differing = [
+            f"answered in two ways: {call}"
+            for call, them in self.got.items()
+            if them[1:]
+            and any((it.body, it.message_id) != (them[0].body, them[0].message_id) for it in them)
+        ]
+        return unanswered + differing
 
     def replies(self, count: int) -> list[Reply]:
         return [self.reply() for _ in range(count)]

@@ -29,10 +29,16 @@ def until(what: Callable[[], object], patience_s: float = PATIENCE_S) -> float:
     return time.monotonic() - began
 
 
+LAST_BYTES = 4_000
+BEGINNING = 100_000
+"""Characters of a log in which a process has said what it is."""
+
+
 class Child:
     """One process; what it says goes to a file."""
 
     def __init__(self, command: list[str], env: Mapping[str, str], said: Path) -> None:
+        self.name = said.stem
         self._said = said
         with said.open("wb") as sink:
             self.process = subprocess.Popen(
@@ -42,6 +48,19 @@ class Child:
     @property
     def said(self) -> str:
         return self._said.read_text("utf-8", "replace")
+
+    @property
+    def ending(self) -> str:
+        """Its last lines, likewise."""
+        with self._said.open("rb") as log:
+            log.seek(max(0, self._said.stat().st_size - LAST_BYTES))
+            return log.read().decode("utf-8", "replace").strip()
+
+    @property
+    def beginning(self) -> str:
+        """What it has said first, however long its log is by now."""
+        with self._said.open(encoding="utf-8", errors="replace") as log:
+            return log.read(BEGINNING)
 
     def says(self, pattern: str, patience_s: float = PATIENCE_S) -> re.Match[str]:
         """Wait for this in what it says; fails when it ends before, or never says it."""

@@ -43,6 +43,7 @@ from shared.errors import (
     StoreUnavailable,
 )
 from shared.messages import Budget, Response, Status, Task, Trigger, encode, response_id
+from shared.patience import to_its_end
 from shared.results import capped
 from shared.store.ending import End, end
 from shared.store.journal import Step, resumed
@@ -265,7 +266,7 @@ class Lives:
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
         )
         # What has been paid for is kept: its commit goes on when the run is handed over.
-        self.relay.send(await asyncio.shield(asyncio.ensure_future(write)))
+        self.relay.send(await to_its_end(write))
         if run.session is not None:  # the next of its session is due from here on
             self.instance.due.set()
 

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from services.agent.journal import Kind, StepKey, check_step
 from shared.errors import HutchError, ToolInDoubt
 from shared.messages import Usage
+from shared.patience import to_its_end
 from shared.store import Store
 from shared.store.commits import Operation
 from shared.store.journal import Step, write_step
@@ -77,7 +78,7 @@ class StoredJournal:
         step = Step(key.turn, key.index, kind, name[:NAME_CHARS], output)
         write = self._write(partial(write_step, run=self._run, step=step))
         # What has finished is paid: its commit goes on when the run is handed over or cancelled.
-        await asyncio.shield(asyncio.ensure_future(write))
+        await to_its_end(write)
         self._held_at = time.monotonic()
         self._steps[key] = step
         self._settle(key)

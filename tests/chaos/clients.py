@@ -46,10 +46,9 @@ def opened(url: str) -> Iterator[BlockingChannel]:
 class Client(threading.Thread, ABC):
     """A job on a channel, which is opened again after every loss, until `ending` is set."""
 
-    def __init__(self, name: str, url: str, ledger: Ledger) -> None:
+    def __init__(self, name: str, url: str) -> None:
         super().__init__(name=name, daemon=True)
         self.url = url
-        self.ledger = ledger
         self.ending = threading.Event()
 
     def run(self) -> None:
@@ -74,7 +73,8 @@ class Sender(Client):
     """
 
     def __init__(self, number: int, url: str, ledger: Ledger, seed: int) -> None:
-        super().__init__(f"sender {number}", url, ledger)
+        super().__init__(f"sender {number}", url)
+        self.ledger = ledger
         self._number = number
         self._draw = random.Random(f"{seed} sender {number}")
         self._tasks = count(1)
@@ -130,6 +130,10 @@ def task(name: str) -> bytes:
 class Listener(Client):
     """Hears every response, and acks it once it stands in the ledger."""
 
+    def __init__(self, url: str, ledger: Ledger) -> None:
+        super().__init__("listener", url)
+        self._ledger = ledger
+
     def use(self, channel: BlockingChannel) -> None:
         declare(channel)
         channel.basic_qos(prefetch_count=50)
@@ -138,7 +142,7 @@ class Listener(Client):
                 return
             if method is None or properties is None or body is None:
                 continue
-            self.ledger.hear(properties.correlation_id or "no correlation id", body)
+            self._ledger.hear(properties.correlation_id or "no correlation id", body)
             channel.basic_ack(method.delivery_tag or 0)
 
 

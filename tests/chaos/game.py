@@ -7,18 +7,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.store import open_store
 from shared.store.migrate import migrate
-from shared.store.readings import Load, loads
 from tests import running
 from tests.chaos.calls import Calls
-from tests.chaos.clients import REPLIES, Listener, Sender, declare, opened
-from tests.chaos.ground import GROUNDS, Ctl, Ground
+from tests.chaos.clients import Listener, Sender, declare, opened
+from tests.chaos.ground import GROUNDS, Ground
 from tests.chaos.house import MANAGER, REPLICAS, WORKER, build
 from tests.chaos.ledger import Ledger
 from tests.chaos.nemesis import Done, Fault, Kind, Nemesis
 from tests.chaos.report import Costs, Left, Report
 from tests.chaos.supervisor import Supervisor
+from tests.invariants import Rest
 from tests.proxy import Proxy, address, proxy
 
 SENDERS = 2
@@ -50,19 +49,18 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
         house.model()
         calls = Calls(house.env["OPENAI_BASE_URL"])
         calls.start()
-        supervisor = Supervisor(house)
+        supervisor, rest = Supervisor(house), Rest(house, ground.broker_url)
         supervisor.start(REPLICAS)
         ledger = Ledger()
         try:
             kinds = ground.kinds | process_kinds(supervisor) | network_kinds(network)
             done = storm(ground, kinds, ledger, seconds, seed, say)
-            left = settled(ground)
+            wrong = rest.settled(patience_s=SETTLE_S)
         finally:
-            codes = supervisor.end()
+            supervisor.end()
+        wrong += rest.ended()
         calls.end()
-        for last_words in supervisor.ended:
-            say(f"ended by itself: {last_words}")
-        say(f"drained with exit codes {codes}")
+        left = Left(wrong, dead_letters(ground.broker_url), [str(it) for it in supervisor.ended])
         marked = {mark.name: len(mark.read_text()) for mark in marks.iterdir()}
         costs = Costs(calls.by_step(), marked, supervisor.killed, supervisor.frozen)
         return Report(ledger, left, costs, done)
@@ -74,7 +72,7 @@ def storm(
     """Clients and nemesis for so many seconds; returns when all is answered, or given up."""
     with opened(ground.broker_url) as channel:
         declare(channel)
-    listener = Listener("listener", ground.broker_url, ledger)
+    listener = Listener(ground.broker_url, ledger)
     senders = [Sender(n, ground.broker_url, ledger, seed) for n in range(1, SENDERS + 1)]
     for client in (listener, *senders):
         client.start()
@@ -123,40 +121,6 @@ def drain(ledger: Ledger) -> None:
         time.sleep(POLL_S)
         if len(ledger.open) < still_open:
             still_open, since = len(ledger.open), time.monotonic()
-
-
-def settled(ground: Ground) -> Left:
-    """What is left once nothing changes for the better any more."""
-    until = time.monotonic() + SETTLE_S
-    while True:
-        load, queued = asyncio.run(_load(ground.store_url)), queues(ground.ctl)
-        if (load == Load() and not any(queued.values())) or time.monotonic() > until:
-            open_runs = load.due + load.running + load.waiting
-            return Left(open_runs, load.unsent, queued, dead_letters(ground.broker_url))
-        time.sleep(POLL_S)
-
-
-async def _load(url: str) -> Load:
-    async with open_store(url) as store:
-        each = (await store.read(loads)).values()
-    return Load(
-        due=sum(load.due for load in each),
-        running=sum(load.running for load in each),
-        waiting=sum(load.waiting for load in each),
-        unsent=sum(load.unsent for load in each),
-    )
-
-
-def queues(ctl: Ctl) -> dict[str, int]:
-    """Messages by queue. A dead process's reply queue keeps its copies until it expires."""
-    rows = (row.split() for row in ctl("list_queues", "name", "messages", "consumers").splitlines())
-    return {
-        name: int(messages)
-        for name, messages, consumers in rows
-        if messages.isdigit()
-        and name not in {"dead", "events"}
-        and (consumers != "0" or not name.startswith("reply.") or name == REPLIES)
-    }
 
 
 def dead_letters(url: str) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tests.chaos.house import MODEL_CALLS, answer
 from tests.chaos.ledger import Heard, Ledger
 from tests.chaos.nemesis import Done
+from tests.invariants import ABOUT
 
 SHOWN = 5
 """Of the names that a violation lists."""
@@ -17,14 +18,14 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Left:
-    """What is found in store and broker at the end."""
+    """What is found in processes, store and broker at the end."""
 
-    open_runs: int
-    unsent: int
-    queued: dict[str, int]
-    """Messages by queue, in queues that somebody reads; `dead` and `events` apart."""
+    wrong: Sequence[str]
+    """Broken invariants, in sentences; see `tests.invariants`."""
     dead: Sequence[str]
     """The ids of the messages that are dead letters."""
+    ended: Sequence[str] = ()
+    """Processes that ended by themselves, and what they said last."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,9 @@ class Report:
 
     def _rest(self) -> None:
         left, poisons = self.left, self.ledger.poisons
-        self._none("runs still open", left.open_runs)
-        self._none("left in the outbox", left.unsent)
-        self._none("left in queues", {f"{n} in {queue}" for queue, n in left.queued.items() if n})
+        for about in ABOUT:
+            self._none(f"left: {about}", {it for it in left.wrong if it.startswith(about)})
+        self._none("ended by themselves", set(left.ended))
         self._row("poisons, dead letters", f"{len(poisons)}, {len(left.dead)}")
         self._none("poisons not among the dead letters", poisons - set(left.dead))
         self._none("dead letters that are no poisons", set(left.dead) - poisons)
@@ -120,12 +121,11 @@ class Report:
     def _row(self, what: str, value: object) -> None:
         self.rows.append((what, str(value)))
 
-    def _none(self, what: str, found: int | set[str]) -> None:
+    def _none(self, what: str, found: set[str]) -> None:
         """A row whose number must be 0."""
-        number, names = (found, "") if isinstance(found, int) else (len(found), _some(found))
-        self._row(what, number)
-        if number:
-            self.violations.append(f"{what}: {number}: {names}".removesuffix(": "))
+        self._row(what, len(found))
+        if found:
+            self.violations.append(f"{what}: {len(found)}: {_some(found)}")
 
 
 def quantile(values: Sequence[float], share: float) -> float:

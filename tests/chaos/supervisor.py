@@ -24,13 +24,24 @@ class Place:
     due_at: float = 0.0
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A process that ended by itself, or by an order; `said` are its last lines."""
+
+    agent: str
+    code: int
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.agent} ({self.code}): {self.said}"
+
+
 @dataclass
 class Supervisor:
     house: House
     killed: int = 0
     frozen: int = 0
-    ended: list[str] = field(default_factory=list)
-    """What processes have said last that ended by themselves."""
+    ended: list[Ended] = field(default_factory=list)
     _places: list[Place] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _ending: threading.Event = field(default_factory=threading.Event)
@@ -43,14 +54,11 @@ class Supervisor:
         self._job = threading.Thread(target=self._watch, daemon=True)
         self._job.start()
 
-    def end(self) -> list[int]:
-        """Drain all; their exit codes."""
+    def end(self) -> None:
+        """Start nobody any more."""
         self._ending.set()
         assert self._job is not None
         self._job.join()
-        for place in self._places:
-            place.child.process.terminate()
-        return [place.child.ended() for place in self._places]
 
     def kill(self, agent: str, which: float) -> None:
         """SIGKILL to one replica that lives; `which` is its place among them, from 0 to 1."""
@@ -94,7 +102,7 @@ class Supervisor:
         if code is None:
             return
         if code != -signal.SIGKILL and not place.due_at:
-            self.ended.append(f"{place.agent} ({code}): {place.child.said.splitlines()[-1]}")
+            self.ended.append(Ended(place.agent, code, place.child.ending))
             place.due_at = time.monotonic() + RESTART_S
         if time.monotonic() >= place.due_at:
             place.child = self.house.start("services.agent", place.agent)

@@ -17,7 +17,7 @@ from tests.chaos.report import Costs, Left, Report, quantile
 LEAST_FAULTS = 4
 """In a minute; the longest outages last 20 s."""
 KINDS = {"kill": (0.0, 0.0), "freeze": (1.0, 2.0), "lock": (2.0, 3.0)}
-NOTHING_LEFT = Left(open_runs=0, unsent=0, queued={"agent.boss": 0}, dead=["poison-1-2"])
+NOTHING_LEFT = Left(wrong=[], dead=["poison-1-2"])
 
 
 @pytest.mark.long
@@ -102,16 +102,22 @@ def test_what_was_paid_twice_beyond_one_for_each_death_is_told() -> None:
 
 def test_what_is_left_behind_is_told() -> None:
     ledger, left, costs = game()
-    assert violations(ledger, replace(left, open_runs=1, unsent=2), costs) == [
-        "runs still open: 1",
-        "left in the outbox: 2",
+    wrong = ["open runs: 1 of boss", "slots: boss.1 has 1 taken", "waiting: 3 in agent.boss"]
+    assert violations(ledger, replace(left, wrong=wrong), costs) == [
+        "left: slots: 1: slots: boss.1 has 1 taken",
+        "left: open runs: 1: open runs: 1 of boss",
+        "left: waiting: 1: waiting: 3 in agent.boss",
     ]
-    assert violations(
-        ledger, replace(left, queued={"agent.boss": 3}, dead=["task-1-1"]), costs
-    ) == [
-        "left in queues: 1: 3 in agent.boss",
+    assert violations(ledger, replace(left, dead=["task-1-1"]), costs) == [
         "poisons not among the dead letters: 1: poison-1-2",
         "dead letters that are no poisons: 1: task-1-1",
+    ]
+
+
+def test_a_process_that_ends_by_itself_is_told() -> None:
+    ledger, left, costs = game()
+    assert violations(ledger, replace(left, ended=["boss (1): a fault"]), costs) == [
+        "ended by themselves: 1: boss (1): a fault"
     ]
 
 

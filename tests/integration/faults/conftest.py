@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,36 @@ import pytest
 from shared.store.migrate import migrate
 from tests import running
 from tests.chaos.house import build
+from tests.client import Client
 from tests.integration.brokers import Rabbit
 from tests.integration.services.conftest import agents, asked, pika
+from tests.invariants import Rest
 from tests.running import House
 
 __all__ = ["agents", "asked", "pika"]
+
+_EXCUSES = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.fixture
+def excuses(request: pytest.FixtureRequest) -> dict[str, str]:
+    """What a test leaves on purpose, and why; see `Rest.excused`."""
+    node: pytest.Item = request.node
+    return node.stash.setdefault(_EXCUSES, {})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """At the end of every test, while all that it has started is still there: nothing is left."""
+    yield
+    had: dict[str, object] = getattr(item, "funcargs", {})
+    house, rabbit, client = had.get("house"), had.get("rabbit"), had.get("pika")
+    if isinstance(house, House):
+        url = rabbit.url if isinstance(rabbit, Rabbit) else str(had["broker_url"])
+        rest = Rest(house, url, item.stash.get(_EXCUSES, {}))
+        heard = client if isinstance(client, Client) else None
+        assert rest.settled(heard) == []
+        assert rest.ended() == []
 
 
 @pytest.fixture

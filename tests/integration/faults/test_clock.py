@@ -95,7 +95,7 @@ def test_a_clock_that_was_ahead_and_is_set_back_costs_a_schedule_one_tick(
     clock = tmp_path / "clock"
     clock.write_text("+0")
     told = {"FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
-    faked = {"LD_PRELOAD": str(LIBRARY), "DONT_FAKE_MONOTONIC": "1"} | told
+    faked = {"LD_PRELOAD": str(FAKETIME), "DONT_FAKE_MONOTONIC": "1"} | told
     both = [house.start("services.scheduler", **faked) for _ in range(2)]
     nominal(pika)
     clock.write_text(shift)

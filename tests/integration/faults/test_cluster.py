@@ -49,7 +49,8 @@ class Sender(Client):
     """A task to Alice every quarter of a second; one that is not confirmed is sent again."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
-        super().__init__("sender", url, ledger)
+        super().__init__("sender", url)
+        self.ledger = ledger
         run = next(_runs)
         self._tasks = (f"task-{run}-{number}" for number in count(1))
         self._task = next(self._tasks)
@@ -110,7 +111,7 @@ def loaded(three: Cluster) -> Iterator[Load]:
     load = Load(Calls(f"http://{three.address('scripted')}:8080/v1"))
     with opened(url) as channel:
         declare(channel)
-    sender, listener = Sender(url, load.ledger), Listener("listener", url, load.ledger)
+    sender, listener = Sender(url, load.ledger), Listener(url, load.ledger)
     for job in (load.calls, listener, sender):
         job.start()
     try:

@@ -1,0 +1,130 @@
+"""One game: attack for a while, then be quiet, drain and look."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
+
+from shared.store.migrate import migrate
+from tests import client, running
+from tests.chaos.ground import GROUNDS
+from tests.chaos.supervisor import Supervisor
+from tests.fuzz import ledger as ledgers
+from tests.fuzz import logs, team
+from tests.fuzz.attackers import Attacker, Ears
+from tests.fuzz.endpoint import endpoint
+from tests.fuzz.ledger import Ledger
+from tests.fuzz.orders import Orders
+from tests.fuzz.report import Found, Report
+from tests.fuzz.stranger import Stranger
+from tests.fuzz.team import REPLICAS
+from tests.invariants import Rest, living
+from tests.running import House
+
+ATTACKERS = 2
+STARTED_S = 60.0
+PATIENCE_S = 60.0
+"""Without a single new answer, until the rest is given up: a run takes 20 s at most, and a
+manager asks its worker again after 60."""
+SETTLE_S = 90.0
+HONEST_S = 20.0
+"""For an honest task when nothing else is there; it takes well under a second."""
+POLL_S = 0.5
+
+Say = Callable[[str], None]
+
+
+def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Report:
+    """`folder` is empty at first; logs and the journal are left there."""
+    with (
+        GROUNDS[store](folder) as ground,
+        endpoint(seed) as model,
+        running.house(ground.broker_url, folder, team.build(folder)) as house,
+        closing(ledgers.opened(folder)) as journal,
+    ):
+        say(f"RabbitMQ {ground.broker}, {store}")
+        house.env |= {"HUTCH_STORE": ground.store_url, "OPENAI_BASE_URL": model.base_url}
+        house.env["HUTCH_DEBUG"] = "1"  # a process that dies shows where
+        asyncio.run(migrate(ground.store_url))
+        ledger, supervisor = Ledger(journal), Supervisor(house)
+        supervisor.start(REPLICAS)
+        rest = Rest(house, ground.broker_url)
+        try:
+            with attacked(house, ground.broker_url, ledger, seed, seconds) as orders:
+                say("quiet; draining")
+                drain(ledger)
+                wrong = rest.settled(patience_s=SETTLE_S)
+                say("asking each agent for something honest")
+                silent = dict(silence(ground.broker_url))
+        finally:
+            supervisor.end()
+        wrong += rest.ended()
+        found = Found(
+            supervisor.ended,
+            wrong,
+            silent,
+            logs.faults(sorted(folder.glob("*-services.agent-*.log"))),
+            orders.faults,
+            orders.given,
+            model.asked,
+        )
+        return Report(ledger, found)
+
+
+@contextmanager
+def attacked(house: House, url: str, ledger: Ledger, seed: int, seconds: float) -> Iterator[Orders]:
+    """Attacks for so many seconds; in the block nobody does any more, but answers are heard."""
+    ears = Ears(url, ledger)
+    ears.start()
+    assert ears.listening.wait(STARTED_S), "the listener did not start"
+    numbers = count()
+    attackers = [
+        Attacker(url, ledger, seed, numbers, ears, lambda agent: instances(house, agent))
+        for _ in range(ATTACKERS)
+    ]
+    orders, stranger = Orders(house, ledger, seed), Stranger(url, seed)
+    for job in (*attackers, orders, stranger):
+        job.start()
+    time.sleep(seconds)
+    for attacker in attackers:
+        attacker.quiet.set()
+    orders.end()
+    orders.give("unpause", "all")
+    try:
+        yield orders
+    finally:
+        clients = (*attackers, ears, stranger)
+        died = [it.name for it in clients if not it.is_alive()]
+        for client_ in clients:
+            client_.end()
+        assert not died, f"these clients have ended by a fault of their own: {died}"
+
+
+def instances(house: House, agent: str) -> list[str]:
+    return [it.instance for it in living(house.children) if it.name == agent]
+
+
+def drain(ledger: Ledger) -> None:
+    open_, since = len(ledger.unanswered), time.monotonic()
+    while open_ and time.monotonic() - since < PATIENCE_S:
+        time.sleep(POLL_S)
+        if len(ledger.unanswered) < open_:
+            open_, since = len(ledger.unanswered), time.monotonic()
+
+
+def silence(url: str) -> Iterator[tuple[str, str]]:
+    """Who does not answer an honest task at once, and how."""
+    for agent in REPLICAS:
+        with client.client(url) as honest:
+            honest.send(agent, f"honest f0.{agent}")
+            try:
+                reply = honest.reply(HONEST_S)
+            except AssertionError:
+                yield agent, f"nothing within {HONEST_S:.0f} s"
+                continue
+        if (reply.status, reply.content) != ("ok", f"honest f0.{agent} is done"):
+            yield agent, f"{reply.status}: {reply.content[:100]}"

@@ -1,0 +1,206 @@
+"""Half a minute of everything that can be sent, on each store; and that the report would notice."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count, islice
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.supervisor import Ended
+from tests.fuzz.game import play
+from tests.fuzz.ledger import Ledger
+from tests.fuzz.logs import in_lines
+from tests.fuzz.orders import order
+from tests.fuzz.plan import KINDS, Message, volley
+from tests.fuzz.replies import reply
+from tests.fuzz.report import Found, Report
+
+SECONDS = 30
+LEAST_MESSAGES, LEAST_ORDERS = 100, 5
+"""In that time, on a slow machine."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("store", "seed"), [("sqlite", 9), ("postgresql", 10)])
+def test_half_a_minute_of_random_input_breaks_no_promise(
+    store: str, seed: int, tmp_path: Path
+) -> None:
+    report = play(store, seconds=SECONDS, seed=seed, folder=tmp_path, say=print)
+    assert report.violations == [], f"seed {seed}"
+    assert report.ledger.sent["confirmed"] >= LEAST_MESSAGES
+    assert report.found.orders >= LEAST_ORDERS
+
+
+@pytest.mark.parametrize("plan", [volley, order])
+def test_a_seed_makes_one_plan(plan: Callable[[int, int], object]) -> None:
+    assert [plan(1, n) for n in range(50)] == [plan(1, n) for n in range(50)]
+    assert [plan(1, n) for n in range(50)] != [plan(2, n) for n in range(50)]
+
+
+def test_every_kind_of_volley_comes_soon_and_no_two_messages_share_a_call() -> None:
+    messages = [message for n in range(1000) for message in volley(1, n)]
+    asked = [it.call for it in messages if it.owed]
+    assert len(set(asked)) == len(asked)
+    exchanges = {it.exchange for it in messages}
+    assert exchanges == {"hutch.tasks", "hutch.replies", "hutch.control", "hutch.swarm.ring"}
+    assert {it.reply for it in messages} == {"kept", "named", "direct", "none", "odd"}
+    assert max(len(it.body) for it in messages) > 1024 * 1024
+    assert len(KINDS) == 10
+
+
+def test_a_message_that_the_broker_may_drop_unread_is_owed_no_answer() -> None:
+    soon = (it for n in count() for it in volley(1, n) if it.properties.get("expiration") == "0")
+    assert not any(it.owed for it in islice(soon, 10))
+
+
+def test_an_honest_task_is_answered_honestly_and_a_wild_one_by_the_seed() -> None:
+    def said(seed: int, content: str) -> bytes:
+        return reply(seed, {"messages": [{"role": "user", "content": content}]}).body
+
+    assert b"honest f1.x is done" in said(1, "Hello: honest f1.x")
+    wild = [said(1, f"wild f{n}.") for n in range(20)]
+    assert wild == [said(1, f"wild f{n}.") for n in range(20)]
+    assert wild != [said(2, f"wild f{n}.") for n in range(20)]
+
+
+ASKED = Message("hutch.tasks", "boss", b"{}", "kept", owed=True, properties={"correlation_id": "c"})
+
+
+def ledger(*answers: tuple[str, str], status: str = "ok") -> Ledger:
+    """One message, confirmed, and these answers to it: message id and content."""
+    made = Ledger(io.StringIO())
+    made.trying("1.0", ASKED)
+    made.became("1.0", ASKED, "confirmed")
+    for message_id, content in answers:
+        body = json.dumps({"status": status, "content": content}).encode()
+        made.hear("c", message_id, body)
+    return made
+
+
+RIGHT = ("run.response", "done")
+
+
+def violations(of: Ledger, found: Found | None = None) -> list[str]:
+    return Report(of, found or Found()).violations
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [RIGHT],
+        [RIGHT, RIGHT],
+        [RIGHT, ("run.2.response", "done better")],
+        [("a.refused", "no"), ("b.refused", "no")],
+    ],
+    ids=["once", "copied", "replayed", "refused twice"],
+)
+def test_one_response_each_violates_nothing(answers: list[tuple[str, str]]) -> None:
+    assert violations(ledger(*answers)) == []
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [RIGHT, ("run.response", "other")],
+        [RIGHT, ("another.response", "done")],
+        [RIGHT, ("a.refused", "no")],
+        [("a.refused", "no"), ("a.refused", "never")],
+    ],
+    ids=["differing", "of two runs", "answered and refused", "refused for two reasons"],
+)
+def test_two_responses_are_a_violation(answers: list[tuple[str, str]]) -> None:
+    assert violations(ledger(*answers)) == ["answered in two ways: 1: 1.0 ('c')"]
+
+
+def test_a_task_that_nobody_answered_is_a_violation_unless_its_channel_was_lost() -> None:
+    of = ledger()
+    assert violations(of) == ["unanswered: 1: 1.0 ('c')"]
+    of.forgive({"c"})
+    assert violations(of) == []
+
+
+def test_an_answer_that_no_client_can_read_is_a_violation() -> None:
+    of = ledger()
+    of.hear("c", "run.response", b'{"usage": ' + b"9" * 5000 + b"}")
+    [told] = violations(of)
+    assert told.startswith("answers that no client can read: 1: 1.0 ('c'): ")
+
+
+def test_an_answer_that_nobody_asked_for_is_a_violation() -> None:
+    of = ledger(RIGHT)
+    of.hear("d", "x.response", b'{"status": "ok", "content": ""}')
+    assert violations(of) == ["answers to nothing: 1: d"]
+
+
+def test_a_process_may_end_when_it_was_asked_to_and_never_by_itself() -> None:
+    asked, died = Ended("boss", 0, "bye"), Ended("hand", 1, "a line\nthe last")
+    assert violations(ledger(RIGHT), Found(ended=[asked])) == []
+    [told] = violations(ledger(RIGHT), Found(ended=[asked, died, died]))
+    assert told.startswith("process deaths: 2: 2 of hand (1)")
+    assert "the last" in told
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "slots: boss.1 has 2 taken and 0 open runs",
+        "waiting: 3 in agent.boss",
+        "unacked: 1 in swarm.poet",
+        "consumers: 0 of 1 at agent.boss",
+        "outbox: 1 of boss",
+        "open runs: 1 of boss",
+        "processes: boss ended with code 1",
+    ],
+)
+def test_each_invariant_that_is_broken_at_the_end_is_a_violation(wrong: str) -> None:
+    [told] = violations(ledger(RIGHT), Found(wrong=[wrong]))
+    assert wrong in told
+
+
+def test_agents_that_are_silent_and_commands_that_break_are_violations() -> None:
+    silent = violations(ledger(RIGHT), Found(silent={"boss": "nothing within 20 s"}))
+    assert silent == ["agents that don't answer an honest task: 1: boss: nothing within 20 s"]
+    [broken] = violations(ledger(RIGHT), Found(commands=["hutch show x: a fault of ours"]))
+    assert "hutch show x" in broken
+
+
+LOG = """\
+{"message": "consuming", "level": "info"}
+{"message": "a tool has raised", "level": "warning", "exception": "Traceback"}
+{"message": "run not ended yet", "level": "error", "reason": "it does not fit"}
+Traceback (most recent call last):
+  File "x.py"
+ValueError: no
+
+{"message": "ended", "level": "info"}
+"""
+
+
+def test_errors_and_bare_traces_in_a_log_are_violations_and_warnings_are_not() -> None:
+    found = list(in_lines(LOG.splitlines()))
+    assert [it.kind for it in found] == ["run not ended yet: it does not fit", "ValueError: no"]
+    told = violations(ledger(RIGHT), replace(Found(), faults=[*found, found[1]]))
+    assert [it.partition("\n")[0] for it in told] == [
+        "in the logs, 1 times: run not ended yet: it does not fit",
+        "in the logs, 2 times: ValueError: no",
+    ]
+
+
+def test_the_journal_says_of_each_message_what_became_of_it() -> None:
+    kept = io.StringIO()
+    made = Ledger(kept)
+    made.trying("1.0", ASKED)
+    made.became("1.0", ASKED, "refused by the broker: x")
+    line = json.loads(kept.getvalue())
+    assert (line["message"], line["fate"], line["key"]) == (
+        "1.0",
+        "refused by the broker: x",
+        "boss",
+    )
+    assert made.owed == set()
+    assert made.sent == {"refused by the broker": 1}
