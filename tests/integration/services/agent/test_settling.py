@@ -175,6 +175,12 @@ async def test_what_the_queue_dead_does_not_take_the_store_keeps(
     assert {it.message_id for it in found} == set("123456789")
 
 
+async def fill(broker: Broker) -> None:
+    """A quorum queue takes a few more than it may hold."""
+    for number in range(1000):
+        await broker.publisher.publish(Outgoing(topology.DEAD, "fill", b"{}", f"fill.{number}"))
+
+
 async def refuse_letters(broker: Broker, rabbit: Rabbit, why: str) -> None:
     if why == "gone":
         rabbit.ctl("delete_queue", "-p", rabbit.vhost, "dead")
@@ -182,9 +188,7 @@ async def refuse_letters(broker: Broker, rabbit: Rabbit, why: str) -> None:
         full = '{"max-length": 1, "overflow": "reject-publish"}'
         rabbit.ctl("set_policy", "-p", rabbit.vhost, "full", "^dead$", full)
         with pytest.raises(BrokerError, match="the queue is full"):
-            for number in range(1000):  # it takes a few more than it may hold
-                filling = Outgoing(topology.DEAD, "filling", b"{}", f"filling.{number}")
-                await broker.publisher.publish(filling)
+            await fill(broker)
     else:
         write = r"^(hutch\.(tasks|replies|events)|amq\.default)$"
         rabbit.ctl("set_permissions", "-p", rabbit.vhost, "guest", ".*", write, ".*")
