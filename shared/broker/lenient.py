@@ -1,7 +1,8 @@
 """Properties that can't be read: anybody may publish them, and they must cost nobody a connection.
 
 The client ends the whole connection at a text that is not UTF-8 or a time beyond the calendar.
-The message comes back with the next connection and ends that one too.
+The message comes back with the next connection and ends that one too. And it copies the rest of a
+table for each of its items: of a hundred thousand, it would do nothing else for seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ MOST_LEVELS = 16
 masked later is walked through by functions that call themselves."""
 
 _LENGTH_BYTES = 4
-"""A table begins with its length, as a big-endian number."""
+"""A table, an array and a long text begin with their length, as a big-endian number."""
+_LONG = (b"S", b"x", b"A", b"F")
+"""Kinds of items that begin with their length; others take 8 bytes at most."""
 _TIME_BYTES = 8
 _TEXT_BYTES = 255
 """What a short text may have; each `�` takes three, and refusals send these texts on."""
@@ -34,7 +37,9 @@ def read_leniently() -> None:
     """From here on, in this process, what can't be read comes as `�`, as no time, as no table."""
     decode.METHODS["shortstr"] = _text
     decode.METHODS["timestamp"] = _or(decode.timestamp, lambda _: (_TIME_BYTES, None))
-    decode.METHODS["table"] = _or(_shallow_table, lambda value: (_table_bytes(value), {}))
+    decode.METHODS["table"] = _or(_shallow_table, lambda value: (_end(value), {}))
+    decode.TABLE_MAPPING[b"F"] = _table
+    decode.TABLE_MAPPING[b"A"] = _array
 
 
 def _text(value: bytes) -> tuple[int, FieldValue]:
@@ -56,8 +61,38 @@ def _or(read: Decoder, otherwise: Decoder) -> Decoder:
     return lenient
 
 
+def _table(value: bytes) -> tuple[int, FieldValue]:
+    table: dict[str, FieldValue] = {}
+    offset, end = _LENGTH_BYTES, _end(value)
+    while offset < end:
+        name_at = offset + 1
+        offset = name_at + value[offset]
+        name = value[name_at:offset].decode()
+        offset, table[name] = _item(value, offset, end)
+    return end, table
+
+
+def _array(value: bytes) -> tuple[int, FieldValue]:
+    array: list[FieldValue] = []
+    offset, end = _LENGTH_BYTES, _end(value)
+    while offset < end:
+        offset, item = _item(value, offset, end)
+        array.append(item)
+    return end, array
+
+
+def _item(value: bytes, offset: int, end: int) -> tuple[int, FieldValue]:
+    """Where the next one begins, and this one; no more is copied than it can take."""
+    kind, length_at = value[offset : offset + 1], offset + 1
+    most = length_at + (_end(value[length_at : length_at + _LENGTH_BYTES]) if kind in _LONG else 8)
+    taken, item = decode.embedded_value(value[offset : min(most, end)])
+    if not taken or offset + taken > end:
+        raise ValueError("it is longer than its table")
+    return offset + taken, item
+
+
 def _shallow_table(value: bytes) -> tuple[int, FieldValue]:
-    end, table = decode.field_table(value)
+    end, table = _table(value)
     if _levels(table) > MOST_LEVELS:
         raise ValueError("it is nested too deep")
     return end, table
@@ -78,5 +113,5 @@ def _levels(value: FieldValue) -> int:
     return MOST_LEVELS + 1
 
 
-def _table_bytes(value: bytes) -> int:
+def _end(value: bytes) -> int:
     return _LENGTH_BYTES + int.from_bytes(value[:_LENGTH_BYTES], "big")
