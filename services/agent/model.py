@@ -162,7 +162,7 @@ class OpenAIModel:
         except Exception as error:
             failure = translated(error, key)
             self._failed(failure.reason)
-            raise failure from error
+            raise failure from (None if failure is error else error)
 
     async def _post(self, body: JsonObject, key: SecretStr | None) -> bytes:
         await self.warm()
