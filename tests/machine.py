@@ -67,7 +67,7 @@ def _node() -> str | None:
 
 
 def _faketime() -> str | None:
-    return FAKETIME and ""
+    return None if FAKETIME is None else ""
 
 
 def _podman() -> str | None:

@@ -10,13 +10,16 @@ import pytest
 
 from tests.running import REPOSITORY
 
+OURS = ("-c", str(REPOSITORY / "pyproject.toml"), "-p", "tests.conftest", ".")
 NEEDS = """
+import gc
 import pytest
+from tests.integration import stores
 
 @pytest.fixture(scope="session")
 def engine():
-    from tests.machine import need_image
-    need_image("rabbitmq:4.0-management")
+    with stores.server() as running:
+        yield running
 
 @pytest.mark.parametrize("number", range(5))
 def test_in_a_container(engine, number): ...
@@ -27,14 +30,20 @@ def test_in_node(): ...
 @pytest.mark.needs("make")
 def test_by_make(): ...
 
-def test_alone(): ...
+def test_that_no_client_of_the_engine_was_left_open():
+    gc.collect()
 """
 
 
 def run(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
-        env={"PATH": str(folder / "nothing"), "HOME": str(folder), "PYTHONPATH": str(REPOSITORY)},
+        env={
+            "PATH": str(folder / "nothing"),
+            "HOME": str(folder),
+            "DOCKER_HOST": f"unix://{folder}/nothing",
+            "PYTHONPATH": str(REPOSITORY),
+        },
         cwd=folder,
         capture_output=True,
         text=True,
@@ -57,7 +66,7 @@ def test_what_a_machine_lacks_is_no_failure_and_one_line_at_the_end(
     tmp_path: Path, side_by_side: tuple[str, ...]
 ) -> None:
     (tmp_path / "test_it.py").write_text(NEEDS, "utf-8")
-    said = run(tmp_path, "pytest", "-p", "tests.conftest", "--rootdir", ".", *side_by_side)
+    said = run(tmp_path, "pytest", "-p", "tests.conftest", *side_by_side)
     left_out = [line for line in said.splitlines() if line.startswith("NOT RUN")]
     assert [line.partition(" here")[0] for line in left_out] == [
         "NOT RUN: 5 of the tests: no docker",

@@ -37,16 +37,20 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def order(folder: Path, seed: str) -> list[str]:
+    """Each test as its file's letter and its name."""
     done = run(folder, "--collect-only", "-q", "--seed", seed)
-    return re.findall(r"^test_(\w)\.py::test_(\w+)$", done.stdout, re.MULTILINE)
+    found = re.findall(r"^test_(\w)\.py::test_(\w+)$", done.stdout, re.MULTILINE)
+    return [f"{file} {test}" for file, test in found]
 
 
 def test_a_seed_is_an_order_of_the_files_and_a_files_tests_stay_together(folder: Path) -> None:
     first, again, other = (order(folder, seed) for seed in ("1", "1", "2"))
-    assert sorted(first) == [(name, test) for name in NAMES for test in ("one", "two")]
-    assert first == again
-    assert [name for name, _ in first] != [name for name, _ in other]
-    assert [test for _, test in first] == ["one", "two"] * len(NAMES)
+    assert sorted(first) == [f"{name} {test}" for name in NAMES for test in ("one", "two")]
+    assert first == again != other
+    assert sorted(first) == sorted(other)
+    for files in (first, other):
+        assert [it[2:] for it in files] == ["one", "two"] * len(NAMES)
+        assert all(one[0] == two[0] for one, two in zip(files[::2], files[1::2], strict=True))
 
 
 @pytest.mark.parametrize("side_by_side", [(), SIDE_BY_SIDE])
