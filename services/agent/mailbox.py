@@ -21,7 +21,8 @@ from services.agent.vouched import check, check_reply_to, speakers
 from shared.broker.consuming import Consumer, Delivery
 from shared.broker.lenient import Unreadable
 from shared.errors import BadMessage
-from shared.messages import REPLY_QUEUE, REPLY_QUEUES, Task, Trigger, decode
+from shared.messages import REPLY_QUEUES, Task, Trigger, decode
+from shared.reply_queues import is_reply_queue
 from shared.store import Store
 from shared.store.requesters import Requester
 
@@ -139,6 +140,6 @@ def requester_of(delivery: Delivery) -> Requester | None:
             "correlation_id: it is not UTF-8 or has a NUL in it, and could not be sent back as it "
             "came; send other text"
         )
-    if not REPLY_QUEUE.match(reply_to):
+    if not is_reply_queue(reply_to):
         raise BadMessage(f"reply_to: '{reply_to}' is no reply queue; {REPLY_QUEUES}")
     return Requester(reply_to, correlation_id)

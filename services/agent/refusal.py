@@ -18,7 +18,8 @@ from shared.broker.consuming import Delivery
 from shared.broker.publishing import Outgoing
 from shared.errors import BrokerError, BrokerUnavailable, Undeliverable
 from shared.letters import PREFIX, headers, kept
-from shared.messages import MAX_BODY_BYTES, REPLY_QUEUE, Response, Status, encode
+from shared.messages import MAX_BODY_BYTES, Response, Status, encode
+from shared.reply_queues import is_reply_queue
 from shared.store import dead_letters, outbox
 from shared.store.outbox import Outbound
 from shared.store.runs import Run
@@ -107,7 +108,7 @@ class Refusal:
         while there is no connection.
         """
         reply_to = delivery.reply_to
-        if not reply_to or not REPLY_QUEUE.match(reply_to) or reply_objection(delivery):
+        if not reply_to or not is_reply_queue(reply_to) or reply_objection(delivery):
             return
         message = self._refused(delivery, reply_to, reason)
         try:
