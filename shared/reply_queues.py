@@ -6,9 +6,7 @@ import re
 from base64 import b64decode
 
 from shared.messages import REPLY_QUEUE
-
-DIRECT = "amq.rabbitmq.reply-to"
-"""Direct reply-to: the broker puts the address of the client's channel after it."""
+from shared.topology import DIRECT_REPLY
 
 _CHANNEL = re.compile(
     rb"\x83X(?:[dv]\x00(?P<long>.)|w(?P<short>.))(?P<node>reply@\d{1,10}).{12}", re.DOTALL
@@ -21,11 +19,10 @@ def is_reply_queue(name: str) -> bool:
     """Whether a `reply_to` may name it.
 
     A client may write the address of a direct reply itself, and the broker hands it on as it is.
-    RabbitMQ 3.10 ends the connection of whoever publishes to one that it has not made: so an
-    agent must not, as it would try again.
+    What no broker can have made is refused; `Publisher` has more on such addresses.
     """
-    if name.startswith(DIRECT):
-        return _made_by_the_broker(name.removeprefix(DIRECT))
+    if name.startswith(DIRECT_REPLY):
+        return _made_by_the_broker(name.removeprefix(DIRECT_REPLY))
     return REPLY_QUEUE.match(name) is not None
 
 

@@ -19,6 +19,8 @@ DEAD = "hutch.dead"
 UNROUTED = "hutch.unrouted"
 DEFAULT_EXCHANGE = "amq.default"
 """What the broker calls the exchange without a name, where it speaks of who may use it."""
+DIRECT_REPLY = "amq.rabbitmq.reply-to"
+"""After it the broker puts the address of a client's channel: it delivers there without a queue."""
 DEAD_QUEUE = "dead"
 UNROUTED_QUEUE = "unrouted"
 

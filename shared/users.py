@@ -39,9 +39,10 @@ _STORE_ID = "[0-9a-f-]+"
 MOST_PROCESSES = 50
 """Of one agent. Ten are what `k8s/overlays/production` scales to, a rollout doubles them, and a
 broker counts lost connections on until their heartbeats have failed."""
-CONNECTIONS_EACH = 2
+CONNECTIONS_EACH = 3
+"""Publishing, consuming, and direct replies where there are any."""
 CHANNELS_EACH = 10
-"""Publishing 3, consuming 5, declaring 1, and one to spare."""
+"""Publishing 3, direct replies 1, consuming 5, declaring 1."""
 MOST_COMMANDS = 20
 MOST_CLIENTS = 100
 """Connections of foreign programs; each may bring as many channels as a process of ours."""

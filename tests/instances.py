@@ -42,7 +42,7 @@ def instance(
         id=f"{own.name}.1",
         snapshot=Snapshot.of(own.name, {own.name: own}, Toolbox(own.name, tools).specs),
         store=store,
-        publisher=Publisher(Link(NOWHERE, "test")),
+        publisher=Publisher(Link(NOWHERE, "test"), Link(NOWHERE, "test replies")),
         metrics=Metrics(CollectorRegistry()),
     )
 

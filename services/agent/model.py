@@ -159,7 +159,7 @@ class OpenAIModel:
         try:
             key = self._key()
             return completion(await self._post(body, key))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the package raises errors of any kind
             failure = translated(error, key)
             self._failed(failure.reason)
             raise failure from (None if failure is error else error)

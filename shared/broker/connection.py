@@ -47,14 +47,15 @@ class QueueDepth:
 
 
 class Broker:
-    """Two connections, so that a broker that blocks publishers still delivers and takes acks.
+    """Two connections, so that a broker that blocks publishers still delivers and takes acks; and a
+    third one once there is a direct reply to send, see `Publisher`.
 
     After a loss, or when the broker cancels a consumer, everything declared through here is
     declared again, in the same order, and started consumers are started again.
     """
 
-    def __init__(self, publishing: Link, consuming: Link, wait_s: float) -> None:
-        self.publisher = Publisher(publishing)
+    def __init__(self, publishing: Link, consuming: Link, direct: Link, wait_s: float) -> None:
+        self.publisher = Publisher(publishing, direct)
         self._publishing = publishing
         self._consuming = consuming
         self._wait_s = wait_s
@@ -164,12 +165,14 @@ async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIte
     read_leniently()
     publishing = Link(address, f"{name} publishes")
     consuming = Link(address, f"{name} consumes")
+    direct = Link(address, f"{name} replies")
     jobs: list[asyncio.Task[None]] = []
     try:
         await publishing.open(wait_s)
         await consuming.open(wait_s)
-        broker = Broker(publishing, consuming, wait_s)
-        work = publishing.keep(), consuming.keep(), broker.publisher.announcing()
+        broker = Broker(publishing, consuming, direct, wait_s)
+        work = [link.keep() for link in (publishing, consuming, direct)]
+        work.append(broker.publisher.announcing())
         jobs = [asyncio.create_task(job) for job in work]
         inside = asyncio.current_task()
         for job in jobs:
@@ -182,7 +185,7 @@ async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIte
         for job in jobs:
             job.cancel()
         ended = await asyncio.gather(*jobs, return_exceptions=True)
-        await asyncio.gather(publishing.close(), consuming.close())
+        await asyncio.gather(publishing.close(), consuming.close(), direct.close())
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome  # a bug of ours: these jobs translate what they meet

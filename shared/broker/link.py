@@ -89,6 +89,11 @@ class Link:
                 self._ready.set()
                 return
 
+    async def open_once(self) -> None:
+        """Open it unless it was opened before; raises as `open`. One caller at a time."""
+        if self._connection is None:
+            await self.open(wait_s=0)
+
     async def connection(self) -> AbstractConnection:
         """The connection, once it is up and restored; the caller brings the timeout."""
         await self._ready.wait()

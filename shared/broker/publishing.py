@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiormq import Channel
@@ -44,12 +45,18 @@ class Outgoing:
 class Publisher:
     """Any number of jobs may publish at once: they share one channel, and another for the default
     exchange: where that is refused, which closes the channel, nothing else is under way on it.
+
+    Direct replies have a connection of their own, opened for the first one, and go one at a time:
+    at an address that it has not made, or whose node is gone, RabbitMQ 3 ends the connection.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, direct: Link) -> None:
         self._link = link
+        self._direct = direct
         self._lane = Lane(link, confirms=True)
         self._default_lane = Lane(link, confirms=True)
+        self._direct_lane = Lane(direct, confirms=True)
+        self._one_direct = asyncio.Lock()
         self._events: asyncio.Queue[Event] = asyncio.Queue(ANNOUNCEMENTS)
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self.dropped = 0
@@ -58,8 +65,9 @@ class Publisher:
     async def publish(self, message: Outgoing, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
         """Returns when the broker has confirmed that the message is safe in every queue.
 
-        Raises `BrokerUnavailable` (not sent), `Undeliverable` (no queue takes it, or nobody
-        insists on it or it is for a foreign queue, and our user may not send it), `Unsendable`
+        Raises `BrokerUnavailable` (not sent), `Undeliverable` (no queue takes it, the broker fails
+        at this direct reply, or nobody insists on it or it is for a foreign queue, and our user may
+        not send it), `Unsendable`
         (its properties don't fit), `Unconfirmed` (sent, but nobody knows) or `BrokerError` (the
         broker refused it). Never tries again by itself.
 
@@ -70,9 +78,7 @@ class Publisher:
         job: asyncio.Task[None] | None = None
         doing = f"publish '{message.message_id}' to '{message.exchange}/{message.routing_key}'"
         try:
-            async with speaking(doing, timeout_s):
-                lane = self._lane if message.exchange else self._default_lane
-                channel = await lane.channel()
+            async with speaking(doing, timeout_s), self._channel(message) as channel:
                 while before := self._in_flight.get(message.message_id):
                     await asyncio.wait({before})
                 work = _confirmed(channel, message, doing, wait=self._link.blocked)
@@ -84,6 +90,17 @@ class Publisher:
             if job is None:
                 raise
             raise _unconfirmed(doing) from error
+
+    @asynccontextmanager
+    async def _channel(self, message: Outgoing) -> AsyncIterator[Channel]:
+        if message.exchange:
+            yield await self._lane.channel()
+        elif not _is_direct(message):
+            yield await self._default_lane.channel()
+        else:
+            async with self._one_direct:
+                await self._direct.open_once()
+                yield await self._direct_lane.channel()
 
     def announce(self, event: Event) -> None:
         """Tell whoever looks; dropped and counted when it can't be sent at once."""
@@ -128,6 +145,10 @@ async def _confirmed(channel: Channel, message: Outgoing, doing: str, *, wait: b
                 mandatory=message.mandatory,
                 wait=wait,
             )
+        except amqp.ConnectionInternalError as error:
+            if not _is_direct(message):
+                raise
+            raise Undeliverable(f"could not {doing}: the broker fails at this address") from error
         except amqp.ChannelClosed as error:
             if not _is_about(error, message):
                 raise _unconfirmed(doing) from error
@@ -158,6 +179,10 @@ def _properties(channel: Channel, message: Outgoing, doing: str) -> Basic.Proper
             f"broker {most}; shorten its headers"
         )
     return properties
+
+
+def _is_direct(message: Outgoing) -> bool:
+    return not message.exchange and message.routing_key.startswith(topology.DIRECT_REPLY)
 
 
 def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:

@@ -1,4 +1,5 @@
 import asyncio
+from base64 import b64encode
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,16 @@ from tests.integration.shared.broker.waiting import until
 
 TOO_LARGE = 20 * 1024 * 1024
 FULL = Topology(queues=(Queue("small", {"x-max-length": 1, "x-overflow": "reject-publish"}),))
+
+DIRECT = b"\x83Xv\x00\x07reply@1"
+FAILING = [
+    "amq.rabbitmq.reply-to.g1h2.nobody",
+    *(
+        f"amq.rabbitmq.reply-to.{b64encode(DIRECT + tail).decode()}.a2V5"
+        for tail in (bytes(12), bytes(11))
+    ),
+]
+"""Direct replies to no process, to one on a node that is gone, and to half a process."""
 
 
 def task(message_id: str, agent: str = "bob", body: bytes = b"{}") -> Outgoing:
@@ -46,6 +57,21 @@ async def test_a_message_that_no_queue_takes_is_undeliverable(broker: Broker) ->
     with pytest.raises(Undeliverable, match="no queue"):
         await broker.publisher.publish(to_queue("reply.gone", "t1"))
     await broker.publisher.publish(task("t1"))
+
+
+async def test_a_direct_reply_at_which_the_broker_fails_costs_no_other_message_its_connection(
+    broker: Broker, rabbit: Rabbit
+) -> None:
+    """Each of these ends the connection that it is published on, on 3.10 or on both."""
+    before = await asyncio.to_thread(rabbit.connections)
+    for number, address in enumerate(FAILING):
+        honest = [broker.publisher.publish(task(f"t{number}.{n}")) for n in range(20)]
+        failing = broker.publisher.publish(to_queue(address, f"d{number}"))
+        *confirmed, outcome = await asyncio.gather(*honest, failing, return_exceptions=True)
+        assert confirmed == [None] * len(honest)
+        assert isinstance(outcome, Undeliverable), outcome
+    await holds(broker, "agent.bob", 20 * len(FAILING))
+    assert before <= await asyncio.to_thread(rabbit.connections)
 
 
 async def test_without_mandatory_nobody_is_told(broker: Broker) -> None:
