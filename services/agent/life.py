@@ -129,15 +129,18 @@ class Lives:
             await self._fail(run, error)
 
     async def _fail(self, run: Run, error: BaseException) -> None:
-        """Keep the message among the dead letters, and answer with what can't fail too."""
+        """Keep the message among the dead letters, and answer with what can't fail too.
+
+        A letter that can't be kept is tried again some times, and then left out: this has an end.
+        """
         log.error("fault in a run", exc_info=error)
         outcome = faulted.outcome(error, self._journals.get(_key(run)))
         try:
             await self.refusal.give_up(run, outcome.detail or "")
-        except BrokerError as broken:
-            if run.failures < MOST_FAILURES:
+        except Exception as broken:
+            if isinstance(broken, HutchError) and run.failures < MOST_FAILURES:
                 raise
-            log.error("run ended without a dead letter", reason=str(broken))
+            log.error("run ended without a dead letter", exc_info=broken)
         await self._commit(run, faulted.ending(run, outcome))
         self._account(run, outcome)
 

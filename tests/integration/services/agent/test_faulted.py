@@ -11,10 +11,12 @@ from structlog.testing import capture_logs
 
 from services.agent.faulted import CONTENT
 from services.agent.instance import Instance
+from services.agent.models import Models
 from services.agent.retries import MOST_FAILURES
 from services.agent.slots import Slots
 from shared import topology
 from shared.broker.connection import connect
+from shared.settings import Settings
 from shared.store import Store
 from shared.store.claims import freeze
 from shared.store.readings import Row, newest, texts
@@ -45,46 +47,56 @@ async def damaged(own: Instance, failures: int) -> Run:
 
 async def lived(own: Instance, *started: Run) -> dict[str, Row]:
     """Those runs, once this process is done with all of them."""
-    slots = Slots(len(started))
+    nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
+    models, slots = Models(nowhere, own.metrics.model_failed), Slots(len(started))
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
-        open_runs = runs_of(own, slots, jobs)
+        open_runs = runs_of(own, slots, jobs, models)
         for run in started:
             slot = slots.try_take()
             assert slot
             open_runs.start(run, slot)
         await slots.idle.wait()
         open_runs.lives.relay.stop()
+    await models.close()
     return {row.task_id: row for row in await own.store.read(lambda db: newest(db, None, None, 9))}
 
 
-@pytest.mark.parametrize(
-    ("dead_letters", "failures", "ends"),
-    [(True, 0, True), (False, 0, False), (False, MOST_FAILURES, True)],
-    ids=["kept", "to be kept later", "never kept"],
-)
-async def test_a_run_that_meets_a_fault_fails_alone(
-    store: Store, rabbit: Rabbit, dead_letters: bool, failures: int, ends: bool
-) -> None:
+async def begun(own: Instance, failures: int = 0) -> tuple[Run, Run]:
+    """One that meets a fault, and its neighbour."""
+    await own.store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
+    run, other = await damaged(own, failures), (await claimed(own.store, request("other"))).run
+    assert other is not None
+    return run, other
+
+
+async def test_a_run_that_meets_a_fault_fails_alone(store: Store, rabbit: Rabbit) -> None:
     async with connect(rabbit.url, "test") as broker:
-        if dead_letters:
-            await broker.declare(topology.house())
+        await broker.declare(topology.house())
         own = replace(instance(store), publisher=broker.publisher)
-        await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
-        run = await damaged(own, failures)
-        other = (await claimed(store, request("other"))).run
-        assert other is not None
+        run, other = await begun(own)
         with capture_logs() as lines:
             rows = await lived(own, run, other)
         kept = await broker.depth("dead")
-    assert rows["other"].status == "failed", "without a model"
+    assert rows["other"].status == rows["damaged"].status == "failed", "the other of an old version"
     (fault,) = [line for line in lines if line["event"] == "fault in a run"]
     assert isinstance(fault["exc_info"], OverflowError), "with its traceback"
-    assert (kept.messages if kept else 0) == (1 if dead_letters else 0)
-    if not ends:
-        assert rows["damaged"].status == RunState.DUE
-        assert await taken(store) == [], "not at once"
-        return
-    assert rows["damaged"].status == "failed"
+    assert kept is not None
+    assert kept.messages == 1
     said = await store.read(lambda db: texts(db, run.run_id))
     assert CONTENT in (said.response or "")
     assert "a fault in the run: OverflowError" in (said.detail or "")
+
+
+@pytest.mark.long  # as long as a publishing waits for a connection
+@pytest.mark.parametrize(
+    ("failures", "status"),
+    [(0, RunState.DUE), (MOST_FAILURES, "failed")],
+    ids=["tried again", "left out in the end"],
+)
+async def test_a_fault_while_the_broker_is_away_has_an_end(
+    store: Store, failures: int, status: str
+) -> None:
+    own = instance(store)
+    run, other = await begun(own, failures)
+    assert (await lived(own, run, other))["damaged"].status == status
+    assert await taken(store) == [], "not at once"
