@@ -20,6 +20,8 @@ from tests.fuzz.plan import KINDS, Message, volley
 from tests.fuzz.replies import reply
 from tests.fuzz.report import Found, Report
 
+pytestmark = pytest.mark.essential
+
 SECONDS = 30
 LEAST_MESSAGES, LEAST_ORDERS = 100, 5
 """In that time, on a slow machine."""
