@@ -110,7 +110,7 @@ async def _run(
         sweeper = Sweeper(instance, slots, runs, relay, orders)
         intake = Intake(instance, slots, runs, relay, sweeper)
         consumer = await broker.consumer(topology.mailbox_name(instance.agent))
-        mailbox = Mailbox(consumer, intake, settling, slots, sweeper, jobs)
+        mailbox = Mailbox(consumer, intake, settling, slots, sweeper)
         unrouted = Unrouted(broker, instance.known, settling)
         control = await broker.consumer(topology.control_queue_name(instance.id))
         serving = [

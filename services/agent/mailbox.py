@@ -43,7 +43,6 @@ class Mailbox:
     settling: Settling
     slots: Slots
     sweeper: Sweeper
-    jobs: asyncio.TaskGroup
 
     @property
     def serving(self) -> bool:
@@ -55,9 +54,13 @@ class Mailbox:
         return self.intake.instance.store
 
     async def serve(self) -> None:
-        """Receive every delivery in a job of its own, until cancelled."""
-        async for delivery in self.consumer:
-            self.jobs.create_task(self.settling.settle(delivery, self._receive))
+        """Receive every delivery in a job of its own, until cancelled.
+
+        What is not settled by then goes back to the queue: it holds up no process that ends.
+        """
+        async with asyncio.TaskGroup() as jobs:
+            async for delivery in self.consumer:
+                jobs.create_task(self.settling.settle(delivery, self._receive))
 
     async def regulate(self) -> None:
         """Consume while a run could start at once, no due one waits, and the store is there.

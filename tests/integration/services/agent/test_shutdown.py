@@ -17,6 +17,7 @@ from shared.store import open_store, shutdowns
 from shared.store.shutdowns import Mode
 from shared.topology import CONTROL
 from tests.client import Client
+from tests.integration.brokers import Rabbit
 from tests.integration.services.agent.test_cancel import lose_control_messages
 from tests.integration.services.conftest import Asked
 from tests.running import Child, House, until
@@ -105,3 +106,17 @@ def test_what_the_grace_did_not_suffice_for_goes_on_at_once_elsewhere(
     assert time.monotonic() - began < AT_ONCE_S
     assert pika.reply().status == "ok"
     assert len(asked()) == 2, "the call that was cut off, again"
+
+
+def test_a_delivery_that_can_not_be_settled_holds_up_no_process_that_ends(
+    house: House, pika: Client, rabbit: Rabbit
+) -> None:
+    [bob] = house.agents("bob")
+    bob.process.send_signal(signal.SIGSTOP)
+    pika.send("bob", b'{"content": ', message_id="bad")
+    with rabbit.alarm():
+        bob.process.send_signal(signal.SIGCONT)
+        bob.says("message refused")  # its dead letter is not taken now
+        assert bob.end() == 0
+    house.agents("bob")
+    assert pika.taken("dead")[0]["x-hutch-message-id"] == "bad"
