@@ -24,8 +24,8 @@ def reply_objection(delivery: Delivery) -> str | None:
     """Why nothing is answered where a message wants it: the reply queue is another agent's.
 
     Otherwise anybody could have an agent answer, in its own name, what another asked. A command's
-    queue is the operator's, who speaks for everybody. A queue that the broker has named is for
-    whoever knows its name, which nobody can guess.
+    queue is the operator's, who speaks for everybody. A queue that the broker or a client's library
+    has named is for whoever knows its name, which nobody can guess.
     """
     kind, _, rest = (delivery.reply_to or "").partition(".")
     if kind != "reply":
