@@ -28,7 +28,9 @@ class Ledger:
     """By what became of them: confirmed, or why not."""
     calls: dict[str, str] = field(default_factory=dict)
     """Every correlation id that was sent, and by which message."""
-    owed: set[str] = field(default_factory=set)
+    owed: int = 0
+    unanswered: set[str] = field(default_factory=set)
+    """Of those that are owed an answer, by call."""
     heard: dict[str, dict[str, set[bytes]]] = field(default_factory=lambda: defaultdict(dict))
     """By call, then by the run and epoch that answers."""
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -45,7 +47,9 @@ class Ledger:
         with self._lock:
             self.sent[fate.partition(":")[0]] += 1
             if message.owed and fate == "confirmed":
-                self.owed.add(message.call)
+                self.owed += 1
+                if message.call not in self.heard:
+                    self.unanswered.add(message.call)
             line = {
                 "at": round(time.time(), 3),
                 "message": where,
@@ -68,7 +72,8 @@ class Ledger:
     def forgive(self, calls: set[str]) -> None:
         """Their answers can't be heard any more: the client has lost its channel."""
         with self._lock:
-            self.owed -= calls
+            self.owed -= len(calls & self.unanswered)
+            self.unanswered -= calls
 
     def hear(self, call: str, message_id: str, body: bytes) -> None:
         try:
@@ -83,11 +88,7 @@ class Ledger:
             self.statuses[said["status"]] += 1
             digest = hashlib.sha256(what).digest()[:16]
             self.heard[call].setdefault(way, set()).add(digest)
-
-    @property
-    def unanswered(self) -> set[str]:
-        with self._lock:
-            return self.owed - self.heard.keys()
+            self.unanswered.discard(call)
 
     def unexpected(self) -> set[str]:
         return self.heard.keys() - self.calls.keys()

@@ -56,7 +56,7 @@ class Report:
 
     def _answers(self) -> None:
         ledger = self.ledger
-        self._row("answers owed", len(ledger.owed))
+        self._row("answers owed", ledger.owed)
         self._none("unanswered", {ledger.where(call) for call in ledger.unanswered})
         self._none("answered in two ways", {ledger.where(it) for it in ledger.in_two_ways()})
         unreadable = {f"{ledger.where(it)}: {why}" for it, why in ledger.unreadable.items()}
