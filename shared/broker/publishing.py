@@ -67,9 +67,8 @@ class Publisher:
 
         Raises `BrokerUnavailable` (not sent), `Undeliverable` (no queue takes it, the broker fails
         at this direct reply, or nobody insists on it or it is for a foreign queue, and our user may
-        not send it), `Unsendable`
-        (its properties don't fit), `Unconfirmed` (sent, but nobody knows) or `BrokerError` (the
-        broker refused it). Never tries again by itself.
+        not send it), `Unsendable` (its properties don't fit), `Unconfirmed` (sent, but nobody
+        knows) or `BrokerError` (the broker refused it). Never tries again by itself.
 
         The client tells returned messages apart by `message_id` alone, so that one of two
         under way with the same id could be confirmed falsely: the second waits for the first,
