@@ -14,7 +14,7 @@ from services.agent.runs import Runs
 from services.agent.slots import Slots
 from services.agent.sweeper import Sweeper
 from shared.errors import BadMessage
-from shared.messages import Task, Trigger, content_hash, encode, run_id
+from shared.messages import Task, Trigger, content_hash, earlier_content_hash, encode, run_id
 from shared.store.claims import Request, Verdict, claim
 from shared.store.requesters import Requester
 
@@ -84,6 +84,7 @@ class Intake:
             task_id=task_id,
             kind=kind,
             content_hash=content_hash(message),
+            earlier_hash=earlier_content_hash(message),
             message=encode(message).decode(),
             definition=self.instance.snapshot.digest,
             root_id=message.root_id or task_id,
