@@ -88,7 +88,10 @@ def markdown() -> str:
         "# The messages",
         "",
         "Generated from `shared/messages.py` by `python docs/generate.py`. JSON bodies, UTF-8,",
-        "at most 1 MiB. `reply_to` and `correlation_id` are AMQP properties; `message_id` stands",
+        "at most 1 MiB; of a key that stands twice in an object the last counts. Times are years",
+        "1 to 9999 in UTC, lengths count characters.",
+        "",
+        "`reply_to` and `correlation_id` are AMQP properties; `message_id` stands",
         "in for a missing `id`. An object without `type` is a task, and so is plain text.",
         "A task with the property `expiration` is refused: put a `deadline` in its body.",
         "Where each agent has its own user, `user_id` says whose message it is: see `security.md`.",
@@ -126,7 +129,10 @@ def _type(shape: dict[str, Any]) -> str:
         return " ".join(f"`{value}`" for value in shape["enum"])
     if "const" in shape:
         return f"`{json.dumps(shape['const'])}`"
-    return str(shape.get("format") or shape.get("type", "any"))
+    named = str(shape.get("format") or shape.get("type", "any"))
+    if "maximum" in shape:
+        named += f" ({shape['minimum']} to {shape['maximum']})"
+    return named + (f" (at most {shape['maxLength']})" if "maxLength" in shape else "")
 
 
 def documents() -> dict[str, str]:

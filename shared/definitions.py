@@ -98,6 +98,13 @@ class Limits(Frozen):
     depth: Count = Field(default=4, ge=1, le=32, description="agents in one chain of calls")
     timeout: Duration = Field(default=timedelta(minutes=10), description="of one run")
     concurrency: Count = Field(default=8, ge=1, le=1024, description="runs at once in one process")
+    caused_per_minute: Count = Field(
+        default=600,
+        ge=1,
+        le=1_000_000,
+        description="tasks that runs of one agent may send to one process of this one, calls of a "
+        "manager to its workers aside; more are refused",
+    )
 
 
 class Schedule(Frozen):

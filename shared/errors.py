@@ -10,6 +10,7 @@ HutchError                 str() is one sentence for the user: what is wrong and
 │   └── Unconfirmed        no confirm in time: the message may or may not be in its queue
 ├── StoreError             the store refused or could not be reached
 │   └── StoreUnavailable   trying again can succeed
+├── DamagedRow             what the store holds of a run can't be read: the run ends `failed`
 ├── RunLost                another instance owns this run now; stop, write nothing
 ├── RunHandedOver          this process ends: another goes on with the run from here
 ├── RunCancelled           the run is not wanted any more: it ends `cancelled`
@@ -68,6 +69,10 @@ class StoreError(HutchError):
 
 class StoreUnavailable(StoreError):
     """The store can't be reached or is locked now; the same call can succeed later."""
+
+
+class DamagedRow(HutchError):
+    """A stored text or number can't be read; names the column and what is wrong with it."""
 
 
 class RunLost(HutchError):

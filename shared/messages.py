@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,22 @@ from shared.topology import CLIENT_QUEUES
 MAX_BODY_BYTES = 1024 * 1024
 """A larger body is refused unread. Big data travels by reference, not by message."""
 
+COUNT_MOST = 2**53 - 1
+"""Of what is counted: the largest integer that every JSON reader keeps exact."""
+
+HOPS_MOST = 1000
+"""Of a chain of broadcasts; a swarm stops reacting long before (`services/agent/swarm.py`)."""
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
+"""Times are years 1 to 9999 in UTC, whatever their offset: others can't be computed with."""
+
+LABEL_CHARS = 128
+"""Of the names that people and endpoints give: of a sender, a schedule, a model."""
+
+SHOWN_CHARS = 40
+"""Of a sender's own field names in a reason."""
+
 SCHEMA_VERSION = 1
 AGENT_NAME = r"^[a-z][a-z0-9-]{0,39}$"
 """Names are routing keys, tool names, DNS labels and compose services at once."""
@@ -28,6 +45,21 @@ AGENT_NAME = r"^[a-z][a-z0-9-]{0,39}$"
 AgentName = Annotated[str, Field(pattern=AGENT_NAME)]
 Id = Annotated[str, Field(pattern=r"^[!-~]{1,128}$", description="printable ASCII, no spaces")]
 Content = Annotated[str, Field(min_length=1)]
+Label = Annotated[str, Field(max_length=LABEL_CHARS)]
+Count = Annotated[int, Field(ge=0, le=COUNT_MOST)]
+_Whole = Annotated[int, Field(ge=-COUNT_MOST, le=COUNT_MOST)]
+_Real = Annotated[float, Field(ge=-COUNT_MOST, le=COUNT_MOST)]
+Time = Annotated[
+    AwareDatetime,
+    Field(
+        ge=EARLIEST,
+        le=LATEST,
+        json_schema_extra={
+            "formatMinimum": "0001-01-01T00:00:00Z",
+            "formatMaximum": "9999-12-31T23:59:59.999999Z",
+        },
+    ),
+]
 
 REPLY_QUEUE = re.compile(rf"(reply\..*|amq\.rabbitmq\.reply-to.*|{'|'.join(CLIENT_QUEUES)})\Z")
 """The only queues that a `reply_to` may name: no agent can be made to publish elsewhere."""
@@ -44,27 +76,32 @@ class Frozen(BaseModel):
 class Usage(Frozen):
     """What was paid for, the whole subtree of workers included."""
 
-    model_calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
+    model_calls: Count = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
 
     @property
     def tokens(self) -> int:
-        return self.input_tokens + self.output_tokens
+        return _sum(self.input_tokens, self.output_tokens)
 
     def __add__(self, other: Usage) -> Usage:
+        """A sum beyond `COUNT_MOST` stays there: it is a count too."""
         return Usage(
-            model_calls=self.model_calls + other.model_calls,
-            input_tokens=self.input_tokens + other.input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
+            model_calls=_sum(self.model_calls, other.model_calls),
+            input_tokens=_sum(self.input_tokens, other.input_tokens),
+            output_tokens=_sum(self.output_tokens, other.output_tokens),
         )
+
+
+def _sum(one: int, other: int) -> int:
+    return min(one + other, COUNT_MOST)
 
 
 class Budget(Frozen):
     """What may still be spent on a message and on all that it causes; absent: no limit."""
 
-    model_calls: int | None = Field(default=None, ge=0)
-    tokens: int | None = Field(default=None, ge=0, description="input and output together")
+    model_calls: Count | None = None
+    tokens: Count | None = Field(default=None, description="input and output together")
 
     def overshot(self, usage: Usage) -> bool:
         """More was spent than this."""
@@ -80,17 +117,20 @@ class Lineage(Frozen):
     root_id: Id | None = Field(default=None, description="id of the message that began it all")
     parent_id: Id | None = Field(default=None, description="id of the task that caused this one")
     path: tuple[AgentName, ...] = Field(default=(), max_length=64, description="agents visited")
-    hops: int = Field(default=0, ge=0, description="broadcasts between the root and this message")
-    deadline: AwareDatetime | None = Field(default=None, description="answered, not run, after it")
+    hops: int = Field(
+        default=0,
+        ge=0,
+        le=HOPS_MOST,
+        description="broadcasts between the root and this message",
+    )
+    deadline: Time | None = Field(default=None, description="answered, not run, after it")
     budget: Budget | None = Field(
         default=None, description="`{model_calls, tokens}`: what is left; nothing left: not run"
     )
     session: Id | None = Field(default=None, description="the conversation that it belongs to")
     traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f-]{55}$")
-    sender: str | None = Field(
-        default=None, max_length=128, description="who says so; see docs/security.md"
-    )
-    sent_at: AwareDatetime | None = None
+    sender: Label | None = Field(default=None, description="who says so; see docs/security.md")
+    sent_at: Time | None = None
 
 
 class Task(Lineage):
@@ -111,8 +151,8 @@ class Trigger(Lineage):
 
     type: Literal["trigger"] = "trigger"
     content: str = ""
-    schedule: str | None = Field(default=None, description="the schedule that fired")
-    nominal_at: AwareDatetime | None = Field(default=None, description="when it was due")
+    schedule: Label | None = Field(default=None, description="the schedule that fired")
+    nominal_at: Time | None = Field(default=None, description="when it was due")
 
     @property
     def said(self) -> str:
@@ -142,7 +182,7 @@ class Response(Lineage):
     status: Status
     content: str = Field(description="safe to show to a model or a person")
     usage: Usage = Usage()
-    model: str | None = Field(default=None, description="who spoke, as the endpoint said it")
+    model: Label | None = Field(default=None, description="who spoke, as the endpoint said it")
 
 
 class Shutdown(Lineage):
@@ -163,15 +203,15 @@ class Event(Frozen):
     """What happened, for whoever looks: ids, names, times and counts, never texts."""
 
     type: Literal["event"] = "event"
-    name: str
-    at: AwareDatetime
-    agent: str
-    instance: str
-    run_id: str | None = None
-    task_id: str | None = None
-    root_id: str | None = None
-    parent_id: str | None = None
-    detail: dict[str, str | int | float] = {}
+    name: Label
+    at: Time
+    agent: Label
+    instance: Label
+    run_id: Label | None = None
+    task_id: Label | None = None
+    root_id: Label | None = None
+    parent_id: Label | None = None
+    detail: dict[str, str | _Whole | _Real] = {}
 
 
 AnyMessage = Task | Response | Trigger | Shutdown | Cancel
@@ -187,7 +227,9 @@ def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
         raise BadMessage(f"the body has {len(body)} bytes; at most {MAX_BODY_BYTES} are taken")
     kind = (content_type or "").partition(";")[0].strip().lower()
     if kind not in {"", "application/json", "text/plain", "application/octet-stream"}:
-        raise BadMessage(f"content type '{kind}' is unknown; send application/json or text/plain")
+        raise BadMessage(
+            f"content type '{_shown(kind)}' is unknown; send application/json or text/plain"
+        )
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -211,10 +253,21 @@ def _validated(fields: dict[str, Any]) -> AnyMessage:
         if first["type"] == "union_tag_invalid":
             known = first["ctx"]["expected_tags"].replace("'", "")
             raise BadMessage(
-                f"type: '{first['ctx']['tag'][:40]}' is unknown; known: {known}"
+                f"type: '{_shown(first['ctx']['tag'])}' is unknown; known: {known}"
             ) from error
-        where = ".".join(str(part) for part in first["loc"]) or "the message"
-        raise BadMessage(f"{where}: {first['msg']}") from error
+        raise BadMessage(first_fault(error)) from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """What is wrong, in one sentence: the first field and its fault, without the value."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(_shown(str(part)) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+def _shown(given: str) -> str:
+    """Of a name that the sender chose, what fits into one sentence."""
+    return "".join(char if char.isprintable() else "?" for char in given[:SHOWN_CHARS])
 
 
 def encode(message: Frozen) -> bytes:
@@ -238,9 +291,22 @@ def response_id(run: str, epoch: int = 1) -> str:
 def content_hash(message: Task | Trigger) -> str:
     """Tells a repeated task from another task that took the same id.
 
-    The budget is no part of it: asked again with another one, it is still the same task.
+    The budget is no part of it: asked again with another one, it is still the same task. Each
+    part stands after its length, so that no text can pose as two, or as another's.
     """
-    said = f"{message.type}\0{message.content}\0{getattr(message, 'context', None) or ''}"
+    parts = (message.type, message.content, _context(message), message.session or "")
+    said = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def earlier_content_hash(message: Task | Trigger) -> str:
+    """`content_hash` as 0.1.0 computed it, whose rows hold it: NUL stands between the parts, so
+    texts that hold NUL collide."""
+    said = f"{message.type}\0{message.content}\0{_context(message)}"
     if message.session is not None:
         said += f"\0{message.session}"
     return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def _context(message: Task | Trigger) -> str:
+    return (message.context if message.type == "task" else None) or ""

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from sqlalchemy import select
 
-from shared.messages import run_id
+from shared.messages import Response, Status, encode, run_id
 from shared.store import Store, open_store
 from shared.store.beats import beat
 from shared.store.claims import Claim, Request, claim, freeze
@@ -23,6 +23,7 @@ from shared.store.taking import take
 
 DEFINITION = "d" * 32
 ASKER = Requester("reply.asker", "c1")
+DONE = encode(Response(task_id="t1", agent="alice", status=Status.OK, content="done")).decode()
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ async def taken(
 async def ended(
     store: Store,
     run: Run,
-    response: str = '"done"',
+    response: str = DONE,
     *,
     instance: str = "alice.1",
     broadcast_to: str | None = None,

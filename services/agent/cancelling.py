@@ -7,15 +7,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from pydantic import ValidationError
-
 from services.agent.called import kinds_of
 from services.agent.chat import Completion
-from services.agent.journal import Kind, StepKey
+from services.agent.journal import Kind, StepKey, output_as
 from services.agent.run import cancelled_call
 from services.agent.snapshot import thawed
 from services.agent.stored import StoredJournal
-from shared.errors import RunCancelled
+from shared.errors import DamagedRow, JournalMismatch, RunCancelled
 from shared.messages import Usage
 from shared.store import Store
 from shared.store.journal import Step, steps_of
@@ -82,7 +80,7 @@ async def wind_up(store: Store, run: Run) -> Left:
     usage = StoredJournal(store, run, steps).usage()
     try:
         calls = list(_open_calls(run, steps))
-    except ValidationError:  # another version's: nobody goes on with it anyway
+    except (DamagedRow, JournalMismatch):  # nobody goes on with it anyway
         return Left(usage)
     answers = (Step(key.turn, key.index, kind, name, cancelled_call()) for key, kind, name in calls)
     orphans = (
@@ -99,6 +97,7 @@ def _open_calls(run: Run, steps: Sequence[Step]) -> Iterator[tuple[StepKey, Kind
     snapshot = thawed(run.definition)
     kinds = kinds_of(snapshot.tools, snapshot.workers)
     answered = {it.position for it in steps if it.turn == turn}
-    for index, call in enumerate(Completion.model_validate_json(reply).tool_calls, 1):
+    said = output_as(Completion, StepKey(turn, 0), reply)
+    for index, call in enumerate(said.tool_calls, 1):
         if index not in answered and call.name in kinds:
             yield StepKey(turn, index), kinds[call.name], call.name

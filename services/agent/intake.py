@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import uuid4
 
 import structlog
 
+from services.agent.caused import Caused
 from services.agent.instance import Instance
 from services.agent.relay import Relay
+from services.agent.response import response
 from services.agent.runs import Runs
 from services.agent.slots import Slots
 from services.agent.sweeper import Sweeper
+from services.agent.work import Outcome
 from shared.errors import BadMessage
-from shared.messages import Task, Trigger, content_hash, encode, run_id
+from shared.messages import (
+    Status,
+    Task,
+    Trigger,
+    content_hash,
+    earlier_content_hash,
+    encode,
+    response_id,
+    run_id,
+)
 from shared.store.claims import Request, Verdict, claim
+from shared.store.ending import End, refuse
 from shared.store.requesters import Requester
+from shared.store.runs import Run
 
 log = structlog.get_logger()
 
@@ -34,14 +48,23 @@ class Intake:
     runs: Runs
     relay: Relay
     sweeper: Sweeper
+    caused: Caused = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.caused = Caused(self.instance)
 
     async def accept(
-        self, message: Task | Trigger, kind: Kind, requester: Requester | None = None
+        self,
+        message: Task | Trigger,
+        kind: Kind,
+        requester: Requester | None = None,
+        cause: str | None = None,
     ) -> None:
         """Returns once the message is a committed run, or its known response is on its way.
 
         The caller acks after that. Raises `BadMessage` when the id belongs to other content, or
-        to the agent itself.
+        to the agent itself. `cause` is the agent whose run has sent it: one that sends too many
+        is refused.
         """
         if message.id is None:
             message = message.model_copy(update={"id": uuid4().hex})
@@ -50,6 +73,9 @@ class Intake:
                 f"id: those that begin with '{OWN_ID}' are the agent's own; draw another"
             )
         request = self._request(message, kind, requester)
+        if cause is not None and (reason := self.caused.refusal(cause)):
+            await self._refuse(request, message, reason)
+            return
         spare = slot = self.slots.try_take()
         try:
             claimed = await self.instance.store.write(
@@ -66,7 +92,23 @@ class Intake:
         if claimed.verdict is Verdict.CLAIMED and claimed.run is None:
             self._leave(had_slot=slot is not None)
         if claimed.verdict is Verdict.CONFLICT:
-            raise BadMessage(f"the id '{message.id}' was used for another {kind}; draw a new one")
+            raise _conflict(request)
+
+    async def _refuse(self, request: Request, message: Task | Trigger, reason: str) -> None:
+        """Commit a run that ends as it is claimed: asked again, it is answered the same."""
+
+        def ending_of(run: Run) -> End:
+            said = response(run, message, Outcome(status=Status.REFUSED, content=reason))
+            return End(said.status, response_id(run.run_id), encode(said).decode())
+
+        claimed = await self.instance.store.write(
+            request.key, lambda db: refuse(db, request, self.instance.id, ending_of)
+        )
+        self.relay.send(claimed.outbound)
+        if claimed.verdict is Verdict.CONFLICT:
+            raise _conflict(request)
+        if claimed.verdict is Verdict.CLAIMED:
+            self.instance.metrics.runs_ended.labels(Status.REFUSED).inc()
 
     def _leave(self, *, had_slot: bool) -> None:
         """The run is due: for any replica."""
@@ -84,6 +126,7 @@ class Intake:
             task_id=task_id,
             kind=kind,
             content_hash=content_hash(message),
+            earlier_hash=earlier_content_hash(message),
             message=encode(message).decode(),
             definition=self.instance.snapshot.digest,
             root_id=message.root_id or task_id,
@@ -95,3 +138,9 @@ class Intake:
             session=message.session,
             takes_turns=message.session is not None and not message.path,
         )
+
+
+def _conflict(request: Request) -> BadMessage:
+    return BadMessage(
+        f"the id '{request.task_id}' was used for another {request.kind}; draw a new one"
+    )

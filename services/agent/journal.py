@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
+
+from pydantic import ValidationError
 
 from shared.errors import JournalMismatch, RunLost, ToolInDoubt
+from shared.messages import Frozen, first_fault
 
 FIRST_EPOCH = 1
 SEAL_BYTES = 12
 """Of a call's id: nobody finds it by trying."""
 
 Kind = Literal["model", "tool", "worker"]
+Output = TypeVar("Output", bound=Frozen)
 
 
 @dataclass(frozen=True, order=True)
@@ -111,7 +115,17 @@ class MemoryJournal:
 def check_step(key: StepKey, recorded: tuple[str, str], asked: tuple[str, str]) -> None:
     """Raises `JournalMismatch` when a recorded step isn't the one asked for."""
     if recorded != asked:
+        found = " ".join(map(str, recorded))
         raise JournalMismatch(
-            f"turn {key.turn}, step {key.index} is recorded as {' '.join(recorded)}, but the run "
+            f"turn {key.turn}, step {key.index} is recorded as {found}, but the run "
             f"now asks for {' '.join(asked)}: it can't go on; send the task again with a new id"
         )
+
+
+def output_as(kind: type[Output], key: StepKey, recorded: str) -> Output:
+    """A finished step's output; raises `JournalMismatch` when it can't be read."""
+    try:
+        return kind.model_validate_json(recorded)
+    except ValidationError as error:
+        why = f"is recorded, but can't be read: {first_fault(error)}"
+        raise JournalMismatch(f"turn {key.turn}, step {key.index} {why}") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from services.agent import faulted
 from services.agent.boundary import passes
@@ -19,6 +19,7 @@ from services.agent.instance import Instance
 from services.agent.models import Models
 from services.agent.refusal import Refusal
 from services.agent.relay import Relay
+from services.agent.response import response
 from services.agent.retries import MOST_FAILURES, give_up, pause_s, put_off_or_give_up
 from services.agent.run import run
 from services.agent.shared_deadline import SharedDeadline
@@ -32,6 +33,7 @@ from services.agent.work import Outcome, Work
 from services.agent.workers import Calls, Replies
 from shared.errors import (
     BrokerError,
+    DamagedRow,
     HutchError,
     JournalMismatch,
     ModelUnavailable,
@@ -42,9 +44,9 @@ from shared.errors import (
     StoreError,
     StoreUnavailable,
 )
-from shared.messages import Budget, Response, Status, Task, Trigger, encode, response_id
+from shared.messages import Budget, Status, Task, Trigger, encode, response_id
 from shared.patience import to_its_end
-from shared.results import capped
+from shared.store.damaged import message_of
 from shared.store.ending import End, end
 from shared.store.journal import Step, resumed
 from shared.store.runs import Run
@@ -52,7 +54,6 @@ from shared.store.starts import Start
 from shared.store.taking import hand_over
 
 log = structlog.get_logger()
-_MESSAGE: TypeAdapter[Task | Trigger] = TypeAdapter(Task | Trigger)
 
 MOST_ATTEMPTS = 5
 """Processes that may die on one run without a step of it finishing."""
@@ -62,9 +63,6 @@ KEPT_AGAIN_S = 60.0
 
 NOT_RESUMED = "the run could not be resumed"
 NOT_STORED = "a step of the run could not be stored"
-
-MOST_ANSWER_CHARS = 100_000
-"""Longer than models answer, and within a message of 1 MiB however it is escaped."""
 
 BROADCAST_KINDS = {"task", "reaction"}
 """A tick's or a trigger's outcome is for whoever asked, not for the swarm."""
@@ -203,7 +201,7 @@ class Lives:
             return None
         except ModelUnavailable as error:
             return await put_off_or_give_up(self.instance, self.refusal, run, journal, error)
-        except (JournalMismatch, SettingsError, ValidationError) as error:  # another version's
+        except (DamagedRow, JournalMismatch, SettingsError, ValidationError) as error:
             return _failed(NOT_RESUMED, error, journal)
         except StoreUnavailable:
             raise
@@ -246,7 +244,7 @@ class Lives:
         return found.steps, found.doubtful, run.deadline_at - found.now
 
     async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome, left: Left) -> None:
-        response = _response(run, message, outcome)
+        said = response(run, message, outcome)
         swarm = self.instance.definition.swarm
         journal = self._journals.get(_key(run))
         answered = outcome.status in {Status.OK, Status.PARTIAL}
@@ -254,7 +252,7 @@ class Lives:
         ending = End(
             status=outcome.status,
             message_id=response_id(run.run_id, run.epoch),
-            response=encode(response).decode(),
+            response=encode(said).decode(),
             detail=outcome.detail,
             broadcast_to=swarm if spoken else None,
             cancelled=outcome.status is Status.CANCELLED,
@@ -303,32 +301,16 @@ def _key(run: Run) -> tuple[str, int]:
 
 
 def _read(run: Run) -> tuple[Task | Trigger, Outcome | None]:
-    """The message; or, where another version wrote one that we can't read, how the run fails."""
+    """The message; and how the run fails where something that its row holds can't be read."""
     try:
-        return _MESSAGE.validate_json(run.message), None
-    except ValidationError as error:
+        message = message_of(run.message)
+        if run.damage:
+            raise DamagedRow(run.damage)
+    except DamagedRow as error:
         said = Outcome(status=Status.FAILED, content=NOT_RESUMED, detail=str(error))
         return Task(id=run.task_id, content=said.content), said
+    return message, None
 
 
 def _failed(content: str, error: Exception, journal: StoredJournal) -> Outcome:
     return Outcome(status=Status.FAILED, content=content, detail=str(error), usage=journal.usage())
-
-
-def _response(run: Run, message: Task | Trigger, outcome: Outcome) -> Response:
-    return Response(
-        id=response_id(run.run_id, run.epoch),
-        task_id=run.task_id,
-        root_id=run.root_id,
-        parent_id=run.task_id,
-        path=(*message.path, run.agent)[-64:],
-        hops=message.hops + 1,
-        traceparent=message.traceparent,
-        sender=run.agent,
-        sent_at=datetime.now(UTC),
-        agent=run.agent,
-        status=outcome.status,
-        content=capped(outcome.content, MOST_ANSWER_CHARS),
-        usage=outcome.usage,
-        model=outcome.model,
-    )

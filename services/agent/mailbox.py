@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from services.agent.caused import cause
 from services.agent.drawn import DrawnIds
 from services.agent.intake import Intake
 from services.agent.settling import Settling
@@ -96,7 +97,8 @@ class Mailbox:
         check_reply_to(delivery)
         requester = requester_of(delivery)
         message = identified(message, delivery, self.settling.ids)
-        await self.intake.accept(message, message.type, requester)
+        because = cause(message, delivery, self.intake.instance.known)
+        await self.intake.accept(message, message.type, requester, because)
 
 
 async def _first_of(events: Collection[asyncio.Event], timeout_s: float | None) -> None:

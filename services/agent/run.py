@@ -30,7 +30,7 @@ from services.agent.chat import (
     User,
 )
 from services.agent.ends import End, refusal, reply_end
-from services.agent.journal import Journal, Kind, StepKey
+from services.agent.journal import Journal, Kind, StepKey, output_as
 from services.agent.opening import opening
 from services.agent.work import Outcome, Work
 from shared.errors import ModelError, ModelUnavailable, ToolError
@@ -171,7 +171,7 @@ class _Loop:
         key = StepKey(turn, 0)
         recorded = self.journal.recorded(key, "model", name)
         if recorded is not None:
-            completion = Completion.model_validate_json(recorded)
+            completion = output_as(Completion, key, recorded)
         else:
             await self.journal.hold()
             specs = self.specs if with_tools else ()
@@ -276,7 +276,7 @@ class _Loop:
             once = None if name in self.repeatable else to_json(arguments).decode()
             prepared = _Call(key, "tool", name, partial(self._use, key, name, arguments), once)
         recorded = self.journal.recorded(key, prepared.kind, name)
-        return prepared if recorded is None else _Answer.model_validate_json(recorded)
+        return prepared if recorded is None else output_as(_Answer, key, recorded)
 
     async def _carry_out(self, call: _Call) -> _Answer:
         """Recorded as soon as it is known, so that a sibling's end takes nothing away."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property, lru_cache
 
+from pydantic import TypeAdapter
+
 from services.agent.called import WorkerSpec
 from services.agent.chat import ToolSpec
 from shared.definitions import Definition, Definitions
 from shared.messages import Frozen
+from shared.store.damaged import parsed
 
 
 class Snapshot(Frozen):
@@ -34,7 +37,10 @@ class Snapshot(Frozen):
         return hashlib.sha256(self.body.encode()).hexdigest()[:32]
 
 
+_SNAPSHOT = TypeAdapter(Snapshot)
+
+
 @lru_cache(maxsize=8)  # runs under other definitions than the newest are few
 def thawed(body: str) -> Snapshot:
-    """What `body` froze; raises `ValidationError` for another version's."""
-    return Snapshot.model_validate_json(body)
+    """What `body` froze; raises `DamagedRow` for what is none, or another version's."""
+    return parsed(_SNAPSHOT, body, "definition")

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from pydantic_core import from_json
+import structlog
+from pydantic import BaseModel, ValidationError
 
 from services.agent.journal import Kind, StepKey, check_step
 from shared.errors import HutchError, ToolInDoubt
-from shared.messages import Usage
+from shared.messages import Usage, first_fault
 from shared.patience import to_its_end
 from shared.store import Store
 from shared.store.commits import Operation
@@ -28,6 +29,24 @@ NAME_CHARS = 200
 
 MOST_SHOWN_CHARS = 300
 """Of a doubtful call's arguments in a reason; `hutch show` has them whole."""
+
+
+log = structlog.get_logger()
+
+
+class _Spent(BaseModel):
+    """Of a step's output."""
+
+    usage: Usage | None = None
+
+
+def _spent(step: Step) -> Usage:
+    try:
+        return _Spent.model_validate_json(step.output).usage or Usage()
+    except ValidationError as error:
+        reason = first_fault(error)
+        log.warning("damaged step not counted", turn=step.turn, step=step.position, reason=reason)
+        return Usage()
 
 
 def _unheard() -> None:
@@ -115,9 +134,11 @@ class StoredJournal:
         return ToolInDoubt(start.name, start.arguments[:MOST_SHOWN_CHARS])
 
     def usage(self) -> Usage:
-        """What the finished steps have cost, for a run that ends before its loop could say."""
-        spent = (from_json(step.output).get("usage") or {} for step in self._steps.values())
-        return sum((Usage.model_validate(usage) for usage in spent), Usage())
+        """What the finished steps have cost, for a run that ends before its loop could say.
+
+        A step that can't be read counts for nothing, and is logged.
+        """
+        return sum((_spent(step) for step in self._steps.values()), Usage())
 
     async def _write(self, operation: Operation[None]) -> None:
         await self._store.write(self._run.run_id, operation)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from services.agent.caused import cause
 from services.agent.instance import Instance
 from services.agent.intake import OWN_ID, Intake
 from services.agent.mailbox import identified
@@ -40,7 +41,8 @@ class Swarm:
         if isinstance(message, Trigger):
             check(delivery, *speakers(message, self.instance.known))
             message = identified(message, delivery, self.settling.ids)
-            await self.intake.accept(message, "trigger")
+            because = cause(message, delivery, self.instance.known)
+            await self.intake.accept(message, "trigger", cause=because)
         elif not isinstance(message, Response):
             raise BadMessage(f"a swarm hears responses and triggers, not a {message.type}")
         elif message.agent != self.instance.agent:

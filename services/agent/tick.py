@@ -10,9 +10,10 @@ import structlog
 from services.agent.boundary import contained
 from services.agent.instance import Instance
 from services.agent.intake import OWN_ID, Intake
-from shared.errors import BadMessage
-from shared.messages import Response, Task, Trigger, run_id
+from shared.errors import BadMessage, DamagedRow, StoreError, StoreUnavailable
+from shared.messages import Trigger, run_id
 from shared.store import history
+from shared.store.damaged import message_of, response_of
 from shared.store.history import Ended
 
 log = structlog.get_logger()
@@ -47,18 +48,26 @@ class Tick:
         known = await self.instance.store.read(
             lambda connection: history.has_tick(connection, ticks)
         )
-        if not known:
-            content = "\n".join([PROMPT, *(_line(ended) for ended in rested)])
-            await self._sum_up(Trigger(id=tick_id, content=content))
+        if not known and (lines := [line for ended in rested if (line := _line(ended))]):
+            await self._sum_up(Trigger(id=tick_id, content="\n".join([PROMPT, *lines])))
 
     async def _sum_up(self, trigger: Trigger) -> None:
         try:
             await self.intake.accept(trigger, "tick")
         except BadMessage as error:  # a replica of another version was first, with other words
             log.info("summed up elsewhere", reason=str(error))
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            log.warning("not summed up", reason=str(error))
 
 
-def _line(ended: Ended) -> str:
-    asked = Task.model_validate_json(ended.message).content if ended.kind == "task" else "(woken)"
-    answered = Response.model_validate_json(ended.response).content
+def _line(ended: Ended) -> str | None:
+    """None: it can't be read, and is logged."""
+    try:
+        asked = message_of(ended.message).content if ended.kind == "task" else "(woken)"
+        answered = response_of(ended.response).content
+    except DamagedRow as error:
+        log.warning("damaged run not summed up", run=ended.run_id, reason=str(error))
+        return None
     return f"- asked: {asked[:SUMMED_CHARS]}\n  answered: {answered[:SUMMED_CHARS]}"

@@ -25,7 +25,7 @@ from shared.errors import (
     SettingsError,
     Unconfirmed,
 )
-from shared.messages import Budget, Event, Lineage, Response, Task, decode, encode
+from shared.messages import COUNT_MOST, Budget, Event, Lineage, Response, Task, decode, encode
 from shared.settings import Settings
 
 ASK_AGAIN_S = 30.0
@@ -69,9 +69,11 @@ def message(kind: type[Sent], **fields: object) -> Sent:
 
 
 def budget(model_calls: int | None, tokens: int | None) -> Budget | None:
-    """None: no limit at all."""
+    """None: no limit at all. Raises `SettingsError` for a number that no message can carry."""
     if model_calls is None and tokens is None:
         return None
+    if max(model_calls or 0, tokens or 0) > COUNT_MOST:
+        raise SettingsError(f"--model-calls and --tokens are at most {COUNT_MOST}")
     return Budget(model_calls=model_calls, tokens=tokens)
 
 

@@ -10,15 +10,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
-from pydantic import TypeAdapter
-from pydantic_core import from_json
-
 from services.cli import client
 from shared import topology
 from shared.broker.connection import Broker
 from shared.errors import HutchError
-from shared.messages import Response, Status, Task, Trigger, Usage
+from shared.messages import Status, Task, Trigger, Usage
 from shared.store import Store, readings
+from shared.store.damaged import message_of, output_of, response_of
 from shared.store.notes import recent
 from shared.store.readings import Row
 
@@ -30,7 +28,6 @@ MOST_RUNS = 1000
 YOU = "you"
 
 T = TypeVar("T")
-_MESSAGE: TypeAdapter[Task | Trigger] = TypeAdapter(Task | Trigger)
 
 
 @dataclass(frozen=True)
@@ -115,18 +112,18 @@ class Stage:
 
     async def _said(self, row: Row, asker: str | None) -> list[Said]:
         texts = await self.store.read(lambda db: readings.texts(db, row.run_id))
-        message = _MESSAGE.validate_json(texts.message)
+        message = message_of(texts.message)
         asker = asker or _asker(row, message)
         said = [Said(row.claimed_at, f"{asker} → {row.agent}", message.content)]
         notes = texts.notes if row.kind != "tick" else ()
         said += [Said(row.claimed_at, f"{row.agent} remembers", note) for note in notes]
         for step in texts.steps:
             if step.kind == "tool":
-                got = _content(step.output)
+                got = output_of(step.output).content or ""
                 said.append(Said(step.finished_at, f"{row.agent} uses {step.name}", got))
         if texts.response and row.ended_at:
             hearer = asker if message.type == "task" else "the store"
-            answer = Response.model_validate_json(texts.response).content
+            answer = response_of(texts.response).content
             said.append(Said(row.ended_at, f"{row.agent} → {hearer}", answer))
         return said
 
@@ -169,10 +166,6 @@ def _asker(row: Row, message: Task | Trigger) -> str:
     return "tick" if row.kind == "tick" else message.sender or "somebody"
 
 
-def _content(step_output: str) -> str:
-    return str(from_json(step_output).get("content") or "")
-
-
 async def summary(store: Store) -> str:
     """What all that has ended by now has come to."""
     rows = await store.read(lambda db: readings.newest(db, None, None, MOST_RUNS))
@@ -180,7 +173,7 @@ async def summary(store: Store) -> str:
     for row in rows:
         if row.ended_at and row.parent_id is None:  # the workers' share is in it
             texts = await store.read(partial(readings.texts, run_id=row.run_id))
-            spent += Response.model_validate_json(texts.response or "").usage
+            spent += response_of(texts.response or "").usage
     tasks = sum(row.kind == "task" for row in rows)
     responses = sum(row.ended_at is not None for row in rows)
     return (

@@ -67,7 +67,11 @@ async def _run_again(store: Store, letter: Letter, decision: Decision | None) ->
     body = await store.read(lambda connection: definition_of(connection, run_id))
     if body is None:
         return Replayed.FORGOTTEN
-    limits = Definition.model_validate(from_json(body)["definition"]).limits
+    try:
+        limits = Definition.model_validate(from_json(body)["definition"]).limits
+    except (ValueError, TypeError, KeyError) as error:
+        said = f"{letter.id}: run {run_id} can't be replayed: its definition can't be read"
+        raise HutchError(said) from error
     timeout_s = limits.timeout.total_seconds()
     return await store.write(
         run_id, lambda connection: replay_run(connection, run_id, epoch, timeout_s, decision)

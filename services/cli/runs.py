@@ -66,7 +66,7 @@ def cells(row: Row) -> list[str]:
         row.run_id[:SHORT],
         row.agent,
         row.kind,
-        row.status,
+        f"{row.status}, damaged" if row.damage else row.status,
         str(row.attempts),
         f"{row.claimed_at:%Y-%m-%d %H:%M:%S}",
         took(row),

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from rich.tree import Tree
 
-    from shared.messages import Task, Trigger
+    from shared.messages import Budget, Task, Trigger
     from shared.settings import Settings
     from shared.store.readings import DoneStep, Row, Texts
 
@@ -89,17 +89,21 @@ def _label(row: Row) -> str:
 
 
 def told(row: Row, texts: Texts) -> Iterator[str]:
-    """A run in paragraphs."""
-    from pydantic import TypeAdapter
-
-    from services.cli import output
-    from shared.messages import Response, Task, Trigger
+    """A run in paragraphs; what of it can't be read stands there as it is stored, as damaged."""
+    from shared.errors import DamagedRow
+    from shared.store.damaged import message_of
 
     took = f" after {(row.ended_at - row.claimed_at).total_seconds():.1f} s" if row.ended_at else ""
     yield f"run {row.run_id} of {row.agent}, for {row.kind} {row.task_id}"
     yield f"claimed {row.claimed_at:%Y-%m-%d %H:%M:%S} UTC; {row.status}{took}"
-    message: Task | Trigger = TypeAdapter(Task | Trigger).validate_json(texts.message)
-    yield from _asked(message)
+    yield from (f"damaged: {it.damage}" for it in (row, texts) if it.damage)
+    message = None
+    try:
+        message = message_of(texts.message)
+    except DamagedRow as error:
+        yield _damaged(error, texts.message)
+    else:
+        yield from _asked(message)
     if texts.notes:
         yield "\n".join(["\nnotes", *texts.notes])
     for before, said in texts.recalled:
@@ -108,14 +112,7 @@ def told(row: Row, texts: Texts) -> Iterator[str]:
         who = step.kind if step.kind == "model" else f"{step.kind} {step.name}"
         yield f"\nturn {step.turn}: {who}\n{_output(step)}"
     if texts.response:
-        response = Response.model_validate_json(texts.response)
-        spent = response.usage
-        yield (
-            f"\nresponse: {response.status}; {spent.model_calls} model calls, "
-            f"{spent.input_tokens} tokens in, {spent.output_tokens} out\n{response.content}"
-        )
-        if message.budget:
-            yield output.spent(message.budget, spent)
+        yield from _answered(texts.response, message.budget if message else None)
     if texts.detail:
         yield f"\ndetail\n{texts.detail}"
 
@@ -132,15 +129,38 @@ def _asked(message: Task | Trigger) -> Iterator[str]:
         yield f"\ncontext\n{message.context}"
 
 
+def _answered(stored: str, budget: Budget | None) -> Iterator[str]:
+    from services.cli import output
+    from shared.errors import DamagedRow
+    from shared.store.damaged import response_of
+
+    try:
+        response = response_of(stored)
+    except DamagedRow as error:
+        yield _damaged(error, stored)
+        return
+    spent = response.usage
+    yield (
+        f"\nresponse: {response.status}; {spent.model_calls} model calls, "
+        f"{spent.input_tokens} tokens in, {spent.output_tokens} out\n{response.content}"
+    )
+    if budget:
+        yield output.spent(budget, spent)
+
+
 def _output(step: DoneStep) -> str:
     """What a model said and called, or what a tool or a worker returned, and why a tool failed."""
-    from pydantic_core import from_json
+    from shared.errors import DamagedRow
+    from shared.store.damaged import output_of
 
-    fields = from_json(step.output)
-    calls = [
-        f"calls {call['name']} {call['arguments'][:ARGUMENTS_CHARS]}"
-        for call in fields.get("tool_calls") or ()
-    ]
-    said = fields.get("content") or fields.get("refusal")
-    detail = fields.get("detail")
-    return "\n".join([*([said] if said else []), *calls, *(["detail", detail] if detail else [])])
+    try:
+        done = output_of(step.output)
+    except DamagedRow as error:
+        return _damaged(error, step.output).lstrip()
+    calls = [f"calls {call.name} {call.arguments[:ARGUMENTS_CHARS]}" for call in done.tool_calls]
+    said = [done.content or done.refusal, *calls, done.detail and f"detail\n{done.detail}"]
+    return "\n".join(filter(None, [*said, step.damage and f"damaged: {step.damage}"]))
+
+
+def _damaged(error: Exception, stored: str) -> str:
+    return f"\ndamaged: {error}\n{stored}"

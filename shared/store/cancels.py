@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from shared.messages import run_id
 from shared.store.dialect import insert_new
-from shared.store.runs import Run, load
+from shared.store.runs import NEXT_FENCE, Run, load
 from shared.store.schema import RunState, cancels, now_s, runs
 
 OVERDUE_S = 2.0
@@ -89,7 +89,7 @@ def take_doomed(
     owned = {
         "owner": instance,
         "state": RunState.RUNNING,
-        "fence": runs.c.fence + 1,
+        "fence": NEXT_FENCE,
         "due_at": now_s(),
     }
     connection.execute(update(runs).where(runs.c.run_id.in_(taken)).values(owned))

@@ -7,20 +7,26 @@ from enum import StrEnum
 from functools import cache
 from secrets import token_urlsafe
 
+import structlog
 from sqlalchemy import Float, Insert, bindparam, case, exists, select
 from sqlalchemy.engine import Connection
 
+from shared.errors import DamagedRow
+from shared.messages import Response, Status, encode, response_id
 from shared.store import notes
+from shared.store.damaged import response_of
 from shared.store.dialect import insert_into, insert_new
 from shared.store.outbox import Outbound
 from shared.store.requesters import Requester, answer, join
 from shared.store.runs import COLUMNS as RUN_COLUMNS
 from shared.store.runs import Run, dump_exchanges, dump_lines, from_row, load
-from shared.store.schema import RunState, cancels, definitions, now_s, runs
+from shared.store.schema import LATEST_S, RunState, cancels, definitions, now_s, runs
 from shared.store.sessions import Seat, enter
 
 NONCE_BYTES = 12
 """16 characters, which is what its column holds."""
+
+log = structlog.get_logger()
 
 
 class Verdict(StrEnum):
@@ -53,6 +59,8 @@ class Request:
     session: str | None = None
     takes_turns: bool = False
     """In its session; what a run has caused belongs to the session without waiting in it."""
+    earlier_hash: str | None = None
+    """As runs of 0.1.0 hold it, which are known by their empty nonce."""
 
     @property
     def key(self) -> str:
@@ -88,6 +96,7 @@ def claim(connection: Connection, request: Request, instance: str, *, slot: bool
     row = connection.execute(
         select(
             runs.c.content_hash,
+            runs.c.nonce,
             runs.c.state,
             runs.c.owner,
             runs.c.fence,
@@ -99,7 +108,8 @@ def claim(connection: Connection, request: Request, instance: str, *, slot: bool
     ).first()
     if row is None:  # forgotten in between
         return claim(connection, request, instance, slot=slot)
-    if row.content_hash != request.content_hash:
+    earlier = None if row.nonce else request.earlier_hash
+    if row.content_hash not in {request.content_hash, earlier}:
         return Claim(Verdict.CONFLICT)
     if row.state == RunState.ENDED:
         outbound = _answered(connection, request, row.epoch, row.response, instance)
@@ -131,7 +141,7 @@ def _insert(
         "session_place": seat.place if seat else None,
         "recalled": dump_exchanges(seat.recalled) if seat and seat.recalled is not None else None,
         "nonce": token_urlsafe(NONCE_BYTES),
-        "latest": float("inf") if request.deadline_at is None else request.deadline_at,
+        "latest": LATEST_S if request.deadline_at is None else min(request.deadline_at, LATEST_S),
     }
     row = connection.execute(_new_run(connection.dialect.name), fields | owned).mappings().first()
     return from_row(row) if row else None
@@ -173,4 +183,23 @@ def _answered(
     if to is None:
         return ()
     run_id, agent = request.run_id, request.agent
-    return (answer(connection, run_id, epoch, agent, owner, response, to),)
+    body = _readable(request, epoch, response)
+    return (answer(connection, run_id, epoch, agent, owner, body, to),)
+
+
+def _readable(request: Request, epoch: int, stored: str) -> str:
+    """The stored response; in place of one that nobody could read, one that says so."""
+    try:
+        response_of(stored)
+    except DamagedRow as error:
+        log.warning("damaged response not sent", run=request.run_id, reason=str(error))
+        instead = Response(
+            id=response_id(request.run_id, epoch),
+            task_id=request.task_id,
+            agent=request.agent,
+            sender=request.agent,
+            status=Status.FAILED,
+            content="it has ended, but its stored response can't be read",
+        )
+        return encode(instead).decode()
+    return stored

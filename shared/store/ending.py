@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from sqlalchemy import and_, select
 from sqlalchemy.engine import Connection
@@ -10,6 +11,7 @@ from sqlalchemy.engine import Connection
 from shared.errors import RunLost
 from shared.messages import Cancel, encode
 from shared.store import cancels, outbox
+from shared.store.claims import Claim, Request, Verdict, claim
 from shared.store.dialect import insert_new
 from shared.store.journal import Step
 from shared.store.outbox import Outbound
@@ -69,6 +71,21 @@ def end(connection: Connection, run: Run, ending: End, instance: str) -> tuple[O
         )
         sent += (outbox.add(connection, message, run.agent, instance),)
     return sent + _wind_up(connection, run, ending, instance) if ending.cancelled else sent
+
+
+def refuse(
+    connection: Connection, request: Request, instance: str, ending_of: Callable[[Run], End]
+) -> Claim:
+    """Claim a run that ends in the same commit, or find the one that its id already has.
+
+    It takes no turn in its session, nor a slot. Asked again under its id, it is answered the same.
+    """
+    unseated = replace(request, takes_turns=False)
+    found = claim(connection, unseated, instance, slot=True)
+    if found.verdict is not Verdict.CLAIMED or found.run is None:
+        return replace(found, run=None)
+    answers = end(connection, found.run, ending_of(found.run), instance)
+    return replace(found, run=None, outbound=answers)
 
 
 def _wind_up(connection: Connection, run: Run, ending: End, instance: str) -> tuple[Outbound, ...]:

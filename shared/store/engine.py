@@ -123,6 +123,8 @@ def _dsn(address: URL) -> str:
 
 def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # we begin transactions ourselves, see `File`
+    # A text that is no UTF-8 would fail the whole query: it is damaged, its neighbours aren't.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     _patiently(cursor, "PRAGMA journal_mode = WAL")

@@ -25,7 +25,16 @@ from shared.store.cancels import ASKED, DOOMED
 from shared.store.dead_letters import KEPT
 from shared.store.outbox import ORPHANED, UNSENT
 from shared.store.pauses import ALL
-from shared.store.schema import RunState, instances, now_s, outbox, pauses, runs, shutdowns
+from shared.store.schema import (
+    WHOLE_MOST,
+    RunState,
+    instances,
+    now_s,
+    outbox,
+    pauses,
+    runs,
+    shutdowns,
+)
 from shared.store.shutdowns import Mode
 from shared.store.taking import SUSPECT, TAKEABLE
 
@@ -79,7 +88,9 @@ _runs = (
         _number.filter(and_(TAKEABLE, SUSPECT)).label("suspects"),
         _age_s(func.min(runs.c.due_at).filter(TAKEABLE)).label("oldest_due_s"),
         _number.filter(runs.c.state == RunState.DUE).label("due"),
-        func.coalesce(func.max(runs.c.attempts), 0).label("most_deaths"),
+        func.coalesce(func.max(runs.c.attempts).filter(runs.c.attempts <= WHOLE_MOST), 0).label(
+            "most_deaths"
+        ),
         _number.filter(ASKED).label("cancelled"),
         _number.filter(DOOMED).label("doomed"),
     )

@@ -1,7 +1,10 @@
 """What an agent remembers of its peers' broadcasts."""
 
 import json
+from collections.abc import Iterator
 
+import structlog
+from pydantic import JsonValue
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.engine import Connection
 
@@ -15,8 +18,9 @@ NOTE_CHARS = 1000
 """Of each note; the whole answer stays in the run that gave it."""
 
 
+log = structlog.get_logger()
 _RECENT = (
-    select(notes.c.peer, notes.c.body)
+    select(notes.c.message_id, notes.c.peer, notes.c.body)
     .where(notes.c.agent == bindparam("agent"))
     .order_by(notes.c.heard_at, notes.c.message_id)
 )
@@ -43,6 +47,18 @@ def remember(connection: Connection, agent: str, message_id: str, peer: str, bod
 
 
 def recent(connection: Connection, agent: str) -> tuple[str, ...]:
-    """The remembered notes, oldest first, as a run sees them: "From tom: …"."""
-    heard = connection.execute(_RECENT, {"agent": agent})
-    return tuple(f"From {row.peer}: {json.loads(row.body)}" for row in heard)
+    """The remembered notes, oldest first, as a run sees them: "From tom: …".
+
+    One that can't be read is left out, and logged.
+    """
+    return tuple(_readable(connection, agent))
+
+
+def _readable(connection: Connection, agent: str) -> Iterator[str]:
+    for row in connection.execute(_RECENT, {"agent": agent}):
+        try:
+            body: JsonValue = json.loads(row.body)
+        except (ValueError, TypeError, RecursionError) as error:
+            log.warning("damaged note not remembered", note=row.message_id, reason=str(error))
+            continue
+        yield f"From {row.peer}: {body}"

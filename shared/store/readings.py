@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from sqlalchemy import RowMapping, Select, func, or_, select
+from pydantic import BeforeValidator, Json, TypeAdapter
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.engine import Connection
 
-from shared.store.runs import Exchanges, load_exchanges
+from shared.store.damaged import mended
+from shared.store.runs import Exchanges
 from shared.store.schema import RunState, instances, outbox, runs, steps
 
 MOST_MATCHES = 20
 """Runs that one short prefix may find before it says nothing any more."""
+
+
+def _time(seconds: object) -> object:
+    """Raises `ValueError` where no such time exists."""
+    if not isinstance(seconds, float | int):
+        return seconds
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"{seconds:g} is no time: {error}") from error
+
+
+Instant = Annotated[datetime, BeforeValidator(_time)]
 
 
 @dataclass(frozen=True)
@@ -37,7 +51,10 @@ class Beat:
 
 @dataclass(frozen=True)
 class Row:
-    """A run in a list. `status` is its state while it is open, then how it ended."""
+    """A run in a list. `status` is its state while it is open, then how it ended.
+
+    `damage` says what of the row could not be read, and is blank here.
+    """
 
     run_id: str
     agent: str
@@ -47,8 +64,9 @@ class Row:
     root_id: str
     parent_id: str | None
     attempts: int
-    claimed_at: datetime
-    ended_at: datetime | None
+    claimed_at: Instant
+    ended_at: Instant | None
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +79,8 @@ class DoneStep:
     kind: str
     name: str
     output: str
-    finished_at: datetime
+    finished_at: Instant
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,11 +88,37 @@ class Texts:
     """What was said in a run; `message` and `response` are bodies, `detail` is for operators."""
 
     message: str
-    notes: tuple[str, ...]
-    recalled: Exchanges
+    notes: Json[tuple[str, ...]]
+    recalled: Json[Exchanges]
     response: str | None
     detail: str | None
     steps: tuple[DoneStep, ...]
+    damage: str = ""
+
+
+_ROW, _STEP, _TEXTS = TypeAdapter(Row), TypeAdapter(DoneStep), TypeAdapter(Texts)
+_BEGINNING = datetime.fromtimestamp(0, UTC)
+_BLANK: dict[str, object] = {
+    "task_id": "",
+    "kind": "",
+    "status": "",
+    "root_id": "",
+    "parent_id": None,
+    "attempts": 0,
+    "claimed_at": _BEGINNING,
+    "ended_at": None,
+    "epoch": 0,
+    "turn": 0,
+    "position": 0,
+    "name": "",
+    "output": "{}",
+    "finished_at": _BEGINNING,
+    "message": "",
+    "notes": "[]",
+    "recalled": "[]",
+    "response": None,
+    "detail": None,
+}
 
 
 def loads(connection: Connection) -> dict[str, Load]:
@@ -85,7 +130,8 @@ def loads(connection: Connection) -> dict[str, Load]:
         .group_by(runs.c.agent, runs.c.state)
     )
     for row in connection.execute(opened):
-        counts.setdefault(row.agent, {})[row.state] = row.number
+        if row.state in OPEN_STATES:
+            counts.setdefault(row.agent, {})[row.state] = row.number
     unsent = (
         select(outbox.c.agent, func.count().label("number"))
         .where(outbox.c.undeliverable_at.is_(None))
@@ -102,6 +148,8 @@ def beats(connection: Connection) -> list[Beat]:
     return [Beat(*row) for row in connection.execute(query)]
 
 
+OPEN_STATES = frozenset(RunState) - {RunState.ENDED}
+"""Others are damage: such a run ends at its deadline."""
 _status = func.coalesce(runs.c.status, runs.c.state)
 
 
@@ -131,13 +179,12 @@ def family(connection: Connection, root_id: str) -> Sequence[Row]:
 
 def texts(connection: Connection, run_id: str) -> Texts:
     query = select(runs.c.message, runs.c.notes, runs.c.recalled, runs.c.response, runs.c.detail)
-    run = connection.execute(query.where(runs.c.run_id == run_id)).one()
+    run = connection.execute(query.where(runs.c.run_id == run_id)).mappings().one()
     done = select(steps).where(steps.c.run_id == run_id)
     ordered = done.order_by(steps.c.epoch, steps.c.turn, steps.c.position)
-    found = tuple(_step(row) for row in connection.execute(ordered).mappings())
-    notes = tuple(json.loads(run.notes))
-    recalled = load_exchanges(run.recalled)
-    return Texts(run.message, notes, recalled, run.response, run.detail, found)
+    found = tuple(mended(_STEP, {**row}, _BLANK) for row in connection.execute(ordered).mappings())
+    recalled = run["recalled"] or "[]"
+    return mended(_TEXTS, {**run, "recalled": recalled, "steps": found}, _BLANK)
 
 
 def _rows() -> Select[Any]:
@@ -156,19 +203,4 @@ def _rows() -> Select[Any]:
 
 
 def _read(connection: Connection, query: Select[Any]) -> Sequence[Row]:
-    return [_row(row) for row in connection.execute(query).mappings()]
-
-
-def _row(row: RowMapping) -> Row:
-    ended_at = row["ended_at"]
-    times = {"claimed_at": _time(row["claimed_at"]), "ended_at": ended_at and _time(ended_at)}
-    return Row(**{**row, **times})
-
-
-def _step(row: RowMapping) -> DoneStep:
-    fields = {key: row[key] for key in ("epoch", "turn", "position", "kind", "name", "output")}
-    return DoneStep(**fields, finished_at=_time(row["finished_at"]))
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    return [mended(_ROW, {**row}, _BLANK) for row in connection.execute(query).mappings()]

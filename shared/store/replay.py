@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from shared.errors import HutchError
 from shared.store import cancels
 from shared.store.dialect import insert_new
+from shared.store.runs import NEXT_FENCE
 from shared.store.schema import RunState, definitions, now_s, runs, steps
 from shared.store.starts import Start, doubtful, forget_start
 
@@ -76,7 +77,7 @@ _DUE_AGAIN = (
         state=RunState.DUE,
         due_at=now_s(),
         deadline_at=case((runs.c.deadline_at < _ENDS_AT, _ENDS_AT), else_=runs.c.deadline_at),
-        fence=runs.c.fence + 1,
+        fence=NEXT_FENCE,
         epoch=runs.c.epoch + 1,
         attempts=0,
         failures=0,

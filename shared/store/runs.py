@@ -2,20 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated
 
-from pydantic import TypeAdapter
-from sqlalchemy import RowMapping, Update, bindparam, exists, select, update
+from pydantic import Field, Json, TypeAdapter
+from sqlalchemy import RowMapping, Update, bindparam, case, exists, select, update
 from sqlalchemy.engine import Connection
 
 from shared.errors import RunLost
-from shared.store.schema import cancels, definitions, runs
+from shared.messages import EARLIEST, Id
+from shared.store.damaged import mended
+from shared.store.schema import LATEST_S, WHOLE_MOST, cancels, definitions, runs
 
 Exchanges = tuple[tuple[str, str], ...]
 """What was asked and answered before, oldest first."""
 
 _LINES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 _EXCHANGES: TypeAdapter[Exchanges] = TypeAdapter(Exchanges)
+Whole = Annotated[int, Field(ge=0, le=WHOLE_MOST)]
+Instant = Annotated[float, Field(ge=EARLIEST.timestamp(), le=LATEST_S)]
 
 
 @dataclass(frozen=True)
@@ -24,28 +28,51 @@ class Run:
 
     `attempts` counts the owners that died since a step of it last finished, `failures` how often
     it has been put off since. `cancelled`: it was not wanted any more when it was loaded. `nonce`
-    leaves this process only in what is derived from it.
+    leaves this process only in what is derived from it. `damage` says what of its row could not be
+    read, and is blank here: the run can only end.
     """
 
     run_id: str
     agent: str
-    task_id: str
+    task_id: Id
     kind: str
     message: str
     definition: str
-    notes: tuple[str, ...]
-    root_id: str
-    claimed_at: float
-    deadline_at: float
-    fence: int
-    attempts: int
-    failures: int
-    epoch: int
-    parent_id: str | None = None
+    notes: Json[tuple[str, ...]]
+    root_id: Id
+    claimed_at: Instant
+    deadline_at: Instant
+    fence: Whole
+    attempts: Whole
+    failures: Whole
+    epoch: Whole
+    parent_id: Id | None = None
     cancelled: bool = False
-    session: str | None = None
-    recalled: Exchanges = ()
+    session: Id | None = None
+    recalled: Json[Exchanges] = ()
     nonce: str = field(default="", repr=False)
+    damage: str = ""
+
+
+_RUN = TypeAdapter(Run)
+_BLANK = {
+    "task_id": "unknown",
+    "kind": "task",
+    "message": "",
+    "definition": "",
+    "notes": "[]",
+    "root_id": "unknown",
+    "claimed_at": 0.0,
+    "deadline_at": 0.0,
+    "fence": 0,
+    "attempts": 0,
+    "failures": 0,
+    "epoch": 1,
+    "parent_id": None,
+    "session": None,
+    "recalled": "[]",
+    "nonce": "",
+}
 
 
 COLUMNS = (
@@ -77,20 +104,19 @@ OWNED = (
     runs.c.ended_at.is_(None),
 )
 _LOCK = select(runs.c.fence).where(*OWNED).with_for_update()
+NEXT_FENCE = case((runs.c.fence.between(1, WHOLE_MOST - 1), runs.c.fence + 1), else_=1)
+"""Another one than before, whatever stands there."""
 CHANGE = update(runs).where(*OWNED)
 """What `change` executes, with or without values of its own."""
 
 
 def load(connection: Connection, run_id: str) -> Run:
-    query = select(*COLUMNS).join_from(runs, definitions).where(runs.c.run_id == run_id)
+    query = select(*COLUMNS).outerjoin_from(runs, definitions).where(runs.c.run_id == run_id)
     return from_row(connection.execute(query).mappings().one())
 
 
 def from_row(row: RowMapping) -> Run:
-    fields: dict[str, Any] = {column.key: row[column.key] for column in COLUMNS}
-    fields["notes"] = _LINES.validate_json(row["notes"])
-    fields["recalled"] = load_exchanges(row["recalled"])
-    return Run(**fields)
+    return mended(_RUN, {**row, "recalled": row["recalled"] or "[]"}, _BLANK)
 
 
 def dump_lines(lines: tuple[str, ...]) -> str:
@@ -100,10 +126,6 @@ def dump_lines(lines: tuple[str, ...]) -> str:
 def plain(text: str) -> str:
     """The text as any store keeps it: an error's can hold NUL or half a character."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def load_exchanges(text: str | None) -> Exchanges:
-    return _EXCHANGES.validate_json(text or "[]")
 
 
 def dump_exchanges(recalled: Exchanges) -> str:

@@ -32,6 +32,13 @@ metadata = MetaData()
 _Serial = BigInteger().with_variant(Integer, "sqlite")
 
 
+WHOLE_MOST = 2**31 - 1
+"""What an `Integer` holds; one that was damaged may stand there, and one more is refused."""
+
+LATEST_S = 253402300799.0
+"""The last second of the year 9999, in which Python's times end."""
+
+
 class RunState(StrEnum):
     DUE = "due"
     RUNNING = "running"

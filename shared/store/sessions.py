@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
+import structlog
 from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.engine import Connection
 
-from shared.messages import Response, Task, Trigger
+from shared.errors import DamagedRow
+from shared.store.damaged import message_of, response_of
 from shared.store.dialect import lock_name
 from shared.store.runs import Exchanges, dump_exchanges
-from shared.store.schema import RunState, runs
+from shared.store.schema import WHOLE_MOST, RunState, runs
 
 RECALLED_RUNS = 20
 """Newest earlier runs that a run is shown: a long talk, and few enough to pay for each time."""
@@ -31,7 +32,7 @@ TEXT_CHARS = 10_000
 REMEMBERED = ("ok", "partial")
 """Runs that ended otherwise are left out: what a model refused once it would refuse for ever."""
 
-_MESSAGE: TypeAdapter[Task | Trigger] = TypeAdapter(Task | Trigger)
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ def enter(connection: Connection, agent: str, session: str) -> Seat:
     """The next place in a session, which nobody else can take before this commit."""
     _hold(connection, agent, session)
     of_session = (runs.c.session == session, runs.c.agent == agent)
-    last = select(func.max(runs.c.session_place)).where(*of_session)
+    last = select(func.max(runs.c.session_place)).where(
+        *of_session, runs.c.session_place < WHOLE_MOST
+    )
     place = (connection.execute(last).scalar() or 0) + 1
     opened = select(runs.c.run_id).where(
         *of_session, runs.c.session_place.is_not(None), runs.c.ended_at.is_(None)
@@ -84,9 +87,12 @@ def has_its_turn() -> ColumnElement[bool]:
 
 
 def recall(connection: Connection, agent: str, session: str, place: int) -> Exchanges:
-    """What was asked and answered in a session before a place, oldest first, within limits."""
+    """What was asked and answered in a session before a place, oldest first, within limits.
+
+    An exchange that can't be read is left out, and logged.
+    """
     newest = (
-        select(runs.c.message, runs.c.response)
+        select(runs.c.run_id, runs.c.message, runs.c.response)
         .where(
             runs.c.session == session,
             runs.c.agent == agent,
@@ -99,8 +105,12 @@ def recall(connection: Connection, agent: str, session: str, place: int) -> Exch
     found: list[tuple[str, str]] = []
     left = RECALLED_CHARS
     for row in connection.execute(newest):
-        asked = _MESSAGE.validate_json(row.message).said[:TEXT_CHARS]
-        answered = Response.model_validate_json(row.response).content[:TEXT_CHARS]
+        try:
+            asked = message_of(row.message).said[:TEXT_CHARS]
+            answered = response_of(row.response).content[:TEXT_CHARS]
+        except DamagedRow as error:
+            log.warning("damaged run not recalled", run=row.run_id, reason=str(error))
+            continue
         left -= len(asked) + len(answered)
         if left < 0:
             break

@@ -9,9 +9,9 @@ from sqlalchemy.engine import Connection
 
 from shared.store.beats import ownerless
 from shared.store.cancels import UNWANTED
-from shared.store.runs import CHANGE, Run, change, from_row
+from shared.store.runs import CHANGE, NEXT_FENCE, Run, change, from_row
 from shared.store.runs import COLUMNS as RUN_COLUMNS
-from shared.store.schema import RunState, definitions, now_s, runs
+from shared.store.schema import WHOLE_MOST, RunState, definitions, now_s, runs
 from shared.store.sessions import freeze_recalled, has_its_turn
 
 SUSPECTED_AFTER = 2
@@ -21,7 +21,8 @@ many neighbours, a second one makes a suspect."""
 _died = case((runs.c.state == RunState.RUNNING, 1), else_=0)
 """Of a run to be taken: whether its owner computed it until the end. One that only waited for
 workers can't have killed it."""
-SUSPECT = runs.c.attempts + _died >= SUSPECTED_AFTER
+SUSPECT = runs.c.attempts >= SUSPECTED_AFTER - _died
+_attempts = case((runs.c.attempts < WHOLE_MOST, runs.c.attempts + _died), else_=runs.c.attempts)
 _due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s(), has_its_turn())
 _begun = runs.c.state.in_([RunState.RUNNING, RunState.WAITING])
 TAKEABLE = or_(_due, and_(_begun, ownerless(runs.c.owner)))
@@ -68,8 +69,8 @@ def take(
         .values(
             owner=instance,
             state=RunState.RUNNING,
-            fence=runs.c.fence + 1,
-            attempts=runs.c.attempts + _died,
+            fence=NEXT_FENCE,
+            attempts=_attempts,
         )
     )
     if begun := [row.run_id for row in chosen if row.session_place and row.recalled is None]:
@@ -82,7 +83,7 @@ def _owned_of(connection: Connection, instance: str, run_ids: Collection[str]) -
         return []
     query = (
         select(*RUN_COLUMNS)
-        .join_from(runs, definitions)
+        .outerjoin_from(runs, definitions)
         .where(runs.c.run_id.in_(run_ids), runs.c.owner == instance)
         .order_by(runs.c.due_at, runs.c.run_id)
     )

@@ -22,10 +22,14 @@ from sqlalchemy.engine import Connection
 
 from shared.messages import run_id
 from shared.store.dialect import upsert
-from shared.store.schema import RunState, now_s, runs, ticks
+from shared.store.schema import LATEST_S, RunState, now_s, runs, ticks
 
 UNCLAIMED_S = 24 * 3600.0
 """A tick that no agent has claimed for a day holds nothing up: its message may be gone."""
+
+
+READABLE = ticks.c.nominal_at.between(0, LATEST_S)
+"""A damaged row's time can't be computed with: it counts for nothing."""
 
 
 class Outcome(StrEnum):
@@ -120,6 +124,7 @@ def look(connection: Connection, silence_s: float, most: int) -> Look:
     left = connection.execute(
         select(ticks)
         .where(
+            READABLE,
             ticks.c.outcome == Outcome.SENDING,
             # Tried at a time that is still to come: the clock was set back since.
             or_(ticks.c.tried_at <= now - silence_s, ticks.c.tried_at > now + silence_s),
@@ -189,10 +194,13 @@ def _see(connection: Connection, first: str, agent: str, schedule: str) -> None:
 
 def _standing(connection: Connection, agent: str, schedule: str) -> Standing:
     of_schedule = (ticks.c.agent == agent) & (ticks.c.schedule == schedule)
-    last = connection.execute(select(func.max(ticks.c.nominal_at)).where(of_schedule)).scalar_one()
+    latest = select(func.coalesce(func.max(ticks.c.nominal_at), now_s())).where(
+        of_schedule, READABLE
+    )
+    last = connection.execute(latest).scalar_one()
     emitted = (
         select(ticks.c.tick_id, ticks.c.message_id, ticks.c.decided_at)
-        .where(of_schedule, ticks.c.outcome.in_([Outcome.SENDING, Outcome.SENT]))
+        .where(of_schedule, READABLE, ticks.c.outcome.in_([Outcome.SENDING, Outcome.SENT]))
         .order_by(ticks.c.nominal_at.desc(), ticks.c.decided_at.desc())
         .limit(1)
     )

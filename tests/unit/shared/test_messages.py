@@ -20,6 +20,7 @@ from shared.messages import (
     Usage,
     content_hash,
     decode,
+    earlier_content_hash,
     encode,
     run_id,
 )
@@ -108,6 +109,26 @@ def test_lineage_does_not_make_a_task_another_one() -> None:
 def test_the_same_words_in_another_session_are_another_task() -> None:
     here, there = Task(id="a", content="x", session="s1"), Task(id="a", content="x", session="s2")
     assert len({content_hash(it) for it in (here, there, Task(id="a", content="x"))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Task(content="a\0b"), Task(content="a", context="b\0")),
+        (Task(content="a\0b"), Task(content="a", context="b")),
+        (Task(content="a", context="b\0s"), Task(content="a", context="b", session="s")),
+        (Trigger(content="a\0b"), Trigger(content="a", session="b")),
+    ],
+)
+def test_no_text_poses_as_two_nor_as_a_session(one: Task | Trigger, other: Task | Trigger) -> None:
+    assert content_hash(one) != content_hash(other)
+
+
+def test_an_earlier_versions_hash_is_what_its_rows_hold() -> None:
+    """Of tests/integration/services/agent/journal-0.1.0.sql."""
+    task = Task(id="task-that-ended", content="Write an email.")
+    assert earlier_content_hash(task) == "5bae89c916621fc295fda4e7ebd0b93b"
+    assert content_hash(task) != earlier_content_hash(task)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from tests.unit.shared.store.test_beats import *  # noqa: F403 - each is a test
 from tests.unit.shared.store.test_cancels import *  # noqa: F403
 from tests.unit.shared.store.test_claims import *  # noqa: F403
 from tests.unit.shared.store.test_commits import *  # noqa: F403
+from tests.unit.shared.store.test_damaged import *  # noqa: F403
 from tests.unit.shared.store.test_dead_letters import *  # noqa: F403
 from tests.unit.shared.store.test_forgetting import *  # noqa: F403
 from tests.unit.shared.store.test_history import *  # noqa: F403

@@ -15,12 +15,13 @@ from services.agent.orders import Orders
 from services.agent.runs import Runs
 from services.agent.slots import Slots
 from services.agent.sweeper import Sweeper
+from shared.definitions import Definition, Limits
 from shared.errors import BadMessage, StoreError
 from shared.messages import Task, Trigger
 from shared.process import Stopping
 from shared.store import Store
 from shared.store.claims import freeze
-from shared.store.readings import find
+from shared.store.readings import find, texts
 from tests.instances import instance, runs_of
 
 TASK = Task(id="t1", content="Do it.")
@@ -40,8 +41,8 @@ class Room:
 
 
 @asynccontextmanager
-async def room(store: Store) -> AsyncIterator[Room]:
-    own, slots = instance(store), Slots(1)
+async def room(store: Store, definition: Definition | None = None) -> AsyncIterator[Room]:
+    own, slots = instance(store, definition), Slots(1)
     await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
         runs = runs_of(own, slots, jobs)
@@ -94,6 +95,19 @@ async def test_a_claim_that_is_cancelled_takes_no_slot(store: Store) -> None:
         claim.cancel()
         await asyncio.wait([claim])
         assert it.taken == (0, 0)
+
+
+async def test_a_task_that_is_one_too_many_ends_refused_and_takes_no_slot(store: Store) -> None:
+    capped = Definition(name="alice", limits=Limits(caused_per_minute=1))
+    async with room(store, capped) as it:
+        await it.intake.accept(TASK, "task", cause="bob")
+        await it.slots.idle.wait()
+        await it.intake.accept(Task(id="t2", content="Go on."), "task", cause="bob")
+        assert it.taken == (0, 0)
+    (row,) = await store.read(lambda db: find(db, "t2"))
+    assert row.status == "refused"
+    found = await store.read(lambda db: texts(db, row.run_id))
+    assert "runs of bob have caused more than 1 tasks" in (found.response or "")
 
 
 @pytest.mark.parametrize("kind", ["task", "trigger"])

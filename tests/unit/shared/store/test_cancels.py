@@ -21,9 +21,9 @@ from shared.store.runs import Run
 from shared.store.schema import cancels as rows
 from shared.store.schema import now_s, runs
 from shared.store.taking import hand_over
-from tests.stores import claimed, ended, owned, request, seen, taken
+from tests.stores import DONE, claimed, ended, owned, request, seen, taken
 
-DONE = Step(1, 1, "tool", "lookup", '{"content": "done"}')
+ACTED = Step(1, 1, "tool", "lookup", '{"content": "done"}')
 STOPPED = Step(1, 1, "tool", "lookup", '{"content": "cancelled"}')
 
 
@@ -89,7 +89,7 @@ async def test_a_cancel_of_a_run_that_has_ended_changes_nothing(store: Store) ->
     assert not await asked(store)
     assert await kept(store) == 0
     claim = await claimed(store, request())
-    assert (claim.verdict, claim.outbound[0].body) == (Verdict.ANSWERED, '"done"')
+    assert (claim.verdict, claim.outbound[0].body) == (Verdict.ANSWERED, DONE)
 
 
 @pytest.mark.parametrize("slot", [True, False])
@@ -246,9 +246,9 @@ async def test_the_end_answers_open_calls_and_cancels_who_works_for_it(store: St
 
 async def test_an_answer_that_came_before_the_end_stays(store: Store) -> None:
     run = await owned(store)
-    await store.write(run.run_id, lambda db: write_step(db, run, DONE))
+    await store.write(run.run_id, lambda db: write_step(db, run, ACTED))
     await cancelled(store, run, answers=(STOPPED,))
-    assert await store.read(lambda db: steps_of(db, run)) == [DONE]
+    assert await store.read(lambda db: steps_of(db, run)) == [ACTED]
 
 
 @pytest.mark.essential
@@ -261,7 +261,7 @@ async def test_cancels_and_ends_at_once_leave_one_response_each(
         ends = [ended(store, run) for run in mine]
         asks = [asked(second, run.task_id) for run in mine]
         sent = (await asyncio.gather(asyncio.gather(*ends), asyncio.gather(*asks)))[0]
-    assert all([message.body for message in messages] == ['"done"'] for messages in sent)
+    assert all([message.body for message in messages] == [DONE] for messages in sent)
     assert await unwanted(store) == Orders()
     await store.write("", lambda db: cancels.forget_old(db, "alice", 3600))
     assert await kept(store) == 0
@@ -284,7 +284,7 @@ async def test_an_owners_end_and_anothers_cancel_at_once_leave_one_response(
         ends = asyncio.gather(*(ended(store, run) for run in mine), return_exceptions=True)
         outcomes, _ = await asyncio.gather(ends, end_them(second))
     rows_ = await store.read(lambda db: db.execute(select(runs.c.status, runs.c.response)).all())
-    assert {tuple(row) for row in rows_} <= {("ok", '"done"'), ("cancelled", '"cancelled"')}
+    assert {tuple(row) for row in rows_} <= {("ok", DONE), ("cancelled", '"cancelled"')}
     lost = [it for it in outcomes if isinstance(it, RunLost)]
     assert len(lost) == sum(row.status == "cancelled" for row in rows_)
     assert len(outcomes) - len(lost) == sum(row.status == "ok" for row in rows_)

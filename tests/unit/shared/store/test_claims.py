@@ -4,17 +4,20 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from shared.errors import RunLost
+from shared.messages import Response, Status, encode, response_id
 from shared.store import Store, open_store
-from shared.store.claims import Verdict
+from shared.store.claims import Claim, Request, Verdict
+from shared.store.ending import End, refuse
 from shared.store.outbox import Outbound, sent
 from shared.store.requesters import Requester
 from shared.store.runs import Run
 from shared.store.schema import RunState, requesters, runs
 from shared.store.taking import hand_over, mark
-from tests.stores import ASKER, claimed, ended, owned, request, taken
+from tests.sessions import asking, begun
+from tests.stores import ASKER, DONE, claimed, ended, owned, request, taken
 
 OTHER = Requester("reply.other", "c2")
 
@@ -83,13 +86,13 @@ async def test_a_duplicate_joins_a_run_that_is_due(store: Store) -> None:
 
 
 async def test_a_duplicate_of_an_ended_run_gets_its_stored_response(store: Store) -> None:
-    await ended(store, await owned(store), '"done"')
+    await ended(store, await owned(store), DONE)
     claim = await claimed(store, request(requester=OTHER), "alice.2")
     (answer,) = claim.outbound
     assert claim.verdict is Verdict.ANSWERED
     assert (answer.routing_key, answer.correlation_id, answer.body) == (
         *vars(OTHER).values(),
-        '"done"',
+        DONE,
     )
     assert answer.message_id == f"{request().run_id}.response"
 
@@ -199,3 +202,50 @@ async def test_many_claims_of_one_id_make_one_run(store: Store, store_url: str) 
 def test_a_message_to_a_reply_queue_carries_its_correlation_id() -> None:
     assert Outbound.answer("r", 1, "reply.x", "", "b").correlation_id is None
     assert Outbound.answer("r", 1, "reply.x", "c", "b").correlation_id == "c"
+
+
+def _refused(run: Run) -> End:
+    response = Response(task_id=run.task_id, agent="alice", status=Status.REFUSED, content="no")
+    return End("refused", response_id(run.run_id), encode(response).decode())
+
+
+async def refused(store: Store, asked: Request) -> Claim:
+    return await store.write(asked.key, lambda db: refuse(db, asked, "alice.1", _refused))
+
+
+async def test_a_refused_task_ends_as_it_is_claimed_and_is_answered_the_same_again(
+    store: Store,
+) -> None:
+    first = await refused(store, request())
+    assert (first.verdict, first.run) == (Verdict.CLAIMED, None)
+    again = await claimed(store, request(requester=OTHER))
+    assert again.verdict is Verdict.ANSWERED
+    assert {it.body for it in again.outbound} == {it.body for it in first.outbound}
+    assert await state_of(store, request().run_id) == ("ended", None)
+
+
+async def test_a_known_task_is_not_refused(store: Store) -> None:
+    run = await owned(store)
+    assert (await refused(store, request(requester=OTHER))).verdict is Verdict.JOINED
+    assert {it.routing_key for it in await ended(store, run)} == {"reply.asker", "reply.other"}
+    assert (await refused(store, request())).outbound[0].body == DONE
+    assert (await refused(store, request(content="other"))).verdict is Verdict.CONFLICT
+
+
+async def test_a_refused_task_does_not_wait_for_its_session(store: Store) -> None:
+    await begun(store, "t1")
+    assert (await refused(store, asking("t2"))).outbound[0].routing_key == "reply.asker"
+
+
+async def test_a_run_of_an_earlier_version_is_known_by_the_hash_that_it_holds(
+    store: Store,
+) -> None:
+    old, new = request(content="hash of 0.1.0"), request(content="hash of today")
+    await owned(store)
+    hold = update(runs).values(content_hash=old.content_hash)
+    await store.write("", lambda db: db.execute(hold.values(nonce="")))
+    asked = replace(new, earlier_hash=old.content_hash)
+    assert (await claimed(store, asked)).verdict is Verdict.JOINED
+    assert (await claimed(store, new)).verdict is Verdict.CONFLICT
+    await store.write("", lambda db: db.execute(hold.values(nonce="drawn")))
+    assert (await claimed(store, asked)).verdict is Verdict.CONFLICT, "today's hold today's hash"

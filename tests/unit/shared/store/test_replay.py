@@ -7,7 +7,9 @@ from functools import partial
 import pytest
 
 from shared.errors import HutchError, RunLost
+from shared.messages import Response, Status, encode
 from shared.store import Store, cancels
+from shared.store.damaged import response_of
 from shared.store.ending import End, end
 from shared.store.journal import Step, resumed, write_step
 from shared.store.outbox import Outbound
@@ -23,7 +25,8 @@ AGAIN, PAID = Decision(None), Decision("paid ✓")
 
 
 async def failed(store: Store, run: Run, status: str = "failed") -> tuple[Outbound, ...]:
-    ending = End(status, "m", f'"{status}"', "why")
+    response = Response(task_id=run.task_id, agent="alice", status=Status(status), content="")
+    ending = End(status, "m", encode(response).decode(), "why")
     return await store.write(run.run_id, partial(end, run=run, ending=ending, instance="alice.1"))
 
 
@@ -70,7 +73,8 @@ async def test_its_new_response_goes_under_an_id_of_its_own_to_whoever_waited(st
     (run,) = await taken(store)
     (answer,) = await failed(store, run, "ok")
     assert (answer.routing_key, answer.correlation_id) == (ASKER.reply_to, ASKER.correlation_id)
-    assert (answer.message_id, answer.body) == (f"{run.run_id}.2.response", '"ok"')
+    assert answer.message_id == f"{run.run_id}.2.response"
+    assert response_of(answer.body).status is Status.OK
     (stored,) = (await claimed(store, request())).outbound
     assert (stored.message_id, stored.body) == (answer.message_id, answer.body)
 

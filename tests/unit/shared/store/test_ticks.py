@@ -176,3 +176,16 @@ async def test_a_tick_that_nobody_claims_holds_nothing_up_longer_after_a_step_ba
     await settle(store, one, timedelta(hours=1))
     await shift(store, "decided_at", 2 * ticks.UNCLAIMED_S)
     assert emitted(await settle(store, one, timedelta(hours=2)))
+
+
+@pytest.mark.parametrize("seconds", [1e300, -1e300])
+async def test_ticks_whose_times_were_damaged_count_for_nothing(
+    store: Store, seconds: float
+) -> None:
+    one = schedule(every="1s")
+    await settle(store, one)
+    assert (await settle(store, one, timedelta(seconds=3))).ticks
+    await shift(store, "tried_at", -DAY.total_seconds())
+    await shift(store, "nominal_at", seconds)
+    assert (await left(store)).left == ()
+    assert abs((await settle(store, one)).last - await now(store)) < timedelta(minutes=1)
