@@ -79,9 +79,9 @@ class Relay:
         """Those that are confirmed while one commit is under way share the next."""
         self._forgetting = True
         try:
-            while seqs := list(self._confirmed):
+            while self._confirmed:  # two of this job may overlap: each has those it took away
+                seqs, self._confirmed = self._confirmed, []
                 await self._instance.store.write("", partial(outbox.sent, seqs=seqs))
-                del self._confirmed[: len(seqs)]
                 self._count(-len(seqs))
         finally:
             self._forgetting = False
