@@ -36,6 +36,7 @@ def queued(house: House, agent: str) -> int:
     return next(int(it["queued"]) for it in found if it["agent"] == agent)
 
 
+@pytest.mark.essential
 def test_the_others_start_and_answer_and_all_commands_work(wrong: House, agents: Path) -> None:
     fault = f"{agents}/carol.yaml:3: limits.turn: unknown key"
     for child in wrong.agents("alice", "bob"):
