@@ -16,7 +16,6 @@ pytestmark = [
 ]
 """What a file means is the same on each broker."""
 
-WISH = "Ask Bob to write an email for you and let me know what he has written."
 CAROL = "name: carol\ndescription: Draws.\nlimits: {turns: 10}\n"
 
 
@@ -37,12 +36,13 @@ def queued(house: House, agent: str) -> int:
     return next(int(it["queued"]) for it in found if it["agent"] == agent)
 
 
+@pytest.mark.essential
 def test_the_others_start_and_answer_and_all_commands_work(wrong: House, agents: Path) -> None:
     fault = f"{agents}/carol.yaml:3: limits.turn: unknown key"
     for child in wrong.agents("alice", "bob"):
         assert fault in child.said
-    asked = wrong.hutch("ask", "alice", WISH)
-    assert "Subject: Fire drill on Friday" in asked.stdout
+    asked = wrong.hutch("ask", "alice", "Ask Bob to write.")
+    assert (asked.returncode, "bob returned:" in asked.stdout) == (0, True)
     assert wrong.hutch("pause", "bob").stdout.startswith("bob is paused")
     assert wrong.hutch("unpause", "bob").returncode == 0
     assert queued(wrong, "carol") == 0
