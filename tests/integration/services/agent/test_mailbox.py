@@ -51,6 +51,7 @@ def house(bobs_house: House) -> House:
 @pytest.fixture
 def pika(house: House) -> Iterator[Client]:
     with client(house.env["RABBITMQ_URL"]) as client_:
+        client_.channel.queue_purge("dead")  # of what other tests have left there
         yield client_
 
 

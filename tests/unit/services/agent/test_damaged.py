@@ -24,7 +24,7 @@ from tests.unit.services.agent.living import asked, lived
 
 EMPTY = Step(1, 0, "model", "turn", '{"content": "", "usage": {"model_calls": 1}}')
 """A reply after which the model is asked once more."""
-FAULTS = {runs.c.message, runs.c.notes, runs.c.definition, steps.c.output, steps.c.kind}
+FAULTS = [runs.c.message, runs.c.notes, runs.c.definition, steps.c.output, steps.c.kind]
 """Damaged, they leave nothing to go on with."""
 
 
