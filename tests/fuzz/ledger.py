@@ -31,6 +31,9 @@ class Ledger:
     owed: int = 0
     unanswered: set[str] = field(default_factory=set)
     """Of those that are owed an answer, by call."""
+    expiring: set[str] = field(default_factory=set)
+    """Calls of messages with an `expiration`: refused for it. An operator who replays one sends it
+    without, and it is answered for what it says."""
     heard: dict[str, dict[str, set[bytes]]] = field(default_factory=lambda: defaultdict(dict))
     """By call, then by the run and epoch that answers."""
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -41,6 +44,8 @@ class Ledger:
     def trying(self, where: str, message: Message) -> None:
         with self._lock:
             self.calls[message.call] = where
+            if "expiration" in message.properties:
+                self.expiring.add(message.call)
 
     def became(self, where: str, message: Message, fate: str) -> None:
         """`fate` is "confirmed", or why not."""
@@ -95,7 +100,11 @@ class Ledger:
 
     def in_two_ways(self) -> set[str]:
         """Calls with more answers than one. A run that was replayed answers once in each epoch."""
-        return {call for call, ways in self.heard.items() if _differ(ways)}
+        return {call for call in self.heard if _differ(self._ways(call))}
+
+    def _ways(self, call: str) -> dict[str, set[bytes]]:
+        left_out = {REFUSAL} if call in self.expiring else set()
+        return {way: said for way, said in self.heard[call].items() if way not in left_out}
 
     def where(self, call: str) -> str:
         """Which message that was, for whoever looks it up in the journal."""

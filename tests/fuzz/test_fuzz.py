@@ -73,11 +73,11 @@ def test_an_honest_task_is_answered_honestly_and_a_wild_one_by_the_seed() -> Non
 ASKED = Message("hutch.tasks", "boss", b"{}", "kept", owed=True, properties={"correlation_id": "c"})
 
 
-def ledger(*answers: tuple[str, str], status: str = "ok") -> Ledger:
+def ledger(*answers: tuple[str, str], status: str = "ok", asked: Message = ASKED) -> Ledger:
     """One message, confirmed, and these answers to it: message id and content."""
     made = Ledger(io.StringIO())
-    made.trying("1.0", ASKED)
-    made.became("1.0", ASKED, "confirmed")
+    made.trying("1.0", asked)
+    made.became("1.0", asked, "confirmed")
     for message_id, content in answers:
         body = json.dumps({"status": status, "content": content}).encode()
         made.hear("c", message_id, body)
@@ -117,6 +117,13 @@ def test_one_response_each_violates_nothing(answers: list[tuple[str, str]]) -> N
 )
 def test_two_responses_are_a_violation(answers: list[tuple[str, str]]) -> None:
     assert violations(ledger(*answers)) == ["answered in two ways: 1: 1.0 ('c')"]
+
+
+def test_what_was_refused_for_its_expiration_is_answered_when_it_is_replayed() -> None:
+    asked = replace(ASKED, properties={"correlation_id": "c", "expiration": "1"})
+    refused = ("a.refused", "no")
+    assert violations(ledger(refused, RIGHT, asked=asked)) == []
+    assert violations(ledger(refused, RIGHT, ("run.response", "other"), asked=asked)) != []
 
 
 def test_a_task_that_nobody_answered_is_a_violation_unless_its_channel_was_lost() -> None:
