@@ -115,9 +115,12 @@ class TestOnSqlite:
                 again = 2 * number  # it has two connections
                 until(lambda: bob.said.count("connected to the broker again") >= again)  # noqa: B023
             assert "store away" in bob.said
-        replies = pika.replies(4)
-        assert {reply.correlation_id for reply in replies} == calls
-        assert {reply.status for reply in replies} == {"ok"}
+        answered = dict[str, set[str]]()
+        while answered.keys() != calls:  # a copy may come twice, under the same id
+            reply = pika.reply()
+            assert reply.status == "ok"
+            answered.setdefault(reply.correlation_id, set()).add(reply.message_id)
+        assert [len(ids) for ids in answered.values()] == [1] * 4
         assert pika.ask("bob", "Last.").status == "ok"
         assert len(asked()) == 5, "each task was run once, with an id or without"
         assert letters(house) == []
