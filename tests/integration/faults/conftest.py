@@ -15,6 +15,7 @@ from tests.client import Client
 from tests.integration.brokers import Rabbit
 from tests.integration.services.conftest import agents, asked, pika
 from tests.invariants import Rest
+from tests.proxy import Proxy, address, proxy
 from tests.running import House
 
 __all__ = ["agents", "asked", "pika"]
@@ -52,6 +53,15 @@ def house(request: pytest.FixtureRequest, rabbit: Rabbit, tmp_path: Path) -> Ite
         asyncio.run(migrate(house.env["HUTCH_STORE"]))
         house.model()
         yield house
+
+
+@pytest.fixture
+def network(rabbit: Rabbit, house: House) -> Iterator[Proxy]:
+    """Agents that start from here on reach the broker by it; the client does not."""
+    with proxy(address(rabbit.url)) as between:
+        house.env["RABBITMQ_URL"] = between.url(rabbit.url)
+        yield between
+        between.flow()
 
 
 @pytest.fixture

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from shared.broker.link import HEARTBEAT_S
 from tests.client import Client
-from tests.integration.brokers import Rabbit
 from tests.integration.services.agent.test_death import ASK
 from tests.integration.services.conftest import Asked
-from tests.proxy import Proxy, address, proxy
+from tests.proxy import Proxy
 from tests.running import House, until
 
 pytestmark = pytest.mark.long
 
 MOST_STALLED_S = 3 * HEARTBEAT_S + 15.0
-
-
-@pytest.fixture
-def network(rabbit: Rabbit, house: House) -> Iterator[Proxy]:
-    """Agents that start from here on reach the broker by it; the client does not."""
-    with proxy(address(rabbit.url)) as between:
-        house.env["RABBITMQ_URL"] = between.url(rabbit.url)
-        yield between
-        between.flow()
 
 
 def test_agents_notice_that_nothing_comes_through_and_come_back(

@@ -13,7 +13,7 @@ from tests.client import Body, Client
 from tests.integration.brokers import Rabbit
 from tests.integration.services.calls import first_call
 from tests.integration.services.conftest import Asked
-from tests.proxy import address, proxy
+from tests.proxy import Proxy
 from tests.running import Child, House, until
 
 pytestmark = pytest.mark.long
@@ -139,19 +139,16 @@ def test_of_two_replies_the_first_counts_and_a_late_one_is_dropped(
 
 
 def test_a_reply_that_comes_while_its_caller_is_cut_off_is_heard_when_it_is_back(
-    house: House, pika: Client, asked: Asked, rabbit: Rabbit
+    house: House, pika: Client, asked: Asked, rabbit: Rabbit, network: Proxy
 ) -> None:
-    with proxy(address(rabbit.url)) as network:
-        house.start("services.agent", "alice", RABBITMQ_URL=network.url(rabbit.url)).says(
-            "consuming"
-        )
-        bob = Bob(pika)
-        pika.send("alice", ASK)
-        call, reply_to = bob.asked()
-        network.stall()
-        rabbit.close_connections_of("alice.")
-        until(lambda: not pika.consumers(reply_to))
-        bob.says(reply_to, call, response(call, "Written."))
-        network.flow()
-        assert pika.reply().status == "ok"
+    house.agents("alice")
+    bob = Bob(pika)
+    pika.send("alice", ASK)
+    call, reply_to = bob.asked()
+    network.stall()
+    rabbit.close_connections_of("alice.")
+    until(lambda: not pika.consumers(reply_to))
+    bob.says(reply_to, call, response(call, "Written."))
+    network.flow()
+    assert pika.reply().status == "ok"
     assert len(asked()) == 2, "nothing was asked again"

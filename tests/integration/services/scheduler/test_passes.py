@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -161,9 +162,11 @@ async def test_after_a_gap_it_makes_up_for_what_was_missed(
 
 
 async def test_with_none_it_lets_go_of_what_was_missed(store: Store, broker: Broker) -> None:
-    one = schedule("1000000h", missed="none")  # its last time was the epoch itself
+    far = (datetime.now(UTC).month + 5) % 12 + 1  # half a year from now, and from a year ago
+    once = {"name": "plan", "prompt": "Plan.", "cron": f"0 0 1 {far} *", "missed": "none"}
+    one = Scheduled("alice", Schedule.model_validate(once))
     await settle(store, one)
-    await make_older(store, "nominal_at", 999_999 * HOUR_S)
+    await make_older(store, "nominal_at", 365 * 24 * HOUR_S)
     async with passing(store, broker, one):
         await has(store, lambda found: found == {"seen": 1, "missed": 1})
     assert await mailbox(broker) == []
