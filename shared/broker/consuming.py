@@ -56,12 +56,15 @@ class Delivery:
     async def ack(self) -> bool:
         """False when the channel is gone: the broker will deliver it again.
 
-        True is not yet certain: an ack that was sent can be lost with its connection.
+        An ack that can't be sent in time ends its channel, or the broker would wait for it as long
+        as the process lives. True is not yet certain: an ack that was sent can be lost with its
+        connection.
         """
         try:
             async with speaking("acknowledge a message"):
                 await self._channel.basic_ack(self._tag)
         except BrokerError:
+            await _closed(self._channel)
             return False
         return True
 
@@ -148,12 +151,8 @@ class Consumer:
         """Stop, give back what was not acked, end the iteration."""
         await self.stop()
         self.end()
-        if self._channel is not None and self._open:
-            try:
-                async with speaking("close a channel"):
-                    await self._channel.close()
-            except BrokerError:
-                return  # gone is as good as closed
+        if self._channel is not None:
+            await _closed(self._channel)
 
     def end(self) -> None:
         """End the iteration."""
@@ -205,6 +204,16 @@ class Consumer:
 
     async def _hand_over(self, message: DeliveredMessage) -> None:
         self._stream.put_nowait(delivery_of(message, self.queue))
+
+
+async def _closed(channel: AbstractChannel) -> None:
+    if channel.is_closed:
+        return
+    try:
+        async with speaking("close a channel"):
+            await channel.close()
+    except BrokerError:
+        return  # gone is as good as closed
 
 
 def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
