@@ -114,6 +114,7 @@ def test_where_nothing_is_found_a_start_gets_as_far_as_the_store(
     assert started() == (1, "the store is empty; run 'hutch migrate' first\n")
 
 
+@pytest.mark.essential
 def test_a_fault_of_another_file_is_found_and_stops_no_start(folder: Path) -> None:
     (folder / "bob.yaml").write_text("name: bob")
     (folder / "alice.yaml").write_text("name: alice\ntols: []")
