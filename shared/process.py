@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NoReturn
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -94,6 +95,14 @@ def run(service: str, main: Main) -> int:
     except Exception as error:  # noqa: BLE001 - the outermost frame: a bug ends in one sentence too
         return failed(f"hutch {service}", error, trace=debug)
     return 0
+
+
+def leave(code: int) -> NoReturn:
+    """End the process now. What a tool has left behind, a thread, an executor or something
+    registered with `atexit`, would keep it for as long as that takes."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def failed(who: str, error: BaseException, *, trace: bool) -> int:

@@ -8,6 +8,9 @@ from base64 import b64decode
 from shared.messages import REPLY_QUEUE
 from shared.topology import DIRECT_REPLY
 
+_PRINTABLE = re.compile(r"[ -~]{1,255}")
+"""What every broker and every store can keep."""
+
 _CHANNEL = re.compile(
     rb"\x83X(?:[dv]\x00(?P<long>.)|w(?P<short>.))(?P<node>reply@\d{1,10}).{12}", re.DOTALL
 )
@@ -21,6 +24,8 @@ def is_reply_queue(name: str) -> bool:
     A client may write the address of a direct reply itself, and the broker hands it on as it is.
     What no broker can have made is refused; `Publisher` has more on such addresses.
     """
+    if _PRINTABLE.fullmatch(name) is None:
+        return False
     if name.startswith(DIRECT_REPLY):
         return _made_by_the_broker(name.removeprefix(DIRECT_REPLY))
     return REPLY_QUEUE.match(name) is not None

@@ -83,7 +83,7 @@ def _shown(error: BaseException) -> str:
         text = str(error)[:MAX_ERROR_CHARS]
     except BaseException as fault:  # noqa: BLE001 - its text is a user's code too
         text = f"(its text can't be shown: {type(fault).__name__})"
-    return f"{type(error).__name__}: {text}"[:MAX_ERROR_CHARS]
+    return masked_text(f"{type(error).__name__}: {text}"[:MAX_ERROR_CHARS])
 
 
 def _trace(error: BaseException) -> str:

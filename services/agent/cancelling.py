@@ -50,8 +50,10 @@ class Scopes:
                 del self._open[run.run_id]
 
     def left_s(self, run_id: str) -> float:
-        """Until the deadline of a run whose loop turns."""
-        return (self._open[run_id].limit.when() or 0.0) - asyncio.get_running_loop().time()
+        """Until the deadline of a run whose loop turns; of any other, nothing."""
+        scope = self._open.get(run_id)
+        when = scope.limit.when() if scope else None
+        return (when or 0.0) - asyncio.get_running_loop().time()
 
     def cancel(self, run_id: str) -> None:
         """Stop a run's loop at once; one that is not turning now is left to the next look."""

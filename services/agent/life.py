@@ -11,7 +11,6 @@ import structlog
 from pydantic import ValidationError
 
 from services.agent import faulted
-from services.agent.boundary import passes
 from services.agent.brake import Brake, Braked
 from services.agent.cancelling import Left, Scopes, wind_up
 from services.agent.chat import Model
@@ -31,6 +30,7 @@ from services.agent.tools import Toolbox
 from services.agent.verdict import verdict
 from services.agent.work import Outcome, Work
 from services.agent.workers import Calls, Replies
+from shared.boundary import passes
 from shared.errors import (
     BrokerError,
     DamagedRow,

@@ -11,12 +11,12 @@ from functools import partial
 
 import structlog
 
-from services.agent.boundary import contained
 from services.agent.brake import Brake
 from services.agent.cancelling import Scopes
 from services.agent.instance import Instance
 from services.agent.runs import Runs
 from services.agent.slots import Slots
+from shared.boundary import contained
 from shared.messages import run_id
 from shared.process import Stopping
 from shared.store import cancels

@@ -119,7 +119,8 @@ class Refusal:
             raise
         except BrokerError as error:
             log.warning("refusal not sent yet", reply_to=reply_to, error=str(error))
-            await self._leave_to_relay(message)
+            if "\0" not in (message.correlation_id or ""):  # no store can keep that
+                await self._leave_to_relay(message)
 
     def _refused(self, delivery: Delivery, reply_to: str, reason: str) -> Outgoing:
         task_id = _id_of(delivery)

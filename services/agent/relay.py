@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from itertools import groupby
-from operator import attrgetter
 
 import structlog
 
 from services.agent.answering import answer
-from services.agent.boundary import contained
 from services.agent.instance import Instance
+from shared.boundary import contained
 from shared.broker.publishing import Outgoing
 from shared.errors import BrokerError, Undeliverable
 from shared.patience import insist
@@ -27,7 +26,7 @@ RETRY_MOST_S = 5.0
 
 
 class Relay:
-    """Publishes each run's messages in order; messages of different runs don't wait for others.
+    """Publishes a run's messages to one address in order; no others wait for each other.
 
     A confirm that timed out means unknown: the message is published again with the same id.
     A response that no queue takes is undeliverable, not unsent: marked, and left at that.
@@ -43,9 +42,10 @@ class Relay:
 
     def send(self, messages: Iterable[Outbound]) -> None:
         """Hand over committed messages; returns at once."""
-        in_order = sorted(messages, key=attrgetter("run_id", "seq"))  # adopted ones come mixed
-        for _, of_run in groupby(in_order, key=attrgetter("run_id")):
-            batch = list(of_run)
+        # Adopted ones come mixed.
+        in_order = sorted(messages, key=lambda it: (_way(it), it.seq))
+        for _, of_way in groupby(in_order, key=_way):
+            batch = list(of_way)
             self._count(len(batch))
             self._begin(partial(self._send, batch))
 
@@ -105,6 +105,10 @@ class Relay:
     def _count(self, change: int) -> None:
         self._unsent += change
         self._instance.metrics.outbox_unsent.set(self._unsent)
+
+
+def _way(message: Outbound) -> tuple[str, str, str]:
+    return message.run_id, message.exchange, message.routing_key
 
 
 def _outgoing(message: Outbound) -> Outgoing:

@@ -11,8 +11,8 @@ from functools import partial
 
 import structlog
 
-from services.agent.boundary import contained
 from services.agent.instance import Instance
+from shared.boundary import contained
 from shared.store import cancels, shutdowns
 from shared.store.retention import forget_runs, forget_ticks
 

@@ -89,8 +89,10 @@ class Settling:
         except _Gone:
             log.info("delivery taken back by the broker", queue=delivery.queue)
         except Exception:
-            # Not even its dead letter could be made: unacked, it is the broker's to give up.
+            # Not even its dead letter could be kept: the broker counts, and gives it up in the end.
             log.exception("delivery not settled", queue=delivery.queue)
+            await asyncio.sleep(RETRY_MOST_S)
+            await delivery.give_back()
 
     async def _settled(self, delivery: Delivery, receive: Receive) -> None:
         bad = await _insisting(delivery, lambda: _received(delivery, receive))
@@ -99,9 +101,18 @@ class Settling:
             log.warning("message refused", queue=delivery.queue, reason=reason)
             letter = self.refusal.letter(delivery, reason)
             await _insisting(delivery, lambda: self.refusal.bury(letter))
-            await _insisting(delivery, lambda: self.refusal.answer(delivery, public))
+            await self._answer(delivery, public)
         if await delivery.ack():
             await self.ids.acked(delivery)
+
+    async def _answer(self, delivery: Delivery, reason: str) -> None:
+        """What can't be answered for good is logged: its dead letter is kept."""
+        try:
+            await _insisting(delivery, lambda: self.refusal.answer(delivery, reason))
+        except _Gone:
+            raise
+        except Exception:
+            log.exception("refusal not sent", queue=delivery.queue)
 
 
 async def _received(delivery: Delivery, receive: Receive) -> tuple[str, str] | None:

@@ -16,12 +16,12 @@ from functools import partial
 
 import structlog
 
-from services.agent.boundary import contained
 from services.agent.instance import Instance
 from services.agent.orders import Orders
 from services.agent.relay import Relay
 from services.agent.runs import Runs
 from services.agent.slots import Slot, Slots
+from shared.boundary import contained
 from shared.store import beats, outbox
 from shared.store.beats import SILENCE_S
 from shared.store.looking import Counts, Look, look

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from services.agent.boundary import contained
 from services.agent.instance import Instance
 from services.agent.intake import OWN_ID, Intake
+from shared.boundary import contained
 from shared.errors import BadMessage, DamagedRow, StoreError, StoreUnavailable
 from shared.messages import Trigger, run_id
 from shared.store import history

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ["letter", "agent", "attempts#", "given up (UTC)", "run", "in", "reason"]
 SHORT = 12
+AGENT_CHARS = 40
+"""As long as a name can be; a routing key can be longer, and would crowd out the rest."""
 """Of an id: enough to tell letters apart, and every command takes it."""
 
 dead = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be processed.")
@@ -117,7 +119,7 @@ def _cells(it: Held) -> list[str]:
     letter = it.letter
     cells = [
         letter.id[:SHORT],
-        letter.agent,
+        letter.agent[:AGENT_CHARS],
         "-" if letter.attempts is None else str(letter.attempts),
         f"{letter.last.at:%Y-%m-%d %H:%M:%S}" if letter.last.at else "-",
         letter.run_id[:SHORT] or "-",

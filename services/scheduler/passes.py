@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import structlog
@@ -14,6 +14,7 @@ import structlog
 from services.scheduler.metrics import Metrics
 from services.scheduler.plan import MOST_MADE_UP, Scheduled
 from shared import topology
+from shared.boundary import contained
 from shared.broker.publishing import Outgoing, Publisher
 from shared.errors import BrokerError
 from shared.store import Store, ticks
@@ -34,6 +35,9 @@ LEFT_MOST = 100
 
 PASSING_S = 30.0
 """No pass for so long and something is wrong; a pass takes at most a few seconds."""
+
+FAULT_PAUSE = timedelta(minutes=1)
+"""Until a schedule that met a fault is tried again: a person has to look at it."""
 
 log = structlog.get_logger()
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
@@ -57,7 +61,8 @@ class Passes:
         return time.monotonic() - self._passed_at < PASSING_S
 
     async def serve(self) -> None:
-        """Pass and wait, until cancelled; raises `StoreError`, not `BrokerError`.
+        """Pass and wait, until cancelled. A fault of one schedule, or of one tick, is logged and
+        holds back no other.
 
         Cancelled between publishing and committing `sent`, it leaves the tick to whoever looks
         next: a copy with the same id.
@@ -72,7 +77,7 @@ class Passes:
         look = await self.store.write("", partial(ticks.look, silence_s=RESEND_S, most=LEFT_MOST))
         due = [one for one in self.scheduled if not self._waits(one, look.now)]
         async with asyncio.TaskGroup() as jobs:
-            settling = [jobs.create_task(self._settle(one)) for one in due]
+            settling = [jobs.create_task(self._settled(one, look.now)) for one in due]
         fresh = [tick for job in settling for tick in job.result()]
         await self._send_all([*look.left, *fresh])
         self._passed_at = time.monotonic()
@@ -84,6 +89,17 @@ class Passes:
         """Nothing is to be decided now: neither has a time come, nor was the clock set back."""
         last, coming = self._stands.get(one, (_AT_ONCE, _AT_ONCE))
         return last <= now < coming
+
+    async def _settled(self, one: Scheduled, now: datetime) -> list[Tick]:
+        """As `_settle`; none, and a pause, where that meets a fault."""
+        sending: list[Tick] = []
+
+        async def settle() -> None:
+            sending.extend(await self._settle(one))
+
+        self._stands[one] = _AT_ONCE, now + FAULT_PAUSE
+        await contained(settle, "schedule not settled")
+        return sending
 
     async def _settle(self, one: Scheduled) -> list[Tick]:
         """Decide what has come due of one schedule; returns what is this process's to send."""
@@ -121,9 +137,15 @@ class Passes:
             )
 
     async def _send_all(self, sending: Iterable[Tick]) -> None:
+        failures: list[BrokerError] = []
+
+        async def send(tick: Tick) -> None:
+            if failure := await self._send(tick):
+                failures.append(failure)
+
         async with asyncio.TaskGroup() as jobs:
-            trying = [jobs.create_task(self._send(tick)) for tick in sending]
-        failures = [failure for job in trying if (failure := job.result())]
+            for tick in sending:
+                jobs.create_task(contained(partial(send, tick), "tick not sent"))
         if failures:
             log.warning("ticks to be sent again", ticks=len(failures), error=str(failures[0]))
 

@@ -68,6 +68,14 @@ class Delivery:
             return False
         return True
 
+    async def give_back(self) -> None:
+        """Let the broker deliver it again; it counts that."""
+        try:
+            async with speaking("give back a message"):
+                await self._channel.basic_nack(self._tag, requeue=True)
+        except BrokerError:
+            await _closed(self._channel)
+
     async def acked_for_certain(self) -> bool:
         """Whether the broker has an ack that was sent before: it answers in the order of asking.
 
@@ -97,6 +105,7 @@ class Consumer:
         self._prefetch: int | None = None
         self._tag: str | None = None
         self._changing = asyncio.Lock()
+        self._has_begun = False
 
     @property
     def consuming(self) -> bool:
@@ -126,7 +135,8 @@ class Consumer:
         """Consume, at most `prefetch` unacknowledged; may be called at any time, cheaply.
 
         Without a connection it begins when that is back. Raises `BrokerError` when the broker
-        refuses, for instance because there is no such queue; it is then not started.
+        refuses the first start, for instance because there is no such queue; it is then not
+        started. A later refusal is repaired as a loss is: declared again, and tried until it works.
         """
         async with self._changing:
             if self.consuming and prefetch == self._prefetch:
@@ -135,11 +145,11 @@ class Consumer:
             self._prefetch = prefetch
             try:
                 await self._consume()
-            except BrokerUnavailable:
+            except BrokerError as error:
+                if not (self._has_begun or isinstance(error, BrokerUnavailable)):
+                    self._prefetch = None
+                    raise
                 self._repair()
-            except BrokerError:
-                self._prefetch = None
-                raise
 
     async def stop(self) -> None:
         """No new deliveries; those in the stream must still be acked."""
@@ -182,7 +192,7 @@ class Consumer:
         async with speaking(f"consume from '{self.queue}'"):
             await self._channel.basic_qos(prefetch_count=self._prefetch)
             begun = await self._channel.basic_consume(self.queue, self._hand_over)
-        self._tag = begun.consumer_tag
+        self._tag, self._has_begun = begun.consumer_tag, True
 
     async def _cancel(self) -> None:
         tag, self._tag = self._tag, None

@@ -110,9 +110,8 @@ def settle(
             set_back_s = (standing.last - standing.now).total_seconds()
             return Settled(ahead[0], set_back_s=set_back_s)
     chosen = tuple(choose(standing))
-    for tick in chosen:
-        _insert(connection, tick)
-    return Settled(chosen[-1].nominal_at if chosen else standing.last, chosen)
+    last = chosen[-1].nominal_at if chosen else standing.last
+    return Settled(last, tuple(tick for tick in chosen if _insert(connection, tick)))
 
 
 def look(connection: Connection, silence_s: float, most: int) -> Look:
@@ -207,7 +206,9 @@ def _standing(connection: Connection, agent: str, schedule: str) -> Standing:
     before = connection.execute(emitted).first()
     now = _now(connection)
     busy = before is not None and _is_open(
-        connection, run_id(agent, before.message_id or before.tick_id), abs(now - before.decided_at)
+        connection,
+        run_id(agent, before.message_id or before.tick_id),
+        _age_s(now, before.decided_at),
     )
     return Standing(_time(now), _time(last), busy)
 
@@ -217,20 +218,25 @@ def _is_open(connection: Connection, run: str, age_s: float) -> bool:
     return age_s < UNCLAIMED_S if state is None else state != RunState.ENDED
 
 
-def _insert(connection: Connection, tick: Tick) -> None:
-    connection.execute(
-        ticks.insert().values(
-            tick_id=tick.tick_id,
-            agent=tick.agent,
-            schedule=tick.schedule,
-            nominal_at=tick.nominal_at.timestamp(),
-            decided_at=now_s(),
-            outcome=tick.outcome,
-            message=tick.message,
-            message_id=tick.message_id,
-            tried_at=now_s() if tick.outcome is Outcome.SENDING else None,
-        )
+def _age_s(now: float, decided_at: object) -> float:
+    """Of a damaged row nobody knows: it is old enough to hold nothing up."""
+    return abs(now - decided_at) if isinstance(decided_at, int | float) else UNCLAIMED_S
+
+
+def _insert(connection: Connection, tick: Tick) -> bool:
+    """False where a row that counts for nothing, a damaged one, has taken the tick's id."""
+    statement = upsert(connection, ticks).values(
+        tick_id=tick.tick_id,
+        agent=tick.agent,
+        schedule=tick.schedule,
+        nominal_at=tick.nominal_at.timestamp(),
+        decided_at=now_s(),
+        outcome=tick.outcome,
+        message=tick.message,
+        message_id=tick.message_id,
+        tried_at=now_s() if tick.outcome is Outcome.SENDING else None,
     )
+    return bool(connection.execute(statement.on_conflict_do_nothing()).rowcount)
 
 
 def _now(connection: Connection) -> float:

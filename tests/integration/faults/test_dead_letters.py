@@ -136,6 +136,21 @@ def test_a_run_that_is_given_up_ends_though_dead_is_full(
     assert [it for it in letters(house) if it["place"] == "store"] == []
 
 
+def test_a_refusal_that_no_store_can_keep_keeps_no_neighbour_waiting(
+    house: House, pika: Client
+) -> None:
+    """Its reply queue is full, so it can't be sent now; with a NUL in it, it can't wait either."""
+    house.agents("bob")
+    full = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    pika.channel.queue_declare("reply.full", arguments=full)
+    pika.channel.basic_publish("", "reply.full", b"filling")
+    for _ in range(MORE_THAN_PREFETCHED):
+        pika.send("bob", BAD, reply_to="reply.full", correlation_id="a\0b")
+        pika.send("alcie", BAD, reply_to="reply.full", correlation_id="a\0b")
+    assert pika.ask("bob", "Write.").status == "ok"
+    assert pika.ask("alcie", "Write.").status == "refused"
+
+
 def test_a_reply_queue_that_is_full_keeps_no_bad_message_and_no_neighbour_waiting(
     house: House, pika: Client
 ) -> None:

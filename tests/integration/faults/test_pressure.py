@@ -37,7 +37,7 @@ def test_under_an_alarm_runs_end_and_are_answered_when_it_is_over(
     with rabbit.alarm(short_of):
         bob.says(r'(?s)"run ended".*"run ended"')
         until(lambda: "takes no messages" in ready(bob)[1])
-        assert unsent(bob) == 1
+        until(lambda: unsent(bob) == 1)
     reply = pika.reply()
     assert (reply.correlation_id, reply.content) == (call, "slow")
     until(lambda: ready(bob)[0] == 200 and unsent(bob) == 0)
@@ -60,6 +60,23 @@ def test_a_worker_whose_mailbox_is_full_is_asked_until_there_is_room(
         reply = pika.reply()
         replies[reply.correlation_id] = reply.status
     assert set(replies.values()) == {"ok"}
+
+
+def test_a_client_whose_reply_queue_is_full_keeps_no_other_client_of_its_task_waiting(
+    house: House, pika: Client
+) -> None:
+    [bob] = house.agents("bob")
+    full = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    pika.channel.queue_declare("reply.full", arguments=full)
+    pika.channel.basic_publish("", "reply.full", b"filling")
+    task = {"id": "shared", "content": "[[latency 1]]Write."}
+    pika.send("bob", task, reply_to="reply.full")
+    pika.send("bob", task)
+    assert pika.reply().status == "ok"
+    until(lambda: unsent(bob) == 1)
+    for _ in range(2):
+        pika.taken("reply.full")
+    until(lambda: unsent(bob) == 0)
 
 
 def test_a_reply_queue_that_is_full_is_tried_until_there_is_room(

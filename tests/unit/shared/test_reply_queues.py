@@ -35,6 +35,8 @@ def test_queues_of_clients_and_the_brokers_own_addresses_may_be_named(name: str)
     "name",
     [
         "agent.bob",
+        "reply.\0",
+        "reply.é",
         "amq.rabbitmq.reply-to",
         "amq.rabbitmq.reply-to.",
         "amq.rabbitmq.reply-to.g1h2.nobody",

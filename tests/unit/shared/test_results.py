@@ -77,6 +77,13 @@ async def test_whatever_a_result_raises_is_an_answer(tmp_path: Path, what: str) 
     assert (await failure(tool(tmp_path, source))).startswith("lookup failed: ")
 
 
+async def test_a_secret_in_what_a_tool_raises_is_masked(tmp_path: Path) -> None:
+    source = "def lookup() -> None:\n    raise ValueError('the key sk-abcdefgh is wrong')"
+    assert await failure(tool(tmp_path, source)) == (
+        "lookup failed: ValueError: the key sk-*** is wrong"
+    )
+
+
 async def test_a_tool_that_raises_leaves_its_trace(tmp_path: Path) -> None:
     source = "def lookup() -> None:\n    raise ValueError('see amqp://bob:hidden@host')"
     with pytest.raises(ToolError) as caught:

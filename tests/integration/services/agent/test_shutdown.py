@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,17 @@ from tests.integration.services.conftest import Asked
 from tests.running import Child, House, until
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
+
+LEFT = """
+import atexit, threading, time
+from concurrent.futures import ThreadPoolExecutor
+
+def leave() -> str:
+    ThreadPoolExecutor(1).submit(time.sleep, 600)
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    atexit.register(time.sleep, 600)
+    return "left"
+"""
 
 AT_ONCE_S = 2.5
 """Less than the three seconds of silence after which a dead process's runs are taken."""
@@ -120,3 +132,15 @@ def test_a_delivery_that_can_not_be_settled_holds_up_no_process_that_ends(
         assert bob.end() == 0
     house.agents("bob")
     assert pika.taken("dead")[0]["x-hutch-message-id"] == "bad"
+
+
+def test_what_a_tool_has_left_behind_holds_up_no_process_that_ends(
+    house: House, pika: Client, agents: Path
+) -> None:
+    (agents / "tools").mkdir()
+    (agents / "tools" / "left.py").write_text(LEFT, "utf-8")
+    (agents / "bob.yaml").write_text("name: bob\ntools: ['left.py:leave']", "utf-8")
+    house.env["HUTCH_AGENTS"] = str(agents)
+    [bob] = house.agents("bob")
+    assert pika.ask("bob", "[[call leave {}]]").status == "ok"
+    assert bob.end() == 0

@@ -154,6 +154,18 @@ async def test_a_deleted_queue_is_declared_and_consumed_again(
     assert (await taken(consumer)).message_id == "t1"
 
 
+async def test_a_queue_that_was_deleted_while_its_consumer_was_stopped_is_declared_again(
+    broker: Broker, consumer: Consumer, rabbit: Rabbit
+) -> None:
+    await consumer.start(prefetch=1)
+    await consumer.stop()
+    rabbit.ctl("delete_queue", "-p", rabbit.vhost, MAILBOX)
+    await consumer.start(prefetch=1)
+    await has(broker, QueueDepth(0, 1))
+    await broker.publisher.publish(task("t1"))
+    assert (await taken(consumer)).message_id == "t1"
+
+
 async def test_a_queue_that_does_not_exist_cannot_be_consumed(broker: Broker) -> None:
     nobody = await broker.consumer("agent.nobody")
     with pytest.raises(BrokerError, match=r"no queue 'agent\.nobody'"):

@@ -189,3 +189,16 @@ async def test_ticks_whose_times_were_damaged_count_for_nothing(
     await shift(store, "nominal_at", seconds)
     assert (await left(store)).left == ()
     assert abs((await settle(store, one)).last - await now(store)) < timedelta(minutes=1)
+
+
+async def test_a_damaged_row_that_has_taken_a_ticks_id_keeps_back_no_later_tick(
+    store: Store,
+) -> None:
+    one = schedule(every="1h")
+    await settle(store, one)
+    [tick] = (await settle(store, one, timedelta(hours=1))).ticks
+    damaged = update(schema.ticks).where(schema.ticks.c.tick_id == tick.tick_id)
+    await store.write("", lambda db: db.execute(damaged.values(nominal_at=1e300)).rowcount)
+    assert (await settle(store, one, timedelta(hours=1))).ticks == ()
+    later = await settle(store, one, timedelta(hours=2))
+    assert [it.nominal_at for it in later.ticks] == [tick.nominal_at + timedelta(hours=1)]

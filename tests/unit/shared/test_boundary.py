@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from services.agent.boundary import contained
+from shared.boundary import contained
 
 
 class Panic(BaseException):
