@@ -69,21 +69,19 @@ class Client:
 
     def reply(self, wait_s: float = PATIENCE_S) -> Reply:
         """The next response; fails when none comes."""
+        reply = self.heard(wait_s)
+        assert reply is not None, "no response came"
+        return reply
+
+    def heard(self, wait_s: float = POLL_S) -> Reply | None:
+        """The next response that comes within so long, if there is one."""
         for method, properties, body in self.channel.consume(
             self.queue, auto_ack=True, inactivity_timeout=wait_s
         ):
-            assert method is not None, "no response came"
-            assert properties is not None
-            assert body is not None
+            if method is None or properties is None or body is None:
+                return None
             return self._got(properties, body)
         raise AssertionError("the consumer was cancelled")
-
-    def heard(self) -> Reply | None:
-        """A response that has come already, if there is one."""
-        method, properties, body = self.channel.basic_get(self.queue, auto_ack=True)
-        if method is None or properties is None or body is None:
-            return None
-        return self._got(properties, body)
 
     def _got(self, properties: pika.BasicProperties, body: bytes) -> Reply:
         call = properties.correlation_id or ""
