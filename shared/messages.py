@@ -231,7 +231,7 @@ def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
             f"content type '{_shown(kind)}' is unknown; send application/json or text/plain"
         )
     try:
-        text = body.decode("utf-8")
+        text = body.decode("utf-8-sig")  # some clients begin with a byte order mark
     except UnicodeDecodeError as error:
         raise BadMessage(f"the body is not UTF-8: byte {error.start} can't be decoded") from error
     if kind == "text/plain" or (kind != "application/json" and not text.lstrip().startswith("{")):

@@ -13,8 +13,9 @@ from uuid import uuid4
 
 from shared.broker.consuming import Delivery
 
-REMEMBERED = 10_000
-"""Deliveries whose ack is not certain. What stays so for long went to another replica."""
+REMEMBERED = 500
+"""Deliveries, bodies included, whose ack is not certain; several times as many as are on their way
+at once. What stays so for long went to another replica."""
 
 _COUNTED_BY_BROKER = ("x-delivery-count", "x-acquired-count")
 """Headers in which a delivery differs from its repetition."""

@@ -14,6 +14,10 @@ from rich.text import Text
 if TYPE_CHECKING:
     from shared.messages import Budget, Usage
 
+GAP = 2
+"""Between two columns."""
+LAST_CHARS = 20
+"""Of a table's last column, at least: the line is longer than the terminal then."""
 PIPED_WIDTH = 200
 """Columns of a table that no terminal limits: a file cuts nothing off."""
 
@@ -47,16 +51,28 @@ def spent(budget: Budget, usage: Usage) -> str:
 
 
 def show_table(columns: list[str], rows: list[list[str]]) -> None:
-    """Columns that end in `#` hold numbers, and stand right."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    """Columns that end in `#` hold numbers, and stand right. Only the last one is cut where there
+    is no room: what is shown of an id can be given to another command."""
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for name in columns:
         numeric = name.endswith("#")
         table.add_column(name.rstrip("#"), justify="right" if numeric else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
-    show(table)
+    cells = [[Text(plain(cell)) for cell in row] for row in rows]
+    heads = [Text(name.rstrip("#")) for name in columns]
+    longest = [max(cell.cell_len for cell in column) for column in zip(heads, *cells, strict=True)]
+    before = sum(longest[:-1]) + GAP * len(longest)
+    console = _console()
+    room = max(LAST_CHARS, console.width - before)
+    console.width = max(console.width, before + room)
+    for row in cells:
+        row[-1].truncate(room, overflow="ellipsis")
+        table.add_row(*row)
+    console.print(table)
 
 
 def show(what: RenderableType) -> None:
-    width = None if sys.stdout.isatty() else PIPED_WIDTH
-    Console(width=width, highlight=False).print(what)
+    _console().print(what)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)

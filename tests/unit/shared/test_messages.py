@@ -161,3 +161,9 @@ def test_who_answers_has_an_agents_name_or_none(agent: str) -> None:
     )
     with pytest.raises(BadMessage, match="agent"):
         decode(body.encode())
+
+
+def test_a_byte_order_mark_before_a_body_is_no_part_of_it() -> None:
+    task = decode(b'\xef\xbb\xbf{"content": "Write.", "id": "t1"}')
+    assert isinstance(task, Task)
+    assert (task.id, task.content) == ("t1", "Write.")
