@@ -201,7 +201,7 @@ def test_an_answer_to_anothers_task_ends_no_call_though_its_own_worker_would_sen
     home: Home,
 ) -> None:
     """Bob is honest. Who asks him knows more than anybody can: Alice's queue, and her call's id."""
-    task = home.hutch("send", "alice", '[[call bob {"prompt": "[[latency 6]]Write."}]]').strip()
+    task = home.hutch("send", "alice", '[[call bob {"prompt": "[[latency 6]][[reply the email]]"}]]').strip()
     home.agents["alice"].says(f'"run started".*{task}|{task}.*"run started"')
     call = first_call(home.house.env["HUTCH_STORE"], "alice", task)
     named = {"reply_to": replies_of(home, "alice"), "correlation_id": call}
@@ -210,11 +210,11 @@ def test_an_answer_to_anothers_task_ends_no_call_though_its_own_worker_would_sen
     for body in (honest, taken, b"no task"):
         home.publish("client", "hutch.tasks", "bob", body, **named)
     reason = "reply_to: the broker's user 'client' speaks for 'alice'"
-    until(lambda: len(home.letters("user 'client' speaks for 'alice'")) == 2)
-    assert {letter["reason"] for letter in home.letters(reason)} == {reason}
+    until(lambda: len(home.letters("user 'client' speaks for 'alice'")) >= 3)
+    assert {letter["last"]["reason"] for letter in home.letters(reason)} == {reason}
     home.agents["alice"].says(f'"run ended".*{task}|{task}.*"run ended"')
     shown = home.hutch("show", task)
-    assert "Subject:" in shown
+    assert 'bob returned: "the email' in shown
     assert "did not answer" not in shown
     assert "Sell everything." not in shown
 
