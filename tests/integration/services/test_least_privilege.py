@@ -201,7 +201,8 @@ def test_an_answer_to_anothers_task_ends_no_call_though_its_own_worker_would_sen
     home: Home,
 ) -> None:
     """Bob is honest. Who asks him knows more than anybody can: Alice's queue, and her call's id."""
-    task = home.hutch("send", "alice", '[[call bob {"prompt": "[[latency 6]][[reply the email]]"}]]').strip()
+    asked = '[[call bob {"prompt": "[[latency 6]][[reply the email]]"}]]'
+    task = home.hutch("send", "alice", asked).strip()
     home.agents["alice"].says(f'"run started".*{task}|{task}.*"run started"')
     call = first_call(home.house.env["HUTCH_STORE"], "alice", task)
     named = {"reply_to": replies_of(home, "alice"), "correlation_id": call}
