@@ -60,7 +60,8 @@ class DrawnIds:
         if known is None:
             return
         known.acked = True
-        if await delivery.acked_for_certain() and known.delivery is delivery:
+        certain = await delivery.acked_for_certain()
+        if certain and self._of.get(id(delivery)) is known:  # it may have gone meanwhile
             self._forget(known)
 
     def _draw(self, delivery: Delivery, fingerprint: str) -> _Drawn:

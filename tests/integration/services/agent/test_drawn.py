@@ -88,3 +88,16 @@ async def test_what_is_remembered_is_bounded(broker: Broker, mailbox: Consumer) 
     drawn = [ids.of(it) for it in (first, second, third)]
     assert [ids.of(second), ids.of(third)] == drawn[1:]
     assert ids.of(first) != drawn[0]
+
+
+async def test_what_was_forgotten_while_its_ack_was_made_certain_harms_nothing(
+    broker: Broker, mailbox: Consumer
+) -> None:
+    await send(broker, 2)
+    ids, (first, second) = DrawnIds(most=1), await taken(mailbox, 2)
+    ids.of(first)
+    assert await first.ack()
+    making_certain = asyncio.create_task(ids.acked(first))
+    await asyncio.sleep(0)
+    ids.of(second)
+    await making_certain
