@@ -203,7 +203,7 @@ class Definition(Frozen):
 
     @model_validator(mode="after")
     def _callable(self) -> Definition:
-        """What a model can call is told apart by names, and endpoints take so many."""
+        """What a model can call is distinguished by names, and endpoints take so many."""
         functions = [tool.function.rpartition(":")[2] for tool in self.tools]
         names = [*map(sanitised, functions), *self.workers]
         if twice := _twice(names):

@@ -42,7 +42,7 @@ async def in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwar
 
 
 def _raisable(error: BaseException) -> Exception:
-    """A future can't carry `StopIteration`, and the loop obeys `SystemExit`, whoever raises it."""
+    """A future can't carry `StopIteration`, and the loop obeys any `SystemExit`."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     raisable = RuntimeError(f"it raised {type(error).__name__}")

@@ -1,7 +1,7 @@
 """A cap on what the runs of one agent cause here in a minute: a tool that sends tasks in a circle
 comes to an end by itself.
 
-It counts in this process alone, and only what can be told to be an agent's: by the broker's user
+It counts in this process alone, and only what is known to be an agent's: by the broker's user
 where each has its own, by the lineage otherwise.
 """
 

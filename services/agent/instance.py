@@ -44,7 +44,7 @@ class Instance:
         return self.snapshot.definition.name
 
     def tell(self, name: str, run: Run | None = None, **detail: str | int | float) -> None:
-        """Announce an event, for whoever looks: never a text, never waited for. Raises nothing."""
+        """Announce an event, for those who look: never a text, never waited for. Raises nothing."""
         try:
             event = self._event(name, run, detail)
         except ValidationError as error:

@@ -86,7 +86,7 @@ class OpenAIModel:
         self._opening = asyncio.Lock()
 
     async def warm(self) -> None:
-        """Does the slow part of the first call beforehand; needs no endpoint.
+        """Does the slow part of the first call before it; needs no endpoint.
 
         Raises `SettingsError` when the environment's proxies or certificates allow no call.
         """

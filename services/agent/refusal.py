@@ -52,7 +52,7 @@ class Refusal:
         me.tell("message.dead", queue=letter.routing_key)
 
     async def give_up(self, run: Run, reason: str) -> None:
-        """Dead-letter the message of a run; its end answers whoever waits. Raises as `bury`.
+        """Dead-letter the message of a run; its end answers the requesters. Raises as `bury`.
 
         A process that dies between this and the end leaves it to the next one, which does it
         again: the copy has the same `message_id`, and is one letter.

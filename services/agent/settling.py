@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 
 class _Gone(Exception):
-    """The broker has taken the delivery back: whoever gets it next settles it."""
+    """The broker has taken the delivery back: the process that gets it next settles it."""
 
 
 @dataclass

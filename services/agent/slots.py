@@ -12,7 +12,7 @@ OPEN_RUNS = 1000
 class Slot:
     """One run's place in its process: it computes from the take on, and while it isn't paused.
 
-    Whoever takes it releases it, whatever becomes of the run. A second release changes nothing,
+    Its taker releases it, whatever becomes of the run. A second release changes nothing,
     nor does anything else after the first.
     """
 

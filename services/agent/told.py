@@ -1,6 +1,6 @@
-"""The model and the tools of one run, told of as they are called: counts and times, no texts.
+"""The model and the tools of one run, reported as they are called: counts and times, no texts.
 
-But for a tool that raises: its trace is logged, for whoever has written it.
+But for a tool that raises: its trace is logged, for its author.
 """
 
 from __future__ import annotations

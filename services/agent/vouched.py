@@ -25,7 +25,7 @@ def reply_objection(delivery: Delivery) -> str | None:
 
     Otherwise anybody could have an agent answer, in its own name, what another asked. A command's
     queue is the operator's, who speaks for everybody. A queue that the broker or a client's library
-    has named is for whoever knows its name, which nobody can guess.
+    has named is for each client that knows its name, which nobody can guess.
     """
     kind, _, rest = (delivery.reply_to or "").partition(".")
     if kind != "reply":

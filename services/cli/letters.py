@@ -71,7 +71,7 @@ async def opened(
 ) -> AsyncIterator[tuple[Broker, Store | None, Sequence[Held]]]:
     """Every dead letter of the queue and then of the store, the oldest first.
 
-    A store that can't be read is told in one line, and is None: the queue's can be seen without.
+    A store that can't be read is one line, and None: the queue's can be seen without it.
     """
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(client.house(settings))

@@ -73,7 +73,7 @@ def take_doomed(
     """Own the runs that only have to end, whoever had them: the fence shuts that one out.
 
     These are due ones that are cancelled or past their deadline, and those of any state that
-    have been so for `OVERDUE_S`. Whoever takes one has as long to end it. What this process owns
+    have been so for `OVERDUE_S`. Its taker has as long to end it. What this process owns
     and computes, `held`, is left to its own loop, for `STUCK_S`. After an unknown commit a later
     poll finds them again.
     """
