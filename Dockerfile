@@ -31,8 +31,9 @@ COPY --from=dependencies --chown=hutch /opt/hutch /opt/hutch
 WORKDIR /app
 COPY services services
 COPY shared shared
+# The condition: 'hutch check' starts processes of its own, and each imports the script first.
 RUN python -m compileall -q services shared \
- && printf '#!/opt/hutch/bin/python\nfrom services.cli.__main__ import main\nmain()\n' >/usr/local/bin/hutch \
+ && printf '#!/opt/hutch/bin/python\nfrom services.cli.__main__ import main\nif __name__ == "__main__":\n    main()\n' >/usr/local/bin/hutch \
  && chmod +x /usr/local/bin/hutch
 COPY --chown=hutch agents agents
 # An image built on this one brings its own agents.

@@ -180,7 +180,9 @@ def lose_both(house: House, rabbit: Rabbit, postgresql: Postgres, up: Child) -> 
 
 
 def spoken(house: House) -> list[str]:
-    commands = ["status", "runs", "check", "topology", "dead list", "ask nobody Hello", "show none"]
+    """No agent runs: who asks one waits in vain."""
+    commands = ["status", "runs", "check", "topology", "dead list", "show none"]
+    commands.append("ask --timeout 1s nobody Hello")
     done = [house.hutch("--debug", *command.split()) for command in commands]
     return [one.stdout + one.stderr for one in done]
 

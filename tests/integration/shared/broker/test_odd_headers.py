@@ -101,6 +101,7 @@ async def delivered(broker: Broker, rabbit: Rabbit, tables: Sequence[bytes]) -> 
     before = rabbit.connections()
     connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
     channel = connection.channel()
+    channel.confirm_delivery()
     for table in tables:
         channel.basic_publish(topology.TASKS, "bob", b"{}", Raw(table))
     connection.close()
