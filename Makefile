@@ -29,7 +29,7 @@ test: machine check
 	$(PYTEST) $(INTEGRATION) tests/chaos tests/fuzz -m essential $(SIDE_BY_SIDE) --durations=10
 	$(PYTEST) tests/e2e -m essential --durations=10
 
-# All other tests, once each. CI gives them a seed and an end: LIMIT="-p tests.time_limit --seed …".
+# All other tests, once each. CI gives them a seed and an end: LIMIT="-p tests.support.time_limit --seed …".
 rest: $(VENV)/.dev .venv-k8s/.checks
 	$(PYTEST) $(INTEGRATION) tests/chaos tests/fuzz tests/e2e tests/k8s -m "not essential" $(SIDE_BY_SIDE) \
 		--durations=15 $(LIMIT)
@@ -38,7 +38,7 @@ test-all: test rest licences sbom
 
 # What is here and what will be left out; installs the distribution's broker where it may.
 machine: $(VENV)/.dev
-	@$(BIN)/python -m tests.machine
+	@$(BIN)/python -m tests.support.machine
 
 # make chaos [SECONDS=60] [SEED=1] [STORE=sqlite|postgresql]
 chaos: $(VENV)/.dev

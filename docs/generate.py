@@ -1,4 +1,4 @@
-"""Writes what `shared/messages.py` says for readers and for other languages.
+"""Writes what `shared/contract/messages.py` says for readers and for other languages.
 
 `python docs/generate.py` writes `messages.md`, `messages.schema.json` and `asyncapi.json`
 beside this file; a test fails when they are stale.
@@ -12,8 +12,17 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from shared import topology
-from shared.messages import SCHEMA_VERSION, Cancel, Event, Frozen, Response, Shutdown, Task, Trigger
+from shared.contract import topology
+from shared.contract.messages import (
+    SCHEMA_VERSION,
+    Cancel,
+    Event,
+    Frozen,
+    Response,
+    Shutdown,
+    Task,
+    Trigger,
+)
 
 HERE = Path(__file__).parent
 MODELS: tuple[type[Frozen], ...] = (Task, Trigger, Response, Shutdown, Cancel, Event)
@@ -87,9 +96,9 @@ def markdown() -> str:
     lines = [
         "# The messages",
         "",
-        "Generated from `shared/messages.py` by `python docs/generate.py`. JSON bodies, UTF-8,",
-        "at most 1 MiB; of a key that stands twice in an object the last counts. Times are years",
-        "1 to 9999 in UTC, lengths count characters.",
+        "Generated from `shared/contract/messages.py` by `python docs/generate.py`. JSON bodies,",
+        "UTF-8, at most 1 MiB; of a key that stands twice in an object the last counts.",
+        "Times are years 1 to 9999 in UTC, lengths count characters.",
         "",
         "`reply_to` and `correlation_id` are AMQP properties; `message_id` stands",
         "in for a missing `id`. An object without `type` is a task, and so is plain text.",

@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from tests.machine import need
-from tests.said import said
+from tests.support.machine import need
+from tests.support.report import said
 
 
 def pytest_sessionstart() -> None:

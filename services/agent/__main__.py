@@ -11,38 +11,39 @@ from uuid import uuid4
 
 import structlog
 
-from services.agent.brake import Brake
-from services.agent.cancelling import Scopes
+from services.agent.delivery.outbox import Relay
+from services.agent.delivery.refusals import Refusal
+from services.agent.delivery.settle import Settling
 from services.agent.instance import Instance
-from services.agent.intake import Intake
-from services.agent.life import Lives
-from services.agent.mailbox import Mailbox
-from services.agent.models import Models
-from services.agent.orders import Orders
-from services.agent.refusal import Refusal
-from services.agent.relay import Relay
-from services.agent.retention import Retention
-from services.agent.runs import Runs
-from services.agent.settling import Settling
-from services.agent.slots import Slots
-from services.agent.snapshot import Snapshot
-from services.agent.swarm import Swarm
-from services.agent.sweeper import Sweeper
-from services.agent.tick import Tick
-from services.agent.tools import Toolbox
-from services.agent.unrouted import Unrouted
-from services.agent.workers import Replies
-from shared import process, topology
+from services.agent.intake.claim import Intake
+from services.agent.intake.mailbox import Mailbox
+from services.agent.intake.swarm import Swarm
+from services.agent.intake.tick import Tick
+from services.agent.intake.unrouted import Unrouted
+from services.agent.llm.registry import Models
+from services.agent.loop.snapshot import Snapshot
+from services.agent.runs.admission import Slots
+from services.agent.runs.cancellation import Scopes
+from services.agent.runs.execution import Lives
+from services.agent.runs.open_runs import Runs
+from services.agent.runs.pause import Brake
+from services.agent.runs.toolbox import Toolbox
+from services.agent.runs.workers import Replies
+from services.agent.upkeep.commands import Orders
+from services.agent.upkeep.heartbeat import Sweeper
+from services.agent.upkeep.retention import Retention
 from shared.broker.connection import Broker, connect
-from shared.broker.consuming import Consumer
-from shared.control import obey
-from shared.definitions import Definition
-from shared.folder import equipped, read_folder
-from shared.health import unreachable
-from shared.process import START_S, STOP_S, Process
-from shared.store import beats, open_store
-from shared.store.claims import freeze
-from shared.telemetry import Metrics
+from shared.broker.consumer import Consumer
+from shared.contract import topology
+from shared.definitions.loader import equipped, read_folder
+from shared.definitions.model import Definition
+from shared.process.control import obey
+from shared.process.health import unreachable
+from shared.process.runtime import START_S, STOP_S, Process, leave, run
+from shared.store import open_store
+from shared.store.processes import heartbeats
+from shared.store.runs.claim import freeze
+from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -80,7 +81,7 @@ async def serve(process: Process, name: str) -> None:
         await broker.declare(_needs(definition, instance))
         await store.write("", lambda db: freeze(db, *_frozen(instance.snapshot)))
         # Before the first claim: the runs of an instance without a row are anybody's.
-        await store.write("", lambda db: beats.beat(db, instance.id, name))
+        await store.write("", lambda db: heartbeats.beat(db, instance.id, name))
         log.info("speaks to", model=model.name, base_url=model.base_url)
         try:
             await _run(process, instance, broker, toolbox, models)
@@ -141,7 +142,7 @@ async def _run(
             job.cancel()
     instance.tell("instance.ended")
     # Only now, when nothing beats or claims any more: what is left is anybody's at once.
-    await store.write("", lambda db: beats.leave(db, instance.id))
+    await store.write("", lambda db: heartbeats.leave(db, instance.id))
     log.info("ended", mode=process.stopping.mode)
 
 
@@ -198,8 +199,8 @@ def main() -> int:
     if len(names) != 1:
         sys.stderr.write("usage: python -m services.agent NAME\n")
         return 2
-    return process.run(f"agent {names[0]}", lambda process: serve(process, names[0]))
+    return run(f"agent {names[0]}", lambda process: serve(process, names[0]))
 
 
 if __name__ == "__main__":
-    process.leave(main())
+    leave(main())

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 import structlog
 from pydantic import ValidationError
 
-from services.agent.snapshot import Snapshot
-from shared.broker.publishing import Publisher
-from shared.definitions import Definition
-from shared.messages import Event
+from services.agent.loop.snapshot import Snapshot
+from shared.broker.publisher import Publisher
+from shared.contract.messages import Event
+from shared.definitions.model import Definition
 from shared.store import Store
-from shared.store.runs import Run
-from shared.telemetry import Metrics
+from shared.store.runs.run import Run
+from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 

@@ -11,23 +11,23 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from services.cli.ask import ask
-from services.cli.cancel import cancel
-from services.cli.check import check
-from services.cli.dead import dead
-from services.cli.demo import demo
-from services.cli.forget import forget
-from services.cli.init import init
-from services.cli.k8s import k8s
-from services.cli.migrate import migrate
-from services.cli.pause import pause, unpause
-from services.cli.runs import runs
-from services.cli.send import broadcast, send, trigger
-from services.cli.show import show
-from services.cli.shutdown import shutdown
-from services.cli.status import status
-from services.cli.topology import topology
-from services.cli.up import up
+from services.cli.commands.ask import ask
+from services.cli.commands.cancel import cancel
+from services.cli.commands.check import check
+from services.cli.commands.dead import dead
+from services.cli.commands.demo import demo
+from services.cli.commands.forget import forget
+from services.cli.commands.init import init
+from services.cli.commands.k8s import k8s
+from services.cli.commands.migrate import migrate
+from services.cli.commands.pause import pause, unpause
+from services.cli.commands.runs import runs
+from services.cli.commands.send import broadcast, send, trigger
+from services.cli.commands.show import show
+from services.cli.commands.shutdown import shutdown
+from services.cli.commands.status import status
+from services.cli.commands.topology import topology
+from services.cli.commands.up import up
 
 
 class _Told(TyperGroup):
@@ -39,7 +39,7 @@ class _Told(TyperGroup):
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
         except Exception as error:
-            from shared.process import failed
+            from shared.process.runtime import failed
 
             raise typer.Exit(failed("hutch", error, trace=ctx.params["debug"])) from error
 

@@ -11,12 +11,22 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from services.cli.local_broker import told
-from services.cli.up import HOME
-from shared import topology
+from services.cli.commands.up import HOME
+from services.cli.machine.broker import told
 from shared.broker.connection import Broker, connect
-from shared.broker.consuming import Consumer, Delivery
-from shared.broker.publishing import Outgoing
+from shared.broker.consumer import Consumer, Delivery
+from shared.broker.publisher import Outgoing
+from shared.contract import topology
+from shared.contract.messages import (
+    COUNT_MOST,
+    Budget,
+    Event,
+    Lineage,
+    Response,
+    Task,
+    decode,
+    encode,
+)
 from shared.errors import (
     BadMessage,
     BrokerError,
@@ -25,8 +35,7 @@ from shared.errors import (
     SettingsError,
     Unconfirmed,
 )
-from shared.messages import COUNT_MOST, Budget, Event, Lineage, Response, Task, decode, encode
-from shared.settings import Settings
+from shared.settings.environment import Settings
 
 ASK_AGAIN_S = 30.0
 """A reconnect can lose a response with its queue; asked again, the agent sends the stored one."""

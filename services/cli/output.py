@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from shared.messages import Budget, Usage
+    from shared.contract.messages import Budget, Usage
 
 GAP = 2
 """Between two columns."""

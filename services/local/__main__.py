@@ -14,9 +14,9 @@ from pathlib import Path
 
 import structlog
 
-from shared import process
 from shared.errors import SettingsError
-from shared.settings import LocalSettings
+from shared.process import runtime
+from shared.settings.environment import LocalSettings
 
 MODEL = "smollm2-135m"
 CONTEXT_TOKENS = 4096
@@ -51,7 +51,7 @@ def weights() -> Path:
     return file
 
 
-async def main(this: process.Process) -> None:
+async def main(this: runtime.Process) -> None:
     file = weights()
     port = LocalSettings.from_environment().port
     llama = importlib.import_module("xllamacpp")  # 100 MB of machine code, typed nowhere
@@ -82,4 +82,4 @@ async def main(this: process.Process) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(process.run("local", main))
+    sys.exit(runtime.run("local", main))

@@ -9,15 +9,15 @@ from uuid import uuid4
 
 import structlog
 
+from services.scheduler.emitter import Passes
 from services.scheduler.metrics import Metrics
-from services.scheduler.passes import Passes
 from services.scheduler.plan import Scheduled, scheduled
-from shared import process, topology
 from shared.broker.connection import connect
-from shared.control import obey
-from shared.folder import read_folder
-from shared.health import unreachable
-from shared.process import START_S, Process
+from shared.contract import topology
+from shared.definitions.loader import read_folder
+from shared.process.control import obey
+from shared.process.health import unreachable
+from shared.process.runtime import START_S, Process, run
 from shared.store import Store, open_store
 
 log = structlog.get_logger()
@@ -69,4 +69,4 @@ def _needs(known: tuple[Scheduled, ...], store: Store, instance: str) -> topolog
 
 
 if __name__ == "__main__":
-    sys.exit(process.run("scheduler", serve))
+    sys.exit(run("scheduler", serve))

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from shared.store.ticks import Outcome
+from shared.store.messages.ticks import Outcome
 
 LATE_BUCKETS_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 600, 3600)
 """From a pass that was awake to an hour away."""

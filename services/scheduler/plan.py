@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
 
-from services.scheduler.rhythm import following, newest
-from shared.definitions import Definitions, Schedule
-from shared.messages import Trigger, encode
-from shared.store.ticks import Outcome, Standing, Tick
+from services.scheduler.times import following, newest
+from shared.contract.messages import Trigger, encode
+from shared.definitions.model import Definitions, Schedule
+from shared.store.messages.ticks import Outcome, Standing, Tick
 
 PUNCTUAL = timedelta(seconds=60)
 """The newest tick is not missed until then: a restart or a store briefly away takes less."""

@@ -6,11 +6,11 @@ import sys
 
 from services.scripted.app import application
 from services.scripted.script import Script
-from shared import http, process
-from shared.settings import ScriptedSettings
+from shared.process import http, runtime
+from shared.settings.environment import ScriptedSettings
 
 
-async def main(this: process.Process) -> None:
+async def main(this: runtime.Process) -> None:
     settings = ScriptedSettings.from_environment()
     async with http.serving(
         application(Script.shipped()),
@@ -24,4 +24,4 @@ async def main(this: process.Process) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(process.run("scripted", main))
+    sys.exit(runtime.run("scripted", main))

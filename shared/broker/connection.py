@@ -19,16 +19,16 @@ from tenacity import (
     wait_fixed,
 )
 
-from shared.broker.browsing import browsing
-from shared.broker.consuming import Consumer, Delivery
-from shared.broker.declaring import DECLARE_TIMEOUT_S, declare, one_channel
-from shared.broker.faults import speaking
-from shared.broker.lenient import read_leniently
+from shared.broker.browse import browsing
+from shared.broker.consumer import Consumer, Delivery
+from shared.broker.declare import DECLARE_TIMEOUT_S, declare, one_channel
+from shared.broker.errors import speaking
 from shared.broker.link import Link
-from shared.broker.publishing import Outgoing, Publisher
+from shared.broker.publisher import Outgoing, Publisher
+from shared.broker.tolerant_decoding import read_leniently
+from shared.contract.topology import Topology
 from shared.errors import BrokerUnavailable, Unconfirmed
-from shared.settings import Address
-from shared.topology import Topology
+from shared.settings.environment import Address
 
 PROBE_TIMEOUT_S = 2.0
 """A broker that takes messages confirms one that goes nowhere in milliseconds."""

@@ -18,11 +18,11 @@ from aiormq import Channel
 from aiormq.abc import AbstractConnection
 from yarl import URL
 
-from shared.broker.faults import FOREIGN, RPC_TIMEOUT_S, cancellable, refusal, speaking
+from shared.broker.errors import FOREIGN, RPC_TIMEOUT_S, cancellable, refusal, speaking
 from shared.broker.writing import Gathering
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
-from shared.settings import Address, current
-from shared.tls import check_files
+from shared.settings.environment import Address, current
+from shared.settings.tls import check_files
 
 HEARTBEAT_S = 10
 """A silent broker is noticed after three of these."""

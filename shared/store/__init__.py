@@ -15,9 +15,9 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.engine import Connection
 
 from shared.errors import StoreError
-from shared.settings import Address
-from shared.store.commits import Commits
-from shared.store.engine import Database, create
+from shared.settings.environment import Address
+from shared.store.database.engine import Database, create
+from shared.store.database.writer import Commits
 from shared.store.schema import REVISION, identity
 
 T = TypeVar("T")

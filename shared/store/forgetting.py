@@ -8,7 +8,8 @@ from sqlalchemy import RowMapping, select
 from sqlalchemy.engine import Connection
 
 from shared.errors import StoreError
-from shared.store import retention, sessions
+from shared.store import retention
+from shared.store.runs import sessions
 from shared.store.schema import RunState, runs
 
 MOST_NAMED = 3

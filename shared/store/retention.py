@@ -8,8 +8,8 @@ from collections.abc import Collection
 from sqlalchemy import delete, exists, select
 from sqlalchemy.engine import Connection
 
+from shared.store.messages.ticks import Outcome
 from shared.store.schema import RunState, now_s, outbox, requesters, runs, starts, steps, ticks
-from shared.store.ticks import Outcome
 
 BATCH = 200
 """Runs in one commit: some milliseconds, so that nobody waits long behind it."""

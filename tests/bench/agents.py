@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from shared.store import open_store
-from shared.store.migrate import migrate
+from shared.store.database.migrate import migrate
 from shared.store.schema import RunState, outbox, runs, steps
 from tests.bench.rounds import Subject
-from tests.running import Child, House
+from tests.support.processes.running import Child, House
 
 CONCURRENCY = 1000
 """Only the load decides how much is under way."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import aiormq
 from aiormq.abc import DeliveredMessage
 
-from shared.topology import EVENTS
+from shared.contract.topology import EVENTS
 from tests.bench.load import PATIENCE_S, Load
 from tests.bench.rounds import ROUNDS, Subject
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import psutil
 
 from tests.bench.load import used_s
-from tests.integration.stores import Postgres
+from tests.support.stores.postgresql import Postgres
 
 T = TypeVar("T")
 MB = 1024**2

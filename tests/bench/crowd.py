@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from services.agent.slots import OPEN_RUNS
+from services.agent.runs.admission import OPEN_RUNS
 from tests.bench.load import Load
 from tests.bench.rounds import ROUNDS, Subject, warm_up
 

@@ -14,7 +14,7 @@ import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 from rich.console import Console
 
-from shared.settings import Settings
+from shared.settings.environment import Settings
 
 PREFETCH = 128
 """More than any round has under way."""

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from shared.store.migrate import migrate
-from tests import running
-from tests.client import Client, client
-from tests.integration.brokers import container, vhost
-from tests.running import House
+from shared.store.database.migrate import migrate
+from tests.support.brokers.rabbitmq import container, vhost
+from tests.support.client import Client, client
+from tests.support.processes import running
+from tests.support.processes.running import House
 
 WORKERS = [f"w{number}" for number in range(1, 9)]
 ROUNDS = 5

@@ -18,17 +18,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from shared.store.migrate import migrate
-from shared.topology import TASKS
-from tests import running
+from shared.contract.topology import TASKS
+from shared.store.database.migrate import migrate
 from tests.bench import costs
 from tests.bench.agents import define, new_store
 from tests.bench.costs import a_second, beyond, more
 from tests.bench.load import load
-from tests.integration import stores
-from tests.integration.brokers import Server, container, vhost
-from tests.integration.stores import Postgres
-from tests.running import Child
+from tests.support.brokers.rabbitmq import Server, container, vhost
+from tests.support.processes import running
+from tests.support.processes.running import Child
+from tests.support.stores import postgresql as stores
+from tests.support.stores.postgresql import Postgres
 
 COUNTS = (1, 10, 100)
 REACH = 1000

@@ -20,7 +20,7 @@ import psutil
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
-from shared.topology import REPLIES
+from shared.contract.topology import REPLIES
 
 PATIENCE_S = 180.0
 """A hundred agents may load their model's client before they answer."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from shared.topology import TASKS
+from shared.contract.topology import TASKS
 from tests.bench.load import Figures, Load
 
 ROUNDS = 5

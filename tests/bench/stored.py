@@ -12,9 +12,9 @@ import psutil
 from sqlalchemy import func, insert, select
 from sqlalchemy.engine import Connection
 
-from shared.messages import Response, Status, encode, response_id, run_id
+from shared.contract.messages import Response, Status, encode, response_id, run_id
 from shared.store import open_store
-from shared.store.engine import create
+from shared.store.database.engine import create
 from shared.store.schema import RunState, definitions, now_s, requesters, runs, steps
 from tests.bench.load import Figures, Load
 from tests.bench.rounds import ROUNDS, Subject, round_of, warm_up

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 
 from services.agent import __main__ as agent
-from services.agent.chat import ChatMessage, Completion, ToolSpec
-from services.agent.model import OpenAIModel
-from services.agent.models import Models
-from shared.definitions import Definition
-from shared.messages import Usage
+from services.agent.llm.chat import ChatMessage, Completion, ToolSpec
+from services.agent.llm.client import OpenAIModel
+from services.agent.llm.registry import Models
+from shared.contract.messages import Usage
+from shared.definitions.model import Definition
 
 MODEL_S = float(os.environ.get("BENCH_MODEL_S", "0"))
 SAID = Completion(

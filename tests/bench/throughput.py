@@ -15,17 +15,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from shared.store.migrate import migrate
-from tests import running
+from shared.store.database.migrate import migrate
 from tests.bench import stored
 from tests.bench.agents import check, define, echo, new_store, real, stubbed
 from tests.bench.broadcast import HEARERS, broadcasts
 from tests.bench.crowd import MODEL_S, crowds
 from tests.bench.load import Figures, load
 from tests.bench.rounds import ROUNDS, WARM_UP, alternating, median, ratio
-from tests.integration import stores
-from tests.integration.brokers import container, vhost
-from tests.running import House
+from tests.support.brokers.rabbitmq import container, vhost
+from tests.support.processes import running
+from tests.support.processes.running import House
+from tests.support.stores import postgresql as stores
 
 TASKS_AT = {64: 1500, 1: 150}
 """Tasks in one round, by how many are under way at once: some two seconds each."""

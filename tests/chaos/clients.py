@@ -14,7 +14,7 @@ import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
-from shared.topology import TASKS
+from shared.contract.topology import TASKS
 from tests.chaos.house import MANAGER, order
 from tests.chaos.ledger import Ledger
 

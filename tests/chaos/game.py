@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.store.migrate import migrate
-from tests import running
+from shared.store.database.migrate import migrate
 from tests.chaos.calls import Calls
 from tests.chaos.clients import Listener, Sender, declare, opened
 from tests.chaos.ground import GROUNDS, Ground
@@ -17,8 +16,9 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.nemesis import Done, Fault, Kind, Nemesis
 from tests.chaos.report import Costs, Left, Report
 from tests.chaos.supervisor import Supervisor
-from tests.invariants import Rest
-from tests.proxy import Proxy, address, proxy
+from tests.support.invariants import Rest
+from tests.support.processes import running
+from tests.support.proxy import Proxy, address, proxy
 
 SENDERS = 2
 FROZEN_S = (4.0, 8.0)

@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.cli.rabbitmq_node import RabbitNode
+from services.cli.machine.rabbitmq_node import RabbitNode
 from shared.errors import BrokerError
 from tests.chaos.nemesis import Fault, Kind
-from tests.integration import stores
-from tests.integration.brokers import AMQP_PORT, IMAGE, RabbitMqContainer, crash
-from tests.integration.stores import Postgres
-from tests.machine import need, need_image
+from tests.support.brokers.rabbitmq import AMQP_PORT, IMAGE, RabbitMqContainer, crash
+from tests.support.machine import need, need_image
+from tests.support.stores import postgresql
+from tests.support.stores.postgresql import Postgres
 
 AWAY_S = (3.0, 8.0)
 LOCKED_S = (2.0, 8.0)
@@ -97,7 +97,7 @@ def on_postgresql(folder: Path) -> Iterator[Ground]:
         _wait(lambda: ctl("await_startup"))
 
     try:
-        with stores.server() as server, server.database() as url:
+        with postgresql.server() as server, server.database() as url:
             kinds = broker_kinds(ctl, die) | store_kinds(server, url)
             address = f"{container.get_container_host_ip()}:{port}"
             yield Ground(f"amqp://guest:guest@{address}/", ctl("version"), ctl, url, kinds)

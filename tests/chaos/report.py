@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tests.chaos.house import MODEL_CALLS, answer
 from tests.chaos.ledger import Heard, Ledger
 from tests.chaos.nemesis import Done
-from tests.invariants import ABOUT
+from tests.support.invariants import ABOUT
 
 SHOWN = 5
 """Of the names that a violation lists."""
@@ -21,7 +21,7 @@ class Left:
     """What is found in processes, store and broker at the end."""
 
     wrong: Sequence[str]
-    """Broken invariants, in sentences; see `tests.invariants`."""
+    """Broken invariants, in sentences; see `tests.support.invariants`."""
     dead: Sequence[str]
     """The ids of the messages that are dead letters."""
     ended: Sequence[str] = ()

@@ -8,7 +8,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from tests.running import Child, House
+from tests.support.processes.running import Child, House
 
 POLL_S = 0.1
 RESTART_S = 0.5

@@ -9,9 +9,10 @@ import pytest
 from services.local.__main__ import weights
 from tests.e2e import readme
 from tests.e2e.stack import Stack
-from tests.integration.brokers import container, vhost
-from tests.machine import need
-from tests.said import said
+from tests.support.brokers.rabbitmq import container, vhost
+from tests.support.machine import need
+from tests.support.report import said
+from tests.support.repository import REPOSITORY
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,7 @@ def stack() -> Iterator[Stack]:
     """The shipped compose file, built and started, with three Bobs."""
     need("docker")
     *starting, ending = [line[2:] for line in readme.commands("docker compose")]
-    stack = Stack(readme.ROOT)
+    stack = Stack(REPOSITORY)
     try:
         for arguments in starting:
             stack.compose(*arguments)

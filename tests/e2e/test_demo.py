@@ -11,13 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.cli import rabbitmq_container
+from services.cli.machine import rabbitmq_container
 from tests.e2e import readme
-from tests.machine import need
+from tests.support.machine import need
+from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.essential
 
-REPOSITORY = Path(__file__).parents[2]
 DEMO_S = 180
 """The broker's and eleven processes' start, and the play; a minute on an idle machine."""
 PLAY_S = 60

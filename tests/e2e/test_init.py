@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.readme import ROOT
 from tests.e2e.stack import Stack
+from tests.support.repository import REPOSITORY
 
 BOB = """\
 name: bob
@@ -34,7 +34,7 @@ def own(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
     folder = tmp_path / "own"
     subprocess.run(
         [sys.executable, "-m", "services.cli", "init", str(folder)],
-        cwd=ROOT,
+        cwd=REPOSITORY,
         check=True,
         capture_output=True,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.client import client
-from tests.running import house
+from tests.support.client import client
+from tests.support.processes.running import house
 
 ANSWER_S = 240.0
 """Three replies, a quarter of a minute on two idle cores; each is bounded in its length."""

@@ -12,9 +12,10 @@ import pytest
 
 from tests.e2e import readme
 from tests.e2e.stack import UP_S, Stack
-from tests.machine import need
+from tests.support.machine import need
+from tests.support.repository import REPOSITORY
 
-PAGE = (readme.ROOT / "docs" / "security.md").read_text("utf-8")
+PAGE = (REPOSITORY / "docs" / "security.md").read_text("utf-8")
 SHIPPED = (
     "docker-compose.yml",
     "docker-compose.production.yml",
@@ -40,7 +41,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     need("docker")
     folder = tmp_path_factory.mktemp("production")
     for name in SHIPPED:
-        source, target = readme.ROOT / name, folder / name
+        source, target = REPOSITORY / name, folder / name
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
@@ -88,7 +89,7 @@ def test_a_container_sees_its_own_secrets_alone(production: Stack) -> None:
 def test_every_agent_of_the_compose_file_has_its_own_secret(production: Stack) -> None:
     services = json.loads(production.compose("config", "--format", "json"))["services"]
     agents = {name for name, it in services.items() if "services.agent" in (it["command"] or ())}
-    assert agents == {file.stem for file in (readme.ROOT / "agents").glob("*.yaml")}
+    assert agents == {file.stem for file in (REPOSITORY / "agents").glob("*.yaml")}
     for name in agents:
         sources = [secret["source"] for secret in services[name]["secrets"]]
         assert sources == [f"agent.{name}", "store", "model"], name

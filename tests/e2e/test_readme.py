@@ -14,11 +14,12 @@ import pytest
 import typer
 
 from services.cli.__main__ import app
-from shared.definitions import Definition
-from shared.folder import load
+from shared.definitions.loader import load
+from shared.definitions.model import Definition
 from tests.e2e import readme
 from tests.e2e.stack import REPLY_S, Stack
-from tests.running import Child
+from tests.support.processes.running import Child
+from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.essential
 
@@ -112,5 +113,5 @@ def test_make_knows_the_two_commands() -> None:
     assert targets == ["demo", "test"]
     for target in targets:
         subprocess.run(
-            ["make", "--dry-run", target], cwd=readme.ROOT, capture_output=True, check=True
+            ["make", "--dry-run", target], cwd=REPOSITORY, capture_output=True, check=True
         )

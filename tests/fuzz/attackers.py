@@ -12,7 +12,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import Basic
 
-from shared.topology import REPLIES
+from shared.contract.topology import REPLIES
 from tests.chaos.clients import Client
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.plan import Message, volley

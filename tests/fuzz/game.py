@@ -9,8 +9,7 @@ from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 
-from shared.store.migrate import migrate
-from tests import client, running
+from shared.store.database.migrate import migrate
 from tests.chaos.ground import GROUNDS
 from tests.chaos.supervisor import Supervisor
 from tests.fuzz import ledger as ledgers
@@ -22,8 +21,10 @@ from tests.fuzz.orders import Orders
 from tests.fuzz.report import Found, Report
 from tests.fuzz.stranger import Stranger
 from tests.fuzz.team import REPLICAS
-from tests.invariants import Rest, living
-from tests.running import House
+from tests.support import client
+from tests.support.invariants import Rest, living
+from tests.support.processes import running
+from tests.support.processes.running import House
 
 ATTACKERS = 2
 STARTED_S = 60.0

@@ -12,7 +12,7 @@ from itertools import count
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.plan import AGENTS, SESSIONS, marker
 from tests.fuzz.values import Draw, weighted
-from tests.running import House
+from tests.support.processes.running import House
 
 OURS = ("a fault of ours", "Traceback")
 """What no command may say, whatever stands in the store and among the dead letters: it shows a

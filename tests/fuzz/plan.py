@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from shared.topology import (
+from shared.contract.topology import (
     CONTROL,
     REPLIES,
     TASKS,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tests.chaos.supervisor import Ended
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.logs import Fault, kinds
-from tests.invariants import ABOUT
+from tests.support.invariants import ABOUT
 
 SHOWN = 5
 """Of the names that a violation lists."""
@@ -22,7 +22,7 @@ class Found:
     ended: Sequence[Ended] = ()
     """Processes that ended before they were asked to at the very end."""
     wrong: Sequence[str] = ()
-    """Broken invariants, in sentences; see `tests.invariants`."""
+    """Broken invariants, in sentences; see `tests.support.invariants`."""
     silent: Mapping[str, str] = field(default_factory=dict)
     """Agents that did not answer an honest task as they should, and what they said."""
     faults: Sequence[Fault] = ()

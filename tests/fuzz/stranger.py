@@ -9,7 +9,7 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.spec import Basic
 
-from shared.topology import REPLIES, mailbox_name
+from shared.contract.topology import REPLIES, mailbox_name
 from tests.chaos.clients import Client
 from tests.fuzz import bodies, values
 from tests.fuzz.team import STRANGER

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from shared.store.migrate import migrate
+from shared.store.database.migrate import migrate
 
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # read when it is imported
 
-from tests.integration import stores
-from tests.integration.brokers import Rabbit, Server, container, private_node, vhost
-from tests.integration.stores import Postgres
-from tests.said import said
+from tests.support.brokers.rabbitmq import Rabbit, Server, container, private_node, vhost
+from tests.support.report import said
+from tests.support.stores import postgresql as stores
+from tests.support.stores.postgresql import Postgres
 
 BROKERS = ["rabbitmq-3.10", "rabbitmq-4.0"]
 

@@ -7,11 +7,11 @@ import json
 import pika as amqp
 import pytest
 
-from shared import topology
-from tests.client import Client
+from shared.contract import topology
 from tests.integration.services.conftest import agents, asked, house, pika
-from tests.invariants import Rest
-from tests.running import House, until
+from tests.support.client import Client
+from tests.support.invariants import Rest
+from tests.support.processes.running import House, until
 
 __all__ = ["agents", "asked", "house", "pika"]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.k8s.rendering import REPOSITORY, Manifest
+from tests.k8s.rendering import Manifest
+from tests.support.repository import REPOSITORY
 
 NETWORK = "hutch"
 COMMAND_S = 120

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.support.repository import REPOSITORY
+
 TOOLS = REPOSITORY / ".venv-k8s" / "bin"
 LOCAL, PRODUCTION = OVERLAYS = ("local", "production")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.k8s.rendering import REPOSITORY
+from tests.support.repository import REPOSITORY
 
 FOLDER = REPOSITORY.parent / "shared" / "crds"
 """A developer's own copy of the definitions; where there is none, those kinds are only named."""

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.k8s.rendering import Manifest, Overlay
-from tests.prometheus import manifests
+from tests.support.prometheus import manifests
 
 FIGURES = Path(__file__).parent / "alerts.yaml"
 

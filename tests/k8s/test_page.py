@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.k8s.rendering import REPOSITORY, TOOLS, Overlay
+from tests.k8s.rendering import TOOLS, Overlay
+from tests.support.repository import REPOSITORY
 
 MARKED = "{ echo ---; cat; }"
 TEXT = (REPOSITORY / "docs" / "kubernetes.md").read_text("utf-8")

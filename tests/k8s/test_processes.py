@@ -9,12 +9,13 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from shared.folder import load
-from shared.process import STOP_S
-from shared.settings import Settings
-from shared.telemetry import Metrics
-from shared.topology import mailbox_name
-from tests.k8s.rendering import REPOSITORY, Overlay
+from shared.contract.topology import mailbox_name
+from shared.definitions.loader import load
+from shared.process.runtime import STOP_S
+from shared.settings.environment import Settings
+from shared.telemetry.metrics import Metrics
+from tests.k8s.rendering import Overlay
+from tests.support.repository import REPOSITORY
 
 AGENTS = load(REPOSITORY / "agents")
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text("utf-8"))

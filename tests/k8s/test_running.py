@@ -17,7 +17,7 @@ import pytest
 from tests.k8s import kubelet
 from tests.k8s.podman import Podman, build, podman, renumbered
 from tests.k8s.rendering import Manifest, Overlay
-from tests.machine import need
+from tests.support.machine import need
 
 FIRST = ("postgres", "rabbitmq", "migrate", "scripted")
 """Played before those that wait for them, which spares these their restarts."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 
-from shared.folder import load
-from shared.users import agent_user, users
-from tests.k8s.rendering import REPOSITORY, Manifest, Overlay, tool
+from services.cli.deploy.users import users
+from shared.contract.access import agent_user
+from shared.definitions.loader import load
+from tests.k8s.rendering import Manifest, Overlay, tool
+from tests.support.repository import REPOSITORY
 
 CREDENTIALS = re.compile(r"(\w+)://([^@/]*)@")
 

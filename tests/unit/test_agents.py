@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from services.agent.chat import User
-from services.agent.opening import opening
+from services.agent.llm.chat import User
+from services.agent.loop.prompt import opening
 from services.scripted.conversation import Request, read
 from services.scripted.directives import Call
 from services.scripted.script import Line, Script
-from shared.definitions import Definition
-from shared.folder import load
-from shared.messages import Task
-from shared.tools import load as load_tool
+from shared.contract.messages import Task
+from shared.definitions.functions import load as load_tool
+from shared.definitions.loader import load
+from shared.definitions.model import Definition
+from tests.support.repository import REPOSITORY
 
-FOLDER = Path(__file__).parents[2] / "agents"
+FOLDER = REPOSITORY / "agents"
 AGENTS = load(FOLDER)
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
 TOM_SAID = "From tom: Six of last week's seven backups succeeded."

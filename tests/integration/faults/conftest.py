@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from shared.store.migrate import migrate
-from tests import running
+from shared.store.database.migrate import migrate
 from tests.chaos.house import build
-from tests.client import Client
-from tests.integration.brokers import Rabbit
 from tests.integration.services.conftest import agents, asked, pika
-from tests.invariants import Rest
-from tests.proxy import Proxy, address, proxy
-from tests.running import House
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.client import Client
+from tests.support.invariants import Rest
+from tests.support.processes import running
+from tests.support.processes.running import House
+from tests.support.proxy import Proxy, address, proxy
 
 __all__ = ["agents", "asked", "pika"]
 

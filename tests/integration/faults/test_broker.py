@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.rabbitmq_node import RabbitNode
-from shared.topology import TASKS
-from tests.client import Client, client
-from tests.integration.brokers import Rabbit, crash
+from services.cli.machine.rabbitmq_node import RabbitNode
+from shared.contract.topology import TASKS
 from tests.integration.services.agent.test_death import ASK
 from tests.integration.services.conftest import Asked
-from tests.machine import need
-from tests.running import House, until
+from tests.support.brokers.rabbitmq import Rabbit, crash
+from tests.support.client import Client, client
+from tests.support.machine import need
+from tests.support.processes.running import House, until
 
 pytestmark = pytest.mark.long
 

@@ -9,14 +9,14 @@ import re
 import pytest
 from sqlalchemy import func, select
 
+from shared.contract.topology import CONTROL, mailbox_name
 from shared.store import open_store
-from shared.store.cancels import OVERDUE_S
+from shared.store.runs.cancels import OVERDUE_S
 from shared.store.schema import cancels, now_s
-from shared.topology import CONTROL, mailbox_name
-from tests.client import Client
 from tests.integration.services.conftest import Asked
 from tests.integration.services.scheduler.test_main import told
-from tests.running import Child, House, until
+from tests.support.client import Client
+from tests.support.processes.running import Child, House, until
 
 pytestmark = pytest.mark.long
 

@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from shared.topology import mailbox_name
-from tests.client import Client
+from shared.contract.topology import mailbox_name
 from tests.integration.services.conftest import Asked
-from tests.machine import FAKETIME
-from tests.running import Child, House, until
+from tests.support.client import Client
+from tests.support.machine import FAKETIME
+from tests.support.processes.running import Child, House, until
 
 pytestmark = [
     pytest.mark.long,

@@ -13,14 +13,14 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
-from shared.topology import TASKS
+from shared.contract.topology import TASKS
 from tests.chaos.calls import TASK, Calls
 from tests.chaos.clients import REPLIES, Client, Listener, declare, opened
 from tests.chaos.ledger import Ledger
-from tests.cluster import USER, Cluster, cluster
-from tests.machine import need
-from tests.running import until
-from tests.said import said
+from tests.support.brokers.cluster import USER, Cluster, cluster
+from tests.support.machine import need
+from tests.support.processes.running import until
+from tests.support.report import said
 
 pytestmark = pytest.mark.long
 

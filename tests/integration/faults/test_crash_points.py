@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from shared.store import open_store
-from shared.store.readings import loads
+from shared.store.queries.reports import loads
 from tests.chaos.house import MANAGER, MODEL_CALLS, WORKER, answer, order
-from tests.client import Client
-from tests.crashing import POINTS
 from tests.integration.services.conftest import Asked
-from tests.running import Child, House, until
+from tests.support.client import Client
+from tests.support.processes.crashing import POINTS
+from tests.support.processes.running import Child, House, until
 
 pytestmark = pytest.mark.long
 
@@ -38,7 +38,7 @@ def points(role: str) -> list[str]:
 def pair(house: House, point: str, role: str) -> Child:
     """The one that dies, consuming; the other role's process too."""
     both = [
-        house.start("tests.crashing", point, "services.agent", role),
+        house.start("tests.support.processes.crashing", point, "services.agent", role),
         house.start("services.agent", other(role)),
     ]
     for child in both:
@@ -92,7 +92,7 @@ def test_whoever_dies_while_it_takes_over_is_taken_over_itself(
     pika.send(MANAGER, {"id": TASK, "content": order(TASK, SLOW_S)})
     until(lambda: len(asked()) == 2)  # the worker's first model call is under way
     first.kill()
-    died(house.start("tests.crashing", point, "services.agent", role))
+    died(house.start("tests.support.processes.crashing", point, "services.agent", role))
     house.agents(role)
     kept(house, pika, asked, marks)
 

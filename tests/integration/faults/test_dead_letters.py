@@ -10,12 +10,12 @@ from typing import Any
 import pika.exceptions as pika_exceptions
 import pytest
 
-from tests.client import Client
-from tests.integration.brokers import Rabbit
-from tests.integration.services.clerk import LONG_S, call, define, letters
 from tests.integration.services.conftest import Asked
 from tests.integration.services.scheduler.test_main import told
-from tests.running import Child, House, until
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.client import Client
+from tests.support.processes.clerk import LONG_S, call, define, letters
+from tests.support.processes.running import Child, House, until
 
 pytestmark = pytest.mark.long
 

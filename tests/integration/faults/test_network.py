@@ -7,11 +7,11 @@ import time
 import pytest
 
 from shared.broker.link import HEARTBEAT_S
-from tests.client import Client
 from tests.integration.services.agent.test_death import ASK
 from tests.integration.services.conftest import Asked
-from tests.proxy import Proxy
-from tests.running import House, until
+from tests.support.client import Client
+from tests.support.processes.running import House, until
+from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.long
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.house import MODEL_CALLS, answer, order
-from tests.client import Client
 from tests.integration.services.conftest import Asked
-from tests.running import House, until
+from tests.support.client import Client
+from tests.support.processes.running import House, until
 
 pytestmark = pytest.mark.long
 

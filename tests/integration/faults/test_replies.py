@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from shared.messages import run_id
-from shared.topology import reply_queue_name
-from tests.client import Body, Client
-from tests.integration.brokers import Rabbit
-from tests.integration.services.calls import first_call
+from shared.contract.messages import run_id
+from shared.contract.topology import reply_queue_name
 from tests.integration.services.conftest import Asked
-from tests.proxy import Proxy
-from tests.running import Child, House, until
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.client import Body, Client
+from tests.support.processes.running import Child, House, until
+from tests.support.proxy import Proxy
+from tests.support.stores.calls import first_call
 
 pytestmark = pytest.mark.long
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from shared.store.migrate import migrate
-from tests import running
-from tests.client import Client
-from tests.integration.brokers import Rabbit
+from shared.store.database.migrate import migrate
 from tests.integration.services.agent.test_death import ASK
-from tests.integration.services.clerk import letters
 from tests.integration.services.conftest import Asked
-from tests.integration.stores import Postgres
-from tests.running import House, until
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.client import Client
+from tests.support.processes import running
+from tests.support.processes.clerk import letters
+from tests.support.processes.running import House, until
+from tests.support.stores.postgresql import Postgres
 
 pytestmark = pytest.mark.long
 

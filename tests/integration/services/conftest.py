@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from shared.store.migrate import migrate
-from tests import running
-from tests.client import Client, client
-from tests.running import House
+from shared.store.database.migrate import migrate
+from tests.support.client import Client, client
+from tests.support.processes import running
+from tests.support.processes.running import House
 
 Asked = Callable[[], list[dict[str, Any]]]
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import Client, client
-from tests.integration.brokers import Rabbit, Server
-from tests.integration.services.agent.test_poison import POISON, supervised
-from tests.integration.services.agent.test_workers import define
-from tests.prometheus import MINUTE_S, Alert, Prometheus, prometheus
-from tests.proxy import Proxy, address, proxy
-from tests.running import POLL_S, Child, House, until
+from tests.integration.services.agent.runs.test_poison import POISON, supervised
+from tests.integration.services.agent.runs.test_workers import define
+from tests.support.brokers.rabbitmq import Rabbit, Server
+from tests.support.client import Client, client
+from tests.support.processes.running import POLL_S, Child, House, until
+from tests.support.prometheus import MINUTE_S, Alert, Prometheus, prometheus
+from tests.support.proxy import Proxy, address, proxy
 
 pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]
 """Its container tells Prometheus of its queues; so does 3.10, with a plugin."""

@@ -14,13 +14,14 @@ from uuid import uuid4
 import pika
 import pytest
 
-from shared.messages import Response, Status, Task, encode, run_id
-from shared.store.migrate import migrate
-from tests import running
-from tests.integration.brokers import Server, vhost
-from tests.integration.divided import Divided, divide
-from tests.integration.services.calls import first_call
-from tests.running import PATIENCE_S, REPOSITORY, Child, House, until
+from shared.contract.messages import Response, Status, Task, encode, run_id
+from shared.store.database.migrate import migrate
+from tests.support.brokers.divided import Divided, divide
+from tests.support.brokers.rabbitmq import Server, vhost
+from tests.support.processes import running
+from tests.support.processes.running import PATIENCE_S, Child, House, until
+from tests.support.repository import REPOSITORY
+from tests.support.stores.calls import first_call
 
 EMAIL = "Ask Bob to write an email for you and let me know what he has written."
 WOKEN = "{name: dora, schedule: [{name: often, every: 1s, prompt: Look.}]}"

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import Client
-from tests.integration.services.clerk import LONG_S, Clerk, call, define, letters
 from tests.integration.services.conftest import Asked
-from tests.running import REPOSITORY, House, until
+from tests.support.client import Client
+from tests.support.processes.clerk import LONG_S, Clerk, call, define, letters
+from tests.support.processes.running import House, until
+from tests.support.repository import REPOSITORY
 
 pytestmark = [
     pytest.mark.long,

@@ -13,10 +13,10 @@ import psutil
 import pytest
 from sqlalchemy.engine import make_url
 
-from tests.client import PATIENCE_S, Client, client
-from tests.integration.brokers import Rabbit
-from tests.integration.stores import Postgres
-from tests.running import Child, House
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.client import PATIENCE_S, Client, client
+from tests.support.processes.running import Child, House
+from tests.support.stores.postgresql import Postgres
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.store.migrate import migrate
-from tests import running
-from tests.certificates import Authority
-from tests.client import client
-from tests.integration.secured import BROKERS, SecuredBroker, SecuredStore, secured_store
-from tests.running import House
+from shared.store.database.migrate import migrate
+from tests.support.brokers.secured import BROKERS, SecuredBroker, SecuredStore, secured_store
+from tests.support.certificates import Authority
+from tests.support.client import client
+from tests.support.processes import running
+from tests.support.processes.running import House
 
 pytestmark = pytest.mark.long
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import Client
-from tests.running import House, until
+from tests.support.client import Client
+from tests.support.processes.running import House, until
 
 pytestmark = [
     pytest.mark.long,

@@ -2,15 +2,15 @@
 
 import importlib.util
 import json
-from pathlib import Path
 from types import ModuleType
 
 import jsonschema
 import pytest
 
-from shared.messages import Task, encode
+from shared.contract.messages import Task, encode
+from tests.support.repository import REPOSITORY
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = REPOSITORY / "docs"
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from tests.client import Client, client
-from tests.integration.brokers import Rabbit
 from tests.integration.services.conftest import Asked
-from tests.running import PATIENCE_S, House, until
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.client import Client, client
+from tests.support.processes.running import PATIENCE_S, House, until
 
 ASK = '[[call bob {"prompt": "[[latency 2]]Write an email."}]]'
 MOST_FAILOVER_S = 15.0

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import Client
-from tests.integration.services.agent.load import load
-from tests.integration.services.agent.test_cancel import states
-from tests.integration.services.agent.test_workers import define
+from tests.integration.services.agent.runs.test_cancellation import states
+from tests.integration.services.agent.runs.test_workers import define
 from tests.integration.services.conftest import Asked
-from tests.running import House, until
+from tests.support.client import Client
+from tests.support.processes.load import load
+from tests.support.processes.running import House, until
 
 pytestmark = [
     pytest.mark.long,

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.store.migrate import migrate
-from tests.integration.services.agent.load import load
-from tests.integration.services.agent.test_workers import define
+from shared.store.database.migrate import migrate
+from tests.integration.services.agent.runs.test_workers import define
 from tests.integration.services.conftest import Asked
-from tests.running import Child, House, until
-from tests.said import said
+from tests.support.processes.load import load
+from tests.support.processes.running import Child, House, until
+from tests.support.report import said
 
 pytestmark = [
     pytest.mark.long,

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from shared.store import open_store, shutdowns
-from shared.store.shutdowns import Mode
-from shared.topology import CONTROL
-from tests.client import Client
-from tests.integration.brokers import Rabbit
-from tests.integration.services.agent.test_cancel import lose_control_messages
+from shared.contract.topology import CONTROL
+from shared.store import open_store
+from shared.store.processes import shutdowns
+from shared.store.processes.shutdowns import Mode
+from tests.integration.services.agent.runs.test_cancellation import lose_control_messages
 from tests.integration.services.conftest import Asked
-from tests.running import Child, House, until
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.client import Client
+from tests.support.processes.running import Child, House, until
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.process import START_S
-from shared.store.migrate import migrate
-from tests.client import Client, client
-from tests.integration.brokers import Rabbit
+from shared.process.runtime import START_S
+from shared.store.database.migrate import migrate
 from tests.integration.services.conftest import Asked
-from tests.integration.stores import PASSWORD, Postgres
-from tests.running import House
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.client import Client, client
+from tests.support.processes.running import House
+from tests.support.stores.postgresql import PASSWORD, Postgres
 
 pytestmark = pytest.mark.long
 

@@ -16,11 +16,11 @@ from alembic.config import Config
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from shared.store.engine import create
-from shared.store.migrate import MIGRATIONS, migrate
-from tests.client import Client
+from shared.store.database.engine import create
+from shared.store.database.migrate import MIGRATIONS, migrate
 from tests.integration.services.conftest import Asked
-from tests.running import House
+from tests.support.client import Client
+from tests.support.processes.running import House
 
 pytestmark = pytest.mark.long
 

@@ -7,10 +7,10 @@ import urllib.request
 
 import pytest
 
-from tests.client import Client
-from tests.integration.brokers import Rabbit
 from tests.integration.services.conftest import Asked
-from tests.running import Child, House, until
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.client import Client
+from tests.support.processes.running import Child, House, until
 
 pytestmark = pytest.mark.long
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import REPOSITORY, House
+from tests.support.processes.running import House
+from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 """What depends on the broker's version is in `test_on_any_broker.py`."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 
-from tests.integration.brokers import Rabbit
-from tests.running import House
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.processes.running import House
 
 
 def test_a_wrong_password_is_one_sentence_that_does_not_show_it(house: House) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from shared import topology
 from shared.broker.connection import Broker, connect
+from shared.contract import topology
 from shared.store import Store, open_store
-from shared.store.migrate import migrate
-from tests.integration.brokers import Rabbit
+from shared.store.database.migrate import migrate
+from tests.support.brokers.rabbitmq import Rabbit
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from shared.contract.topology import CONTROL, mailbox_name
 from shared.store import open_store, schema
-from shared.store.migrate import migrate
-from shared.topology import CONTROL, mailbox_name
-from tests import running
-from tests.client import Client, client
-from tests.running import Child, House
+from shared.store.database.migrate import migrate
+from tests.support.client import Client, client
+from tests.support.processes import running
+from tests.support.processes.running import Child, House
 
 EVERY = timedelta(seconds=1)
 EVERY_SECOND = """

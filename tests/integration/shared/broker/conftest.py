@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from shared import topology
 from shared.broker.connection import Broker, connect
-from tests.integration.brokers import Rabbit
+from shared.contract import topology
+from tests.support.brokers.rabbitmq import Rabbit
 
 
 @pytest_asyncio.fixture

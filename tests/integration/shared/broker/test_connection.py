@@ -6,14 +6,14 @@ from typing import Any, cast
 
 import pytest
 
-from shared import topology
 from shared.broker import link
 from shared.broker.connection import QueueDepth, connect
+from shared.contract import topology
+from shared.contract.messages import Event
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
-from shared.messages import Event
-from tests.integration.brokers import Rabbit
-from tests.integration.shared.broker.waiting import free_port, lose_connections, until
-from tests.proxy import address, proxy
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.brokers.waiting import free_port, lose_connections, until
+from tests.support.proxy import address, proxy
 
 WHOLE = (
     topology.house()

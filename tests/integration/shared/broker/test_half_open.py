@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from shared import topology
 from shared.broker.connection import Broker, connect
 from shared.broker.link import HEARTBEAT_S
-from shared.broker.publishing import Outgoing
+from shared.broker.publisher import Outgoing
+from shared.contract import topology
 from shared.errors import BrokerError
-from tests.integration.brokers import Rabbit
-from tests.integration.shared.broker.waiting import until
-from tests.proxy import Proxy, address, proxy
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.brokers.waiting import until
+from tests.support.proxy import Proxy, address, proxy
 
 NOTICED_S = 3.0 * HEARTBEAT_S + 3.0
 """A client misses a heartbeat for so long before it gives a connection up."""

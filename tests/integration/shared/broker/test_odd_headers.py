@@ -13,12 +13,12 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from services.agent.drawn import DrawnIds
-from shared import topology
+from services.agent.delivery.message_ids import DrawnIds
 from shared.broker.connection import Broker
-from shared.broker.consuming import Delivery
-from shared.letters import headers, read
-from tests.integration.brokers import Rabbit
+from shared.broker.consumer import Delivery
+from shared.broker.dead_letters import headers, read
+from shared.contract import topology
+from tests.support.brokers.rabbitmq import Rabbit
 
 SMALLEST_FRAME = 4096
 MESSAGES = 200

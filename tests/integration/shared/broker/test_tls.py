@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from shared import topology
 from shared.broker.connection import Broker, connect
-from shared.broker.publishing import Outgoing
+from shared.broker.publisher import Outgoing
+from shared.contract import topology
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
-from tests.certificates import Authority
-from tests.integration.brokers import Rabbit
-from tests.integration.secured import BROKERS, SecuredBroker
-from tests.integration.shared.broker.waiting import lose_connections, until
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.brokers.secured import BROKERS, SecuredBroker
+from tests.support.brokers.waiting import lose_connections, until
+from tests.support.certificates import Authority
 
 WAIT_S = 30.0
 """What a start would wait for a broker that is away; a refusal is told long before."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from shared.store.migrate import migrate
-from tests.stores import store
+from shared.store.database.migrate import migrate
+from tests.support.stores.fixtures import store
 
 __all__ = ["store"]
 

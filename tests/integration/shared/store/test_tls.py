@@ -11,10 +11,10 @@ from sqlalchemy import text
 
 from shared.errors import SettingsError, StoreError, StoreUnavailable
 from shared.store import open_store
-from shared.store.migrate import migrate
-from tests.certificates import Authority
-from tests.integration.secured import SecuredStore, secured_store
-from tests.integration.stores import PASSWORD
+from shared.store.database.migrate import migrate
+from tests.support.brokers.secured import SecuredStore, secured_store
+from tests.support.certificates import Authority
+from tests.support.stores.postgresql import PASSWORD
 
 WAIT_S = 30.0
 """What a start would wait for a store that is away; a refusal is told long before."""

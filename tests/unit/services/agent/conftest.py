@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.store.migrate import migrate
-from tests.stores import store
-from tests.unit.services.agent.endpoint import Endpoint
+from shared.store.database.migrate import migrate
+from tests.support.model.endpoint import Endpoint
+from tests.support.stores.fixtures import store
 
 __all__ = ["store"]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from services.agent.chat import User
-from services.agent.model import OpenAIModel
+from services.agent.llm.chat import User
+from services.agent.llm.client import OpenAIModel
 from shared.errors import ModelUnavailable, SettingsError
+from tests.support.repository import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[4]
 NETWORK = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 SOCKS = "socks5://bob:hidden@proxy.example:1080"
 
@@ -80,7 +80,7 @@ async def test_while_a_process_runs_it_is_a_model_that_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A run may resume under a model that this process has not opened before."""
-    monkeypatch.setattr("services.agent.model._backoff_s", lambda _: 0.0)
+    monkeypatch.setattr("services.agent.llm.client._backoff_s", lambda _: 0.0)
     monkeypatch.setenv("SSL_CERT_FILE", "/gone.pem")
     model = OpenAIModel("tiny", "https://127.0.0.1:1/v1")
     with pytest.raises(ModelUnavailable, match=r"SSL_CERT_FILE .* '/gone\.pem'"):

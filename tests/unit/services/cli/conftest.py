@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.store.migrate import migrate
+from shared.store.database.migrate import migrate
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from services.cli.client import response_to
+from shared.contract.messages import Response, Status, Task, encode
 from shared.errors import BadMessage
-from shared.messages import Response, Status, Task, encode
-from tests.instances import delivery
+from tests.support.processes.instances import delivery
 
 MINE = Response(task_id="t1", agent="bob", status=Status.OK, content="done")
 

@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.scheduler.plan import MOST_MADE_UP, Scheduled, scheduled
-from shared.definitions import Definition, Schedule
-from shared.messages import Trigger, decode
-from shared.store.ticks import Outcome, Standing
+from shared.contract.messages import Trigger, decode
+from shared.definitions.model import Definition, Schedule
+from shared.store.messages.ticks import Outcome, Standing
 
 TEN = datetime(2026, 1, 1, 10, tzinfo=UTC)
 

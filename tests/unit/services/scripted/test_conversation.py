@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from services.agent.chat import Assistant, ChatMessage, System, ToolCall, ToolResult, ToolSpec, User
-from services.agent.protocol import rendered, response_format
+from services.agent.llm.chat import (
+    Assistant,
+    ChatMessage,
+    System,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    User,
+)
+from services.agent.llm.schema_tools import rendered, response_format
 from services.scripted.conversation import Request, read
 
 BOB = ToolSpec(name="bob", description="Writes.", parameters={"type": "object"})

@@ -7,16 +7,16 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from pathlib import Path
 
-ROOT = Path(__file__).parents[4]
+from tests.support.repository import REPOSITORY
+
 WAIT_S = 30.0
 
 
 def _started(port: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "services.scripted"],
-        cwd=ROOT,
+        cwd=REPOSITORY,
         env={**os.environ, "HUTCH_SCRIPTED_PORT": str(port), "HUTCH_LOG": "json"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.store.migrate import migrate
-from tests.stores import store
+from shared.store.database.migrate import migrate
+from tests.support.stores.fixtures import store
 
 __all__ = ["store"]
 

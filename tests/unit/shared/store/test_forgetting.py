@@ -7,16 +7,17 @@ from functools import partial
 import pytest
 from sqlalchemy import func, select
 
+from shared.contract.messages import run_id
 from shared.errors import StoreError
-from shared.messages import run_id
-from shared.store import Store, open_store, outbox, retention
-from shared.store.claims import Claim, Verdict
+from shared.store import Store, open_store, retention
 from shared.store.forgetting import forget_session
-from shared.store.journal import Step, write_step
-from shared.store.runs import Run
+from shared.store.messages import outbox
+from shared.store.runs.claim import Claim, Verdict
+from shared.store.runs.run import Run
+from shared.store.runs.steps import Step, write_step
 from shared.store.schema import requesters, runs, steps
-from tests.sessions import asking, over, present
-from tests.stores import claimed, ended, request
+from tests.support.stores.fixtures import claimed, ended, request
+from tests.support.stores.sessions import asking, over, present
 
 
 async def erased(store: Store, session: str = "s1", agent: str | None = None) -> int:

@@ -5,13 +5,14 @@ from functools import partial
 import pytest
 from sqlalchemy import func, select
 
-from shared.store import Store, outbox, retention
-from shared.store.claims import Verdict
+from shared.store import Store, retention
+from shared.store.messages import outbox
+from shared.store.messages.ticks import Outcome
 from shared.store.retention import forget_runs, forget_ticks
+from shared.store.runs.claim import Verdict
+from shared.store.runs.tool_starts import Start, write_start
 from shared.store.schema import requesters, runs, starts, steps, ticks
-from shared.store.starts import Start, write_start
-from shared.store.ticks import Outcome
-from tests.stores import claimed, ended, owned, request
+from tests.support.stores.fixtures import claimed, ended, owned, request
 
 AT_ONCE_S = 0.0
 LATER_S = 3600.0

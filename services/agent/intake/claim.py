@@ -1,0 +1,146 @@
+"""From a message to a run: one committed claim, with a slot or without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import uuid4
+
+import structlog
+
+from services.agent.delivery.outbox import Relay
+from services.agent.instance import Instance
+from services.agent.intake.task_limit import Caused
+from services.agent.loop.work import Outcome
+from services.agent.runs.admission import Slots
+from services.agent.runs.open_runs import Runs
+from services.agent.runs.response import response
+from services.agent.upkeep.heartbeat import Sweeper
+from shared.contract.messages import (
+    Status,
+    Task,
+    Trigger,
+    content_hash,
+    earlier_content_hash,
+    encode,
+    response_id,
+    run_id,
+)
+from shared.errors import BadMessage
+from shared.store.messages.requesters import Requester
+from shared.store.runs.claim import Request, Verdict, claim
+from shared.store.runs.end import End, refuse
+from shared.store.runs.run import Run
+
+log = structlog.get_logger()
+
+Kind = Literal["task", "trigger", "reaction", "tick"]
+
+OWN_ID = "@"
+"""Begins the ids that an agent gives itself, for its ticks and reactions: they follow from what is
+known outside, and nobody else may take them first."""
+
+
+@dataclass
+class Intake:
+    instance: Instance
+    slots: Slots
+    runs: Runs
+    relay: Relay
+    sweeper: Sweeper
+    caused: Caused = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.caused = Caused(self.instance)
+
+    async def accept(
+        self,
+        message: Task | Trigger,
+        kind: Kind,
+        requester: Requester | None = None,
+        cause: str | None = None,
+    ) -> None:
+        """Returns once the message is a committed run, or its known response is on its way.
+
+        The caller acks after that. Raises `BadMessage` when the id belongs to other content, or
+        to the agent itself. `cause` is the agent whose run has sent it: one that sends too many
+        is refused.
+        """
+        if message.id is None:
+            message = message.model_copy(update={"id": uuid4().hex})
+        elif message.id.startswith(OWN_ID) and kind in {"task", "trigger"}:
+            raise BadMessage(
+                f"id: those that begin with '{OWN_ID}' are the agent's own; draw another"
+            )
+        request = self._request(message, kind, requester)
+        if cause is not None and (reason := self.caused.refusal(cause)):
+            await self._refuse(request, message, reason)
+            return
+        spare = slot = self.slots.try_take()
+        try:
+            claimed = await self.instance.store.write(
+                request.key,
+                lambda db: claim(db, request, self.instance.id, slot=slot is not None),
+            )
+            if slot and claimed.run and not self.runs.holds(claimed.run.run_id):
+                self.runs.start(claimed.run, slot)
+                spare = None
+        finally:
+            if spare:
+                spare.release()
+        self.relay.send(claimed.outbound)
+        if claimed.verdict is Verdict.CLAIMED and claimed.run is None:
+            self._leave(had_slot=slot is not None)
+        if claimed.verdict is Verdict.CONFLICT:
+            raise _conflict(request)
+
+    async def _refuse(self, request: Request, message: Task | Trigger, reason: str) -> None:
+        """Commit a run that ends as it is claimed: asked again, it is answered the same."""
+
+        def ending_of(run: Run) -> End:
+            said = response(run, message, Outcome(status=Status.REFUSED, content=reason))
+            return End(said.status, response_id(run.run_id), encode(said).decode())
+
+        claimed = await self.instance.store.write(
+            request.key, lambda db: refuse(db, request, self.instance.id, ending_of)
+        )
+        self.relay.send(claimed.outbound)
+        if claimed.verdict is Verdict.CONFLICT:
+            raise _conflict(request)
+        if claimed.verdict is Verdict.CLAIMED:
+            self.instance.metrics.runs_ended.labels(Status.REFUSED).inc()
+
+    def _leave(self, *, had_slot: bool) -> None:
+        """The run is due: for any replica."""
+        if had_slot:  # its session was busy a moment ago
+            self.instance.due.set()
+        else:
+            self.sweeper.look_soon()
+
+    def _request(self, message: Task | Trigger, kind: Kind, requester: Requester | None) -> Request:
+        definition = self.instance.definition
+        task_id = message.id or ""
+        return Request(
+            run_id=run_id(definition.name, task_id),
+            agent=definition.name,
+            task_id=task_id,
+            kind=kind,
+            content_hash=content_hash(message),
+            earlier_hash=earlier_content_hash(message),
+            message=encode(message).decode(),
+            definition=self.instance.snapshot.digest,
+            root_id=message.root_id or task_id,
+            parent_id=message.parent_id,
+            timeout_s=definition.limits.timeout.total_seconds(),
+            deadline_at=message.deadline.timestamp() if message.deadline else None,
+            requester=requester,
+            with_notes=definition.swarm is not None and message.session is None,
+            session=message.session,
+            takes_turns=message.session is not None and not message.path,
+        )
+
+
+def _conflict(request: Request) -> BadMessage:
+    return BadMessage(
+        f"the id '{request.task_id}' was used for another {request.kind}; draw a new one"
+    )

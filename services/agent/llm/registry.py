@@ -1,0 +1,92 @@
+"""Which model each definition speaks to, and those that this process still has runs of."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import SecretStr
+
+from services.agent.llm.client import Failed, Key, OpenAIModel, unheard
+from shared.definitions.model import Definition, ModelChoice, is_url
+from shared.errors import SettingsError
+from shared.settings.environment import Settings, no_model, secret
+
+OPENAI = "https://api.openai.com/v1"
+
+_KEY = re.compile(r"[!-~]+")
+
+
+class Models:
+    """A run resumes under the definition that its claim froze, so also under its model."""
+
+    def __init__(self, settings: Settings, failed: Failed) -> None:
+        self._settings = settings
+        self._failed = failed
+        self._built: dict[str, OpenAIModel] = {}
+
+    def of(self, definition: Definition) -> OpenAIModel:
+        """Raises `SettingsError` when the settings no longer say where that model is."""
+        key = f"{definition.model.model_dump_json()} {definition.tool_protocol}"
+        if key not in self._built:
+            self._built[key] = build(definition, self._settings, self._failed)
+        return self._built[key]
+
+    async def close(self) -> None:
+        for model in self._built.values():
+            await model.close()
+
+
+def build(definition: Definition, settings: Settings, failed: Failed = unheard) -> OpenAIModel:
+    """The model that an agent's file names, over the process's settings.
+
+    The settings' key goes only to the settings' endpoint, and so do the headers that the package
+    reads from the environment: a file that names another endpoint names its key too. Raises
+    `SettingsError` when no model is named; none is ever assumed.
+    """
+    agent, choice = definition.name, definition.model
+    base_url = choice.base_url or settings.base_url
+    key = _key(definition, settings)
+    name = choice.name or settings.model
+    if key() is None and base_url is None:
+        raise no_model(agent)
+    if name is None:
+        raise SettingsError(
+            f"agent '{agent}' names no model: set OPENAI_MODEL, or 'model' in its file"
+        )
+    if base_url is not None and not is_url(base_url):
+        raise SettingsError(
+            f"agent '{agent}': the model's base URL must be like https://host/v1; "
+            "look at OPENAI_BASE_URL, or 'model.base_url' in its file"
+        )
+    return OpenAIModel(
+        name,
+        base_url or OPENAI,
+        key,
+        definition.tool_protocol or settings.tool_protocol,
+        failed=failed,
+        withheld=() if _gets_our_key(choice, settings) else settings.account_headers(),
+    )
+
+
+def _gets_our_key(choice: ModelChoice, settings: Settings) -> bool:
+    return choice.api_key_env is None and choice.base_url in {None, settings.base_url}
+
+
+def _key(definition: Definition, settings: Settings) -> Key:
+    choice = definition.model
+    variable = choice.api_key_env or "OPENAI_API_KEY"
+
+    def key() -> SecretStr | None:
+        if choice.api_key_env is not None:
+            found = secret(variable)
+            if found is None:
+                raise SettingsError(
+                    f"agent '{definition.name}' wants its key from {variable}, which is not set"
+                )
+        else:
+            found = settings.key() if _gets_our_key(choice, settings) else None
+        if found is not None and not _KEY.fullmatch(found.get_secret_value()):
+            raise SettingsError(f"the key in {variable} holds characters that no header can carry")
+        return found
+
+    return key

@@ -1,0 +1,157 @@
+"""Tools for models that have none: each turn is a choice that a JSON schema constrains.
+
+The endpoint must honour `response_format: json_schema`. The model picks `answer` or one
+tool; calls and results of the history are told as plain text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+from pydantic_core import from_json
+
+from services.agent.llm.chat import (
+    Assistant,
+    ChatMessage,
+    Completion,
+    System,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    User,
+)
+from shared.definitions.functions import JsonObject
+from shared.errors import ModelError
+
+TEXT: JsonObject = {"type": "string", "minLength": 1}
+TOOLS = "You have these tools:"
+ANSWER = (
+    "Once you have what you need, or if no tool can help, "
+    'choose the action "answer" and write your answer.'
+)
+THEN = 'If nothing is missing, choose the action "answer" and tell what you have found.'
+"""After results: a small model repeats what it chose last, unless it just read of another choice.
+
+Told in prose, as an example of an answer would be copied instead of an answer given.
+"""
+
+
+def response_format(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> JsonObject:
+    """The field that constrains a reply; empty where none was ever offered a choice.
+
+    A model that has chosen before would go on to write choices into a free text: once the
+    tools are taken away, the answer is the only one left.
+    """
+    if not tools and not any(isinstance(it, Assistant) and it.tool_calls for it in history):
+        return {}
+    definitions: JsonObject = {}
+    calls = (_choice(tool.name, "arguments", _hoisted(tool, definitions)) for tool in tools)
+    choices: list[JsonValue] = [_choice("answer", "answer", TEXT), *calls]
+    schema: JsonObject = {"anyOf": choices, **({"$defs": definitions} if definitions else {})}
+    named: JsonObject = {"name": "choice", "strict": True, "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": named}}
+
+
+def rendered(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> list[ChatMessage]:
+    """The history without tool messages. Roles alternate: many chat templates insist on it."""
+    told: list[ChatMessage] = []
+    for message in history:
+        plain = _plain(message)
+        last = told[-1] if told else None
+        if isinstance(plain, User) and isinstance(last, User):
+            told[-1] = User(content=f"{last.content}\n\n{plain.content}")
+        else:
+            told.append(plain)
+    if not tools:
+        return told
+    if history and isinstance(history[-1], ToolResult):
+        told[-1] = User(content=f"{told[-1].content}\n\n{THEN}")
+    return _instructed(told, tools)
+
+
+def chosen(reply: Completion) -> Completion:
+    """The reply as a native one would be: content, or a call.
+
+    A reply that was cut off is read as far as it goes; its finish reason stays `length`.
+    Raises `ModelError` when the endpoint didn't keep to the schema.
+    """
+    if not reply.said or reply.refusal:
+        return reply
+    cut = reply.finish_reason == "length"
+    try:
+        choice: JsonValue = from_json(
+            reply.said, allow_partial="trailing-strings" if cut else False
+        )
+    except ValueError as error:
+        raise _unconstrained(str(error)) from error
+    match choice:
+        case {"action": str(name), "arguments": dict(arguments)}:
+            call = ToolCall(name=name, arguments=json.dumps(arguments))
+            return reply.model_copy(update={"content": None, "tool_calls": (call,)})
+        case {"action": "answer", "answer": str(answer)}:
+            return reply.model_copy(update={"content": answer})
+    if cut:
+        return reply.model_copy(update={"content": None})
+    raise _unconstrained("neither an answer nor a call")
+
+
+def _choice(action: str, field: str, schema: JsonObject) -> JsonObject:
+    return {
+        "type": "object",
+        "properties": {"action": {"const": action}, field: schema},
+        "required": ["action", field],
+        "additionalProperties": False,
+    }
+
+
+def _hoisted(tool: ToolSpec, definitions: JsonObject) -> JsonObject:
+    """The tool's parameters, their `$defs` moved to the root, where references look for them."""
+    renamed = json.dumps(tool.parameters).replace('"#/$defs/', f'"#/$defs/{tool.name}.')
+    parameters: JsonObject = json.loads(renamed)
+    own = parameters.pop("$defs", {})
+    assert isinstance(own, dict)
+    definitions.update({f"{tool.name}.{name}": schema for name, schema in own.items()})
+    return parameters
+
+
+def _plain(message: ChatMessage) -> ChatMessage:
+    """Calls in prose: a small model would copy an earlier choice, word for word."""
+    match message:
+        case ToolResult():
+            return User(content=f"Result of {message.name}: {message.content}")
+        case Assistant(content=content, tool_calls=calls) if calls:
+            used = [f"I use {call.name}: {call.arguments}" for call in calls]
+            return Assistant(content="\n".join([*([content] if content else []), *used]))
+    return message
+
+
+def _instructed(told: list[ChatMessage], tools: Sequence[ToolSpec]) -> list[ChatMessage]:
+    how = "\n".join([TOOLS, *map(_explained, tools), ANSWER])
+    if told and isinstance(told[0], System):
+        return [System(content=f"{told[0].content}\n\n{how}"), *told[1:]]
+    return [System(content=how), *told]
+
+
+def _explained(tool: ToolSpec) -> str:
+    """What the arguments mean stands apart from the example: a small model copies it from there."""
+    properties = tool.parameters.get("properties")
+    arguments = properties if isinstance(properties, dict) else {}
+    meant = ", ".join(f"{name} ({_meaning(schema)})" for name, schema in arguments.items())
+    example = json.dumps({"action": tool.name, "arguments": dict.fromkeys(arguments, "...")})
+    with_them = f"Its arguments: {meant}. " if meant else ""
+    return f"- {tool.name}: {tool.description} {with_them}To use it, reply {example}"
+
+
+def _meaning(schema: JsonValue) -> str:
+    described = schema.get("description") if isinstance(schema, dict) else None
+    return described if isinstance(described, str) else json.dumps(schema, ensure_ascii=False)
+
+
+def _unconstrained(fault: str) -> ModelError:
+    return ModelError(
+        f"the endpoint did not keep to the JSON schema ({fault}); "
+        "use an endpoint that honours response_format, or tool_protocol: native",
+        public="the model did not answer in the form it was asked for",
+    )

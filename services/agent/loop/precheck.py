@@ -1,0 +1,27 @@
+"""What is answered without being run: too late, without means, in a circle, too deep."""
+
+from __future__ import annotations
+
+from services.agent.loop.budget import is_spent
+from services.agent.loop.work import Outcome
+from shared.contract.messages import Status, Task, Trigger
+from shared.definitions.model import Definition
+
+
+def verdict(definition: Definition, message: Task | Trigger, left_s: float) -> Outcome | None:
+    """The outcome of a message that must not run; None: run it. `left_s`: until its deadline."""
+    name, path = definition.name, message.path
+    if left_s <= 0:
+        return Outcome(status=Status.TIMEOUT, content="its deadline had passed before it could run")
+    if message.budget and is_spent(message.budget):
+        return Outcome(status=Status.REFUSED, content="not begun: its budget is spent")
+    if name in path:
+        circle = " -> ".join((*path, name))
+        return Outcome(status=Status.REFUSED, content=f"a circle of calls: {circle}")
+    if len(path) >= definition.limits.depth:
+        chain = " -> ".join((*path, name))
+        return Outcome(
+            status=Status.REFUSED,
+            content=f"{name} takes chains of at most {definition.limits.depth} agents: {chain}",
+        )
+    return None

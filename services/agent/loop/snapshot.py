@@ -1,0 +1,46 @@
+"""What a claim freezes of an agent: a run lives and resumes on this, whatever is edited later."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property, lru_cache
+
+from pydantic import TypeAdapter
+
+from services.agent.llm.chat import ToolSpec
+from services.agent.loop.tool_calls import WorkerSpec
+from shared.contract.messages import Frozen
+from shared.contract.rows import parsed
+from shared.definitions.model import Definition, Definitions
+
+
+class Snapshot(Frozen):
+    definition: Definition
+    workers: tuple[WorkerSpec, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, known: Definitions, tools: tuple[ToolSpec, ...]) -> Snapshot:
+        definition = known[name]
+        workers = tuple(
+            WorkerSpec(name=worker, description=known[worker].description)
+            for worker in definition.workers
+        )
+        return cls(definition=definition, workers=workers, tools=tools)
+
+    @cached_property  # asked for at every claim
+    def body(self) -> str:
+        return self.model_dump_json(by_alias=True)
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.sha256(self.body.encode()).hexdigest()[:32]
+
+
+_SNAPSHOT = TypeAdapter(Snapshot)
+
+
+@lru_cache(maxsize=8)  # runs under other definitions than the newest are few
+def thawed(body: str) -> Snapshot:
+    """What `body` froze; raises `DamagedRow` for what is none, or another version's."""
+    return parsed(_SNAPSHOT, body, "definition")

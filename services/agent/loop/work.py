@@ -1,0 +1,35 @@
+"""What a run begins with, and what it comes to."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from services.agent.llm.chat import ToolSpec
+from services.agent.loop.tool_calls import WorkerSpec
+from shared.contract.messages import Frozen, Status, Task, Trigger, Usage
+from shared.definitions.model import Definition
+
+
+class Work(Frozen):
+    """What a run sees, frozen at its claim."""
+
+    run_id: str
+    definition: Definition
+    message: Annotated[Task | Trigger, Field(discriminator="type")]
+    notes: tuple[str, ...] = ()
+    recalled: tuple[tuple[str, str], ...] = ()
+    now: AwareDatetime
+    workers: tuple[WorkerSpec, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+
+
+class Outcome(Frozen):
+    """How a run ended: `content` for the requester, `detail` for the operator only."""
+
+    status: Status
+    content: str
+    detail: str | None = None
+    usage: Usage = Usage()
+    model: str | None = None

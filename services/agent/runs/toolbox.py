@@ -1,0 +1,42 @@
+"""An agent's tools as the loop sees them: specs for the model, calls by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+
+from services.agent.llm.chat import ToolSpec
+from shared.definitions.functions import JsonObject, Tool
+from shared.errors import ToolError
+
+MANY_TOOLS = 20
+"""Beyond this, models choose worse."""
+
+
+class Toolbox:
+    """The local tools of one agent; its definition has made sure that no two have one name."""
+
+    def __init__(self, agent: str, tools: Sequence[Tool], workers: Sequence[str] = ()) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        number = len(tools) + len(workers)
+        if number > MANY_TOOLS:
+            structlog.get_logger().warning("many tools: models choose worse", agent=agent, n=number)
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return tuple(
+            ToolSpec(
+                name=tool.name,
+                description=tool.description,
+                parameters=tool.parameters,
+                repeatable=tool.repeatable,
+            )
+            for tool in self._tools.values()
+        )
+
+    async def call(self, name: str, arguments: JsonObject, idempotency_key: str) -> str:
+        """Raises `ToolError` as `Tool.call` does, and for a tool that a newer file has dropped."""
+        if name not in self._tools:
+            raise ToolError(f"the tool '{name}' is not there any more")
+        return await self._tools[name].call(arguments, idempotency_key)

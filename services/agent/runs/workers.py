@@ -1,0 +1,189 @@
+"""Calls to workers: a task to their mailbox, a response in this process's reply queue."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from services.agent.delivery.senders import check
+from services.agent.delivery.settle import Settling
+from services.agent.instance import Instance
+from services.agent.loop.budget import counted
+from services.agent.loop.journal import StepKey
+from services.agent.runs.admission import Slot
+from shared.broker.consumer import Consumer, Delivery
+from shared.broker.publisher import Outgoing
+from shared.contract.access import agent_user
+from shared.contract.messages import Budget, Response, Status, Task, Trigger, decode, encode
+from shared.contract.topology import TASKS, reply_queue_name
+from shared.errors import BadMessage, BrokerError
+from shared.store.runs.run import Run
+from shared.store.runs.takeover import mark
+from shared.store.schema import RunState
+
+log = structlog.get_logger()
+
+ASK_AGAIN_S = 60.0
+"""A response can be lost with its queue; asked again, the worker sends the stored one."""
+
+ASK_RETRY_S = 1.0
+"""Between two tries while the broker is away."""
+
+LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""A later deadline has no date; that of a run can be later by its agent's `timeout`."""
+
+REPLIES_PREFETCH = 100
+"""Responses wait for nothing here; this only pipelines the acks."""
+
+
+class Replies:
+    """The responses that this process waits for, by the id of the call."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.queue = reply_queue_name(instance.agent, instance.id)
+        self._expected: dict[str, tuple[str, asyncio.Future[Response]]] = {}
+
+    @contextmanager
+    def expect(self, call_id: str, worker: str) -> Iterator[asyncio.Future[Response]]:
+        reply: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._expected[call_id] = worker, reply
+        try:
+            yield reply
+        finally:
+            del self._expected[call_id]
+
+    async def serve(self, consumer: Consumer, settling: Settling) -> None:
+        """Hear every reply, until cancelled."""
+        await settling.each(consumer, REPLIES_PREFETCH, self.hear)
+
+    async def hear(self, delivery: Delivery) -> None:
+        """Hand a response to the call that it answers; late and unknown ones are dropped.
+
+        That is the call whose id is its `task_id`: the correlation id says nothing, since a worker
+        sends it back with the answer to any task. Raises `BadMessage` for a response that is not
+        the worker's. Where a response doesn't end the call that it seems to be for, the call goes
+        on waiting.
+        """
+        call, response = _understood(delivery)
+        if call != delivery.correlation_id and delivery.correlation_id in self._expected:
+            log.warning("reply to another task", call=delivery.correlation_id, task=call)
+        worker, reply = self._expected.get(call, (None, None))
+        if worker is None or reply is None or reply.done():
+            return
+        check(delivery, *(agent_user(it) for it in {worker, response.agent or worker}))
+        if response.agent not in {"", worker}:
+            log.warning("reply of another agent", call=call, worker=worker, agent=response.agent)
+            return
+        reply.set_result(response)
+
+
+def _understood(delivery: Delivery) -> tuple[str, Response]:
+    """The id of the call that is answered, and the response.
+
+    What is no response is a failed one, so that nobody waits for a better one. Only its
+    correlation id says for which call: anybody's text, but nobody else knows the call's id.
+    """
+    try:
+        message = decode(delivery.body, delivery.content_type)
+        if isinstance(message, Response):
+            return message.task_id, message
+        why = f"it is a {message.type}"
+    except BadMessage as error:
+        why = str(error)
+    log.warning("reply not understood", call=delivery.correlation_id, why=why)
+    content = f"the reply could not be understood: {why}"
+    failed = Response(task_id="unknown", agent="", status=Status.FAILED, content=content)
+    return delivery.correlation_id or "", failed
+
+
+def with_counted_usage(
+    instance: Instance, run: Run, worker: str, response: Response, share: Budget
+) -> Response:
+    """The response with what its usage counts, not what it says; where that differs, it is logged.
+
+    The answer counts all the same: it was asked for, and paid for.
+    """
+    reported, usage = response.usage, counted(response.usage, share)
+    if usage != reported:
+        counts = usage.model_dump()
+        log.warning("usage capped", worker=worker, reported=reported.model_dump(), **counts)
+        instance.tell("usage.capped", run, worker=worker, **counts)
+    return response.model_copy(update={"usage": usage})
+
+
+@dataclass
+class Calls:
+    """The workers of one run, as the loop sees them."""
+
+    instance: Instance
+    replies: Replies
+    slot: Slot
+    run: Run
+    message: Task | Trigger
+
+    async def ask(
+        self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
+    ) -> Response:
+        """See `services.agent.loop.loop.Workers`. The run's own deadline bounds the wait."""
+        run = self.run
+        asked = key.in_run(run.run_id, run.nonce)
+        task = Task(
+            id=asked,
+            content=prompt,
+            context=context,
+            root_id=run.root_id,
+            parent_id=run.task_id,
+            path=(*self.message.path, run.agent),
+            hops=self.message.hops,
+            deadline=datetime.fromtimestamp(min(run.deadline_at, LATEST), UTC),
+            budget=budget if self.message.budget else None,
+            session=self.message.session,
+            traceparent=self.message.traceparent,
+            sender=run.agent,
+            sent_at=datetime.now(UTC),
+        )
+        self.instance.tell("worker.asked", run, worker=worker)
+        with self.replies.expect(asked, worker) as reply:
+            while not reply.done():
+                wait_s = ASK_AGAIN_S if await self._publish(worker, task) else ASK_RETRY_S
+                await asyncio.wait([reply], timeout=wait_s)
+            response = reply.result()
+        self.instance.tell("worker.answered", run, worker=worker, status=response.status)
+        return with_counted_usage(self.instance, run, worker, response, budget)
+
+    async def _publish(self, worker: str, task: Task) -> bool:
+        message = Outgoing(
+            exchange=TASKS,
+            routing_key=worker,
+            body=encode(task),
+            message_id=task.id or "",
+            correlation_id=task.id,
+            reply_to=self.replies.queue,
+        )
+        try:
+            await self.instance.publisher.publish(message)
+        except BrokerError as error:
+            self.instance.metrics.publish_failures.inc()
+            log.warning("worker not asked yet", worker=worker, error=str(error))
+            return False
+        return True
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """Pause the slot until the block is left; a failed block leaves it paused."""
+        await self._mark(RunState.WAITING)
+        self.slot.pause()
+        yield
+        await self.slot.resume()
+        await self._mark(RunState.RUNNING)
+
+    async def _mark(self, state: RunState) -> None:
+        await self.instance.store.write(
+            self.run.run_id, lambda connection: mark(connection, self.run, state)
+        )
+        self.instance.tell(f"run.{state}", self.run)

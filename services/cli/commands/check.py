@@ -1,0 +1,63 @@
+"""`hutch check`: faults of the agents' files, and advice on them and on their manifests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shared.definitions.loader import Folder
+
+
+def check() -> None:
+    """Check the folder of agents: a fault ends it with exit code 2; advice changes nothing."""
+    from concurrent.futures import ThreadPoolExecutor
+    from functools import partial
+
+    from services.cli import output
+    from services.cli.deploy import manifests
+    from services.cli.deploy.advice import advice
+    from shared.definitions.loader import read_folder
+    from shared.errors import SettingsError
+    from shared.settings.environment import Settings
+
+    folder = read_folder(Settings.from_environment().agents)
+    with ThreadPoolExecutor() as threads:
+        faults = [*filter(None, threads.map(partial(_fault, folder), folder.files))]
+    if faults:
+        raise SettingsError("\n".join(faults))
+    for line in [*advice(folder.found), *manifests.disagreements(folder.path, folder.found)]:
+        output.say(f"advice: {line}")
+    number = len(folder.found)
+    output.say(f"{number} agent{'' if number == 1 else 's'} in {folder.path}: no fault")
+
+
+def _fault(folder: Folder, name: str) -> str:
+    """Why this agent's start would fail, in the start's own words; empty: it would not.
+
+    Tools are imported in a process of the agent's own, as at a start: what one agent's tools do
+    to a process helps and harms no other's.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
+
+    if name in folder.faults or not folder.found[name].tools:
+        return folder.faults.get(name, "")
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        try:
+            return process.submit(_refusal, folder, name).result()
+        except BrokenProcessPool:
+            return f"{folder.files[name]}: tools: the process ends while they are imported"
+
+
+def _refusal(folder: Folder, name: str) -> str:
+    import asyncio
+
+    from shared.definitions.loader import equipped
+    from shared.errors import SettingsError
+
+    try:
+        asyncio.run(equipped(folder, name))
+    except SettingsError as error:
+        return str(error)
+    return ""

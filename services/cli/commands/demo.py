@@ -1,0 +1,157 @@
+"""`hutch demo`: the shipped examples, played on a house of their own that leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from services.cli.commands.up import HOME, agreed
+
+if TYPE_CHECKING:
+    from services.cli.machine.demo_script import Said
+    from shared.broker.connection import Broker
+
+READY_S = 60.0
+"""Eleven processes start at once, each in about a second of one core."""
+BROKER_WAIT_S = 10.0
+LOG = HOME / "demo.log"
+POLL_S = 0.2
+DRAIN_S = 5.0
+"""When the play is over, nothing runs but a schedule's last tick."""
+TEXT_CHARS = 480
+"""Of each line of the play; `hutch show` has the whole in a house that lasts."""
+INDENT = "    "
+EXAMPLES = [Path(__file__).parents[3] / name for name in ("agents", "hutch_examples")]
+"""In a clone or an image; in an installed package."""
+SCHEDULE = {"name": "plan", "every": "5s", "prompt": "Plan the day."}
+"""In place of nine o'clock on working days, which a demo can't wait for."""
+
+
+def demo() -> None:
+    """Play the shipped examples with the scripted model: broker, agents, scheduler and all."""
+    from services.cli import output
+    from services.cli.machine import fleet
+    from services.cli.machine.broker import local_broker
+    from shared.settings.environment import Settings
+
+    settings = Settings.from_environment()
+    given = settings.given_broker()
+    HOME.mkdir(parents=True, exist_ok=True)
+    with fleet.terminable(), tempfile.TemporaryDirectory(prefix="demo-", dir=HOME) as name:
+        home = Path(name).resolve()
+        _agents_into(home / "agents")
+        with local_broker(given, home, output.say, agreed, keep=False) as url:
+            said = asyncio.run(_play(home, url))
+    output.say(said)
+
+
+async def _play(home: Path, url: str) -> str:
+    from services.cli import output
+    from services.cli.machine import demo_script, fleet, models
+    from services.cli.machine.models import Provider
+    from shared.broker.connection import connect
+    from shared.definitions.loader import load
+    from shared.store import open_store
+    from shared.store.database.migrate import migrate
+
+    model = models.endpoint(Provider.SCRIPTED)
+    output.say(model.said)
+    agents = load(home / "agents")
+    store_url = f"sqlite:///{home / 'hutch.db'}"
+    await migrate(store_url)
+    environment = {
+        "RABBITMQ_URL": url,
+        "RABBITMQ_URL_FILE": "",
+        "HUTCH_STORE": store_url,
+        "HUTCH_STORE_FILE": "",
+        "HUTCH_AGENTS": str(home / "agents"),
+        "HUTCH_DRAIN_S": str(DRAIN_S),
+    }
+    output.say(f"starting the scheduler and {len(agents)} agents: {', '.join(agents)} (log: {LOG})")
+    began = time.monotonic()
+    with LOG.open("w", encoding="utf-8") as log:
+
+        def show(name: str, line: str) -> None:
+            log.write(f"{name} | {line}\n")
+            log.flush()
+
+        async with connect(url, "hutch demo", wait_s=BROKER_WAIT_S) as broker:
+            await _alone(broker, list(agents))
+            async with (
+                open_store(store_url) as store,
+                fleet.running(fleet.roles(agents), model, environment, show, DRAIN_S),
+            ):
+                await _ready(broker, list(agents))
+                output.say(f"ready after {time.monotonic() - began:.1f} s")
+                began = time.monotonic()
+                await demo_script.Stage(broker, store, _title, _tell).play()
+                played_s = time.monotonic() - began
+                said = f"{await demo_script.summary(store)} (scripted), {played_s:.0f} s"
+                output.say(f"\nending {len(agents)} agents and the scheduler")
+                return said
+
+
+async def _ready(broker: Broker, agents: list[str]) -> None:
+    """Returns when every agent takes tasks; raises `HutchError` naming one that doesn't."""
+    from services.cli.client import attended
+    from shared.errors import HutchError
+
+    until = time.monotonic() + READY_S
+    for agent in agents:
+        while not await attended(broker, agent):
+            if time.monotonic() > until:
+                raise HutchError(f"the demo failed: {agent} did not start; see {LOG}")
+            await asyncio.sleep(POLL_S)
+
+
+async def _alone(broker: Broker, agents: list[str]) -> None:
+    """Raises `HutchError` when others' agents of these names would take the demo's tasks."""
+    from services.cli.client import attended
+    from shared.errors import HutchError
+
+    for agent in agents:
+        if await attended(broker, agent):
+            raise HutchError(
+                f"an agent '{agent}' runs on this broker already: end it, or name an empty vhost "
+                "in RABBITMQ_URL for the demo"
+            )
+
+
+def _agents_into(folder: Path) -> None:
+    """A copy of the examples, with one schedule that fires at once."""
+    import yaml
+
+    examples = next(each for each in EXAMPLES if each.is_dir())
+    shutil.copytree(examples, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    file = folder / "alice.yaml"
+    alice = yaml.safe_load(file.read_text("utf-8"))
+    file.write_text(yaml.safe_dump(alice | {"schedule": [SCHEDULE]}), "utf-8")
+
+
+def _title(text: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(highlight=False).print(Text(f"\n{text}", "bold"))
+
+
+def _tell(said: Said) -> None:
+    """Texts are shown as they are: nothing in them is markup."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from services.cli.output import plain
+
+    console = Console(highlight=False)
+    at = f"{said.at.astimezone():%H:%M:%S.%f}"[:-5]
+    console.print(Text.assemble((at, "dim"), "  ", (said.who, "cyan")))
+    text = plain(said.text)
+    cut = text if len(text) <= TEXT_CHARS else f"{text[:TEXT_CHARS].rsplit(None, 1)[0]} …"
+    for line in cut.splitlines():
+        for part in wrap(line, console.width - len(INDENT)):
+            console.print(Text(INDENT + part))

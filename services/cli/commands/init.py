@@ -1,0 +1,51 @@
+"""`hutch init`: a folder of agents of one's own, ready for `hutch up` and for compose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+HIDDEN = {"env.example": ".env.example", "gitignore": ".gitignore"}
+"""Templates whose names would hide them, or make them rules, in this repository."""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it isn't there.")],
+) -> None:
+    """Write two example agents, a compose file and a Dockerfile on Hutch's image."""
+    from services.cli import output
+
+    write(folder)
+    output.say(f"wrote agents, tools and a compose file to {folder}")
+    output.say(f"next: cd {folder} && hutch up --provider scripted")
+    output.say('then, beside it: hutch ask alice "Ask Bob for an email about the summer party."')
+    output.say("with a model: set OPENAI_API_KEY; in containers: docker compose up --build --wait")
+
+
+def write(folder: Path) -> None:
+    """All templates or none: raises `SettingsError` naming the first file that is there."""
+    from shared.errors import HutchError, SettingsError
+
+    targets = {source: folder / _name(source) for source in sorted(TEMPLATES.rglob("*"))}
+    files = {source: target for source, target in targets.items() if _is_template(source)}
+    for target in files.values():
+        if target.exists():
+            raise SettingsError(f"'{target}' is there already: name a new folder, or move it away")
+    try:
+        for source, target in files.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(source.read_text("utf-8"), "utf-8")
+    except OSError as error:
+        raise HutchError(f"can't write '{error.filename}': {error.strerror}") from error
+
+
+def _name(source: Path) -> Path:
+    relative = source.relative_to(TEMPLATES)
+    return relative.with_name(HIDDEN.get(relative.name, relative.name))
+
+
+def _is_template(source: Path) -> bool:
+    return source.is_file() and "__pycache__" not in source.parts

@@ -1,0 +1,82 @@
+"""`hutch runs`: what was and is being done."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from shared.store.queries.reports import Row
+
+SHORT = 12
+"""Of a run's id: enough to tell runs apart, and 'hutch show' takes it."""
+
+COLUMNS = ["run", "agent", "kind", "status", "attempts#", "claimed (UTC)", "seconds#", "task"]
+
+
+class RunStatus(StrEnum):
+    """How a run ended, or its state while it is open."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    REFUSED = "refused"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    DUE = "due"
+    RUNNING = "running"
+    WAITING = "waiting"
+
+
+def runs(
+    agent: Annotated[str | None, typer.Argument(help="Of this agent only.")] = None,
+    status: Annotated[RunStatus | None, typer.Option(help="In this status only.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List runs, the latest first."""
+    import asyncio
+    from collections.abc import Sequence
+
+    from pydantic import TypeAdapter
+
+    from services.cli import agents, output
+    from services.cli.store import opened_store
+    from shared.settings.environment import Settings
+    from shared.store.queries.reports import Row, newest
+
+    settings = Settings.from_environment()
+    if agent is not None:
+        agents.check_agent(settings, agent)
+
+    async def read() -> Sequence[Row]:
+        async with opened_store(settings) as store:
+            return await store.read(lambda connection: newest(connection, agent, status, limit))
+
+    found = asyncio.run(read())
+    if json:
+        output.say(TypeAdapter(Sequence[Row]).dump_json(found).decode())
+    else:
+        output.show_table(COLUMNS, [cells(row) for row in found])
+
+
+def cells(row: Row) -> list[str]:
+    return [
+        row.run_id[:SHORT],
+        row.agent,
+        row.kind,
+        f"{row.status}, damaged" if row.damage else row.status,
+        str(row.attempts),
+        f"{row.claimed_at:%Y-%m-%d %H:%M:%S}",
+        took(row),
+        row.task_id,
+    ]
+
+
+def took(row: Row) -> str:
+    """Seconds from claim to end; a dash while it is open."""
+    if row.ended_at is None:
+        return "-"
+    return f"{(row.ended_at - row.claimed_at).total_seconds():.1f}"

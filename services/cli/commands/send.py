@@ -1,0 +1,83 @@
+"""`hutch send`, `trigger`, `broadcast`: a message without waiting for a response."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.options import Context, ModelCalls, Session, Tokens
+
+if TYPE_CHECKING:
+    from shared.contract.messages import Lineage
+    from shared.settings.environment import Settings
+
+
+def send(
+    agent: Annotated[str, typer.Argument(help="Who shall do it.")],
+    text: Annotated[str, typer.Argument(help="What to do.")],
+    context: Context = None,
+    id: Annotated[
+        str | None, typer.Option(help="The task's id: sent again, it is one run.")
+    ] = None,
+    session: Session = None,
+    model_calls: ModelCalls = None,
+    tokens: Tokens = None,
+) -> None:
+    """Put an agent to work without waiting; prints the task's id, for 'hutch show'."""
+    from services.cli import client
+    from shared.contract.messages import Task
+
+    budget = client.budget(model_calls, tokens)
+    fields = {"content": text, "context": context, "session": session, "budget": budget}
+    _to_agent(agent, client.message(Task, id=id, **fields))
+
+
+def trigger(
+    agent: Annotated[str, typer.Argument(help="Who shall wake up.")],
+    text: Annotated[str | None, typer.Argument(help="What for.")] = None,
+    id: Annotated[str | None, typer.Option(help="The trigger's id: sent again, it is one.")] = None,
+) -> None:
+    """Wake an agent up; prints the trigger's id, for 'hutch show'."""
+    from services.cli import client
+    from shared.contract.messages import Trigger
+
+    _to_agent(agent, client.message(Trigger, id=id, content=text))
+
+
+def broadcast(
+    group: Annotated[str, typer.Argument(help="The swarm, as in its members' files.")],
+    text: Annotated[str, typer.Argument(help="What for.")],
+) -> None:
+    """Wake every member of a swarm up; prints the trigger's id, for 'hutch show'."""
+    from services.cli import agents, client
+    from shared.contract.messages import Trigger
+    from shared.contract.topology import swarm_exchange_name
+    from shared.settings.environment import Settings
+
+    settings = Settings.from_environment()
+    agents.check_group(settings, group)
+    _publish(settings, swarm_exchange_name(group), "", client.message(Trigger, content=text))
+
+
+def _to_agent(agent: str, message: Lineage) -> None:
+    from services.cli import agents
+    from shared.contract.topology import TASKS
+    from shared.settings.environment import Settings
+
+    settings = Settings.from_environment()
+    agents.check_agent(settings, agent)
+    _publish(settings, TASKS, agent, message)
+
+
+def _publish(settings: Settings, exchange: str, routing_key: str, message: Lineage) -> None:
+    import asyncio
+
+    from services.cli import client, output
+
+    async def publish() -> None:
+        async with client.house(settings) as broker:
+            await client.publish(broker, exchange, routing_key, message)
+
+    asyncio.run(publish())
+    output.say(message.id or "")

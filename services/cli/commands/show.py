@@ -1,0 +1,166 @@
+"""`hutch show`: one run, with all that was said in it and whom it put to work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.tree import Tree
+
+    from shared.contract.messages import Budget, Task, Trigger
+    from shared.settings.environment import Settings
+    from shared.store.queries.reports import DoneStep, Row, Texts
+
+ARGUMENTS_CHARS = 200
+"""Of one call; `--json` has them whole."""
+
+
+def show(
+    run: Annotated[str, typer.Argument(help="A run's id or its beginning, or a task's id.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what a run was asked, what it did, what it answered, and the runs it caused."""
+    import asyncio
+
+    from pydantic_core import to_json
+
+    from services.cli import output
+    from shared.settings.environment import Settings
+
+    row, texts, below = asyncio.run(_read(Settings.from_environment(), run))
+    if json:
+        output.say(to_json({"run": row, "texts": texts, "below": below}).decode())
+        return
+    for paragraph in told(row, texts):
+        output.say(paragraph)
+    if below:
+        output.say("\nruns")
+        output.show(tree(row, below))
+
+
+async def _read(settings: Settings, key: str) -> tuple[Row, Texts, Sequence[Row]]:
+    from services.cli.store import opened_store
+    from shared.store.queries import reports
+
+    async with opened_store(settings) as store:
+        row = only(key, await store.read(lambda connection: reports.find(connection, key)))
+        texts = await store.read(lambda connection: reports.texts(connection, row.run_id))
+        family = await store.read(lambda connection: reports.family(connection, row.root_id))
+        return row, texts, descendants(row, family)
+
+
+def only(key: str, found: Sequence[Row]) -> Row:
+    """Raises `HutchError` unless exactly one run is meant."""
+    from shared.errors import HutchError
+
+    exact = [row for row in found if row.run_id == key]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise HutchError(f"no run and no task has the id '{key}': 'hutch runs' lists them")
+    names = ", ".join(f"{row.run_id} ({row.agent})" for row in found)
+    raise HutchError(f"'{key}' means more than one run; name one: {names}")
+
+
+def descendants(row: Row, family: Sequence[Row]) -> Sequence[Row]:
+    """The runs that a run has caused, each after the one that caused it."""
+    found = [row]
+    for parent in found:
+        found += [it for it in family if it.parent_id == parent.task_id and it not in found]
+    return found[1:]
+
+
+def tree(row: Row, below: Sequence[Row]) -> Tree:
+    from rich.tree import Tree
+
+    top = Tree(_label(row))
+    branches = {row.task_id: top}
+    for child in below:
+        branches[child.task_id] = branches[child.parent_id or ""].add(_label(child))
+    return top
+
+
+def _label(row: Row) -> str:
+    return f"{row.agent}  {row.status}  {row.run_id[:12]}"
+
+
+def told(row: Row, texts: Texts) -> Iterator[str]:
+    """A run in paragraphs; what of it can't be read stands there as it is stored, as damaged."""
+    from shared.contract.rows import message_of
+    from shared.errors import DamagedRow
+
+    took = f" after {(row.ended_at - row.claimed_at).total_seconds():.1f} s" if row.ended_at else ""
+    yield f"run {row.run_id} of {row.agent}, for {row.kind} {row.task_id}"
+    yield f"claimed {row.claimed_at:%Y-%m-%d %H:%M:%S} UTC; {row.status}{took}"
+    yield from (f"damaged: {it.damage}" for it in (row, texts) if it.damage)
+    message = None
+    try:
+        message = message_of(texts.message)
+    except DamagedRow as error:
+        yield _damaged(error, texts.message)
+    else:
+        yield from _asked(message)
+    if texts.notes:
+        yield "\n".join(["\nnotes", *texts.notes])
+    for before, said in texts.recalled:
+        yield f"\nremembers\n{before}\n> {said}"
+    for step in texts.steps:
+        who = step.kind if step.kind == "model" else f"{step.kind} {step.name}"
+        yield f"\nturn {step.turn}: {who}\n{_output(step)}"
+    if texts.response:
+        yield from _answered(texts.response, message.budget if message else None)
+    if texts.detail:
+        yield f"\ndetail\n{texts.detail}"
+
+
+def _asked(message: Task | Trigger) -> Iterator[str]:
+    if message.session:
+        yield f"session {message.session}"
+    if message.budget:
+        limits = message.budget.model_dump(exclude_none=True).items()
+        given = ", ".join(f"{limit} {name.replace('_', ' ')}" for name, limit in limits)
+        yield f"budget: {given or 'no limit'}"
+    yield f"\n{message.type}\n{message.content or '(no text)'}"
+    if message.type == "task" and message.context:
+        yield f"\ncontext\n{message.context}"
+
+
+def _answered(stored: str, budget: Budget | None) -> Iterator[str]:
+    from services.cli import output
+    from shared.contract.rows import response_of
+    from shared.errors import DamagedRow
+
+    try:
+        response = response_of(stored)
+    except DamagedRow as error:
+        yield _damaged(error, stored)
+        return
+    spent = response.usage
+    yield (
+        f"\nresponse: {response.status}; {spent.model_calls} model calls, "
+        f"{spent.input_tokens} tokens in, {spent.output_tokens} out\n{response.content}"
+    )
+    if budget:
+        yield output.spent(budget, spent)
+
+
+def _output(step: DoneStep) -> str:
+    """What a model said and called, or what a tool or a worker returned, and why a tool failed."""
+    from shared.contract.rows import output_of
+    from shared.errors import DamagedRow
+
+    try:
+        done = output_of(step.output)
+    except DamagedRow as error:
+        return _damaged(error, step.output).lstrip()
+    calls = [f"calls {call.name} {call.arguments[:ARGUMENTS_CHARS]}" for call in done.tool_calls]
+    said = [done.content or done.refusal, *calls, done.detail and f"detail\n{done.detail}"]
+    return "\n".join(filter(None, [*said, step.damage and f"damaged: {step.damage}"]))
+
+
+def _damaged(error: Exception, stored: str) -> str:
+    return f"\ndamaged: {error}\n{stored}"

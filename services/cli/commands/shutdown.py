@@ -1,0 +1,79 @@
+"""`hutch shutdown`: end an agent's processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from shared.settings.environment import Settings
+    from shared.store.processes.shutdowns import Mode
+
+NOT_AGENTS = {"all", "scheduler"}
+
+
+def shutdown(
+    agent: Annotated[str, typer.Argument(help="An agent, 'scheduler', or 'all'.")],
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Hand over what runs instead of finishing it.")
+    ] = False,
+) -> None:
+    """End an agent's processes, ahead of any backlog; what waits in its mailbox stays there."""
+    import asyncio
+
+    from services.cli import agents, output
+    from shared.settings.environment import Settings
+
+    settings = Settings.from_environment()
+    if agent not in NOT_AGENTS:
+        agents.check_agent(settings, agent)
+    output.say(asyncio.run(_shutdown(settings, agent, "stop" if stop else "drain")))
+
+
+async def _shutdown(settings: Settings, agent: str, mode: Mode) -> str:
+    """Rows first, then the message; what was asked of whom, in words."""
+    from services.cli import client, output
+    from shared.contract.messages import Shutdown
+    from shared.contract.topology import CONTROL, shutdown_key
+    from shared.errors import BrokerError, HutchError, Undeliverable
+
+    heard, by_row = await _write(settings, agent, mode)
+    message = client.message(Shutdown, mode=mode)
+    try:
+        async with client.house(settings) as broker:
+            await client.publish(broker, CONTROL, shutdown_key(agent), message)
+    except Undeliverable as error:
+        if not by_row:
+            whose = "" if agent == "all" else f" of '{agent}'"
+            raise HutchError(f"no process{whose} runs on this broker: nothing to end") from error
+    except BrokerError as error:
+        if not by_row:
+            raise
+        output.remark(f"only the store was told, which takes a little longer: {error}")
+    return f"asked {heard} to {'stop' if mode == 'stop' else 'finish and end'}"
+
+
+async def _write(settings: Settings, agent: str, mode: Mode) -> tuple[str, bool]:
+    """Whom the shutdown will reach, in words, and whether living processes find it as a row.
+
+    The store may be away without stopping it. The scheduler hears the message alone.
+    """
+    from services.cli.store import count_replicas, opened_store
+    from shared.errors import StoreError
+    from shared.store.processes import shutdowns
+
+    if agent == "scheduler":
+        return "the scheduler", False
+    try:
+        async with opened_store(settings) as store:
+            counts = await count_replicas(store)
+            whose = None if agent == "all" else agent
+            await store.write("", lambda connection: shutdowns.ask(connection, whose, mode))
+    except StoreError as error:
+        return f"'{agent}' (how many processes is unknown: {error})", False
+    number = counts.total() if agent == "all" else counts[agent]
+    processes = f"{number} process{'' if number == 1 else 'es'}"
+    if agent == "all":
+        return f"{processes} of {len(counts)} agents, and the scheduler,", number > 0
+    return f"{processes} of '{agent}'", number > 0

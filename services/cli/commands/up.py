@@ -1,0 +1,154 @@
+"""`hutch up`: everything in the folder of agents, as processes on this machine."""
+
+from __future__ import annotations
+
+import sys
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.machine.models import Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from services.cli.machine.models import Endpoint
+    from services.cli.machine.supervisor import Show
+    from shared.definitions.loader import Folder
+    from shared.definitions.model import Definition
+    from shared.settings.environment import Settings
+
+HOME = Path(".hutch")
+"""What a house on this machine keeps: its store and its broker's data."""
+
+BROKER_WAIT_S = 10.0
+"""For a broker of others; one of ours answers before its URL is known."""
+
+STYLES = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan")
+
+
+def up(
+    agents: Annotated[
+        list[str] | None, typer.Argument(help="Only these.", show_default="all in the folder")
+    ] = None,
+    provider: Annotated[
+        Provider, typer.Option(help="Which model speaks: the environment's, or one served here.")
+    ] = Provider.OPENAI,
+) -> None:
+    """Run the agents and the scheduler, with a broker where none is set, until Ctrl-C.
+
+    An agent that can't start, by a fault of its file or its settings, is named, and the others
+    start: it fails where none can. The exit code is that of the end; 'hutch check' has one for
+    faults.
+    """
+    import asyncio
+
+    from services.cli import output
+    from services.cli.machine import fleet
+    from services.cli.machine.broker import local_broker
+    from services.cli.machine.models import endpoint
+    from shared.definitions.loader import read_folder
+    from shared.settings.environment import Settings
+
+    settings = Settings.from_environment()
+    chosen = _startable(read_folder(settings.agents), agents or ())
+    if provider is Provider.OPENAI:
+        chosen = _with_models(chosen, settings)
+    given = settings.given_broker()
+    with fleet.terminable(), local_broker(given, HOME, output.say, agreed) as url:
+        model = endpoint(provider)
+        output.say(model.said)
+        for line in _own_models(chosen, provider):
+            output.say(line)
+        asyncio.run(_serve(settings, [one.name for one in chosen], model, url))
+
+
+def _startable(folder: Folder, names: Sequence[str]) -> list[Definition]:
+    """The chosen agents whose files are right; raises `SettingsError` when there is none."""
+    from services.cli import agents as known
+    from services.cli import output
+    from shared.errors import SettingsError
+
+    for name in names:
+        if name not in folder.names:
+            raise SettingsError(known.unknown("agent", name, folder.names, folder))
+    wanted = names or folder.files
+    faults = [folder.faults[name] for name in wanted if name in folder.faults]
+    found = [folder.found[name] for name in wanted if name not in folder.faults]
+    if not found:
+        raise SettingsError("\n".join(faults))
+    for fault in faults:
+        output.remark(f"not started: {fault}")
+    return found
+
+
+def _with_models(agents: list[Definition], settings: Settings) -> list[Definition]:
+    """Each agent would say so itself; here it is said once, before anything is started."""
+    from services.cli import output
+    from shared.settings.environment import no_model
+
+    ours = settings.base_url or settings.key()
+    found = [it for it in agents if ours or it.model.base_url or it.model.api_key_env]
+    without = [it for it in agents if it not in found]
+    if not found:
+        raise no_model(without[0].name)
+    for agent in without:
+        output.remark(f"not started: {no_model(agent.name)}")
+    return found
+
+
+def agreed(question: str) -> bool:
+    """Asked on a terminal; elsewhere nobody can be asked, and what is done is told."""
+    return typer.confirm(question, default=True) if sys.stdin.isatty() else True
+
+
+async def _serve(settings: Settings, agents: list[str], model: Endpoint, url: str) -> None:
+    from services.cli import output
+    from services.cli.machine import fleet
+    from shared.broker.connection import connect
+    from shared.store.database.migrate import migrate
+
+    async with connect(url, "hutch up", wait_s=BROKER_WAIT_S):
+        pass  # one sentence now rather than one from each process
+    await migrate(settings.store())
+    roles = fleet.roles(agents)
+    environment = {"HUTCH_LOG": _log_format(settings)}
+    if settings.given_broker() is None:  # else they read it as we did, and its file again later
+        environment["RABBITMQ_URL"] = url
+    output.say(f"starting {', '.join(role.name for role in roles)}; Ctrl-C ends them")
+    show = screen([*(role.name for role in roles), model.role.name if model.role else ""])
+    async with fleet.running(roles, model, environment, show, settings.drain_s) as running:
+        await running.ended()
+        output.say("ending")
+
+
+def screen(names: list[str]) -> Show:
+    """Lines on stdout, each after the name of who says it, coloured on a terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from services.cli.output import plain
+
+    console = Console(highlight=False, soft_wrap=True)
+    styles = dict(zip(names, cycle(STYLES), strict=False))
+    width = max(map(len, names))
+
+    def show(name: str, line: str) -> None:
+        console.print(Text.assemble((f"{name:<{width}} | ", styles.get(name, "")), plain(line)))
+
+    return show
+
+
+def _log_format(settings: Settings) -> str:
+    """The children write to a pipe; it is this process that knows who reads."""
+    readable = settings.log_format == "auto" and sys.stdout.isatty()
+    return "console" if readable else settings.log_format
+
+
+def _own_models(agents: list[Definition], provider: Provider) -> Iterator[str]:
+    if provider is not Provider.OPENAI:
+        for agent in agents:
+            if agent.model.base_url:
+                yield f"model: not so for {agent.name}: its file names {agent.model.base_url}"

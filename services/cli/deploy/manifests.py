@@ -1,0 +1,162 @@
+"""The agents in Kubernetes: one's own manifest, and where `k8s/base` and `agents/` disagree.
+
+What all agents share is patched in by `k8s/base/kustomization.yaml`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from shared.definitions.loader import texts
+from shared.definitions.model import Definitions
+from shared.errors import SettingsError
+
+AGENT = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+  labels: &labels {{app.kubernetes.io/name: {name}, app.kubernetes.io/component: agent}}
+spec:
+  selector: {{matchLabels: *labels}}
+  template:
+    metadata: {{labels: *labels}}
+    spec:
+      containers:
+        - {{name: hutch, image: hutch, args: [python, -m, services.agent, {name}]}}
+      volumes: [{{name: broker, secret: {{secretName: broker-{name}}}}}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{name: {name}}}
+spec:
+  maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector: {{matchLabels: {{app.kubernetes.io/name: {name}}}}}
+"""
+
+
+class _Metadata(TypedDict, total=False):
+    name: str
+    labels: dict[str, str]
+
+
+class _Generator(TypedDict, total=False):
+    files: list[str]
+
+
+class _Manifest(TypedDict, total=False):
+    """What is read of a manifest or of a kustomization."""
+
+    kind: str
+    metadata: _Metadata
+    resources: list[str]
+    configMapGenerator: list[_Generator]
+
+
+_MANIFESTS = TypeAdapter(list[_Manifest])
+
+
+def of(agent: str) -> str:
+    """The manifest that stands in `k8s/base/<agent>.yaml`."""
+    return AGENT.format(name=agent)
+
+
+def disagreements(folder: Path, known: Definitions) -> list[str]:
+    """One line a fault; none where there is no `k8s/base` beside the agents' folder."""
+    base = folder.resolve().parent / "k8s" / "base"
+    if not base.is_dir():
+        return []
+    return [*_deployments(base, known), *_files(folder), *_unmounted(folder, base)]
+
+
+def _deployments(base: Path, known: Definitions) -> Iterator[str]:
+    listed = [
+        one for part in _read(base / "kustomization.yaml") for one in part.get("resources", [])
+    ]
+    files = [base / name for name in listed if name.endswith(".yaml")]
+    deployed = {name for file in files for name in _deployed(file, "agent")}
+    for name in sorted(set(known) - deployed):
+        file = base / f"{name}.yaml"
+        if file.is_file():
+            yield f"{base / 'kustomization.yaml'}: resources: add {file.name}"
+        else:
+            yield f"{file}: missing; run 'hutch k8s {name}' into it and add it to the resources"
+    for name in sorted(deployed - set(known)):
+        yield f"{base}: a Deployment for '{name}', who is no agent here"
+    for file in files:
+        yield from _strangers(file)
+
+
+def _deployed(file: Path, *components: str) -> Iterator[str]:
+    for manifest in _read(file):
+        about = manifest.get("metadata", {})
+        if manifest.get("kind") == "Deployment" and (
+            about.get("labels", {}).get("app.kubernetes.io/component") in components
+        ):
+            yield about["name"]
+
+
+def _strangers(file: Path) -> Iterator[str]:
+    """A process that would be another user of the broker, or none."""
+    for name in _deployed(file, "agent", "scheduler"):
+        found = re.findall(r"secretName: (broker-[a-z0-9-]+)", _text(file))
+        if found != [f"broker-{name}"]:
+            named = ", ".join(found) or "nothing"
+            yield f"{file}: the volume 'broker' names {named} instead of the Secret broker-{name}"
+
+
+def _files(folder: Path) -> Iterator[str]:
+    kustomization = folder / "Kustomization"
+    there = {str(file.relative_to(folder)) for file in _texts(folder)}
+    listed = {
+        name
+        for part in _read(kustomization)
+        for generator in part.get("configMapGenerator", [])
+        for name in generator.get("files", [])
+    }
+    for name in sorted(there - listed):
+        yield f"{kustomization}: configMapGenerator: add {name}"
+    for name in sorted(listed - there):
+        yield f"{kustomization}: configMapGenerator: there is no {name}"
+
+
+def _unmounted(folder: Path, base: Path) -> Iterator[str]:
+    """A ConfigMap knows no folders: each tool's file is told where it goes."""
+    patch = base / "agents.yaml"
+    text = _text(patch) if patch.is_file() else ""
+    for file in _tools(folder):
+        if f"path: tools/{file.name}" not in text:
+            yield f"{patch}: volumes: mount tools/{file.name}"
+
+
+def _texts(folder: Path) -> list[Path]:
+    return [*texts(folder), *_tools(folder)]
+
+
+def _tools(folder: Path) -> list[Path]:
+    return sorted(it for it in folder.glob("tools/*.py") if not it.name.startswith("."))
+
+
+def _read(file: Path) -> list[_Manifest]:
+    """Raises `SettingsError` where a file is missing, no YAML or no manifest."""
+    try:
+        parts = [part for part in yaml.safe_load_all(_text(file)) if part]
+        return _MANIFESTS.validate_python(parts)
+    except (yaml.YAMLError, ValidationError) as error:
+        reason = getattr(error, "problem", None) or "it is no manifest"
+        raise SettingsError(f"{file}: {reason}") from error
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise SettingsError(f"{file}: {reason}") from error

@@ -1,0 +1,111 @@
+"""A broker for a machine without one: found, started or installed, and ended again."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.cli.machine import rabbitmq_container, rabbitmq_node
+from services.cli.machine.orphans import guardian
+from services.cli.machine.rabbitmq_container import RabbitContainer, container_name
+from services.cli.machine.rabbitmq_node import RabbitNode
+from shared.errors import BrokerError
+from shared.telemetry.logs import masked_text
+
+Say = Callable[[str], None]
+Ask = Callable[[str], bool]
+"""Whether the distribution's package may be installed; the text is the question."""
+
+WAYS = (
+    "no broker can be started here: set RABBITMQ_URL (amqp://user:password@host:5672/), start "
+    "docker or podman, or install rabbitmq-server"
+)
+INSTALLING = "installing the distribution's rabbitmq-server by apt-get, its service kept off"
+
+
+@contextmanager
+def local_broker(
+    given: str | None, home: Path, say: Say, ask: Ask, *, keep: bool = True
+) -> Iterator[str]:
+    """The URL of a broker, which is ended with the context if it was started here.
+
+    In this order, each step told: the URL that is `given`; a container engine; an installed
+    rabbitmq-server; the distribution's package, if `ask` agrees. With `keep`, what the queues
+    hold is there again at the next start in the same `home`, and other commands find the
+    broker by `told`. Raises `BrokerError` with what to do when no way leads to a broker.
+    """
+    if given:
+        say(f"broker: {masked_text(given)}, from RABBITMQ_URL")
+        yield given
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    with _alone(home):
+        broker = _started(home, say, ask, keep=keep)
+        with guardian(broker.ending), _telling(home, broker.url):
+            try:
+                yield broker.url
+            finally:
+                say("broker: ending it")
+                broker.stop()
+
+
+def told(home: Path) -> str | None:
+    """The URL of the broker that `local_broker` keeps running in this folder, if it does."""
+    try:
+        return (home / "broker").read_text("utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _started(home: Path, say: Say, ask: Ask, *, keep: bool) -> RabbitContainer | RabbitNode:
+    engine = rabbitmq_container.engine()
+    if engine is None:
+        say("broker: RABBITMQ_URL is not set, and no container engine answers")
+    else:
+        say(f"broker: RABBITMQ_URL is not set; starting {rabbitmq_container.IMAGE} by {engine}")
+        try:
+            container = RabbitContainer(engine, container_name(home), keep=keep)
+            container.start()
+        except BrokerError as error:
+            say(f"broker: {error}; going on without {engine}")
+        else:
+            return container
+    if not rabbitmq_node.installed():
+        _install(say, ask)
+    say("broker: starting the installed rabbitmq-server as a private node")
+    node = RabbitNode(home / "rabbitmq")
+    node.start()
+    return node
+
+
+def _install(say: Say, ask: Ask) -> None:
+    if not rabbitmq_node.installable() or not ask(f"broker: {INSTALLING}?"):
+        raise BrokerError(WAYS)
+    say(f"broker: {INSTALLING} (a minute or two)")
+    rabbitmq_node.install()
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BrokerError(
+                f"another 'hutch' runs a broker in '{home}': end it, or set RABBITMQ_URL"
+            ) from error
+        yield
+
+
+@contextmanager
+def _telling(home: Path, url: str) -> Iterator[None]:
+    file = home / "broker"
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        opened.write(url)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)

@@ -1,0 +1,131 @@
+"""All that runs for a folder of agents on one machine: the model, the scheduler, the agents."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+from services.cli.machine.models import Endpoint
+from services.cli.machine.orphans import guardian
+from services.cli.machine.supervisor import Children, Role, Show
+from shared.errors import SettingsError
+from shared.process.runtime import STOP_S
+
+SCHEDULER = "scheduler"
+
+MARGIN_S = 2.0
+"""After a child should have cut itself off, before it is killed."""
+
+
+def roles(agents: Iterable[str]) -> list[Role]:
+    """The scheduler, and a process for each agent."""
+    python = (sys.executable, "-P", "-m")  # a user's folder may hold a `shared` of its own
+    kept = [Role(SCHEDULER, (*python, "services.scheduler"))]
+    return kept + [Role(name, (*python, "services.agent", name)) for name in agents]
+
+
+@asynccontextmanager
+async def running(
+    roles: Sequence[Role],
+    endpoint: Endpoint,
+    environment: Mapping[str, str],
+    show: Show,
+    drain_s: float,
+) -> AsyncIterator[Fleet]:
+    """Everything runs while the context does, and is gone with it.
+
+    The model is there before the agents and ends after them. A child that can't start as it is
+    set up is left out; when no agent is left, the context is cancelled and the last child's
+    `SettingsError` raised, in a group.
+    """
+    patience_s = drain_s + STOP_S + MARGIN_S
+    common = {
+        "HUTCH_HEALTH_PORT": "0",  # a port that the user has set can serve one process only
+        "HUTCH_HEALTH_HOST": "127.0.0.1",
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # they import what we import
+    }
+    everything = {**environment, **endpoint.environment, **common}
+    with guardian("kill 0") as group:
+        children = Children(everything, group, show, patience_s)
+        async with asyncio.TaskGroup() as jobs:
+            model = [jobs.create_task(children.keep(role)) for role in _model(endpoint)]
+            await endpoint.answering()
+            attempt = _Attempt(children, {role.name for role in roles} - {SCHEDULER})
+            kept = [jobs.create_task(attempt.keep(role)) for role in roles]
+            try:
+                yield Fleet(children, kept)
+            finally:
+                await _cancelled(kept)
+                await _cancelled(model)
+
+
+@dataclass
+class _Attempt:
+    """`agents` are those that have not failed to start."""
+
+    children: Children
+    agents: set[str]
+
+    async def keep(self, role: Role) -> None:
+        try:
+            await self.children.keep(role)
+        except SettingsError:
+            self.agents.discard(role.name)
+            if not self.agents:
+                raise
+            self.children.show(role.name, "not started again; the others go on")
+
+
+class Fleet:
+    def __init__(self, children: Children, kept: list[asyncio.Task[None]]) -> None:
+        self._children = children
+        self._kept = kept
+
+    async def ended(self) -> None:
+        """Waits until the scheduler and all agents have ended for good, or a signal came.
+
+        From then on a further signal makes the children stop instead of drain.
+        """
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+
+        def signalled() -> None:
+            if asked.is_set():
+                self._children.hurry()
+            asked.set()
+
+        def ended(_: asyncio.Task[None]) -> None:
+            if all(job.done() for job in self._kept):
+                asked.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, signalled)
+        for job in self._kept:
+            job.add_done_callback(ended)
+        await asked.wait()
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends what is inside as Ctrl-C does: everything that was started is ended."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _model(endpoint: Endpoint) -> list[Role]:
+    return [endpoint.role] if endpoint.role else []
+
+
+async def _cancelled(jobs: list[asyncio.Task[None]]) -> None:
+    for job in jobs:
+        job.cancel()
+    if jobs:
+        await asyncio.wait(jobs)

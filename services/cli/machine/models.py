@@ -1,0 +1,87 @@
+"""Which model speaks: the environment's, the scripted one, or the small one on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from services.cli.machine.supervisor import Role
+from shared.errors import HutchError
+
+START_S = 60.0
+"""The local model reads 130 MB first."""
+POLL_S = 0.1
+
+
+class Provider(StrEnum):
+    OPENAI = "openai"
+    SCRIPTED = "scripted"
+    LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A model that is served here: by which process, on which port, and how agents reach it."""
+
+    said: str
+    role: Role | None = None
+    port: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    async def answering(self) -> None:
+        """Returns when its port takes connections; raises `HutchError` when it never does."""
+        until = time.monotonic() + START_S
+        while self.role is not None:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError as error:
+                if time.monotonic() > until:
+                    raise HutchError(
+                        f"the {self.role.name} model did not start within {START_S:.0f} s: "
+                        "its lines above say why"
+                    ) from error
+                await asyncio.sleep(POLL_S)
+            else:
+                writer.close()
+                return
+
+
+def endpoint(provider: Provider) -> Endpoint:
+    """A free port is chosen now; nothing is started."""
+    match provider:
+        case Provider.OPENAI:
+            return Endpoint("model: as OPENAI_MODEL, OPENAI_BASE_URL and OPENAI_API_KEY say")
+        case Provider.SCRIPTED:
+            said = "model: SCRIPTED. It plays the shipped examples from a file; nothing thinks"
+            native = {"OPENAI_MODEL": "scripted", "HUTCH_TOOL_PROTOCOL": "native"}
+            return _served("scripted", said, "HUTCH_SCRIPTED_PORT", native)
+        case Provider.LOCAL:
+            said = "model: smollm2-135m, small and real, on this machine"
+            schema = {"OPENAI_MODEL": "smollm2-135m", "HUTCH_TOOL_PROTOCOL": "schema"}
+            return _served("local", said, "HUTCH_LOCAL_PORT", schema)
+
+
+def _served(name: str, said: str, port_variable: str, environment: Mapping[str, str]) -> Endpoint:
+    port = _free_port()
+    return Endpoint(
+        said=said,
+        role=Role(name, (sys.executable, "-P", "-m", f"services.{name}")),
+        port=port,
+        environment={
+            **environment,
+            port_variable: str(port),
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
+            "OPENAI_API_KEY": name,  # a real key stays here
+            "OPENAI_API_KEY_FILE": "",
+        },
+    )
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        return int(holder.getsockname()[1])

@@ -1,0 +1,120 @@
+"""Who works for whom, as the events of one task's runs tell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from rich.text import Text
+from rich.tree import Tree
+
+from services.cli.output import plain
+from shared.contract.messages import Event
+
+LINES = {
+    "run.started": "begins",
+    "run.put_off": "waits {seconds} s: its model fails ({reason})",
+    "worker.asked": "asks {worker}",
+    "worker.answered": "hears from {worker}: {status}",
+    "tool.called": "has called {tool}: {outcome}",
+    "run.ended": "has ended: {status}",
+}
+"""The events that are worth a line; they carry no texts."""
+
+
+@dataclass
+class Member:
+    """One run as far as it is known."""
+
+    agent: str
+    task_id: str
+    parent_id: str | None
+    since: datetime
+    state: str = "running"
+    ended_at: datetime | None = None
+    model_calls: int = 0
+    tools: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def hear(self, event: Event) -> None:
+        detail = {key: str(value) for key, value in event.detail.items()}
+        match event.name:
+            case "run.waiting" | "run.running":
+                self.state = event.name.removeprefix("run.")
+            case "run.started":
+                self.state = "running"
+            case "run.put_off":
+                self.state = f"put off, its model fails ({detail.get('reason', '')})"
+            case "run.ended":
+                self.state, self.ended_at = detail.get("status", "ended"), event.at
+            case "model.called":
+                self.model_calls += 1
+            case "tool.called":
+                self.tools.append(detail.get("tool", ""))
+            case "worker.asked":
+                self.asked.append(detail.get("worker", ""))
+            case "worker.answered" if detail.get("worker") in self.asked:
+                self.asked.remove(detail["worker"])
+
+    def label(self, now: datetime) -> Text:
+        seconds = ((self.ended_at or now) - self.since).total_seconds()
+        said = [self.state, f"{max(seconds, 0):.1f} s", _calls(self.model_calls)]
+        if self.tools:
+            said.append("used " + ", ".join(self.tools))
+        if self.asked and self.ended_at is None:
+            said.append("waits for " + ", ".join(self.asked))
+        return Text.assemble((plain(self.agent), "bold"), "  ", plain(" · ".join(said)))
+
+
+def _calls(number: int) -> str:
+    return f"{number} model call{'' if number == 1 else 's'}"
+
+
+class Family:
+    """The runs that one task has caused."""
+
+    def __init__(self, agent: str, task_id: str) -> None:
+        self._root = Member(agent, task_id, None, datetime.now(UTC), state="asked")
+        self._members: dict[str, Member] = {}
+
+    def hear(self, event: Event) -> None:
+        """Events of one run come in order; one that was missed makes the tree poorer, not wrong."""
+        if event.run_id is None:
+            return
+        if event.run_id not in self._members:
+            self._members[event.run_id] = self._new(event)
+        self._members[event.run_id].hear(event)
+
+    def end(self, status: str) -> None:
+        """The response is here; the last event may still be on its way."""
+        self._root.state = status
+        self._root.ended_at = self._root.ended_at or datetime.now(UTC)
+
+    def tree(self) -> Tree:
+        now = datetime.now(UTC)
+        top = Tree(self._root.label(now))
+        branches = {self._root.task_id: top}
+        for member in self._members.values():
+            if member is not self._root:
+                above = branches.get(member.parent_id or "", top)
+                branches[member.task_id] = above.add(member.label(now))
+        return top
+
+    def _new(self, event: Event) -> Member:
+        task_id = event.task_id or ""
+        if task_id == self._root.task_id:
+            self._root.state = "running"
+            return self._root
+        return Member(event.agent, task_id, event.parent_id, event.at)
+
+
+def line(event: Event) -> str | None:
+    """An event as a line of text; None: not worth one."""
+    pattern = LINES.get(event.name)
+    if pattern is None:
+        return None
+    try:
+        said = pattern.format_map(event.detail)
+    except KeyError:  # of another version: its name says enough
+        said = event.name
+    return f"{event.at:%H:%M:%S} {event.agent} {said}"

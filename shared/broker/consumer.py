@@ -1,0 +1,250 @@
+"""Consuming: deliveries as a stream that outlives connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+from pamqp.commands import Basic
+
+from shared.broker.errors import RPC_TIMEOUT_S, speaking, user_of
+from shared.errors import BrokerError, BrokerUnavailable
+
+MOST_REDELIVERIES = 2**31
+"""More than any broker ever counted."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message, to be acked exactly once by whoever takes it from the stream."""
+
+    body: bytes
+    message_id: str | None
+    correlation_id: str | None
+    reply_to: str | None
+    content_type: str | None
+    headers: Mapping[str, object]
+    redelivered: bool
+    exchange: str
+    routing_key: str
+    queue: str
+    user_id: str | None
+    """Who has published it, where they say so: the broker takes no other name than their own."""
+    received_as: str
+    """Our own user."""
+    app_id: str | None
+    timestamp: datetime | None
+    expiration: str | None
+    """Milliseconds, after which the broker would have dropped it."""
+    _channel: AbstractChannel = field(repr=False)
+    _tag: int = field(repr=False)
+
+    @property
+    def redeliveries(self) -> int:
+        """How often the broker says that it came before; anybody can write this header."""
+        count = self.headers.get("x-delivery-count")
+        return count if isinstance(count, int) and 0 < count < MOST_REDELIVERIES else 0
+
+    @property
+    def gone(self) -> bool:
+        """It can't be acked any more: the broker has taken it back and delivers it again."""
+        return self._channel.is_closed
+
+    async def ack(self) -> bool:
+        """False when the channel is gone: the broker will deliver it again.
+
+        An ack that can't be sent in time ends its channel, or the broker would wait for it as long
+        as the process lives. True is not yet certain: an ack that was sent can be lost with its
+        connection.
+        """
+        try:
+            async with speaking("acknowledge a message"):
+                await self._channel.basic_ack(self._tag)
+        except BrokerError:
+            await _closed(self._channel)
+            return False
+        return True
+
+    async def give_back(self) -> None:
+        """Let the broker deliver it again; it counts that."""
+        try:
+            async with speaking("give back a message"):
+                await self._channel.basic_nack(self._tag, requeue=True)
+        except BrokerError:
+            await _closed(self._channel)
+
+    async def acked_for_certain(self) -> bool:
+        """Whether the broker has an ack that was sent before: it answers in the order of asking.
+
+        False: nobody knows.
+        """
+        try:
+            async with speaking("ask whether an ack has arrived"):
+                await self._channel.flow(active=True)
+        except BrokerError:
+            return False
+        return True
+
+
+class Consumer:
+    """A stream of deliveries; iterate over it from one job.
+
+    It survives reconnects: a started consumer is started again, a stopped one stays stopped.
+    What was delivered stays in the stream, after a stop or a loss too.
+    """
+
+    def __init__(self, queue: str, repair: Callable[[], None]) -> None:
+        self.queue = queue
+        self.closed = False
+        self._repair = repair
+        self._stream: asyncio.Queue[Delivery | None] = asyncio.Queue()
+        self._channel: AbstractChannel | None = None
+        self._prefetch: int | None = None
+        self._tag: str | None = None
+        self._changing = asyncio.Lock()
+        self._has_begun = False
+
+    @property
+    def consuming(self) -> bool:
+        """The broker has a live consumer of ours on the queue now."""
+        return self._tag is not None and self._open
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries in the stream that nobody has taken yet."""
+        return self._stream.qsize()
+
+    def get_nowait(self) -> Delivery | None:
+        """The next delivery, or None when none waits."""
+        return None if self._stream.empty() or self.closed else self._stream.get_nowait()
+
+    def __aiter__(self) -> Consumer:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        delivery = await self._stream.get()
+        if delivery is None:
+            self.end()
+            raise StopAsyncIteration
+        return delivery
+
+    async def start(self, prefetch: int) -> None:
+        """Consume, at most `prefetch` unacknowledged; may be called at any time, cheaply.
+
+        Without a connection it begins when that is back. Raises `BrokerError` when the broker
+        refuses the first start, for instance because there is no such queue; it is then not
+        started. A later refusal is repaired as a loss is: declared again, and tried until it works.
+        """
+        async with self._changing:
+            if self.consuming and prefetch == self._prefetch:
+                return
+            await self._cancel()
+            self._prefetch = prefetch
+            try:
+                await self._consume()
+            except BrokerError as error:
+                if not (self._has_begun or isinstance(error, BrokerUnavailable)):
+                    self._prefetch = None
+                    raise
+                self._repair()
+
+    async def stop(self) -> None:
+        """No new deliveries; those in the stream must still be acked."""
+        async with self._changing:
+            self._prefetch = None
+            await self._cancel()
+
+    async def close(self) -> None:
+        """Stop, give back what was not acked, end the iteration."""
+        await self.stop()
+        self.end()
+        if self._channel is not None:
+            await _closed(self._channel)
+
+    def end(self) -> None:
+        """End the iteration."""
+        self.closed = True
+        self._stream.put_nowait(None)
+
+    async def resume(self, connection: AbstractConnection) -> None:
+        """Called for each new connection and after each loss of a channel or consumer."""
+        async with self._changing, speaking(f"consume from '{self.queue}'"):
+            if not self._open:
+                self._tag = None
+                self._channel = await connection.channel(
+                    publisher_confirms=False, timeout=RPC_TIMEOUT_S
+                )
+                self._channel.on_consumer_cancel_callbacks.add(self._cancelled)
+                self._channel.closing.add_done_callback(self._gone)
+            if self._prefetch is not None and self._tag is None:
+                await self._consume()
+
+    @property
+    def _open(self) -> bool:
+        return self._channel is not None and not self._channel.is_closed
+
+    async def _consume(self) -> None:
+        if self._channel is None or self._prefetch is None:
+            return
+        async with speaking(f"consume from '{self.queue}'"):
+            await self._channel.basic_qos(prefetch_count=self._prefetch)
+            begun = await self._channel.basic_consume(self.queue, self._hand_over)
+        self._tag, self._has_begun = begun.consumer_tag, True
+
+    async def _cancel(self) -> None:
+        tag, self._tag = self._tag, None
+        if tag is None or self._channel is None:
+            return
+        try:
+            async with speaking(f"stop consuming from '{self.queue}'"):
+                await self._channel.basic_cancel(tag)
+        except BrokerError:
+            return  # the consumer went with its channel
+
+    def _cancelled(self, _: Basic.Cancel) -> None:
+        self._tag = None
+        self._repair()
+
+    def _gone(self, _: asyncio.Future[object]) -> None:
+        if not self.closed:
+            self._repair()
+
+    async def _hand_over(self, message: DeliveredMessage) -> None:
+        self._stream.put_nowait(delivery_of(message, self.queue))
+
+
+async def _closed(channel: AbstractChannel) -> None:
+    if channel.is_closed:
+        return
+    try:
+        async with speaking("close a channel"):
+            await channel.close()
+    except BrokerError:
+        return  # gone is as good as closed
+
+
+def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
+    """What the client delivers, as ours."""
+    properties = message.header.properties
+    return Delivery(
+        body=message.body,
+        message_id=properties.message_id,
+        correlation_id=properties.correlation_id,
+        reply_to=properties.reply_to,
+        content_type=properties.content_type,
+        headers=properties.headers if isinstance(properties.headers, dict) else {},
+        redelivered=bool(message.redelivered),
+        exchange=message.exchange or "",
+        routing_key=message.routing_key or "",
+        queue=queue,
+        user_id=properties.user_id,
+        received_as=user_of(message.channel.connection),
+        app_id=properties.app_id,
+        timestamp=properties.timestamp,
+        expiration=properties.expiration,
+        _channel=message.channel,
+        _tag=message.delivery_tag or 0,
+    )

@@ -1,0 +1,279 @@
+"""Dead letters: what could not be processed, with its reason and where it came from.
+
+Agents write most of them, and say all of it in headers. What the broker gives up brings its own
+(`x-death`). Anybody else may publish there too, and says nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from shared.broker.consumer import Delivery
+from shared.broker.publisher import Outgoing
+from shared.contract.dead_letters import Kept
+from shared.contract.topology import (
+    DEAD,
+    DELIVERY_LIMIT,
+    TASKS,
+    UNROUTED_QUEUE,
+    mailbox_name,
+    swarm_queue_name,
+)
+from shared.errors import HutchError
+
+PREFIX = "dead."
+"""Begins the `message_id` of a letter of ours; the rest is the letter's id."""
+
+MOST_REASON_BYTES = 600
+MOST_FACT_BYTES = 255
+"""All headers and properties of a letter share one AMQP frame, which has 4096 bytes at least. A
+reason is a sentence; a fact is a name or an id, none of which can be longer in AMQP."""
+
+BROKERS_REASONS = {
+    "delivery_limit": (
+        f"it was delivered more than {DELIVERY_LIMIT} times without an ack: processes died on it, "
+        "or lost their connections (its delivery limit)"
+    ),
+    "expired": "it waited too long (expired)",
+    "maxlen": "its queue was full (maxlen)",
+    "rejected": "a consumer rejected it (rejected)",
+}
+
+
+GIVEN_UP = "the broker gave it up: "
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a message was given up, and when, where that is known."""
+
+    reason: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One dead letter. `queue`, `routing_key` and `message_id` are the original message's.
+
+    `attempts` counts those who failed on it, where that is known. With a `run_id` the message
+    had become a run, which was given up in that epoch.
+    """
+
+    id: str
+    first: Fault
+    last: Fault
+    queue: str
+    routing_key: str
+    message_id: str
+    sender: str
+    attempts: int | None
+    instance: str
+    run_id: str
+    epoch: int
+    reply_to: str | None
+    correlation_id: str | None
+    content_type: str | None
+    body: bytes
+
+    @property
+    def agent(self) -> str:
+        """For whom it was, whether there is such an agent or not."""
+        for prefix in (mailbox_name(""), swarm_queue_name("")):
+            if self.queue.startswith(prefix):
+                return self.queue.removeprefix(prefix)
+        return self.routing_key
+
+    @property
+    def by_broker(self) -> bool:
+        """No agent has put it there: it may have been claimed after all."""
+        return self.last.reason.startswith(GIVEN_UP)
+
+    def again(self) -> Outgoing:
+        """The message as it came, to where it came from, under an id that stays the same.
+
+        What failed goes with it, for the next letter, should it fail again. Raises `HutchError`
+        when nothing says where it came from.
+        """
+        exchange, key = self._source()
+        return Outgoing(
+            exchange=exchange,
+            routing_key=key,
+            body=self.body,
+            message_id=self.message_id or f"replay.{self.id}",
+            correlation_id=self.correlation_id,
+            reply_to=self.reply_to,
+            headers=_first(self.first),
+            content_type=self.content_type or "",
+        )
+
+    def _source(self) -> tuple[str, str]:
+        """A mailbox is reached by its agent's name; nobody's message asks for its agent again;
+        what one member of a swarm could not take isn't for the others."""
+        if self.queue in {mailbox_name(self.agent), UNROUTED_QUEUE}:
+            return TASKS, self.agent
+        if self.queue:
+            return "", self.queue
+        raise HutchError(
+            f"letter {self.id} doesn't say where it came from: it can only be dropped, with "
+            f"'hutch dead drop {self.id}'"
+        )
+
+
+def headers(
+    reason: str, earlier: Mapping[str, object] | None = None, **facts: str | int
+) -> dict[str, str | int]:
+    """What a letter says: facts by the names of `Letter`'s fields; `earlier` are the headers of
+    the message, which tell what failed before if it was replayed.
+
+    Whatever is given, it fits the smallest frame, together with the letter's properties: what is
+    too long is cut, and says so.
+    """
+    fault = Fault(cut(reason, MOST_REASON_BYTES), datetime.now(UTC))
+    first = _fault(earlier or {}, "first-") or fault
+    said = {
+        _name(key): cut(value, MOST_FACT_BYTES) if isinstance(value, str) else value
+        for key, value in facts.items()
+    }
+    return said | _first(first) | {_name("reason"): fault.reason, _name("at"): _written(fault)}
+
+
+def cut(text: str, most_bytes: int) -> str:
+    """The text in so many bytes of UTF-8 at most; one that was longer says at its end how long."""
+    whole = text.encode("utf-8", "replace")  # half a character can be in an error's text
+    if len(whole) <= most_bytes:
+        return whole.decode()
+    mark = f"… (cut, it had {len(whole)} bytes)"
+    return whole[: most_bytes - len(mark.encode())].decode("utf-8", "ignore") + mark
+
+
+def kept(letter: Outgoing) -> Kept:
+    """A letter as the store keeps it where the broker doesn't take it."""
+    said = {
+        "headers": dict(letter.headers),
+        "reply_to": letter.reply_to,
+        "correlation_id": letter.correlation_id,
+        "content_type": letter.content_type,
+    }
+    return Kept(letter.message_id, letter.routing_key, letter.body, said)
+
+
+def from_store(it: Kept) -> Letter:
+    """The letter that the store has kept; it fails for none."""
+
+    def text(name: str) -> str | None:
+        value = it.properties.get(name)
+        return value if isinstance(value, str) else None
+
+    said = it.properties.get("headers")
+    headers = said.items() if isinstance(said, dict) else ()
+    letter = Outgoing(
+        exchange=DEAD,
+        routing_key=it.routing_key,
+        body=it.body,
+        message_id=it.id,
+        correlation_id=text("correlation_id"),
+        reply_to=text("reply_to"),
+        headers={name: value for name, value in headers if isinstance(value, str | int)},
+        content_type=text("content_type") or "",
+    )
+    return read(letter)
+
+
+def read(delivery: Delivery | Outgoing) -> Letter:
+    """A letter of whatever stands in the queue, or would; it fails for none."""
+    said, death = delivery.headers, _death(delivery.headers)
+    given_up = Fault(_brokers_reason(death), _time(death.get("time")))
+    last = _fault(said) or given_up
+    user = (delivery.user_id or delivery.app_id) if isinstance(delivery, Delivery) else None
+    return Letter(
+        id=_id(delivery),
+        first=_fault(said, "first-") or last,
+        last=last,
+        queue=_text(said, "queue") or cut(str(death.get("queue") or ""), MOST_FACT_BYTES),
+        routing_key=_text(said, "routing_key") or _routing_key(death),
+        message_id=_text(said, "message_id") or _brokers_id(delivery),
+        sender=_text(said, "sender") or user or "",
+        attempts=_number(said, "attempts"),
+        instance=_text(said, "instance"),
+        run_id=_text(said, "run_id"),
+        epoch=_number(said, "epoch") or 0,
+        reply_to=delivery.reply_to,
+        correlation_id=delivery.correlation_id,
+        content_type=delivery.content_type,
+        body=delivery.body,
+    )
+
+
+def _id(delivery: Delivery | Outgoing) -> str:
+    """Ours say theirs; of any other one it is reckoned from what doesn't change."""
+    given = delivery.message_id or ""
+    if given.startswith(PREFIX):
+        return given.removeprefix(PREFIX)
+    what = (given, delivery.correlation_id, _death(delivery.headers), delivery.body)
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
+
+
+def _brokers_id(delivery: Delivery | Outgoing) -> str:
+    given = delivery.message_id or ""
+    return "" if given.startswith(PREFIX) else given
+
+
+def _death(said: Mapping[str, object]) -> Mapping[str, object]:
+    """The newest of the broker's own notes; empty where there is none."""
+    deaths = said.get("x-death")
+    if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):
+        return deaths[0]
+    return {}
+
+
+def _brokers_reason(death: Mapping[str, object]) -> str:
+    why = str(death.get("reason") or "")
+    if not why:
+        return "nothing says why: no agent and no broker put it there"
+    return cut(GIVEN_UP + BROKERS_REASONS.get(why, why), MOST_REASON_BYTES)
+
+
+def _routing_key(death: Mapping[str, object]) -> str:
+    keys = death.get("routing-keys")
+    return cut(str(keys[0]), MOST_FACT_BYTES) if isinstance(keys, list) and keys else ""
+
+
+def _first(fault: Fault) -> dict[str, str | int]:
+    return {_name("first-reason"): fault.reason, _name("first-at"): _written(fault)}
+
+
+def _fault(said: Mapping[str, object], which: str = "") -> Fault | None:
+    reason = _text(said, f"{which}reason", MOST_REASON_BYTES)
+    return Fault(reason, _time(_text(said, f"{which}at"))) if reason else None
+
+
+def _name(field: str) -> str:
+    return f"x-hutch-{field.replace('_', '-')}"
+
+
+def _text(said: Mapping[str, object], field: str, most_bytes: int = MOST_FACT_BYTES) -> str:
+    """Anybody can publish a letter, or a message with such headers: what is read is bounded too."""
+    value = said.get(_name(field))
+    return cut(value, most_bytes) if isinstance(value, str) else ""
+
+
+def _number(said: Mapping[str, object], field: str) -> int | None:
+    value = said.get(_name(field))
+    return value if isinstance(value, int) else None
+
+
+def _written(fault: Fault) -> str:
+    return fault.at.isoformat(timespec="seconds") if fault.at else ""
+
+
+def _time(value: object) -> datetime | None:
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    try:
+        read = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except (ValueError, OverflowError):
+        return None
+    return _time(read) if read else None

@@ -1,0 +1,105 @@
+"""Declaring a topology, or finding it there where our user may not declare."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiormq.abc import AbstractChannel, AbstractConnection
+from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
+
+from shared.broker.errors import RPC_TIMEOUT_S, speaking, user_of
+from shared.contract.topology import Binding, Exchange, Queue, Topology
+from shared.errors import BrokerError, BrokerUnavailable
+
+DECLARE_TIMEOUT_S = 30.0
+"""For a whole topology: the first quorum queues of a fresh broker take seconds."""
+
+
+async def declare(connection: AbstractConnection, topology: Topology) -> None:
+    """All of it, in its order. What isn't ours to declare must be there, with its bindings.
+
+    Raises `BrokerError` naming what is missing, or exists differently; `BrokerUnavailable` where
+    something has gone again meanwhile.
+    """
+    found: set[str] = set()
+    entities: tuple[Exchange | Queue, ...] = (*topology.exchanges, *topology.queues)
+    async with speaking("declare the topology", DECLARE_TIMEOUT_S), AsyncExitStack() as channels:
+        channel = await channels.enter_async_context(one_channel(connection))
+        for it in entities:
+            if not await _declared(channel, it):
+                # The refusal has closed the last one.
+                channel = await channels.enter_async_context(one_channel(connection))
+                await _find(connection, it)
+                found.add(it.name)
+        for binding in topology.bindings:
+            if binding.queue not in found:  # its bindings came with it
+                await _bind(channel, binding)
+
+
+@asynccontextmanager
+async def one_channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
+    """A channel for one purpose: a refusal closes it and harms nothing else."""
+    channel = await connection.channel(publisher_confirms=False, timeout=RPC_TIMEOUT_S)
+    try:
+        yield channel
+    finally:
+        await channel.close()
+
+
+async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
+    """False: our user may not, and the channel is closed."""
+    async with speaking(f"declare the {_kind(it)} '{it.name}'"):
+        try:
+            await _say(it, channel, passive=False)
+        except ChannelAccessRefused:
+            return False
+    return True
+
+
+async def _find(connection: AbstractConnection, it: Exchange | Queue) -> None:
+    async with speaking(f"look at the {_kind(it)} '{it.name}'"):
+        try:
+            async with one_channel(connection) as channel:
+                await _say(it, channel, passive=True)
+        except ChannelNotFoundEntity as error:
+            raise BrokerError(
+                f"the broker has no {_kind(it)} '{it.name}', and its user "
+                f"'{user_of(connection)}' may not declare it: import what 'hutch topology' prints"
+            ) from error
+
+
+async def _bind(channel: AbstractChannel, it: Binding) -> None:
+    async with speaking(f"bind the queue '{it.queue}' to '{it.exchange}'"):
+        try:
+            await channel.queue_bind(it.queue, it.exchange, it.routing_key)
+        except ChannelNotFoundEntity as error:
+            # Declared a moment ago: one of `auto_delete` has gone with its last binding since.
+            raise BrokerUnavailable(
+                f"the broker has no exchange '{it.exchange}' or queue '{it.queue}' any more; "
+                "try again"
+            ) from error
+
+
+def _kind(it: Exchange | Queue) -> str:
+    return "queue" if isinstance(it, Queue) else "exchange"
+
+
+async def _say(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
+    if isinstance(it, Queue):
+        await channel.queue_declare(
+            it.name,
+            passive=passive,
+            durable=it.durable,
+            exclusive=it.exclusive,
+            arguments=dict(it.arguments),
+        )
+    else:
+        await channel.exchange_declare(
+            it.name,
+            exchange_type=it.type,
+            passive=passive,
+            durable=it.durable,
+            auto_delete=it.auto_delete,
+            arguments=dict(it.arguments),
+        )

@@ -1,0 +1,161 @@
+"""The one place where errors of the AMQP client become ours."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from aiormq import exceptions as amqp
+from aiormq.abc import AbstractConnection
+from pamqp.exceptions import PAMQPException
+from yarl import URL
+
+from shared.contract.topology import store_exchange_name
+from shared.errors import BrokerError, BrokerUnavailable, Undeliverable
+from shared.settings import tls
+
+RPC_TIMEOUT_S = 10.0
+"""For one question to the broker; a healthy one answers in milliseconds."""
+
+FOREIGN = (
+    amqp.AMQPError,
+    PAMQPException,
+    OSError,  # sockets, TLS, TimeoutError and every loss of a connection
+    EOFError,  # a connection that ends in the middle of a frame
+    RuntimeError,  # a closed channel or connection
+    ValueError,  # a name or number that the protocol can't carry
+)
+"""All that aiormq and pamqp raise, `CancelledError` apart."""
+
+_DIFFERENCE = re.compile(
+    r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)'"
+    r".*: received (?P<wanted>.+) but current is (?P<found>.+)"
+)
+
+
+_COMING_UP = re.compile(
+    r"is down|inaccessible|has crashed|stopped by supervisor|tim(?:eout|ed out)|unavailable"
+)
+"""What a broker says of a queue that it has, and that can't serve at this moment."""
+
+
+@contextmanager
+def cancellable() -> Iterator[None]:
+    """A cancellation of this job passes, though an answer or an error came at the same moment.
+
+    `asyncio.wait_for`, which aiormq waits with, forgets it then (until Python 3.12).
+    """
+    job = asyncio.current_task()
+    before = job.cancelling() if job else 0
+    try:
+        yield
+    finally:
+        if job is not None and job.cancelling() > before:
+            raise asyncio.CancelledError
+
+
+@asynccontextmanager
+async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> AsyncIterator[None]:
+    """Whatever is said to the broker is said in here: in time, and only our errors leave.
+
+    `doing` completes "the broker refused to …". aiormq raises `CancelledError` in those who
+    wait when a connection is torn down; only one that was meant for this job passes.
+    """
+    with cancellable():
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except FOREIGN as error:
+            raise fault(error, doing) from error
+        except asyncio.CancelledError as error:
+            job = asyncio.current_task()
+            if job is None or job.cancelling():
+                raise
+            raise _lost(doing) from error
+
+
+def fault(error: BaseException, doing: str) -> BrokerError:
+    """Our error for a foreign one; it says what was being done."""
+    match error:
+        case TimeoutError():
+            return BrokerUnavailable(f"the broker did not answer in time to {doing}; try again")
+        case amqp.PublishError():
+            return Undeliverable(f"the broker has no queue for it: could not {doing}")
+        case amqp.DeliveryError():
+            return BrokerError(f"the broker would not {doing}: the queue is full; try again later")
+        case amqp.ChannelAccessRefused():
+            return BrokerError(f"the broker's user may not {doing}: grant it the permission")
+        case amqp.ChannelPreconditionFailed() if match := _DIFFERENCE.search(str(error)):
+            return BrokerError(_difference(**match.groupdict()))
+        case amqp.ChannelLockedResource():
+            return BrokerUnavailable(
+                f"the broker could not {doing} yet: another connection still has it to itself"
+            )
+        case amqp.ChannelClosed() if _COMING_UP.search(str(error)):
+            return BrokerUnavailable(f"the broker could not {doing} yet: {error}")
+        case OSError() | EOFError() | RuntimeError() | amqp.ProtocolSyntaxError():
+            return _lost(doing)
+        case PAMQPException():
+            return _lost(doing)
+        case amqp.ChannelClosed() if not any(error.args):
+            return _lost(doing)
+        case _:
+            return BrokerError(f"the broker refused to {doing}: {error}")
+
+
+def user_of(connection: AbstractConnection) -> str:
+    """Whom the broker takes us for; empty where a certificate says it."""
+    return user_in(connection.url)
+
+
+def user_in(url: URL) -> str:
+    by_password = url.query.get("auth", "plain").lower() == "plain"
+    return (url.user or "guest") if by_password else ""
+
+
+def refusal(error: BaseException, url: URL) -> BrokerError:
+    """Why a first connection could not be made; the password is not in it."""
+    where = f"{url.host}:{url.port}"
+    user = user_in(url)
+    text = str(error)
+    if isinstance(error, amqp.ProbableAuthenticationError | amqp.AuthenticationError):
+        return BrokerError(
+            f"the broker at {where} refused the user '{user}': "
+            "correct the user or password in RABBITMQ_URL"
+        )
+    if isinstance(error, amqp.InvalidFrameError) and "Connection.OpenOk" in text:
+        # aiormq drops the broker's words here; only the vhost is asked for at this point
+        vhost = url.path.removeprefix("/") or "/"
+        return BrokerError(
+            f"the broker at {where} has no vhost '{vhost}' for the user '{user}': correct the end "
+            "of RABBITMQ_URL, or use 'rabbitmqctl add_vhost' and 'rabbitmqctl set_permissions'; "
+            "or this user has as many connections as its limit allows"
+        )
+    if distrust := tls.refused(error):
+        return BrokerError(
+            f"no trust between here and the broker at {where} ({distrust}): correct cafile, "
+            "certfile and keyfile in RABBITMQ_URL, its host name, or the broker's certificate"
+        )
+    reason = "no answer in time" if isinstance(error, TimeoutError) else text or repr(error)
+    return BrokerUnavailable(
+        f"no broker can be reached at {where} ({reason}): start one or correct RABBITMQ_URL"
+    )
+
+
+def _lost(doing: str) -> BrokerUnavailable:
+    return BrokerUnavailable(f"the connection to the broker was lost; could not {doing}; try again")
+
+
+def _difference(argument: str, kind: str, name: str, wanted: str, found: str) -> str:
+    prefix = store_exchange_name("")
+    if name.startswith(prefix):
+        return (
+            f"another replica of '{name.removeprefix(prefix)}' runs with another store: give all "
+            "replicas the same HUTCH_STORE, or this one another vhost in RABBITMQ_URL"
+        )
+    return (
+        f"the {kind} '{name}' exists with another '{argument}' (here {wanted}, there {found}): "
+        "delete it on the broker, or use another vhost in RABBITMQ_URL"
+    )

@@ -1,0 +1,312 @@
+"""The message contract: what travels between processes, in any language.
+
+JSON bodies, UTF-8, at most `MAX_BODY_BYTES`. The models here are the single source;
+`docs/messages.md` and the JSON Schema are generated from them. `reply_to` and
+`correlation_id` are AMQP properties, never part of a body.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from shared.contract.topology import CLIENT_QUEUES
+from shared.errors import BadMessage
+
+MAX_BODY_BYTES = 1024 * 1024
+"""A larger body is refused unread. Big data travels by reference, not by message."""
+
+COUNT_MOST = 2**53 - 1
+"""Of what is counted: the largest integer that every JSON reader keeps exact."""
+
+HOPS_MOST = 1000
+"""In a chain of broadcasts; a swarm stops long before (`services/agent/intake/swarm.py`)."""
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
+"""Times are years 1 to 9999 in UTC, whatever their offset: others can't be computed with."""
+
+LABEL_CHARS = 128
+"""Of the names that people and endpoints give: of a sender, a schedule, a model."""
+
+SHOWN_CHARS = 40
+"""Of a sender's own field names in a reason."""
+
+SCHEMA_VERSION = 1
+AGENT_NAME = r"^[a-z][a-z0-9-]{0,39}$"
+"""Names are routing keys, tool names, DNS labels and compose services at once."""
+
+AgentName = Annotated[str, Field(pattern=AGENT_NAME)]
+Id = Annotated[str, Field(pattern=r"^[!-~]{1,128}$", description="printable ASCII, no spaces")]
+Content = Annotated[str, Field(min_length=1)]
+Label = Annotated[str, Field(max_length=LABEL_CHARS)]
+Count = Annotated[int, Field(ge=0, le=COUNT_MOST)]
+_Whole = Annotated[int, Field(ge=-COUNT_MOST, le=COUNT_MOST)]
+_Real = Annotated[float, Field(ge=-COUNT_MOST, le=COUNT_MOST)]
+Time = Annotated[
+    AwareDatetime,
+    Field(
+        ge=EARLIEST,
+        le=LATEST,
+        json_schema_extra={
+            "formatMinimum": "0001-01-01T00:00:00Z",
+            "formatMaximum": "9999-12-31T23:59:59.999999Z",
+        },
+    ),
+]
+
+REPLY_QUEUE = re.compile(rf"(reply\..*|amq\.rabbitmq\.reply-to.*|{'|'.join(CLIENT_QUEUES)})\Z")
+"""The only queues that a `reply_to` may name: no agent can be made to publish elsewhere."""
+REPLY_QUEUES = (
+    "name it reply.… or a UUID, or use direct reply-to, or a queue that the broker, aio-pika, "
+    "Spring or EasyNetQ has named"
+)
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Usage(Frozen):
+    """What was paid for, the whole subtree of workers included."""
+
+    model_calls: Count = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+
+    @property
+    def tokens(self) -> int:
+        return _sum(self.input_tokens, self.output_tokens)
+
+    def __add__(self, other: Usage) -> Usage:
+        """A sum beyond `COUNT_MOST` stays there: it is a count too."""
+        return Usage(
+            model_calls=_sum(self.model_calls, other.model_calls),
+            input_tokens=_sum(self.input_tokens, other.input_tokens),
+            output_tokens=_sum(self.output_tokens, other.output_tokens),
+        )
+
+
+def _sum(one: int, other: int) -> int:
+    return min(one + other, COUNT_MOST)
+
+
+class Budget(Frozen):
+    """What may still be spent on a message and on all that it causes; absent: no limit."""
+
+    model_calls: Count | None = None
+    tokens: Count | None = Field(default=None, description="input and output together")
+
+    def overshot(self, usage: Usage) -> bool:
+        """More was spent than this."""
+        limits = ((self.model_calls, usage.model_calls), (self.tokens, usage.tokens))
+        return any(limit is not None and spent > limit for limit, spent in limits)
+
+
+class Lineage(Frozen):
+    """Where a message comes from; whoever causes a message passes this on, one step deeper."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    id: Id | None = Field(default=None, description="idempotency key; absent: drawn at the claim")
+    root_id: Id | None = Field(default=None, description="id of the message that began it all")
+    parent_id: Id | None = Field(default=None, description="id of the task that caused this one")
+    path: tuple[AgentName, ...] = Field(default=(), max_length=64, description="agents visited")
+    hops: int = Field(
+        default=0,
+        ge=0,
+        le=HOPS_MOST,
+        description="broadcasts between the root and this message",
+    )
+    deadline: Time | None = Field(default=None, description="answered, not run, after it")
+    budget: Budget | None = Field(
+        default=None, description="`{model_calls, tokens}`: what is left; nothing left: not run"
+    )
+    session: Id | None = Field(default=None, description="the conversation that it belongs to")
+    traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f-]{55}$")
+    sender: Label | None = Field(default=None, description="who says so; see docs/security.md")
+    sent_at: Time | None = None
+
+
+class Task(Lineage):
+    """Do this. Addressed to one agent; answered by exactly one response."""
+
+    type: Literal["task"] = "task"
+    content: Content
+    context: str | None = Field(default=None, description="what the agent should know besides")
+
+    @property
+    def said(self) -> str:
+        """Content and context in one text, as a model reads them."""
+        return self.content + (f"\n\nContext:\n{self.context}" if self.context else "")
+
+
+class Trigger(Lineage):
+    """Wake up. The run's response is stored, and sent only where a `reply_to` was named."""
+
+    type: Literal["trigger"] = "trigger"
+    content: str = ""
+    schedule: Label | None = Field(default=None, description="the schedule that fired")
+    nominal_at: Time | None = Field(default=None, description="when it was due")
+
+    @property
+    def said(self) -> str:
+        return self.content.strip()
+
+
+class Status(StrEnum):
+    """Every way a run can end."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    REFUSED = "refused"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+
+
+class Response(Lineage):
+    """The one answer to a task. A copy may arrive twice, with the same id."""
+
+    type: Literal["response"] = "response"
+    task_id: Id
+    agent: str = Field(
+        pattern=r"^([a-z][a-z0-9-]{0,39})?$",
+        description="who answers; empty: nobody has that name",
+    )
+    status: Status
+    content: str = Field(description="safe to show to a model or a person")
+    usage: Usage = Usage()
+    model: Label | None = Field(default=None, description="who spoke, as the endpoint said it")
+
+
+class Shutdown(Lineage):
+    """End: `drain` finishes what runs, `stop` hands it over. Sent to `hutch.control`."""
+
+    type: Literal["shutdown"] = "shutdown"
+    mode: Literal["drain", "stop"] = "drain"
+
+
+class Cancel(Lineage):
+    """Stop a task, and all that it has caused. Sent to `hutch.control`, with the agent's key."""
+
+    type: Literal["cancel"] = "cancel"
+    task_id: Id
+
+
+class Event(Frozen):
+    """What happened, for whoever looks: ids, names, times and counts, never texts."""
+
+    type: Literal["event"] = "event"
+    name: Label
+    at: Time
+    agent: Label
+    instance: Label
+    run_id: Label | None = None
+    task_id: Label | None = None
+    root_id: Label | None = None
+    parent_id: Label | None = None
+    detail: dict[str, str | _Whole | _Real] = {}
+
+
+AnyMessage = Task | Response | Trigger | Shutdown | Cancel
+_MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(Annotated[AnyMessage, Field(discriminator="type")])
+
+
+def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
+    """The message in a body. Plain text is a task; so is an object that names no `type`.
+
+    Raises `BadMessage` with one sentence for anything else: never any other error.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise BadMessage(f"the body has {len(body)} bytes; at most {MAX_BODY_BYTES} are taken")
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if kind not in {"", "application/json", "text/plain", "application/octet-stream"}:
+        raise BadMessage(
+            f"content type '{_shown(kind)}' is unknown; send application/json or text/plain"
+        )
+    try:
+        text = body.decode("utf-8-sig")  # some clients begin with a byte order mark
+    except UnicodeDecodeError as error:
+        raise BadMessage(f"the body is not UTF-8: byte {error.start} can't be decoded") from error
+    if kind == "text/plain" or (kind != "application/json" and not text.lstrip().startswith("{")):
+        return _validated({"type": "task", "content": text.strip()})
+    try:
+        fields = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise BadMessage(f"the body is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise BadMessage(f"the body is JSON but a {type(fields).__name__}, not an object")
+    return _validated({"type": "task", **fields})
+
+
+def _validated(fields: dict[str, Any]) -> AnyMessage:
+    try:
+        return _MESSAGE.validate_python(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "union_tag_invalid":
+            known = first["ctx"]["expected_tags"].replace("'", "")
+            raise BadMessage(
+                f"type: '{_shown(first['ctx']['tag'])}' is unknown; known: {known}"
+            ) from error
+        raise BadMessage(first_fault(error)) from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """What is wrong, in one sentence: the first field and its fault, without the value."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(_shown(str(part)) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+def _shown(given: str) -> str:
+    """Of a name that the sender chose, what fits into one sentence."""
+    return "".join(char if char.isprintable() else "?" for char in given[:SHOWN_CHARS])
+
+
+def encode(message: Frozen) -> bytes:
+    """The body of a message: compact JSON without the fields that say nothing."""
+    return message.model_dump_json(exclude_none=True, by_alias=True).encode()
+
+
+def run_id(agent: str, task_id: str) -> str:
+    """The one run of this task at this agent, the same wherever it is reckoned."""
+    return hashlib.sha256(f"{agent}\0{task_id}".encode()).hexdigest()[:32]
+
+
+def response_id(run: str, epoch: int = 1) -> str:
+    """The id of a run's one response: every copy of it carries the same.
+
+    A run that an operator has replayed decides anew, in its next epoch.
+    """
+    return f"{run}.response" if epoch == 1 else f"{run}.{epoch}.response"
+
+
+def content_hash(message: Task | Trigger) -> str:
+    """Tells a repeated task from another task that took the same id.
+
+    The budget is no part of it: asked again with another one, it is still the same task. Each
+    part stands after its length, so that no text can pose as two, or as another's.
+    """
+    parts = (message.type, message.content, _context(message), message.session or "")
+    said = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def earlier_content_hash(message: Task | Trigger) -> str:
+    """`content_hash` as 0.1.0 computed it, whose rows hold it: NUL stands between the parts, so
+    texts that hold NUL collide."""
+    said = f"{message.type}\0{message.content}\0{_context(message)}"
+    if message.session is not None:
+        said += f"\0{message.session}"
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def _context(message: Task | Trigger) -> str:
+    return (message.context if message.type == "task" else None) or ""

@@ -1,0 +1,216 @@
+"""Users' Python tools: plain functions, loaded by file path, never by package name.
+
+Type hints become the JSON schema, the docstring becomes the description. A tool's file stands
+alone: it can import what is installed, but not the files beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NotRequired, get_type_hints
+
+from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import from_json, to_json
+from typing_extensions import TypedDict
+
+from shared.concurrency.threads import in_thread
+from shared.definitions.arguments import checked, faults
+from shared.definitions.async_calls import Later, awaited
+from shared.definitions.results import MAX_ERROR_CHARS, answered, text_of
+from shared.errors import SettingsError, ToolError
+from shared.telemetry.logs import is_secret
+
+JsonObject = dict[str, JsonValue]
+
+KEY_PARAMETER = "idempotency_key"
+"""A function's parameter that gets the step's key: the same when the call is made again."""
+
+_BY_KEYWORD = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function that a model can call. `parameters` is the JSON schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: JsonObject
+    repeatable: bool
+    """Its call may be made again where nobody knows whether it has acted."""
+    _function: Callable[..., object]
+    _arguments: TypeAdapter[dict[str, object]]
+    _takes_key: bool
+    _optional: frozenset[str] = frozenset()
+    """The parameters that have a default."""
+
+    async def call(self, arguments: dict[str, JsonValue], idempotency_key: str = "") -> str:
+        """The result: a string as it is, anything else as JSON, cut at `MAX_RESULT_CHARS`.
+
+        The key goes to a function that has a parameter of that name; no model sees it.
+        All that is the function's runs in a thread of its own, validators, iterators and
+        serialisers included; only what is awaited runs in the event loop. A plain function runs
+        to its end also if the call is cancelled; the process can end before.
+        Raises `ToolError`, with text for the model, for wrong arguments and for whatever the
+        function raises; `CancelledError` only when this call is cancelled.
+        """
+        try:
+            begun = await in_thread(self._begin, arguments, idempotency_key)
+            if isinstance(begun, str):
+                return begun
+            outcome = await awaited(begun)
+            return await in_thread(answered, self.name, lambda: text_of(outcome.result()))
+        except RuntimeError as error:  # no thread more, says the system
+            raise ToolError(f"{self.name} could not be called: {error}") from error
+
+    def _begin(self, arguments: dict[str, JsonValue], idempotency_key: str) -> str | Later:
+        """All of a plain function; of an async one, all that comes before it is awaited."""
+        values = self._checked(arguments)
+        if self._takes_key:
+            values[KEY_PARAMETER] = idempotency_key
+        call = partial(self._function, **values)
+        if inspect.iscoroutinefunction(self._function):
+            return Later(call)
+        return answered(self.name, lambda: _text_or_later(call()))
+
+    def _checked(self, arguments: dict[str, JsonValue]) -> dict[str, object]:
+        def check() -> dict[str, object] | str:
+            try:
+                return checked(self._arguments, arguments, self._optional)
+            except ValidationError as error:
+                return faults(error)
+
+        found = answered(self.name, check)
+        if isinstance(found, str):
+            raise ToolError(f"the arguments of {self.name} are wrong: {found}")
+        return found
+
+
+def _text_or_later(result: object) -> str | Later:
+    if isinstance(result, Awaitable | AsyncIterator):
+        return Later(lambda: result)
+    return text_of(result)
+
+
+def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
+    """The tool that `orders.py:lookup` names, from `<folder>/tools/orders.py`.
+
+    Two functions of one file share its module. Raises `SettingsError` naming file and function,
+    whatever the file raises while it is imported. To be called where no event loop runs.
+    """
+    file_name, _, name = reference.partition(":")
+    file = folder / "tools" / file_name
+    try:
+        function = getattr(_module(file, name), name, None)
+        if function is None:
+            raise SettingsError(f"{file}: there is no function '{name}'")
+        if not callable(function):
+            raise SettingsError(f"{file}: '{name}' is a {type(function).__name__}, not a function")
+        arguments = TypeAdapter(_signature(function))
+        parameters = arguments.json_schema(schema_generator=_Untitled)
+        description = inspect.getdoc(function) or ""
+        takes_key = KEY_PARAMETER in inspect.signature(function).parameters
+        optional = _name_defaults(parameters, function)
+        to_json([description, parameters])  # half a character could not be sent to a model
+    except SettingsError:
+        raise
+    except Exception as error:  # a hint is code too, and a path may be one that no system opens
+        raise SettingsError(f"{file}: '{name}': {_first_line(error)}") from error
+    parameters.pop("title", None)
+    return Tool(
+        sanitised(name),
+        description,
+        parameters,
+        repeatable,
+        function,
+        arguments,
+        takes_key,
+        optional,
+    )
+
+
+def sanitised(name: str) -> str:
+    """The name as every endpoint takes it: `^[a-zA-Z0-9_-]{1,64}$`."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "_"
+
+
+def _module(file: Path, function: str) -> ModuleType:
+    """The file's module under a name that no user and no package can have taken."""
+    name = f"_hutch_tool_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise SettingsError(f"{file}: there is no such file, but '{function}' is wanted from it")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        said = f"{type(error).__name__}: {_first_line(error)}"
+        raise SettingsError(f"{file}: importing it for '{function}' failed: {said}") from error
+    return module
+
+
+def _signature(function: Callable[..., object]) -> Any:
+    """A TypedDict of what a model passes; parameters with a default may be absent.
+
+    Raises `TypeError`, `ValueError` or `NameError` saying what a tool's signature lacks.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind not in _BY_KEYWORD:
+            raise TypeError(f"'{parameter}' can't be passed by name; a tool's arguments are named")
+        if parameter.name not in hints:
+            raise TypeError(f"the parameter '{parameter.name}' has no type hint")
+        if parameter.name == KEY_PARAMETER:
+            continue
+        hint = hints[parameter.name]
+        fields[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]
+    make: Any = TypedDict  # to a type checker, a TypedDict can't be made at run time
+    arguments = make("Arguments", fields)
+    arguments.__pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    return arguments
+
+
+def _name_defaults(parameters: JsonObject, function: Callable[..., object]) -> frozenset[str]:
+    """Adds the defaults that JSON can say to the schema; the names of all that there are.
+
+    A default that is a secret by its parameter's name is no model's business.
+    """
+    properties: Any = parameters["properties"]
+    given = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is not parameter.empty and name in properties
+    }
+    for name, default in given.items():
+        if not is_secret(name):
+            with suppress(Exception):  # no JSON says it: it is the default all the same
+                properties[name]["default"] = from_json(to_json(default), allow_inf_nan=False)
+    return frozenset(given)
+
+
+class _Untitled(GenerateJsonSchema):
+    """Titles repeat the names, and every one is paid for at every model call."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        return False
+
+
+def _first_line(error: BaseException) -> str:
+    try:
+        return str(error).partition("\n")[0][:MAX_ERROR_CHARS]
+    except Exception:  # noqa: BLE001 - the text of a user's exception is a user's code
+        return "without a text"

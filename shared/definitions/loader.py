@@ -1,0 +1,215 @@
+"""The folder of agents: one file each, read so that a fault in one stops nobody else.
+
+A process needs its own file, and the names and descriptions of its workers. `hutch check` asks the
+same functions as a starting process, so what one of them refuses the other does too, in the same
+words.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from shared.concurrency.threads import in_thread
+from shared.definitions import documents
+from shared.definitions.documents import Document, Fault
+from shared.definitions.functions import Tool
+from shared.definitions.functions import load as load_tool
+from shared.definitions.model import Definition, Definitions, is_name
+from shared.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What the files say, by the agents' names; an agent whose name can't be read has its file's.
+
+    `faults` has a line for each fault of an agent: such an agent does not start.
+    """
+
+    path: Path
+    files: Mapping[str, Path]
+    found: Definitions
+    """Those whose own file is right."""
+    described: Definitions
+    """What managers need: also those of whose file only the name and description can be read."""
+    faults: Mapping[str, str]
+
+    @property
+    def names(self) -> Collection[str]:
+        """Every agent that there is, also those that can't start: tasks wait for them."""
+        return list(filter(is_name, self.files))
+
+    def definition(self, name: str) -> Definition:
+        """Raises `SettingsError` when the agent can't start as the files are."""
+        if name in self.faults:
+            raise SettingsError(self.faults[name])
+        if name not in self.found:
+            known = ", ".join(sorted(self.names))
+            raise SettingsError(f"no agent '{name}' in '{self.path}'; known: {known}")
+        return self.found[name]
+
+
+async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
+    """An agent with its tools, as its process needs them; raises `SettingsError`, a line a fault.
+
+    The tools' files are imported in a thread, where no event loop runs: they may run one.
+    """
+    definition = folder.definition(name)
+    tools: list[Tool] = []
+    faults: list[str] = []
+
+    def load_all() -> None:
+        for tool in definition.tools:
+            try:
+                tools.append(load_tool(folder.path, tool.function, repeatable=tool.repeatable))
+            except SettingsError as error:
+                faults.append(f"{folder.files[name]}: tools: {error}")
+
+    await in_thread(load_all)
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return definition, tools
+
+
+def load(path: Path) -> Definitions:
+    """Every agent of a folder without a fault; raises `SettingsError` with a line a fault.
+
+    For what is used as a whole: an agent left out of it would be lost.
+    """
+    folder = read_folder(path)
+    if folder.faults:
+        raise SettingsError("\n".join(folder.faults.values()))
+    return folder.found
+
+
+def read_folder(path: Path) -> Folder:
+    """Raises `SettingsError` where there is no folder, or no file in it."""
+    files: dict[str, Path] = {}
+    found: dict[str, Definition] = {}
+    described: dict[str, Definition] = {}
+    faults: dict[str, list[str]] = {}
+    for read in map(_read, texts(path)):
+        own = faults.setdefault(read.name, [])
+        own += read.faults
+        if read.name in files:
+            own.append(f"{read.file}: name: {files[read.name]} defines '{read.name}' already")
+            continue
+        files[read.name] = read.file
+        if read.definition is not None:
+            found[read.name] = read.definition
+        if read.described is not None:
+            described[read.name] = read.described
+    for name, definition in found.items():
+        lines = [*_unknown_workers(definition, described, files), *_cycles(name, found)]
+        faults[name] += [f"{files[name]}: workers: {line}" for line in lines]
+    return Folder(path, files, found, described, {k: "\n".join(v) for k, v in faults.items() if v})
+
+
+def texts(path: Path) -> list[Path]:
+    """The agents' files in order, not those that editors and systems hide: `.#alice.yaml`.
+
+    Raises `SettingsError` as `read_folder` does.
+    """
+    try:
+        if not path.is_dir():
+            raise SettingsError(
+                f"there is no folder of agents at '{path}'; set HUTCH_AGENTS or run 'hutch init'"
+            )
+        there = sorted(path.iterdir())
+    except OSError as error:
+        raise SettingsError(
+            f"the folder of agents '{path}' can't be read: {error.strerror}"
+        ) from error
+    files = [it for it in there if it.suffix in {".yaml", ".yml"} and not it.name.startswith(".")]
+    if not files:
+        raise SettingsError(f"the folder '{path}' holds no agent; add a file such as alice.yaml")
+    return files
+
+
+@dataclass(frozen=True)
+class _Read:
+    file: Path
+    name: str
+    definition: Definition | None
+    described: Definition | None
+    faults: list[str]
+
+
+def _read(file: Path) -> _Read:
+    try:
+        document = documents.read(file)
+    except SettingsError as error:
+        return _Read(file, file.stem, None, None, [str(error)])
+    if not isinstance(document.value, dict):
+        said = f"{file}: an agent's file is a mapping with at least 'name'"
+        return _Read(file, file.stem, None, None, [said])
+    definition, faults = _understood(document, document.value)
+    wrong = {fault.place[0] for fault in faults if fault.place}
+    lines = [fault.of(file) for fault in faults]
+    if "name" in wrong:
+        return _Read(file, file.stem, None, None, lines)
+    name = str(document.value["name"])
+    described = None
+    if "description" not in wrong:
+        described = Definition(name=name, description=document.value.get("description", ""))
+    return _Read(file, name, definition, described, lines)
+
+
+def _understood(
+    document: Document, fields: Mapping[str, object]
+) -> tuple[Definition | None, list[Fault]]:
+    faults = list(document.faults)
+    places = {fault.place for fault in faults}
+    definition = None
+    try:
+        definition = Definition.model_validate(fields)
+    except ValidationError as error:
+        # What is wrong with a value's text has been said already.
+        faults += [fault for fault in _invalid(document, error) if fault.place not in places]
+    return (None if faults else definition), faults
+
+
+def _invalid(document: Document, error: ValidationError) -> Iterator[Fault]:
+    for fault in error.errors(include_url=False):
+        place = fault["loc"]
+        text = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            known = ", ".join(sorted(Definition.model_fields))
+            text = "unknown key" + (f"; known are {known}" if len(place) == 1 else "")
+        elif fault["type"].endswith("_type") and place in document.unquoted:
+            text = f"{text}; {document.unquoted[place]}"
+        yield Fault(document.line(place), place, text)
+
+
+def _unknown_workers(
+    definition: Definition, described: Definitions, files: Mapping[str, Path]
+) -> Iterator[str]:
+    for worker in definition.workers:
+        if worker in described:
+            continue
+        if worker in files:
+            yield f"the name or description of '{worker}' can't be read; see {files[worker]}"
+        else:
+            yield f"no agent '{worker}'; known are {', '.join(sorted(files))}"
+
+
+def _cycles(name: str, found: Definitions) -> Iterator[str]:
+    """The shortest way from an agent over workers to itself."""
+    callers: dict[str, str] = {}
+    asked = deque([name])
+    while asked:
+        caller = asked.popleft()
+        for worker in found[caller].workers if caller in found else ():
+            if worker == name:
+                way = [name, caller]
+                while way[-1] != name:
+                    way.append(callers[way[-1]])
+                yield f"a cycle: {' -> '.join(reversed(way))}"
+                return
+            if worker not in callers:
+                callers[worker] = caller
+                asked.append(worker)

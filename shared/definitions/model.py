@@ -1,0 +1,230 @@
+"""What an agent's file may say; `shared/definitions/loader.py` reads the files."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
+
+from shared.contract.messages import AGENT_NAME, AgentName, Frozen
+from shared.definitions.functions import sanitised
+
+_ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
+RESERVED = {"all", "scheduler"}
+"""What commands and routing keys call everybody, and the scheduler."""
+LONGEST = timedelta(days=365)
+"""Of a duration: far more than any run or pause needs, and no time computed from it overflows."""
+MOST_CALLABLE = 128
+"""Tools and workers of one agent: endpoints refuse a request that offers more."""
+_URL = re.compile(
+    r"https?://([^\s/?#@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)"
+    r"(:(?P<port>[0-9]{1,5}))?([/?#]\S*)?",
+    re.IGNORECASE,
+)
+_DURATION = re.compile(r"(?:(\d{1,18})h)?(?:(\d{1,18})m)?(?:(\d{1,18})s)?", re.ASCII)
+
+
+def _duration(value: object) -> object:
+    """`10s`, `5m`, `1h30m`; a bare number would leave the unit to be guessed."""
+    if not isinstance(value, str):
+        if isinstance(value, timedelta):
+            return value
+        raise ValueError("write a duration with its unit, such as 10s, 5m or 1h30m")
+    match = _DURATION.fullmatch(value)
+    if not value or match is None:
+        raise ValueError(f"'{value[:40]}' is no duration; write 10s, 5m or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    length_s = (hours * 60 + minutes) * 60 + seconds
+    if not length_s:
+        raise ValueError("a duration is longer than zero")
+    if length_s > LONGEST.total_seconds():
+        raise ValueError(f"'{value}' is too long: a duration is at most {LONGEST.days} days")
+    return timedelta(seconds=length_s)
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(lambda value: f"{int(value.total_seconds())}s", return_type=str),
+]
+
+
+class ModelChoice(Frozen):
+    """Which model speaks, where it differs from the process's `OPENAI_*` settings."""
+
+    name: str | None = None
+    base_url: str | None = None
+    api_key_env: str | None = Field(default=None, description="name of the variable, not the key")
+
+    @field_validator("base_url")
+    @classmethod
+    def _reachable(cls, value: str | None) -> str | None:
+        if value and not is_url(value):
+            raise ValueError("a model's base URL is like https://host/v1")
+        return value
+
+
+def is_url(text: str) -> bool:
+    """Whether requests can be sent there: http or https, a host, a port if any, no spaces."""
+    match = _URL.fullmatch(text)
+    if match is None or not text.isprintable():
+        return False
+    try:
+        match["host"].encode("idna")
+    except UnicodeError:  # no name server can be asked for it
+        return False
+    return match["port"] is None or 0 < int(match["port"]) < 1 << 16
+
+
+Count = Annotated[int, Field(strict=True)]
+"""A number: `yes` and `true` would count as 1."""
+
+
+class Limits(Frozen):
+    turns: Count = Field(default=10, ge=1, le=1000, description="model calls in one run")
+    depth: Count = Field(default=4, ge=1, le=32, description="agents in one chain of calls")
+    timeout: Duration = Field(default=timedelta(minutes=10), description="of one run")
+    concurrency: Count = Field(default=8, ge=1, le=1024, description="runs at once in one process")
+    caused_per_minute: Count = Field(
+        default=600,
+        ge=1,
+        le=1_000_000,
+        description="tasks that runs of one agent may send to one process of this one, calls of a "
+        "manager to its workers aside; more are refused",
+    )
+
+
+class Schedule(Frozen):
+    """When to wake an agent. `every` counts from the epoch in UTC; `cron` has a time zone."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+    prompt: str = Field(min_length=1)
+    every: Duration | None = None
+    cron: str | None = None
+    timezone: str = "UTC"
+    overlap: Literal["skip", "queue"] = "skip"
+    missed: Literal["last", "none", "all"] = "last"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"'{value}' is no time zone; write one like Europe/London") from error
+        return value
+
+    @field_validator("cron")
+    @classmethod
+    def _valid_cron(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                CronSim(value, _ANY_TIME)
+            except CronSimError as error:
+                raise ValueError(f"'{value}' is no cron line: {error}") from error
+        return value
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> Schedule:
+        if (self.every is None) == (self.cron is None):
+            raise ValueError("give either 'every' or 'cron'")
+        return self
+
+
+class ToolChoice(Frozen):
+    """A tool by file and function; `repeatable` when a call may be made twice without harm."""
+
+    function: Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$")]
+    repeatable: bool = False
+
+
+def _tool_by_function(value: object) -> object:
+    return {"function": value} if isinstance(value, str) else value
+
+
+class Definition(Frozen):
+    """One agent, as its file says it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: AgentName
+    description: str = ""
+    preamble: str = ""
+    model: ModelChoice = ModelChoice()
+    tool_protocol: Literal["native", "schema"] | None = None
+    workers: tuple[AgentName, ...] = ()
+    tools: tuple[Annotated[ToolChoice, BeforeValidator(_tool_by_function)], ...] = ()
+    swarm: AgentName | None = None
+    on_peer: Literal["remember", "react"] = "remember"
+    tick: Duration | None = None
+    schedule: tuple[Schedule, ...] = ()
+    foreign_clients: bool = Field(
+        default=False,
+        exclude=True,  # no run lives on it
+        description="its user on the broker may answer in queues that are not ours",
+    )
+    limits: Limits = Limits()
+
+    @field_validator("name")
+    @classmethod
+    def _own_name(cls, value: str) -> str:
+        if value in RESERVED:
+            raise ValueError(f"'{value}' is taken: commands call others so; choose another name")
+        return value
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_by_name(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _no_doubles(self) -> Definition:
+        for label, names in (
+            ("workers", self.workers),
+            ("tools", [tool.function for tool in self.tools]),
+            ("schedule", [schedule.name for schedule in self.schedule]),
+        ):
+            if twice := _twice(names):
+                raise ValueError(f"{label}: '{twice}' stands there twice")
+        return self
+
+    @model_validator(mode="after")
+    def _callable(self) -> Definition:
+        """What a model can call is distinguished by names, and endpoints take so many."""
+        functions = [tool.function.rpartition(":")[2] for tool in self.tools]
+        names = [*map(sanitised, functions), *self.workers]
+        if twice := _twice(names):
+            raise ValueError(
+                f"tools: two of the tools and workers are called '{twice}' for the model; "
+                "rename one"
+            )
+        if len(names) > MOST_CALLABLE:
+            raise ValueError(
+                f"tools: {len(names)} tools and workers; endpoints take {MOST_CALLABLE}"
+            )
+        return self
+
+
+def is_name(text: str) -> bool:
+    """Whether an agent can be called so."""
+    return re.fullmatch(AGENT_NAME, text) is not None and text not in RESERVED
+
+
+def _twice(names: Iterable[str]) -> str | None:
+    return min((name for name, times in Counter(names).items() if times > 1), default=None)
+
+
+Definitions = Mapping[str, Definition]

@@ -1,0 +1,98 @@
+"""What a user's function came to, as text for a model and an operator.
+
+Reading an iterator, serialising and showing an exception all run users' code: call these in a
+thread, never in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from pydantic_core import to_json
+
+from shared.errors import ToolError
+from shared.telemetry.logs import masked_text
+
+R = TypeVar("R")
+
+MAX_RESULT_CHARS = 50_000
+"""About 12,000 tokens: a longer result would crowd out the rest of the conversation."""
+
+MAX_ERROR_CHARS = 1_000
+"""Enough of an exception's text for a model to correct itself."""
+
+MAX_TRACE_CHARS = 8_000
+"""Some forty frames: a trace is logged and kept with its step, however deep the recursion."""
+
+
+def text_of(result: object) -> str:
+    """A string as it is, anything else as JSON, an iterator read to its end: each cut.
+
+    Raises what the result's own code raises, and `PydanticSerializationError`.
+    """
+    if isinstance(result, str):
+        return capped(str.__str__(result))  # of a subclass only the characters
+    if isinstance(result, Iterator):
+        return _array(result)
+    return capped(to_json(result).decode())
+
+
+def capped(text: str, most: int = MAX_RESULT_CHARS) -> str:
+    """The text, cut at `most` characters with a line that says so."""
+    return _cut(text, len(text), most)
+
+
+def answered(tool: str, act: Callable[[], R]) -> R:
+    """What `act` returns; whatever it raises becomes the `ToolError` that answers the model.
+
+    Nothing passes, `SystemExit` and `KeyboardInterrupt` included: nobody else meant them. The
+    exception itself goes no further, so that its code runs in no other thread.
+    """
+    try:
+        return act()
+    except BaseException as error:  # noqa: BLE001 - a user's function can raise anything
+        answer = ToolError(f"{tool} failed: {_shown(error)}", detail=_trace(error))
+    raise answer
+
+
+def _array(items: Iterator[object]) -> str:
+    """Only what is shown is held, however much is read."""
+    parts: list[str] = []
+    length = 1
+    for item in items:
+        text = to_json(item).decode()
+        if length <= MAX_RESULT_CHARS:
+            parts.append(text)
+        length += len(text) + 1
+    return _cut(f"[{','.join(parts)}]", max(length, 2), MAX_RESULT_CHARS)
+
+
+def _cut(text: str, length: int, most: int) -> str:
+    if length <= most:
+        return text
+    return f"{text[:most]}\n[cut: the first {most} of {length} characters]"
+
+
+def _shown(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):
+        return "it was cancelled"
+    try:
+        text = str(error)[:MAX_ERROR_CHARS]
+    except BaseException as fault:  # noqa: BLE001 - its text is a user's code too
+        text = f"(its text can't be shown: {type(fault).__name__})"
+    return masked_text(f"{type(error).__name__}: {text}"[:MAX_ERROR_CHARS])
+
+
+def _trace(error: BaseException) -> str:
+    """Its traceback with secrets masked, cut in the middle."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except BaseException as fault:  # noqa: BLE001 - as above
+        text = f"{type(error).__name__} (no traceback: {type(fault).__name__})"
+    if len(text) > MAX_TRACE_CHARS:
+        half = MAX_TRACE_CHARS // 2
+        text = f"{text[:half]}\n[cut: {len(text)} characters]\n{text[-half:]}"
+    return masked_text(text.encode("utf-8", "replace").decode().replace("\0", ""))

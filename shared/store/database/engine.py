@@ -1,0 +1,148 @@
+"""The way to the store, with its settings per dialect.
+
+An operation runs whole in one place: in a thread for SQLite, whose calls block, and on the
+event loop for PostgreSQL. It is the same plain function of a connection for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+
+from shared.errors import SettingsError
+from shared.settings.environment import Address, current
+from shared.settings.tls import check_files
+from shared.store.database.errors import translated
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_MS = 10_000
+"""How long SQLite waits for another process's write: a hundred times the longest we saw."""
+
+POOL_SIZE = 3
+"""One connection for the writer, two for readers."""
+
+TLS_FILES = ("sslrootcert", "sslcert", "sslkey")
+"""In PostgreSQL's address, by libpq's names."""
+
+
+class Database(Protocol):
+    async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
+        """Run an operation in a transaction of its own, committed when this returns.
+
+        Raises `StoreUnavailable`, `StoreError` or what the operation raised. Cancelled, or with
+        the connection lost, nobody knows whether the commit arrived.
+        """
+
+    async def close(self) -> None: ...
+
+
+class File:
+    """SQLite."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(POOL_SIZE, "store")
+
+    async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
+        loop = asyncio.get_running_loop()
+        with translated():
+            return await loop.run_in_executor(self._threads, self._run, operation, writes)
+
+    def _run(self, operation: Callable[[Connection], T], writes: bool) -> T:
+        with self._engine.connect() as connection, connection.begin():
+            # A writer takes the lock at once: a read lock that is raised later can fail for ever.
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+            return operation(connection)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+        self._engine.dispose()
+
+
+def parse(url: str) -> URL:
+    """The address with our drivers in it; raises `SettingsError` for what we don't speak."""
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        raise SettingsError(
+            "HUTCH_STORE is no address; write sqlite:///path or postgresql://user:password@host/db"
+        ) from None  # what it read as a port may be a part of the password
+    drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+asyncpg"}
+    backend = address.get_backend_name()
+    if backend not in drivers:
+        raise SettingsError(f"HUTCH_STORE names '{backend}'; write sqlite:///… or postgresql://…")
+    return address.set(drivername=drivers[backend])
+
+
+def create(given: Address) -> Database:
+    """The database at an address; connects to nothing yet. Raises `SettingsError`."""
+    address = parse(current(given))
+    if address.get_backend_name() == "postgresql":
+        # Imported only where it is used: it weighs 9 MB in every agent's process.
+        from shared.store.database.postgresql import Server
+
+        _dsn(address)
+        return Server(lambda: _dsn(_same_place(parse(current(given)), address)), POOL_SIZE)
+    if not address.database or address.database == ":memory:":
+        raise SettingsError("HUTCH_STORE needs a file: replicas share it; write sqlite:///path")
+    with translated():
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(address, pool_size=POOL_SIZE)
+    event.listen(engine, "connect", _set_up_sqlite)
+    return File(engine)
+
+
+def _place(address: URL) -> tuple[str, str | None, int | None, str | None]:
+    return address.get_backend_name(), address.host, address.port, address.database
+
+
+def _same_place(now: URL, first: URL) -> URL:
+    """A password may change while a process lives; with another store it would mix up two."""
+    if _place(now) != _place(first):
+        raise SettingsError("HUTCH_STORE names another store than before: restart to use that")
+    return now
+
+
+def _dsn(address: URL) -> str:
+    """The address as asyncpg reads it, with the password. Raises `SettingsError`."""
+    check_files("HUTCH_STORE", {k: str(v) for k, v in address.query.items()}, TLS_FILES)
+    return address.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, see `File`
+    # A text that is no UTF-8 would fail the whole query: it is damaged, its neighbours aren't.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    _patiently(cursor, "PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.close()
+
+
+def _patiently(cursor: DBAPICursor, statement: str) -> None:
+    """Two that change the mode of a new file at once: SQLite refuses one without waiting."""
+    for attempt in Retrying(
+        retry=retry_if_exception(_is_busy),
+        wait=wait_random(max=0.05),
+        stop=stop_after_delay(BUSY_TIMEOUT_MS / 1000),
+        reraise=True,
+    ):
+        with attempt:
+            cursor.execute(statement)
+
+
+def _is_busy(error: BaseException) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY

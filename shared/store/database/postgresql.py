@@ -1,0 +1,60 @@
+"""PostgreSQL: operations run on the event loop, by SQLAlchemy's bridge to asyncpg."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from shared.errors import SettingsError, StoreUnavailable
+from shared.store.database.errors import NoEntry, translated
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 5
+COMMAND_TIMEOUT_S = 30
+"""Of one statement; ours take milliseconds."""
+
+
+class Server:
+    """See `shared.store.database.engine.Database`."""
+
+    def __init__(self, address: Callable[[], str], pool_size: int) -> None:
+        """`address` is asked at each connection; asyncpg reads TLS from its query, as libpq does.
+
+        One that can't be read any more is a `StoreUnavailable`: it may come back.
+        """
+
+        timeouts = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://", pool_size=pool_size, max_overflow=0, connect_args=timeouts
+        )
+
+        def ask(_: object, __: object, ___: object, parameters: dict[str, object]) -> None:
+            try:
+                parameters["dsn"] = address()
+            except SettingsError as error:
+                raise StoreUnavailable(str(error)) from error
+
+        # A statement that reads needs no BEGIN and COMMIT around it: each is a way to the server.
+        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        event.listen(self._engine.sync_engine, "do_connect", ask)
+        self._let_in = False
+
+    async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
+        try:
+            with translated():
+                async with (self._engine if writes else self._reading).begin() as connection:
+                    self._let_in = True
+                    return await connection.run_sync(operation)
+        except NoEntry as error:
+            if not self._let_in:
+                raise
+            # A password or certificate is being changed: the new one comes with the address.
+            raise StoreUnavailable(str(error)) from error
+
+    async def close(self) -> None:
+        await self._engine.dispose()

@@ -1,0 +1,64 @@
+"""What an agent remembers of its peers' broadcasts."""
+
+import json
+from collections.abc import Iterator
+
+import structlog
+from pydantic import JsonValue
+from sqlalchemy import bindparam, delete, select
+from sqlalchemy.engine import Connection
+
+from shared.store.database.dialect import insert_new
+from shared.store.schema import notes
+
+NOTES_KEPT = 20
+"""Newest notes that an agent remembers and a run sees: a page of text, not a second history."""
+
+NOTE_CHARS = 1000
+"""Of each note; the whole answer stays in the run that gave it."""
+
+
+log = structlog.get_logger()
+_RECENT = (
+    select(notes.c.message_id, notes.c.peer, notes.c.body)
+    .where(notes.c.agent == bindparam("agent"))
+    .order_by(notes.c.heard_at, notes.c.message_id)
+)
+
+
+def remember(connection: Connection, agent: str, message_id: str, peer: str, body: str) -> bool:
+    """Keep a note and forget the oldest; False when this message was already heard."""
+    values = {
+        "agent": agent,
+        "message_id": message_id,
+        "peer": peer,
+        "body": json.dumps(body[:NOTE_CHARS]),
+    }
+    if not insert_new(connection, notes, values, stamp="heard_at"):
+        return False
+    kept = (
+        select(notes.c.message_id)
+        .where(notes.c.agent == agent)
+        .order_by(notes.c.heard_at.desc(), notes.c.message_id)
+        .limit(NOTES_KEPT)
+    )
+    connection.execute(delete(notes).where(notes.c.agent == agent, notes.c.message_id.not_in(kept)))
+    return True
+
+
+def recent(connection: Connection, agent: str) -> tuple[str, ...]:
+    """The remembered notes, oldest first, as a run sees them: "From tom: …".
+
+    One that can't be read is left out, and logged.
+    """
+    return tuple(_readable(connection, agent))
+
+
+def _readable(connection: Connection, agent: str) -> Iterator[str]:
+    for row in connection.execute(_RECENT, {"agent": agent}):
+        try:
+            body: JsonValue = json.loads(row.body)
+        except (ValueError, TypeError, RecursionError) as error:
+            log.warning("damaged note not remembered", note=row.message_id, reason=str(error))
+            continue
+        yield f"From {row.peer}: {body}"

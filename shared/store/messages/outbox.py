@@ -1,0 +1,126 @@
+"""Messages that a commit has decided and that still have to be published."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.engine import Connection
+
+from shared.contract.messages import response_id
+from shared.contract.topology import CONTROL, cancel_key, reply_address, swarm_exchange_name
+from shared.store.processes.heartbeats import ownerless
+from shared.store.schema import now_s, outbox
+
+ADOPTED_AT_ONCE = 1000
+"""Of a dead replica's messages; the next look takes more."""
+
+
+@dataclass(frozen=True)
+class Outbound:
+    """One message on its way. Rows of one run are published in the order of `seq`."""
+
+    run_id: str
+    exchange: str
+    routing_key: str
+    message_id: str
+    body: str
+    correlation_id: str | None = None
+    seq: int = 0
+
+    @classmethod
+    def answer(
+        cls, run_id: str, epoch: int, reply_to: str, correlation_id: str, body: str
+    ) -> Outbound:
+        exchange, key = reply_address(reply_to)
+        return cls(run_id, exchange, key, response_id(run_id, epoch), body, correlation_id or None)
+
+    @classmethod
+    def broadcast(cls, run_id: str, group: str, message_id: str, body: str) -> Outbound:
+        return cls(run_id, swarm_exchange_name(group), "", message_id, body)
+
+    @classmethod
+    def cancel(cls, run_id: str, agent: str, message_id: str, body: str) -> Outbound:
+        return cls(run_id, CONTROL, cancel_key(agent), message_id, body)
+
+
+UNSENT = and_(outbox.c.agent == bindparam("agent"), outbox.c.undeliverable_at.is_(None))
+ORPHANED = ownerless(outbox.c.owner)
+"""Of an unsent message: nobody publishes it any more."""
+_ADD = insert(outbox).values(created_at=now_s()).returning(outbox.c.seq)
+_SENT = delete(outbox).where(outbox.c.seq == bindparam("seq"))
+
+
+def add(connection: Connection, message: Outbound, agent: str, owner: str) -> Outbound:
+    """Commit a message for `owner` to publish; returns it with its `seq`."""
+    fields = vars(message) | {"agent": agent, "owner": owner}
+    del fields["seq"]
+    return replace(message, seq=connection.execute(_ADD, fields).scalar_one())
+
+
+def unsent_of(connection: Connection, run_id: str, owner: str) -> tuple[Outbound, ...]:
+    return _load(connection, outbox.c.run_id == run_id, outbox.c.owner == owner)
+
+
+def adopt(
+    connection: Connection, agent: str, owner: str, dead: Collection[str], earlier: set[int]
+) -> tuple[Outbound, ...]:
+    """Take over what dead replicas of an agent have left unpublished.
+
+    `earlier` is empty at first and belongs to this one adoption: repeated after an unknown
+    commit, it finds there what may be its own already.
+    """
+    if ours := _load(connection, outbox.c.seq.in_(earlier), outbox.c.owner == owner):
+        return ours
+    rows = connection.execute(
+        select(outbox.c.seq)
+        .where(UNSENT, ORPHANED)
+        .order_by(outbox.c.seq)
+        .limit(ADOPTED_AT_ONCE)
+        .with_for_update(skip_locked=True),
+        {"agent": agent, "dead": list(dead)},
+    )
+    earlier.clear()
+    earlier.update(row.seq for row in rows)
+    connection.execute(update(outbox).where(outbox.c.seq.in_(earlier)).values(owner=owner))
+    return _load(connection, outbox.c.seq.in_(earlier), outbox.c.owner == owner)
+
+
+def sent(connection: Connection, seqs: Sequence[int]) -> None:
+    connection.execute(_SENT, [{"seq": seq} for seq in seqs])
+
+
+def undeliverable(connection: Connection, seq: int) -> None:
+    """Nobody listens any more: kept for whoever looks, never tried again by itself."""
+    connection.execute(update(outbox).where(outbox.c.seq == seq).values(undeliverable_at=now_s()))
+
+
+def _load(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[Outbound, ...]:
+    query = (
+        select(
+            outbox.c.run_id,
+            outbox.c.exchange,
+            outbox.c.routing_key,
+            outbox.c.message_id,
+            outbox.c.body,
+            outbox.c.correlation_id,
+            outbox.c.seq,
+        )
+        .where(outbox.c.undeliverable_at.is_(None), *conditions)
+        .order_by(outbox.c.seq)
+    )
+    return tuple(_message(row) for row in connection.execute(query).mappings())
+
+
+def _message(row: RowMapping) -> Outbound:
+    return Outbound(**dict(row))

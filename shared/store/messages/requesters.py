@@ -1,0 +1,51 @@
+"""Who waits for a run's response, and the answers on their way to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.engine import Connection
+
+from shared.store.database.dialect import insert_new
+from shared.store.messages import outbox
+from shared.store.messages.outbox import Outbound
+from shared.store.schema import requesters
+
+
+@dataclass(frozen=True)
+class Requester:
+    """Where a response is wanted; both are AMQP properties of the request."""
+
+    reply_to: str
+    correlation_id: str = ""
+
+
+_WANTED = select(requesters.c.reply_to, requesters.c.correlation_id).where(
+    requesters.c.run_id == bindparam("run_id")
+)
+
+
+def join(connection: Connection, run_id: str, requester: Requester | None) -> None:
+    """The run's response will be sent there too; None: nobody asked to hear it."""
+    if requester is not None:
+        insert_new(connection, requesters, {"run_id": run_id} | vars(requester))
+
+
+def waiting(connection: Connection, run_id: str) -> list[Requester]:
+    rows = connection.execute(_WANTED, {"run_id": run_id})
+    return [Requester(row.reply_to, row.correlation_id) for row in rows]
+
+
+def answer(
+    connection: Connection,
+    run_id: str,
+    epoch: int,
+    agent: str,
+    owner: str,
+    response: str,
+    to: Requester,
+) -> Outbound:
+    """Commit a copy of the response for `owner` to publish."""
+    message = Outbound.answer(run_id, epoch, to.reply_to, to.correlation_id, response)
+    return outbox.add(connection, message, agent, owner)

@@ -1,0 +1,247 @@
+"""What became of each nominal time of a schedule, decided once for all schedulers.
+
+A tick is a row: committed as `sending` with its message, then published, then `sent`. Times
+are judged by the store's clock, so that schedulers on machines with other clocks agree.
+
+That clock may be set back. Then times are decided that are still to come: of those the first stays
+decided, and the others are open again. So at most one tick is left out, however far the clock was
+set back; a step back that is shorter than the schedule's period opens none; and no tick comes
+sooner after the one before than the schedule says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import islice
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.engine import Connection
+
+from shared.contract.messages import run_id
+from shared.store.database.dialect import upsert
+from shared.store.schema import LATEST_S, RunState, now_s, runs, ticks
+
+UNCLAIMED_S = 24 * 3600.0
+"""A tick that no agent has claimed for a day holds nothing up: its message may be gone."""
+
+
+READABLE = ticks.c.nominal_at.between(0, LATEST_S)
+"""A damaged row's time can't be computed with: it counts for nothing."""
+
+
+class Outcome(StrEnum):
+    SEEN = "seen"
+    """No tick: the schedule was first met then, and earlier times are none of its."""
+    SENDING = "sending"
+    SENT = "sent"
+    SKIPPED = "skipped"
+    """Not sent: the tick before it was still open."""
+    MISSED = "missed"
+    """Not sent: nobody was there in time, and the schedule doesn't make up for it."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One nominal time. While it is `sending`, `message` is the body to publish, and `message_id`
+    the id that it carries."""
+
+    tick_id: str
+    agent: str
+    schedule: str
+    nominal_at: datetime
+    outcome: Outcome
+    message: str | None = None
+    message_id: str | None = None
+    """None in rows of earlier versions: it is the `tick_id`."""
+
+    @property
+    def published_as(self) -> str:
+        return self.message_id or self.tick_id
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a schedule stands: all up to `last` is decided. `busy`: its last tick is open."""
+
+    now: datetime
+    last: datetime
+    busy: bool
+
+
+@dataclass(frozen=True)
+class Settled:
+    """All up to `last` is decided, `ticks` just now. `set_back_s`: how far ahead of the store's
+    clock it was decided before, when that clock was set back; 0: it was not."""
+
+    last: datetime
+    ticks: tuple[Tick, ...] = ()
+    set_back_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Look:
+    now: datetime
+    left: tuple[Tick, ...]
+
+
+def settle(
+    connection: Connection,
+    agent: str,
+    schedule: str,
+    coming: Callable[[datetime], Iterator[datetime]],
+    choose: Callable[[Standing], Sequence[Tick]],
+) -> Settled:
+    """Commit what `choose` makes of the schedule's standing; one scheduler at a time.
+
+    `coming` gives the schedule's nominal times later than a moment, in order. A schedule met for
+    the first time is only recorded as `seen`: its ticks begin after now.
+    """
+    first = f"{agent}.{schedule}@seen"
+    _see(connection, first, agent, schedule)
+    connection.execute(select(ticks.c.tick_id).where(ticks.c.tick_id == first).with_for_update())
+    standing = _standing(connection, agent, schedule)
+    if standing.last > standing.now:
+        ahead = list(islice(coming(standing.now), 2))
+        if len(ahead) == 2 and ahead[1] <= standing.last:
+            _reopen(connection, agent, schedule, first, ahead[0])
+            set_back_s = (standing.last - standing.now).total_seconds()
+            return Settled(ahead[0], set_back_s=set_back_s)
+    chosen = tuple(choose(standing))
+    last = chosen[-1].nominal_at if chosen else standing.last
+    return Settled(last, tuple(tick for tick in chosen if _insert(connection, tick)))
+
+
+def look(connection: Connection, silence_s: float, most: int) -> Look:
+    """The time, and up to `most` ticks that have stayed `sending` for `silence_s`.
+
+    Those are the caller's to publish, and nobody else's for as long again.
+    """
+    now = _now(connection)
+    left = connection.execute(
+        select(ticks)
+        .where(
+            READABLE,
+            ticks.c.outcome == Outcome.SENDING,
+            # Tried at a time that is still to come: the clock was set back since.
+            or_(ticks.c.tried_at <= now - silence_s, ticks.c.tried_at > now + silence_s),
+        )
+        .order_by(ticks.c.tried_at, ticks.c.nominal_at)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    ).all()
+    ids = [row.tick_id for row in left]
+    if ids:
+        connection.execute(update(ticks).where(ticks.c.tick_id.in_(ids)).values(tried_at=now))
+    found = (
+        Tick(
+            row.tick_id,
+            row.agent,
+            row.schedule,
+            _time(row.nominal_at),
+            Outcome(row.outcome),
+            row.message,
+            row.message_id,
+        )
+        for row in left
+    )
+    return Look(_time(now), tuple(found))
+
+
+def sent(connection: Connection, tick: Tick) -> float:
+    """The broker has it. Returns how many seconds after its nominal time that is.
+
+    0 when its time was opened again meanwhile, and nothing is left of it.
+    """
+    late = connection.execute(
+        update(ticks)
+        .where(ticks.c.tick_id.in_([tick.tick_id, tick.published_as]))
+        .where(func.coalesce(ticks.c.message_id, ticks.c.tick_id) == tick.published_as)
+        .values(outcome=Outcome.SENT, message=None, tried_at=None)
+        .returning(now_s() - ticks.c.nominal_at)
+    )
+    return float(late.scalar() or 0.0)
+
+
+def _reopen(connection: Connection, agent: str, schedule: str, first: str, kept: datetime) -> None:
+    """Nothing later than `kept` is decided any more.
+
+    What was emitted stays, out of the way under its message's id: the next tick may have to wait
+    until it has ended.
+    """
+    at = kept.timestamp()
+    later = (ticks.c.agent == agent, ticks.c.schedule == schedule, ticks.c.nominal_at > at)
+    connection.execute(update(ticks).where(ticks.c.tick_id == first).values(nominal_at=at))
+    connection.execute(delete(ticks).where(*later, ticks.c.message_id.is_(None)))
+    moved = {"tick_id": ticks.c.message_id, "nominal_at": at}
+    connection.execute(update(ticks).where(*later).values(moved))
+
+
+def _see(connection: Connection, first: str, agent: str, schedule: str) -> None:
+    statement = upsert(connection, ticks).values(
+        tick_id=first,
+        agent=agent,
+        schedule=schedule,
+        nominal_at=now_s(),
+        decided_at=now_s(),
+        outcome=Outcome.SEEN,
+    )
+    connection.execute(statement.on_conflict_do_nothing())
+
+
+def _standing(connection: Connection, agent: str, schedule: str) -> Standing:
+    of_schedule = (ticks.c.agent == agent) & (ticks.c.schedule == schedule)
+    latest = select(func.coalesce(func.max(ticks.c.nominal_at), now_s())).where(
+        of_schedule, READABLE
+    )
+    last = connection.execute(latest).scalar_one()
+    emitted = (
+        select(ticks.c.tick_id, ticks.c.message_id, ticks.c.decided_at)
+        .where(of_schedule, READABLE, ticks.c.outcome.in_([Outcome.SENDING, Outcome.SENT]))
+        .order_by(ticks.c.nominal_at.desc(), ticks.c.decided_at.desc())
+        .limit(1)
+    )
+    before = connection.execute(emitted).first()
+    now = _now(connection)
+    busy = before is not None and _is_open(
+        connection,
+        run_id(agent, before.message_id or before.tick_id),
+        _age_s(now, before.decided_at),
+    )
+    return Standing(_time(now), _time(last), busy)
+
+
+def _is_open(connection: Connection, run: str, age_s: float) -> bool:
+    state = connection.execute(select(runs.c.state).where(runs.c.run_id == run)).scalar()
+    return age_s < UNCLAIMED_S if state is None else state != RunState.ENDED
+
+
+def _age_s(now: float, decided_at: object) -> float:
+    """Of a damaged row nobody knows: it is old enough to hold nothing up."""
+    return abs(now - decided_at) if isinstance(decided_at, int | float) else UNCLAIMED_S
+
+
+def _insert(connection: Connection, tick: Tick) -> bool:
+    """False where a row that counts for nothing, a damaged one, has taken the tick's id."""
+    statement = upsert(connection, ticks).values(
+        tick_id=tick.tick_id,
+        agent=tick.agent,
+        schedule=tick.schedule,
+        nominal_at=tick.nominal_at.timestamp(),
+        decided_at=now_s(),
+        outcome=tick.outcome,
+        message=tick.message,
+        message_id=tick.message_id,
+        tried_at=now_s() if tick.outcome is Outcome.SENDING else None,
+    )
+    return bool(connection.execute(statement.on_conflict_do_nothing()).rowcount)
+
+
+def _now(connection: Connection) -> float:
+    return float(connection.execute(select(now_s())).scalar_one())
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,36 @@
+"""Shutdowns: which processes shall end, each by its own name."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy import case, delete, select
+from sqlalchemy.engine import Connection
+
+from shared.store.database.dialect import upsert
+from shared.store.schema import instances, now_s, shutdowns
+
+Mode = Literal["drain", "stop"]
+
+
+def ask(connection: Connection, agent: str | None, mode: Mode) -> None:
+    """Keep that every process of an agent, None: of all, shall end.
+
+    Whoever starts later has another name and is not meant. A stop is never made a drain again.
+    """
+    query = select(instances.c.instance).order_by(instances.c.instance)
+    if agent is not None:
+        query = query.where(instances.c.agent == agent)
+    names = list(connection.execute(query).scalars())
+    statement = upsert(connection, shutdowns)
+    harder = case((statement.excluded.mode == "stop", "stop"), else_=shutdowns.c.mode)
+    statement = statement.on_conflict_do_update(
+        index_elements=[shutdowns.c.instance], set_={"mode": harder}
+    )
+    for name in names:
+        connection.execute(statement.values(instance=name, mode=mode, asked_at=now_s()))
+
+
+def forget_old(connection: Connection, keep_s: float) -> None:
+    """Delete what nobody has been left to obey for `keep_s`."""
+    connection.execute(delete(shutdowns).where(shutdowns.c.asked_at <= now_s() - keep_s))

@@ -1,0 +1,206 @@
+"""What a person asks of the store: read only, it locks nothing and holds nobody back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Json, TypeAdapter
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.engine import Connection
+
+from shared.contract.rows import mended
+from shared.store.runs.run import Exchanges
+from shared.store.schema import RunState, instances, outbox, runs, steps
+
+MOST_MATCHES = 20
+"""Runs that one short prefix may find before it says nothing any more."""
+
+
+def _time(seconds: object) -> object:
+    """Raises `ValueError` where no such time exists."""
+    if not isinstance(seconds, float | int):
+        return seconds
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"{seconds:g} is no time: {error}") from error
+
+
+Instant = Annotated[datetime, BeforeValidator(_time)]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one agent has to do: open runs by state, and responses not yet published."""
+
+    due: int = 0
+    running: int = 0
+    waiting: int = 0
+    unsent: int = 0
+
+
+@dataclass(frozen=True)
+class Beat:
+    instance: str
+    agent: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run in a list. `status` is its state while it is open, then how it ended.
+
+    `damage` says what of the row could not be read, and is blank here.
+    """
+
+    run_id: str
+    agent: str
+    task_id: str
+    kind: str
+    status: str
+    root_id: str
+    parent_id: str | None
+    attempts: int
+    claimed_at: Instant
+    ended_at: Instant | None
+    damage: str = ""
+
+
+@dataclass(frozen=True)
+class DoneStep:
+    """A finished step; `output` is JSON, `position` 0 is the turn's model call."""
+
+    epoch: int
+    turn: int
+    position: int
+    kind: str
+    name: str
+    output: str
+    finished_at: Instant
+    damage: str = ""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What was said in a run; `message` and `response` are bodies, `detail` is for operators."""
+
+    message: str
+    notes: Json[tuple[str, ...]]
+    recalled: Json[Exchanges]
+    response: str | None
+    detail: str | None
+    steps: tuple[DoneStep, ...]
+    damage: str = ""
+
+
+_ROW, _STEP, _TEXTS = TypeAdapter(Row), TypeAdapter(DoneStep), TypeAdapter(Texts)
+_BEGINNING = datetime.fromtimestamp(0, UTC)
+_BLANK: dict[str, object] = {
+    "task_id": "",
+    "kind": "",
+    "status": "",
+    "root_id": "",
+    "parent_id": None,
+    "attempts": 0,
+    "claimed_at": _BEGINNING,
+    "ended_at": None,
+    "epoch": 0,
+    "turn": 0,
+    "position": 0,
+    "name": "",
+    "output": "{}",
+    "finished_at": _BEGINNING,
+    "message": "",
+    "notes": "[]",
+    "recalled": "[]",
+    "response": None,
+    "detail": None,
+}
+
+
+def loads(connection: Connection) -> dict[str, Load]:
+    """By agent; one that has nothing to do is left out."""
+    counts: dict[str, dict[str, int]] = {}
+    opened = (
+        select(runs.c.agent, runs.c.state, func.count().label("number"))
+        .where(runs.c.state != RunState.ENDED)
+        .group_by(runs.c.agent, runs.c.state)
+    )
+    for row in connection.execute(opened):
+        if row.state in OPEN_STATES:
+            counts.setdefault(row.agent, {})[row.state] = row.number
+    unsent = (
+        select(outbox.c.agent, func.count().label("number"))
+        .where(outbox.c.undeliverable_at.is_(None))
+        .group_by(outbox.c.agent)
+    )
+    for row in connection.execute(unsent):
+        counts.setdefault(row.agent, {})["unsent"] = row.number
+    return {agent: Load(**numbers) for agent, numbers in counts.items()}
+
+
+def beats(connection: Connection) -> list[Beat]:
+    """Every instance that has not left cleanly; whose count stands still is dead."""
+    query = select(instances.c.instance, instances.c.agent, instances.c.beat)
+    return [Beat(*row) for row in connection.execute(query)]
+
+
+OPEN_STATES = frozenset(RunState) - {RunState.ENDED}
+"""Others are damage: such a run ends at its deadline."""
+_status = func.coalesce(runs.c.status, runs.c.state)
+
+
+def newest(
+    connection: Connection, agent: str | None, status: str | None, limit: int
+) -> Sequence[Row]:
+    """The latest runs first; None: of any agent, in any status."""
+    query = _rows().order_by(runs.c.claimed_at.desc(), runs.c.run_id).limit(limit)
+    if agent is not None:
+        query = query.where(runs.c.agent == agent)
+    if status is not None:
+        query = query.where(_status == status)
+    return _read(connection, query)
+
+
+def find(connection: Connection, key: str) -> Sequence[Row]:
+    """Runs by id, by the id's beginning, or by the task's id; a whole run's id finds one."""
+    by_id = or_(runs.c.run_id.startswith(key, autoescape=True), runs.c.task_id == key)
+    return _read(connection, _rows().where(by_id).order_by(runs.c.claimed_at).limit(MOST_MATCHES))
+
+
+def family(connection: Connection, root_id: str) -> Sequence[Row]:
+    """All runs that one message has caused, oldest first."""
+    query = _rows().where(runs.c.root_id == root_id).order_by(runs.c.claimed_at, runs.c.run_id)
+    return _read(connection, query)
+
+
+def texts(connection: Connection, run_id: str) -> Texts:
+    query = select(runs.c.message, runs.c.notes, runs.c.recalled, runs.c.response, runs.c.detail)
+    run = connection.execute(query.where(runs.c.run_id == run_id)).mappings().one()
+    done = select(steps).where(steps.c.run_id == run_id)
+    ordered = done.order_by(steps.c.epoch, steps.c.turn, steps.c.position)
+    found = tuple(mended(_STEP, {**row}, _BLANK) for row in connection.execute(ordered).mappings())
+    recalled = run["recalled"] or "[]"
+    return mended(_TEXTS, {**run, "recalled": recalled, "steps": found}, _BLANK)
+
+
+def _rows() -> Select[Any]:
+    return select(
+        runs.c.run_id,
+        runs.c.agent,
+        runs.c.task_id,
+        runs.c.kind,
+        _status.label("status"),
+        runs.c.root_id,
+        runs.c.parent_id,
+        runs.c.attempts,
+        runs.c.claimed_at,
+        runs.c.ended_at,
+    )
+
+
+def _read(connection: Connection, query: Select[Any]) -> Sequence[Row]:
+    return [mended(_ROW, {**row}, _BLANK) for row in connection.execute(query).mappings()]

@@ -1,0 +1,205 @@
+"""From a delivery to a run: the claim, or the run that its id already has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from secrets import token_urlsafe
+
+import structlog
+from sqlalchemy import Float, Insert, bindparam, case, exists, select
+from sqlalchemy.engine import Connection
+
+from shared.contract.messages import Response, Status, encode, response_id
+from shared.contract.rows import response_of
+from shared.errors import DamagedRow
+from shared.store.database.dialect import insert_into, insert_new
+from shared.store.messages import notes
+from shared.store.messages.outbox import Outbound
+from shared.store.messages.requesters import Requester, answer, join
+from shared.store.runs.run import COLUMNS as RUN_COLUMNS
+from shared.store.runs.run import Run, dump_exchanges, dump_lines, from_row, load
+from shared.store.runs.sessions import Seat, enter
+from shared.store.schema import LATEST_S, RunState, cancels, definitions, now_s, runs
+
+NONCE_BYTES = 12
+"""16 characters, which is what its column holds."""
+
+log = structlog.get_logger()
+
+
+class Verdict(StrEnum):
+    """What became of a delivery."""
+
+    CLAIMED = "claimed"
+    JOINED = "joined"
+    ANSWERED = "answered"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True)
+class Request:
+    """A delivery as it is claimed. `timeout_s` counts from the claim, `deadline_at` is absolute
+    and in seconds since the epoch; the earlier one holds."""
+
+    run_id: str
+    agent: str
+    task_id: str
+    kind: str
+    content_hash: str
+    message: str
+    definition: str
+    root_id: str
+    parent_id: str | None
+    timeout_s: float
+    deadline_at: float | None
+    requester: Requester | None
+    with_notes: bool
+    session: str | None = None
+    takes_turns: bool = False
+    """In its session; what a run has caused belongs to the session without waiting in it."""
+    earlier_hash: str | None = None
+    """As runs of 0.1.0 hold it, which are known by their empty nonce."""
+
+    @property
+    def key(self) -> str:
+        """Orders this claim in its group: first those that hold a session, session by session."""
+        return f" {self.agent} {self.session}" if self.takes_turns else self.run_id
+
+
+@dataclass(frozen=True)
+class Claim:
+    verdict: Verdict
+    run: Run | None = None
+    outbound: tuple[Outbound, ...] = ()
+
+
+def freeze(connection: Connection, digest: str, body: str) -> None:
+    """Keep a definition for the runs that will be claimed under it."""
+    insert_new(connection, definitions, {"hash": digest, "body": body})
+
+
+def claim(connection: Connection, request: Request, instance: str, *, slot: bool) -> Claim:
+    """Make a run of a delivery, or find the one that its id already has.
+
+    With a slot the run is this instance's at once; without, or while an earlier run of its
+    session is open, it is due for any replica.
+    A known id with the same content joins the open run or gets the stored response (in
+    `outbound`); with other content nothing is written: `CONFLICT`.
+    """
+    seat = _seat(connection, request)
+    mine = slot and (seat is None or seat.recalled is not None)
+    if run := _insert(connection, request, instance if mine else None, seat):
+        join(connection, request.run_id, request.requester)
+        return Claim(Verdict.CLAIMED, run if mine else None)
+    row = connection.execute(
+        select(
+            runs.c.content_hash,
+            runs.c.nonce,
+            runs.c.state,
+            runs.c.owner,
+            runs.c.fence,
+            runs.c.epoch,
+            runs.c.response,
+        )
+        .where(runs.c.run_id == request.run_id)
+        .with_for_update()
+    ).first()
+    if row is None:  # forgotten in between
+        return claim(connection, request, instance, slot=slot)
+    earlier = None if row.nonce else request.earlier_hash
+    if row.content_hash not in {request.content_hash, earlier}:
+        return Claim(Verdict.CONFLICT)
+    if row.state == RunState.ENDED:
+        outbound = _answered(connection, request, row.epoch, row.response, instance)
+        return Claim(Verdict.ANSWERED, None, outbound)
+    join(connection, request.run_id, request.requester)
+    mine = slot and row.owner == instance and row.fence == 1
+    return Claim(Verdict.JOINED, load(connection, request.run_id) if mine else None)
+
+
+def _seat(connection: Connection, request: Request) -> Seat | None:
+    if request.session is None or not request.takes_turns:
+        return None
+    return enter(connection, request.agent, request.session)
+
+
+def _insert(
+    connection: Connection, request: Request, owner: str | None, seat: Seat | None
+) -> Run | None:
+    heard = notes.recent(connection, request.agent) if request.with_notes else ()
+    fields = {name: value for name, value in vars(request).items() if name in _FROM_REQUEST}
+    owned = {
+        "state": RunState.RUNNING if owner else RunState.DUE,
+        "owner": owner,
+        "fence": 1,
+        "notes": dump_lines(heard),
+        "digest": request.definition,
+        "this_run": request.run_id,
+        "timeout_s": request.timeout_s,
+        "session_place": seat.place if seat else None,
+        "recalled": dump_exchanges(seat.recalled) if seat and seat.recalled is not None else None,
+        "nonce": token_urlsafe(NONCE_BYTES),
+        "latest": LATEST_S if request.deadline_at is None else min(request.deadline_at, LATEST_S),
+    }
+    row = connection.execute(_new_run(connection.dialect.name), fields | owned).mappings().first()
+    return from_row(row) if row else None
+
+
+_FROM_REQUEST = {column.key for column in runs.c} & set(Request.__dataclass_fields__) - {
+    "deadline_at"
+}
+
+
+@cache  # to build a statement takes longer than to run it
+def _new_run(dialect: str) -> Insert:
+    ends_at = now_s() + bindparam("timeout_s", type_=Float(53))
+    latest = bindparam("latest", type_=Float(53))
+    body = select(definitions.c.body).where(definitions.c.hash == bindparam("digest"))
+    cancelled = exists().where(cancels.c.run_id == bindparam("this_run")).label("cancelled")
+    looked_up = {"definition", "cancelled"}
+    frozen = (column for column in RUN_COLUMNS if column.key not in looked_up)
+    return (
+        insert_into(dialect, runs)
+        .values(
+            deadline_at=case((ends_at < latest, ends_at), else_=latest),
+            due_at=now_s(),
+            claimed_at=now_s(),
+            attempts=0,
+            failures=0,
+            epoch=1,
+        )
+        .on_conflict_do_nothing()
+        .returning(*frozen, body.scalar_subquery().label("definition"), cancelled)
+    )
+
+
+def _answered(
+    connection: Connection, request: Request, epoch: int, response: str, owner: str
+) -> tuple[Outbound, ...]:
+    """The stored response, to the one who asked again."""
+    to = request.requester
+    if to is None:
+        return ()
+    run_id, agent = request.run_id, request.agent
+    body = _readable(request, epoch, response)
+    return (answer(connection, run_id, epoch, agent, owner, body, to),)
+
+
+def _readable(request: Request, epoch: int, stored: str) -> str:
+    """The stored response; in place of one that nobody could read, one that says so."""
+    try:
+        response_of(stored)
+    except DamagedRow as error:
+        log.warning("damaged response not sent", run=request.run_id, reason=str(error))
+        instead = Response(
+            id=response_id(request.run_id, epoch),
+            task_id=request.task_id,
+            agent=request.agent,
+            sender=request.agent,
+            status=Status.FAILED,
+            content="it has ended, but its stored response can't be read",
+        )
+        return encode(instead).decode()
+    return stored

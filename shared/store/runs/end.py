@@ -1,0 +1,107 @@
+"""The end of a run: its one response and all that goes out with it, in one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import and_, select
+from sqlalchemy.engine import Connection
+
+from shared.contract.messages import Cancel, encode
+from shared.errors import RunLost
+from shared.store.database.dialect import insert_new
+from shared.store.messages import outbox
+from shared.store.messages.outbox import Outbound
+from shared.store.messages.requesters import answer, waiting
+from shared.store.runs import cancels
+from shared.store.runs.claim import Claim, Request, Verdict, claim
+from shared.store.runs.run import CHANGE, Run, change, plain
+from shared.store.runs.steps import Step
+from shared.store.schema import RunState, now_s, runs, steps
+
+_END = CHANGE.values(ended_at=now_s())
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ends. `response` is the body; `detail` is for the operator, never sent.
+
+    `steps` are those that finish with it: the last reply, or answers for a cancelled run's open
+    calls. Who works for a cancelled run, as (agent, task's id), is cancelled with it.
+    """
+
+    status: str
+    message_id: str
+    response: str
+    detail: str | None = None
+    broadcast_to: str | None = None
+    cancelled: bool = False
+    steps: tuple[Step, ...] = ()
+    orphans: tuple[tuple[str, str], ...] = ()
+
+
+def end(connection: Connection, run: Run, ending: End, instance: str) -> tuple[Outbound, ...]:
+    """Commit the response and its outgoing messages together; raises `RunLost`.
+
+    Asked again by the same owner, as after an unknown commit, it returns what is still unsent.
+    """
+    fields = {
+        "state": RunState.ENDED,
+        "owner": None,
+        "status": ending.status,
+        "response": ending.response,
+        "detail": plain(ending.detail) if ending.detail else None,
+    }
+    try:
+        change(connection, run, fields, _END)
+    except RunLost:
+        if _ended_by(connection, run):
+            return outbox.unsent_of(connection, run.run_id, instance)
+        raise
+    for step in ending.steps:
+        row = {"run_id": run.run_id, "epoch": run.epoch, **vars(step)}
+        insert_new(connection, steps, row, stamp="finished_at")
+    sent = tuple(
+        answer(connection, run.run_id, run.epoch, run.agent, instance, ending.response, to)
+        for to in waiting(connection, run.run_id)
+    )
+    if ending.broadcast_to:
+        message = Outbound.broadcast(
+            run.run_id, ending.broadcast_to, ending.message_id, ending.response
+        )
+        sent += (outbox.add(connection, message, run.agent, instance),)
+    return sent + _wind_up(connection, run, ending, instance) if ending.cancelled else sent
+
+
+def refuse(
+    connection: Connection, request: Request, instance: str, ending_of: Callable[[Run], End]
+) -> Claim:
+    """Claim a run that ends in the same commit, or find the one that its id already has.
+
+    It takes no turn in its session, nor a slot. Asked again under its id, it is answered the same.
+    """
+    unseated = replace(request, takes_turns=False)
+    found = claim(connection, unseated, instance, slot=True)
+    if found.verdict is not Verdict.CLAIMED or found.run is None:
+        return replace(found, run=None)
+    answers = end(connection, found.run, ending_of(found.run), instance)
+    return replace(found, run=None, outbound=answers)
+
+
+def _wind_up(connection: Connection, run: Run, ending: End, instance: str) -> tuple[Outbound, ...]:
+    """Pass the cancel on: as rows, and to agents with other stores."""
+    cancels.forget(connection, run.run_id)
+    sent = []
+    for agent, task_id in ending.orphans:
+        cancels.keep(connection, agent, task_id)
+        body = encode(Cancel(task_id=task_id, root_id=run.root_id, sender=run.agent)).decode()
+        message = Outbound.cancel(run.run_id, agent, f"{task_id}.cancel", body)
+        sent.append(outbox.add(connection, message, run.agent, instance))
+    return tuple(sent)
+
+
+def _ended_by(connection: Connection, run: Run) -> bool:
+    ended = and_(runs.c.fence == run.fence, runs.c.state == RunState.ENDED)
+    query = select(runs.c.run_id).where(runs.c.run_id == run.run_id, ended)
+    return connection.execute(query).first() is not None

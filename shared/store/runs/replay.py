@@ -1,0 +1,115 @@
+"""A run that was given up goes on by an operator's decision: the next epoch.
+
+Finished steps are kept; what had failed is done again. Requesters are kept too: the new
+response goes to whoever waited for the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic_core import to_json
+from sqlalchemy import Float, bindparam, case, select, update
+from sqlalchemy.engine import Connection
+
+from shared.errors import HutchError
+from shared.store.database.dialect import insert_new
+from shared.store.runs import cancels
+from shared.store.runs.run import NEXT_FENCE
+from shared.store.runs.tool_starts import Start, doubtful, forget_start
+from shared.store.schema import RunState, definitions, now_s, runs, steps
+
+
+class Replayed(StrEnum):
+    """What became of the wish to replay a run."""
+
+    AGAIN = "again"
+    EARLIER = "earlier"
+    """The epoch is over: somebody has replayed it before."""
+    FORGOTTEN = "forgotten"
+    """The store doesn't know the run, or not any more."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """On a call in doubt: the result that it had, or None: it may be made again."""
+
+    result: str | None
+
+
+def definition_of(connection: Connection, run_id: str) -> str | None:
+    """What the run's claim froze of its agent, JSON; None: no such run."""
+    query = select(definitions.c.body).join(runs, runs.c.definition == definitions.c.hash)
+    return connection.execute(query.where(runs.c.run_id == run_id)).scalar()
+
+
+def replay(
+    connection: Connection, run_id: str, epoch: int, timeout_s: float, decision: Decision | None
+) -> Replayed:
+    """Make a run that was given up in this epoch due again, with so much time at least.
+
+    Of several calls in doubt the decision is on the first, which is the one that the run's letter
+    names; the others stay in doubt. Raises `HutchError`, and writes nothing, when the run isn't
+    one that failed, or when a decision is needed, or given, in vain.
+    """
+    query = select(runs.c.epoch, runs.c.state, runs.c.status).where(runs.c.run_id == run_id)
+    run = connection.execute(query.with_for_update()).first()
+    if run is None:
+        return Replayed.FORGOTTEN
+    if run.epoch != epoch:
+        return Replayed.EARLIER
+    if run.state != RunState.ENDED:
+        raise HutchError(f"run {run_id} hasn't ended yet: try again in a moment")
+    if run.status != "failed":
+        raise HutchError(f"run {run_id} has ended {run.status}: there is nothing to replay")
+    _decide(connection, run_id, epoch, doubtful(connection, run_id), decision)
+    cancels.forget(connection, run_id)
+    connection.execute(_DUE_AGAIN, {"again": run_id, "timeout_s": timeout_s})
+    return Replayed.AGAIN
+
+
+_ENDS_AT = now_s() + bindparam("timeout_s", type_=Float(53))
+_DUE_AGAIN = (
+    update(runs)
+    .where(runs.c.run_id == bindparam("again"))
+    .values(
+        state=RunState.DUE,
+        due_at=now_s(),
+        deadline_at=case((runs.c.deadline_at < _ENDS_AT, _ENDS_AT), else_=runs.c.deadline_at),
+        fence=NEXT_FENCE,
+        epoch=runs.c.epoch + 1,
+        attempts=0,
+        failures=0,
+        ended_at=None,
+        status=None,
+        response=None,
+        detail=None,
+    )
+)
+
+
+def _decide(
+    connection: Connection,
+    run_id: str,
+    epoch: int,
+    doubts: list[Start],
+    decision: Decision | None,
+) -> None:
+    if not doubts:
+        if decision is not None and decision.result is not None:
+            raise HutchError(f"run {run_id} is in no doubt of a tool: replay it without a result")
+        return
+    first = doubts[0]
+    if decision is None:
+        raise HutchError(
+            f"run {run_id} called {first.name}, and whether it has acted is unknown: add "
+            "--tool-done RESULT if it has, or --tool-again to call it once more"
+        )
+    if decision.result is None:
+        forget_start(connection, run_id, first)
+        return
+    output = to_json({"content": decision.result}).decode()
+    at = {"turn": first.turn, "position": first.position}
+    step = {"run_id": run_id, "epoch": epoch, "kind": "tool", "name": first.name, "output": output}
+    insert_new(connection, steps, step | at, stamp="finished_at")

@@ -1,0 +1,154 @@
+"""What a run is to a process that owns it, and the lock that every write takes first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field, Json, TypeAdapter
+from sqlalchemy import RowMapping, Update, bindparam, case, exists, select, update
+from sqlalchemy.engine import Connection
+
+from shared.contract.messages import EARLIEST, Id
+from shared.contract.rows import mended
+from shared.errors import RunLost
+from shared.store.schema import LATEST_S, WHOLE_MOST, cancels, definitions, runs
+
+Exchanges = tuple[tuple[str, str], ...]
+"""What was asked and answered before, oldest first."""
+
+_LINES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
+_EXCHANGES: TypeAdapter[Exchanges] = TypeAdapter(Exchanges)
+Whole = Annotated[int, Field(ge=0, le=WHOLE_MOST)]
+Instant = Annotated[float, Field(ge=EARLIEST.timestamp(), le=LATEST_S)]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A claimed run with its frozen inputs; `message` and `definition` are JSON.
+
+    `attempts` counts the owners that died since a step of it last finished, `failures` how often
+    it has been put off since. `cancelled`: it was not wanted any more when it was loaded. `nonce`
+    leaves this process only in what is derived from it. `damage` says what of its row could not be
+    read, and is blank here: the run can only end.
+    """
+
+    run_id: str
+    agent: str
+    task_id: Id
+    kind: str
+    message: str
+    definition: str
+    notes: Json[tuple[str, ...]]
+    root_id: Id
+    claimed_at: Instant
+    deadline_at: Instant
+    fence: Whole
+    attempts: Whole
+    failures: Whole
+    epoch: Whole
+    parent_id: Id | None = None
+    cancelled: bool = False
+    session: Id | None = None
+    recalled: Json[Exchanges] = ()
+    nonce: str = field(default="", repr=False)
+    damage: str = ""
+
+
+_RUN = TypeAdapter(Run)
+_BLANK = {
+    "task_id": "unknown",
+    "kind": "task",
+    "message": "",
+    "definition": "",
+    "notes": "[]",
+    "root_id": "unknown",
+    "claimed_at": 0.0,
+    "deadline_at": 0.0,
+    "fence": 0,
+    "attempts": 0,
+    "failures": 0,
+    "epoch": 1,
+    "parent_id": None,
+    "session": None,
+    "recalled": "[]",
+    "nonce": "",
+}
+
+
+COLUMNS = (
+    runs.c.run_id,
+    runs.c.agent,
+    runs.c.task_id,
+    runs.c.kind,
+    runs.c.message,
+    definitions.c.body.label("definition"),
+    runs.c.notes,
+    runs.c.root_id,
+    runs.c.claimed_at,
+    runs.c.deadline_at,
+    runs.c.fence,
+    runs.c.attempts,
+    runs.c.failures,
+    runs.c.epoch,
+    runs.c.parent_id,
+    exists().where(cancels.c.run_id == runs.c.run_id).label("cancelled"),
+    runs.c.session,
+    runs.c.recalled,
+    runs.c.nonce,
+)
+
+
+OWNED = (
+    runs.c.run_id == bindparam("owned_run"),
+    runs.c.fence == bindparam("owned_fence"),
+    runs.c.ended_at.is_(None),
+)
+_LOCK = select(runs.c.fence).where(*OWNED).with_for_update()
+NEXT_FENCE = case((runs.c.fence.between(1, WHOLE_MOST - 1), runs.c.fence + 1), else_=1)
+"""Another one than before, whatever stands there."""
+CHANGE = update(runs).where(*OWNED)
+"""What `change` executes, with or without values of its own."""
+
+
+def load(connection: Connection, run_id: str) -> Run:
+    query = select(*COLUMNS).outerjoin_from(runs, definitions).where(runs.c.run_id == run_id)
+    return from_row(connection.execute(query).mappings().one())
+
+
+def from_row(row: RowMapping) -> Run:
+    return mended(_RUN, {**row, "recalled": row["recalled"] or "[]"}, _BLANK)
+
+
+def dump_lines(lines: tuple[str, ...]) -> str:
+    return _LINES.dump_json(lines).decode()
+
+
+def plain(text: str) -> str:
+    """The text as any store keeps it: an error's can hold NUL or half a character."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def dump_exchanges(recalled: Exchanges) -> str:
+    return _EXCHANGES.dump_json(recalled).decode()
+
+
+def lock(connection: Connection, run: Run) -> None:
+    """Hold the run's row until the commit; raises `RunLost` unless its fence is still `run`'s."""
+    if connection.execute(_LOCK, owned(run)).first() is None:
+        raise _lost(run)
+
+
+def change(
+    connection: Connection, run: Run, fields: Mapping[str, object], statement: Update = CHANGE
+) -> None:
+    """Lock the run's row as `lock` does, and write to it, at once."""
+    if not connection.execute(statement, {**owned(run), **fields}).rowcount:
+        raise _lost(run)
+
+
+def owned(run: Run) -> dict[str, object]:
+    return {"owned_run": run.run_id, "owned_fence": run.fence}
+
+
+def _lost(run: Run) -> RunLost:
+    return RunLost(f"run {run.run_id} goes on elsewhere (fence {run.fence} is old)")

@@ -1,0 +1,77 @@
+"""The journal: finished steps of a run, committed before the next begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from sqlalchemy import Insert, bindparam, select
+from sqlalchemy.engine import Connection
+
+from shared.store.database.dialect import insert_into
+from shared.store.runs.run import OWNED, Run, change, lock, owned
+from shared.store.runs.tool_starts import Start, doubtful
+from shared.store.schema import now_s, runs, steps
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a step stands in its run: position 0 is the turn's model call, then its calls."""
+
+    turn: int
+    position: int
+    kind: str
+    name: str
+    output: str
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What a run goes on from; `now` is the store's time, `doubtful` what must not be repeated."""
+
+    steps: list[Step]
+    doubtful: list[Start]
+    now: float
+
+
+def steps_of(connection: Connection, run: Run) -> list[Step]:
+    """The finished steps of a run, in order; those of earlier epochs count: each stands once."""
+    query = (
+        select(steps.c.turn, steps.c.position, steps.c.kind, steps.c.name, steps.c.output)
+        .where(steps.c.run_id == run.run_id)
+        .order_by(steps.c.turn, steps.c.position)
+    )
+    return [
+        Step(row.turn, row.position, row.kind, row.name, row.output)
+        for row in connection.execute(query)
+    ]
+
+
+def write_step(connection: Connection, run: Run, step: Step) -> None:
+    """Commit a finished step; again the same one, as after an unknown commit, changes nothing.
+
+    A run that gets on is no suspect, and its model is not away: the attempts and failures that
+    it took to get here are forgotten.
+    """
+    if run.attempts or run.failures:
+        change(connection, run, {"attempts": 0, "failures": 0})
+    fields = {"epoch": run.epoch, **vars(step), **owned(run)}
+    if not connection.execute(_new_step(connection.dialect.name), fields).rowcount:
+        lock(connection, run)  # lost, or the same step again
+
+
+@cache  # to build a statement takes longer than to run it
+def _new_step(dialect: str) -> Insert:
+    """Locks the run's row and inserts, in one statement; no row: lost, or there already."""
+    given = [steps.c.epoch, steps.c.turn, steps.c.position, steps.c.kind, steps.c.name]
+    given.append(steps.c.output)
+    values = (bindparam(column.key, type_=column.type) for column in given)
+    of_run = select(runs.c.run_id, now_s(), *values).where(*OWNED).with_for_update()
+    columns = [steps.c.run_id, steps.c.finished_at, *given]
+    return insert_into(dialect, steps).from_select(columns, of_run).on_conflict_do_nothing()
+
+
+def resumed(connection: Connection, run: Run) -> Resumed:
+    """For whoever has taken a run over."""
+    now = connection.execute(select(now_s())).scalar_one()
+    return Resumed(steps_of(connection, run), doubtful(connection, run.run_id), now)

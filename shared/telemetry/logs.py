@@ -1,0 +1,149 @@
+"""Log lines: structured, without secrets, without texts of models and people."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, Literal, TextIO, cast
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+MASK = "***"
+_TOLD_BETTER = ("aiormq.connection", "aiormq.channel")
+"""They log each try that fails and each call that is cancelled; `shared.broker` tells both."""
+_SECRET_KEY = re.compile(
+    r"(^|[_-])(password|passwd|secret|token|api[_-]?key|authorization|cookie)$", re.IGNORECASE
+)
+_PASSWORD_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@")
+_KEY_IN_TEXT = re.compile(r"\b(Bearer |Basic |sk-)[\w.~+/=-]{4,}", re.IGNORECASE)
+
+
+def configure(format: Literal["auto", "json", "console"], service: str) -> None:
+    """Sends this process's log to stdout, libraries' from WARNING up, ours from INFO up.
+
+    `auto` is readable on a terminal and JSON elsewhere, with times in UTC. Every line carries
+    `service` and what is bound with `structlog.contextvars`: agent, instance, task, run.
+    """
+    console = format == "console" or (format == "auto" and sys.stdout.isatty())
+    chain = [*_common(service), *([] if console else [_event_as_message])]
+    structlog.configure(
+        processors=[_whatever_it_holds([*chain, _renderer(console)])],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Stdout())),
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *chain],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _renderer(console),
+            ],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.captureWarnings(True)
+    for name in _TOLD_BETTER:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _common(service: str) -> list[Processor]:
+    def add_service(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        return {"service": service, **event}
+
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        add_service,
+        mask_secrets,
+    ]
+
+
+def _renderer(console: bool) -> Processor:
+    if console:
+        return structlog.dev.ConsoleRenderer(
+            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+    return structlog.processors.JSONRenderer(ensure_ascii=False)
+
+
+def _whatever_it_holds(chain: Sequence[Processor]) -> Processor:
+    """The chain's line, or where a value breaks the chain one that names it: a log line never
+    raises into what it tells of."""
+
+    def line(logger: WrappedLogger, level: str, event: EventDict) -> str:
+        text = event.get("event")
+        try:
+            made: Any = event
+            for processor in chain:
+                made = processor(logger, level, made)
+            return str(made)
+        except Exception as error:  # noqa: BLE001 - whatever a value's own methods raise
+            why = f"{type(error).__name__} in a value"
+            lost = {"level": level, "message": "log line lost", "lost": str(text), "why": why}
+            return json.dumps(lost)
+
+    return line
+
+
+class _Stdout:
+    """Standard output that takes every text, and loses it where nobody takes it any more."""
+
+    def write(self, text: str) -> None:
+        encoding = sys.stdout.encoding or "utf-8"
+        with suppress(OSError, ValueError):  # a full disk, a closed pipe: there is nowhere to tell
+            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+
+
+def _event_as_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """`message` is where log collectors look for the text."""
+    return {"time": event.pop("timestamp"), "message": event.pop("event"), **event}
+
+
+def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The same line with secrets masked by the name of their key, in URLs and in headers."""
+    return {key: _masked(key, value) for key, value in event.items()}
+
+
+def _masked(key: str, value: object) -> object:
+    if value is None:
+        return value
+    if is_secret(key):
+        return MASK
+    if isinstance(value, str):
+        return masked_text(value)
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(inner): _masked(str(inner), item) for inner, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked("", item) for item in value]
+    return masked_text(str(value))
+
+
+@lru_cache(maxsize=1024)
+def is_secret(key: str) -> bool:
+    """Whether what bears this name is a secret."""
+    return _SECRET_KEY.search(key) is not None
+
+
+def masked_text(text: str) -> str:
+    """The text with passwords in URLs, bearer tokens and API keys replaced."""
+    if "://" in text:  # the cheap looks first: every value of every line comes by here
+        text = _PASSWORD_IN_URL.sub(rf"\g<1>:{MASK}@", text)
+    lowered = text.lower()
+    if "sk-" in lowered or "bearer " in lowered or "basic " in lowered:
+        text = _KEY_IN_TEXT.sub(rf"\g<1>{MASK}", text)
+    return text

@@ -1,0 +1,101 @@
+"""The metrics of an agent's process."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from shared.contract.messages import Status
+from shared.errors import ModelFault
+
+
+class Metrics:
+    """The counters of an agent's process; each process sees its own, Prometheus adds them up."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.runs = Gauge(
+            "hutch_runs",
+            "Runs by state: running and waiting ones of this process, due ones of its agent.",
+            ["state"],
+            registry=registry,
+        )
+        self.slots_taken = Gauge(
+            "hutch_slots_taken",
+            "Slots that this process has taken: as many as it has open runs.",
+            registry=registry,
+        )
+        self.runs_open = Gauge(
+            "hutch_runs_open", "Open runs that have a job in this process.", registry=registry
+        )
+        self.mailbox_consuming = Gauge(
+            "hutch_mailbox_consuming",
+            "1 while this process consumes its agent's mailbox: it has a free slot.",
+            registry=registry,
+        )
+        self.runs_ended = Counter(
+            "hutch_runs_ended", "Runs that this process ended.", ["status"], registry=registry
+        )
+        self.model_calls = Counter(
+            "hutch_model_calls", "Model calls that were paid for.", registry=registry
+        )
+        self.model_failures = Counter(
+            "hutch_model_failures",
+            "Tries at the model that failed, those that a later one made up for too.",
+            ["reason"],
+            registry=registry,
+        )
+        self.runs_put_off = Counter(
+            "hutch_runs_put_off", "Runs put off because their model was away.", registry=registry
+        )
+        self.tokens = Counter(
+            "hutch_model_tokens", "Tokens that were paid for.", ["direction"], registry=registry
+        )
+        self.dead_letters = Counter(
+            "hutch_dead_letters", "Messages sent to the dead letters.", registry=registry
+        )
+        self.dead_letters_kept = Gauge(
+            "hutch_dead_letters_kept",
+            "Dead letters in the store, of all agents: the queue `dead` did not take them.",
+            registry=registry,
+        )
+        self.takeovers = Counter(
+            "hutch_takeovers", "Runs taken over from a dead instance.", registry=registry
+        )
+        self.run_deaths = Gauge(
+            "hutch_run_deaths",
+            "Processes that died on one open run of the agent, the most, by the store's count.",
+            registry=registry,
+        )
+        self.outbox_unsent = Gauge(
+            "hutch_outbox_unsent", "Messages of this agent not yet confirmed.", registry=registry
+        )
+        self.outbox_oldest_age = Gauge(
+            "hutch_outbox_oldest_age_seconds",
+            "Age of the agent's oldest message not yet confirmed, whoever publishes it.",
+            registry=registry,
+        )
+        self.publish_failures = Counter(
+            "hutch_publish_failures", "Publishings to be tried again.", registry=registry
+        )
+        self.oldest_due_age = Gauge(
+            "hutch_oldest_due_age_seconds", "Wait of the agent's oldest due run.", registry=registry
+        )
+        self.events_dropped = Gauge(
+            "hutch_events_dropped", "Events never sent: the broker was away.", registry=registry
+        )
+        self._show_zeros()
+
+    def model_failed(self, reason: ModelFault) -> None:
+        self.model_failures.labels(reason).inc()
+
+    def _show_zeros(self) -> None:
+        """A series that exists from the start can be alerted on; one that appears later can't."""
+        for reason in get_args(ModelFault):
+            self.model_failures.labels(reason)
+        for state in ("due", "running", "waiting"):
+            self.runs.labels(state)
+        for status in Status:
+            self.runs_ended.labels(status.value)
+        for direction in ("input", "output"):
+            self.tokens.labels(direction)

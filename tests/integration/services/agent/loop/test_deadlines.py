@@ -1,0 +1,77 @@
+"""A deadline ends a whole tree with `timeout`, whoever still waits for whom."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.integration.services.agent.runs.test_cancellation import calling, states, tree
+from tests.integration.services.conftest import Asked
+from tests.support.client import Client
+from tests.support.processes.running import House, until
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session"),
+]
+
+TREE = calling("mid", calling("low", "[[latency 60]]Write."))
+SOON_S = 3.0
+"""A deadline is kept to some milliseconds; this is for a machine that does much else."""
+
+
+def in_seconds(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+@pytest.mark.essential
+def test_a_deadline_ends_every_descendant(
+    house: House, pika: Client, asked: Asked, agents: Path
+) -> None:
+    tree(house, agents)
+    pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(8)})
+    until(lambda: len(asked()) == 3)
+    assert pika.reply().status == "timeout"
+    until(lambda: states(house) == dict.fromkeys(("top", "mid", "low"), "timeout"))
+    assert all(-0.5 < late < SOON_S for late in late_s(house)), late_s(house)
+    assert len(asked()) == 3
+
+
+def late_s(house: House) -> list[float]:
+    """How long after its deadline each run ended, by the store's clock."""
+    file = house.env["HUTCH_STORE"].removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file)) as reading:
+        return [late for (late,) in reading.execute("SELECT ended_at - deadline_at FROM runs")]
+
+
+def test_a_manager_ends_at_its_deadline_though_its_worker_hangs_and_so_does_that_worker(
+    house: House, pika: Client, asked: Asked, agents: Path
+) -> None:
+    tree(house, agents)
+    low = next(child for child in house.children if '"agent": "low"' in child.said)
+    pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(8)})
+    until(lambda: len(asked()) == 3)
+    house.freeze(low)
+    assert pika.reply().status == "timeout"
+    until(lambda: states(house) == {"top": "timeout", "mid": "timeout", "low": "running"})
+    low.process.send_signal(signal.SIGCONT)
+    assert until(lambda: states(house)["low"] == "timeout") < SOON_S
+    assert len(asked()) == 3
+
+
+def test_a_child_that_comes_after_the_deadline_is_answered_unrun(
+    house: House, pika: Client, asked: Asked, agents: Path
+) -> None:
+    tree(house, agents)
+    low = next(child for child in house.children if '"agent": "low"' in child.said)
+    house.freeze(low)
+    pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(6)})
+    assert pika.reply().status == "timeout"
+    low.process.send_signal(signal.SIGCONT)
+    until(lambda: states(house) == dict.fromkeys(("top", "mid", "low"), "timeout"))
+    assert len(asked()) == 2

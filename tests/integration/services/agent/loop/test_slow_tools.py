@@ -1,0 +1,65 @@
+"""A plain tool that is long at work in every way: its process lives, and nobody takes its run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.services.conftest import Asked
+from tests.support.client import Client
+from tests.support.processes.running import House
+
+pytestmark = pytest.mark.long
+
+SILENCE_S = 3
+"""Without a heartbeat for so long, a process's runs are taken over."""
+
+TOOLS = """
+import time
+
+from pydantic import BaseModel, PlainSerializer
+from typing import Annotated
+
+
+def slow(value: int) -> int:
+    time.sleep(1)
+    return value
+
+
+class Line(BaseModel):
+    number: Annotated[int, PlainSerializer(slow)]
+
+
+def lines(n: int):
+    for number in range(n):
+        time.sleep(1)
+        yield number
+
+
+def models(n: int) -> list[Line]:
+    return [Line(number=number) for number in range(n)]
+
+
+async def later(n: int) -> list[Line]:
+    return models(n)
+"""
+
+
+@pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
+@pytest.mark.parametrize("tool", ["lines", "models", "later"])
+def test_a_tool_whose_result_takes_long_to_read_keeps_its_run(
+    house: House, pika: Client, asked: Asked, agents: Path, tool: str
+) -> None:
+    (agents / "tools").mkdir()
+    (agents / "tools" / "slow.py").write_text(TOOLS, "utf-8")
+    (agents / "clerk.yaml").write_text(
+        f'name: clerk\ntools: [{{function: "slow.py:{tool}", repeatable: true}}]', "utf-8"
+    )
+    house.env["HUTCH_AGENTS"] = str(agents)
+    both = house.agents("clerk", "clerk")
+    number = 2 * SILENCE_S
+    pika.send("clerk", f'[[call {tool} {{"n": {number}}}]]')
+    assert pika.reply().status == "ok"
+    assert "run taken over" not in both[0].said + both[1].said
+    assert len(asked()) == 2

@@ -1,0 +1,79 @@
+"""A worker in another language, without any of our code, stands in for Bob."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.services.conftest import Asked
+from tests.support.client import Client
+from tests.support.machine import need
+from tests.support.processes.running import PATIENCE_S, Child, House
+from tests.support.repository import REPOSITORY
+
+WORKER = REPOSITORY / "examples" / "node-worker"
+
+CLIENT = """
+import amqp from "amqplib";
+const connection = await amqp.connect(process.env.RABBITMQ_URL);
+const channel = await connection.createChannel();
+const replyTo = "amq.rabbitmq.reply-to";
+const heard = new Promise((hear) => channel.consume(replyTo, hear, { noAck: true }));
+channel.publish("hutch.tasks", "bob", Buffer.from('{"content": "Write."}'), { replyTo });
+process.stdout.write((await heard).content.toString());
+await connection.close();
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    need("node")
+    folder = tmp_path_factory.mktemp("node") / "worker"
+    shutil.copytree(WORKER, folder, ignore=shutil.ignore_patterns("node_modules"))
+    subprocess.run(["npm", "install", "--no-package-lock", "--silent"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def bob(installed: Path, broker_url: str, house: House, tmp_path: Path) -> Iterator[Child]:
+    env = os.environ | {"RABBITMQ_URL": broker_url}
+    child = Child(["node", str(installed / "worker.js")], env, tmp_path / "node.log")
+    try:
+        yield child
+    finally:
+        child.process.send_signal(signal.SIGTERM)
+        assert child.process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.essential
+def test_alice_asks_a_bob_who_is_written_in_node(
+    house: House, pika: Client, asked: Asked, bob: Child
+) -> None:
+    house.agents("alice")
+    reply = pika.ask("alice", "Ask Bob to write an email for you.")
+    assert reply.status == "ok"
+    told = asked()[-1]["messages"][-1]["content"]
+    assert "Node" in told
+    assert told in reply.content
+    assert len(asked()) == 2, "Bob has asked no model"
+
+
+def test_a_client_that_is_written_in_node_gets_its_response(
+    house: House, installed: Path, broker_url: str
+) -> None:
+    house.agents("bob")
+    (installed / "client.js").write_text(CLIENT, "utf-8")
+    asked = subprocess.run(
+        ["node", "client.js"],
+        cwd=installed,
+        env=os.environ | {"RABBITMQ_URL": broker_url},
+        capture_output=True,
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    assert json.loads(asked.stdout)["status"] == "ok"

@@ -1,0 +1,92 @@
+"""A tool that kills its own process, beside others that have done nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from services.agent.runs.execution import MOST_ATTEMPTS
+from tests.integration.services.conftest import Asked
+from tests.support.client import Client
+from tests.support.processes.running import POLL_S, House
+
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]
+"""Who is taken over is decided in the store, whatever the broker."""
+
+NEIGHBOURS = 2
+LATENCY_S = 3.0
+"""Longer than it takes to send the poison after the neighbours have begun."""
+BOB = "name: bob\ntools: [{function: poison.py:die, repeatable: true}]\n"
+POISON = '''
+import os, signal
+
+def die() -> str:
+    """Kills the process that calls it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return "never said"
+'''
+
+
+@pytest.fixture
+def bobs_house(house: House, agents: Path) -> House:
+    (agents / "bob.yaml").write_text(BOB)
+    (agents / "tools").mkdir()
+    (agents / "tools" / "poison.py").write_text(POISON)
+    house.env["HUTCH_AGENTS"] = str(agents)
+    return house
+
+
+@contextmanager
+def supervised(house: House) -> Iterator[list[int]]:
+    """One Bob, started again whenever he dies; the exit codes that he has had."""
+    [bob] = house.agents("bob")
+    codes: list[int] = []
+    over = threading.Event()
+
+    def keep() -> None:
+        codes.append(bob.process.wait())
+        while not over.is_set():
+            codes.append(house.start("services.agent", "bob").process.wait())
+
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    try:
+        yield codes
+    finally:
+        over.set()
+        while keeper.is_alive():
+            house.children[-1].process.terminate()
+            keeper.join(POLL_S)
+
+
+def test_a_poison_is_found_and_its_neighbours_are_unharmed(
+    bobs_house: House, pika: Client, asked: Asked
+) -> None:
+    with supervised(bobs_house) as codes:
+        for number in range(NEIGHBOURS):
+            pika.send("bob", f"[[latency {LATENCY_S}]][[reply Unharmed {number}.]]")
+        while len(asked()) < NEIGHBOURS:
+            time.sleep(POLL_S)
+        poison = pika.send("bob", {"content": "[[call die {}]]", "id": "poison"})
+        replies = pika.replies(NEIGHBOURS + 1)
+        headers, body = pika.taken("dead")
+        left = pika.channel.queue_declare("dead", passive=True).method.message_count
+    given_up = [reply for reply in replies if reply.correlation_id == poison]
+    assert [reply.status for reply in given_up] == ["failed"]
+    assert f"given up: {MOST_ATTEMPTS} processes have died" in given_up[0].content
+    assert sorted(reply.content for reply in replies if reply not in given_up) == [
+        f"Unharmed {number}." for number in range(NEIGHBOURS)
+    ]
+    assert headers["x-hutch-message-id"] == "poison"
+    assert b"[[call die {}]]" in body
+    assert left == 0
+    assert codes[:-1] == [-9] * MOST_ATTEMPTS
+    alone = sorted(entry["at"] for entry in asked() if "Unharmed" in str(entry))[-NEIGHBOURS:]
+    gaps_s = [later - earlier for earlier, later in pairwise(alone)]
+    assert all(gap_s >= LATENCY_S for gap_s in gaps_s), "one after the other"

@@ -1,0 +1,89 @@
+"""`hutch up` as its user meets it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.processes.running import PATIENCE_S, POLL_S, Child, House, house
+
+pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
+"""What `up` does is the same on each broker."""
+
+
+@pytest.fixture
+def own(broker_url: str, tmp_path: Path) -> Iterator[House]:
+    with house(broker_url, tmp_path) as running:
+        yield running
+
+
+def up(own: House) -> Child:
+    """Alice and Bob by `hutch up`, consuming."""
+    child = own.start("services.cli", "up", "alice", "bob", "--provider", "scripted")
+    for name in ("alice", "bob"):
+        child.says(rf'{name} +\| .*"consuming"')
+    return child
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    """Waits until they are."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        left = [it for it in processes if it.is_running() and it.status() != psutil.STATUS_ZOMBIE]
+        if not left:
+            return True
+        time.sleep(POLL_S)
+    return False
+
+
+@pytest.mark.essential
+def test_it_runs_the_agents_until_it_is_told_to_end(own: House) -> None:
+    child = up(own)
+    children = psutil.Process(child.process.pid).children()
+    asked = own.hutch("ask", "alice", "Ask Bob to write an email about rabbits.")
+    assert "Subject: News about rabbits" in asked.stdout
+    assert child.end() == 0
+    assert "model: SCRIPTED" in child.said
+    assert gone(children)
+
+
+def test_a_killed_agent_comes_back(own: House) -> None:
+    child = up(own)
+    bob = next(
+        it for it in psutil.Process(child.process.pid).children() if it.cmdline()[-1] == "bob"
+    )
+    bob.kill()
+    child.says(r"bob +\| ended with SIGKILL: started again in 0.5 s")
+    child.says(r'(?s)SIGKILL.*bob +\| [^\n]*"consuming"')
+
+
+def test_agents_that_were_shut_down_stay_so_and_then_it_ends(own: House) -> None:
+    child = up(own)
+    assert own.hutch("shutdown", "all").returncode == 0
+    assert child.ended() == 0
+    assert "started again" not in child.said
+
+
+def test_nothing_outlives_it_when_it_is_killed(own: House) -> None:
+    child = up(own)
+    children = psutil.Process(child.process.pid).children()
+    child.kill()
+    assert gone(children)
+
+
+def test_without_a_model_it_says_so_before_anything_starts(own: House) -> None:
+    child = own.start("services.cli", "up", "bob")
+    assert child.ended() == 2
+    [line] = child.said.splitlines()
+    assert line.startswith("hutch: agent 'bob' has no model: set OPENAI_")
+
+
+def test_an_unknown_agent_is_told_before_anything_starts(own: House) -> None:
+    child = own.start("services.cli", "up", "bbo")
+    assert child.ended() == 2
+    assert "did you mean bob?" in child.said
+    assert "starting" not in child.said

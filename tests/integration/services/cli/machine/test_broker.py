@@ -1,0 +1,74 @@
+"""Brokers that are started here, and what is left of them."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from services.cli.machine.broker import local_broker, told
+from services.cli.machine.rabbitmq_container import container_name
+from shared.broker.connection import connect
+from shared.contract import topology
+
+NO_ENGINE = "tcp://127.0.0.1:1"
+ASKED = "nobody is asked where nothing is installed"
+
+
+def never(_: str) -> bool:
+    raise AssertionError(ASKED)
+
+
+async def depth(url: str) -> int | None:
+    async with connect(url, "test") as broker:
+        await broker.declare(topology.house() + topology.mailbox("bob"))
+        found = await broker.depth("agent.bob")
+        return found.messages if found else None
+
+
+def containers(name: str) -> list[str]:
+    command = ["docker", "ps", "--all", "--filter", f"name={name}", "--format", "{{.State}}"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout.split()
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Those that were started for this folder."""
+    return [
+        process.info["name"]
+        for process in psutil.process_iter(["name", "environ", "status"])
+        if process.info["status"] != psutil.STATUS_ZOMBIE
+        and str(folder) in str(process.info["environ"])
+    ]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    name = container_name(tmp_path)
+    subprocess.run(["docker", "rm", "-f", "-v", name], capture_output=True, timeout=60)
+
+
+@pytest.mark.needs("docker")
+@pytest.mark.parametrize(("keep", "left"), [(False, []), (True, ["exited"])])
+def test_a_container_is_started_and_ended(home: Path, keep: bool, left: list[str]) -> None:
+    with local_broker(None, home, print, never, keep=keep) as url:
+        assert asyncio.run(depth(url)) == 0
+        assert told(home) == url
+    assert containers(container_name(home)) == left
+    assert told(home) is None
+
+
+@pytest.mark.needs("rabbitmq-server")
+def test_a_private_node_is_started_and_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", NO_ENGINE)
+    monkeypatch.setenv("CONTAINER_HOST", NO_ENGINE)
+    with local_broker(None, tmp_path, print, never) as url:
+        assert asyncio.run(depth(url)) == 0
+        assert processes_of(tmp_path)
+    assert processes_of(tmp_path) == []

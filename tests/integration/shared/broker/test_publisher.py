@@ -1,0 +1,186 @@
+import asyncio
+from base64 import b64encode
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shared.broker.connection import Broker, QueueDepth
+from shared.broker.publisher import Outgoing
+from shared.contract import topology
+from shared.contract.messages import Event
+from shared.contract.topology import Queue, Topology
+from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable, Unsendable
+from tests.support.brokers.rabbitmq import Rabbit
+from tests.support.brokers.waiting import until
+
+TOO_LARGE = 20 * 1024 * 1024
+FULL = Topology(queues=(Queue("small", {"x-max-length": 1, "x-overflow": "reject-publish"}),))
+
+DIRECT = b"\x83Xv\x00\x07reply@1"
+FAILING = [
+    "amq.rabbitmq.reply-to.g1h2.nobody",
+    *(
+        f"amq.rabbitmq.reply-to.{b64encode(DIRECT + tail).decode()}.a2V5"
+        for tail in (bytes(12), bytes(11))
+    ),
+]
+"""Direct replies to no process, to one on a node that is gone, and to half a process."""
+
+
+def task(message_id: str, agent: str = "bob", body: bytes = b"{}") -> Outgoing:
+    return Outgoing(topology.TASKS, agent, body, message_id)
+
+
+def to_queue(queue: str, message_id: str) -> Outgoing:
+    return Outgoing("", queue, b"{}", message_id)
+
+
+def event(name: str = "run.ended") -> Event:
+    return Event(name=name, at=datetime.now(UTC), agent="bob", instance="i1")
+
+
+async def holds(broker: Broker, queue: str, messages: int) -> None:
+    async def depth() -> bool:
+        return await broker.depth(queue) == QueueDepth(messages, 0)
+
+    await until(depth)
+
+
+async def test_many_messages_are_confirmed_at_once_on_one_channel(broker: Broker) -> None:
+    await asyncio.gather(*(broker.publisher.publish(task(f"t{n}")) for n in range(300)))
+    await holds(broker, "agent.bob", 300)
+
+
+async def test_a_message_that_no_queue_takes_is_undeliverable(broker: Broker) -> None:
+    with pytest.raises(Undeliverable, match="no queue"):
+        await broker.publisher.publish(to_queue("reply.gone", "t1"))
+    await broker.publisher.publish(task("t1"))
+
+
+async def test_a_direct_reply_at_which_the_broker_fails_costs_no_other_message_its_connection(
+    broker: Broker, rabbit: Rabbit
+) -> None:
+    """Each of these ends the connection that it is published on, on 3.10 or on both."""
+    before = await asyncio.to_thread(rabbit.connections)
+    for number, address in enumerate(FAILING):
+        honest = [broker.publisher.publish(task(f"t{number}.{n}")) for n in range(20)]
+        failing = broker.publisher.publish(to_queue(address, f"d{number}"))
+        *confirmed, outcome = await asyncio.gather(*honest, failing, return_exceptions=True)
+        assert confirmed == [None] * len(honest)
+        assert isinstance(outcome, Undeliverable), outcome
+    await holds(broker, "agent.bob", 20 * len(FAILING))
+    assert before <= await asyncio.to_thread(rabbit.connections)
+
+
+async def test_without_mandatory_nobody_is_told(broker: Broker) -> None:
+    lost = Outgoing(topology.REPLIES, "reply.gone", b"{}", "t1", mandatory=False)
+    await broker.publisher.publish(lost)
+
+
+async def test_duplicates_under_way_are_all_found_undeliverable(broker: Broker) -> None:
+    copies = (broker.publisher.publish(to_queue("reply.gone", "same")) for _ in range(5))
+    outcomes = await asyncio.gather(*copies, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Undeliverable] * 5
+
+
+@pytest.mark.essential
+async def test_a_full_queue_refuses(broker: Broker) -> None:
+    await broker.declare(FULL)
+    first, *others = await asyncio.gather(
+        *(broker.publisher.publish(to_queue("small", f"t{n}")) for n in range(5)),
+        return_exceptions=True,
+    )
+    assert first is None
+    assert any("full" in str(other) for other in others)
+
+
+@pytest.mark.essential
+async def test_a_refused_message_harms_no_other(broker: Broker, rabbit: Rabbit) -> None:
+    publisher = broker.publisher
+    if rabbit.version.startswith("3"):  # takes up to 128 MB
+        await publisher.publish(task("large", body=bytes(TOO_LARGE)), timeout_s=60)
+    else:
+        with pytest.raises(BrokerError, match="message size 20971520 is larger") as refused:
+            await publisher.publish(task("large", body=bytes(TOO_LARGE)), timeout_s=60)
+        assert type(refused.value) is BrokerError
+    with pytest.raises(BrokerError, match="no exchange 'nowhere'"):
+        await publisher.publish(Outgoing("nowhere", "", b"{}", "t2"))
+    await publisher.publish(task("t3"))
+
+
+async def test_a_routing_key_that_is_too_long_is_our_error(broker: Broker) -> None:
+    with pytest.raises(BrokerError, match="too long"):
+        await broker.publisher.publish(task("t1", agent="x" * 300))
+    await broker.publisher.publish(task("t1"))
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"headers": {"x": "y" * 140_000}},
+        {"headers": {"x": 2**64}},
+        {"correlation_id": "c" * 300},
+        {"correlation_id": "half a character: \ud800"},
+    ],
+)
+async def test_a_message_whose_properties_do_not_fit_is_never_sent_and_harms_no_other(
+    broker: Broker, rabbit: Rabbit, properties: dict[str, Any]
+) -> None:
+    await broker.publisher.publish(task("before"))
+    connections = rabbit.connections()
+    with pytest.raises(Unsendable, match="could not publish 'large' to"):
+        await broker.publisher.publish(replace(task("large"), **properties))
+    await broker.publisher.publish(task("after"))
+    await holds(broker, "agent.bob", 2)
+    assert rabbit.connections() == connections
+
+
+async def test_under_an_alarm_nothing_is_known_and_all_arrives_later(
+    broker: Broker, rabbit: Rabbit
+) -> None:
+    await broker.publisher.publish(task("before"))
+    with rabbit.alarm():
+        with pytest.raises(Unconfirmed, match="publish again with the same message_id"):
+            await broker.publisher.publish(task("during"), timeout_s=1)
+        with pytest.raises(Unconfirmed):
+            await broker.publisher.publish(task("other"), timeout_s=1)
+        await until(lambda: broker.blocked)
+        await holds(broker, "agent.bob", 1)
+        again = asyncio.create_task(broker.publisher.publish(task("during"), timeout_s=30))
+    await again
+    assert not broker.blocked
+    await holds(broker, "agent.bob", 4)
+
+
+async def test_publishing_waits_for_the_connection(broker: Broker, rabbit: Rabbit) -> None:
+    await broker.publisher.publish(task("t1"))
+    with rabbit.stopped():
+        await until(lambda: not broker.connected)
+        waiting = asyncio.create_task(broker.publisher.publish(task("t2"), timeout_s=30))
+    await waiting
+    await holds(broker, "agent.bob", 2)
+
+
+async def test_without_a_broker_publishing_fails_in_time(broker: Broker, rabbit: Rabbit) -> None:
+    with rabbit.stopped():
+        await until(lambda: not broker.connected)
+        broker.publisher.announce(event())
+        with pytest.raises(BrokerUnavailable):
+            await broker.publisher.publish(task("t1"), timeout_s=0.5)
+        assert broker.publisher.dropped == 1
+    await until(lambda: broker.connected)
+    await broker.publisher.publish(task("t1"))
+
+
+async def test_events_reach_the_stream(broker: Broker) -> None:
+    for _ in range(100):
+        broker.publisher.announce(event())
+
+    async def arrived() -> bool:
+        depth = await broker.depth("events")
+        return depth is not None and depth.messages == 100
+
+    await until(arrived)
+    assert broker.publisher.dropped == 0

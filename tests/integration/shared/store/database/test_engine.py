@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+from sqlalchemy import text
+
+from shared.errors import StoreError, StoreUnavailable
+from shared.store import Store, open_store
+from shared.store.database.engine import POOL_SIZE
+from shared.store.database.migrate import migrate
+from shared.store.processes.heartbeats import beat
+from tests.support.stores.fixtures import claimed, request, seen, until_away
+from tests.support.stores.postgresql import PASSWORD, Postgres
+
+
+async def test_a_wrong_password_is_one_sentence_that_does_not_show_it(
+    postgresql: Postgres, postgresql_url: str
+) -> None:
+    with pytest.raises(StoreError, match=r"authentication failed.*check HUTCH_STORE") as caught:
+        await migrate(postgresql_url.replace(PASSWORD, "wr0ng"))
+    assert "wr0ng" not in str(caught.value)
+    assert not isinstance(caught.value, StoreUnavailable)
+
+
+async def test_a_database_that_does_not_exist_is_one_sentence(postgresql: Postgres) -> None:
+    with pytest.raises(StoreError, match='database "nowhere" does not exist; check HUTCH_STORE'):
+        await migrate(postgresql.url("nowhere"))
+
+
+@pytest.mark.essential
+async def test_a_server_that_goes_away_is_waited_for(
+    store: Store, store_url: str, postgresql: Postgres
+) -> None:
+    with postgresql.away(store_url):
+        write = asyncio.create_task(store.write("", lambda db: beat(db, "bob.1", "bob")))
+        read = asyncio.create_task(seen(store))
+        await until_away(store)
+    await write
+    assert (await read).beats == {"alice.1": 1}
+    assert (await seen(store, "bob")).beats == {"bob.1": 1}
+    assert store.available
+
+
+async def test_patience_with_a_server_ends(store_url: str, postgresql: Postgres) -> None:
+    async with open_store(store_url, patience_s=0.1) as store:
+        with postgresql.away(store_url), pytest.raises(StoreUnavailable):
+            await store.write("", lambda db: beat(db, "bob.1", "bob"))
+        await store.write("", lambda db: beat(db, "bob.1", "bob"))
+
+
+async def test_a_text_that_postgresql_refuses_is_refused_at_once(store: Store) -> None:
+    for bad in ("nul \0", "half \ud83d"):
+        with pytest.raises(StoreError) as caught:
+            await claimed(store, request(content=bad))
+        assert not isinstance(caught.value, StoreUnavailable)
+
+
+async def test_a_password_may_change_meanwhile_but_not_the_store(
+    postgresql: Postgres, postgresql_url: str
+) -> None:
+    await migrate(postgresql_url)
+    address = [postgresql_url]
+    name = postgresql_url.rpartition("/")[2]
+    lost = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    async with open_store(lambda: address[0], patience_s=0) as store:
+        for wrong, why in (
+            (postgresql_url.replace(PASSWORD, "wr0ng"), "authentication failed"),
+            (postgresql_url.replace(name, "hutch"), "names another store than before"),
+            ("sqlite:///other.db", "names another store than before"),
+        ):
+            address[0] = wrong
+            postgresql.sql(lost)
+            with suppress(StoreUnavailable):  # this is how it finds its connection lost
+                await store.write("", lambda db: beat(db, "bob.1", "bob"))
+            with pytest.raises(StoreUnavailable, match=why):
+                await store.write("", lambda db: beat(db, "bob.1", "bob"))
+        address[0] = postgresql_url
+        await store.write("", lambda db: beat(db, "bob.1", "bob"))
+
+
+async def test_many_reads_at_once_share_few_connections(store: Store) -> None:
+    """`max_connections` is reckoned with it."""
+    held = text(
+        "SELECT count(*), pg_sleep(0.1) FROM pg_stat_activity WHERE datname = current_database()"
+    )
+    reads = (store.read(lambda db: db.execute(held).one()[0]) for _ in range(9))
+    assert max(await asyncio.gather(*reads)) == POOL_SIZE

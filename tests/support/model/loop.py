@@ -1,0 +1,93 @@
+"""What the loop's tests say often: a house with a scripted model, and a piece of work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from services.agent.llm.chat import Completion, ToolResult, ToolSpec
+from services.agent.loop.journal import MemoryJournal
+from services.agent.loop.loop import run
+from services.agent.loop.tool_calls import WorkerSpec
+from services.agent.loop.work import Outcome, Work
+from shared.contract.messages import Task, Trigger
+from shared.definitions.functions import JsonObject
+from shared.definitions.model import Definition, Limits
+from shared.errors import ModelError
+from tests.support.model.doubles import ScriptedModel, ScriptedTools, ScriptedWorkers
+
+NOW = datetime(2026, 5, 4, 9, 30, 59, tzinfo=UTC)
+BOB = '{"prompt": "write"}'
+
+
+def work(
+    message: Task | Trigger | None = None,
+    *,
+    tools: tuple[str, ...] = ("lookup", "search"),
+    notes: tuple[str, ...] = (),
+    turns: int = 10,
+    preamble: str = "You are Alice.",
+) -> Work:
+    return Work(
+        run_id="run",
+        definition=Definition(name="alice", preamble=preamble, limits=Limits(turns=turns)),
+        message=message or Task(content="Do it."),
+        notes=notes,
+        now=NOW,
+        workers=(
+            WorkerSpec(name="bob", description="Writes."),
+            WorkerSpec(name="carol", description="Checks."),
+        ),
+        tools=tuple(
+            ToolSpec(name=it, description="", parameters={}, repeatable=it != "pay") for it in tools
+        ),
+    )
+
+
+def _lookup(arguments: JsonObject) -> str:
+    return f"found {arguments.get('order', 'nothing')}"
+
+
+def _search(arguments: JsonObject) -> str:
+    raise ValueError("search failed: no index")
+
+
+@dataclass
+class House:
+    """A model with its script, and everything else that a run needs."""
+
+    model: ScriptedModel
+    tools: ScriptedTools = field(
+        default_factory=lambda: ScriptedTools(
+            {"lookup": _lookup, "search": _search, "pay": _lookup}
+        )
+    )
+    workers: ScriptedWorkers = field(default_factory=ScriptedWorkers)
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+
+    async def run(self, it: Work | None = None) -> Outcome:
+        return await run(it or work(), self.model, self.tools, self.workers, self.journal)
+
+    @property
+    def results(self) -> list[str]:
+        """The tool results in the last history that the model was shown."""
+        return [it.content for it in self.model.seen[-1] if isinstance(it, ToolResult)]
+
+    @property
+    def performed(self) -> set[tuple[str, str]]:
+        """The calls that were begun, by kind and name."""
+        workers = {line.partition(":")[0] for line in self.workers.log} - {"waiting", "back"}
+        tools = {name for name, _ in self.tools.log}
+        return {("tool", name) for name in tools} | {("worker", name) for name in workers}
+
+
+def house(*script: Completion | ModelError) -> House:
+    return House(ScriptedModel(*script))
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # nothing there sets an event
+            await asyncio.sleep(0)

@@ -1,0 +1,72 @@
+"""An agent whose tools count what they do: `pay` must not run twice, `lookup` may."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.processes.running import House
+
+TOOLS = """
+import time
+from pathlib import Path
+
+EFFECTS = Path({effects!r})
+
+
+def pay(order: int, seconds: float) -> str:
+    with EFFECTS.open("a") as effects:
+        effects.write(f"{{order}}\\n")
+    time.sleep(seconds)
+    return f"paid {{order}}"
+
+
+def lookup(order: int, seconds: float, idempotency_key: str) -> str:
+    with EFFECTS.open("a") as effects:
+        effects.write(f"{{idempotency_key}}\\n")
+    time.sleep(seconds)
+    return f"found {{order}}"
+"""
+
+CLERK = """
+name: clerk
+workers: [helper]
+tools: ["orders.py:pay", {function: "orders.py:lookup", repeatable: true}]
+"""
+
+LONG_S = 600
+"""Nobody waits for it: its process is killed."""
+
+
+@dataclass(frozen=True)
+class Clerk:
+    file: Path
+
+    @property
+    def effects(self) -> list[str]:
+        """What the tools have done so far, a line a call."""
+        return self.file.read_text("utf-8").split() if self.file.exists() else []
+
+
+def define(house: House, agents: Path) -> Clerk:
+    file = agents / "effects"
+    (agents / "tools").mkdir()
+    (agents / "tools" / "orders.py").write_text(TOOLS.format(effects=str(file)), "utf-8")
+    (agents / "clerk.yaml").write_text(CLERK, "utf-8")
+    (agents / "helper.yaml").write_text("name: helper", "utf-8")
+    house.env["HUTCH_AGENTS"] = str(agents)
+    return Clerk(file)
+
+
+def call(tool: str, seconds: float, order: int = 7) -> str:
+    return f'[[call {tool} {{"order": {order}, "seconds": {seconds}}}]]'
+
+
+def letters(house: House, *filters: str) -> list[dict[str, Any]]:
+    """As `hutch dead list` has them."""
+    listed = house.hutch("dead", "list", *filters, "--json")
+    assert listed.returncode == 0, listed.stderr
+    found: list[dict[str, Any]] = json.loads(listed.stdout)
+    return found

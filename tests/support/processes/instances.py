@@ -1,0 +1,93 @@
+"""One process of an agent without its broker: a real store, a link that was never opened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
+from aiormq.abc import AbstractChannel
+from prometheus_client import CollectorRegistry
+
+from services.agent.delivery.outbox import Relay
+from services.agent.delivery.refusals import Refusal
+from services.agent.instance import Instance
+from services.agent.llm.registry import Models
+from services.agent.loop.snapshot import Snapshot
+from services.agent.runs.admission import Slots
+from services.agent.runs.cancellation import Scopes
+from services.agent.runs.execution import Lives
+from services.agent.runs.open_runs import Runs
+from services.agent.runs.pause import Brake
+from services.agent.runs.toolbox import Toolbox
+from services.agent.runs.workers import Replies
+from shared.broker.consumer import Delivery
+from shared.broker.link import Link
+from shared.broker.publisher import Publisher
+from shared.definitions.functions import Tool
+from shared.definitions.model import Definition
+from shared.settings.environment import Settings
+from shared.store import Store
+from shared.telemetry.metrics import Metrics
+
+NOWHERE = "amqp://nobody@127.0.0.1:1/"
+
+
+def instance(
+    store: Store, definition: Definition | None = None, tools: Sequence[Tool] = ()
+) -> Instance:
+    """`alice.1`; what it publishes never arrives."""
+    own = definition or Definition(name="alice")
+    return Instance(
+        id=f"{own.name}.1",
+        snapshot=Snapshot.of(own.name, {own.name: own}, Toolbox(own.name, tools).specs),
+        store=store,
+        publisher=Publisher(Link(NOWHERE, "test"), Link(NOWHERE, "test replies")),
+        metrics=Metrics(CollectorRegistry()),
+    )
+
+
+def runs_of(
+    own: Instance,
+    slots: Slots,
+    jobs: asyncio.TaskGroup,
+    models: Models | None = None,
+    tools: Sequence[Tool] = (),
+) -> Runs:
+    """The runs of a process, where nothing is given without tools and without a model."""
+    toolbox, relay = Toolbox(own.agent, tools), Relay(own, jobs)
+    refusal = Refusal(own, relay)
+    speaking = models or Models(Settings(), own.metrics.model_failed)
+    brake, scopes = Brake(own, slots), Scopes()
+    lives = Lives(own, relay, refusal, Replies(own), toolbox, speaking, brake, scopes)
+    return Runs(lives, jobs)
+
+
+def delivery(
+    body: bytes,
+    *,
+    correlation_id: str | None = None,
+    reply_to: str | None = None,
+    user_id: str | None = None,
+    received_as: str = "guest",
+) -> Delivery:
+    """As it comes out of a stream; there is no channel to ack it on."""
+    return Delivery(
+        body=body,
+        message_id=None,
+        correlation_id=correlation_id,
+        reply_to=reply_to,
+        content_type=None,
+        headers={},
+        redelivered=False,
+        exchange="",
+        routing_key="",
+        queue="",
+        user_id=user_id,
+        received_as=received_as,
+        app_id=None,
+        timestamp=None,
+        expiration=None,
+        _channel=cast(AbstractChannel, None),
+        _tag=1,
+    )

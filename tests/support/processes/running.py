@@ -1,0 +1,175 @@
+"""Our processes as real ones: with a broker, a store of their own and the scripted model."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.repository import REPOSITORY
+
+PATIENCE_S = 60.0
+"""For a start or an end on a machine that does much else; both take about a second."""
+POLL_S = 0.05
+
+
+def until(what: Callable[[], object], patience_s: float = PATIENCE_S) -> float:
+    """Wait for something that tells nobody; the seconds that it took."""
+    began = time.monotonic()
+    while not what():
+        assert time.monotonic() - began < patience_s, "it never came true"
+        time.sleep(POLL_S)
+    return time.monotonic() - began
+
+
+LAST_BYTES = 4_000
+BEGINNING = 100_000
+"""Characters of a log in which a process has said what it is."""
+
+
+class Child:
+    """One process; what it says goes to a file."""
+
+    def __init__(self, command: list[str], env: Mapping[str, str], said: Path) -> None:
+        self.name = said.stem
+        self._said = said
+        with said.open("wb") as sink:
+            self.process = subprocess.Popen(
+                command, env=dict(env), stdout=sink, stderr=subprocess.STDOUT, cwd=REPOSITORY
+            )
+
+    @property
+    def said(self) -> str:
+        return self._said.read_text("utf-8", "replace")
+
+    @property
+    def ending(self) -> str:
+        """Its last lines, likewise."""
+        with self._said.open("rb") as log:
+            log.seek(max(0, self._said.stat().st_size - LAST_BYTES))
+            return log.read().decode("utf-8", "replace").strip()
+
+    @property
+    def beginning(self) -> str:
+        """What it has said first, however long its log is by now."""
+        with self._said.open(encoding="utf-8", errors="replace") as log:
+            return log.read(BEGINNING)
+
+    def says(self, pattern: str, patience_s: float = PATIENCE_S) -> re.Match[str]:
+        """Wait for this in what it says; fails when it ends before, or never says it."""
+        until = time.monotonic() + patience_s
+        while time.monotonic() < until:
+            ended = self.process.poll() is not None
+            if match := re.search(pattern, self.said):
+                return match
+            assert not ended, f"it ended without saying '{pattern}':\n{self.said}"
+            time.sleep(POLL_S)
+        raise AssertionError(f"it never said '{pattern}':\n{self.said}")
+
+    def ended(self) -> int:
+        """Wait for its end; the exit code."""
+        return self.process.wait(PATIENCE_S)
+
+    def end(self) -> int:
+        """Ask it to drain, and wait."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.ended()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass
+class House:
+    """Starts our processes on one broker and one store; `env` is what they all get."""
+
+    env: dict[str, str]
+    logs: Path
+    children: list[Child] = field(default_factory=list)
+
+    def start(self, *arguments: str, **env: str) -> Child:
+        """`python -m` with these arguments; `env` goes before the house's."""
+        return self.start_by((), *arguments, **env)
+
+    def start_by(self, command: tuple[str, ...], *arguments: str, **env: str) -> Child:
+        """`start`, by a command that runs another."""
+        said = self.logs / f"{len(self.children)}-{'-'.join(arguments)}.log"
+        child = Child([*command, sys.executable, "-m", *arguments], self.env | env, said)
+        self.children.append(child)
+        return child
+
+    def model(self) -> Child:
+        """The scripted model on a free port; agents that start later speak to it."""
+        child = self.start("services.scripted", HUTCH_SCRIPTED_PORT="0")
+        served = child.says(r'the scripted model is served".*"port": (\d+)')
+        self.env["OPENAI_BASE_URL"] = f"http://127.0.0.1:{served[1]}/v1"
+        return child
+
+    def agents(self, *names: str) -> list[Child]:
+        """These agents, consuming."""
+        children = [self.start("services.agent", name) for name in names]
+        for child in children:
+            child.says("consuming")
+        return children
+
+    def freeze(self, child: Child) -> None:
+        """Stop it, but not in the middle of a commit: SQLite's lock would stop everybody."""
+        until(lambda: self._frozen(child))
+
+    def _frozen(self, child: Child) -> bool:
+        child.process.send_signal(signal.SIGSTOP)
+        file = self.env["HUTCH_STORE"].removeprefix("sqlite:///")
+        try:
+            with closing(sqlite3.connect(file, timeout=1, isolation_level=None)) as store:
+                store.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            child.process.send_signal(signal.SIGCONT)
+            return False
+        return True
+
+    def hutch(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """The command line, to its end."""
+        command = [sys.executable, "-m", "services.cli", *arguments]
+        return subprocess.run(
+            command,
+            env=self.env | env,
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+
+
+@contextmanager
+def house(broker_url: str, folder: Path, agents: Path = REPOSITORY / "agents") -> Iterator[House]:
+    """Processes with a SQLite store in `folder`, not migrated yet; none outlives the block."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
+    env = kept | {
+        "RABBITMQ_URL": broker_url,
+        "HUTCH_STORE": f"sqlite:///{folder / 'hutch.db'}",
+        "HUTCH_AGENTS": str(agents),
+        "HUTCH_LOG": "json",
+        "HUTCH_DRAIN_S": "5",
+        "OPENAI_MODEL": "scripted",
+    }
+    running = House(env, folder)
+    try:
+        yield running
+    finally:
+        for child in running.children:
+            if child.process.poll() is None:
+                child.process.terminate()
+        for child in running.children:
+            try:
+                child.ended()
+            except subprocess.TimeoutExpired:
+                child.kill()

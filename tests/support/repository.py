@@ -1,0 +1,5 @@
+"""Where the repository is, for tests that read its files or start its processes."""
+
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]

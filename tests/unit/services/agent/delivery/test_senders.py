@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+
+from services.agent.delivery.senders import check, check_reply_to, speakers
+from shared.contract.messages import Task, Trigger
+from shared.errors import BadMessage
+from tests.support.processes.instances import delivery
+
+KNOWN = ("alice", "bob", "tom")
+
+
+def heard(message: Task | Trigger, user_id: str | None, received_as: str = "agent.bob") -> None:
+    said = delivery(b"", user_id=user_id, received_as=received_as)
+    check(said, *speakers(message, KNOWN))
+
+
+def test_a_task_is_its_last_agents_whoever_began_it() -> None:
+    task = Task(content="Write.", path=("tom", "alice"), sender="alice")
+    heard(task, "agent.alice")
+    with pytest.raises(BadMessage, match=r"^the broker's user 'agent\.tom' speaks for 'alice'$"):
+        heard(task, "agent.tom")
+
+
+def test_a_foreign_program_may_call_itself_what_it_likes_but_not_an_agent() -> None:
+    heard(Task(content="Write.", sender="shop"), "client")
+    heard(Task(content="Write."), None)
+    with pytest.raises(BadMessage, match="'client' speaks for 'tom'"):
+        heard(Task(content="Write.", sender="tom"), "client")
+
+
+@pytest.mark.parametrize(
+    "trigger", [Trigger(sender="scheduler"), Trigger(sender="cron", schedule="bob/plan")]
+)
+def test_a_schedule_is_the_schedulers(trigger: Trigger) -> None:
+    heard(trigger, "scheduler")
+    with pytest.raises(BadMessage, match="a message without a user_id speaks for 'scheduler'"):
+        heard(trigger, None)
+
+
+def test_the_operator_speaks_for_everybody() -> None:
+    heard(Task(content="Write.", path=("alice",), sender="tom"), "operator")
+
+
+@pytest.mark.parametrize("own", ["guest", "hutch", "operator", "me"])
+def test_with_one_user_for_all_everybody_is_believed(own: str) -> None:
+    heard(Task(content="Write.", path=("alice",)), None, received_as=own)
+
+
+def wants(reply_to: str | None, user_id: str | None, received_as: str = "agent.bob") -> None:
+    check_reply_to(delivery(b"", reply_to=reply_to, user_id=user_id, received_as=received_as))
+
+
+@pytest.mark.parametrize(
+    ("reply_to", "user_id"),
+    [
+        ("reply.alice.0123abcd", "client"),
+        ("reply.alice.0123abcd", "agent.tom"),
+        ("reply.alice.0123abcd", None),
+        ("reply.cli.0123abcd4567", "client"),
+        ("reply.shop", "client"),
+    ],
+)
+def test_nobody_has_a_response_sent_to_anothers_reply_queue(
+    reply_to: str, user_id: str | None
+) -> None:
+    with pytest.raises(BadMessage, match=r"^reply_to: .* speaks for '(alice|cli|shop)'$"):
+        wants(reply_to, user_id)
+
+
+@pytest.mark.parametrize(
+    ("reply_to", "user_id"),
+    [
+        ("reply.alice.0123abcd", "agent.alice"),
+        ("reply.alice.0123abcd", "operator"),
+        ("reply.cli.0123abcd4567", "operator"),
+        ("amq.gen-0123", "client"),
+        ("amq.gen-0123", None),
+        ("amq.rabbitmq.reply-to.0123", None),
+        (None, None),
+    ],
+)
+def test_who_asks_is_answered_in_its_own_queue(reply_to: str | None, user_id: str | None) -> None:
+    wants(reply_to, user_id)
+
+
+def test_with_one_user_for_all_no_reply_queue_is_anybodys_own() -> None:
+    wants("reply.alice.0123abcd", None, received_as="guest")

@@ -1,0 +1,209 @@
+"""What endpoints answer with a 200: read where it is an answer, tried again where it is none."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import JsonValue, SecretStr
+
+from services.agent.llm import client as model_module
+from services.agent.llm.chat import ChatMessage, Completion, ToolCall, User
+from services.agent.llm.client import ATTEMPTS, OpenAIModel
+from services.agent.llm.replies import MOST_TOKENS
+from services.agent.llm.transport import MAX_COMPRESSED_BYTES, MAX_REPLY_BYTES
+from shared.contract.messages import Usage
+from shared.errors import ModelError, ModelUnavailable
+from tests.support.model.endpoint import Answer, Endpoint, completion
+
+KEY = SecretStr("secret-1234")
+HISTORY: list[ChatMessage] = [User(content="Hello")]
+HI = completion(content="Hi.")
+
+
+@pytest.fixture
+async def model(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenAIModel]:
+    monkeypatch.setattr(model_module, "_backoff_s", lambda _: 0.0)
+    made = OpenAIModel("tiny", endpoint.url, lambda: KEY)
+    yield made
+    await made.close()
+
+
+def with_usage(**usage: JsonValue) -> JsonValue:
+    return {"choices": [{"message": {"content": "Hi."}}], "usage": usage}
+
+
+def choice(content: str | None = "Hi.", **fields: JsonValue) -> JsonValue:
+    return {"message": {"content": content}, **fields}
+
+
+@pytest.mark.parametrize(
+    ("reported", "counted"),
+    [
+        (7, 7),
+        (7.0, 7),
+        ("7", 7),
+        (MOST_TOKENS, MOST_TOKENS),
+        (None, 0),
+        (-1, 0),
+        (10**400, 0),
+        (1e300, 0),
+        (1.5, 0),
+        (float("nan"), 0),
+        (float("inf"), 0),
+        ("many", 0),
+        ("9" * 30, 0),
+        (True, 0),
+        ([7], 0),
+        ({"count": 7}, 0),
+    ],
+)
+async def test_what_is_no_number_of_tokens_counts_as_none(
+    endpoint: Endpoint, model: OpenAIModel, reported: JsonValue, counted: int
+) -> None:
+    endpoint.script = [Answer(with_usage(prompt_tokens=reported, completion_tokens=reported))]
+    reply = await model.complete(HISTORY, [])
+    assert reply.content == "Hi."
+    assert reply.usage == Usage(model_calls=1, input_tokens=counted, output_tokens=counted)
+
+
+async def test_a_number_that_python_does_not_read_spoils_no_reply(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    body = json.dumps(with_usage(prompt_tokens=0)).replace(": 0", ": 1" + "0" * 5_000)
+    endpoint.script = [Answer(body.encode())]
+    reply = await model.complete(HISTORY, [])
+    assert (reply.content, reply.usage.input_tokens) == ("Hi.", 0)
+
+
+@pytest.mark.parametrize("usage", [None, [], "none", 7, {}, {"prompt_tokens_details": []}])
+async def test_a_usage_that_is_none_spoils_no_reply(
+    endpoint: Endpoint, model: OpenAIModel, usage: JsonValue
+) -> None:
+    endpoint.script = [Answer({"choices": [choice()], "usage": usage})]
+    assert await model.complete(HISTORY, []) == Completion(content="Hi.")
+
+
+async def test_wrong_types_where_nothing_depends_on_them_are_ignored(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    call: JsonValue = {"id": 5, "type": 7, "function": {"name": "lookup", "arguments": "{}"}}
+    message: JsonValue = {"content": None, "role": 5, "tool_calls": [call]}
+    one: JsonValue = {"message": message, "index": "x", "logprobs": 3, "error": None}
+    odd: JsonValue = {"created": "x", "id": 5, "object": [], "model": {}, "error": None}
+    endpoint.script = [Answer({"choices": [one], **odd})]  # type: ignore[dict-item]  # it is one
+    reply = await model.complete(HISTORY, [])
+    assert reply == Completion(tool_calls=(ToolCall(name="lookup", arguments="{}"),))
+
+
+@pytest.mark.parametrize("prefix", [b"\xef\xbb\xbf", b"\r\n \n"])
+async def test_a_mark_or_space_before_the_json_is_no_part_of_it(
+    endpoint: Endpoint, model: OpenAIModel, prefix: bytes
+) -> None:
+    endpoint.script = [Answer(prefix + json.dumps(HI).encode())]
+    assert (await model.complete(HISTORY, [])).content == "Hi."
+
+
+async def test_text_in_one_choice_and_calls_in_another_are_one_reply(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    call: JsonValue = {"function": {"name": "lookup", "arguments": "{}"}}
+    calls: JsonValue = {"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
+    endpoint.script = [Answer({"choices": [choice("I look.", finish_reason="stop"), calls]})]
+    assert await model.complete(HISTORY, []) == Completion(
+        content="I look.",
+        tool_calls=(ToolCall(name="lookup", arguments="{}"),),
+        finish_reason="tool_calls",
+    )
+
+
+LATER: dict[str, JsonValue | bytes] = {
+    "an error inside": {"error": {"message": "overloaded secret-1234"}},
+    "an error beside half a text": {"choices": [choice("Half")], "error": {"code": 502}},
+    "an error that may pass": {"error": {"code": 429, "message": "slow down"}},
+    "an error that is a text": {"error": "overloaded"},
+    "an error in the choice": {"choices": [choice("Half", error={"code": 500})]},
+    "a text that ends with an error": {"choices": [choice("Half", finish_reason="error")]},
+    "no choices": {},
+    "choices that are null": {"choices": None},
+    "an empty list of choices": {"choices": []},
+    "an empty body": b"",
+    "white space": b" \n",
+    "a body that is cut off": json.dumps(HI).encode()[:-20],
+    "an object that is no JSON": b'{"choices": nothing}',
+}
+
+
+@pytest.mark.parametrize("what", LATER)
+async def test_what_is_no_answer_is_tried_again(
+    endpoint: Endpoint, model: OpenAIModel, what: str
+) -> None:
+    endpoint.script = [Answer(LATER[what]), Answer(HI)]
+    assert (await model.complete(HISTORY, [])).content == "Hi."
+
+
+@pytest.mark.parametrize("what", LATER)
+async def test_what_never_becomes_an_answer_is_told_as_none(
+    endpoint: Endpoint, model: OpenAIModel, what: str
+) -> None:
+    endpoint.script = [Answer(LATER[what])] * ATTEMPTS
+    with pytest.raises(ModelUnavailable) as caught:
+        await model.complete(HISTORY, [])
+    assert "the endpoint's reply" in str(caught.value)
+    assert KEY.get_secret_value() not in str(caught.value)
+
+
+NEVER: dict[str, JsonValue | bytes] = {
+    "a web page": b"<html>",
+    "no UTF-8": b"\xff",
+    "no JSON": b"NaN is no object",
+    "a list": [HI],
+    "a text": "Hi.",
+    "null": b"null",
+    "JSON nested too deep": b'{"choices": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "lists nested too deep": b"[" * 100_000 + b"]" * 100_000,
+    "choices that are no list": {"choices": {"0": choice()}},
+    "a choice that is none": {"choices": ["Hi."]},
+    "a choice without a message": {"choices": [{"text": "Hi."}]},
+    "content that is no text": {"choices": [{"message": {"content": 7}}]},
+    "calls that are none": {"choices": [{"message": {"tool_calls": ["lookup"]}}]},
+    "a call of nothing": {"choices": [{"message": {"tool_calls": [{"id": "1"}]}}]},
+    "a reason that is no text": {"choices": [choice(finish_reason=7)]},
+    "an error that lasts": {"error": {"code": 400, "message": "bad secret-1234"}},
+    "a spent balance": {"error": {"code": 402, "message": "pay"}},
+    "a reply that is too long": b" " * MAX_REPLY_BYTES + json.dumps(HI).encode(),
+}
+
+
+@pytest.mark.parametrize("what", NEVER)
+async def test_what_is_no_completion_is_a_model_error_at_once(
+    endpoint: Endpoint, model: OpenAIModel, what: str
+) -> None:
+    endpoint.script = [Answer(NEVER[what])]
+    with pytest.raises(ModelError) as caught:
+        await model.complete(HISTORY, [])
+    assert "the endpoint's reply" in str(caught.value)
+    assert KEY.get_secret_value() not in str(caught.value)
+    assert not isinstance(caught.value, ModelUnavailable)
+    assert len(endpoint.requests) == 1
+
+
+async def test_a_reply_that_weighs_little_and_unfolds_to_much_is_not_read(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    bomb = gzip.compress(b" " * (MAX_COMPRESSED_BYTES * 1_100))
+    assert MAX_COMPRESSED_BYTES < len(bomb) < MAX_REPLY_BYTES
+    endpoint.script = [Answer(bomb, headers={"content-encoding": "gzip"})]
+    with pytest.raises(ModelError, match="the endpoint's reply is longer"):
+        await model.complete(HISTORY, [])
+    assert endpoint.headers[0]["accept-encoding"] == "identity"
+
+
+async def test_a_reply_that_is_compressed_all_the_same_is_read(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    body = gzip.compress(json.dumps(HI).encode())
+    endpoint.script = [Answer(body, headers={"content-encoding": "gzip"})]
+    assert (await model.complete(HISTORY, [])).content == "Hi."

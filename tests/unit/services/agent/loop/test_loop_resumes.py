@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from services.agent.loop.journal import Kind, MemoryJournal, StepKey
+from shared.errors import JournalMismatch, ModelUnavailable, RunLost
+from tests.support.model.doubles import calls, says
+from tests.support.model.loop import BOB, house, until
+
+
+class DyingJournal(MemoryJournal):
+    """Commits `lives` more steps; then the process dies before or after the commit."""
+
+    def __init__(self, journal: MemoryJournal, lives: int, *, after: bool) -> None:
+        super().__init__(journal.steps)
+        self.lives, self.after = lives, after
+
+    async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
+        self.leave(key, kind, name, output)
+
+    def leave(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
+        self.lives -= 1
+        if self.lives >= 0 or self.after:
+            super().leave(key, kind, name, output)
+        if self.lives < 0:
+            self.lost = True
+            raise RunLost("killed")
+
+
+SCRIPT = (
+    calls(("bob", BOB), ("lookup", '{"order": 1}'), ("search", "{}"), ("nobody", "{}")),
+    says(None),
+    calls(("carol", BOB), ("lookup", '{"order": 2}'), finish_reason="length"),
+    calls(("carol", BOB)),
+    says("Done."),
+)
+STEPS = 9
+
+
+async def test_an_undisturbed_run_has_these_steps() -> None:
+    it = house(*SCRIPT)
+    await it.run()
+    assert len(it.journal.steps) == STEPS
+
+
+@pytest.mark.parametrize("after", [True, False], ids=["committed", "uncommitted"])
+@pytest.mark.parametrize("lives", range(STEPS))
+async def test_a_run_killed_at_any_step_repeats_no_finished_call(lives: int, after: bool) -> None:
+    whole = house(*SCRIPT)
+    outcome = await whole.run()
+    killed = house(*SCRIPT)
+    killed.journal = DyingJournal(killed.journal, lives, after=after)
+    with pytest.raises(RunLost):
+        await killed.run()
+    finished = {(kind, name) for kind, name, _ in killed.journal.steps.values()}
+    paid = sum(kind == "model" for kind, *_ in killed.journal.steps.values())
+
+    resumed = house(*SCRIPT[paid:])
+    resumed.journal = MemoryJournal(killed.journal.steps)
+    assert await resumed.run() == outcome
+    assert resumed.journal.steps == whole.journal.steps
+    assert resumed.model.seen == whole.model.seen[paid:]
+    assert not finished & resumed.performed
+
+
+async def test_a_finished_run_replays_without_any_call() -> None:
+    it = house(*SCRIPT)
+    outcome = await it.run()
+    replayed = house()
+    replayed.journal = it.journal
+    assert await replayed.run() == outcome
+    assert (replayed.performed, replayed.workers.log) == (set(), [])
+
+
+async def test_a_lost_run_calls_nothing() -> None:
+    it = house(says("Done."))
+    it.journal.lost = True
+    with pytest.raises(RunLost):
+        await it.run()
+    assert it.model.seen == []
+
+
+async def test_a_run_lost_between_its_steps_calls_no_tool_or_worker() -> None:
+    class LostAfterTheModel(MemoryJournal):
+        async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
+            await super().record(key, kind, name, output)
+            self.lost = True
+
+    it = house(calls(("lookup", "{}"), ("bob", BOB)))
+    it.journal = LostAfterTheModel()
+    with pytest.raises(RunLost):
+        await it.run()
+    assert it.performed == set()
+
+
+async def test_a_journal_of_another_run_is_not_followed() -> None:
+    it = house(calls(("lookup", "{}")), says("Done."))
+    await it.run()
+    it.journal.steps[StepKey(1, 1)] = ("tool", "search", "{}")
+    with pytest.raises(JournalMismatch):
+        await it.run()
+
+
+async def test_a_cancelled_run_is_cancelled_and_not_failed() -> None:
+    it = house(calls(("bob", BOB)))
+    it.workers.gates["bob"] = asyncio.Event()
+    running = asyncio.create_task(it.run())
+    await until(lambda: "waiting" in it.workers.log)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert list(it.journal.steps) == [StepKey(1, 0)]
+
+
+async def test_a_run_whose_model_is_away_goes_on_later_and_repeats_no_call() -> None:
+    away = house(SCRIPT[0], ModelUnavailable("503"))
+    with pytest.raises(ModelUnavailable):
+        await away.run()
+    assert len(away.journal.steps) == 4, "the parallel calls of the turn before are finished"
+    back = house(*SCRIPT[1:])
+    back.journal = MemoryJournal(away.journal.steps)
+    undisturbed = house(*SCRIPT)
+    assert await back.run() == await undisturbed.run()
+    assert ("tool", "search") not in back.performed

@@ -1,0 +1,72 @@
+"""What goes wrong in one run: it fails, and nothing else does."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from shared.store import Store
+from shared.store.queries.reports import texts
+from shared.store.schema import RunState
+from tests.support.model.endpoint import Answer, Endpoint, completion
+from tests.support.processes.instances import instance
+from tests.support.processes.living import begun, lived
+from tests.support.stores.fixtures import taken
+
+
+async def refuse(store: Store, what: str) -> None:
+    """From now on the store refuses this statement for good."""
+    trigger = f"CREATE TRIGGER refuse BEFORE {what} BEGIN SELECT RAISE(ABORT, 'not here'); END"
+    await store.write("", lambda db: db.execute(text(trigger)))
+
+
+async def test_a_step_that_the_store_refuses_fails_its_run_alone(
+    store: Store, endpoint: Endpoint
+) -> None:
+    run = await begun(own := instance(store))
+    endpoint.script = [Answer(completion(content="Done."))]
+    await refuse(store, "INSERT ON steps")
+    assert (await lived(own, endpoint, run)).status == "failed"
+    said = await store.read(lambda db: texts(db, run.run_id))
+    assert "a step of the run could not be stored" in (said.response or "")
+    assert said.detail == "the store refused: not here"
+
+
+async def test_an_end_that_the_store_refuses_is_tried_again_later(
+    store: Store, endpoint: Endpoint
+) -> None:
+    run = await begun(own := instance(store))
+    endpoint.script = [Answer(completion(content="Done."))]
+    await refuse(store, "UPDATE OF response ON runs")
+    assert (await lived(own, endpoint, run)).status == RunState.DUE
+    assert await taken(store) == [], "not at once"
+
+
+async def test_a_message_that_this_version_cannot_read_fails_its_run(
+    store: Store, endpoint: Endpoint
+) -> None:
+    run = await begun(own := instance(store), message='{"type": "task", "content": 7}')
+    assert (await lived(own, endpoint, run)).status == "failed"
+    said = await store.read(lambda db: texts(db, run.run_id))
+    assert "could not be resumed" in (said.response or "")
+    assert "content" in (said.detail or "")
+
+
+async def test_a_failed_run_is_a_warning_with_its_reason(store: Store, endpoint: Endpoint) -> None:
+    own = instance(store)
+    endpoint.script = [Answer(completion(content=None)), Answer(completion(content=None))]
+    with capture_logs() as lines:
+        assert (await lived(own, endpoint, await begun(own))).status == "failed"
+    (end,) = [line for line in lines if line["event"] == "run ended"]
+    assert (end["log_level"], end["reason"]) == ("warning", "the model gave an empty answer twice")
+
+
+@pytest.mark.parametrize("hours", [87_600_000, 10**15])
+async def test_a_time_limit_beyond_every_calendar_is_only_long(
+    store: Store, endpoint: Endpoint, hours: int
+) -> None:
+    own = instance(store)
+    endpoint.script = [Answer(completion(content="Done."))]
+    run = await begun(own, timeout_s=hours * 3600.0)
+    assert (await lived(own, endpoint, run)).status == "ok"

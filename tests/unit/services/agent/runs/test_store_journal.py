@@ -1,0 +1,97 @@
+"""What the store's journal does beyond the contract, which is in `test_journal.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from services.agent.loop.journal import StepKey
+from services.agent.runs import store_journal
+from services.agent.runs.store_journal import NAME_CHARS, StoredJournal
+from shared.contract.messages import Usage
+from shared.errors import RunLost
+from shared.store import Store
+from shared.store.runs.steps import steps_of
+from shared.store.runs.takeover import hand_over
+from shared.store.runs.tool_starts import doubtful
+from tests.support.stores.fixtures import owned, request, taken
+
+
+@pytest.fixture
+async def journal(store: Store) -> StoredJournal:
+    return StoredJournal(store, await owned(store))
+
+
+async def test_a_run_held_a_moment_ago_is_not_looked_at_again(
+    store: Store, journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await taken(store, "alice.2", {"alice.1"})
+    await journal.hold()
+    monkeypatch.setattr(store_journal, "HOLD_S", 0.0)
+    with pytest.raises(RunLost):
+        await journal.hold()
+
+
+async def test_a_call_that_is_cancelled_before_it_begins_is_in_no_doubt(
+    store: Store, journal: StoredJournal
+) -> None:
+    starting = asyncio.create_task(journal.start(StepKey(1, 1), "pay", "{}"))
+    await asyncio.sleep(0)  # its commit is under way
+    assert not journal.settled.is_set()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert journal.settled.is_set()
+    assert journal.doubt() is None
+    assert await store.read(lambda db: doubtful(db, request().run_id)) == []
+
+
+async def test_a_call_is_under_way_until_its_result_is_recorded(journal: StoredJournal) -> None:
+    await journal.start(StepKey(1, 1), "pay", "{}")
+    await journal.start(StepKey(1, 2), "pay", "{}")
+    await journal.record(StepKey(1, 1), "tool", "pay", "{}")
+    assert not journal.settled.is_set()
+    await journal.record(StepKey(1, 2), "tool", "pay", "{}")
+    assert journal.settled.is_set()
+
+
+async def test_a_lost_run_has_nothing_under_way(store: Store, journal: StoredJournal) -> None:
+    await taken(store, "alice.2", {"alice.1"})
+    with pytest.raises(RunLost):
+        await journal.start(StepKey(1, 1), "pay", "{}")
+    assert journal.settled.is_set()
+
+
+async def test_usage_is_the_sum_of_the_finished_steps(journal: StoredJournal) -> None:
+    paid = '{"usage": {"model_calls": 1, "input_tokens": 10, "output_tokens": 5}}'
+    assert journal.usage() == Usage()
+    await journal.record(StepKey(1, 0), "model", "m", paid)
+    await journal.record(StepKey(1, 1), "tool", "lookup", '{"content": "found"}')
+    await journal.record(StepKey(1, 2), "worker", "bob", paid)
+    assert journal.usage() == Usage(model_calls=2, input_tokens=20, output_tokens=10)
+
+
+async def test_a_name_longer_than_the_store_keeps_is_recognised(journal: StoredJournal) -> None:
+    name = "m" * (NAME_CHARS + 1)
+    await journal.record(StepKey(1, 0), "model", name, "{}")
+    assert journal.recorded(StepKey(1, 0), "model", name) == "{}"
+
+
+async def test_a_step_that_has_finished_is_kept_when_its_run_is_handed_over_meanwhile(
+    store: Store,
+) -> None:
+    run, go_on = await owned(store), threading.Event()
+    busy = asyncio.create_task(store.write("", lambda _: go_on.wait(10)))
+    recording = asyncio.create_task(
+        StoredJournal(store, run).record(StepKey(1, 0), "model", "turn", "{}")
+    )
+    await asyncio.sleep(0)  # a job that has not begun records nothing
+    recording.cancel()
+    handing = asyncio.create_task(store.write(run.run_id, lambda db: hand_over(db, run)))
+    go_on.set()
+    await asyncio.gather(busy, handing)
+    assert recording.cancelled()
+    (again,) = await taken(store)
+    assert [step.name for step in await store.read(lambda db: steps_of(db, again))] == ["turn"]

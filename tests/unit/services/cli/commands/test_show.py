@@ -1,0 +1,102 @@
+"""`hutch show` and `hutch runs` of what a store holds, whatever was damaged in it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Column
+from typer.testing import CliRunner, Result
+
+from services.cli.__main__ import app
+from shared.contract.messages import Response, Status, encode
+from shared.store import open_store
+from shared.store.runs.claim import freeze
+from shared.store.runs.end import End, end
+from shared.store.runs.steps import Step, write_step
+from shared.store.schema import runs, steps
+from tests.support.stores.damage import DAMAGED, damage, values
+from tests.support.stores.fixtures import DEFINITION
+from tests.support.stores.sessions import begun
+
+CALLING = '{"content": null, "tool_calls": [{"name": "look", "arguments": "{}"}]}'
+STEP = Step(1, 0, "model", "turn", CALLING)
+
+
+@pytest.fixture
+def run_id(store_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A run that has called a tool and ended, in the store that commands use."""
+    monkeypatch.setenv("HUTCH_STORE", store_url)
+    monkeypatch.setenv("HUTCH_AGENTS", str(tmp_path))
+    return asyncio.run(_ended(store_url))
+
+
+async def _ended(url: str) -> str:
+    async with open_store(url) as store:
+        await store.write("", lambda db: freeze(db, DEFINITION, "{}"))
+        run = await begun(store, "t1")
+        await store.write(run.run_id, lambda db: write_step(db, run, STEP))
+        response = Response(task_id="t1", agent="alice", status=Status.OK, content="Found.")
+        ending = End("ok", "m1", encode(response).decode(), "a detail")
+        await store.write(run.run_id, lambda db: end(db, run, ending, "alice.1"))
+        return run.run_id
+
+
+def damaged(url: str, run: str, column: Column[Any], value: str) -> None:
+    async def write() -> None:
+        async with open_store(url) as store:
+            await damage(store, run, column, value)
+
+    asyncio.run(write())
+
+
+def hutch(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, prog_name="hutch")
+
+
+def test_a_run_is_shown_with_all_that_was_said(run_id: str) -> None:
+    shown = hutch("show", run_id)
+    assert shown.exit_code == 0
+    for said in ("task t1", "turn 1: model", "calls look", "response: ok", "Found.", "a detail"):
+        assert said in shown.stdout
+    assert "damaged" not in shown.stdout
+
+
+@pytest.mark.parametrize("column", DAMAGED, ids=str)
+def test_whatever_was_damaged_the_run_is_shown_and_listed(
+    store_url: str, run_id: str, column: Column[Any]
+) -> None:
+    for value in values(store_url, column):
+        damaged(store_url, run_id, column, value)
+        for command in (("show", run_id), ("show", run_id, "--json"), ("runs",)):
+            shown = hutch(*command)
+            assert (shown.exit_code, shown.stderr) == (0, ""), (command, value)
+            assert shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("column", "said", "rest"),
+    [
+        (runs.c.message, "the stored message can't be read: Invalid JSON", "Found."),
+        (runs.c.response, "the stored response can't be read: Invalid JSON", "calls look"),
+        (runs.c.notes, "what is stored can't be read: notes: Invalid JSON", "Found."),
+        (runs.c.recalled, "what is stored can't be read: recalled: Invalid JSON", "Found."),
+        (steps.c.output, "the stored output can't be read: Invalid JSON", "Found."),
+    ],
+    ids=str,
+)
+def test_a_text_that_cannot_be_read_is_shown_as_damaged_beside_the_rest(
+    store_url: str, run_id: str, column: Column[Any], said: str, rest: str
+) -> None:
+    damaged(store_url, run_id, column, "'garbage {'")
+    shown = hutch("show", run_id).stdout
+    assert f"damaged: {said}" in shown
+    assert rest in shown
+
+
+def test_a_time_that_cannot_be_read_is_listed_as_damaged(store_url: str, run_id: str) -> None:
+    damaged(store_url, run_id, runs.c.claimed_at, "1e300")
+    assert "ok, damaged" in hutch("runs").stdout
+    assert "damaged: what is stored can't be read: claimed_at" in hutch("show", run_id).stdout

@@ -1,0 +1,107 @@
+"""`hutch k8s`, and what `hutch check` says of k8s/base."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from services.cli.__main__ import app
+from tests.support.repository import REPOSITORY
+
+
+@pytest.fixture
+def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The agents and manifests of this repository, to be spoilt."""
+    for part in ("agents", "k8s/base"):
+        shutil.copytree(
+            REPOSITORY / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    monkeypatch.setenv("HUTCH_AGENTS", str(tmp_path / "agents"))
+    return tmp_path
+
+
+def hutch(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, prog_name="hutch")
+
+
+def drop(file: Path, line: str) -> None:
+    text = file.read_text("utf-8")
+    assert line in text
+    file.write_text(text.replace(line, ""), "utf-8")
+
+
+def test_the_manifest_of_an_agent_is_printed_as_it_stands_in_the_base(copy: Path) -> None:
+    done = hutch("k8s", "alice")
+    assert done.exit_code == 0
+    assert done.stdout == (copy / "k8s/base/alice.yaml").read_text("utf-8")
+
+
+def test_no_manifest_for_an_unknown_agent(copy: Path) -> None:
+    done = hutch("k8s", "carol")
+    assert done.exit_code == 2
+    assert "no agent 'carol'" in done.output
+
+
+def test_of_manifests_that_agree_nothing_is_said(copy: Path) -> None:
+    done = hutch("check")
+    assert (done.exit_code, "9 agents" in done.output) == (0, True)
+    assert "k8s/base" not in done.output
+
+
+def test_an_agent_without_kubernetes_is_checked_as_before(copy: Path) -> None:
+    shutil.rmtree(copy / "k8s")
+    (copy / "agents" / "Kustomization").unlink()
+    assert hutch("check").exit_code == 0
+
+
+def test_a_new_agent_is_missed_in_the_base_and_among_the_files(copy: Path) -> None:
+    (copy / "agents" / "carol.yaml").write_text("name: carol")
+    said = hutch("check").output
+    assert "carol.yaml: missing; run 'hutch k8s carol'" in said
+    assert "Kustomization: configMapGenerator: add carol.yaml" in said
+
+
+def test_a_manifest_that_nobody_lists_is_told(copy: Path) -> None:
+    drop(copy / "k8s/base/kustomization.yaml", "  - bob.yaml\n")
+    done = hutch("check")
+    assert done.exit_code == 0, "it is advice: the agent works without Kubernetes"
+    assert "kustomization.yaml: resources: add bob.yaml" in done.output
+
+
+def test_a_deployment_of_an_agent_that_went_is_told(copy: Path) -> None:
+    (copy / "agents" / "tom.yaml").unlink()
+    said = hutch("check").output
+    assert "a Deployment for 'tom', who is no agent here" in said
+    assert "configMapGenerator: there is no tom.yaml" in said
+
+
+@pytest.mark.parametrize("spoilt", ["agents/Kustomization", "k8s/base/kustomization.yaml"])
+def test_a_kustomization_that_is_no_yaml_is_named(copy: Path, spoilt: str) -> None:
+    (copy / spoilt).write_text("resources: [")
+    done = hutch("check")
+    assert done.exit_code == 2
+    assert spoilt in done.output
+
+
+def test_a_tool_that_is_not_mounted_is_told(copy: Path) -> None:
+    (copy / "agents" / "tools" / "new.py").write_text("")
+    assert "configMapGenerator: add tools/new.py" in hutch("check").output
+    drop(copy / "k8s/base/agents.yaml", "path: tools/text.py")
+    assert "agents.yaml: volumes: mount tools/text.py" in hutch("check").output
+
+
+@pytest.mark.parametrize(
+    ("written", "said"), [("broker-alice", "broker-alice"), ("other", "nothing")]
+)
+@pytest.mark.parametrize("process", ["bob", "scheduler"])
+def test_a_process_that_is_somebody_else_to_the_broker_is_told(
+    copy: Path, process: str, written: str, said: str
+) -> None:
+    file = copy / "k8s/base" / f"{process}.yaml"
+    text = file.read_text("utf-8")
+    file.write_text(text.replace(f"broker-{process}", written), "utf-8")
+    output = " ".join(hutch("check").output.split())
+    assert f"names {said} instead of the Secret broker-{process}" in output

@@ -1,0 +1,109 @@
+"""The ways to a broker, on machines that lack one thing after the other."""
+
+from __future__ import annotations
+
+import fcntl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from services.cli.machine import rabbitmq_node
+from services.cli.machine.broker import local_broker, told
+from shared.errors import BrokerError
+
+
+@dataclass
+class Machine:
+    """Only what a test puts on its PATH is there; `said` is what the user reads."""
+
+    path: Path
+    home: Path
+    agrees: bool = False
+    said: list[str] = field(default_factory=list)
+
+    def has(self, command: str, script: str) -> None:
+        file = self.path / command
+        file.write_text(f"#!/bin/sh\n{script}\n")
+        file.chmod(0o755)
+
+    def asked(self, question: str) -> bool:
+        self.said.append(question)
+        return self.agrees
+
+    def broker(self, given: str | None = None) -> str:
+        with local_broker(given, self.home, self.said.append, self.asked) as url:
+            return url
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    path = tmp_path / "bin"
+    path.mkdir()
+    monkeypatch.setenv("PATH", str(path))
+    monkeypatch.setattr(rabbitmq_node, "SCRIPTS", path)
+    monkeypatch.setattr(rabbitmq_node, "POLICY", tmp_path / "policy-rc.d")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    return Machine(path, tmp_path / "home")
+
+
+def test_a_given_broker_is_used_and_its_password_not_shown(machine: Machine) -> None:
+    assert machine.broker("amqp://me:secret@host/") == "amqp://me:secret@host/"
+    assert machine.said == ["broker: amqp://me:***@host/, from RABBITMQ_URL"]
+
+
+def test_without_any_way_it_is_said_what_to_do(machine: Machine) -> None:
+    with pytest.raises(BrokerError, match=r"set RABBITMQ_URL .* or install rabbitmq-server"):
+        machine.broker()
+    assert machine.said == ["broker: RABBITMQ_URL is not set, and no container engine answers"]
+
+
+def test_an_engine_without_the_image_is_told_and_passed_by(machine: Machine) -> None:
+    machine.has(
+        "docker", 'case $1 in info|ps) ;; *) echo "no route to registry" >&2; exit 1;; esac'
+    )
+    with pytest.raises(BrokerError, match="no broker can be started here"):
+        machine.broker()
+    assert machine.said[-1] == (
+        "broker: 'docker pull' failed: no route to registry; going on without docker"
+    )
+
+
+def test_an_engine_that_is_off_is_passed_by(machine: Machine) -> None:
+    machine.has("docker", "exit 1")
+    machine.has("podman", "exit 1")
+    with pytest.raises(BrokerError):
+        machine.broker()
+    assert machine.said == ["broker: RABBITMQ_URL is not set, and no container engine answers"]
+
+
+def test_nothing_is_installed_without_consent(machine: Machine, tmp_path: Path) -> None:
+    machine.has("apt-get", f"echo $* >> {tmp_path}/installed")
+    with pytest.raises(BrokerError, match="no broker can be started here"):
+        machine.broker()
+    assert machine.said[-1].endswith("rabbitmq-server by apt-get, its service kept off?")
+    assert not (tmp_path / "installed").exists()
+
+
+def test_the_package_is_installed_with_its_service_kept_off(
+    machine: Machine, tmp_path: Path
+) -> None:
+    machine.agrees = True
+    policy = tmp_path / "policy-rc.d"
+    machine.has("apt-get", f"test -x {policy} && echo $* >> {tmp_path}/installed")
+    with pytest.raises(BrokerError, match="rabbitmq-server is not installed"):
+        machine.broker()  # this apt-get puts nothing there
+    assert "rabbitmq-server" in (tmp_path / "installed").read_text()
+    assert not policy.exists()
+
+
+def test_two_can_not_run_a_broker_in_one_folder(machine: Machine) -> None:
+    machine.home.mkdir()
+    with (machine.home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(BrokerError, match="another 'hutch' runs a broker in"):
+            machine.broker()
+
+
+def test_where_none_runs_none_is_told(tmp_path: Path) -> None:
+    assert told(tmp_path) is None

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from io import StringIO
+
+from rich.console import Console
+
+from services.cli.task_tree import Family, line
+from shared.contract.messages import Event
+
+NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
+
+
+def _event(name: str, agent: str, task: str, parent: str | None, **detail: str) -> Event:
+    return Event(
+        name=name,
+        at=NOW,
+        agent=agent,
+        instance=f"{agent}.1",
+        run_id=f"run-{agent}-{task}",
+        task_id=task,
+        root_id="t",
+        parent_id=parent,
+        detail={**detail},
+    )
+
+
+def _drawn(family: Family) -> list[str]:
+    console = Console(width=100, file=StringIO())
+    console.print(family.tree())
+    assert isinstance(console.file, StringIO)
+    return [text.rstrip() for text in console.file.getvalue().splitlines()]
+
+
+def test_the_tree_shows_who_works_for_whom() -> None:
+    family = Family("ann", "t")
+    family.hear(_event("run.started", "ann", "t", None))
+    family.hear(_event("worker.asked", "ann", "t", None, worker="bea"))
+    family.hear(_event("run.started", "bea", "t.1", "t"))
+    family.hear(_event("tool.called", "bea", "t.1", "t", tool="count", outcome="ok"))
+    family.hear(_event("run.started", "cid", "t.1.1", "t.1"))
+    first, second, third = _drawn(family)
+    assert first.startswith("ann  running")
+    assert first.endswith("waits for bea")
+    assert second.startswith("└── bea  running")
+    assert second.endswith("used count")
+    assert third.startswith("    └── cid  running")
+
+
+def test_a_run_whose_model_is_away_says_so_until_it_goes_on() -> None:
+    family = Family("ann", "t")
+    family.hear(_event("run.started", "ann", "t", None))
+    off = _event("run.put_off", "ann", "t", None, seconds="5.0", reason="rate_limited")
+    family.hear(off)
+    assert _drawn(family)[0].startswith("ann  put off, its model fails (rate_limited)")
+    assert line(off) == "09:00:00 ann waits 5.0 s: its model fails (rate_limited)"
+    family.hear(_event("run.started", "ann", "t", None))
+    assert _drawn(family)[0].startswith("ann  running")
+
+
+def test_an_ended_run_keeps_its_place_and_tells_its_status() -> None:
+    family = Family("ann", "t")
+    family.hear(_event("run.started", "bea", "t.1", "t"))
+    family.hear(_event("run.ended", "bea", "t.1", "t", status="failed"))
+    family.end("ok")
+    assert [text.split(" · ")[0] for text in _drawn(family)] == ["ann  ok", "└── bea  failed"]
+
+
+def test_a_run_whose_parent_was_never_heard_of_hangs_under_the_root() -> None:
+    family = Family("ann", "t")
+    family.hear(_event("model.called", "cid", "t.1.1", "t.1"))
+    assert _drawn(family)[1].startswith("└── cid  running")
+    assert _drawn(family)[1].endswith("1 model call")
+
+
+def test_an_event_is_a_line_or_nothing() -> None:
+    asked = _event("worker.asked", "ann", "t", None, worker="bea")
+    assert line(asked) == "09:00:00 ann asks bea"
+    assert line(_event("run.waiting", "ann", "t", None)) is None
+    assert line(_event("worker.asked", "ann", "t", None)) == "09:00:00 ann worker.asked"
+
+
+def test_control_codes_in_events_do_not_reach_the_terminal() -> None:
+    family = Family("ann", "t")
+    family.hear(_event("run.started", "bea\x1b[2J", "t.1", "t"))
+    family.hear(_event("tool.called", "bea\x1b[2J", "t.1", "t", tool="\x1b]0;title\x07"))
+    assert "\x1b" not in "".join(_drawn(family))

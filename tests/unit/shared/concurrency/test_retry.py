@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from shared.concurrency.retry import insist, to_its_end
+from shared.errors import BrokerError, RunLost, StoreError
+
+
+class Flaky:
+    """Fails as often as it is told to, then succeeds."""
+
+    def __init__(self, failures: int) -> None:
+        self.left = failures
+
+    async def attempt(self) -> str:
+        if self.left:
+            self.left -= 1
+            raise BrokerError(f"{self.left} more")
+        return "done"
+
+
+async def test_an_attempt_is_repeated_until_it_succeeds_and_each_failure_is_told() -> None:
+    told: list[str] = []
+    done = await insist(
+        Flaky(3).attempt, BrokerError, most_s=0.01, told=lambda error: told.append(str(error))
+    )
+    assert done == "done"
+    assert told == ["2 more", "1 more", "0 more"]
+
+
+async def test_another_failure_is_raised_at_once() -> None:
+    told: list[Exception] = []
+    with pytest.raises(BrokerError):
+        await insist(Flaky(1).attempt, StoreError, most_s=0.01, told=told.append)
+    assert told == []
+
+
+async def test_without_patience_left_the_failure_is_raised() -> None:
+    told: list[Exception] = []
+    with pytest.raises(BrokerError, match="1 more"):
+        await insist(Flaky(2).attempt, BrokerError, most_s=0.01, told=told.append, patience_s=0)
+    assert len(told) == 1
+
+
+async def test_what_goes_on_without_its_caller_comes_to_its_end() -> None:
+    may_end, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        await may_end.wait()
+        ended.set()
+
+    caller = asyncio.create_task(to_its_end(work()))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    may_end.set()
+    await ended.wait()
+
+
+async def test_what_fails_when_its_caller_is_gone_is_logged_and_asyncio_has_nothing_to_say() -> (
+    None
+):
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+    may_end, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        await may_end.wait()
+        ended.set()
+        raise RunLost("it goes on elsewhere")
+
+    caller = asyncio.create_task(to_its_end(work()))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    with capture_logs() as logged:
+        may_end.set()
+        await ended.wait()
+        await asyncio.sleep(0)  # what is to be done once it has ended is done in the next turn
+    gc.collect()
+    assert [line["error"] for line in logged] == ["it goes on elsewhere"]
+    assert complaints == []
+
+
+async def test_a_caller_that_waits_gets_the_failure_itself() -> None:
+    async def work() -> None:
+        raise RunLost("it goes on elsewhere")
+
+    with pytest.raises(RunLost):
+        await to_its_end(work())

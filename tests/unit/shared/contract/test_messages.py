@@ -1,0 +1,169 @@
+"""What is taken for a message, what isn't, and what the refusal says."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.contract.messages import (
+    MAX_BODY_BYTES,
+    REPLY_QUEUE,
+    AnyMessage,
+    Budget,
+    Cancel,
+    Response,
+    Shutdown,
+    Status,
+    Task,
+    Trigger,
+    Usage,
+    content_hash,
+    decode,
+    earlier_content_hash,
+    encode,
+    run_id,
+)
+from shared.errors import BadMessage
+
+
+def test_the_least_a_person_can_publish_is_a_task() -> None:
+    assert decode(b'{"content": "Summarise"}') == Task(content="Summarise")
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "text/plain; charset=utf-8"])
+def test_plain_text_is_a_task(content_type: str | None) -> None:
+    assert decode(b" Summarise today's tickets\n", content_type) == Task(
+        content="Summarise today's tickets"
+    )
+
+
+def test_plain_text_may_begin_with_a_brace_when_it_says_that_it_is_text() -> None:
+    assert decode(b"{curly}", "text/plain") == Task(content="{curly}")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Task(id="a", content="x", context="y", path=("alice",)),
+        Trigger(id="b", schedule="plan", nominal_at=datetime(2026, 1, 1, tzinfo=UTC)),
+        Response(task_id="a", agent="bob", status=Status.OK, content="", usage=Usage()),
+        Shutdown(mode="stop"),
+        Cancel(task_id="a"),
+    ],
+)
+def test_what_is_encoded_is_decoded(message: AnyMessage) -> None:
+    assert decode(encode(message), "application/json") == message
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "reason"),
+    [
+        (b'{"content": ', None, "not JSON"),
+        (b"[1, 2]", "application/json", "a list, not an object"),
+        (b'{"content": NaN}', None, "not JSON"),
+        (b'{"content": 1}', None, "task.content: Input should be a valid string"),
+        (b'{"content": ""}', None, "task.content"),
+        (b"   ", None, "task.content"),
+        (b'{"type": "task"}', None, "task.content: Field required"),
+        (
+            b'{"type": "dance"}',
+            None,
+            "type: 'dance' is unknown; known: task, response, trigger, shutdown",
+        ),
+        (b'{"type": ["task"]}', None, "type"),
+        (b'{"content": "x", "schema": 2}', None, "task.schema: Input should be 1"),
+        (b'{"content": "x", "bugdet": 5}', None, "task.bugdet: Extra inputs"),
+        (b'{"content": "x", "id": "two words"}', None, "task.id"),
+        (b'{"content": "x", "path": ["No Agent"]}', None, "task.path.0"),
+        (b'{"content": "\\ud800"}', None, "not JSON"),
+        (b"\xff\xfe", None, "not UTF-8: byte 0"),
+        (b"[" * 5000, "application/json", "not JSON"),
+        (b"<x/>", "application/xml", "content type 'application/xml' is unknown"),
+        (b"x" * (MAX_BODY_BYTES + 1), None, "at most 1048576 are taken"),
+    ],
+)
+def test_what_is_no_message_is_refused_with_its_reason(
+    body: bytes, content_type: str | None, reason: str
+) -> None:
+    with pytest.raises(BadMessage, match=r".") as caught:
+        decode(body, content_type)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_id_is_the_same_wherever_it_is_reckoned_and_differs_by_agent() -> None:
+    assert run_id("bob", "a") == run_id("bob", "a")
+    assert run_id("bob", "a") != run_id("alice", "a")
+    assert run_id("bob", "ba") != run_id("bobb", "a")
+
+
+def test_lineage_does_not_make_a_task_another_one() -> None:
+    task = Task(id="a", content="x")
+    assert content_hash(task) == content_hash(task.model_copy(update={"path": ("alice",)}))
+    poor = task.model_copy(update={"budget": Budget(model_calls=1)})
+    assert content_hash(task) == content_hash(poor)
+    assert content_hash(task) != content_hash(Task(id="a", content="y"))
+    assert content_hash(task) != content_hash(Trigger(id="a", content="x"))
+
+
+def test_the_same_words_in_another_session_are_another_task() -> None:
+    here, there = Task(id="a", content="x", session="s1"), Task(id="a", content="x", session="s2")
+    assert len({content_hash(it) for it in (here, there, Task(id="a", content="x"))}) == 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Task(content="a\0b"), Task(content="a", context="b\0")),
+        (Task(content="a\0b"), Task(content="a", context="b")),
+        (Task(content="a", context="b\0s"), Task(content="a", context="b", session="s")),
+        (Trigger(content="a\0b"), Trigger(content="a", session="b")),
+    ],
+)
+def test_no_text_poses_as_two_nor_as_a_session(one: Task | Trigger, other: Task | Trigger) -> None:
+    assert content_hash(one) != content_hash(other)
+
+
+def test_an_earlier_versions_hash_is_what_its_rows_hold() -> None:
+    """Of tests/integration/services/agent/journal-0.1.0.sql."""
+    task = Task(id="task-that-ended", content="Write an email.")
+    assert earlier_content_hash(task) == "5bae89c916621fc295fda4e7ebd0b93b"
+    assert content_hash(task) != earlier_content_hash(task)
+
+
+@pytest.mark.parametrize(
+    ("queue", "allowed"),
+    [
+        ("reply.alice.1", True),
+        ("amq.gen-abc", True),
+        ("amq_0123456789abcdef0123456789abcdef", True),
+        ("spring.gen-MRBv9sqISkuCiPfOYfpo4g", True),
+        ("easynetq.response.0303b47c-2229-4557-9218-30c99c67f8c9", True),
+        ("0303b47c-2229-4557-9218-30c99c67f8c9", True),
+        ("amq_0123456789abcdef0123456789abcdef\n", False),
+        ("amq_tasks", False),
+        ("amq.topic", False),
+        ("agent.0303b47c-2229-4557-9218-30c99c67f8c9", False),
+        ("amq.rabbitmq.reply-to.g1h2", True),
+        ("agent.bob", False),
+        ("hutch.reply.", False),
+    ],
+)
+def test_only_reply_queues_may_be_named_in_reply_to(queue: str, allowed: bool) -> None:
+    assert bool(REPLY_QUEUE.match(queue)) is allowed
+
+
+@pytest.mark.parametrize("agent", ["a" * 41, "Tom", "tom\nFrom harry", "tom\u0000"])
+def test_who_answers_has_an_agents_name_or_none(agent: str) -> None:
+    """It stands in peers' notes and in the messages that they make of it."""
+    body = json.dumps(
+        {"type": "response", "task_id": "t", "agent": agent, "status": "ok", "content": ""}
+    )
+    with pytest.raises(BadMessage, match="agent"):
+        decode(body.encode())
+
+
+def test_a_byte_order_mark_before_a_body_is_no_part_of_it() -> None:
+    task = decode(b'\xef\xbb\xbf{"content": "Write.", "id": "t1"}')
+    assert isinstance(task, Task)
+    assert (task.id, task.content) == ("t1", "Write.")

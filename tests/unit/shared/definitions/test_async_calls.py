@@ -1,0 +1,112 @@
+"""Async tools, and the calls that are cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from shared.definitions.functions import load
+from shared.errors import ToolError
+from tests.unit.shared.definitions.tool_file import failure, tool
+
+
+async def test_a_tool_that_cancels_itself_has_failed(tmp_path: Path) -> None:
+    source = "import asyncio\nasync def lookup() -> None:\n    raise asyncio.CancelledError"
+    with pytest.raises(ToolError, match="lookup failed: it was cancelled"):
+        await tool(tmp_path, source).call({})
+
+
+async def test_a_tool_whose_run_is_cancelled_is_too(tmp_path: Path) -> None:
+    source = """
+import asyncio
+begun, ended = asyncio.Event(), []
+async def wait() -> None:
+    await begun.wait()
+def what() -> list[str]:
+    return ended
+async def lookup() -> None:
+    begun.set()
+    try:
+        await asyncio.sleep(60)
+    finally:
+        ended.append('ended')
+"""
+    job = asyncio.create_task(tool(tmp_path, source).call({}))
+    await load(tmp_path, "orders.py:wait").call({})
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert await load(tmp_path, "orders.py:what").call({}) == '["ended"]'
+
+
+async def test_an_async_tool_that_does_not_end_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.definitions.async_calls.CLEAN_UP_S", 0.01)
+    source = """
+import asyncio
+begun, end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+async def wait() -> None:
+    await begun.wait()
+async def stop() -> None:
+    end.set()
+    await ended.wait()
+async def lookup() -> None:
+    while not end.is_set():
+        begun.set()
+        try:
+            await end.wait()
+        except asyncio.CancelledError:
+            pass
+    ended.set()
+"""
+    job = asyncio.create_task(tool(tmp_path, source).call({}))
+    await load(tmp_path, "orders.py:wait").call({})
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    await load(tmp_path, "orders.py:stop").call({})
+
+
+@pytest.mark.parametrize("raised", ["SystemExit", "KeyboardInterrupt"])
+@pytest.mark.parametrize(
+    "begin",
+    [
+        "await asyncio.gather(end())",
+        "await asyncio.create_task(end())",
+        "async with asyncio.TaskGroup() as jobs:\n        jobs.create_task(end())",
+    ],
+)
+async def test_what_ends_a_task_of_a_tool_does_not_end_the_process(
+    tmp_path: Path, raised: str, begin: str
+) -> None:
+    source = f"""
+import asyncio
+async def end() -> None:
+    await asyncio.sleep(0)
+    raise {raised}
+async def lookup() -> None:
+    {begin}
+"""
+    assert (await failure(tool(tmp_path, source))).startswith("lookup failed: ")
+
+
+async def test_the_tasks_of_a_tool_work_as_any_others(tmp_path: Path) -> None:
+    source = """
+import asyncio
+async def wait(n: int) -> int:
+    await asyncio.sleep(0)
+    return n
+async def lookup() -> list[int]:
+    late = asyncio.create_task(wait(3), name='late')
+    late.cancel()
+    try:
+        async with asyncio.timeout(0):
+            await asyncio.create_task(asyncio.sleep(60))
+    except TimeoutError:
+        return await asyncio.gather(wait(1), wait(2))
+    return []
+"""
+    assert await tool(tmp_path, source).call({}) == "[1,2]"

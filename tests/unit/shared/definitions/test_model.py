@@ -1,0 +1,171 @@
+"""An agent's file: what it may say, and the line that a fault is told in."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from shared.definitions.loader import load
+from shared.definitions.model import MOST_CALLABLE, Definition, is_name, is_url
+from shared.errors import SettingsError
+
+WORKERS = ", ".join(f"w{number}" for number in range(MOST_CALLABLE + 1))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    (folder / f"{name}.yaml").write_text(text, "utf-8")
+
+
+def fault(folder: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(folder)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_a_whole_file_is_understood(folder: Path) -> None:
+    write(folder, "bob", "name: bob")
+    write(
+        folder,
+        "alice",
+        """
+name: alice
+description: A manager at FooBar Inc.
+preamble: You manage Bob.
+model: gpt-5
+workers: [bob]
+tools: [orders.py:lookup]
+swarm: office
+tick: 10s
+schedule:
+  - {name: plan, cron: "0 9 * * 1-5", timezone: Europe/London, prompt: Plan the day.}
+limits: {turns: 10, depth: 4, timeout: 1h30m, concurrency: 8}
+""",
+    )
+    alice = load(folder)["alice"]
+    assert alice.model.name == "gpt-5"
+    assert alice.tick == timedelta(seconds=10)
+    assert alice.limits.timeout == timedelta(hours=1, minutes=30)
+    assert alice.schedule[0].overlap == "skip"
+
+
+def test_a_tool_is_a_function_that_must_not_run_twice_unless_the_file_says_so(
+    folder: Path,
+) -> None:
+    tools = "[orders.py:pay, {function: 'orders.py:lookup', repeatable: true}]"
+    write(folder, "bob", f"name: bob\ntools: {tools}")
+    pay, lookup = load(folder)["bob"].tools
+    assert (pay.function, pay.repeatable) == ("orders.py:pay", False)
+    assert (lookup.function, lookup.repeatable) == ("orders.py:lookup", True)
+
+
+@pytest.mark.parametrize(
+    ("tools", "said"),
+    [
+        ("[orders.py]", "bob.yaml:2: tools.0.function: "),
+        ("[{function: 'o.py:f', repeatble: true}]", "bob.yaml:2: tools.0.repeatble: unknown key"),
+        ("[o.py:f, {function: 'o.py:f'}]", "tools: 'o.py:f' stands there twice"),
+    ],
+)
+def test_a_fault_of_a_tool_is_named(folder: Path, tools: str, said: str) -> None:
+    write(folder, "bob", f"name: bob\ntools: {tools}")
+    assert said in fault(folder)
+
+
+def test_a_name_is_enough(folder: Path) -> None:
+    write(folder, "bob", "name: bob")
+    assert load(folder) == {"bob": Definition(name="bob")}
+
+
+def test_a_definition_survives_being_frozen(folder: Path) -> None:
+    write(folder, "bob", "name: bob\ntick: 90s\nmodel: {name: x, base_url: 'http://localhost'}")
+    bob = load(folder)["bob"]
+    assert Definition.model_validate_json(bob.model_dump_json()) == bob
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: Bob", "bob.yaml:1: name: String should match pattern"),
+        ("name: all", "bob.yaml:1: name: 'all' is taken: commands call others so"),
+        ("name: scheduler", "bob.yaml:1: name: 'scheduler' is taken"),
+        ("name: bob\nworker: [x]", "bob.yaml:2: worker: unknown key; known are description"),
+        ("name: bob\nlimits: {turn: 1}", "bob.yaml:2: limits.turn: unknown key"),
+        ("name: bob\nlimits: {timeout: 10}", "write a duration with its unit"),
+        ("name: bob\nlimits: {timeout: 0s}", "longer than zero"),
+        ("name: bob\ntick: soon", "'soon' is no duration"),
+        ("name: bob\nlimits: {timeout: 87600000h}", "a duration is at most 365 days"),
+        (f"name: bob\ntick: {'9' * 5000}h", "is no duration"),
+        ("name: bob\nlimits: {turns: true}", "limits.turns: Input should be a valid integer"),
+        ("name: bob\nmodel: {base_url: 'localhost:8080'}", "model.base_url: a model's base URL is"),
+        ("name: bob\ntools: ['a.py:größe', 'b.py:gräße']", "are called 'gr__e' for the model"),
+        ("name: bob\ntools: ['a.py:carol']\nworkers: [carol]", "are called 'carol' for the model"),
+        (f"name: bob\nworkers: [{WORKERS}]", f"endpoints take {MOST_CALLABLE}"),
+        ("description: Writes.", "bob.yaml: name: Field required"),
+        ("name: bob\nsession: true", "session: unknown key"),
+        ("name: bob\ntools: [orders]", "tools.0"),
+        ("name: bob\nworkers: [a, a]", "workers: 'a' stands there twice"),
+        (
+            "name: bob\nschedule: [{name: a, cron: '61 * * * *', prompt: x}]",
+            "schedule.0.cron: '61 * * * *' is no cron line",
+        ),
+        (
+            "name: bob\nschedule: [{name: a, every: 1m, cron: '* * * * *', prompt: x}]",
+            "give either 'every' or 'cron'",
+        ),
+        (
+            "name: bob\nschedule: [{name: a, every: 1m, timezone: Mars/Olympus, prompt: x}]",
+            "'Mars/Olympus' is no time zone",
+        ),
+    ],
+)
+def test_a_fault_is_one_line_with_file_and_field(folder: Path, text: str, said: str) -> None:
+    write(folder, "bob", text)
+    line = fault(folder)
+    assert said in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(("text", "length"), [("8760h", 365), ("365h1200m14400s", 16)])
+def test_a_duration_is_at_most_a_year(folder: Path, text: str, length: int) -> None:
+    write(folder, "bob", f"name: bob\nlimits: {{timeout: {text}}}")
+    assert load(folder)["bob"].limits.timeout.days == length
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://localhost:8080/v1", "https://user@host/v1?x=1", "http://[::1]:1", "HTTP://münchen.de"],
+)
+def test_a_url_has_a_host_that_can_be_asked(url: str) -> None:
+    assert is_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8080",
+        "ftp://host/",
+        "http://",
+        "http://[",
+        "http://h:x",
+        "http://h:0",
+        "http://h:65536",
+        "http://a..b/",
+        "http://h/v1\n",
+        "http://h /v1",
+        f"http://{'h' * 64}/",
+    ],
+)
+def test_what_no_request_can_be_sent_to_is_no_url(url: str) -> None:
+    assert not is_url(url)
+
+
+def test_an_agents_name_is_what_commands_call_nobody_else() -> None:
+    assert [it for it in ("bob-2", "all", "scheduler", "Bob", "b b", "bob\n") if is_name(it)] == [
+        "bob-2"
+    ]
