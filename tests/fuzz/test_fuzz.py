@@ -126,6 +126,16 @@ def test_what_was_refused_for_its_expiration_is_answered_when_it_is_replayed() -
     assert violations(ledger(refused, RIGHT, ("run.response", "other"), asked=asked)) != []
 
 
+def test_what_was_refused_for_an_id_that_was_then_forgotten_is_answered_when_replayed() -> None:
+    of = ledger(("a.refused", "no"))
+    of.ordered("hutch forget talk-1", "0: forgot 3 runs of session 'talk-1'")
+    of.hear("c", RIGHT[0], b'{"status": "ok", "content": "yes"}')
+    assert violations(of) == []
+    before = ledger(("a.refused", "no"), RIGHT)
+    before.ordered("hutch status", "0")
+    assert violations(before) != []
+
+
 def test_a_task_that_nobody_answered_is_a_violation_unless_its_channel_was_lost() -> None:
     of = ledger()
     assert violations(of) == ["unanswered: 1: 1.0 ('c')"]
