@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.integration.services.conftest import Asked
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client, client
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import PATIENCE_S, House, until
 
 ASK = '[[call bob {"prompt": "[[latency 2]]Write an email."}]]'

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from services.agent.runs.execution import MOST_ATTEMPTS
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import POLL_S, House
 
 pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]

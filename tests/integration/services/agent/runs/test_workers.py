@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House
 
 EMAIL = "Ask Bob to write an email for you and let me know what he has written."
