@@ -11,10 +11,10 @@ import pytest
 
 from services.cli.machine.rabbitmq_node import RabbitNode
 from shared.contract.topology import TASKS
-from tests.integration.services.agent.test_death import ASK
 from tests.support.brokers.rabbitmq import Rabbit, crash
 from tests.support.client import Client, client
 from tests.support.machine import need
+from tests.support.processes.agents import ASK
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House, until
 

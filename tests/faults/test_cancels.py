@@ -13,8 +13,8 @@ from shared.contract.topology import CONTROL, mailbox_name
 from shared.store import open_store
 from shared.store.runs.cancels import OVERDUE_S
 from shared.store.schema import cancels, now_s
-from tests.integration.services.scheduler.test_main import told
 from tests.support.client import Client
+from tests.support.processes.agents import told
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import Child, House, until
 

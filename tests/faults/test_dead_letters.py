@@ -10,9 +10,9 @@ from typing import Any
 import pika.exceptions as pika_exceptions
 import pytest
 
-from tests.integration.services.scheduler.test_main import told
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
+from tests.support.processes.agents import told
 from tests.support.processes.clerk import LONG_S, call, define, letters
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import Child, House, until

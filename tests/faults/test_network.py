@@ -7,8 +7,8 @@ import time
 import pytest
 
 from shared.broker.link import HEARTBEAT_S
-from tests.integration.services.agent.test_death import ASK
 from tests.support.client import Client
+from tests.support.processes.agents import ASK
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House, until
 from tests.support.proxy import Proxy

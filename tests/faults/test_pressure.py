@@ -7,9 +7,9 @@ from typing import Literal
 
 import pytest
 
-from tests.integration.services.scheduler.test_main import told
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
+from tests.support.processes.agents import told
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import Child, House, until
 

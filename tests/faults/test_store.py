@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from shared.store.database.migrate import migrate
-from tests.integration.services.agent.test_death import ASK
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.processes import running
+from tests.support.processes.agents import ASK
 from tests.support.processes.clerk import letters
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House, until

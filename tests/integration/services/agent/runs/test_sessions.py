@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.services.agent.runs.test_workers import define
 from tests.support.client import Client
+from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House, until
 
