@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from tests.fuzz.plan import Message
+from tests.fuzz.draws.plan import Message
 
 SHOWN = 300
 """Characters of a body or of properties that the journal keeps; `--show` prints them whole."""

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.supervisor import Ended
+from tests.fuzz.draws.commands import order
+from tests.fuzz.draws.plan import KINDS, Message, volley
+from tests.fuzz.draws.replies import reply
 from tests.fuzz.game import play
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.logs import in_lines
-from tests.fuzz.orders import order
-from tests.fuzz.plan import KINDS, Message, volley
-from tests.fuzz.replies import reply
 from tests.fuzz.report import Found, Report
 
 pytestmark = pytest.mark.essential
