@@ -1,4 +1,4 @@
-"""Generates the pages on messages, and schemas for other languages, from `shared/contract/messages.py`.
+"""Generates the page on messages and schemas for other languages, from the contract's models.
 
 `python docs/generate.py` writes `messages.md`, `messages.schema.json` and `asyncapi.json`
 beside this file. A test fails when they differ from the code.
@@ -94,7 +94,7 @@ def asyncapi() -> dict[str, Any]:
 def markdown() -> str:
     """The text of `messages.md`."""
     lines = [
-        "# The messages",
+        "# Messages",
         "",
         "Generated from `shared/contract/messages.py` by `python docs/generate.py`. JSON bodies,",
         "UTF-8, at most 1 MiB. If an object has a key twice, the last one is used. Times are in",
@@ -102,8 +102,8 @@ def markdown() -> str:
         "",
         "`reply_to` and `correlation_id` are AMQP properties. The property `message_id` replaces a",
         "missing `id`. An object without `type` is a task, and so is plain text. A task with the",
-        "property `expiration` is refused: put a `deadline` in its body. With a broker user for each",
-        "process, `user_id` identifies the sender: see [security.md](security.md).",
+        "property `expiration` is refused: put a `deadline` in its body. With a broker user for",
+        "each process, `user_id` identifies the sender: see [security.md](security.md).",
         "For other languages: `messages.schema.json` (JSON Schema), `asyncapi.json`.",
         "",
         "| exchange | kind | carries |",
