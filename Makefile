@@ -1,5 +1,5 @@
-# Needs Python 3.11 or newer with pip, and make. `make demo` and `make test` are all to know;
-# `make test-all` runs every test, `make chaos` plays with all faults at once.
+# Needs Python 3.11 or newer with pip, and make. Begin with `make demo` and `make test`;
+# `make test-all` runs every test, `make chaos` causes faults at random.
 # Another interpreter: make check PYTHON=python3.13 VENV=.venv-3.13
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -7,15 +7,15 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-# The unit tests that need a container count among these: they run on PostgreSQL what `check` runs on SQLite.
+# The unit tests that need a container belong to these: they run on PostgreSQL what `check` runs on SQLite.
 INTEGRATION := tests/integration tests/faults tests/chaos tests/fuzz tests/unit
-# Two cores are the least there is. Each half begins with the tests of one broker; who ends first helps.
+# Written for two cores. Each worker begins with the tests of one broker; the one that ends first helps.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 SUPPLY := $(VENV)-supply
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
 
-# The tests end their containers themselves; testcontainers' reaper is one image more to pull.
+# The tests remove their own containers; testcontainers' reaper would be one more image to pull.
 export TESTCONTAINERS_RYUK_DISABLED ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -25,19 +25,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 demo: venv
 	@$(BIN)/hutch demo
 
-# For a person: at most eight minutes on two quiet cores, with a test of each promise (`essential`).
+# For developers: at most eight minutes on two quiet cores, with a test of each promise (`essential`).
 test: machine check
 	$(PYTEST) $(INTEGRATION) -m essential $(SIDE_BY_SIDE) --durations=10
 	$(PYTEST) tests/e2e -m essential --durations=10
 
-# All other tests, once each. CI gives them a seed and an end: LIMIT="-p tests.support.time_limit --seed …".
+# All other tests, once each. CI sets a seed and a time limit: LIMIT="-p tests.support.time_limit --seed …".
 rest: $(VENV)/.dev .venv-k8s/.checks
 	$(PYTEST) $(INTEGRATION) tests/e2e tests/k8s -m "not essential and not unit" $(SIDE_BY_SIDE) \
 		--durations=15 $(LIMIT)
 
 test-all: test rest licences sbom
 
-# What is here and what will be left out; installs the distribution's broker where it may.
+# Prints what this machine has and which tests are left out; installs the distribution's broker if allowed.
 machine: $(VENV)/.dev
 	@$(BIN)/python -m tests.support.machine
 
@@ -58,7 +58,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(PYTEST) tests/unit -m unit $(SIDE_BY_SIDE)
 
-# The rendered manifests: schemas, security, names. Its tools live apart, see k8s/checks.in.
+# The rendered manifests: schemas, security, names. Its tools have their own environment, see k8s/checks.in.
 k8s-check: $(VENV)/.dev .venv-k8s/.checks
 	$(PYTEST) tests/k8s
 
@@ -71,7 +71,7 @@ fmt: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# Subprocesses count too; the unit tests alone have a floor of their own.
+# Includes subprocesses; the unit tests alone have a minimum of their own.
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q tests/unit -m unit
@@ -86,14 +86,14 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.figures
 	$(BIN)/python -m tests.bench.throughput
 
-# Needs uv. The locks name no package index: pip's own settings choose it.
+# Needs uv. The locks name no package index: pip's settings choose it.
 lock:
 	$(COMPILE) pyproject.toml --output-file requirements.lock
 	$(COMPILE) pyproject.toml --extra dev --constraints requirements.lock --output-file requirements-dev.lock
 	$(COMPILE) k8s/checks.in --output-file k8s/checks.lock
 	$(COMPILE) --group supply --output-file requirements-supply.lock
 
-# What is in the image, by its lock: known faults, licences, a bill of materials. See docs/security.md.
+# The image's packages, by its lock: known vulnerabilities, licences, bill of materials. See docs/security.md.
 audit: $(SUPPLY)/.ready
 	@$(SUPPLY)/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
 		-r requirements.lock || { echo "make: not audited clean: a fault named above is known," \

@@ -1,7 +1,7 @@
-"""Writes what `shared/contract/messages.py` says for readers and for other languages.
+"""Generates the page on messages and schemas for other languages, from the contract's models.
 
 `python docs/generate.py` writes `messages.md`, `messages.schema.json` and `asyncapi.json`
-beside this file; a test fails when they are stale.
+beside this file. A test fails when they differ from the code.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ CHANNELS = {
 
 REPLY_QUEUES = [
     "",
-    "A `reply_to` may name these queues. Anything else becomes a dead letter, and its sender can't",
-    "be told.",
+    "A `reply_to` may name one of these queues. A message with any other `reply_to` becomes a dead",
+    "letter and can't be answered.",
     "",
-    "| name | what names queues so |",
+    "| name | which client uses it |",
     "|---|---|",
-    "| `amq.gen-…` | the broker, where one is declared without a name: pika, amqplib for Node, "
+    "| `amq.gen-…` | the broker's name for a queue declared without one: pika, amqplib for Node, "
     "bunny for Ruby, amqp091-go, RabbitMQ's clients for Java and .NET |",
     "| `amq.rabbitmq.reply-to` | direct reply-to, in any client; Spring's `RabbitTemplate` and "
     "FastStream by default |",
-    "| `amq_` and 32 hex digits | aio-pika's robust client, where one is declared without a name |",
-    "| a UUID | kombu's way to call |",
+    "| `amq_` and 32 hex digits | aio-pika's robust client, for a queue declared without a name |",
+    "| a UUID | kombu, for calls |",
     "| `spring.gen-…` | Spring AMQP's `AnonymousQueue` |",
     "| `easynetq.response.…` | EasyNetQ |",
     "| `reply.…` | you, where your client lets you choose |",
     "",
-    "A `correlation_id` is any UTF-8 of up to 255 bytes, without NUL, and comes back as it was.",
+    "A `correlation_id` is any UTF-8 of up to 255 bytes, without NUL, and comes back unchanged.",
 ]
 
 
@@ -65,7 +65,7 @@ def schema() -> dict[str, Any]:
 
 
 def asyncapi() -> dict[str, Any]:
-    """The same as AsyncAPI 3.0: channels are exchanges."""
+    """The messages as AsyncAPI 3.0; its channels are the exchanges."""
     schemas = json.loads(json.dumps(schema()["$defs"]).replace("#/$defs/", "#/components/schemas/"))
     messages = {
         model.__name__: {"payload": {"$ref": f"#/components/schemas/{model.__name__}"}}
@@ -92,18 +92,18 @@ def asyncapi() -> dict[str, Any]:
 
 
 def markdown() -> str:
-    """The tables of `messages.md`."""
+    """The text of `messages.md`."""
     lines = [
-        "# The messages",
+        "# Messages",
         "",
         "Generated from `shared/contract/messages.py` by `python docs/generate.py`. JSON bodies,",
-        "UTF-8, at most 1 MiB; of a key that stands twice in an object the last counts.",
-        "Times are years 1 to 9999 in UTC, lengths count characters.",
+        "UTF-8, at most 1 MiB. If an object has a key twice, the last one is used. Times are in",
+        "years 1 to 9999, UTC; lengths are in characters.",
         "",
-        "`reply_to` and `correlation_id` are AMQP properties; `message_id` stands",
-        "in for a missing `id`. An object without `type` is a task, and so is plain text.",
-        "A task with the property `expiration` is refused: put a `deadline` in its body.",
-        "Where each agent has its own user, `user_id` says whose message it is: see `security.md`.",
+        "`reply_to` and `correlation_id` are AMQP properties. The property `message_id` replaces a",
+        "missing `id`. An object without `type` is a task, and so is plain text. A task with the",
+        "property `expiration` is refused: put a `deadline` in its body. With a broker user for",
+        "each process, `user_id` identifies the sender: see [security.md](security.md).",
         "For other languages: `messages.schema.json` (JSON Schema), `asyncapi.json`.",
         "",
         "| exchange | kind | carries |",
@@ -145,7 +145,7 @@ def _type(shape: dict[str, Any]) -> str:
 
 
 def documents() -> dict[str, str]:
-    """Every generated file with its text."""
+    """The text of each generated file, by the file's name."""
     return {
         "messages.md": markdown(),
         "messages.schema.json": json.dumps(schema(), indent=1) + "\n",

@@ -1,11 +1,11 @@
-// Stands in for Bob, from another language: `npm install`, then `RABBITMQ_URL=… npm start`.
+// Replaces Bob by a worker in another language: `npm install`, then `RABBITMQ_URL=… npm start`.
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import amqp from "amqplib";
 
-const MAILBOX = "agent.bob"; // declared by whoever calls Bob; here it is only waited for
+const MAILBOX = "agent.bob"; // declared by the agents that call Bob; here it is only waited for
 const AT_ONCE = 8;
-// Who speaks: the broker vouches for it. Where each agent has a user of its own, Bob's is agent.bob.
+// The sender, which the broker verifies. With a broker user for each process, Bob's is agent.bob.
 const USER = decodeURIComponent(new URL(process.env.RABBITMQ_URL).username) || "guest";
 const REPLY_QUEUE = /^(reply\.|amq\.gen-|amq\.rabbitmq\.reply-to)/;
 

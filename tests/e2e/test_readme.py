@@ -101,7 +101,7 @@ def test_every_command_is_named() -> None:
     commands = typer.main.get_command(app)
     for name in getattr(commands, "commands", {}):
         assert re.search(rf"`(?:hutch |make )?{name}\b|make {name}\b", said), f"{name} is not named"
-    [steer] = re.findall(r"(?s)## Look and steer\n\n(.*?)\. Each has", said)
+    [steer] = re.findall(r"(?s)## Commands\n\n(.*?)\. Each has", said)
     for name in re.findall(r"`(?:hutch )?(\w+)", steer):
         assert name in getattr(commands, "commands", {}), f"there is no '{name}'"
 
