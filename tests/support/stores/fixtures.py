@@ -14,7 +14,7 @@ from shared.store import Store, open_store
 from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import Requester
 from shared.store.processes.heartbeats import beat
-from shared.store.queries.poll import Counts, Look, look
+from shared.store.queries.poll import Counts, Poll, poll
 from shared.store.runs.claim import Claim, Request, claim, freeze
 from shared.store.runs.end import End, end
 from shared.store.runs.run import Run
@@ -99,9 +99,9 @@ async def ended(
     return await store.write(run.run_id, partial(end, run=run, ending=ending, instance=instance))
 
 
-async def seen(store: Store, agent: str = "alice", dead: Collection[str] = ()) -> Look:
+async def seen(store: Store, agent: str = "alice", dead: Collection[str] = ()) -> Poll:
     """What the first instance of an agent sees."""
-    return await store.read(partial(look, agent=agent, instance=f"{agent}.1", dead=dead))
+    return await store.read(partial(poll, agent=agent, instance=f"{agent}.1", dead=dead))
 
 
 async def counted(store: Store, dead: Collection[str] = ()) -> Counts:

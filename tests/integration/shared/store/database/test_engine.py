@@ -38,8 +38,8 @@ async def test_a_server_that_goes_away_is_waited_for(
         read = asyncio.create_task(seen(store))
         await until_away(store)
     await write
-    assert (await read).beats == {"alice.1": 1}
-    assert (await seen(store, "bob")).beats == {"bob.1": 1}
+    assert (await read).heartbeats == {"alice.1": 1}
+    assert (await seen(store, "bob")).heartbeats == {"bob.1": 1}
     assert store.available
 
 

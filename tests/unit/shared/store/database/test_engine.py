@@ -79,7 +79,7 @@ async def test_a_writer_that_is_cancelled_while_it_commits_is_committed_all_the_
         write.cancel()
         slow.go_on.set()
         await store.write("", lambda db: beat(db, "next", "a"))
-        assert set((await seen(store, "a")).beats) == {"slow", "next"}
+        assert set((await seen(store, "a")).heartbeats) == {"slow", "next"}
     assert write.cancelled()
 
 
@@ -94,7 +94,7 @@ async def test_a_store_that_closes_in_the_middle_of_a_commit_waits_for_its_threa
     with pytest.raises(asyncio.CancelledError):
         await write
     async with open_store(store_url) as store:
-        assert set((await seen(store, "a")).beats) == {"slow"}
+        assert set((await seen(store, "a")).heartbeats) == {"slow"}
 
 
 @pytest.fixture
@@ -114,11 +114,11 @@ async def test_a_locked_file_is_waited_for(store_url: str) -> None:
         other = locked(store_url)
         write = asyncio.create_task(store.write("", lambda db: beat(db, "a.1", "a")))
         await until_away(store)
-        assert (await seen(store, "a")).beats == {}  # WAL: readers don't wait
+        assert (await seen(store, "a")).heartbeats == {}  # WAL: readers don't wait
         other.close()
         await write
         assert store.available
-        assert (await seen(store, "a")).beats == {"a.1": 1}
+        assert (await seen(store, "a")).heartbeats == {"a.1": 1}
 
 
 @pytest.mark.usefixtures("impatient")

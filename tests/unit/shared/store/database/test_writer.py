@@ -33,7 +33,7 @@ async def add(store: Store, name: str) -> None:
 
 
 async def names(store: Store) -> set[str]:
-    return set((await seen(store)).beats)
+    return set((await seen(store)).heartbeats)
 
 
 @pytest.mark.parametrize(

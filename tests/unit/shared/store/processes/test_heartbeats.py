@@ -7,7 +7,7 @@ from tests.support.stores.fixtures import ended, owned, seen
 
 
 async def alive(store: Store) -> dict[str, int]:
-    return (await seen(store)).beats
+    return (await seen(store)).heartbeats
 
 
 async def test_a_beat_registers_and_then_counts_up(store: Store) -> None:

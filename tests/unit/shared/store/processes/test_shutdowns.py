@@ -7,7 +7,7 @@ import pytest
 from shared.store import Store
 from shared.store.processes import heartbeats
 from shared.store.processes.shutdowns import Mode, ask, forget_old
-from shared.store.queries.poll import look
+from shared.store.queries.poll import poll
 
 
 async def order(store: Store, agent: str | None, mode: Mode) -> None:
@@ -15,8 +15,8 @@ async def order(store: Store, agent: str | None, mode: Mode) -> None:
 
 
 async def modes(store: Store, *instances: str) -> list[Mode | None]:
-    seen = [await store.read(partial(look, agent="alice", instance=it)) for it in instances]
-    return [it.orders.shutdown for it in seen]
+    seen = [await store.read(partial(poll, agent="alice", instance=it)) for it in instances]
+    return [it.commands.shutdown for it in seen]
 
 
 @pytest.mark.parametrize(("whose", "of_bob"), [("alice", None), (None, "drain")])

@@ -12,7 +12,7 @@ from shared.errors import RunLost
 from shared.store import Store, open_store
 from shared.store.messages.outbox import Outbound
 from shared.store.processes.heartbeats import beat
-from shared.store.queries.poll import Orders
+from shared.store.queries.poll import Commands
 from shared.store.runs import cancels
 from shared.store.runs.cancels import OVERDUE_S, STUCK_S
 from shared.store.runs.claim import Verdict
@@ -33,8 +33,8 @@ async def asked(store: Store, task_id: str = "t1") -> bool:
     return await store.write(run_id("alice", task_id), ask)
 
 
-async def unwanted(store: Store) -> Orders:
-    return (await seen(store)).orders
+async def unwanted(store: Store) -> Commands:
+    return (await seen(store)).commands
 
 
 async def doomed(store: Store, instance: str = "alice.2", held: Collection[str] = ()) -> list[Run]:
@@ -78,11 +78,11 @@ async def cancelled(
 
 async def test_an_open_run_that_is_cancelled_is_found_until_it_has_ended(store: Store) -> None:
     run = await owned(store)
-    assert await unwanted(store) == Orders()
+    assert await unwanted(store) == Commands()
     assert await asked(store)
-    assert await unwanted(store) == Orders((run.run_id,))
+    assert await unwanted(store) == Commands((run.run_id,))
     await cancelled(store, run)
-    assert await unwanted(store) == Orders()
+    assert await unwanted(store) == Commands()
 
 
 async def test_a_cancel_of_a_run_that_has_ended_changes_nothing(store: Store) -> None:
@@ -98,7 +98,7 @@ async def test_a_task_that_was_cancelled_before_it_came_is_claimed_as_cancelled(
     store: Store, slot: bool
 ) -> None:
     assert await asked(store)
-    assert await unwanted(store) == Orders()
+    assert await unwanted(store) == Commands()
     run = (await claimed(store, request(), slot=slot)).run
     if not slot:
         (run,) = await doomed(store)
@@ -263,7 +263,7 @@ async def test_cancels_and_ends_at_once_leave_one_response_each(
         asks = [asked(second, run.task_id) for run in mine]
         sent = (await asyncio.gather(asyncio.gather(*ends), asyncio.gather(*asks)))[0]
     assert all([message.body for message in messages] == [DONE] for messages in sent)
-    assert await unwanted(store) == Orders()
+    assert await unwanted(store) == Commands()
     await store.write("", lambda db: cancels.forget_old(db, "alice", 3600))
     assert await kept(store) == 0
 
