@@ -108,7 +108,7 @@ class Sweeper:
         if time.monotonic() - self._beaten_at < BEAT_S:
             return
         me = self.instance
-        await me.store.write("", lambda connection: heartbeats.beat(connection, me.id, me.agent))
+        await me.store.write("", lambda connection: heartbeats.record(connection, me.id, me.agent))
         self._beaten_at = time.monotonic()
 
     async def _look(self) -> None:
@@ -126,7 +126,7 @@ class Sweeper:
         await contained(suspects, "suspect not taken")
         await contained(partial(self._take, dead, found.takeable), "due runs not taken")
         for name in dead:
-            await self.instance.store.write("", partial(heartbeats.bury, instance=name))
+            await self.instance.store.write("", partial(heartbeats.remove_dead, instance=name))
 
     async def _seen(self, dead: Collection[str] = ()) -> Poll:
         me = self.instance

@@ -13,7 +13,7 @@ from shared.contract.messages import Response, Status, encode, run_id
 from shared.store import Store, open_store
 from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import Requester
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from shared.store.queries.poll import Counts, Poll, poll
 from shared.store.runs.claim import Claim, Request, claim, freeze
 from shared.store.runs.end import End, end
@@ -31,7 +31,7 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     """An open store that knows one definition and the living instance `alice.1`."""
     async with open_store(store_url, patience_s=20) as opened:
         await opened.write("", lambda db: freeze(db, DEFINITION, '{"name": "alice"}'))
-        await opened.write("", lambda db: beat(db, "alice.1", "alice"))
+        await opened.write("", lambda db: heartbeats.record(db, "alice.1", "alice"))
         yield opened
 
 

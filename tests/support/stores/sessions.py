@@ -8,7 +8,7 @@ from functools import partial
 from shared.contract.messages import Response, Status, Task, encode, response_id, run_id
 from shared.store import Store
 from shared.store.messages.outbox import Outbound
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from shared.store.runs.claim import Claim, Request
 from shared.store.runs.end import End, end
 from shared.store.runs.run import Run
@@ -49,4 +49,6 @@ async def over(
 
 async def present(store: Store, *instances: str) -> None:
     for name in instances:
-        await store.write("", partial(beat, instance=name, agent=name.partition(".")[0]))
+        await store.write(
+            "", partial(heartbeats.record, instance=name, agent=name.partition(".")[0])
+        )

@@ -14,7 +14,7 @@ from shared.store import open_store
 from shared.store.database import engine
 from shared.store.database.engine import create, parse
 from shared.store.database.migrate import migrate
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from tests.support.stores.fixtures import seen, until_away
 
 
@@ -64,7 +64,7 @@ class Slow:
     go_on: threading.Event = field(default_factory=threading.Event)
 
     def beat(self, connection: Connection) -> None:
-        beat(connection, "slow", "a")
+        heartbeats.record(connection, "slow", "a")
         self.entered.set()
         self.go_on.wait(20)
 
@@ -78,7 +78,7 @@ async def test_a_writer_that_is_cancelled_while_it_commits_is_committed_all_the_
         await asyncio.to_thread(slow.entered.wait, 20)
         write.cancel()
         slow.go_on.set()
-        await store.write("", lambda db: beat(db, "next", "a"))
+        await store.write("", lambda db: heartbeats.record(db, "next", "a"))
         assert set((await seen(store, "a")).heartbeats) == {"slow", "next"}
     assert write.cancelled()
 
@@ -112,7 +112,7 @@ def locked(store_url: str) -> sqlite3.Connection:
 async def test_a_locked_file_is_waited_for(store_url: str) -> None:
     async with open_store(store_url) as store:
         other = locked(store_url)
-        write = asyncio.create_task(store.write("", lambda db: beat(db, "a.1", "a")))
+        write = asyncio.create_task(store.write("", lambda db: heartbeats.record(db, "a.1", "a")))
         await until_away(store)
         assert (await seen(store, "a")).heartbeats == {}  # WAL: readers don't wait
         other.close()
@@ -126,8 +126,8 @@ async def test_patience_ends(store_url: str) -> None:
     async with open_store(store_url, patience_s=0.1) as store:
         other = locked(store_url)
         with pytest.raises(StoreUnavailable, match="the store is away or locked: database is lock"):
-            await store.write("", lambda db: beat(db, "a.1", "a"))
+            await store.write("", lambda db: heartbeats.record(db, "a.1", "a"))
         assert not store.available
         other.close()
-        await store.write("", lambda db: beat(db, "a.1", "a"))
+        await store.write("", lambda db: heartbeats.record(db, "a.1", "a"))
         assert store.available

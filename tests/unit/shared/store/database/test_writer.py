@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from shared.errors import RunLost, StoreError
 from shared.store import Store, open_store
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from shared.store.runs.run import lock
 from shared.store.runs.takeover import mark
 from shared.store.schema import RunState
@@ -29,7 +29,7 @@ def misspell(connection: Connection) -> None:
 
 
 async def add(store: Store, name: str) -> None:
-    await store.write(name, lambda db: beat(db, name, "alice"))
+    await store.write(name, lambda db: heartbeats.record(db, name, "alice"))
 
 
 async def names(store: Store) -> set[str]:

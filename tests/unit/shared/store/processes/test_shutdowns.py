@@ -23,9 +23,9 @@ async def modes(store: Store, *instances: str) -> list[Mode | None]:
 async def test_a_shutdown_names_the_processes_that_are_there(
     store: Store, whose: str | None, of_bob: Mode | None
 ) -> None:
-    await store.write("", partial(heartbeats.beat, instance="bob.1", agent="bob"))
+    await store.write("", partial(heartbeats.record, instance="bob.1", agent="bob"))
     await order(store, whose, "drain")
-    await store.write("", partial(heartbeats.beat, instance="alice.2", agent="alice"))
+    await store.write("", partial(heartbeats.record, instance="alice.2", agent="alice"))
     assert await modes(store, "alice.1", "bob.1", "alice.2") == ["drain", of_bob, None]
 
 
@@ -37,7 +37,7 @@ async def test_a_drain_may_become_a_stop_and_a_stop_no_drain(store: Store) -> No
 
 async def test_who_leaves_takes_its_shutdown_along(store: Store) -> None:
     await order(store, "alice", "stop")
-    await store.write("", partial(heartbeats.leave, instance="alice.1"))
+    await store.write("", partial(heartbeats.remove, instance="alice.1"))
     assert await modes(store, "alice.1") == [None]
 
 

@@ -11,7 +11,7 @@ from shared.contract.messages import Cancel, run_id
 from shared.errors import RunLost
 from shared.store import Store, open_store
 from shared.store.messages.outbox import Outbound
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from shared.store.queries.poll import Commands
 from shared.store.runs import cancels
 from shared.store.runs.cancels import OVERDUE_S, STUCK_S
@@ -202,7 +202,7 @@ async def test_a_cancelled_run_of_a_dead_owner_is_known_as_cancelled_when_taken_
 
 async def test_two_that_want_to_end_it_do_not_both_get_it(store: Store, store_url: str) -> None:
     for number in range(16):
-        await store.write("", partial(beat, instance=f"alice.{number}", agent="alice"))
+        await store.write("", partial(heartbeats.record, instance=f"alice.{number}", agent="alice"))
     for number in range(20):
         await claimed(store, request(f"t{number}"), slot=False)
     async with open_store(store_url) as second:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.store import Store
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import SUSPECTED_AFTER, hand_over, mark, take
 from shared.store.schema import RunState
@@ -62,7 +62,7 @@ async def test_only_the_one_that_computes_counts_the_death_of_its_owner(store: S
         (run,) = await suspects(store, f"alice.{death + 1}", f"alice.{death}")
         attempts[run.task_id] = run.attempts
     assert attempts == {"guilty": 3, "beside": 1, "waiting": 0}
-    await store.write("", lambda db: beat(db, "alice.4", "alice"))
+    await store.write("", lambda db: heartbeats.record(db, "alice.4", "alice"))
     (run,) = await suspects(store, "alice.5", "alice.2")
     assert (run.task_id, run.attempts) == ("beside", 2)
 

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from shared.errors import RunLost
 from shared.store import Store, open_store
-from shared.store.processes.heartbeats import beat, leave
+from shared.store.processes import heartbeats
 from shared.store.queries.poll import Counts
 from shared.store.queries.reports import texts
 from shared.store.runs.run import Run
@@ -84,7 +84,7 @@ async def test_a_run_whose_owner_has_no_row_is_anybodys(store: Store) -> None:
     await owned(store, "t1", "alice.0")
     await owned(store, "t2", "alice.1")
     assert tasks(await taken(store)) == ["t1"]
-    await store.write("", lambda db: leave(db, "alice.1"))
+    await store.write("", lambda db: heartbeats.remove(db, "alice.1"))
     assert "t2" in tasks(await taken(store, "alice.3"))
 
 
@@ -126,7 +126,7 @@ async def test_the_oldest_due_are_taken_first_as_many_as_asked(store: Store) -> 
         await a_moment_later(store)
     assert (await counted(store)).oldest_due_s >= 0
     assert tasks(await taken(store, limit=2)) == ["t0", "t1"]
-    await store.write("", lambda db: beat(db, "alice.2", "alice"))
+    await store.write("", lambda db: heartbeats.record(db, "alice.2", "alice"))
     assert tasks(await taken(store, limit=9)) == ["t2", "t3", "t4"]
 
 
@@ -135,7 +135,7 @@ async def test_two_takers_never_get_the_same_run(store: Store, store_url: str) -
     for number in range(40):
         await claimed(store, request(f"t{number}"), slot=False)
     for name in ("alice.2", "alice.3"):
-        await store.write("", partial(beat, instance=name, agent="alice"))
+        await store.write("", partial(heartbeats.record, instance=name, agent="alice"))
     async with open_store(store_url) as second:
         takes = await asyncio.gather(
             *(taken((store, second)[n % 2], f"alice.{2 + n % 2}", limit=5) for n in range(16))
