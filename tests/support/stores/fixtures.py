@@ -16,7 +16,7 @@ from shared.store.messages.requesters import Requester
 from shared.store.processes import heartbeats
 from shared.store.queries.poll import Counts, Poll, poll
 from shared.store.runs.claim import Claim, Request, claim, freeze
-from shared.store.runs.end import End, end
+from shared.store.runs.end import RunEnd, end
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import take
 from shared.store.schema import now_s
@@ -95,7 +95,7 @@ async def ended(
     instance: str = "alice.1",
     broadcast_to: str | None = None,
 ) -> tuple[Outbound, ...]:
-    ending = End("ok", f"{run.run_id}.response", response, None, broadcast_to)
+    ending = RunEnd("ok", f"{run.run_id}.response", response, None, broadcast_to)
     return await store.write(run.run_id, partial(end, run=run, ending=ending, instance=instance))
 
 

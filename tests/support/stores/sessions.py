@@ -10,7 +10,7 @@ from shared.store import Store
 from shared.store.messages.outbox import Outbound
 from shared.store.processes import heartbeats
 from shared.store.runs.claim import Claim, Request
-from shared.store.runs.end import End, end
+from shared.store.runs.end import RunEnd, end
 from shared.store.runs.run import Run
 from tests.support.stores.fixtures import claimed, request
 
@@ -43,7 +43,7 @@ async def over(
     response = Response(
         task_id=run.task_id, agent=run.agent, status=status, content=said or f"answer {run.task_id}"
     )
-    ending = End(status, response_id(run.run_id), encode(response).decode())
+    ending = RunEnd(status, response_id(run.run_id), encode(response).decode())
     return await store.write(run.run_id, partial(end, run=run, ending=ending, instance=instance))
 
 

@@ -24,7 +24,7 @@ from shared.store import Store, open_store, schema
 from shared.store.messages import ticks
 from shared.store.messages.ticks import UNCLAIMED_S, Outcome
 from shared.store.runs.claim import Request, claim, freeze
-from shared.store.runs.end import End, end
+from shared.store.runs.end import RunEnd, end
 from shared.store.runs.run import Run
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import until
@@ -182,7 +182,7 @@ async def test_while_a_tick_is_unclaimed_or_open_the_next_are_skipped(
         run = await claimed(store, first)
         await has(store, lambda found: found.get("skipped", 0) >= 3)
         assert await mailbox(broker) == []
-        ending = End("ok", "m1", "{}")
+        ending = RunEnd("ok", "m1", "{}")
         await store.write("", lambda connection: end(connection, run, ending, "a1"))
         await has(store, lambda found: found.get("sent") == 2)
     assert len(await mailbox(broker)) == 1

@@ -16,7 +16,7 @@ from shared.store.queries.poll import Commands
 from shared.store.runs import cancels
 from shared.store.runs.cancels import OVERDUE_S, STUCK_S
 from shared.store.runs.claim import Verdict
-from shared.store.runs.end import End, end
+from shared.store.runs.end import RunEnd, end
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, steps_of, write_step
 from shared.store.runs.takeover import hand_over
@@ -65,7 +65,7 @@ async def had_for(store: Store, seconds: float = OVERDUE_S) -> None:
 async def cancelled(
     store: Store, run: Run, *, answers: tuple[Step, ...] = (), instance: str = "alice.1"
 ) -> tuple[Outbound, ...]:
-    ending = End(
+    ending = RunEnd(
         "cancelled",
         f"{run.run_id}.response",
         '"cancelled"',

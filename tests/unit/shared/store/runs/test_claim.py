@@ -12,7 +12,7 @@ from shared.store import Store, open_store
 from shared.store.messages.outbox import Outbound, sent
 from shared.store.messages.requesters import Requester
 from shared.store.runs.claim import Claim, Request, Verdict
-from shared.store.runs.end import End, refuse
+from shared.store.runs.end import RunEnd, refuse
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import hand_over, mark
 from shared.store.schema import RunState, requesters, runs
@@ -204,9 +204,9 @@ def test_a_message_to_a_reply_queue_carries_its_correlation_id() -> None:
     assert Outbound.answer("r", 1, "reply.x", "c", "b").correlation_id == "c"
 
 
-def _refused(run: Run) -> End:
+def _refused(run: Run) -> RunEnd:
     response = Response(task_id=run.task_id, agent="alice", status=Status.REFUSED, content="no")
-    return End("refused", response_id(run.run_id), encode(response).decode())
+    return RunEnd("refused", response_id(run.run_id), encode(response).decode())
 
 
 async def refused(store: Store, asked: Request) -> Claim:
