@@ -62,7 +62,7 @@ class Orders:
 
     async def _cancel(self, task_id: str) -> None:
         agent = self.instance.agent
-        ask = partial(cancels.ask, agent=agent, task_id=task_id)
+        ask = partial(cancels.request, agent=agent, task_id=task_id)
         if await self.instance.store.write(run_id(agent, task_id), ask):
             self.instance.ordered.set()
 

@@ -93,10 +93,10 @@ def _wind_up(
     connection: Connection, run: Run, ending: RunEnd, instance: str
 ) -> tuple[Outbound, ...]:
     """Pass the cancel on: as rows, and to agents with other stores."""
-    cancels.forget(connection, run.run_id)
+    cancels.remove(connection, run.run_id)
     sent = []
     for agent, task_id in ending.orphans:
-        cancels.keep(connection, agent, task_id)
+        cancels.record(connection, agent, task_id)
         body = encode(Cancel(task_id=task_id, root_id=run.root_id, sender=run.agent)).decode()
         message = Outbound.cancel(run.run_id, agent, f"{task_id}.cancel", body)
         sent.append(outbox.add(connection, message, run.agent, instance))

@@ -6,12 +6,12 @@ import pytest
 
 from shared.store import Store
 from shared.store.processes import heartbeats
-from shared.store.processes.shutdowns import Mode, ask, forget_old
+from shared.store.processes.shutdowns import Mode, remove_old, request
 from shared.store.queries.poll import poll
 
 
 async def order(store: Store, agent: str | None, mode: Mode) -> None:
-    await store.write("", partial(ask, agent=agent, mode=mode))
+    await store.write("", partial(request, agent=agent, mode=mode))
 
 
 async def modes(store: Store, *instances: str) -> list[Mode | None]:
@@ -43,7 +43,7 @@ async def test_who_leaves_takes_its_shutdown_along(store: Store) -> None:
 
 async def test_a_shutdown_that_nobody_obeyed_is_forgotten_after_its_time(store: Store) -> None:
     await order(store, "alice", "stop")
-    await store.write("", partial(forget_old, keep_s=3600))
+    await store.write("", partial(remove_old, keep_s=3600))
     assert await modes(store, "alice.1") == ["stop"]
-    await store.write("", partial(forget_old, keep_s=0))
+    await store.write("", partial(remove_old, keep_s=0))
     assert await modes(store, "alice.1") == [None]

@@ -29,7 +29,7 @@ STOPPED = Step(1, 1, "tool", "lookup", '{"content": "cancelled"}')
 
 
 async def asked(store: Store, task_id: str = "t1") -> bool:
-    ask = partial(cancels.ask, agent="alice", task_id=task_id)
+    ask = partial(cancels.request, agent="alice", task_id=task_id)
     return await store.write(run_id("alice", task_id), ask)
 
 
@@ -264,7 +264,7 @@ async def test_cancels_and_ends_at_once_leave_one_response_each(
         sent = (await asyncio.gather(asyncio.gather(*ends), asyncio.gather(*asks)))[0]
     assert all([message.body for message in messages] == [DONE] for messages in sent)
     assert await unwanted(store) == Commands()
-    await store.write("", lambda db: cancels.forget_old(db, "alice", 3600))
+    await store.write("", lambda db: cancels.remove_old(db, "alice", 3600))
     assert await kept(store) == 0
 
 
@@ -293,8 +293,8 @@ async def test_an_owners_end_and_anothers_cancel_at_once_leave_one_response(
 
 async def test_a_cancel_that_met_no_run_is_forgotten_after_its_time(store: Store) -> None:
     await asked(store, "never")
-    await store.write("", lambda db: cancels.forget_old(db, "alice", 3600))
+    await store.write("", lambda db: cancels.remove_old(db, "alice", 3600))
     assert await kept(store) == 1
     await a_while_ago(store, 3600)
-    await store.write("", lambda db: cancels.forget_old(db, "alice", 3600))
+    await store.write("", lambda db: cancels.remove_old(db, "alice", 3600))
     assert await kept(store) == 0

@@ -60,7 +60,7 @@ async def test_a_run_goes_on_in_the_next_epoch_with_its_steps(store: Store) -> N
 
 async def test_a_cancel_that_its_end_had_outrun_does_not_meet_it(store: Store) -> None:
     run = await owned(store)
-    await store.write(run.run_id, lambda db: cancels.ask(db, "alice", "t1"))
+    await store.write(run.run_id, lambda db: cancels.request(db, "alice", "t1"))
     await failed(store, run)
     await replayed(store, run)
     (again,) = await taken(store)

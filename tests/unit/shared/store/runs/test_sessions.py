@@ -116,7 +116,7 @@ async def test_one_past_its_deadline_is_answered_without_its_turn_and_frees_the_
 async def test_one_that_is_cancelled_is_answered_without_its_turn(store: Store) -> None:
     await begun(store, "t1")
     await claim_of(store, "t2")
-    await store.write("", lambda db: cancels.ask(db, "alice", "t2"))
+    await store.write("", lambda db: cancels.request(db, "alice", "t2"))
     assert [run.task_id for run in await ended_unrun(store)] == ["t2"]
 
 
