@@ -43,7 +43,7 @@ async def test_an_ended_run_is_forgotten_when_its_time_is_over(store: Store) -> 
     begun = Start(1, 1, "pay", "{}")
     await store.write("", lambda db: write_start(db, run, begun))
     for message in await ended(store, run):
-        await store.write("", partial(outbox.sent, seqs=[message.seq]))
+        await store.write("", partial(outbox.remove_sent, seqs=[message.seq]))
     assert not await forgotten(store, LATER_S)
     assert await forgotten(store, AT_ONCE_S)
     assert not await forgotten(store, AT_ONCE_S)
@@ -116,7 +116,7 @@ async def stepped(
 
 async def answered(store: Store, run: Run) -> None:
     for message in await over(store, run):
-        await store.write("", partial(outbox.sent, seqs=[message.seq]))
+        await store.write("", partial(outbox.remove_sent, seqs=[message.seq]))
 
 
 async def test_a_session_is_forgotten_with_all_that_it_caused(store: Store) -> None:

@@ -33,13 +33,13 @@ async def test_an_instance_is_buried_once_it_owns_nothing(store: Store) -> None:
     (answer,) = await ended(store, run)
     await store.write("", lambda db: heartbeats.remove_dead(db, "alice.1"))
     assert "alice.1" in await alive(store)
-    await store.write("", lambda db: outbox.sent(db, [answer.seq]))
+    await store.write("", lambda db: outbox.remove_sent(db, [answer.seq]))
     await store.write("", lambda db: heartbeats.remove_dead(db, "alice.1"))
     assert await alive(store) == {}
 
 
 async def test_an_undeliverable_message_keeps_no_dead_instance(store: Store) -> None:
     (answer,) = await ended(store, await owned(store))
-    await store.write("", lambda db: outbox.undeliverable(db, answer.seq))
+    await store.write("", lambda db: outbox.mark_undeliverable(db, answer.seq))
     await store.write("", lambda db: heartbeats.remove_dead(db, "alice.1"))
     assert await alive(store) == {}

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from shared.contract.messages import Response, Status, encode, response_id
 from shared.errors import RunLost
 from shared.store import Store, open_store
-from shared.store.messages.outbox import Outbound, sent
+from shared.store.messages.outbox import Outbound, remove_sent
 from shared.store.messages.requesters import Requester
 from shared.store.runs.claim import Claim, Request, Verdict
 from shared.store.runs.end import RunEnd, refuse
@@ -140,7 +140,7 @@ async def test_an_end_repeated_after_an_unknown_commit_returns_what_is_unsent(st
     run = await owned(store)
     first = await ended(store, run, broadcast_to="office")
     assert await ended(store, run, broadcast_to="office") == first
-    await store.write(run.run_id, lambda db: sent(db, [first[0].seq]))
+    await store.write(run.run_id, lambda db: remove_sent(db, [first[0].seq]))
     assert await ended(store, run, broadcast_to="office") == first[1:]
 
 
