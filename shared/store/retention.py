@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, delete, exists, select
 from sqlalchemy.engine import Connection
 
 from shared.errors import StoreError
-from shared.store.messages.ticks import Outcome
+from shared.store.messages.ticks import TickOutcome
 from shared.store.runs import sessions
 from shared.store.schema import RunState, now_s, outbox, requesters, runs, starts, steps, ticks
 
@@ -64,7 +64,7 @@ def forget_ticks(connection: Connection, agent: str, keep_s: float) -> None:
     connection.execute(
         delete(ticks).where(
             ticks.c.agent == agent,
-            ticks.c.outcome.not_in([Outcome.SEEN, Outcome.SENDING]),
+            ticks.c.outcome.not_in([TickOutcome.SEEN, TickOutcome.SENDING]),
             ticks.c.nominal_at <= now_s() - keep_s,
             ~is_newest,
         )

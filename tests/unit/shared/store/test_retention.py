@@ -11,7 +11,7 @@ from shared.contract.messages import run_id
 from shared.errors import StoreError
 from shared.store import Store, open_store, retention
 from shared.store.messages import outbox
-from shared.store.messages.ticks import Outcome
+from shared.store.messages.ticks import TickOutcome
 from shared.store.retention import forget_runs, forget_session, forget_ticks
 from shared.store.runs.claim import Claim, Verdict
 from shared.store.runs.run import Run
@@ -74,7 +74,7 @@ async def test_runs_are_forgotten_in_batches(store: Store, monkeypatch: pytest.M
 
 
 async def test_a_schedules_first_and_newest_tick_are_kept(store: Store) -> None:
-    def tick(number: int, outcome: Outcome) -> dict[str, object]:
+    def tick(number: int, outcome: TickOutcome) -> dict[str, object]:
         return {
             "tick_id": f"alice.plan@{number}",
             "agent": "alice",
@@ -84,14 +84,20 @@ async def test_a_schedules_first_and_newest_tick_are_kept(store: Store) -> None:
             "outcome": outcome,
         }
 
-    outcomes = [Outcome.SEEN, Outcome.SENT, Outcome.SENDING, Outcome.SKIPPED, Outcome.SENT]
+    outcomes = [
+        TickOutcome.SEEN,
+        TickOutcome.SENT,
+        TickOutcome.SENDING,
+        TickOutcome.SKIPPED,
+        TickOutcome.SENT,
+    ]
     every = [tick(number, outcome) for number, outcome in enumerate(outcomes)]
     await store.write("", lambda db: db.execute(ticks.insert(), every).close())
     await store.write("", partial(forget_ticks, agent="alice", keep_s=AT_ONCE_S))
     left = await store.read(
         lambda db: db.execute(select(ticks.c.outcome).order_by(ticks.c.nominal_at)).scalars().all()
     )
-    assert left == [Outcome.SEEN, Outcome.SENDING, Outcome.SENT]
+    assert left == [TickOutcome.SEEN, TickOutcome.SENDING, TickOutcome.SENT]
 
 
 async def erased(store: Store, session: str = "s1", agent: str | None = None) -> int:
