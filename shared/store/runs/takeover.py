@@ -90,7 +90,7 @@ def _owned_of(connection: Connection, instance: str, run_ids: Collection[str]) -
     return [from_row(row) for row in connection.execute(query).mappings()]
 
 
-def mark(connection: Connection, run: Run, state: RunState) -> None:
+def set_state(connection: Connection, run: Run, state: RunState) -> None:
     """Say whether an owned run computes or only waits; raises `RunLost`."""
     change(connection, run, {"state": state})
 

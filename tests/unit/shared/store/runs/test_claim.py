@@ -14,7 +14,7 @@ from shared.store.messages.requesters import Requester
 from shared.store.runs.claim import Claim, Request, Verdict
 from shared.store.runs.end import RunEnd, refuse
 from shared.store.runs.run import Run
-from shared.store.runs.takeover import hand_over, mark
+from shared.store.runs.takeover import hand_over, set_state
 from shared.store.schema import RunState, requesters, runs
 from tests.support.stores.fixtures import ASKER, DONE, claimed, ended, owned, request, taken
 from tests.support.stores.sessions import asking, begun
@@ -70,7 +70,7 @@ async def test_a_later_deadline_of_the_request_gives_no_more_time(store: Store) 
 @pytest.mark.parametrize("state", [RunState.RUNNING, RunState.WAITING])
 async def test_a_duplicate_joins_an_open_run(store: Store, state: RunState) -> None:
     run = await owned(store)
-    await store.write(run.run_id, lambda db: mark(db, run, state))
+    await store.write(run.run_id, lambda db: set_state(db, run, state))
     claim = await claimed(store, request(requester=OTHER), "alice.2")
     assert (claim.verdict, claim.run, claim.outbound) == (Verdict.JOINED, None, ())
     answers = await ended(store, run)
@@ -164,7 +164,7 @@ async def test_a_zombies_marks_ends_and_hand_overs_are_lost_and_write_nothing(st
     zombie = await owned(store)
     (run,) = await taken(store, "alice.2", {"alice.1"})
     for late in (
-        store.write(zombie.run_id, lambda db: mark(db, zombie, RunState.WAITING)),
+        store.write(zombie.run_id, lambda db: set_state(db, zombie, RunState.WAITING)),
         store.write(zombie.run_id, lambda db: hand_over(db, zombie)),
         ended(store, zombie, '"late"'),
     ):

@@ -15,7 +15,7 @@ from shared.store.queries.poll import Counts
 from shared.store.queries.reports import texts
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
-from shared.store.runs.takeover import hand_over, mark, postpone, take
+from shared.store.runs.takeover import hand_over, postpone, set_state, take
 from shared.store.schema import RunState, runs
 from tests.support.stores.fixtures import (
     a_moment_later,
@@ -61,7 +61,7 @@ async def test_a_dead_instances_runs_are_taken_with_the_next_fence(store: Store)
     first = await owned(store)
     await a_moment_later(store)
     waiting = await owned(store, "t2")
-    await store.write(waiting.run_id, lambda db: mark(db, waiting, RunState.WAITING))
+    await store.write(waiting.run_id, lambda db: set_state(db, waiting, RunState.WAITING))
     assert (await counted(store, {"alice.1"})).takeable == 2
     runs = await taken(store, "alice.2", {"alice.1"})
     assert tasks(runs) == ["t1", "t2"]
