@@ -81,7 +81,7 @@ async def serve(process: Process, name: str) -> None:
         await broker.declare(_needs(definition, instance))
         await store.write("", lambda db: freeze(db, *_frozen(instance.snapshot)))
         # Before the first claim: the runs of an instance without a row are anybody's.
-        await store.write("", lambda db: heartbeats.beat(db, instance.id, name))
+        await store.write("", lambda db: heartbeats.record(db, instance.id, name))
         log.info("speaks to", model=model.name, base_url=model.base_url)
         try:
             await _run(process, instance, broker, toolbox, models)
@@ -142,7 +142,7 @@ async def _run(
             job.cancel()
     instance.tell("instance.ended")
     # Only now, when nothing beats or claims any more: what is left is anybody's at once.
-    await store.write("", lambda db: heartbeats.leave(db, instance.id))
+    await store.write("", lambda db: heartbeats.remove(db, instance.id))
     log.info("ended", mode=process.stopping.mode)
 
 

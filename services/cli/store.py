@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
 from shared.store.processes.heartbeats import SILENCE_S
-from shared.store.queries.reports import beats
+from shared.store.queries.reports import heartbeats
 
 PATIENCE_S = 5.0
 """A person waits: a store that is away this long is told."""
@@ -24,12 +24,12 @@ def opened_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
 
 async def count_replicas(store: Store) -> Counter[str]:
     """Processes by agent whose beat was seen to move; takes up to 3 s where one is dead."""
-    first = {beat.instance: beat.count for beat in await store.read(beats)}
+    first = {beat.instance: beat.count for beat in await store.read(heartbeats)}
     looks = round(SILENCE_S / LOOK_S)
     moved: dict[str, str] = {}
     while looks and set(first) - set(moved):
         await asyncio.sleep(LOOK_S)
-        now = await store.read(beats)
+        now = await store.read(heartbeats)
         moved |= {it.instance: it.agent for it in now if it.count != first.get(it.instance)}
         gone = set(first) - {it.instance for it in now}
         first = {instance: count for instance, count in first.items() if instance not in gone}

@@ -19,7 +19,7 @@ from shared.contract import topology
 from shared.errors import BrokerError
 from shared.store import Store
 from shared.store.messages import ticks
-from shared.store.messages.ticks import Outcome, Tick
+from shared.store.messages.ticks import Tick, TickOutcome
 
 PAUSE_MOST_S = 1.0
 """So often, at least, the ticks of a scheduler that died are looked for."""
@@ -38,7 +38,7 @@ PASSING_S = 30.0
 """No pass for so long and something is wrong; a pass takes at most a few seconds."""
 
 FAULT_PAUSE = timedelta(minutes=1)
-"""Until a schedule that met a fault is tried again: a person has to look at it."""
+"""Until a schedule that met a fault is tried again: a person has to unsent at it."""
 
 log = structlog.get_logger()
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
@@ -75,15 +75,17 @@ class Passes:
     async def _pass(self) -> float:
         """Returns the seconds until the next one."""
         began = time.monotonic()
-        look = await self.store.write("", partial(ticks.look, silence_s=RESEND_S, most=LEFT_MOST))
-        due = [one for one in self.scheduled if not self._waits(one, look.now)]
+        unsent = await self.store.write(
+            "", partial(ticks.take_unsent, silence_s=RESEND_S, most=LEFT_MOST)
+        )
+        due = [one for one in self.scheduled if not self._waits(one, unsent.now)]
         async with asyncio.TaskGroup() as jobs:
-            settling = [jobs.create_task(self._settled(one, look.now)) for one in due]
+            settling = [jobs.create_task(self._settled(one, unsent.now)) for one in due]
         fresh = [tick for job in settling for tick in job.result()]
-        await self._send_all([*look.left, *fresh])
+        await self._send_all([*unsent.ticks, *fresh])
         self._passed_at = time.monotonic()
         following = min((coming for _, coming in self._stands.values()), default=_NEVER)
-        ahead_s = (following - look.now).total_seconds()
+        ahead_s = (following - unsent.now).total_seconds()
         return min(PAUSE_MOST_S, max(PAUSE_LEAST_S, ahead_s - (time.monotonic() - began)))
 
     def _waits(self, one: Scheduled, now: datetime) -> bool:
@@ -119,12 +121,12 @@ class Passes:
             seconds = round(settled.set_back_s, 1)
             log.warning("clock set back: one tick is left out", schedule=one.key, seconds=seconds)
         self._tell(one, [tick.outcome for tick in settled.ticks])
-        return [tick for tick in settled.ticks if tick.outcome is Outcome.SENDING]
+        return [tick for tick in settled.ticks if tick.outcome is TickOutcome.SENDING]
 
-    def _tell(self, one: Scheduled, outcomes: Sequence[Outcome]) -> None:
-        skipped, missed = outcomes.count(Outcome.SKIPPED), outcomes.count(Outcome.MISSED)
-        self.metrics.ticks.labels(Outcome.SKIPPED).inc(skipped)
-        self.metrics.ticks.labels(Outcome.MISSED).inc(missed)
+    def _tell(self, one: Scheduled, outcomes: Sequence[TickOutcome]) -> None:
+        skipped, missed = outcomes.count(TickOutcome.SKIPPED), outcomes.count(TickOutcome.MISSED)
+        self.metrics.ticks.labels(TickOutcome.SKIPPED).inc(skipped)
+        self.metrics.ticks.labels(TickOutcome.MISSED).inc(missed)
         if skipped:
             log.info("tick skipped: the one before is still open", schedule=one.key)
         if missed:
@@ -134,7 +136,7 @@ class Passes:
                 policy=one.schedule.missed,
                 missed=missed,
                 more=len(outcomes) > MOST_MADE_UP,
-                made_up=outcomes.count(Outcome.SENDING),
+                made_up=outcomes.count(TickOutcome.SENDING),
             )
 
     async def _send_all(self, sending: Iterable[Tick]) -> None:
@@ -159,8 +161,8 @@ class Passes:
             await self.publisher.publish(message, PUBLISH_S)
         except BrokerError as error:
             return error
-        late_s = await self.store.write(tick.tick_id, partial(ticks.sent, tick=tick))
-        self.metrics.ticks.labels(Outcome.SENT).inc()
+        late_s = await self.store.write(tick.tick_id, partial(ticks.record_sent, tick=tick))
+        self.metrics.ticks.labels(TickOutcome.SENT).inc()
         self.metrics.lateness.observe(late_s)
         log.info("tick sent", tick=tick.published_as, agent=tick.agent, late_s=round(late_s, 3))
         return None

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from shared.store.messages.ticks import Outcome
+from shared.store.messages.ticks import TickOutcome
 
 LATE_BUCKETS_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 600, 3600)
 """From a pass that was awake to an hour away."""
@@ -19,7 +19,7 @@ class Metrics:
             buckets=LATE_BUCKETS_S,
             registry=registry,
         )
-        for outcome in (Outcome.SENT, Outcome.SKIPPED, Outcome.MISSED):
+        for outcome in (TickOutcome.SENT, TickOutcome.SKIPPED, TickOutcome.MISSED):
             self.ticks.labels(
                 outcome.value
             )  # from the start: a series that comes later is no alert

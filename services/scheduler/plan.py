@@ -10,7 +10,7 @@ from secrets import token_hex
 from services.scheduler.times import following, newest
 from shared.contract.messages import Trigger, encode
 from shared.definitions.model import Definitions, Schedule
-from shared.store.messages.ticks import Outcome, Standing, Tick
+from shared.store.messages.ticks import Standing, Tick, TickOutcome
 
 PUNCTUAL = timedelta(seconds=60)
 """The newest tick is not missed until then: a restart or a store briefly away takes less."""
@@ -46,8 +46,8 @@ class Scheduled:
         wanted = self._wanted(come, standing.now)
         # More than one is sent only where all are asked for: those never skip each other.
         skip = self.schedule.overlap == "skip" and standing.busy and len(wanted) == 1
-        outcome = Outcome.SKIPPED if skip else Outcome.SENDING
-        return [self._tick(at, outcome if at in wanted else Outcome.MISSED) for at in come]
+        outcome = TickOutcome.SKIPPED if skip else TickOutcome.SENDING
+        return [self._tick(at, outcome if at in wanted else TickOutcome.MISSED) for at in come]
 
     def _wanted(self, come: Sequence[datetime], now: datetime) -> Sequence[datetime]:
         if self.schedule.missed == "all":
@@ -55,9 +55,9 @@ class Scheduled:
         made_up = self.schedule.missed == "last"
         return [at for at in come[-1:] if made_up or now - at <= PUNCTUAL]
 
-    def _tick(self, nominal_at: datetime, outcome: Outcome) -> Tick:
+    def _tick(self, nominal_at: datetime, outcome: TickOutcome) -> Tick:
         tick_id = f"{self.key}@{nominal_at:%Y-%m-%dT%H:%M:%SZ}"
-        if outcome is not Outcome.SENDING:
+        if outcome is not TickOutcome.SENDING:
             return Tick(tick_id, self.agent, self.schedule.name, nominal_at, outcome)
         message_id = f"{tick_id}.{token_hex(SECRET_BYTES)}"
         trigger = Trigger(

@@ -1,6 +1,6 @@
 """All that knows SQL. `open_store` gives a `Store`; the other modules hold its operations.
 
-An operation is a plain function that takes a connection; `Store.write` commits it, grouped
+An operation is a plain function that takes a connection; `Store.write` writer it, grouped
 with others, `Store.read` runs it without changing anything.
 """
 
@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from shared.errors import StoreError
 from shared.settings.environment import Address
 from shared.store.database.engine import Database, create
-from shared.store.database.writer import Commits
+from shared.store.database.writer import Writer
 from shared.store.schema import REVISION, identity
 
 T = TypeVar("T")
@@ -27,12 +27,12 @@ PATIENCE_S = 60.0
 
 
 class Store:
-    def __init__(self, database: Database, commits: Commits, store_id: str) -> None:
+    def __init__(self, database: Database, writer: Writer, store_id: str) -> None:
         self._database = database
-        self._commits = commits
+        self._writer = writer
         self.id = store_id
-        self.here = commits.here
-        self.away = commits.away
+        self.here = writer.here
+        self.away = writer.away
         """Opposite events: whether the last read or write reached the store."""
 
     @property
@@ -40,12 +40,12 @@ class Store:
         return self.here.is_set()
 
     async def write(self, key: str, operation: Callable[[Connection], T]) -> T:
-        """See `Commits.write`."""
-        return await self._commits.write(key, operation)
+        """See `Writer.write`."""
+        return await self._writer.write(key, operation)
 
     async def read(self, operation: Callable[[Connection], T]) -> T:
         """Run an operation that changes nothing; as patient as `write`, and raises the same."""
-        return await self._commits.patiently(lambda: self._database.run(operation))
+        return await self._writer.until_available(lambda: self._database.run(operation))
 
 
 @asynccontextmanager
@@ -57,16 +57,16 @@ async def open_store(
     A store that is away is waited for: `start_s` for the first answer, then `patience_s` for each.
     """
     database = create(address)
-    commits = Commits(database, patience_s)
-    writer: asyncio.Task[None] | None = None
+    writer = Writer(database, patience_s)
+    job: asyncio.Task[None] | None = None
     try:
-        store_id = await Commits(database, start_s).patiently(lambda: database.run(_identify))
-        writer = asyncio.create_task(commits.serve())
-        yield Store(database, commits, store_id)
+        store_id = await Writer(database, start_s).until_available(lambda: database.run(_identify))
+        job = asyncio.create_task(writer.serve())
+        yield Store(database, writer, store_id)
     finally:
-        if writer is not None:
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+        if job is not None:
+            job.cancel()
+            await asyncio.gather(job, return_exceptions=True)
         await database.close()
 
 

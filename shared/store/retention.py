@@ -1,18 +1,25 @@
-"""Forgetting: ended runs, and the ticks that led to them, after their time is over.
+"""Deleting what is not kept any longer: old runs and ticks, and sessions on request.
 
-This is also how long a repeated task is recognised as one.
+A repeated task is recognised as one for as long as its run is kept.
 """
 
-from collections.abc import Collection
+from __future__ import annotations
 
-from sqlalchemy import delete, exists, select
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import RowMapping, delete, exists, select
 from sqlalchemy.engine import Connection
 
-from shared.store.messages.ticks import Outcome
+from shared.errors import StoreError
+from shared.store.messages.ticks import TickOutcome
+from shared.store.runs import sessions
 from shared.store.schema import RunState, now_s, outbox, requesters, runs, starts, steps, ticks
 
 BATCH = 200
 """Runs in one commit: some milliseconds, so that nobody waits long behind it."""
+
+MOST_NAMED = 3
+"""Open runs that a refusal names: enough to begin with."""
 
 
 def forget_runs(connection: Connection, agent: str, keep_s: float) -> bool:
@@ -57,8 +64,54 @@ def forget_ticks(connection: Connection, agent: str, keep_s: float) -> None:
     connection.execute(
         delete(ticks).where(
             ticks.c.agent == agent,
-            ticks.c.outcome.not_in([Outcome.SEEN, Outcome.SENDING]),
+            ticks.c.outcome.not_in([TickOutcome.SEEN, TickOutcome.SENDING]),
             ticks.c.nominal_at <= now_s() - keep_s,
             ~is_newest,
         )
     )
+
+
+def forget_session(connection: Connection, session: str, agent: str | None) -> int:
+    """Delete one batch of a session's runs; returns how many, 0 when none is left.
+
+    With an agent, only its own runs there and what they caused at its workers. Raises
+    `StoreError` while one of them is open, and deletes none.
+    """
+    sessions.close(connection, session)
+    found = _of_session(connection, session, agent)
+    opened = [row for row in found if row["state"] != RunState.ENDED]
+    if opened:
+        names = ", ".join(f"{row['task_id']} of {row['agent']}" for row in opened[:MOST_NAMED])
+        raise StoreError(
+            f"session '{session}' has {len(opened)} open runs ({names}): "
+            "wait until they end, or cancel them, then forget it"
+        )
+    batch = [row["run_id"] for row in found[:BATCH]]
+    delete_runs(connection, batch)
+    return len(batch)
+
+
+def _of_session(connection: Connection, session: str, agent: str | None) -> Sequence[RowMapping]:
+    """Causes stand last: when a batch ends between, what they have caused is still found."""
+    columns = ("run_id", "agent", "task_id", "root_id", "parent_id", "state")
+    query = (
+        select(*(runs.c[name] for name in columns))
+        .where(runs.c.session == session)
+        .order_by(runs.c.run_id)
+        .with_for_update()
+    )
+    rows = connection.execute(query).mappings().all()
+    if agent is None:
+        return rows
+    found = [row for row in rows if row["agent"] == agent]
+    known = {row["run_id"] for row in found}
+    for cause in found:  # it grows while it is read
+        caused = [
+            row
+            for row in rows
+            if (row["root_id"], row["parent_id"]) == (cause["root_id"], cause["task_id"])
+            and row["run_id"] not in known
+        ]
+        known.update(row["run_id"] for row in caused)
+        found += caused
+    return found[::-1]

@@ -71,7 +71,7 @@ class Relay:
                 if not self._forgetting:
                     self._begin(self._forget)
             else:
-                undeliverable = partial(outbox.undeliverable, seq=message.seq)
+                undeliverable = partial(outbox.mark_undeliverable, seq=message.seq)
                 await self._instance.store.write(message.run_id, undeliverable)
                 self._count(-1)
 
@@ -81,7 +81,7 @@ class Relay:
         try:
             while self._confirmed:  # two of this job may overlap: each has those it took away
                 seqs, self._confirmed = self._confirmed, []
-                await self._instance.store.write("", partial(outbox.sent, seqs=seqs))
+                await self._instance.store.write("", partial(outbox.remove_sent, seqs=seqs))
                 self._count(-len(seqs))
         finally:
             self._forgetting = False

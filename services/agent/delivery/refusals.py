@@ -46,7 +46,7 @@ class Refusal:
             raise
         except BrokerError as error:  # unconfirmed it may be there too: it is one by its id
             log.warning("dead letter kept in the store", queue=letter.routing_key, why=str(error))
-            keep = partial(dead_letters.keep, letter=kept(letter))
+            keep = partial(dead_letters.add, letter=kept(letter))
             me.metrics.dead_letters_kept.set(await me.store.write("", keep))
         me.metrics.dead_letters.inc()
         me.tell("message.dead", queue=letter.routing_key)

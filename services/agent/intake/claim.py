@@ -29,7 +29,7 @@ from shared.contract.messages import (
 from shared.errors import BadMessage
 from shared.store.messages.requesters import Requester
 from shared.store.runs.claim import Request, Verdict, claim
-from shared.store.runs.end import End, refuse
+from shared.store.runs.end import RunEnd, refuse
 from shared.store.runs.run import Run
 
 log = structlog.get_logger()
@@ -97,9 +97,9 @@ class Intake:
     async def _refuse(self, request: Request, message: Task | Trigger, reason: str) -> None:
         """Commit a run that ends as it is claimed: asked again, it is answered the same."""
 
-        def ending_of(run: Run) -> End:
+        def ending_of(run: Run) -> RunEnd:
             said = response(run, message, Outcome(status=Status.REFUSED, content=reason))
-            return End(said.status, response_id(run.run_id), encode(said).decode())
+            return RunEnd(said.status, response_id(run.run_id), encode(said).decode())
 
         claimed = await self.instance.store.write(
             request.key, lambda db: refuse(db, request, self.instance.id, ending_of)

@@ -14,7 +14,7 @@ from shared.contract.messages import Trigger, run_id
 from shared.contract.rows import message_of, response_of
 from shared.errors import BadMessage, DamagedRow, StoreError, StoreUnavailable
 from shared.store.queries import history
-from shared.store.queries.history import Ended
+from shared.store.queries.history import FinishedRun
 
 log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class Tick:
     async def _look(self) -> None:
         agent = self.instance.agent
         rested = await self.instance.store.read(
-            lambda connection: history.rested(connection, agent)
+            lambda connection: history.finished_work(connection, agent)
         )
         if not rested:
             return
@@ -62,7 +62,7 @@ class Tick:
             log.warning("not summed up", reason=str(error))
 
 
-def _line(ended: Ended) -> str | None:
+def _line(ended: FinishedRun) -> str | None:
     """None: it can't be read, and is logged."""
     try:
         asked = message_of(ended.message).content if ended.kind == "task" else "(woken)"

@@ -47,7 +47,7 @@ from shared.errors import (
     StoreError,
     StoreUnavailable,
 )
-from shared.store.runs.end import End, end
+from shared.store.runs.end import RunEnd, end
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, resumed
 from shared.store.runs.takeover import hand_over
@@ -249,7 +249,7 @@ class Lives:
         journal = self._journals.get(_key(run))
         answered = outcome.status in {Status.OK, Status.PARTIAL}
         spoken = answered and run.kind in BROADCAST_KINDS and run.session is None
-        ending = End(
+        ending = RunEnd(
             status=outcome.status,
             message_id=response_id(run.run_id, run.epoch),
             response=encode(said).decode(),
@@ -262,7 +262,7 @@ class Lives:
         await self._commit(run, ending)
         self._account(run, outcome, message.budget)
 
-    async def _commit(self, run: Run, ending: End) -> None:
+    async def _commit(self, run: Run, ending: RunEnd) -> None:
         write = self.instance.store.write(
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
         )

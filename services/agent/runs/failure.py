@@ -10,7 +10,7 @@ from services.agent.loop.work import Outcome
 from services.agent.runs.store_journal import StoredJournal
 from shared.contract.messages import Response, Status, Usage, encode, response_id
 from shared.definitions.results import capped
-from shared.store.runs.end import End
+from shared.store.runs.end import RunEnd
 from shared.store.runs.run import Run, plain
 
 CONTENT = "the run met a fault in its agent's process; the reason is there, in the log"
@@ -29,7 +29,7 @@ def outcome(error: BaseException, journal: StoredJournal | None) -> Outcome:
     return Outcome(status=Status.FAILED, content=CONTENT, detail=reason, usage=_spent(journal))
 
 
-def ending(run: Run, outcome: Outcome) -> End:
+def ending(run: Run, outcome: Outcome) -> RunEnd:
     """An end of which nothing can fail: it says only what the claim has checked already."""
     response = Response.model_construct(
         id=response_id(run.run_id, run.epoch),
@@ -42,7 +42,7 @@ def ending(run: Run, outcome: Outcome) -> End:
         content=outcome.content,
         usage=outcome.usage,
     )
-    return End(
+    return RunEnd(
         status=outcome.status,
         message_id=response_id(run.run_id, run.epoch),
         response=encode(response).decode(),

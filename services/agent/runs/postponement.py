@@ -13,8 +13,8 @@ from services.agent.loop.work import Outcome
 from services.agent.runs.store_journal import StoredJournal
 from shared.contract.messages import Status
 from shared.errors import ModelUnavailable
-from shared.store.runs.putting_off import put_off
 from shared.store.runs.run import Run
+from shared.store.runs.takeover import postpone
 
 MOST_FAILURES = 8
 """Times in a row that a run is put off: about a quarter of an hour, if its deadline allows."""
@@ -42,7 +42,7 @@ async def put_off_or_give_up(
         reason = f"put off {MOST_FAILURES} times in a row, and then: {error}"
         return await give_up(refusal, run, journal, reason, f"given up: {error.public}")
     wait_s = pause_s(failures, error.wait_s)
-    later = partial(put_off, run=run, failures=failures, wait_s=wait_s, detail=str(error))
+    later = partial(postpone, run=run, failures=failures, wait_s=wait_s, detail=str(error))
     await instance.store.write(run.run_id, later)
     instance.metrics.runs_put_off.inc()
     seconds = round(wait_s, 1)

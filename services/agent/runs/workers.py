@@ -23,7 +23,7 @@ from shared.contract.messages import Budget, Response, Status, Task, Trigger, de
 from shared.contract.topology import TASKS, reply_queue_name
 from shared.errors import BadMessage, BrokerError
 from shared.store.runs.run import Run
-from shared.store.runs.takeover import mark
+from shared.store.runs.takeover import set_state
 from shared.store.schema import RunState
 
 log = structlog.get_logger()
@@ -184,6 +184,6 @@ class Calls:
 
     async def _mark(self, state: RunState) -> None:
         await self.instance.store.write(
-            self.run.run_id, lambda connection: mark(connection, self.run, state)
+            self.run.run_id, lambda connection: set_state(connection, self.run, state)
         )
         self.instance.tell(f"run.{state}", self.run)

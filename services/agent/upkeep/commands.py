@@ -19,8 +19,8 @@ from services.agent.runs.pause import Brake
 from shared.concurrency.boundary import contained
 from shared.contract.messages import run_id
 from shared.process.stopping import Stopping
-from shared.store.queries.poll import Orders as Found
-from shared.store.queries.poll import look
+from shared.store.queries.poll import Commands as Found
+from shared.store.queries.poll import poll
 from shared.store.runs import cancels
 
 log = structlog.get_logger()
@@ -39,7 +39,9 @@ class Orders:
     async def look(self) -> None:
         """Read all orders now, and obey them."""
         me = self.instance
-        await self.obey((await me.store.read(partial(look, agent=me.agent, instance=me.id))).orders)
+        await self.obey(
+            (await me.store.read(partial(poll, agent=me.agent, instance=me.id))).commands
+        )
 
     async def obey(self, found: Found) -> None:
         if found.shutdown and self.stopping.mode not in {found.shutdown, "stop"}:
@@ -60,7 +62,7 @@ class Orders:
 
     async def _cancel(self, task_id: str) -> None:
         agent = self.instance.agent
-        ask = partial(cancels.ask, agent=agent, task_id=task_id)
+        ask = partial(cancels.request, agent=agent, task_id=task_id)
         if await self.instance.store.write(run_id(agent, task_id), ask):
             self.instance.ordered.set()
 

@@ -25,7 +25,7 @@ from shared.concurrency.boundary import contained
 from shared.store.messages import outbox
 from shared.store.processes import heartbeats
 from shared.store.processes.heartbeats import SILENCE_S
-from shared.store.queries.poll import Counts, Look, look
+from shared.store.queries.poll import Counts, Poll, poll
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import take
 
@@ -108,29 +108,29 @@ class Sweeper:
         if time.monotonic() - self._beaten_at < BEAT_S:
             return
         me = self.instance
-        await me.store.write("", lambda connection: heartbeats.beat(connection, me.id, me.agent))
+        await me.store.write("", lambda connection: heartbeats.record(connection, me.id, me.agent))
         self._beaten_at = time.monotonic()
 
     async def _look(self) -> None:
         seen = await self._seen()
-        dead = self._watch.look(seen.beats, time.monotonic()) - {self.instance.id}
+        dead = self._watch.look(seen.heartbeats, time.monotonic()) - {self.instance.id}
         if dead:  # what they have left is only counted by a look that knows of them
             seen = await self._seen(dead)
         found = seen.counts
         self._show(found)
         # One part that fails, at a row that can't be read, holds back none of the others.
-        await contained(partial(self.orders.obey, seen.orders), "orders not obeyed")
+        await contained(partial(self.orders.obey, seen.commands), "orders not obeyed")
         if found.abandoned_messages:
             await contained(partial(self._adopt, dead), "messages not adopted")
         suspects = partial(self._take_suspect, dead, found.suspects)
         await contained(suspects, "suspect not taken")
         await contained(partial(self._take, dead, found.takeable), "due runs not taken")
         for name in dead:
-            await self.instance.store.write("", partial(heartbeats.bury, instance=name))
+            await self.instance.store.write("", partial(heartbeats.remove_dead, instance=name))
 
-    async def _seen(self, dead: Collection[str] = ()) -> Look:
+    async def _seen(self, dead: Collection[str] = ()) -> Poll:
         me = self.instance
-        return await me.store.read(partial(look, agent=me.agent, instance=me.id, dead=dead))
+        return await me.store.read(partial(poll, agent=me.agent, instance=me.id, dead=dead))
 
     def _show(self, found: Counts) -> None:
         metrics = self.instance.metrics

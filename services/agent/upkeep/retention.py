@@ -46,7 +46,7 @@ class Retention:
             await asyncio.sleep((time.monotonic() - began) / SHARE)
             began = time.monotonic()
         await store.write("", partial(forget_ticks, agent=agent, keep_s=keep_s))
-        await store.write("", partial(cancels.forget_old, agent=agent, keep_s=keep_s))
-        await store.write("", partial(shutdowns.forget_old, keep_s=keep_s))
+        await store.write("", partial(cancels.remove_old, agent=agent, keep_s=keep_s))
+        await store.write("", partial(shutdowns.remove_old, keep_s=keep_s))
         if batches:
             log.info("old runs forgotten", batches=batches)

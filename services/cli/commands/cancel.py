@@ -58,7 +58,9 @@ async def _cancel(settings: Settings, agent: str | None, order: Cancel) -> str:
         row = meant(order.task_id, agent, found)
         name, task_id = (row.agent, row.task_id) if row else (agent or "", order.task_id)
         run = run_id(name, task_id)
-        if not await store.write(run, lambda connection: cancels.ask(connection, name, task_id)):
+        if not await store.write(
+            run, lambda connection: cancels.request(connection, name, task_id)
+        ):
             return f"task {task_id} of {name} has ended: nothing to cancel"
         heard = await _tell(settings, name, order.model_copy(update={"task_id": task_id}))
         if row is None:

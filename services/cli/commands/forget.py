@@ -31,7 +31,7 @@ async def _forget(settings: Settings, session: str, agent: str | None) -> int:
     from functools import partial
 
     from services.cli.store import opened_store
-    from shared.store.forgetting import forget_session
+    from shared.store.retention import forget_session
 
     batch = partial(forget_session, session=session, agent=agent)
     forgotten = 0

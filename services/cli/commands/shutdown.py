@@ -69,7 +69,7 @@ async def _write(settings: Settings, agent: str, mode: Mode) -> tuple[str, bool]
         async with opened_store(settings) as store:
             counts = await count_replicas(store)
             whose = None if agent == "all" else agent
-            await store.write("", lambda connection: shutdowns.ask(connection, whose, mode))
+            await store.write("", lambda connection: shutdowns.request(connection, whose, mode))
     except StoreError as error:
         return f"'{agent}' (how many processes is unknown: {error})", False
     number = counts.total() if agent == "all" else counts[agent]

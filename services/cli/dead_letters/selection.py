@@ -19,7 +19,7 @@ from shared.errors import BadMessage, HutchError, SettingsError, StoreError
 from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.messages import dead_letters
-from shared.store.messages.dead_letters import Ran
+from shared.store.messages.dead_letters import KnownRun
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ async def opened(
         deliveries = await stack.enter_async_context(broker.browse(DEAD_QUEUE))
         found = [_in_queue(delivery) for delivery in deliveries]
         if store is not None:
-            kept = await store.read(dead_letters.kept)
+            kept = await store.read(dead_letters.stored)
             found += [_in_store(store, from_store(it)) for it in kept]
             found = await _with_runs(store, found)
         yield broker, store, found
@@ -120,7 +120,7 @@ def _in_queue(delivery: Delivery) -> Held:
 
 def _in_store(store: Store, letter: Letter) -> Held:
     async def remove() -> None:
-        await store.write("", partial(dead_letters.drop, ids=[PREFIX + letter.id]))
+        await store.write("", partial(dead_letters.remove, ids=[PREFIX + letter.id]))
 
     return Held(letter, "store", remove)
 
@@ -129,10 +129,14 @@ async def _with_runs(store: Store, held: Sequence[Held]) -> list[Held]:
     """The broker counts lost connections as it counts deaths: what it gave up may have been run."""
     tasks = {index: task for index, it in enumerate(held) if (task := _task(it.letter))}
     ids = {index: run_id(held[index].letter.agent, task.id or "") for index, task in tasks.items()}
-    runs = await store.read(partial(dead_letters.ran, run_ids=list(ids.values()))) if ids else {}
+    runs = (
+        await store.read(partial(dead_letters.known_runs, run_ids=list(ids.values())))
+        if ids
+        else {}
+    )
     found = list(held)
     for index, task in tasks.items():
-        run: Ran | None = runs.get(ids[index])
+        run: KnownRun | None = runs.get(ids[index])
         if run is not None and run.content_hash == content_hash(task):
             it = held[index]
             found[index] = Held(it.letter, it.place, it.remove, run.status)

@@ -127,12 +127,12 @@ def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> N
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    _patiently(cursor, "PRAGMA journal_mode = WAL")
+    _execute_when_free(cursor, "PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()
 
 
-def _patiently(cursor: DBAPICursor, statement: str) -> None:
+def _execute_when_free(cursor: DBAPICursor, statement: str) -> None:
     """Two that change the mode of a new file at once: SQLite refuses one without waiting."""
     for attempt in Retrying(
         retry=retry_if_exception(_is_busy),

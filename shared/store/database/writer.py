@@ -39,7 +39,7 @@ class _Waiting:
     done: asyncio.Future[Any] = field(default_factory=lambda: asyncio.Future())
 
 
-class Commits:
+class Writer:
     """One writer per process. `write` returns when its operation is committed."""
 
     def __init__(self, database: Database, patience_s: float) -> None:
@@ -50,7 +50,7 @@ class Commits:
         self.here = asyncio.Event()
         self.away = asyncio.Event()
         self._set_available(True)
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
     async def write(self, key: str, operation: Operation[T]) -> T:
         """Commit `operation`; `key` (a run's id) orders the rows that a group locks.
@@ -103,17 +103,17 @@ class Commits:
             else:
                 waiting.done.set_result(outcome)
 
-    async def patiently(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def until_available(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Repeat an attempt while the store is away, as long as its patience lasts."""
         result = await insist(
             attempt,
             StoreUnavailable,
             most_s=RETRY_MOST_S,
-            told=self._note_absence,
+            told=self._record_absence,
             patience_s=self._patience_s,
         )
         self._set_available(True)
-        self._told.clear()
+        self._logged.clear()
         return result
 
     def _set_available(self, available: bool) -> None:
@@ -121,18 +121,18 @@ class Commits:
         now.set()
         then.clear()
 
-    def _note_absence(self, error: Exception) -> None:
+    def _record_absence(self, error: Exception) -> None:
         """Tells each reason once: a lost connection may come back to a changed password."""
         self._set_available(False)
-        if str(error) not in self._told:
-            self._told.add(str(error))
+        if str(error) not in self._logged:
+            self._logged.add(str(error))
             log.warning("store away", error=str(error))
 
     async def _transaction(self, group: list[_Waiting]) -> list[Any]:
         def perform(connection: Connection) -> list[Any]:
             return [_outcome(waiting.operation, connection) for waiting in group]
 
-        return await self.patiently(lambda: self._database.run(perform, writes=True))
+        return await self.until_available(lambda: self._database.run(perform, writes=True))
 
 
 def _outcome(operation: Operation[Any], connection: Connection) -> Any:

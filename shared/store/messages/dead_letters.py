@@ -22,7 +22,7 @@ KEPT = select(func.count()).select_from(dead_letters).scalar_subquery()
 """How many there are, for a statement that asks for more."""
 
 
-def keep(connection: Connection, letter: Kept) -> int:
+def add(connection: Connection, letter: Kept) -> int:
     """Keep a letter, again the same one changes nothing; how many there are now."""
     row = {
         "letter_id": letter.id,
@@ -35,7 +35,7 @@ def keep(connection: Connection, letter: Kept) -> int:
     return number
 
 
-def kept(connection: Connection) -> list[Kept]:
+def stored(connection: Connection) -> list[Kept]:
     """All of them, the oldest first; one whose properties can't be read has none."""
     query = select(dead_letters).order_by(dead_letters.c.kept_at, dead_letters.c.letter_id)
     return [
@@ -44,7 +44,7 @@ def kept(connection: Connection) -> list[Kept]:
     ]
 
 
-def drop(connection: Connection, ids: Collection[str]) -> int:
+def remove(connection: Connection, ids: Collection[str]) -> int:
     """Delete these for good; how many there still were."""
     return connection.execute(
         delete(dead_letters).where(dead_letters.c.letter_id.in_(ids))
@@ -59,14 +59,14 @@ def _read(properties: str) -> dict[str, object]:
 
 
 @dataclass(frozen=True)
-class Ran:
+class KnownRun:
     content_hash: str
     status: str
     """How the run has ended, else its state."""
 
 
-def ran(connection: Connection, run_ids: Collection[str]) -> dict[str, Ran]:
+def known_runs(connection: Connection, run_ids: Collection[str]) -> dict[str, KnownRun]:
     """Those of these runs that there are."""
     query = select(runs.c.run_id, runs.c.content_hash, runs.c.state, runs.c.status)
     rows = connection.execute(query.where(runs.c.run_id.in_(run_ids)))
-    return {row.run_id: Ran(row.content_hash, row.status or row.state) for row in rows}
+    return {row.run_id: KnownRun(row.content_hash, row.status or row.state) for row in rows}

@@ -96,11 +96,11 @@ def adopt(
     return _load(connection, outbox.c.seq.in_(earlier), outbox.c.owner == owner)
 
 
-def sent(connection: Connection, seqs: Sequence[int]) -> None:
+def remove_sent(connection: Connection, seqs: Sequence[int]) -> None:
     connection.execute(_SENT, [{"seq": seq} for seq in seqs])
 
 
-def undeliverable(connection: Connection, seq: int) -> None:
+def mark_undeliverable(connection: Connection, seq: int) -> None:
     """Nobody listens any more: kept for whoever looks, never tried again by itself."""
     connection.execute(update(outbox).where(outbox.c.seq == seq).values(undeliverable_at=now_s()))
 

@@ -32,7 +32,7 @@ READABLE = ticks.c.nominal_at.between(0, LATEST_S)
 """A damaged row's time can't be computed with: it counts for nothing."""
 
 
-class Outcome(StrEnum):
+class TickOutcome(StrEnum):
     SEEN = "seen"
     """No tick: the schedule was first met then, and earlier times are none of its."""
     SENDING = "sending"
@@ -52,7 +52,7 @@ class Tick:
     agent: str
     schedule: str
     nominal_at: datetime
-    outcome: Outcome
+    outcome: TickOutcome
     message: str | None = None
     message_id: str | None = None
     """None in rows of earlier versions: it is the `tick_id`."""
@@ -82,9 +82,9 @@ class Settled:
 
 
 @dataclass(frozen=True)
-class Look:
+class Unsent:
     now: datetime
-    left: tuple[Tick, ...]
+    ticks: tuple[Tick, ...]
 
 
 def settle(
@@ -114,17 +114,17 @@ def settle(
     return Settled(last, tuple(tick for tick in chosen if _insert(connection, tick)))
 
 
-def look(connection: Connection, silence_s: float, most: int) -> Look:
+def take_unsent(connection: Connection, silence_s: float, most: int) -> Unsent:
     """The time, and up to `most` ticks that have stayed `sending` for `silence_s`.
 
     Those are the caller's to publish, and nobody else's for as long again.
     """
     now = _now(connection)
-    left = connection.execute(
+    rows = connection.execute(
         select(ticks)
         .where(
             READABLE,
-            ticks.c.outcome == Outcome.SENDING,
+            ticks.c.outcome == TickOutcome.SENDING,
             # Tried at a time that is still to come: the clock was set back since.
             or_(ticks.c.tried_at <= now - silence_s, ticks.c.tried_at > now + silence_s),
         )
@@ -132,7 +132,7 @@ def look(connection: Connection, silence_s: float, most: int) -> Look:
         .limit(most)
         .with_for_update(skip_locked=True)
     ).all()
-    ids = [row.tick_id for row in left]
+    ids = [row.tick_id for row in rows]
     if ids:
         connection.execute(update(ticks).where(ticks.c.tick_id.in_(ids)).values(tried_at=now))
     found = (
@@ -141,16 +141,16 @@ def look(connection: Connection, silence_s: float, most: int) -> Look:
             row.agent,
             row.schedule,
             _time(row.nominal_at),
-            Outcome(row.outcome),
+            TickOutcome(row.outcome),
             row.message,
             row.message_id,
         )
-        for row in left
+        for row in rows
     )
-    return Look(_time(now), tuple(found))
+    return Unsent(_time(now), tuple(found))
 
 
-def sent(connection: Connection, tick: Tick) -> float:
+def record_sent(connection: Connection, tick: Tick) -> float:
     """The broker has it. Returns how many seconds after its nominal time that is.
 
     0 when its time was opened again meanwhile, and nothing is left of it.
@@ -159,7 +159,7 @@ def sent(connection: Connection, tick: Tick) -> float:
         update(ticks)
         .where(ticks.c.tick_id.in_([tick.tick_id, tick.published_as]))
         .where(func.coalesce(ticks.c.message_id, ticks.c.tick_id) == tick.published_as)
-        .values(outcome=Outcome.SENT, message=None, tried_at=None)
+        .values(outcome=TickOutcome.SENT, message=None, tried_at=None)
         .returning(now_s() - ticks.c.nominal_at)
     )
     return float(late.scalar() or 0.0)
@@ -186,7 +186,7 @@ def _see(connection: Connection, first: str, agent: str, schedule: str) -> None:
         schedule=schedule,
         nominal_at=now_s(),
         decided_at=now_s(),
-        outcome=Outcome.SEEN,
+        outcome=TickOutcome.SEEN,
     )
     connection.execute(statement.on_conflict_do_nothing())
 
@@ -199,7 +199,7 @@ def _standing(connection: Connection, agent: str, schedule: str) -> Standing:
     last = connection.execute(latest).scalar_one()
     emitted = (
         select(ticks.c.tick_id, ticks.c.message_id, ticks.c.decided_at)
-        .where(of_schedule, READABLE, ticks.c.outcome.in_([Outcome.SENDING, Outcome.SENT]))
+        .where(of_schedule, READABLE, ticks.c.outcome.in_([TickOutcome.SENDING, TickOutcome.SENT]))
         .order_by(ticks.c.nominal_at.desc(), ticks.c.decided_at.desc())
         .limit(1)
     )
@@ -234,7 +234,7 @@ def _insert(connection: Connection, tick: Tick) -> bool:
         outcome=tick.outcome,
         message=tick.message,
         message_id=tick.message_id,
-        tried_at=now_s() if tick.outcome is Outcome.SENDING else None,
+        tried_at=now_s() if tick.outcome is TickOutcome.SENDING else None,
     )
     return bool(connection.execute(statement.on_conflict_do_nothing()).rowcount)
 

@@ -13,13 +13,13 @@ SILENCE_S = 3.0
 """A count that somebody has watched stand still for so long is a dead process's."""
 
 
-def beat(connection: Connection, instance: str, agent: str) -> None:
+def record(connection: Connection, instance: str, agent: str) -> None:
     """Count up, or register: a process that was taken for dead comes back by its next beat."""
-    connection.execute(_beat(connection.dialect.name), {"instance": instance, "agent": agent})
+    connection.execute(_record(connection.dialect.name), {"instance": instance, "agent": agent})
 
 
 @cache  # each process does it every second: to build the statement takes longer than to run it
-def _beat(dialect: str) -> Insert:
+def _record(dialect: str) -> Insert:
     first = insert_into(dialect, instances).values(beat=1, started_at=now_s())
     return first.on_conflict_do_update(
         index_elements=[instances.c.instance], set_={"beat": instances.c.beat + 1}
@@ -32,13 +32,13 @@ def ownerless(owner: Column[str]) -> ColumnElement[bool]:
     return or_(owner.in_(dead), owner.not_in(select(instances.c.instance)))
 
 
-def leave(connection: Connection, instance: str) -> None:
+def remove(connection: Connection, instance: str) -> None:
     """A clean exit: what this instance still owns is anybody's at once."""
     connection.execute(delete(shutdowns).where(shutdowns.c.instance == instance))
     connection.execute(delete(instances).where(instances.c.instance == instance))
 
 
-def bury(connection: Connection, instance: str) -> None:
+def remove_dead(connection: Connection, instance: str) -> None:
     """Forget a dead instance once it owns nothing any more."""
     owns_run = exists().where(runs.c.owner == instance, runs.c.state != RunState.ENDED)
     owns_message = exists().where(outbox.c.owner == instance, outbox.c.undeliverable_at.is_(None))

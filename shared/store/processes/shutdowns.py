@@ -13,7 +13,7 @@ from shared.store.schema import instances, now_s, shutdowns
 Mode = Literal["drain", "stop"]
 
 
-def ask(connection: Connection, agent: str | None, mode: Mode) -> None:
+def request(connection: Connection, agent: str | None, mode: Mode) -> None:
     """Keep that every process of an agent, None: of all, shall end.
 
     Whoever starts later has another name and is not meant. A stop is never made a drain again.
@@ -31,6 +31,6 @@ def ask(connection: Connection, agent: str | None, mode: Mode) -> None:
         connection.execute(statement.values(instance=name, mode=mode, asked_at=now_s()))
 
 
-def forget_old(connection: Connection, keep_s: float) -> None:
+def remove_old(connection: Connection, keep_s: float) -> None:
     """Delete what nobody has been left to obey for `keep_s`."""
     connection.execute(delete(shutdowns).where(shutdowns.c.asked_at <= now_s() - keep_s))

@@ -13,14 +13,14 @@ SUMMED = 10
 
 
 @dataclass(frozen=True)
-class Ended:
+class FinishedRun:
     run_id: str
     kind: str
     message: str
     response: str
 
 
-def rested(connection: Connection, agent: str) -> list[Ended]:
+def finished_work(connection: Connection, agent: str) -> list[FinishedRun]:
     """The newest finished work of an agent that has nothing open; else nothing. Oldest first.
 
     The last one's id is the version of its history. Ticks are no work; sessions are private.
@@ -41,7 +41,7 @@ def rested(connection: Connection, agent: str) -> list[Ended]:
         .order_by(runs.c.ended_at.desc(), runs.c.run_id)
         .limit(SUMMED)
     )
-    return [Ended(*row) for row in connection.execute(newest)][::-1]
+    return [FinishedRun(*row) for row in connection.execute(newest)][::-1]
 
 
 def has_tick(connection: Connection, run_ids: Collection[str]) -> bool:

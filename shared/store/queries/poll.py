@@ -56,7 +56,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Orders:
+class Commands:
     """What people have ordered: runs cancelled by name, whether others wait for a hand to end
     them, whether the agent is paused, and how this process shall end."""
 
@@ -67,11 +67,11 @@ class Orders:
 
 
 @dataclass(frozen=True)
-class Look:
-    beats: dict[str, int]
+class Poll:
+    heartbeats: dict[str, int]
     """Every instance of the agent with its count."""
     counts: Counts
-    orders: Orders
+    commands: Commands
 
 
 def _age_s(oldest: ColumnElement[float]) -> ColumnElement[float]:
@@ -105,7 +105,7 @@ _unsent = (
     .where(UNSENT)
     .subquery("unsent")
 )
-_LOOK = select(
+_POLL = select(
     instances.c.instance,
     instances.c.beat,
     _runs,
@@ -121,14 +121,16 @@ _LOOK = select(
 _CANCELLED = select(runs.c.run_id).where(_open, ASKED)
 
 
-def look(connection: Connection, agent: str, instance: str, dead: Collection[str] = ()) -> Look:
+def poll(connection: Connection, agent: str, instance: str, dead: Collection[str] = ()) -> Poll:
     """As `instance` sees it; `dead` ones still have their rows, but own nothing any more."""
     asked = {"agent": agent, "instance": instance, "dead": list(dead)}
-    rows = connection.execute(_LOOK, asked).mappings().all()
+    rows = connection.execute(_POLL, asked).mappings().all()
     found = rows[0]
     names = connection.execute(_CANCELLED, asked).scalars() if found["cancelled"] else ()
-    return Look(
-        beats={row["instance"]: row["beat"] for row in rows if row["instance"]},
+    return Poll(
+        heartbeats={row["instance"]: row["beat"] for row in rows if row["instance"]},
         counts=Counts(**{field.name: found[field.name] for field in fields(Counts)}),
-        orders=Orders(tuple(names), found["doomed"] > 0, bool(found["paused"]), found["shutdown"]),
+        commands=Commands(
+            tuple(names), found["doomed"] > 0, bool(found["paused"]), found["shutdown"]
+        ),
     )

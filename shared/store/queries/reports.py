@@ -43,7 +43,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Beat:
+class Heartbeat:
     instance: str
     agent: str
     count: int
@@ -142,10 +142,10 @@ def loads(connection: Connection) -> dict[str, Load]:
     return {agent: Load(**numbers) for agent, numbers in counts.items()}
 
 
-def beats(connection: Connection) -> list[Beat]:
+def heartbeats(connection: Connection) -> list[Heartbeat]:
     """Every instance that has not left cleanly; whose count stands still is dead."""
     query = select(instances.c.instance, instances.c.agent, instances.c.beat)
-    return [Beat(*row) for row in connection.execute(query)]
+    return [Heartbeat(*row) for row in connection.execute(query)]
 
 
 OPEN_STATES = frozenset(RunState) - {RunState.ENDED}

@@ -47,22 +47,22 @@ DOOMED = or_(_due, _late(OVERDUE_S))
 """Of an open run: it only has to end, and whoever sees it first may end it."""
 
 
-def ask(connection: Connection, agent: str, task_id: str) -> bool:
+def request(connection: Connection, agent: str, task_id: str) -> bool:
     """Keep that a task is not wanted any more; False: its run has ended, nothing changes."""
     run = run_id(agent, task_id)
     if connection.execute(select(runs.c.ended_at).where(runs.c.run_id == run)).scalar():
         return False
-    keep(connection, agent, task_id)
+    record(connection, agent, task_id)
     return True
 
 
-def keep(connection: Connection, agent: str, task_id: str) -> None:
-    """`ask` without a look at the run: it locks nothing of a run that is another's."""
+def record(connection: Connection, agent: str, task_id: str) -> None:
+    """`request` without a look at the run: it locks nothing of a run that is another's."""
     fields = {"run_id": run_id(agent, task_id), "agent": agent, "task_id": task_id}
     insert_new(connection, cancels, fields, stamp="asked_at")
 
 
-def forget(connection: Connection, run_id: str) -> None:
+def remove(connection: Connection, run_id: str) -> None:
     """The cancel was obeyed, or shall not be: the run may be opened again."""
     connection.execute(delete(cancels).where(cancels.c.run_id == run_id))
 
@@ -96,7 +96,7 @@ def take_doomed(
     return [load(connection, run) for run in taken]
 
 
-def forget_old(connection: Connection, agent: str, keep_s: float) -> None:
+def remove_old(connection: Connection, agent: str, keep_s: float) -> None:
     """Delete what met no run in `keep_s`, or one that had ended otherwise."""
     ended = exists().where(runs.c.run_id == cancels.c.run_id, ~_OPEN)
     old = cancels.c.asked_at <= now_s() - keep_s

@@ -24,7 +24,7 @@ _END = CHANGE.values(ended_at=now_s())
 
 
 @dataclass(frozen=True)
-class End:
+class RunEnd:
     """How a run ends. `response` is the body; `detail` is for the operator, never sent.
 
     `steps` are those that finish with it: the last reply, or answers for a cancelled run's open
@@ -41,7 +41,7 @@ class End:
     orphans: tuple[tuple[str, str], ...] = ()
 
 
-def end(connection: Connection, run: Run, ending: End, instance: str) -> tuple[Outbound, ...]:
+def end(connection: Connection, run: Run, ending: RunEnd, instance: str) -> tuple[Outbound, ...]:
     """Commit the response and its outgoing messages together; raises `RunLost`.
 
     Asked again by the same owner, as after an unknown commit, it returns what is still unsent.
@@ -75,7 +75,7 @@ def end(connection: Connection, run: Run, ending: End, instance: str) -> tuple[O
 
 
 def refuse(
-    connection: Connection, request: Request, instance: str, ending_of: Callable[[Run], End]
+    connection: Connection, request: Request, instance: str, ending_of: Callable[[Run], RunEnd]
 ) -> Claim:
     """Claim a run that ends in the same commit, or find the one that its id already has.
 
@@ -89,12 +89,14 @@ def refuse(
     return replace(found, run=None, outbound=answers)
 
 
-def _wind_up(connection: Connection, run: Run, ending: End, instance: str) -> tuple[Outbound, ...]:
+def _wind_up(
+    connection: Connection, run: Run, ending: RunEnd, instance: str
+) -> tuple[Outbound, ...]:
     """Pass the cancel on: as rows, and to agents with other stores."""
-    cancels.forget(connection, run.run_id)
+    cancels.remove(connection, run.run_id)
     sent = []
     for agent, task_id in ending.orphans:
-        cancels.keep(connection, agent, task_id)
+        cancels.record(connection, agent, task_id)
         body = encode(Cancel(task_id=task_id, root_id=run.root_id, sender=run.agent)).decode()
         message = Outbound.cancel(run.run_id, agent, f"{task_id}.cancel", body)
         sent.append(outbox.add(connection, message, run.agent, instance))

@@ -64,7 +64,7 @@ def replay(
     if run.status != "failed":
         raise HutchError(f"run {run_id} has ended {run.status}: there is nothing to replay")
     _decide(connection, run_id, epoch, doubtful(connection, run_id), decision)
-    cancels.forget(connection, run_id)
+    cancels.remove(connection, run_id)
     connection.execute(_DUE_AGAIN, {"again": run_id, "timeout_s": timeout_s})
     return Replayed.AGAIN
 

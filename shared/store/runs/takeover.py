@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from shared.store.processes.heartbeats import ownerless
 from shared.store.runs.cancels import UNWANTED
-from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row
+from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row, plain
 from shared.store.runs.run import COLUMNS as RUN_COLUMNS
 from shared.store.runs.sessions import freeze_recalled, has_its_turn
 from shared.store.schema import WHOLE_MOST, RunState, definitions, now_s, runs
@@ -90,7 +90,7 @@ def _owned_of(connection: Connection, instance: str, run_ids: Collection[str]) -
     return [from_row(row) for row in connection.execute(query).mappings()]
 
 
-def mark(connection: Connection, run: Run, state: RunState) -> None:
+def set_state(connection: Connection, run: Run, state: RunState) -> None:
     """Say whether an owned run computes or only waits; raises `RunLost`."""
     change(connection, run, {"state": state})
 
@@ -101,6 +101,11 @@ _HAND_OVER_LATER = CHANGE.values(
     state=case((UNWANTED, runs.c.state), else_=RunState.DUE),
     owner=case((UNWANTED, runs.c.owner), else_=None),
     due_at=_then,
+)
+_POSTPONE = CHANGE.values(
+    state=RunState.DUE,
+    owner=None,
+    due_at=case((_then < runs.c.deadline_at, _then), else_=runs.c.deadline_at),
 )
 
 
@@ -115,3 +120,15 @@ def hand_over(connection: Connection, run: Run, *, delay_s: float = 0) -> None:
         change(connection, run, fields, _HAND_OVER_LATER)
     else:
         change(connection, run, {"delay_s": 0.0}, _HAND_OVER)
+
+
+def postpone(
+    connection: Connection, run: Run, *, failures: int, wait_s: float, detail: str
+) -> None:
+    """Make an owned run whose model is away due again in `wait_s`, for any replica.
+
+    Never later than the run's deadline, where it ends. `failures` is how often in a row it has been
+    postponed, this time included; `detail` is for the operator, as at the end. Raises `RunLost`.
+    """
+    fields = {"failures": failures, "detail": plain(detail), "delay_s": wait_s}
+    change(connection, run, fields, _POSTPONE)

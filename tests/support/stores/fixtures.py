@@ -10,7 +10,7 @@ import pytest
 
 from shared.store import Store, open_store
 from shared.store.database.migrate import migrate
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from shared.store.runs.claim import freeze
 from tests.support.report import said
 from tests.support.stores import postgresql as servers
@@ -67,5 +67,5 @@ async def store(store_url: str) -> AsyncIterator[Store]:
     """An open store that knows one definition and the living instance `alice.1`."""
     async with open_store(store_url, patience_s=20) as opened:
         await opened.write("", lambda db: freeze(db, DEFINITION, '{"name": "alice"}'))
-        await opened.write("", lambda db: beat(db, "alice.1", "alice"))
+        await opened.write("", lambda db: heartbeats.record(db, "alice.1", "alice"))
         yield opened

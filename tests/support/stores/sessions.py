@@ -8,9 +8,9 @@ from functools import partial
 from shared.contract.messages import Response, Status, Task, encode, response_id, run_id
 from shared.store import Store
 from shared.store.messages.outbox import Outbound
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from shared.store.runs.claim import Claim, Request
-from shared.store.runs.end import End, end
+from shared.store.runs.end import RunEnd, end
 from shared.store.runs.run import Run
 from tests.support.stores.steps import claimed, request
 
@@ -43,10 +43,12 @@ async def over(
     response = Response(
         task_id=run.task_id, agent=run.agent, status=status, content=said or f"answer {run.task_id}"
     )
-    ending = End(status, response_id(run.run_id), encode(response).decode())
+    ending = RunEnd(status, response_id(run.run_id), encode(response).decode())
     return await store.write(run.run_id, partial(end, run=run, ending=ending, instance=instance))
 
 
 async def present(store: Store, *instances: str) -> None:
     for name in instances:
-        await store.write("", partial(beat, instance=name, agent=name.partition(".")[0]))
+        await store.write(
+            "", partial(heartbeats.record, instance=name, agent=name.partition(".")[0])
+        )

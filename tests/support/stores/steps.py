@@ -12,9 +12,9 @@ from shared.contract.messages import Response, Status, encode, run_id
 from shared.store import Store
 from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import Requester
-from shared.store.queries.poll import Counts, Look, look
+from shared.store.queries.poll import Counts, Poll, poll
 from shared.store.runs.claim import Claim, Request, claim
-from shared.store.runs.end import End, end
+from shared.store.runs.end import RunEnd, end
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import take
 from shared.store.schema import now_s
@@ -84,13 +84,13 @@ async def ended(
     instance: str = "alice.1",
     broadcast_to: str | None = None,
 ) -> tuple[Outbound, ...]:
-    ending = End("ok", f"{run.run_id}.response", response, None, broadcast_to)
+    ending = RunEnd("ok", f"{run.run_id}.response", response, None, broadcast_to)
     return await store.write(run.run_id, partial(end, run=run, ending=ending, instance=instance))
 
 
-async def seen(store: Store, agent: str = "alice", dead: Collection[str] = ()) -> Look:
+async def seen(store: Store, agent: str = "alice", dead: Collection[str] = ()) -> Poll:
     """What the first instance of an agent sees."""
-    return await store.read(partial(look, agent=agent, instance=f"{agent}.1", dead=dead))
+    return await store.read(partial(poll, agent=agent, instance=f"{agent}.1", dead=dead))
 
 
 async def counted(store: Store, dead: Collection[str] = ()) -> Counts:

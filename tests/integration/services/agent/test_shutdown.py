@@ -44,7 +44,7 @@ AT_ONCE_S = 2.5
 def row(house: House, agent: str, mode: Mode) -> None:
     async def write() -> None:
         async with open_store(house.env["HUTCH_STORE"]) as store:
-            await store.write("", partial(shutdowns.ask, agent=agent, mode=mode))
+            await store.write("", partial(shutdowns.request, agent=agent, mode=mode))
 
     asyncio.run(write())
 

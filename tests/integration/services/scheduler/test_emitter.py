@@ -22,9 +22,9 @@ from shared.contract.messages import run_id
 from shared.definitions.model import Schedule
 from shared.store import Store, open_store, schema
 from shared.store.messages import ticks
-from shared.store.messages.ticks import UNCLAIMED_S, Outcome
+from shared.store.messages.ticks import UNCLAIMED_S, TickOutcome
 from shared.store.runs.claim import Request, claim, freeze
-from shared.store.runs.end import End, end
+from shared.store.runs.end import RunEnd, end
 from shared.store.runs.run import Run
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import until
@@ -100,7 +100,7 @@ async def mailbox(broker: Broker) -> list[str]:
 
 
 async def sent(store: Store) -> set[str]:
-    query = select(schema.ticks.c.message_id).where(schema.ticks.c.outcome == Outcome.SENT)
+    query = select(schema.ticks.c.message_id).where(schema.ticks.c.outcome == TickOutcome.SENT)
     return await store.read(lambda connection: set(connection.execute(query).scalars()))
 
 
@@ -182,7 +182,7 @@ async def test_while_a_tick_is_unclaimed_or_open_the_next_are_skipped(
         run = await claimed(store, first)
         await has(store, lambda found: found.get("skipped", 0) >= 3)
         assert await mailbox(broker) == []
-        ending = End("ok", "m1", "{}")
+        ending = RunEnd("ok", "m1", "{}")
         await store.write("", lambda connection: end(connection, run, ending, "a1"))
         await has(store, lambda found: found.get("sent") == 2)
     assert len(await mailbox(broker)) == 1
@@ -206,7 +206,7 @@ async def test_what_a_dead_scheduler_left_is_published_by_another(
     await settle(store, one)
     await make_older(store, "nominal_at", HOUR_S)
     (left,) = (await settle(store, one)).ticks
-    assert left.outcome is Outcome.SENDING
+    assert left.outcome is TickOutcome.SENDING
     async with passing(store, broker, one), passing(store, broker, one):
         await make_older(store, "tried_at", RESEND_S)
         await has(store, lambda found: found.get("sent") == 1)

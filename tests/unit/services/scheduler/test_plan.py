@@ -5,7 +5,7 @@ import pytest
 from services.scheduler.plan import MOST_MADE_UP, Scheduled, scheduled
 from shared.contract.messages import Trigger, decode
 from shared.definitions.model import Definition, Schedule
-from shared.store.messages.ticks import Outcome, Standing
+from shared.store.messages.ticks import Standing, TickOutcome
 
 TEN = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
@@ -17,12 +17,12 @@ def hourly(**policies: str) -> Scheduled:
 
 def outcomes(
     one: Scheduled, last: datetime, late: timedelta = timedelta(), *, busy: bool = False
-) -> list[Outcome]:
+) -> list[TickOutcome]:
     chosen = one.choose(Standing(now=TEN + late, last=last, busy=busy))
     return [tick.outcome for tick in chosen]
 
 
-SENDING, SKIPPED, MISSED = Outcome.SENDING, Outcome.SKIPPED, Outcome.MISSED
+SENDING, SKIPPED, MISSED = TickOutcome.SENDING, TickOutcome.SKIPPED, TickOutcome.MISSED
 LATE = timedelta(minutes=5)
 
 
@@ -69,7 +69,7 @@ def test_while_the_one_before_is_open_a_tick_is_skipped_or_queued() -> None:
     ],
 )
 def test_what_was_missed_is_made_up_for_as_asked(
-    missed: str, late: timedelta, expected: list[Outcome]
+    missed: str, late: timedelta, expected: list[TickOutcome]
 ) -> None:
     assert outcomes(hourly(missed=missed), TEN - timedelta(hours=3), late) == expected
 

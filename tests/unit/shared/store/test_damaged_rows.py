@@ -12,7 +12,7 @@ from shared.contract.rows import response_of
 from shared.errors import DamagedRow
 from shared.store import Store
 from shared.store.messages import notes
-from shared.store.queries.history import rested
+from shared.store.queries.history import finished_work
 from shared.store.queries.reports import family, find, loads, newest, texts
 from shared.store.runs import cancels
 from shared.store.runs.claim import Verdict
@@ -71,7 +71,7 @@ async def test_a_damaged_run_that_has_ended_is_left_out_where_others_are_told_of
         await over(store, await begun(store, good, f"s{number}"))
         await damage(store, run.run_id, column, value)
         await read(store, run.run_id)
-        await store.read(lambda db: rested(db, "alice"))
+        await store.read(lambda db: finished_work(db, "alice"))
         next_one = await begun(store, f"next{number}", f"s{number}")
         assert (f"task {good}", f"answer {good}") in next_one.recalled, value
         await over(store, next_one)

@@ -156,10 +156,10 @@ async def test_what_the_queue_dead_does_not_take_the_store_keeps(
     async with settling(broker, store, mailbox, receive):
 
         async def kept() -> bool:
-            return len(await store.read(dead_letters.kept)) == 9
+            return len(await store.read(dead_letters.stored)) == 9
 
         await until(kept)
-        found = [from_store(it) for it in await store.read(dead_letters.kept)]
+        found = [from_store(it) for it in await store.read(dead_letters.stored)]
     assert {it.last.reason for it in found} == {"no sense"}
     assert {it.message_id for it in found} == set("123456789")
 

@@ -39,7 +39,7 @@ def message(pika: Client, agent: str, task_id: str) -> None:
 def row(house: House, agent: str, task_id: str, store: str = "") -> bool:
     async def write() -> bool:
         async with open_store(store or house.env["HUTCH_STORE"]) as opened:
-            ask = partial(cancels.ask, agent=agent, task_id=task_id)
+            ask = partial(cancels.request, agent=agent, task_id=task_id)
             return await opened.write(run_id(agent, task_id), ask)
 
     return asyncio.run(write())

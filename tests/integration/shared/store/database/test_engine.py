@@ -10,7 +10,7 @@ from shared.errors import StoreError, StoreUnavailable
 from shared.store import Store, open_store
 from shared.store.database.engine import POOL_SIZE
 from shared.store.database.migrate import migrate
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from tests.support.stores.postgresql import PASSWORD, Postgres
 from tests.support.stores.steps import claimed, request, seen, until_away
 
@@ -36,20 +36,22 @@ async def test_a_server_that_goes_away_is_waited_for(
     store: Store, store_url: str, postgresql: Postgres
 ) -> None:
     with postgresql.away(store_url):
-        write = asyncio.create_task(store.write("", lambda db: beat(db, "bob.1", "bob")))
+        write = asyncio.create_task(
+            store.write("", lambda db: heartbeats.record(db, "bob.1", "bob"))
+        )
         read = asyncio.create_task(seen(store))
         await until_away(store)
     await write
-    assert (await read).beats == {"alice.1": 1}
-    assert (await seen(store, "bob")).beats == {"bob.1": 1}
+    assert (await read).heartbeats == {"alice.1": 1}
+    assert (await seen(store, "bob")).heartbeats == {"bob.1": 1}
     assert store.available
 
 
 async def test_patience_with_a_server_ends(store_url: str, postgresql: Postgres) -> None:
     async with open_store(store_url, patience_s=0.1) as store:
         with postgresql.away(store_url), pytest.raises(StoreUnavailable):
-            await store.write("", lambda db: beat(db, "bob.1", "bob"))
-        await store.write("", lambda db: beat(db, "bob.1", "bob"))
+            await store.write("", lambda db: heartbeats.record(db, "bob.1", "bob"))
+        await store.write("", lambda db: heartbeats.record(db, "bob.1", "bob"))
 
 
 async def test_a_text_that_postgresql_refuses_is_refused_at_once(store: Store) -> None:
@@ -75,11 +77,11 @@ async def test_a_password_may_change_meanwhile_but_not_the_store(
             address[0] = wrong
             postgresql.sql(lost)
             with suppress(StoreUnavailable):  # this is how it finds its connection lost
-                await store.write("", lambda db: beat(db, "bob.1", "bob"))
+                await store.write("", lambda db: heartbeats.record(db, "bob.1", "bob"))
             with pytest.raises(StoreUnavailable, match=why):
-                await store.write("", lambda db: beat(db, "bob.1", "bob"))
+                await store.write("", lambda db: heartbeats.record(db, "bob.1", "bob"))
         address[0] = postgresql_url
-        await store.write("", lambda db: beat(db, "bob.1", "bob"))
+        await store.write("", lambda db: heartbeats.record(db, "bob.1", "bob"))
 
 
 async def test_many_reads_at_once_share_few_connections(store: Store) -> None:

@@ -5,7 +5,7 @@ import asyncio
 from services.agent.delivery.outbox import Relay
 from shared.store import Store
 from shared.store.messages.outbox import adopt
-from shared.store.processes.heartbeats import leave
+from shared.store.processes import heartbeats
 from tests.support.processes.instances import instance
 from tests.support.stores.steps import ended, owned
 
@@ -18,6 +18,6 @@ async def test_what_can_not_be_sent_is_left_to_another_instance(store: Store) ->
         await asyncio.sleep(0)  # there is no broker: it waits for one
         relay.stop()
     await relay.idle()
-    await store.write("", lambda db: leave(db, own.id))
+    await store.write("", lambda db: heartbeats.remove(db, own.id))
     left = await store.write("", lambda db: adopt(db, "alice", "alice.2", set(), set()))
     assert [message.routing_key for message in left] == ["reply.asker"]

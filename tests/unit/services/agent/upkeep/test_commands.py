@@ -74,7 +74,7 @@ async def kept(store: Store) -> int:
 
 
 async def ask(store: Store, task_id: str) -> None:
-    asked = partial(cancels.ask, agent="alice", task_id=task_id)
+    asked = partial(cancels.request, agent="alice", task_id=task_id)
     await store.write(run_id("alice", task_id), asked)
 
 
@@ -139,6 +139,6 @@ async def test_a_shutdown_is_obeyed_by_whom_it_names(store: Store) -> None:
         await it.orders.look()
         assert it.orders.stopping.mode is None
         for mode in ("drain", "stop"):
-            await store.write("", partial(shutdowns.ask, agent="alice", mode=mode))
+            await store.write("", partial(shutdowns.request, agent="alice", mode=mode))
             await it.orders.look()
             assert it.orders.stopping.mode == mode

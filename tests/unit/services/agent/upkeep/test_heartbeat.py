@@ -19,7 +19,7 @@ from shared.process.stopping import Stopping
 from shared.store import Store
 from shared.store.processes.heartbeats import SILENCE_S
 from shared.store.queries.reports import Row, find
-from shared.store.runs.putting_off import put_off
+from shared.store.runs.takeover import postpone
 from shared.store.schema import now_s, runs
 from tests.support.processes.instances import instance, runs_of
 from tests.support.stores.steps import claimed, ended, owned, request, taken
@@ -148,7 +148,7 @@ async def test_what_waits_is_shown(store: Store) -> None:
     await owned(store, "later", "alice.0")  # which has no row: it is dead
     [later] = await taken(store, "alice.1")
     await store.write(
-        later.run_id, lambda db: put_off(db, later, failures=1, wait_s=600, detail="503")
+        later.run_id, lambda db: postpone(db, later, failures=1, wait_s=600, detail="503")
     )
     await ended(store, await owned(store, "sent"))
 

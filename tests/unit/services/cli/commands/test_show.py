@@ -14,7 +14,7 @@ from services.cli.__main__ import app
 from shared.contract.messages import Response, Status, encode
 from shared.store import open_store
 from shared.store.runs.claim import freeze
-from shared.store.runs.end import End, end
+from shared.store.runs.end import RunEnd, end
 from shared.store.runs.steps import Step, write_step
 from shared.store.schema import runs, steps
 from tests.support.stores.damage import DAMAGED, damage, values
@@ -42,7 +42,7 @@ async def _ended(url: str) -> str:
         run = await begun(store, "t1")
         await store.write(run.run_id, lambda db: write_step(db, run, STEP))
         response = Response(task_id="t1", agent="alice", status=Status.OK, content="Found.")
-        ending = End("ok", "m1", encode(response).decode(), "a detail")
+        ending = RunEnd("ok", "m1", encode(response).decode(), "a detail")
         await store.write(run.run_id, lambda db: end(db, run, ending, "alice.1"))
         return run.run_id
 

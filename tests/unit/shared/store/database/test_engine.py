@@ -14,7 +14,7 @@ from shared.store import open_store
 from shared.store.database import engine
 from shared.store.database.engine import create, parse
 from shared.store.database.migrate import migrate
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from tests.support.stores.steps import seen, until_away
 
 STORES = ["sqlite"]
@@ -66,7 +66,7 @@ class Slow:
     go_on: threading.Event = field(default_factory=threading.Event)
 
     def beat(self, connection: Connection) -> None:
-        beat(connection, "slow", "a")
+        heartbeats.record(connection, "slow", "a")
         self.entered.set()
         self.go_on.wait(20)
 
@@ -80,8 +80,8 @@ async def test_a_writer_that_is_cancelled_while_it_commits_is_committed_all_the_
         await asyncio.to_thread(slow.entered.wait, 20)
         write.cancel()
         slow.go_on.set()
-        await store.write("", lambda db: beat(db, "next", "a"))
-        assert set((await seen(store, "a")).beats) == {"slow", "next"}
+        await store.write("", lambda db: heartbeats.record(db, "next", "a"))
+        assert set((await seen(store, "a")).heartbeats) == {"slow", "next"}
     assert write.cancelled()
 
 
@@ -96,7 +96,7 @@ async def test_a_store_that_closes_in_the_middle_of_a_commit_waits_for_its_threa
     with pytest.raises(asyncio.CancelledError):
         await write
     async with open_store(store_url) as store:
-        assert set((await seen(store, "a")).beats) == {"slow"}
+        assert set((await seen(store, "a")).heartbeats) == {"slow"}
 
 
 @pytest.fixture
@@ -114,13 +114,13 @@ def locked(store_url: str) -> sqlite3.Connection:
 async def test_a_locked_file_is_waited_for(store_url: str) -> None:
     async with open_store(store_url) as store:
         other = locked(store_url)
-        write = asyncio.create_task(store.write("", lambda db: beat(db, "a.1", "a")))
+        write = asyncio.create_task(store.write("", lambda db: heartbeats.record(db, "a.1", "a")))
         await until_away(store)
-        assert (await seen(store, "a")).beats == {}  # WAL: readers don't wait
+        assert (await seen(store, "a")).heartbeats == {}  # WAL: readers don't wait
         other.close()
         await write
         assert store.available
-        assert (await seen(store, "a")).beats == {"a.1": 1}
+        assert (await seen(store, "a")).heartbeats == {"a.1": 1}
 
 
 @pytest.mark.usefixtures("impatient")
@@ -128,8 +128,8 @@ async def test_patience_ends(store_url: str) -> None:
     async with open_store(store_url, patience_s=0.1) as store:
         other = locked(store_url)
         with pytest.raises(StoreUnavailable, match="the store is away or locked: database is lock"):
-            await store.write("", lambda db: beat(db, "a.1", "a"))
+            await store.write("", lambda db: heartbeats.record(db, "a.1", "a"))
         assert not store.available
         other.close()
-        await store.write("", lambda db: beat(db, "a.1", "a"))
+        await store.write("", lambda db: heartbeats.record(db, "a.1", "a"))
         assert store.available

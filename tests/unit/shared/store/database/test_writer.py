@@ -9,9 +9,9 @@ from sqlalchemy.engine import Connection
 
 from shared.errors import RunLost, StoreError
 from shared.store import Store, open_store
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from shared.store.runs.run import lock
-from shared.store.runs.takeover import mark
+from shared.store.runs.takeover import set_state
 from shared.store.schema import RunState
 from tests.support.stores.steps import claimed, owned, request, seen, taken
 
@@ -29,11 +29,11 @@ def misspell(connection: Connection) -> None:
 
 
 async def add(store: Store, name: str) -> None:
-    await store.write(name, lambda db: beat(db, name, "alice"))
+    await store.write(name, lambda db: heartbeats.record(db, name, "alice"))
 
 
 async def names(store: Store) -> set[str]:
-    return set((await seen(store)).beats)
+    return set((await seen(store)).heartbeats)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ async def test_a_group_with_a_lost_run_commits_the_runs_that_are_held(store: Sto
     run = await owned(store, "t2")
 
     def touch(connection: Connection) -> None:
-        mark(connection, run, RunState.WAITING)
+        set_state(connection, run, RunState.WAITING)
 
     def late(connection: Connection) -> None:
         lock(connection, zombie)

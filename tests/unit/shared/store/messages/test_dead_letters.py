@@ -9,7 +9,7 @@ from sqlalchemy import update
 from shared.contract.dead_letters import Kept
 from shared.contract.messages import run_id
 from shared.store import Store
-from shared.store.messages.dead_letters import Ran, drop, keep, kept, ran
+from shared.store.messages.dead_letters import KnownRun, add, known_runs, remove, stored
 from shared.store.schema import dead_letters
 from tests.support.stores.steps import a_moment_later, counted, ended, owned
 
@@ -20,7 +20,7 @@ def letter(id: str, body: bytes = b"{") -> Kept:
 
 
 async def put(store: Store, it: Kept) -> int:
-    return await store.write("", partial(keep, letter=it))
+    return await store.write("", partial(add, letter=it))
 
 
 async def test_what_is_kept_comes_back_as_it_was_the_oldest_first(store: Store) -> None:
@@ -28,33 +28,33 @@ async def test_what_is_kept_comes_back_as_it_was_the_oldest_first(store: Store) 
     assert await put(store, first) == 1
     await a_moment_later(store)
     assert await put(store, second) == 2
-    assert await store.read(kept) == [first, second]
+    assert await store.read(stored) == [first, second]
     assert (await counted(store)).dead_letters_kept == 2
 
 
 async def test_a_letter_that_is_kept_again_is_one(store: Store) -> None:
     await put(store, letter("a"))
     assert await put(store, letter("a", b"other")) == 1
-    assert await store.read(kept) == [letter("a")]
+    assert await store.read(stored) == [letter("a")]
 
 
 async def test_only_the_named_ones_are_dropped(store: Store) -> None:
     for id in "abc":
         await put(store, letter(id))
-    dropped = await store.write("", partial(drop, ids=["dead.a", "dead.c", "dead.gone"]))
+    dropped = await store.write("", partial(remove, ids=["dead.a", "dead.c", "dead.gone"]))
     assert dropped == 2
-    assert await store.read(kept) == [letter("b")]
+    assert await store.read(stored) == [letter("b")]
 
 
 async def test_one_whose_properties_are_damaged_is_still_there(store: Store) -> None:
     await put(store, letter("a"))
     await store.write("", lambda db: db.execute(update(dead_letters).values(properties="{")))
-    assert await store.read(kept) == [Kept("dead.a", "agent.bob", b"{", {})]
+    assert await store.read(stored) == [Kept("dead.a", "agent.bob", b"{", {})]
 
 
 async def test_runs_are_found_by_their_ids_open_or_ended(store: Store) -> None:
     await ended(store, await owned(store, "t1"))
     await owned(store, "t2")
     ids = [run_id("alice", task) for task in ("t1", "t2", "t3")]
-    found = await store.read(partial(ran, run_ids=ids))
-    assert found == {ids[0]: Ran("hello", "ok"), ids[1]: Ran("hello", "running")}
+    found = await store.read(partial(known_runs, run_ids=ids))
+    assert found == {ids[0]: KnownRun("hello", "ok"), ids[1]: KnownRun("hello", "running")}

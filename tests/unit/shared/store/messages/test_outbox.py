@@ -56,8 +56,8 @@ async def test_a_sent_message_is_gone_and_an_undeliverable_one_is_kept_aside(
     run = await owned(store)
     await claimed(store, request(requester=Requester("reply.other")))
     first, second = await ended(store, run)
-    await store.write("", lambda db: outbox.sent(db, [first.seq]))
-    await store.write("", lambda db: outbox.undeliverable(db, second.seq))
+    await store.write("", lambda db: outbox.remove_sent(db, [first.seq]))
+    await store.write("", lambda db: outbox.mark_undeliverable(db, second.seq))
     assert await abandoned(store, {"alice.1"}) == 0
     assert await adopted(store, "alice.2", {"alice.1"}) == ()
     assert (await claimed(store, request(requester=Requester("reply.other")))).outbound
@@ -72,12 +72,12 @@ async def test_the_oldest_unsent_message_has_an_age_whoever_publishes_it(store: 
     await a_moment_later(store)
     assert await age_s() > 0
     assert await age_s("bob") == 0
-    await store.write("", lambda db: outbox.undeliverable(db, message.seq))
+    await store.write("", lambda db: outbox.mark_undeliverable(db, message.seq))
     assert await age_s() == 0
 
 
 async def test_a_number_is_never_used_again(store: Store) -> None:
     (first,) = await ended(store, await owned(store, "t1"))
-    await store.write("", lambda db: outbox.sent(db, [first.seq]))
+    await store.write("", lambda db: outbox.remove_sent(db, [first.seq]))
     (second,) = await ended(store, await owned(store, "t2"))
     assert second.seq > first.seq

@@ -14,7 +14,7 @@ from services.scheduler.plan import Scheduled
 from shared.definitions.model import Schedule
 from shared.store import Store, schema
 from shared.store.messages import ticks
-from shared.store.messages.ticks import Look, Outcome, Settled, Standing, Tick
+from shared.store.messages.ticks import Settled, Standing, Tick, TickOutcome, Unsent
 from tests.support.stores.steps import owned
 
 NOW, DAY = timedelta(0), timedelta(days=1)
@@ -55,12 +55,12 @@ async def now(store: Store) -> datetime:
     return datetime.fromtimestamp(found, UTC)
 
 
-async def left(store: Store) -> Look:
-    return await store.write("", partial(ticks.look, silence_s=SILENCE_S, most=1000))
+async def unsent(store: Store) -> Unsent:
+    return await store.write("", partial(ticks.take_unsent, silence_s=SILENCE_S, most=1000))
 
 
 def emitted(settled: Settled) -> list[Tick]:
-    return [tick for tick in settled.ticks if tick.outcome is Outcome.SENDING]
+    return [tick for tick in settled.ticks if tick.outcome is TickOutcome.SENDING]
 
 
 @pytest.mark.parametrize("missed", ["last", "none", "all"])
@@ -125,9 +125,9 @@ async def test_a_time_that_comes_again_is_another_tick_and_the_first_one_stays_s
     assert {tick.tick_id for tick in again} == {tick.tick_id for tick in before[1:]}
     assert not {tick.message_id for tick in again} & {tick.message_id for tick in before}
     for tick in before:  # by the process that had them in hand
-        await store.write("", partial(ticks.sent, tick=tick))
+        await store.write("", partial(ticks.record_sent, tick=tick))
     await shift(store, "tried_at", -SILENCE_S)
-    assert {tick.message_id for tick in (await left(store)).left} == {
+    assert {tick.message_id for tick in (await unsent(store)).ticks} == {
         tick.message_id for tick in again
     }
 
@@ -139,7 +139,7 @@ async def test_while_the_run_of_an_opened_tick_goes_on_the_next_is_skipped(store
     await owned(store, tick.published_as)
     await settle(store, one)
     outcomes = [it.outcome for it in (await settle(store, one, timedelta(hours=2))).ticks]
-    assert outcomes == [Outcome.SKIPPED]
+    assert outcomes == [TickOutcome.SKIPPED]
 
 
 async def test_ticks_of_an_earlier_version_hold_up_the_next_and_are_opened_too(
@@ -151,7 +151,7 @@ async def test_ticks_of_an_earlier_version_hold_up_the_next_and_are_opened_too(
     await forget_message_ids(store)
     await owned(store, tick.tick_id)
     busy = await settle(store, one, timedelta(hours=2))
-    assert [it.outcome for it in busy.ticks] == [Outcome.SKIPPED]
+    assert [it.outcome for it in busy.ticks] == [TickOutcome.SKIPPED]
     await forget_message_ids(store)
     back = await settle(store, one)
     assert back.set_back_s > 0
@@ -163,10 +163,10 @@ async def test_a_tick_that_was_left_by_a_clock_that_was_ahead_is_anybodys(store:
     await settle(store, one)
     [tick] = emitted(await settle(store, one, timedelta(hours=1)))
     await shift(store, "tried_at", SILENCE_S / 2)
-    assert (await left(store)).left == (), "a small step is not worth a copy"
+    assert (await unsent(store)).ticks == (), "a small step is not worth a copy"
     await shift(store, "tried_at", DAY.total_seconds())
-    assert (await left(store)).left == (tick,)
-    assert (await left(store)).left == ()
+    assert (await unsent(store)).ticks == (tick,)
+    assert (await unsent(store)).ticks == ()
 
 
 async def test_a_tick_that_nobody_claims_holds_nothing_up_longer_after_a_step_back(
@@ -188,7 +188,7 @@ async def test_ticks_whose_times_were_damaged_count_for_nothing(
     assert (await settle(store, one, timedelta(seconds=3))).ticks
     await shift(store, "tried_at", -DAY.total_seconds())
     await shift(store, "nominal_at", seconds)
-    assert (await left(store)).left == ()
+    assert (await unsent(store)).ticks == ()
     assert abs((await settle(store, one)).last - await now(store)) < timedelta(minutes=1)
 
 

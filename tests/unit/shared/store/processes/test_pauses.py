@@ -10,7 +10,7 @@ from tests.support.stores.steps import seen
 
 
 async def at_rest(store: Store, agent: str) -> bool:
-    return (await seen(store, agent)).orders.paused
+    return (await seen(store, agent)).commands.paused
 
 
 @pytest.mark.parametrize(("whom", "resting"), [("alice", (True, False)), (ALL, (True, True))])

@@ -6,26 +6,26 @@ import pytest
 
 from shared.store import Store
 from shared.store.processes import heartbeats
-from shared.store.processes.shutdowns import Mode, ask, forget_old
-from shared.store.queries.poll import look
+from shared.store.processes.shutdowns import Mode, remove_old, request
+from shared.store.queries.poll import poll
 
 
 async def order(store: Store, agent: str | None, mode: Mode) -> None:
-    await store.write("", partial(ask, agent=agent, mode=mode))
+    await store.write("", partial(request, agent=agent, mode=mode))
 
 
 async def modes(store: Store, *instances: str) -> list[Mode | None]:
-    seen = [await store.read(partial(look, agent="alice", instance=it)) for it in instances]
-    return [it.orders.shutdown for it in seen]
+    seen = [await store.read(partial(poll, agent="alice", instance=it)) for it in instances]
+    return [it.commands.shutdown for it in seen]
 
 
 @pytest.mark.parametrize(("whose", "of_bob"), [("alice", None), (None, "drain")])
 async def test_a_shutdown_names_the_processes_that_are_there(
     store: Store, whose: str | None, of_bob: Mode | None
 ) -> None:
-    await store.write("", partial(heartbeats.beat, instance="bob.1", agent="bob"))
+    await store.write("", partial(heartbeats.record, instance="bob.1", agent="bob"))
     await order(store, whose, "drain")
-    await store.write("", partial(heartbeats.beat, instance="alice.2", agent="alice"))
+    await store.write("", partial(heartbeats.record, instance="alice.2", agent="alice"))
     assert await modes(store, "alice.1", "bob.1", "alice.2") == ["drain", of_bob, None]
 
 
@@ -37,13 +37,13 @@ async def test_a_drain_may_become_a_stop_and_a_stop_no_drain(store: Store) -> No
 
 async def test_who_leaves_takes_its_shutdown_along(store: Store) -> None:
     await order(store, "alice", "stop")
-    await store.write("", partial(heartbeats.leave, instance="alice.1"))
+    await store.write("", partial(heartbeats.remove, instance="alice.1"))
     assert await modes(store, "alice.1") == [None]
 
 
 async def test_a_shutdown_that_nobody_obeyed_is_forgotten_after_its_time(store: Store) -> None:
     await order(store, "alice", "stop")
-    await store.write("", partial(forget_old, keep_s=3600))
+    await store.write("", partial(remove_old, keep_s=3600))
     assert await modes(store, "alice.1") == ["stop"]
-    await store.write("", partial(forget_old, keep_s=0))
+    await store.write("", partial(remove_old, keep_s=0))
     assert await modes(store, "alice.1") == [None]

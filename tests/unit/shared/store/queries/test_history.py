@@ -3,12 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shared.store import Store
-from shared.store.queries.history import SUMMED, Ended, has_tick, rested
+from shared.store.queries.history import SUMMED, FinishedRun, finished_work, has_tick
 from tests.support.stores.steps import a_moment_later, claimed, ended, owned, request
 
 
-async def history(store: Store) -> list[Ended]:
-    return await store.read(lambda db: rested(db, "alice"))
+async def history(store: Store) -> list[FinishedRun]:
+    return await store.read(lambda db: finished_work(db, "alice"))
 
 
 async def test_an_agent_with_an_open_run_has_not_rested(store: Store) -> None:

@@ -7,7 +7,17 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.store import Store
-from shared.store.queries.reports import Beat, Load, Row, beats, family, find, loads, newest, texts
+from shared.store.queries.reports import (
+    Heartbeat,
+    Load,
+    Row,
+    family,
+    find,
+    heartbeats,
+    loads,
+    newest,
+    texts,
+)
 from shared.store.runs.steps import Step, write_step
 from tests.support.stores.steps import a_moment_later, claimed, ended, owned, request
 
@@ -28,7 +38,7 @@ async def test_the_load_counts_open_runs_by_state_and_what_is_unsent(store: Stor
 
 
 async def test_every_instance_is_there_with_its_beat(store: Store) -> None:
-    assert await store.read(beats) == [Beat("alice.1", "alice", 1)]
+    assert await store.read(heartbeats) == [Heartbeat("alice.1", "alice", 1)]
 
 
 async def test_the_newest_run_comes_first_up_to_the_limit(store: Store) -> None:

@@ -11,12 +11,12 @@ from shared.contract.messages import Cancel, run_id
 from shared.errors import RunLost
 from shared.store import Store, open_store
 from shared.store.messages.outbox import Outbound
-from shared.store.processes.heartbeats import beat
-from shared.store.queries.poll import Orders
+from shared.store.processes import heartbeats
+from shared.store.queries.poll import Commands
 from shared.store.runs import cancels
 from shared.store.runs.cancels import OVERDUE_S, STUCK_S
 from shared.store.runs.claim import Verdict
-from shared.store.runs.end import End, end
+from shared.store.runs.end import RunEnd, end
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, steps_of, write_step
 from shared.store.runs.takeover import hand_over
@@ -29,12 +29,12 @@ STOPPED = Step(1, 1, "tool", "lookup", '{"content": "cancelled"}')
 
 
 async def asked(store: Store, task_id: str = "t1") -> bool:
-    ask = partial(cancels.ask, agent="alice", task_id=task_id)
+    ask = partial(cancels.request, agent="alice", task_id=task_id)
     return await store.write(run_id("alice", task_id), ask)
 
 
-async def unwanted(store: Store) -> Orders:
-    return (await seen(store)).orders
+async def unwanted(store: Store) -> Commands:
+    return (await seen(store)).commands
 
 
 async def doomed(store: Store, instance: str = "alice.2", held: Collection[str] = ()) -> list[Run]:
@@ -65,7 +65,7 @@ async def had_for(store: Store, seconds: float = OVERDUE_S) -> None:
 async def cancelled(
     store: Store, run: Run, *, answers: tuple[Step, ...] = (), instance: str = "alice.1"
 ) -> tuple[Outbound, ...]:
-    ending = End(
+    ending = RunEnd(
         "cancelled",
         f"{run.run_id}.response",
         '"cancelled"',
@@ -78,11 +78,11 @@ async def cancelled(
 
 async def test_an_open_run_that_is_cancelled_is_found_until_it_has_ended(store: Store) -> None:
     run = await owned(store)
-    assert await unwanted(store) == Orders()
+    assert await unwanted(store) == Commands()
     assert await asked(store)
-    assert await unwanted(store) == Orders((run.run_id,))
+    assert await unwanted(store) == Commands((run.run_id,))
     await cancelled(store, run)
-    assert await unwanted(store) == Orders()
+    assert await unwanted(store) == Commands()
 
 
 async def test_a_cancel_of_a_run_that_has_ended_changes_nothing(store: Store) -> None:
@@ -98,7 +98,7 @@ async def test_a_task_that_was_cancelled_before_it_came_is_claimed_as_cancelled(
     store: Store, slot: bool
 ) -> None:
     assert await asked(store)
-    assert await unwanted(store) == Orders()
+    assert await unwanted(store) == Commands()
     run = (await claimed(store, request(), slot=slot)).run
     if not slot:
         (run,) = await doomed(store)
@@ -202,7 +202,7 @@ async def test_a_cancelled_run_of_a_dead_owner_is_known_as_cancelled_when_taken_
 
 async def test_two_that_want_to_end_it_do_not_both_get_it(store: Store, store_url: str) -> None:
     for number in range(16):
-        await store.write("", partial(beat, instance=f"alice.{number}", agent="alice"))
+        await store.write("", partial(heartbeats.record, instance=f"alice.{number}", agent="alice"))
     for number in range(20):
         await claimed(store, request(f"t{number}"), slot=False)
     async with open_store(store_url) as second:
@@ -263,8 +263,8 @@ async def test_cancels_and_ends_at_once_leave_one_response_each(
         asks = [asked(second, run.task_id) for run in mine]
         sent = (await asyncio.gather(asyncio.gather(*ends), asyncio.gather(*asks)))[0]
     assert all([message.body for message in messages] == [DONE] for messages in sent)
-    assert await unwanted(store) == Orders()
-    await store.write("", lambda db: cancels.forget_old(db, "alice", 3600))
+    assert await unwanted(store) == Commands()
+    await store.write("", lambda db: cancels.remove_old(db, "alice", 3600))
     assert await kept(store) == 0
 
 
@@ -293,8 +293,8 @@ async def test_an_owners_end_and_anothers_cancel_at_once_leave_one_response(
 
 async def test_a_cancel_that_met_no_run_is_forgotten_after_its_time(store: Store) -> None:
     await asked(store, "never")
-    await store.write("", lambda db: cancels.forget_old(db, "alice", 3600))
+    await store.write("", lambda db: cancels.remove_old(db, "alice", 3600))
     assert await kept(store) == 1
     await a_while_ago(store, 3600)
-    await store.write("", lambda db: cancels.forget_old(db, "alice", 3600))
+    await store.write("", lambda db: cancels.remove_old(db, "alice", 3600))
     assert await kept(store) == 0

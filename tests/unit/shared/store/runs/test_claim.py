@@ -9,12 +9,12 @@ from sqlalchemy import select, update
 from shared.contract.messages import Response, Status, encode, response_id
 from shared.errors import RunLost
 from shared.store import Store, open_store
-from shared.store.messages.outbox import Outbound, sent
+from shared.store.messages.outbox import Outbound, remove_sent
 from shared.store.messages.requesters import Requester
 from shared.store.runs.claim import Claim, Request, Verdict
-from shared.store.runs.end import End, refuse
+from shared.store.runs.end import RunEnd, refuse
 from shared.store.runs.run import Run
-from shared.store.runs.takeover import hand_over, mark
+from shared.store.runs.takeover import hand_over, set_state
 from shared.store.schema import RunState, requesters, runs
 from tests.support.stores.sessions import asking, begun
 from tests.support.stores.steps import ASKER, DONE, claimed, ended, owned, request, taken
@@ -70,7 +70,7 @@ async def test_a_later_deadline_of_the_request_gives_no_more_time(store: Store) 
 @pytest.mark.parametrize("state", [RunState.RUNNING, RunState.WAITING])
 async def test_a_duplicate_joins_an_open_run(store: Store, state: RunState) -> None:
     run = await owned(store)
-    await store.write(run.run_id, lambda db: mark(db, run, state))
+    await store.write(run.run_id, lambda db: set_state(db, run, state))
     claim = await claimed(store, request(requester=OTHER), "alice.2")
     assert (claim.verdict, claim.run, claim.outbound) == (Verdict.JOINED, None, ())
     answers = await ended(store, run)
@@ -140,7 +140,7 @@ async def test_an_end_repeated_after_an_unknown_commit_returns_what_is_unsent(st
     run = await owned(store)
     first = await ended(store, run, broadcast_to="office")
     assert await ended(store, run, broadcast_to="office") == first
-    await store.write(run.run_id, lambda db: sent(db, [first[0].seq]))
+    await store.write(run.run_id, lambda db: remove_sent(db, [first[0].seq]))
     assert await ended(store, run, broadcast_to="office") == first[1:]
 
 
@@ -164,7 +164,7 @@ async def test_a_zombies_marks_ends_and_hand_overs_are_lost_and_write_nothing(st
     zombie = await owned(store)
     (run,) = await taken(store, "alice.2", {"alice.1"})
     for late in (
-        store.write(zombie.run_id, lambda db: mark(db, zombie, RunState.WAITING)),
+        store.write(zombie.run_id, lambda db: set_state(db, zombie, RunState.WAITING)),
         store.write(zombie.run_id, lambda db: hand_over(db, zombie)),
         ended(store, zombie, '"late"'),
     ):
@@ -204,9 +204,9 @@ def test_a_message_to_a_reply_queue_carries_its_correlation_id() -> None:
     assert Outbound.answer("r", 1, "reply.x", "c", "b").correlation_id == "c"
 
 
-def _refused(run: Run) -> End:
+def _refused(run: Run) -> RunEnd:
     response = Response(task_id=run.task_id, agent="alice", status=Status.REFUSED, content="no")
-    return End("refused", response_id(run.run_id), encode(response).decode())
+    return RunEnd("refused", response_id(run.run_id), encode(response).decode())
 
 
 async def refused(store: Store, asked: Request) -> Claim:

@@ -12,7 +12,7 @@ from shared.errors import HutchError, RunLost
 from shared.store import Store
 from shared.store.messages.outbox import Outbound
 from shared.store.runs import cancels
-from shared.store.runs.end import End, end
+from shared.store.runs.end import RunEnd, end
 from shared.store.runs.replay import Decision, Replayed, definition_of, replay
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, resumed, write_step
@@ -27,7 +27,7 @@ AGAIN, PAID = Decision(None), Decision("paid ✓")
 
 async def failed(store: Store, run: Run, status: str = "failed") -> tuple[Outbound, ...]:
     response = Response(task_id=run.task_id, agent="alice", status=Status(status), content="")
-    ending = End(status, "m", encode(response).decode(), "why")
+    ending = RunEnd(status, "m", encode(response).decode(), "why")
     return await store.write(run.run_id, partial(end, run=run, ending=ending, instance="alice.1"))
 
 
@@ -60,7 +60,7 @@ async def test_a_run_goes_on_in_the_next_epoch_with_its_steps(store: Store) -> N
 
 async def test_a_cancel_that_its_end_had_outrun_does_not_meet_it(store: Store) -> None:
     run = await owned(store)
-    await store.write(run.run_id, lambda db: cancels.ask(db, "alice", "t1"))
+    await store.write(run.run_id, lambda db: cancels.request(db, "alice", "t1"))
     await failed(store, run)
     await replayed(store, run)
     (again,) = await taken(store)

@@ -9,7 +9,7 @@ import pytest
 
 from shared.contract.messages import Status, Trigger, encode
 from shared.store import Store, open_store
-from shared.store.queries.history import rested
+from shared.store.queries.history import finished_work
 from shared.store.runs import cancels, sessions
 from shared.store.runs.claim import Verdict
 from shared.store.runs.replay import Replayed, replay
@@ -116,7 +116,7 @@ async def test_one_past_its_deadline_is_answered_without_its_turn_and_frees_the_
 async def test_one_that_is_cancelled_is_answered_without_its_turn(store: Store) -> None:
     await begun(store, "t1")
     await claim_of(store, "t2")
-    await store.write("", lambda db: cancels.ask(db, "alice", "t2"))
+    await store.write("", lambda db: cancels.request(db, "alice", "t2"))
     assert [run.task_id for run in await ended_unrun(store)] == ["t2"]
 
 
@@ -178,7 +178,7 @@ async def test_a_trigger_is_recalled_by_its_words(store: Store) -> None:
 
 async def test_sessions_are_no_part_of_what_an_agent_sums_up(store: Store) -> None:
     await over(store, await begun(store, "t1"))
-    assert await store.read(lambda db: rested(db, "alice")) == []
+    assert await store.read(lambda db: finished_work(db, "alice")) == []
 
 
 @pytest.mark.essential

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from shared.store import Store
-from shared.store.processes.heartbeats import beat
+from shared.store.processes import heartbeats
 from shared.store.runs.run import Run
-from shared.store.runs.takeover import SUSPECTED_AFTER, hand_over, mark, take
+from shared.store.runs.takeover import SUSPECTED_AFTER, hand_over, set_state, take
 from shared.store.schema import RunState
 from tests.support.stores.steps import a_moment_later, counted, owned, taken
 
@@ -54,7 +54,7 @@ async def test_only_the_one_that_computes_counts_the_death_of_its_owner(store: S
         await owned(store, name)
         await a_moment_later(store)
     waiting = await owned(store, "waiting")
-    await store.write(waiting.run_id, lambda db: mark(db, waiting, RunState.WAITING))
+    await store.write(waiting.run_id, lambda db: set_state(db, waiting, RunState.WAITING))
     attempts: dict[str, int] = {}
     for run in await taken(store, "alice.2", {"alice.1"}):
         attempts[run.task_id] = run.attempts
@@ -62,7 +62,7 @@ async def test_only_the_one_that_computes_counts_the_death_of_its_owner(store: S
         (run,) = await suspects(store, f"alice.{death + 1}", f"alice.{death}")
         attempts[run.task_id] = run.attempts
     assert attempts == {"guilty": 3, "beside": 1, "waiting": 0}
-    await store.write("", lambda db: beat(db, "alice.4", "alice"))
+    await store.write("", lambda db: heartbeats.record(db, "alice.4", "alice"))
     (run,) = await suspects(store, "alice.5", "alice.2")
     assert (run.task_id, run.attempts) == ("beside", 2)
 

@@ -1,4 +1,4 @@
-"""Take-overs: who goes on with what nobody runs."""
+"""Take-overs, hand-overs and postponements: which replica goes on with a run, and when."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import asyncio
 from functools import partial
 
 import pytest
+from sqlalchemy import select, update
 
+from shared.errors import RunLost
 from shared.store import Store, open_store
-from shared.store.processes.heartbeats import beat, leave
+from shared.store.processes import heartbeats
 from shared.store.queries.poll import Counts
+from shared.store.queries.reports import texts
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
-from shared.store.runs.takeover import hand_over, mark, take
-from shared.store.schema import RunState
+from shared.store.runs.takeover import hand_over, postpone, set_state, take
+from shared.store.schema import RunState, runs
 from tests.support.stores.steps import (
     a_moment_later,
     claimed,
@@ -24,9 +27,28 @@ from tests.support.stores.steps import (
     taken,
 )
 
+STEP = Step(1, 0, "model", "turn", "{}")
 
-def tasks(runs: list[Run]) -> list[str]:
-    return [run.task_id for run in runs]
+
+def tasks(taken: list[Run]) -> list[str]:
+    return [run.task_id for run in taken]
+
+
+async def postponed(
+    store: Store, run: Run, *, failures: int = 1, wait_s: float = 600, detail: str = "503"
+) -> None:
+    await store.write(
+        run.run_id,
+        lambda db: postpone(db, run, failures=failures, wait_s=wait_s, detail=detail),
+    )
+
+
+async def due(store: Store, run: Run) -> None:
+    """Its time has come."""
+    await store.write(
+        run.run_id,
+        lambda db: db.execute(update(runs).where(runs.c.run_id == run.run_id).values(due_at=0)),
+    )
 
 
 async def test_what_a_living_instance_runs_is_left_to_it(store: Store) -> None:
@@ -39,7 +61,7 @@ async def test_a_dead_instances_runs_are_taken_with_the_next_fence(store: Store)
     first = await owned(store)
     await a_moment_later(store)
     waiting = await owned(store, "t2")
-    await store.write(waiting.run_id, lambda db: mark(db, waiting, RunState.WAITING))
+    await store.write(waiting.run_id, lambda db: set_state(db, waiting, RunState.WAITING))
     assert (await counted(store, {"alice.1"})).takeable == 2
     runs = await taken(store, "alice.2", {"alice.1"})
     assert tasks(runs) == ["t1", "t2"]
@@ -62,7 +84,7 @@ async def test_a_run_whose_owner_has_no_row_is_anybodys(store: Store) -> None:
     await owned(store, "t1", "alice.0")
     await owned(store, "t2", "alice.1")
     assert tasks(await taken(store)) == ["t1"]
-    await store.write("", lambda db: leave(db, "alice.1"))
+    await store.write("", lambda db: heartbeats.remove(db, "alice.1"))
     assert "t2" in tasks(await taken(store, "alice.3"))
 
 
@@ -104,7 +126,7 @@ async def test_the_oldest_due_are_taken_first_as_many_as_asked(store: Store) -> 
         await a_moment_later(store)
     assert (await counted(store)).oldest_due_s >= 0
     assert tasks(await taken(store, limit=2)) == ["t0", "t1"]
-    await store.write("", lambda db: beat(db, "alice.2", "alice"))
+    await store.write("", lambda db: heartbeats.record(db, "alice.2", "alice"))
     assert tasks(await taken(store, limit=9)) == ["t2", "t3", "t4"]
 
 
@@ -113,7 +135,7 @@ async def test_two_takers_never_get_the_same_run(store: Store, store_url: str) -
     for number in range(40):
         await claimed(store, request(f"t{number}"), slot=False)
     for name in ("alice.2", "alice.3"):
-        await store.write("", partial(beat, instance=name, agent="alice"))
+        await store.write("", partial(heartbeats.record, instance=name, agent="alice"))
     async with open_store(store_url) as second:
         takes = await asyncio.gather(
             *(taken((store, second)[n % 2], f"alice.{2 + n % 2}", limit=5) for n in range(16))
@@ -143,7 +165,61 @@ async def test_a_finished_step_clears_a_run_of_the_deaths_before_it(store: Store
     await taken(store, "alice.2", {"alice.1"})
     (run,) = await taken(store, "alice.3", {"alice.2"}, suspects=True)
     assert run.attempts == 2
-    step = Step(1, 0, "model", "turn", "{}")
-    await store.write(run.run_id, lambda db: write_step(db, run, step))
+    await store.write(run.run_id, lambda db: write_step(db, run, STEP))
     (run,) = await taken(store, "alice.4", {"alice.3"})
     assert run.attempts == 1
+
+
+async def test_a_run_that_is_postponed_is_nobodys_until_its_time(store: Store) -> None:
+    run = await owned(store)
+    await postponed(store, run)
+    assert await taken(store, "alice.2", {"alice.1"}) == []
+    found = await counted(store)
+    assert (found.takeable, found.due, found.oldest_due_s) == (0, 1, 0.0)
+    await due(store, run)
+    (again,) = await taken(store)
+    assert (again.fence, again.attempts, again.failures) == (run.fence + 1, 0, 1)
+
+
+async def test_it_is_postponed_to_its_deadline_at_the_latest(store: Store) -> None:
+    run = (await claimed(store, request(timeout_s=5))).run
+    assert run is not None
+    await postponed(store, run, wait_s=600)
+    due_at = await store.read(lambda db: db.execute(select(runs.c.due_at)).scalar_one())
+    assert due_at == run.deadline_at
+
+
+async def test_postponed_again_after_an_unknown_commit_it_has_failed_once(store: Store) -> None:
+    run = await owned(store)
+    await postponed(store, run)
+    await postponed(store, run)
+    await due(store, run)
+    (again,) = await taken(store)
+    assert again.failures == 1
+
+
+async def test_a_finished_step_clears_a_run_of_its_failures(store: Store) -> None:
+    run = await owned(store)
+    await postponed(store, run, failures=7, wait_s=0)
+    (run,) = await taken(store)
+    assert run.failures == 7
+    await store.write(run.run_id, lambda db: write_step(db, run, STEP))
+    (run,) = await taken(store, "alice.3", {"alice.2"})
+    assert run.failures == 0
+
+
+async def test_a_zombie_postpones_nothing(store: Store) -> None:
+    zombie = await owned(store)
+    await taken(store, "alice.2", {"alice.1"})
+    with pytest.raises(RunLost):
+        await postponed(store, zombie)
+    assert (await counted(store)).due == 0
+
+
+async def test_the_reason_is_there_to_read_until_the_run_ends(store: Store) -> None:
+    run = await owned(store)
+    await postponed(store, run, wait_s=0, detail="503: \0 and \ud83d")
+    assert (await store.read(lambda db: texts(db, run.run_id))).detail == "503:  and ?"
+    (run,) = await taken(store)
+    await ended(store, run, instance="alice.2")
+    assert (await store.read(lambda db: texts(db, run.run_id))).detail is None
