@@ -7,7 +7,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-INTEGRATION := tests/integration
+# Includes the unit tests that need a container: they run on PostgreSQL what `make check` runs on SQLite.
+INTEGRATION := tests/integration tests/faults tests/chaos tests/fuzz tests/unit
 # Written for two cores. Each worker begins with the tests of one broker; the one that ends first helps.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 SUPPLY := $(VENV)-supply
@@ -26,12 +27,12 @@ demo: venv
 
 # For developers: at most eight minutes on two quiet cores, with a test of each promise (`essential`).
 test: machine check
-	$(PYTEST) $(INTEGRATION) tests/chaos tests/fuzz -m essential $(SIDE_BY_SIDE) --durations=10
+	$(PYTEST) $(INTEGRATION) -m essential $(SIDE_BY_SIDE) --durations=10
 	$(PYTEST) tests/e2e -m essential --durations=10
 
 # All other tests, once each. CI sets a seed and a time limit: LIMIT="-p tests.support.time_limit --seed …".
 rest: $(VENV)/.dev .venv-k8s/.checks
-	$(PYTEST) $(INTEGRATION) tests/chaos tests/fuzz tests/e2e tests/k8s -m "not essential" $(SIDE_BY_SIDE) \
+	$(PYTEST) $(INTEGRATION) tests/e2e tests/k8s -m "not essential and not unit" $(SIDE_BY_SIDE) \
 		--durations=15 $(LIMIT)
 
 test-all: test rest licences sbom
@@ -55,7 +56,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) tests/unit $(SIDE_BY_SIDE)
+	$(PYTEST) tests/unit -m unit $(SIDE_BY_SIDE)
 
 # The rendered manifests: schemas, security, names. Its tools have their own environment, see k8s/checks.in.
 k8s-check: $(VENV)/.dev .venv-k8s/.checks
@@ -73,7 +74,7 @@ fmt: $(VENV)/.dev
 # Includes subprocesses; the unit tests alone have a minimum of their own.
 coverage: $(VENV)/.dev
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q tests/unit
+	$(BIN)/coverage run -m pytest -q tests/unit -m unit
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=70 --format=total
 	$(BIN)/coverage run -m pytest -q $(INTEGRATION) -m "not long"

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import Counter
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # read when it is imported
+
 from tests.support.machine import need
 from tests.support.report import said
+
+pytest_plugins = [
+    "tests.support.brokers.fixtures",
+    "tests.support.processes.fixtures",
+    "tests.support.stores.fixtures",
+]
+
+UNIT = Path(__file__).parent / "unit"
 
 
 def pytest_sessionstart() -> None:
@@ -17,6 +29,12 @@ def pytest_sessionstart() -> None:
     start would ignore it with them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """`make check` runs what is marked `unit`: the tests of that folder that need no container."""
+    if UNIT in item.path.parents and not item.get_closest_marker("container"):
+        item.add_marker("unit")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

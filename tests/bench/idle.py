@@ -21,9 +21,9 @@ from rich.console import Console
 from shared.contract.topology import TASKS
 from shared.store.database.migrate import migrate
 from tests.bench import costs
-from tests.bench.agents import define, new_store
 from tests.bench.costs import a_second, beyond, more
 from tests.bench.load import load
+from tests.bench.subjects.agents import define, new_store
 from tests.support.brokers.rabbitmq import Server, container, vhost
 from tests.support.processes import running
 from tests.support.processes.running import Child

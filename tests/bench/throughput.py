@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.store.database.migrate import migrate
-from tests.bench import stored
-from tests.bench.agents import check, define, echo, new_store, real, stubbed
 from tests.bench.broadcast import HEARERS, broadcasts
 from tests.bench.crowd import MODEL_S, crowds
 from tests.bench.load import Figures, load
 from tests.bench.rounds import ROUNDS, WARM_UP, alternating, median, ratio
+from tests.bench.subjects import stored
+from tests.bench.subjects.agents import check, define, echo, new_store, real, stubbed
 from tests.support.brokers.rabbitmq import container, vhost
 from tests.support.processes import running
 from tests.support.processes.running import House

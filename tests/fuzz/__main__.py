@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.ground import GROUNDS
+from tests.fuzz.draws.plan import volley
 from tests.fuzz.game import play
-from tests.fuzz.plan import volley
 
 SECONDS = 60.0
 say = Console(highlight=False, soft_wrap=True).print

@@ -13,14 +13,15 @@ from shared.store.database.migrate import migrate
 from tests.chaos.ground import GROUNDS
 from tests.chaos.supervisor import Supervisor
 from tests.fuzz import ledger as ledgers
-from tests.fuzz import logs, team
-from tests.fuzz.attackers import Attacker, Ears
-from tests.fuzz.endpoint import endpoint
+from tests.fuzz import logs
+from tests.fuzz.attack import team
+from tests.fuzz.attack.clients import Attacker, Ears
+from tests.fuzz.attack.endpoint import endpoint
+from tests.fuzz.attack.stranger import Stranger
+from tests.fuzz.attack.team import REPLICAS
+from tests.fuzz.draws.commands import Orders
 from tests.fuzz.ledger import Ledger
-from tests.fuzz.orders import Orders
 from tests.fuzz.report import Found, Report
-from tests.fuzz.stranger import Stranger
-from tests.fuzz.team import REPLICAS
 from tests.support import client
 from tests.support.invariants import Rest, living
 from tests.support.processes import running

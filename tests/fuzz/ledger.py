@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from tests.fuzz.plan import Message
+from tests.fuzz.draws.plan import Message
 
 SHOWN = 300
 """Characters of a body or of properties that the journal keeps; `--show` prints them whole."""
@@ -31,9 +31,9 @@ class Ledger:
     owed: int = 0
     unanswered: set[str] = field(default_factory=set)
     """Of those that are owed an answer, by call."""
-    expiring: set[str] = field(default_factory=set)
-    """Calls of messages with an `expiration`: refused for it. An operator who replays one sends it
-    without, and it is answered for what it says."""
+    replayable: set[str] = field(default_factory=set)
+    """Calls whose refusal a replay may overrule: for an `expiration`, without which a message is
+    replayed, or for an id that a forgotten session has used, and that is free again."""
     heard: dict[str, dict[str, set[bytes]]] = field(default_factory=lambda: defaultdict(dict))
     """By call, then by the run and epoch that answers."""
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Ledger:
         with self._lock:
             self.calls[message.call] = where
             if "expiration" in message.properties:
-                self.expiring.add(message.call)
+                self.replayable.add(message.call)
 
     def became(self, where: str, message: Message, fate: str) -> None:
         """`fate` is "confirmed", or why not."""
@@ -73,6 +73,8 @@ class Ledger:
         with self._lock:
             line = {"at": round(time.time(), 3), "order": what, "outcome": outcome[-SHOWN:]}
             self.journal.write(json.dumps(line) + "\n")
+            if what.startswith("hutch forget "):
+                self.replayable |= {call for call, ways in self.heard.items() if REFUSAL in ways}
 
     def forgive(self, calls: set[str]) -> None:
         """Their answers can't be heard any more: the client has lost its channel."""
@@ -103,7 +105,7 @@ class Ledger:
         return {call for call in self.heard if _differ(self._ways(call))}
 
     def _ways(self, call: str) -> dict[str, set[bytes]]:
-        left_out = {REFUSAL} if call in self.expiring else set()
+        left_out = {REFUSAL} if call in self.replayable else set()
         return {way: said for way, said in self.heard[call].items() if way not in left_out}
 
     def where(self, call: str) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.supervisor import Ended
+from tests.fuzz.draws.commands import order
+from tests.fuzz.draws.plan import KINDS, Message, volley
+from tests.fuzz.draws.replies import reply
 from tests.fuzz.game import play
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.logs import in_lines
-from tests.fuzz.orders import order
-from tests.fuzz.plan import KINDS, Message, volley
-from tests.fuzz.replies import reply
 from tests.fuzz.report import Found, Report
 
 pytestmark = pytest.mark.essential
@@ -124,6 +124,16 @@ def test_what_was_refused_for_its_expiration_is_answered_when_it_is_replayed() -
     refused = ("a.refused", "no")
     assert violations(ledger(refused, RIGHT, asked=asked)) == []
     assert violations(ledger(refused, RIGHT, ("run.response", "other"), asked=asked)) != []
+
+
+def test_what_was_refused_for_an_id_that_was_then_forgotten_is_answered_when_replayed() -> None:
+    of = ledger(("a.refused", "no"))
+    of.ordered("hutch forget talk-1", "0: forgot 3 runs of session 'talk-1'")
+    of.hear("c", RIGHT[0], b'{"status": "ok", "content": "yes"}')
+    assert violations(of) == []
+    before = ledger(("a.refused", "no"), RIGHT)
+    before.ordered("hutch status", "0")
+    assert violations(before) != []
 
 
 def test_a_task_that_nobody_answered_is_a_violation_unless_its_channel_was_lost() -> None:

@@ -8,12 +8,9 @@ import pika as amqp
 import pytest
 
 from shared.contract import topology
-from tests.integration.services.conftest import agents, asked, house, pika
 from tests.support.client import Client
 from tests.support.invariants import Rest
 from tests.support.processes.running import House, until
-
-__all__ = ["agents", "asked", "house", "pika"]
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.services.agent.runs.test_poison import POISON, supervised
-from tests.integration.services.agent.runs.test_workers import define
 from tests.support.brokers.rabbitmq import Rabbit, Server
 from tests.support.client import Client, client
+from tests.support.processes.agents import POISON, define, supervised
 from tests.support.processes.running import POLL_S, Child, House, until
 from tests.support.prometheus import MINUTE_S, Alert, Prometheus, prometheus
 from tests.support.proxy import Proxy, address, proxy

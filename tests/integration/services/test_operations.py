@@ -11,23 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.pages import COMMANDS
 from tests.support.processes.clerk import LONG_S, Clerk, call, define, letters
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House, until
-from tests.support.repository import REPOSITORY
 
 pytestmark = [
     pytest.mark.long,
     pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session"),
 ]
-
-PAGE = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
-COMMANDS = {
-    line.partition("#")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    for line in block.splitlines()
-}
 
 
 def said(house: House, command: str, **names: str) -> str:

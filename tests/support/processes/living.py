@@ -17,7 +17,7 @@ from shared.store.runs.claim import Request, claim, freeze
 from shared.store.runs.run import Run
 from tests.support.model.endpoint import Endpoint
 from tests.support.processes.instances import runs_of
-from tests.support.stores.fixtures import request
+from tests.support.stores.steps import request
 
 TASK = Task(id="t1", content="Do it.")
 

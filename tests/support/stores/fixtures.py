@@ -1,29 +1,65 @@
-"""What the store's tests say often: a request, a claim, a takeover, an end."""
+"""Fixtures: PostgreSQL, and migrated stores of either kind."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
-from functools import partial
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
-from sqlalchemy import select
 
-from shared.contract.messages import Response, Status, encode, run_id
 from shared.store import Store, open_store
-from shared.store.messages.outbox import Outbound
-from shared.store.messages.requesters import Requester
+from shared.store.database.migrate import migrate
 from shared.store.processes.heartbeats import beat
-from shared.store.queries.poll import Counts, Look, look
-from shared.store.runs.claim import Claim, Request, claim, freeze
-from shared.store.runs.end import End, end
-from shared.store.runs.run import Run
-from shared.store.runs.takeover import take
-from shared.store.schema import now_s
+from shared.store.runs.claim import freeze
+from tests.support.report import said
+from tests.support.stores import postgresql as servers
+from tests.support.stores.postgresql import Postgres
+from tests.support.stores.steps import DEFINITION
 
-DEFINITION = "d" * 32
-ASKER = Requester("reply.asker", "c1")
-DONE = encode(Response(task_id="t1", agent="alice", status=Status.OK, content="done")).decode()
+BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.container)]
+BOTH_ESSENTIAL = [
+    "sqlite",
+    pytest.param("postgresql", marks=[pytest.mark.container, pytest.mark.essential]),
+]
+
+
+def on_both_stores(metafunc: pytest.Metafunc) -> None:
+    """The `pytest_generate_tests` of tests whose promises both stores keep.
+
+    A module for one store, or with marks of its own, has a constant `STORES`.
+    """
+    if "empty_url" in metafunc.fixturenames:
+        stores = getattr(metafunc.module, "STORES", BOTH)
+        metafunc.parametrize("empty_url", stores, indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+    with servers.server() as running:
+        said(request.config)["postgresql"] = f"ran on PostgreSQL {running.version}"
+        yield running
+
+
+@pytest.fixture
+def postgresql_url(postgresql: Postgres) -> Iterator[str]:
+    """An empty database."""
+    with postgresql.database() as url:
+        yield url
+
+
+@pytest.fixture
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store without tables: SQLite, unless `on_both_stores` says otherwise."""
+    if getattr(request, "param", "sqlite") == "postgresql":
+        return str(request.getfixturevalue("postgresql_url"))
+    return f"sqlite:///{tmp_path / 'hutch.db'}"
+
+
+@pytest.fixture
+def store_url(empty_url: str) -> str:
+    asyncio.run(migrate(empty_url))
+    return empty_url
 
 
 @pytest.fixture
@@ -33,93 +69,3 @@ async def store(store_url: str) -> AsyncIterator[Store]:
         await opened.write("", lambda db: freeze(db, DEFINITION, '{"name": "alice"}'))
         await opened.write("", lambda db: beat(db, "alice.1", "alice"))
         yield opened
-
-
-def request(
-    task_id: str = "t1",
-    *,
-    content: str = "hello",
-    requester: Requester | None = ASKER,
-    timeout_s: float = 600,
-    deadline_at: float | None = None,
-    with_notes: bool = False,
-) -> Request:
-    return Request(
-        run_id=run_id("alice", task_id),
-        agent="alice",
-        task_id=task_id,
-        kind="task",
-        content_hash=content,
-        message=f'{{"content": "{content}"}}',
-        definition=DEFINITION,
-        root_id=task_id,
-        parent_id=None,
-        timeout_s=timeout_s,
-        deadline_at=deadline_at,
-        requester=requester,
-        with_notes=with_notes,
-    )
-
-
-async def claimed(
-    store: Store, asked: Request, instance: str = "alice.1", *, slot: bool = True
-) -> Claim:
-    return await store.write(asked.key, lambda db: claim(db, asked, instance, slot=slot))
-
-
-async def owned(store: Store, task_id: str = "t1", instance: str = "alice.1") -> Run:
-    """A fresh run that an instance computes."""
-    run = (await claimed(store, request(task_id), instance)).run
-    assert run is not None
-    return run
-
-
-async def taken(
-    store: Store,
-    instance: str = "alice.2",
-    dead: set[str] | None = None,
-    limit: int = 10,
-    *,
-    suspects: bool = False,
-) -> list[Run]:
-    return await store.write(
-        "", lambda db: take(db, "alice", instance, dead or set(), limit, {}, suspects=suspects)
-    )
-
-
-async def ended(
-    store: Store,
-    run: Run,
-    response: str = DONE,
-    *,
-    instance: str = "alice.1",
-    broadcast_to: str | None = None,
-) -> tuple[Outbound, ...]:
-    ending = End("ok", f"{run.run_id}.response", response, None, broadcast_to)
-    return await store.write(run.run_id, partial(end, run=run, ending=ending, instance=instance))
-
-
-async def seen(store: Store, agent: str = "alice", dead: Collection[str] = ()) -> Look:
-    """What the first instance of an agent sees."""
-    return await store.read(partial(look, agent=agent, instance=f"{agent}.1", dead=dead))
-
-
-async def counted(store: Store, dead: Collection[str] = ()) -> Counts:
-    return (await seen(store, dead=dead)).counts
-
-
-async def a_moment_later(store: Store) -> None:
-    """SQLite's clock counts milliseconds: what happens within one of them has no order."""
-    before = await _now(store)
-    while await _now(store) <= before:  # noqa: ASYNC110 - a clock tells nobody
-        await asyncio.sleep(0.0005)
-
-
-async def _now(store: Store) -> float:
-    return await store.read(lambda db: db.execute(select(now_s())).scalar_one())
-
-
-async def until_away(store: Store) -> None:
-    async with asyncio.timeout(20):
-        while store.available:  # noqa: ASYNC110 - the store tells nobody
-            await asyncio.sleep(0.01)

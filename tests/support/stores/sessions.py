@@ -12,7 +12,7 @@ from shared.store.processes.heartbeats import beat
 from shared.store.runs.claim import Claim, Request
 from shared.store.runs.end import End, end
 from shared.store.runs.run import Run
-from tests.support.stores.fixtures import claimed, request
+from tests.support.stores.steps import claimed, request
 
 
 def asking(task_id: str, session: str = "s1", *, said: str = "", agent: str = "alice") -> Request:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.integration.services.test_operations import COMMANDS
+from tests.support.pages import COMMANDS
 
 
 def test_every_command_of_the_page_is_run_by_a_test() -> None:

@@ -13,7 +13,7 @@ from shared.store import Store, open_store
 from shared.store.database.migrate import migrate
 from shared.store.runs.claim import freeze
 from tests.support.invariants import Agent, Slots, leaked, left_in_store, slots
-from tests.support.stores.fixtures import DEFINITION, claimed, ended, owned, request
+from tests.support.stores.steps import DEFINITION, claimed, ended, owned, request
 
 
 @contextmanager

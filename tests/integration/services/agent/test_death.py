@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from tests.integration.services.conftest import Asked
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client, client
+from tests.support.processes.agents import ASK
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import PATIENCE_S, House, until
 
-ASK = '[[call bob {"prompt": "[[latency 2]]Write an email."}]]'
 MOST_FAILOVER_S = 15.0
 """Three seconds of silence, a restart and the work, on a machine that does much else."""
 

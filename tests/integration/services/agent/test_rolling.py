@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.services.agent.runs.test_cancellation import states
-from tests.integration.services.agent.runs.test_workers import define
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.processes.agents import define, states
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.load import load
 from tests.support.processes.running import House, until
 

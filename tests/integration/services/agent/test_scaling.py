@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from shared.store.database.migrate import migrate
-from tests.integration.services.agent.runs.test_workers import define
-from tests.integration.services.conftest import Asked
+from tests.support.processes.agents import define
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.load import load
 from tests.support.processes.running import Child, House, until
 from tests.support.report import said

@@ -18,10 +18,10 @@ from shared.contract.topology import CONTROL
 from shared.store import open_store
 from shared.store.processes import shutdowns
 from shared.store.processes.shutdowns import Mode
-from tests.integration.services.agent.runs.test_cancellation import lose_control_messages
-from tests.integration.services.conftest import Asked
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
+from tests.support.processes.agents import lose_control_messages
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import Child, House, until
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")

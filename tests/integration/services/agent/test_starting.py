@@ -10,9 +10,9 @@ import pytest
 
 from shared.process.runtime import START_S
 from shared.store.database.migrate import migrate
-from tests.integration.services.conftest import Asked
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client, client
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House
 from tests.support.stores.postgresql import PASSWORD, Postgres
 

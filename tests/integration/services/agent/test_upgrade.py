@@ -18,8 +18,8 @@ from sqlalchemy.engine import Connection
 
 from shared.store.database.engine import create
 from shared.store.database.migrate import MIGRATIONS, migrate
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House
 
 pytestmark = pytest.mark.long

@@ -7,9 +7,9 @@ import urllib.request
 
 import pytest
 
-from tests.integration.services.conftest import Asked
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import Child, House, until
 
 pytestmark = pytest.mark.long

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from shared.store import open_store, schema
 from shared.store.database.migrate import migrate
 from tests.support.client import Client, client
 from tests.support.processes import running
+from tests.support.processes.agents import told
 from tests.support.processes.running import Child, House
 
 EVERY = timedelta(seconds=1)
@@ -115,16 +115,6 @@ def test_without_schedules_it_says_so_and_stays_ready(house: House, agents: Path
     assert answer[0] == 200
     assert 'hutch_ticks_total{outcome="sent"} 0.0' in told(port, "metrics")[1]
     assert idle.end() == 0
-
-
-def told(port: int, what: str) -> tuple[int, str]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request("GET", f"/{what}")
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        connection.close()
 
 
 def test_with_another_store_than_the_agents_it_refuses_to_start(

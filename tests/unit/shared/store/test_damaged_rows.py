@@ -20,8 +20,8 @@ from shared.store.runs.steps import Step, resumed, write_step
 from shared.store.schema import notes as notes_table
 from shared.store.schema import runs
 from tests.support.stores.damage import DAMAGED, TEXTS, damage, values
-from tests.support.stores.fixtures import claimed, ended, owned, request, seen, taken
 from tests.support.stores.sessions import asking, begun, claim_of, over, present
+from tests.support.stores.steps import claimed, ended, owned, request, seen, taken
 
 STEP = Step(1, 0, "model", "turn", '{"content": "found"}')
 each_column = pytest.mark.parametrize("column", DAMAGED, ids=str)

@@ -16,8 +16,8 @@ from shared.store.runs.claim import Claim, Verdict
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
 from shared.store.schema import requesters, runs, steps
-from tests.support.stores.fixtures import claimed, ended, request
 from tests.support.stores.sessions import asking, over, present
+from tests.support.stores.steps import claimed, ended, request
 
 
 async def erased(store: Store, session: str = "s1", agent: str | None = None) -> int:

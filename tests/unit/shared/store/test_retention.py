@@ -12,7 +12,7 @@ from shared.store.retention import forget_runs, forget_ticks
 from shared.store.runs.claim import Verdict
 from shared.store.runs.tool_starts import Start, write_start
 from shared.store.schema import requesters, runs, starts, steps, ticks
-from tests.support.stores.fixtures import claimed, ended, owned, request
+from tests.support.stores.steps import claimed, ended, owned, request
 
 AT_ONCE_S = 0.0
 LATER_S = 3600.0

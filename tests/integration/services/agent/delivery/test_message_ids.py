@@ -13,11 +13,8 @@ from shared.broker.connection import Broker
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
 from shared.contract import topology
-from tests.integration.shared.broker.conftest import broker
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import lose_connections
-
-__all__ = ["broker"]
 
 TASK = Outgoing(topology.TASKS, "bob", b"Write.", "not shown", correlation_id="c1")
 

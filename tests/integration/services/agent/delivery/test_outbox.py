@@ -17,9 +17,7 @@ from shared.telemetry.metrics import Metrics
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import client
 from tests.support.processes.instances import instance
-from tests.support.stores.fixtures import ASKER, ended, owned, store
-
-__all__ = ["store"]
+from tests.support.stores.steps import ASKER, ended, owned
 
 MESSAGES = 60
 

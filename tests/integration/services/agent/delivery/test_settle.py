@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -22,29 +21,18 @@ from shared.contract import topology
 from shared.contract.topology import Queue, Topology
 from shared.errors import BadMessage, BrokerError, BrokerUnavailable, StoreError
 from shared.store import Store
-from shared.store.database.migrate import migrate
 from shared.store.messages import dead_letters
-from tests.integration.shared.broker.conftest import broker
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import lose_connections, until
 from tests.support.processes.instances import instance
-from tests.support.stores.fixtures import store
 
-__all__ = ["broker", "store"]
-
+STORES = ["sqlite"]
 PREFETCH = 4
 
 
 class Wordless(Exception):
     def __str__(self) -> str:
         raise ValueError("it says nothing")
-
-
-@pytest.fixture
-async def store_url(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path / 'hutch.db'}"
-    await migrate(url)
-    return url
 
 
 @pytest_asyncio.fixture

@@ -11,10 +11,10 @@ import pytest
 
 from shared.contract.messages import MAX_BODY_BYTES
 from shared.store.database.migrate import migrate
-from tests.integration.services.conftest import Asked, forget
 from tests.support.brokers.rabbitmq import Server, vhost
 from tests.support.client import Client, client
 from tests.support.processes import running
+from tests.support.processes.fixtures import Asked, forget
 from tests.support.processes.running import House
 
 pytestmark = pytest.mark.essential

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.services.agent.runs.test_workers import define
-from tests.integration.services.conftest import Asked, forget
 from tests.support.client import Client, Reply
+from tests.support.processes.agents import define
+from tests.support.processes.fixtures import Asked, forget
 from tests.support.processes.running import Child, House, until
 
 pytestmark = pytest.mark.long

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.services.agent.runs.test_cancellation import calling, states, tree
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.processes.agents import calling, states, tree
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House, until
 
 pytestmark = [

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House
 
 pytestmark = pytest.mark.long

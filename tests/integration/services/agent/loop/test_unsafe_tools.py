@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
 from tests.support.processes.clerk import LONG_S, Clerk, call, define, letters
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House, until
 
 pytestmark = pytest.mark.long

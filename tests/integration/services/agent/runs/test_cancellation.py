@@ -17,9 +17,9 @@ from shared.contract.messages import run_id
 from shared.contract.topology import CONTROL
 from shared.store import open_store
 from shared.store.runs import cancels
-from tests.integration.services.agent.runs.test_workers import define
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.processes.agents import calling, define, lose_control_messages, states, tree
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House, until
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
@@ -29,16 +29,6 @@ SOON_S = 3.0
 """A cancel takes well under a second; this is for a machine that does much else."""
 SOON_WITHOUT_MESSAGES_S = 8.0
 """Half a second for each level of the tree, or two until anybody may end a run, likewise."""
-
-
-def calling(worker: str, prompt: str) -> str:
-    return f"[[call {worker} {json.dumps({'prompt': prompt})}]]"
-
-
-def tree(house: House, agents: Path) -> None:
-    """top asks mid, mid asks low, and low takes its time."""
-    define(agents, house, top="workers: [mid]", mid="workers: [low]", low="")
-    house.agents("top", "mid", "low")
 
 
 def message(pika: Client, agent: str, task_id: str) -> None:
@@ -53,20 +43,6 @@ def row(house: House, agent: str, task_id: str, store: str = "") -> bool:
             return await opened.write(run_id(agent, task_id), ask)
 
     return asyncio.run(write())
-
-
-def states(house: House, store: str = "") -> dict[str, str]:
-    """Each agent's one run, and how it ended, or the state that it is in."""
-    path = (store or house.env["HUTCH_STORE"]).removeprefix("sqlite:///")
-    with closing(sqlite3.connect(path)) as reading:
-        found = reading.execute("SELECT agent, coalesce(status, state) FROM runs")
-        return dict(found.fetchall())
-
-
-def lose_control_messages(pika: Client) -> None:
-    """An exchange that was deleted and declared again has no bindings."""
-    pika.channel.exchange_delete(CONTROL)
-    pika.channel.exchange_declare(CONTROL, "topic", durable=True)
 
 
 @pytest.mark.parametrize(

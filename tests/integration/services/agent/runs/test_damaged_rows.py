@@ -12,8 +12,8 @@ from sqlalchemy import Column
 from shared.contract.messages import run_id
 from shared.store import open_store
 from shared.store.schema import runs
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House
 from tests.support.stores.damage import TEXTS, damage
 

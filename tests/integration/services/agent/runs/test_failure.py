@@ -25,9 +25,7 @@ from shared.store.runs.takeover import hand_over
 from shared.store.schema import RunState, runs
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.processes.instances import instance, runs_of
-from tests.support.stores.fixtures import claimed, request, store, taken
-
-__all__ = ["store"]
+from tests.support.stores.steps import claimed, request, taken
 
 NO_TIME = 1e300
 """Of no calendar."""

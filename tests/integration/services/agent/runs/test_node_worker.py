@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
 from tests.support.machine import need
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import PATIENCE_S, Child, House
 from tests.support.repository import REPOSITORY
 

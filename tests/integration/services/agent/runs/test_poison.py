@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from services.agent.runs.execution import MOST_ATTEMPTS
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.processes.agents import POISON, supervised
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import POLL_S, House
 
 pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]
@@ -23,14 +21,6 @@ NEIGHBOURS = 2
 LATENCY_S = 3.0
 """Longer than it takes to send the poison after the neighbours have begun."""
 BOB = "name: bob\ntools: [{function: poison.py:die, repeatable: true}]\n"
-POISON = '''
-import os, signal
-
-def die() -> str:
-    """Kills the process that calls it."""
-    os.kill(os.getpid(), signal.SIGKILL)
-    return "never said"
-'''
 
 
 @pytest.fixture
@@ -40,29 +30,6 @@ def bobs_house(house: House, agents: Path) -> House:
     (agents / "tools" / "poison.py").write_text(POISON)
     house.env["HUTCH_AGENTS"] = str(agents)
     return house
-
-
-@contextmanager
-def supervised(house: House) -> Iterator[list[int]]:
-    """One Bob, started again whenever he dies; the exit codes that he has had."""
-    [bob] = house.agents("bob")
-    codes: list[int] = []
-    over = threading.Event()
-
-    def keep() -> None:
-        codes.append(bob.process.wait())
-        while not over.is_set():
-            codes.append(house.start("services.agent", "bob").process.wait())
-
-    keeper = threading.Thread(target=keep)
-    keeper.start()
-    try:
-        yield codes
-    finally:
-        over.set()
-        while keeper.is_alive():
-            house.children[-1].process.terminate()
-            keeper.join(POLL_S)
 
 
 def test_a_poison_is_found_and_its_neighbours_are_unharmed(

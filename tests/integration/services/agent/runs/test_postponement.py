@@ -16,18 +16,15 @@ from shared.store import Store
 from shared.store.queries.reports import texts
 from shared.store.runs.run import load
 from shared.store.schema import runs
-from tests.integration.services.conftest import Asked
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.model.endpoint import Endpoint, fault
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.instances import instance
 from tests.support.processes.living import begun, lived
 from tests.support.processes.running import House
-from tests.support.stores.fixtures import store
 
 pytestmark = pytest.mark.long
-
-__all__ = ["store"]
 
 AWAY = f"[[fail 503 {ATTEMPTS}]]"
 """For all the tries of one call; the next call finds it back."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.services.agent.runs.test_workers import define
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.processes.agents import define
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House, until
 
 pytestmark = pytest.mark.long

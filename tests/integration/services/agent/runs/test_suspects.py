@@ -16,9 +16,7 @@ from shared.store.queries.reports import find
 from shared.store.runs.takeover import SUSPECTED_AFTER
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.processes.instances import instance, runs_of
-from tests.support.stores.fixtures import owned, store, taken
-
-__all__ = ["store"]
+from tests.support.stores.steps import owned, taken
 
 
 @pytest.mark.parametrize("deaths", [MOST_ATTEMPTS - 1, MOST_ATTEMPTS])

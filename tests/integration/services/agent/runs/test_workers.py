@@ -5,18 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
+from tests.support.processes.agents import define
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import House
 
 EMAIL = "Ask Bob to write an email for you and let me know what he has written."
-
-
-def define(agents: Path, house: House, **files: str) -> None:
-    """Agents of the test's own instead of the shipped ones."""
-    for name, fields in files.items():
-        (agents / f"{name}.yaml").write_text(f"name: {name}\n{fields}\n", "utf-8")
-    house.env["HUTCH_AGENTS"] = str(agents)
 
 
 def results(asked: Asked) -> list[str]:

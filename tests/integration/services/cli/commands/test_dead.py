@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.services.conftest import Asked
 from tests.support.client import Client
 from tests.support.processes.clerk import LONG_S, Clerk, call, define, letters
+from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import PATIENCE_S, House, until
 from tests.support.repository import REPOSITORY
 

@@ -11,8 +11,10 @@ from shared.store import Store, open_store
 from shared.store.database.engine import POOL_SIZE
 from shared.store.database.migrate import migrate
 from shared.store.processes.heartbeats import beat
-from tests.support.stores.fixtures import claimed, request, seen, until_away
 from tests.support.stores.postgresql import PASSWORD, Postgres
+from tests.support.stores.steps import claimed, request, seen, until_away
+
+STORES = ["postgresql"]
 
 
 async def test_a_wrong_password_is_one_sentence_that_does_not_show_it(

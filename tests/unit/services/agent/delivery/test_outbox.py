@@ -7,7 +7,7 @@ from shared.store import Store
 from shared.store.messages.outbox import adopt
 from shared.store.processes.heartbeats import leave
 from tests.support.processes.instances import instance
-from tests.support.stores.fixtures import ended, owned
+from tests.support.stores.steps import ended, owned
 
 
 async def test_what_can_not_be_sent_is_left_to_another_instance(store: Store) -> None:

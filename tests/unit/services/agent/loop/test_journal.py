@@ -17,7 +17,7 @@ from shared.store import open_store
 from shared.store.database.migrate import migrate
 from shared.store.runs.claim import freeze
 from shared.store.runs.steps import resumed
-from tests.support.stores.fixtures import DEFINITION, owned, taken
+from tests.support.stores.steps import DEFINITION, owned, taken
 
 KEY = StepKey(turn=1, index=2)
 

@@ -18,7 +18,7 @@ from shared.store.runs.claim import freeze
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
 from tests.support.model.doubles import COST, calls, says
-from tests.support.stores.fixtures import claimed, owned, request
+from tests.support.stores.steps import claimed, owned, request
 
 SNAPSHOT = Snapshot(
     definition=Definition(name="alice"),

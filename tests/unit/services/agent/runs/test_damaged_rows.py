@@ -20,7 +20,7 @@ from tests.support.model.endpoint import Answer, Endpoint, completion
 from tests.support.processes.instances import instance
 from tests.support.processes.living import asked, lived
 from tests.support.stores.damage import DAMAGED, TEXTS, damage, values
-from tests.support.stores.fixtures import taken
+from tests.support.stores.steps import taken
 
 EMPTY = Step(1, 0, "model", "turn", '{"content": "", "usage": {"model_calls": 1}}')
 """A reply after which the model is asked once more."""

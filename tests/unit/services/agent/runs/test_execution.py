@@ -12,7 +12,7 @@ from shared.store.schema import RunState
 from tests.support.model.endpoint import Answer, Endpoint, completion
 from tests.support.processes.instances import instance
 from tests.support.processes.living import begun, lived
-from tests.support.stores.fixtures import taken
+from tests.support.stores.steps import taken
 
 
 async def refuse(store: Store, what: str) -> None:

@@ -11,7 +11,7 @@ from shared.store import Store
 from shared.store.queries.reports import Row, newest
 from tests.support.processes.instances import instance, runs_of
 from tests.support.processes.living import begun
-from tests.support.stores.fixtures import taken
+from tests.support.stores.steps import taken
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["open before", "claimed meanwhile"])

@@ -22,7 +22,7 @@ from shared.store.schema import RunState, runs
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
 from tests.support.processes.instances import instance
 from tests.support.processes.living import begun, lived
-from tests.support.stores.fixtures import taken
+from tests.support.stores.steps import taken
 
 AWAY = fault(503, retry_after="100")
 """Longer than one call waits."""

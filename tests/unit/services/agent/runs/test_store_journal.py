@@ -16,7 +16,7 @@ from shared.store import Store
 from shared.store.runs.steps import steps_of
 from shared.store.runs.takeover import hand_over
 from shared.store.runs.tool_starts import doubtful
-from tests.support.stores.fixtures import owned, request, taken
+from tests.support.stores.steps import owned, request, taken
 
 
 @pytest.fixture

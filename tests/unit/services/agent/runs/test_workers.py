@@ -13,7 +13,7 @@ from shared.contract.messages import Budget, Response, Status, Task, Usage, enco
 from shared.errors import BadMessage
 from shared.store import Store
 from tests.support.processes.instances import delivery, instance
-from tests.support.stores.fixtures import owned
+from tests.support.stores.steps import owned
 
 SHARE = Budget(model_calls=3, tokens=100)
 

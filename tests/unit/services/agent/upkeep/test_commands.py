@@ -24,7 +24,11 @@ from shared.store.runs.takeover import hand_over
 from shared.store.schema import cancels as rows
 from shared.store.schema import now_s, runs
 from tests.support.processes.instances import instance, runs_of
-from tests.support.stores.fixtures import claimed, request
+from tests.support.stores.fixtures import BOTH_ESSENTIAL as STORES
+from tests.support.stores.fixtures import on_both_stores as pytest_generate_tests
+from tests.support.stores.steps import claimed, request
+
+__all__ = ["STORES", "pytest_generate_tests"]
 
 LONG_S = 600.0
 

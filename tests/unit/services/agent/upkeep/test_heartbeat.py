@@ -22,7 +22,7 @@ from shared.store.queries.reports import Row, find
 from shared.store.runs.putting_off import put_off
 from shared.store.schema import now_s, runs
 from tests.support.processes.instances import instance, runs_of
-from tests.support.stores.fixtures import claimed, ended, owned, request, taken
+from tests.support.stores.steps import claimed, ended, owned, request, taken
 
 
 def looks(watch: Watch, beats: list[int], *, since: float = 0.0) -> list[set[str]]:

@@ -18,8 +18,11 @@ from shared.store.runs.end import End, end
 from shared.store.runs.steps import Step, write_step
 from shared.store.schema import runs, steps
 from tests.support.stores.damage import DAMAGED, damage, values
-from tests.support.stores.fixtures import DEFINITION
+from tests.support.stores.fixtures import on_both_stores as pytest_generate_tests
 from tests.support.stores.sessions import begun
+from tests.support.stores.steps import DEFINITION
+
+__all__ = ["pytest_generate_tests"]
 
 CALLING = '{"content": null, "tool_calls": [{"name": "look", "arguments": "{}"}]}'
 STEP = Step(1, 0, "model", "turn", CALLING)

@@ -15,7 +15,9 @@ from shared.store.database import engine
 from shared.store.database.engine import create, parse
 from shared.store.database.migrate import migrate
 from shared.store.processes.heartbeats import beat
-from tests.support.stores.fixtures import seen, until_away
+from tests.support.stores.steps import seen, until_away
+
+STORES = ["sqlite"]
 
 
 @pytest.mark.parametrize(

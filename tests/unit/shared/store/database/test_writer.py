@@ -13,7 +13,7 @@ from shared.store.processes.heartbeats import beat
 from shared.store.runs.run import lock
 from shared.store.runs.takeover import mark
 from shared.store.schema import RunState
-from tests.support.stores.fixtures import claimed, owned, request, seen, taken
+from tests.support.stores.steps import claimed, owned, request, seen, taken
 
 
 def refuse(connection: Connection) -> None:

@@ -11,7 +11,7 @@ from shared.contract.messages import run_id
 from shared.store import Store
 from shared.store.messages.dead_letters import Ran, drop, keep, kept, ran
 from shared.store.schema import dead_letters
-from tests.support.stores.fixtures import a_moment_later, counted, ended, owned
+from tests.support.stores.steps import a_moment_later, counted, ended, owned
 
 
 def letter(id: str, body: bytes = b"{") -> Kept:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from shared.store import Store
 from shared.store.messages import notes
-from tests.support.stores.fixtures import a_moment_later, claimed, request
+from tests.support.stores.steps import a_moment_later, claimed, request
 
 
 async def heard(store: Store, message_id: str, body: str) -> bool:

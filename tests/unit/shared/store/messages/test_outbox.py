@@ -4,7 +4,7 @@ from shared.store import Store
 from shared.store.messages import outbox
 from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import Requester
-from tests.support.stores.fixtures import (
+from tests.support.stores.steps import (
     a_moment_later,
     claimed,
     counted,

@@ -15,7 +15,7 @@ from shared.definitions.model import Schedule
 from shared.store import Store, schema
 from shared.store.messages import ticks
 from shared.store.messages.ticks import Look, Outcome, Settled, Standing, Tick
-from tests.support.stores.fixtures import owned
+from tests.support.stores.steps import owned
 
 NOW, DAY = timedelta(0), timedelta(days=1)
 SILENCE_S = 5.0

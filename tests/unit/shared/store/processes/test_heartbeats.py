@@ -3,7 +3,7 @@ from __future__ import annotations
 from shared.store import Store
 from shared.store.messages import outbox
 from shared.store.processes.heartbeats import beat, bury, leave
-from tests.support.stores.fixtures import ended, owned, seen
+from tests.support.stores.steps import ended, owned, seen
 
 
 async def alive(store: Store) -> dict[str, int]:

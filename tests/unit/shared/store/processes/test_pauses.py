@@ -6,7 +6,7 @@ import pytest
 
 from shared.store import Store, open_store
 from shared.store.processes.pauses import ALL, pause, paused, unpause
-from tests.support.stores.fixtures import seen
+from tests.support.stores.steps import seen
 
 
 async def at_rest(store: Store, agent: str) -> bool:

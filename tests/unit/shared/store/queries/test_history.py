@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from shared.store import Store
 from shared.store.queries.history import SUMMED, Ended, has_tick, rested
-from tests.support.stores.fixtures import a_moment_later, claimed, ended, owned, request
+from tests.support.stores.steps import a_moment_later, claimed, ended, owned, request
 
 
 async def history(store: Store) -> list[Ended]:

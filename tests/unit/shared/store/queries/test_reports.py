@@ -9,7 +9,7 @@ import pytest
 from shared.store import Store
 from shared.store.queries.reports import Beat, Load, Row, beats, family, find, loads, newest, texts
 from shared.store.runs.steps import Step, write_step
-from tests.support.stores.fixtures import a_moment_later, claimed, ended, owned, request
+from tests.support.stores.steps import a_moment_later, claimed, ended, owned, request
 
 
 async def ids(store: Store, key: str) -> list[str]:

@@ -22,7 +22,7 @@ from shared.store.runs.steps import Step, steps_of, write_step
 from shared.store.runs.takeover import hand_over
 from shared.store.schema import cancels as rows
 from shared.store.schema import now_s, runs
-from tests.support.stores.fixtures import DONE, claimed, ended, owned, request, seen, taken
+from tests.support.stores.steps import DONE, claimed, ended, owned, request, seen, taken
 
 ACTED = Step(1, 1, "tool", "lookup", '{"content": "done"}')
 STOPPED = Step(1, 1, "tool", "lookup", '{"content": "cancelled"}')

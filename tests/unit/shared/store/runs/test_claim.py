@@ -16,8 +16,8 @@ from shared.store.runs.end import End, refuse
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import hand_over, mark
 from shared.store.schema import RunState, requesters, runs
-from tests.support.stores.fixtures import ASKER, DONE, claimed, ended, owned, request, taken
 from tests.support.stores.sessions import asking, begun
+from tests.support.stores.steps import ASKER, DONE, claimed, ended, owned, request, taken
 
 OTHER = Requester("reply.other", "c2")
 

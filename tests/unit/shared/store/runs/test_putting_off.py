@@ -12,7 +12,7 @@ from shared.store.runs.putting_off import put_off
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
 from shared.store.schema import runs
-from tests.support.stores.fixtures import claimed, counted, ended, owned, request, taken
+from tests.support.stores.steps import claimed, counted, ended, owned, request, taken
 
 STEP = Step(1, 0, "model", "turn", "{}")
 

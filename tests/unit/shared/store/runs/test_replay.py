@@ -17,7 +17,7 @@ from shared.store.runs.replay import Decision, Replayed, definition_of, replay
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, resumed, write_step
 from shared.store.runs.tool_starts import Start, write_start
-from tests.support.stores.fixtures import ASKER, claimed, counted, owned, request, taken
+from tests.support.stores.steps import ASKER, claimed, counted, owned, request, taken
 
 MODEL = Step(1, 0, "model", "turn", '{"content": "hm"}')
 PAY, MAIL = Start(1, 1, "pay", "{}"), Start(1, 2, "mail", "{}")

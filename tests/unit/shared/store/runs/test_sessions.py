@@ -15,8 +15,8 @@ from shared.store.runs.claim import Verdict
 from shared.store.runs.replay import Replayed, replay
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import hand_over
-from tests.support.stores.fixtures import claimed, counted, request, taken
 from tests.support.stores.sessions import asking, begun, claim_of, over, present
+from tests.support.stores.steps import claimed, counted, request, taken
 
 
 async def ended_unrun(store: Store) -> list[Run]:

@@ -8,7 +8,7 @@ from shared.errors import RunLost
 from shared.store import Store
 from shared.store.runs.run import Run, lock
 from shared.store.runs.steps import Step, resumed, steps_of, write_step
-from tests.support.stores.fixtures import ended, owned, taken
+from tests.support.stores.steps import ended, owned, taken
 
 STEP = Step(1, 0, "model", "m", '{"content": "größe ✓ 🐇"}')
 

@@ -7,7 +7,7 @@ from shared.store.processes.heartbeats import beat
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import SUSPECTED_AFTER, hand_over, mark, take
 from shared.store.schema import RunState
-from tests.support.stores.fixtures import a_moment_later, counted, owned, taken
+from tests.support.stores.steps import a_moment_later, counted, owned, taken
 
 
 async def suspects(store: Store, instance: str, dead: str) -> list[Run]:

@@ -14,7 +14,7 @@ from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
 from shared.store.runs.takeover import hand_over, mark, take
 from shared.store.schema import RunState
-from tests.support.stores.fixtures import (
+from tests.support.stores.steps import (
     a_moment_later,
     claimed,
     counted,

@@ -9,7 +9,7 @@ from shared.store import Store
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
 from shared.store.runs.tool_starts import Start, doubtful, drop_start, write_start
-from tests.support.stores.fixtures import owned, taken
+from tests.support.stores.steps import owned, taken
 
 PAY = Start(1, 2, "pay", '{"order": "größe ✓"}')
 MAIL = Start(1, 1, "mail", "{}")

@@ -1,0 +1,80 @@
+"""The processes that are measured: agents on stores of their own, and the bare echo."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import psutil
+from sqlalchemy import func, select
+from sqlalchemy.engine import Connection
+
+from shared.store import open_store
+from shared.store.database.migrate import migrate
+from shared.store.schema import RunState, outbox, runs, steps
+from tests.bench.rounds import Subject
+from tests.support.processes.running import Child, House
+
+CONCURRENCY = 1000
+"""Only the load decides how much is under way."""
+DRAIN_S = 10.0
+POLL_S = 0.1
+
+
+def define(folder: Path, name: str, **fields: object) -> None:
+    definition = {"name": name, "limits": {"concurrency": CONCURRENCY}} | fields
+    (folder / f"{name}.yaml").write_text(json.dumps(definition), "utf-8")
+
+
+def new_store(folder: Path, name: str) -> str:
+    """A SQLite store, migrated."""
+    url = f"sqlite:///{folder / name}.db"
+    asyncio.run(migrate(url))
+    return url
+
+
+def stubbed(house: House, name: str, store: str, **env: str) -> Subject:
+    """An agent whose model answers in process."""
+    return _consuming(
+        house.start("tests.bench.subjects.stubbed", name, HUTCH_STORE=store, **env), name
+    )
+
+
+def real(house: House, name: str, store: str) -> Subject:
+    """An agent with the `openai` client, and an endpoint that answers at once."""
+    served = house.start("tests.bench.subjects.endpoint").says(r"serving (\S+)")
+    env = {"HUTCH_STORE": store, "OPENAI_BASE_URL": served[1]}
+    return _consuming(house.start("services.agent", name, **env), name)
+
+
+def echo(house: House) -> Subject:
+    child = house.start("tests.bench.subjects.echo", "echo")
+    child.says("consuming")
+    return Subject("bare echo", psutil.Process(child.process.pid), "echo", exchange="")
+
+
+def _consuming(child: Child, name: str) -> Subject:
+    child.says("consuming")
+    return Subject(name, psutil.Process(child.process.pid), name)
+
+
+async def check(store_url: str, tasks: int) -> None:
+    """Counts the journal's rows against the tasks that were answered.
+
+    A step for each, each ended, nothing left to be sent: otherwise its rate means nothing.
+    """
+    wanted = {"ended": tasks, "steps": tasks, "unsent": 0}
+    async with open_store(store_url) as store, asyncio.timeout(DRAIN_S):
+        while (found := await store.read(_count)) != wanted:
+            assert found["ended"] <= tasks, f"{found}, not {wanted}"
+            await asyncio.sleep(POLL_S)
+
+
+def _count(connection: Connection) -> dict[str, int]:
+    queries = {
+        "ended": select(func.count()).where(runs.c.state == RunState.ENDED),
+        "steps": select(func.count()).select_from(steps),
+        "unsent": select(func.count()).select_from(outbox),
+    }
+    return {name: connection.execute(query).scalar_one() for name, query in queries.items()}

@@ -1,0 +1,123 @@
+"""What a person orders meanwhile, by the command line: a pure function of the seed."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+
+from tests.fuzz.draws.plan import AGENTS, SESSIONS, marker
+from tests.fuzz.draws.values import Draw, weighted
+from tests.fuzz.ledger import Ledger
+from tests.support.processes.running import House
+
+OURS = ("a fault of ours", "Traceback")
+"""What no command may say, whatever stands in the store and among the dead letters: it shows a
+trace of an error that it can tell only where it was asked to debug."""
+
+
+VOLLEYS_PER_ORDER = 20
+"""About: an order takes a second or two."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a person types: `hutch` with these arguments; then, after a while, with those."""
+
+    arguments: tuple[str, ...]
+    pause_s: float
+    after_s: float = 0.0
+    then: tuple[str, ...] = ()
+
+
+def order(seed: int, number: int) -> Order:
+    draw = random.Random(f"{seed} order {number}")
+    arguments, then, after_s = weighted(draw, ORDERS)(draw, number)
+    return Order(arguments, draw.uniform(1.0, 4.0), after_s, then)
+
+
+Typed = tuple[tuple[str, ...], tuple[str, ...], float]
+
+
+def paused(draw: Draw, number: int) -> Typed:
+    whom = draw.choice((*AGENTS, "all"))
+    return ("pause", whom), ("unpause", whom), draw.uniform(0.5, 4.0)
+
+
+def shut_down(draw: Draw, number: int) -> Typed:
+    return ("shutdown", draw.choice(AGENTS), *draw.choice(((), ("--stop",)))), (), 0.0
+
+
+def letters(draw: Draw, number: int) -> Typed:
+    drop = ("dead", "drop", "--all", "--yes")
+    return draw.choice((("dead", "replay", "--all"), drop, ("dead", "list"))), drop, 1.0
+
+
+def cancel(draw: Draw, number: int) -> Typed:
+    return ("cancel", _one_of(draw, number), "--agent", draw.choice(AGENTS)), (), 0.0
+
+
+def seen(draw: Draw, number: int) -> Typed:
+    shown = ("show", _one_of(draw, number))
+    forgotten = ("forget", f"talk-{draw.randrange(SESSIONS)}")
+    looks = (("status",), ("runs",), ("dead", "list", "--json"), shown, forgotten)
+    return draw.choice(looks), (), 0.0
+
+
+def _one_of(draw: Draw, number: int) -> str:
+    """A task's id, of a volley that may have come by then."""
+    return marker(draw.randrange(VOLLEYS_PER_ORDER * (number + 1)))
+
+
+ORDERS: Mapping[Callable[[Draw, int], Typed], int] = {
+    paused: 4,
+    shut_down: 3,
+    letters: 3,
+    cancel: 2,
+    seen: 3,
+}
+
+
+class Orders(threading.Thread):
+    """Gives one order after the other, until it is ended."""
+
+    def __init__(self, house: House, ledger: Ledger, seed: int) -> None:
+        super().__init__(name="orders", daemon=True)
+        self._house = house
+        self._ledger = ledger
+        self._seed = seed
+        self._ending = threading.Event()
+        self.faults: list[str] = []
+        """Commands that failed by a fault of the product."""
+        self.given = 0
+
+    def run(self) -> None:
+        for number in count():
+            order_ = order(self._seed, number)
+            if self._ending.wait(order_.pause_s):
+                return
+            self.give(*order_.arguments)
+            self._ending.wait(order_.after_s)
+            if order_.then:
+                self.give(*order_.then)
+
+    def end(self) -> None:
+        """After the order that is under way, and what undoes it."""
+        self._ending.set()
+        self.join()
+
+    def give(self, *arguments: str) -> None:
+        what = f"hutch {' '.join(arguments)}"
+        self.given += 1
+        try:
+            done = self._house.hutch(*arguments, HUTCH_DEBUG="0")
+        except subprocess.TimeoutExpired as late:
+            self.faults.append(f"{what}: not done after {late.timeout:.0f} s")
+            self._ledger.ordered(what, "not done in time")
+            return
+        self._ledger.ordered(what, f"{done.returncode}: {done.stderr or done.stdout}")
+        if any(fault in done.stderr for fault in OURS):
+            self.faults.append(f"{what}: {done.stderr.strip()[-500:]}")

@@ -1,0 +1,63 @@
+"""Fixtures: real processes around a real broker, the scripted model as the only stand-in."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.store.database.migrate import migrate
+from tests.support.client import Client, client
+from tests.support.processes import running
+from tests.support.processes.running import House
+
+Asked = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def agents(tmp_path: Path) -> Path:
+    """A folder for agents of the test's own; empty: the shipped examples are used."""
+    folder = tmp_path / "agents"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def house(broker_url: str, tmp_path: Path, agents: Path) -> Iterator[House]:
+    """A migrated store and the scripted model; the test starts its agents."""
+    with running.house(broker_url, tmp_path) as house:
+        asyncio.run(migrate(house.env["HUTCH_STORE"]))
+        house.model()
+        yield house
+
+
+@pytest.fixture
+def pika(broker_url: str) -> Iterator[Client]:
+    with client(broker_url) as client_:
+        yield client_
+
+
+@pytest.fixture
+def asked(house: House) -> Asked:
+    """The requests that the model server has had, oldest first."""
+    return lambda: requests(house)
+
+
+def requests(house: House) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(_log(house), timeout=10) as reply:
+        found: list[dict[str, Any]] = json.load(reply)["requests"]
+        return found
+
+
+def forget(house: House) -> None:
+    """Empty the model server's log."""
+    urllib.request.urlopen(urllib.request.Request(_log(house), method="DELETE"), timeout=10).close()
+
+
+def _log(house: House) -> str:
+    return house.env["OPENAI_BASE_URL"].removesuffix("/v1") + "/requests"
