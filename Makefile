@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-# The unit tests that need a container belong to these: they run on PostgreSQL what `check` runs on SQLite.
+# Includes the unit tests that need a container: they run on PostgreSQL what `make check` runs on SQLite.
 INTEGRATION := tests/integration tests/faults tests/chaos tests/fuzz tests/unit
 # Written for two cores. Each worker begins with the tests of one broker; the one that ends first helps.
 SIDE_BY_SIDE := -n 2 --dist worksteal
