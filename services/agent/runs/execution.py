@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import structlog
 from pydantic import ValidationError
 
-from services.agent.delivery.outbox import Relay
-from services.agent.delivery.refusals import Refusal
+from services.agent.delivery.outbox import Outbox
+from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
 from services.agent.llm.chat import Model
 from services.agent.llm.registry import Models
@@ -73,8 +73,8 @@ class Lives:
     """What every run of this process lives on; it ends in one committed response, relayed."""
 
     instance: Instance
-    relay: Relay
-    refusal: Refusal
+    relay: Outbox
+    refusal: Refusals
     replies: Replies
     tools: Toolbox
     models: Models
@@ -268,8 +268,6 @@ class Lives:
         )
         # What has been paid for is kept: its commit goes on when the run is handed over.
         self.relay.send(await to_its_end(write))
-        if run.session is not None:  # the next of its session is due from here on
-            self.instance.due.set()
 
     def _account(self, run: Run, outcome: Outcome, budget: Budget | None = None) -> None:
         usage, status = outcome.usage, outcome.status

@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from services.agent.delivery.refusals import Refusal
+from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
 from services.agent.loop.work import Outcome
 from services.agent.runs.store_journal import StoredJournal
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 async def put_off_or_give_up(
-    instance: Instance, refusal: Refusal, run: Run, journal: StoredJournal, error: ModelUnavailable
+    instance: Instance, refusal: Refusals, run: Run, journal: StoredJournal, error: ModelUnavailable
 ) -> Outcome | None:
     """None: the run is put off; else how it ends, its message among the dead letters.
 
@@ -52,7 +52,7 @@ async def put_off_or_give_up(
 
 
 async def give_up(
-    refusal: Refusal, run: Run, journal: StoredJournal, reason: str, content: str
+    refusal: Refusals, run: Run, journal: StoredJournal, reason: str, content: str
 ) -> Outcome:
     """How a run ends whose message is now among the dead letters.
 

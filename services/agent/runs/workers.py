@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from services.agent.delivery.senders import check
-from services.agent.delivery.settle import Settling
+from services.agent.delivery.settle import Settlement
 from services.agent.instance import Instance
 from services.agent.loop.budget import counted
 from services.agent.loop.journal import StepKey
@@ -57,9 +57,9 @@ class Replies:
         finally:
             del self._expected[call_id]
 
-    async def serve(self, consumer: Consumer, settling: Settling) -> None:
+    async def serve(self, consumer: Consumer, settlement: Settlement) -> None:
         """Hear every reply, until cancelled."""
-        await settling.each(consumer, REPLIES_PREFETCH, self.hear)
+        await settlement.serve(consumer, REPLIES_PREFETCH, self.hear)
 
     async def hear(self, delivery: Delivery) -> None:
         """Hand a response to the call that it answers; late and unknown ones are dropped.
