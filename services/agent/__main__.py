@@ -67,16 +67,17 @@ async def serve(process: Process, name: str) -> None:
         open_store(settings.store, patience_s=inf, start_s=START_S) as store,
         connect(settings.broker, instance_id, wait_s=START_S) as broker,
     ):
+        snapshot = Snapshot.of(name, {**folder.described, name: definition}, toolbox.specs)
         instance = Instance(
             id=instance_id,
-            snapshot=Snapshot.of(name, {**folder.described, name: definition}, toolbox.specs),
+            snapshot=snapshot,
             store=store,
             publisher=broker.publisher,
             metrics=metrics,
             known=folder.names,
         )
         await broker.declare(_needs(definition, instance))
-        await store.write("", lambda db: freeze(db, *_frozen(instance.snapshot)))
+        await store.write("", lambda db: freeze(db, snapshot.digest, snapshot.body))
         # Before the first claim: any replica takes the runs of an instance without a row.
         await store.write("", lambda db: heartbeats.beat(db, instance.id, name))
         log.info("speaks to", model=model.name, base_url=model.base_url)
@@ -87,11 +88,7 @@ async def serve(process: Process, name: str) -> None:
 
 
 async def _run(
-    process: Process,
-    instance: Instance,
-    broker: Broker,
-    toolbox: Toolbox,
-    models: Models,
+    process: Process, instance: Instance, broker: Broker, toolbox: Toolbox, models: Models
 ) -> None:
     definition, store = instance.definition, instance.store
     async with asyncio.TaskGroup() as jobs:
@@ -154,10 +151,6 @@ def _needs(definition: Definition, instance: Instance) -> topology.Topology:
     if definition.swarm:
         needs += topology.swarm(definition.swarm, name)
     return needs
-
-
-def _frozen(snapshot: Snapshot) -> tuple[str, str]:
-    return snapshot.digest, snapshot.body
 
 
 def _expose(instance: Instance, admission: Admission, runs: OpenRuns, mailbox: Consumer) -> None:

@@ -20,7 +20,6 @@ from shared.broker.consumer import Consumer, Delivery
 from shared.concurrency.first import first_of
 from shared.contract.messages import Task, Trigger, decode
 from shared.errors import BadMessage
-from shared.store import Store
 
 MOST_PREFETCH = 64
 """The largest number of deliveries on their way: those that arrive together share a commit."""
@@ -41,10 +40,6 @@ class Mailbox:
         """Whether it is consumed, or would be if the process were not busy."""
         return self.consumer.consuming or self.admission.busy.is_set()
 
-    @property
-    def _store(self) -> Store:
-        return self.claims.instance.store
-
     async def serve(self) -> None:
         """Settle every delivery in a job of its own, until cancelled.
 
@@ -63,7 +58,7 @@ class Mailbox:
         """
         while True:
             await self.admission.accepting.wait()
-            await self._store.here.wait()
+            await self.claims.instance.store.here.wait()
             await self._consume()
             await self.consumer.stop()
 
@@ -72,7 +67,7 @@ class Mailbox:
 
         The prefetch is the number of free slots. It grows as more of them become free.
         """
-        busy, away = self.admission.busy, self._store.away
+        busy, away = self.admission.busy, self.claims.instance.store.away
         prefetch, widest = 0, min(self.admission.concurrency, MOST_PREFETCH)
         while not busy.is_set() and not away.is_set():
             prefetch = max(prefetch, min(self.admission.free, widest))

@@ -48,7 +48,7 @@ class Admission:
 
     | state                    | new deliveries | due runs  | a suspect           | resumed runs |
     |--------------------------|----------------|-----------|---------------------|--------------|
-    | caught up                | free slot      | free slot | if nothing computes | free slot    |
+    | caught up (at first)     | free slot      | free slot | if nothing computes | free slot    |
     | a due run waits          | no             | free slot | if nothing computes | free slot    |
     | a suspect waits          | no             | no        | if nothing computes | no           |
     | a suspect computes alone | no             | no        | no                  | no           |
@@ -59,15 +59,9 @@ class Admission:
     process waits for no suspect. Resumed runs get a free slot before new ones. A run that only has
     to end gets a slot in every state (`take_beyond`).
 
-    | transition                                | made by                                         |
-    |-------------------------------------------|-------------------------------------------------|
-    | caught up → a due run waits               | `note_due(waits=True)`, `end_poll(waits=True)`  |
-    | a due run waits → caught up               | `end_poll(waits=False)`                         |
-    | a suspect waits, and waits no longer      | `expect_suspect`                                |
-    | a suspect computes alone                  | `try_take_alone`                                |
-    | a suspect is no longer alone              | its slot is shared, paused or released          |
-    | paused, and no longer paused              | `pause`                                         |
-    | closed, for good                          | `close`                                         |
+    A due run waits from `note_due` or `end_poll` until an `end_poll` that says otherwise. A suspect
+    waits while `expect_suspect` says so; it is alone from `try_take_alone` until its slot is
+    shared, paused or released.
     """
 
     def __init__(self, concurrency: int, open_runs: int = OPEN_RUNS) -> None:
@@ -206,14 +200,11 @@ class Admission:
                 self._computing |= {slot} & self._open
                 turn.set_result(None)
         free = self.free > 0
-        _turn(self.accepting, on=free and not self._due_waits)
-        _turn(self.busy, on=not self.accepting.is_set())
-        _turn(self.wants_due, on=free and (self._due_waits or self._due_noted))
-        _turn(self.idle, on=not self._open)
-
-
-def _turn(event: asyncio.Event, *, on: bool) -> None:
-    if on:
-        event.set()
-    else:
-        event.clear()
+        accepting = free and not self._due_waits
+        for event, on in (
+            (self.accepting, accepting),
+            (self.busy, not accepting),
+            (self.wants_due, free and (self._due_waits or self._due_noted)),
+            (self.idle, not self._open),
+        ):
+            (event.set if on else event.clear)()
