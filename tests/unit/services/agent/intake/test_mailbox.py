@@ -9,6 +9,6 @@ from shared.errors import BadMessage
 from tests.support.processes.instances import delivery
 
 
-def test_a_task_with_a_time_to_live_is_told_of_deadlines() -> None:
+def test_a_task_with_a_time_to_live_is_refused_in_favour_of_a_deadline() -> None:
     with pytest.raises(BadMessage, match="put a `deadline` in the body instead"):
         check_expiration(replace(delivery(b"x"), expiration="60000"))
