@@ -128,13 +128,13 @@ async def _run(
             unreachable(broker, store) or ("" if mailbox.serving else "not consuming yet")
         )
         _expose(instance, admission, runs, consumer)
-        instance.tell("instance.started")
+        instance.announce("instance.started")
         log.info("consuming", queue=consumer.queue)
         await process.stopping.wait()
         await shut_down(process, admission, brake, runs, outbox)
         for job in started:
             job.cancel()
-    instance.tell("instance.ended")
+    instance.announce("instance.ended")
     # Only now, when no job claims a run or records a heartbeat: any replica takes what is left.
     await store.write("", lambda db: heartbeats.leave(db, instance.id))
     log.info("ended", mode=process.stopping.mode)

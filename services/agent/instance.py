@@ -38,7 +38,7 @@ class Instance:
     def agent(self) -> str:
         return self.snapshot.definition.name
 
-    def tell(self, name: str, run: Run | None = None, **detail: str | int | float) -> None:
+    def announce(self, name: str, run: Run | None = None, **detail: str | int | float) -> None:
         """Announce an event to whoever listens: counts and names, never a text.
 
         Returns at once and raises nothing; an event may be lost.

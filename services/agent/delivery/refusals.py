@@ -47,7 +47,7 @@ class Refusals:
             keep = partial(dead_letters.keep, letter=kept(dead_letter))
             me.metrics.dead_letters_kept.set(await me.store.write("", keep))
         me.metrics.dead_letters.inc()
-        me.tell("message.dead", queue=queue)
+        me.announce("message.dead", queue=queue)
 
     async def give_up(self, run: Run, reason: str) -> None:
         """Dead-letter the message of a run; its end answers the requesters. Raises as `keep` does.

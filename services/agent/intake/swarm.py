@@ -60,7 +60,7 @@ class Swarm:
         )
         if fresh:
             log.info("note heard", peer=response.agent)
-        me.tell("note.heard", peer=response.agent)
+        me.announce("note.heard", peer=response.agent)
         # Also for a known note: the process that kept it may have died before the reaction was
         # claimed.
         if me.definition.on_peer == "react":
@@ -69,7 +69,7 @@ class Swarm:
     async def _react(self, response: Response, message_id: str) -> None:
         if response.hops >= MOST_HOPS:
             log.warning("hop limit reached", peer=response.agent, hops=response.hops)
-            self.instance.tell("hops.limit", peer=response.agent, hops=response.hops)
+            self.instance.announce("hops.limit", peer=response.agent, hops=response.hops)
             return
         trigger = Trigger(
             id=message_id,

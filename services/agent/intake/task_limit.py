@@ -86,7 +86,7 @@ class Caused:
         if now - recent.reported_at >= WINDOW_S:
             recent.reported_at = now
             log.warning("tasks refused for a minute", cause=agent, reason=reason)
-            self.instance.tell("tasks.limit", cause=agent, limit=most)
+            self.instance.announce("tasks.limit", cause=agent, limit=most)
         return reason
 
     def _sweep(self, now: float) -> None:

@@ -45,7 +45,7 @@ class Brake:
         self.admission.pause(on)
         name = "agent.paused" if on else "agent.unpaused"
         log.info(name)
-        self.instance.tell(name)
+        self.instance.announce(name)
 
     async def off(self) -> None:
         await self._off.wait()

@@ -112,7 +112,7 @@ def with_counted_usage(
     if usage != reported:
         counts = usage.model_dump()
         log.warning("usage capped", worker=worker, reported=reported.model_dump(), **counts)
-        instance.tell("usage.capped", run, worker=worker, **counts)
+        instance.announce("usage.capped", run, worker=worker, **counts)
     return response.model_copy(update={"usage": usage})
 
 
@@ -147,13 +147,13 @@ class Calls:
             sender=run.agent,
             sent_at=datetime.now(UTC),
         )
-        self.instance.tell("worker.asked", run, worker=worker)
+        self.instance.announce("worker.asked", run, worker=worker)
         with self.replies.expect(asked, worker) as reply:
             while not reply.done():
                 wait_s = ASK_AGAIN_S if await self._publish(worker, task) else ASK_RETRY_S
                 await asyncio.wait([reply], timeout=wait_s)
             response = reply.result()
-        self.instance.tell("worker.answered", run, worker=worker, status=response.status)
+        self.instance.announce("worker.answered", run, worker=worker, status=response.status)
         return with_counted_usage(self.instance, run, worker, response, budget)
 
     async def _publish(self, worker: str, task: Task) -> bool:
@@ -186,4 +186,4 @@ class Calls:
         await self.instance.store.write(
             self.run.run_id, lambda connection: mark(connection, self.run, state)
         )
-        self.instance.tell(f"run.{state}", self.run)
+        self.instance.announce(f"run.{state}", self.run)

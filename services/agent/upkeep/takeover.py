@@ -86,7 +86,7 @@ class Takeover:
             if earlier[run.run_id]:
                 me.metrics.takeovers.inc()
                 log.info("run taken over", run=run.run_id, attempts=run.attempts, alone=suspects)
-            me.tell("run.taken", run, attempts=run.attempts)
+            me.announce("run.taken", run, attempts=run.attempts)
         return taken
 
     async def _adopt(self, dead: set[str]) -> None:
