@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import structlog
 from pydantic import ValidationError
 
-from services.agent.delivery.outbox import Relay
-from services.agent.delivery.refusals import Refusal
+from services.agent.delivery.outbox import Outbox
+from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
 from services.agent.llm.chat import Model
 from services.agent.llm.registry import Models
@@ -73,8 +73,8 @@ class Lives:
     """What every run of this process lives on; it ends in one committed response, relayed."""
 
     instance: Instance
-    relay: Relay
-    refusal: Refusal
+    relay: Outbox
+    refusal: Refusals
     replies: Replies
     tools: Toolbox
     models: Models
@@ -186,7 +186,7 @@ class Lives:
             if refusal := verdict(snapshot.definition, message, left_s):
                 return refusal.model_copy(update={"usage": journal.usage()})
             log.info("run started", attempts=run.attempts, steps=len(steps))
-            self.instance.tell("run.started", run, kind=run.kind, steps=len(steps))
+            self.instance.announce("run.started", run, kind=run.kind, steps=len(steps))
             model = self.models.of(snapshot.definition)
             async with self.scopes.until(run, left_s):
                 return await self._loop(run, message, snapshot, model, calls, journal)
@@ -268,20 +268,18 @@ class Lives:
         )
         # What has been paid for is kept: its commit goes on when the run is handed over.
         self.relay.send(await to_its_end(write))
-        if run.session is not None:  # the next of its session is due from here on
-            self.instance.due.set()
 
     def _account(self, run: Run, outcome: Outcome, budget: Budget | None = None) -> None:
         usage, status = outcome.usage, outcome.status
         self.instance.metrics.runs_ended.labels(status).inc()
-        self.instance.tell("run.ended", run, status=status, model_calls=usage.model_calls)
+        self.instance.announce("run.ended", run, status=status, model_calls=usage.model_calls)
         if status is Status.FAILED:  # its content is a reason too, never a model's words
             log.warning("run ended", status=status, reason=outcome.detail or outcome.content)
         else:
             log.info("run ended", status=status, reason=outcome.detail)
         if budget and budget.overshot(usage):
             log.warning("budget overshot", budget=budget.model_dump(), usage=usage.tokens)
-            self.instance.tell("budget.overshot", run, tokens=usage.tokens)
+            self.instance.announce("budget.overshot", run, tokens=usage.tokens)
 
     async def give_back(self, run: Run, delay_s: float = 0.0) -> None:
         """Let any replica go on with a run, at once or after a delay."""

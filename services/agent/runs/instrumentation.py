@@ -40,7 +40,7 @@ class ToldModel:
         metrics.model_calls.inc(usage.model_calls)
         metrics.tokens.labels("input").inc(usage.input_tokens)
         metrics.tokens.labels("output").inc(usage.output_tokens)
-        self.instance.tell(
+        self.instance.announce(
             "model.called",
             self.run,
             seconds=round(time.monotonic() - began, 3),
@@ -68,4 +68,6 @@ class ToldTools:
             raise
         finally:
             seconds = round(time.monotonic() - began, 3)
-            self.instance.tell("tool.called", self.run, tool=name, outcome=outcome, seconds=seconds)
+            self.instance.announce(
+                "tool.called", self.run, tool=name, outcome=outcome, seconds=seconds
+            )

@@ -14,7 +14,7 @@ import structlog
 from services.agent.instance import Instance
 from services.agent.llm.chat import ChatMessage, Completion, Model, ToolSpec
 from services.agent.loop.journal import Journal
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from shared.errors import RunHandedOver
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ class Brake:
     """Of one process. Off until `set` has been told otherwise."""
 
     instance: Instance
-    slots: Slots
+    admission: Admission
     ending: bool = False
     """From now on no model call begins here: one that is cut off would be paid twice."""
     _off: asyncio.Event = field(default_factory=asyncio.Event)
@@ -42,10 +42,10 @@ class Brake:
         if on == self.on:
             return
         (self._off.clear if on else self._off.set)()
-        self.slots.brake(on)
+        self.admission.pause(on)
         name = "agent.paused" if on else "agent.unpaused"
         log.info(name)
-        self.instance.tell(name)
+        self.instance.announce(name)
 
     async def off(self) -> None:
         await self._off.wait()

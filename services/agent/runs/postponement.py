@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from services.agent.delivery.refusals import Refusal
+from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
 from services.agent.loop.work import Outcome
 from services.agent.runs.store_journal import StoredJournal
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 async def put_off_or_give_up(
-    instance: Instance, refusal: Refusal, run: Run, journal: StoredJournal, error: ModelUnavailable
+    instance: Instance, refusal: Refusals, run: Run, journal: StoredJournal, error: ModelUnavailable
 ) -> Outcome | None:
     """None: the run is put off; else how it ends, its message among the dead letters.
 
@@ -46,13 +46,13 @@ async def put_off_or_give_up(
     await instance.store.write(run.run_id, later)
     instance.metrics.runs_put_off.inc()
     seconds = round(wait_s, 1)
-    instance.tell("run.put_off", run, failures=failures, seconds=seconds, reason=error.reason)
+    instance.announce("run.put_off", run, failures=failures, seconds=seconds, reason=error.reason)
     log.warning("run put off", seconds=seconds, failures=failures, reason=str(error))
     return None
 
 
 async def give_up(
-    refusal: Refusal, run: Run, journal: StoredJournal, reason: str, content: str
+    refusal: Refusals, run: Run, journal: StoredJournal, reason: str, content: str
 ) -> Outcome:
     """How a run ends whose message is now among the dead letters.
 

@@ -9,15 +9,15 @@ from typing import cast
 from aiormq.abc import AbstractChannel
 from prometheus_client import CollectorRegistry
 
-from services.agent.delivery.outbox import Relay
-from services.agent.delivery.refusals import Refusal
+from services.agent.delivery.outbox import Outbox
+from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
 from services.agent.llm.registry import Models
 from services.agent.loop.snapshot import Snapshot
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import Scopes
 from services.agent.runs.execution import Lives
-from services.agent.runs.open_runs import Runs
+from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Brake
 from services.agent.runs.toolbox import Toolbox
 from services.agent.runs.workers import Replies
@@ -49,18 +49,18 @@ def instance(
 
 def runs_of(
     own: Instance,
-    slots: Slots,
+    admission: Admission,
     jobs: asyncio.TaskGroup,
     models: Models | None = None,
     tools: Sequence[Tool] = (),
-) -> Runs:
+) -> OpenRuns:
     """The runs of a process, where nothing is given without tools and without a model."""
-    toolbox, relay = Toolbox(own.agent, tools), Relay(own, jobs)
-    refusal = Refusal(own, relay)
+    toolbox, outbox = Toolbox(own.agent, tools), Outbox(own, jobs)
+    refusals = Refusals(own, outbox)
     speaking = models or Models(Settings(), own.metrics.model_failed)
-    brake, scopes = Brake(own, slots), Scopes()
-    lives = Lives(own, relay, refusal, Replies(own), toolbox, speaking, brake, scopes)
-    return Runs(lives, jobs)
+    brake, scopes = Brake(own, admission), Scopes()
+    lives = Lives(own, outbox, refusals, Replies(own), toolbox, speaking, brake, scopes)
+    return OpenRuns(lives, admission, jobs)
 
 
 def delivery(

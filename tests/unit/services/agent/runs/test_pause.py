@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.agent.loop.journal import MemoryJournal
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from services.agent.runs.pause import Brake, Braked
 from shared.errors import RunHandedOver, RunLost
 from shared.store import Store
@@ -14,21 +14,21 @@ from tests.support.processes.instances import instance
 
 
 async def test_no_model_is_called_while_the_brake_is_on(store: Store) -> None:
-    slots = Slots(1)
-    brake = Brake(instance(store), slots)
+    admission = Admission(1)
+    brake = Brake(instance(store), admission)
     model = ScriptedModel(says("Done."))
     brake.set(True)
-    assert not slots.try_take()
+    assert not admission.try_take()
     call = asyncio.create_task(Braked(model, brake, MemoryJournal()).complete((), ()))
     await asyncio.sleep(0)
     assert model.seen == []
     brake.set(False)
     assert (await call).said == "Done."
-    assert slots.try_take()
+    assert admission.try_take()
 
 
 async def test_a_call_whose_run_was_lost_meanwhile_is_not_made(store: Store) -> None:
-    brake, journal, model = Brake(instance(store), Slots(1)), MemoryJournal(), ScriptedModel()
+    brake, journal, model = Brake(instance(store), Admission(1)), MemoryJournal(), ScriptedModel()
     brake.set(True)
     call = asyncio.create_task(Braked(model, brake, journal).complete((), ()))
     await asyncio.sleep(0)
@@ -40,7 +40,7 @@ async def test_a_call_whose_run_was_lost_meanwhile_is_not_made(store: Store) -> 
 
 
 async def test_a_brake_that_is_put_on_again_at_once_holds(store: Store) -> None:
-    brake, model = Brake(instance(store), Slots(1)), ScriptedModel(says("Done."))
+    brake, model = Brake(instance(store), Admission(1)), ScriptedModel(says("Done."))
     brake.set(True)
     call = asyncio.create_task(Braked(model, brake, MemoryJournal()).complete((), ()))
     await asyncio.sleep(0)
@@ -54,7 +54,7 @@ async def test_a_brake_that_is_put_on_again_at_once_holds(store: Store) -> None:
 
 
 async def test_where_the_process_ends_a_call_is_left_to_another(store: Store) -> None:
-    brake, model = Brake(instance(store), Slots(1), ending=True), ScriptedModel()
+    brake, model = Brake(instance(store), Admission(1), ending=True), ScriptedModel()
     with pytest.raises(RunHandedOver):
         await Braked(model, brake, MemoryJournal()).complete((), ())
     assert model.seen == []
