@@ -75,7 +75,7 @@ POINTS: dict[str, Place] = {
     "after-end": Place("services.agent.runs.execution", "Lives._end", "after"),
     "before-publish": Place(*_PUBLISH, "before", to(REPLIES, "")),
     "after-publish": Place(*_PUBLISH, "after", to(REPLIES, "")),
-    "before-sent": Place("shared.store.messages.outbox", "sent", "before"),
+    "before-sent": Place("shared.store.messages.outbox", "remove_sent", "before"),
     "after-sent": Place("services.agent.delivery.outbox", "Outbox._count", "before", forgets),
     "before-take-over": Place("services.agent.upkeep.takeover", "Takeover._taken", "before"),
     "after-take-over": Place("services.agent.upkeep.takeover", "Takeover._taken", "after"),
