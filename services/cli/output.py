@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from shared.contract.messages import Budget, Usage
+from shared.contract.messages import Budget, Usage
 
 GAP = 2
 """Between two columns."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.live import Live
 
+from services.cli import agents, client, output, task_tree
 from services.cli.options import Context, ModelCalls, Session, Tokens
-
-if TYPE_CHECKING:
-    from shared.contract.messages import Response, Task
-    from shared.settings.environment import Settings
+from shared.contract.messages import Event, Response, Status, Task, encode
+from shared.settings.environment import Settings
 
 
 def ask(
@@ -27,13 +30,6 @@ def ask(
     json: Annotated[bool, typer.Option("--json", help="Print the response as JSON only.")] = False,
 ) -> None:
     """Put an agent to work and wait for its response."""
-    import asyncio
-    from datetime import UTC, datetime
-
-    from services.cli import agents, client, output
-    from shared.contract.messages import Status, Task, encode
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     agents.check_agent(settings, agent)
     wait = agents.duration("--timeout", timeout)
@@ -61,12 +57,6 @@ def ask(
 async def _ask(
     settings: Settings, agent: str, task: Task, wait_s: float, *, quiet: bool
 ) -> Response:
-    from rich.console import Console
-    from rich.live import Live
-
-    from services.cli import client, output, task_tree
-    from shared.contract.messages import Event
-
     family = task_tree.Family(agent, task.id or "")
     console = Console(stderr=True)
     live = console.is_terminal and not quiet

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from shared.contract.messages import Cancel
-    from shared.settings.environment import Settings
-    from shared.store import Store
-    from shared.store.queries.reports import Row
+from services.cli import agents, client, output
+from services.cli.commands.show import only
+from services.cli.store import opened_store
+from shared.contract.messages import Cancel, run_id
+from shared.contract.topology import CONTROL, cancel_key
+from shared.errors import BrokerError, HutchError, Undeliverable
+from shared.settings.environment import Settings
+from shared.store import Store
+from shared.store.queries import reports
+from shared.store.queries.reports import Row
+from shared.store.runs import cancels
 
 SHORTEST = 8
 """Of a run's id: fewer characters could be the id of a task that is still to come."""
@@ -33,12 +39,6 @@ def cancel(
 
     One that has not come yet ends when it comes. One that has ended stays as it is.
     """
-    import asyncio
-
-    from services.cli import agents, client, output
-    from shared.contract.messages import Cancel
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     if agent is not None:
         agents.check_agent(settings, agent)
@@ -48,11 +48,6 @@ def cancel(
 
 async def _cancel(settings: Settings, agent: str | None, order: Cancel) -> str:
     """What has become of it, in words."""
-    from services.cli.store import opened_store
-    from shared.contract.messages import run_id
-    from shared.store.queries import reports
-    from shared.store.runs import cancels
-
     async with opened_store(settings) as store:
         found = await store.read(lambda connection: reports.find(connection, order.task_id))
         row = meant(order.task_id, agent, found)
@@ -73,9 +68,6 @@ def meant(key: str, agent: str | None, found: Sequence[Row]) -> Row | None:
 
     Raises `HutchError` when it can't be told whose it is.
     """
-    from services.cli.commands.show import only
-    from shared.errors import HutchError
-
     of_agent = [row for row in found if agent in {None, row.agent}]
     exact = [row for row in of_agent if key in {row.task_id, row.run_id}]
     if exact or (of_agent and len(key) >= SHORTEST):
@@ -90,10 +82,6 @@ def meant(key: str, agent: str | None, found: Sequence[Row]) -> Row | None:
 
 async def _tell(settings: Settings, agent: str, order: Cancel) -> bool:
     """The fast way; without it a process finds the row by itself. False: there is no process."""
-    from services.cli import client, output
-    from shared.contract.topology import CONTROL, cancel_key
-    from shared.errors import BrokerError, Undeliverable
-
     try:
         async with client.house(settings) as broker:
             await client.publish(broker, CONTROL, cancel_key(agent), order)
@@ -105,10 +93,6 @@ async def _tell(settings: Settings, agent: str, order: Cancel) -> bool:
 
 
 async def _ended(store: Store, row: Row) -> str:
-    import asyncio
-
-    from shared.store.queries import reports
-
     until = asyncio.get_running_loop().time() + WAIT_S
     while asyncio.get_running_loop().time() < until:
         (now,) = await store.read(lambda connection: reports.find(connection, row.run_id))

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context
 
-if TYPE_CHECKING:
-    from shared.definitions.loader import Folder
+from services.cli import output
+from services.cli.deploy import manifests
+from services.cli.deploy.advice import advice
+from shared.definitions.loader import Folder, equipped, read_folder
+from shared.errors import SettingsError
+from shared.settings.environment import Settings
 
 
 def check() -> None:
     """Check the folder of agents: a fault ends it with exit code 2; advice changes nothing."""
-    from concurrent.futures import ThreadPoolExecutor
-    from functools import partial
-
-    from services.cli import output
-    from services.cli.deploy import manifests
-    from services.cli.deploy.advice import advice
-    from shared.definitions.loader import read_folder
-    from shared.errors import SettingsError
-    from shared.settings.environment import Settings
-
     folder = read_folder(Settings.from_environment().agents)
     with ThreadPoolExecutor() as threads:
         faults = [*filter(None, threads.map(partial(_fault, folder), folder.files))]
@@ -37,10 +35,6 @@ def _fault(folder: Folder, name: str) -> str:
     Tools are imported in a process of the agent's own, as at a start: what one agent's tools do
     to a process helps and harms no other's.
     """
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
     if name in folder.faults or not folder.found[name].tools:
         return folder.faults.get(name, "")
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
@@ -51,11 +45,6 @@ def _fault(folder: Folder, name: str) -> str:
 
 
 def _refusal(folder: Folder, name: str) -> str:
-    import asyncio
-
-    from shared.definitions.loader import equipped
-    from shared.errors import SettingsError
-
     try:
         asyncio.run(equipped(folder, name))
     except SettingsError as error:

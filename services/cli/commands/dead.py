@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import typer
+from pydantic_core import from_json, to_json
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from services.cli.dead_letters.selection import Choice, Held
-    from shared.broker.dead_letters import Fault
+from services.cli import output
+from services.cli.dead_letters import replay as replaying
+from services.cli.dead_letters import selection
+from services.cli.dead_letters.selection import Choice, Held
+from shared.broker.dead_letters import Fault
+from shared.settings.environment import Settings
 
 COLUMNS = ["letter", "agent", "attempts#", "given up (UTC)", "run", "in", "reason"]
 SHORT = 12
@@ -18,7 +22,12 @@ AGENT_CHARS = 40
 """As long as a name can be; a routing key can be longer, and would crowd out the rest."""
 """Of an id: enough to tell letters apart, and every command takes it."""
 
-dead = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be processed.")
+dead = typer.Typer(
+    name="dead",
+    no_args_is_help=True,
+    add_completion=False,
+    help="Dead letters: what could not be processed.",
+)
 
 Id = Annotated[str | None, typer.Argument(help="A letter's id, or its beginning.")]
 Agent = Annotated[str | None, typer.Option(help="Those that were for this agent.")]
@@ -30,9 +39,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @dead.command("list")
 def list_(agent: Agent = None, reason: Reason = None, json: Json = False) -> None:
     """List dead letters, the oldest first."""
-    from services.cli import output
-    from services.cli.dead_letters.selection import Choice
-
     found = _picked(Choice(agent=agent, reason=reason, every=True))
     if json:
         output.say(_json([fields(it) for it in found]))
@@ -48,9 +54,6 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a dead letter: why it is there, where it came from, and what it says."""
-    from services.cli import output
-    from services.cli.dead_letters.selection import Choice
-
     found = _picked(Choice(id=letter))[0]
     if json:
         output.say(_json(fields(found)))
@@ -73,12 +76,6 @@ def replay(
     ] = False,
 ) -> None:
     """Try again: a run goes on at its last finished step, a message goes back to its queue."""
-    import asyncio
-
-    from services.cli.dead_letters import replay as replaying
-    from services.cli.dead_letters.selection import Choice
-    from shared.settings.environment import Settings
-
     choice = Choice(letter, agent, reason, every)
     decision = replaying.decision(choice, tool_done, tool_again)
     asyncio.run(replaying.replay(Settings.from_environment(), choice, decision))
@@ -93,12 +90,6 @@ def drop(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
     """Delete dead letters for good; asks first where it is more than one."""
-    import asyncio
-
-    from services.cli import output
-    from services.cli.dead_letters import selection
-    from shared.settings.environment import Settings
-
     choice = selection.Choice(letter, agent, reason, every)
     chosen = {found.letter.id for found in _picked(choice)}
     if len(chosen) > 1 and not yes:
@@ -108,11 +99,6 @@ def drop(
 
 
 def _picked(choice: Choice) -> Sequence[Held]:
-    import asyncio
-
-    from services.cli.dead_letters import selection
-    from shared.settings.environment import Settings
-
     return choice.of(asyncio.run(selection.all_of(Settings.from_environment())))
 
 
@@ -170,8 +156,6 @@ def _said(fault: Fault) -> str:
 
 
 def _laid_out(body: bytes) -> str:
-    from pydantic_core import from_json, to_json
-
     try:
         return to_json(from_json(body), indent=2).decode()
     except ValueError:
@@ -179,6 +163,4 @@ def _laid_out(body: bytes) -> str:
 
 
 def _json(what: object) -> str:
-    from pydantic_core import to_json
-
     return to_json(what).decode()

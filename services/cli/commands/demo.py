@@ -8,13 +8,25 @@ import tempfile
 import time
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING
 
+import yaml
+from rich.console import Console
+from rich.text import Text
+
+from services.cli import output
+from services.cli.client import attended
 from services.cli.commands.up import HOME, agreed
-
-if TYPE_CHECKING:
-    from services.cli.machine.demo_script import Said
-    from shared.broker.connection import Broker
+from services.cli.machine import demo_script, fleet, models
+from services.cli.machine.broker import local_broker
+from services.cli.machine.demo_script import Said
+from services.cli.machine.models import Provider
+from services.cli.output import plain
+from shared.broker.connection import Broker, connect
+from shared.definitions.loader import load
+from shared.errors import HutchError
+from shared.settings.environment import Settings
+from shared.store import open_store
+from shared.store.database.migrate import migrate
 
 READY_S = 60.0
 """Eleven processes start at once, each in about a second of one core."""
@@ -34,11 +46,6 @@ SCHEDULE = {"name": "plan", "every": "5s", "prompt": "Plan the day."}
 
 def demo() -> None:
     """Play the shipped examples with the scripted model: broker, agents, scheduler and all."""
-    from services.cli import output
-    from services.cli.machine import fleet
-    from services.cli.machine.broker import local_broker
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     given = settings.given_broker()
     HOME.mkdir(parents=True, exist_ok=True)
@@ -51,14 +58,6 @@ def demo() -> None:
 
 
 async def _play(home: Path, url: str) -> str:
-    from services.cli import output
-    from services.cli.machine import demo_script, fleet, models
-    from services.cli.machine.models import Provider
-    from shared.broker.connection import connect
-    from shared.definitions.loader import load
-    from shared.store import open_store
-    from shared.store.database.migrate import migrate
-
     model = models.endpoint(Provider.SCRIPTED)
     output.say(model.said)
     agents = load(home / "agents")
@@ -98,9 +97,6 @@ async def _play(home: Path, url: str) -> str:
 
 async def _ready(broker: Broker, agents: list[str]) -> None:
     """Returns when every agent takes tasks; raises `HutchError` naming one that doesn't."""
-    from services.cli.client import attended
-    from shared.errors import HutchError
-
     until = time.monotonic() + READY_S
     for agent in agents:
         while not await attended(broker, agent):
@@ -111,9 +107,6 @@ async def _ready(broker: Broker, agents: list[str]) -> None:
 
 async def _alone(broker: Broker, agents: list[str]) -> None:
     """Raises `HutchError` when others' agents of these names would take the demo's tasks."""
-    from services.cli.client import attended
-    from shared.errors import HutchError
-
     for agent in agents:
         if await attended(broker, agent):
             raise HutchError(
@@ -124,8 +117,6 @@ async def _alone(broker: Broker, agents: list[str]) -> None:
 
 def _agents_into(folder: Path) -> None:
     """A copy of the examples, with one schedule that fires at once."""
-    import yaml
-
     examples = next(each for each in EXAMPLES if each.is_dir())
     shutil.copytree(examples, folder, ignore=shutil.ignore_patterns("__pycache__"))
     file = folder / "alice.yaml"
@@ -134,19 +125,11 @@ def _agents_into(folder: Path) -> None:
 
 
 def _title(text: str) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     Console(highlight=False).print(Text(f"\n{text}", "bold"))
 
 
 def _tell(said: Said) -> None:
     """Texts are shown as they are: nothing in them is markup."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from services.cli.output import plain
-
     console = Console(highlight=False)
     at = f"{said.at.astimezone():%H:%M:%S.%f}"[:-5]
     console.print(Text.assemble((at, "dim"), "  ", (said.who, "cyan")))

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from services.cli import output
+from shared.errors import HutchError, SettingsError
+
 TEMPLATES = Path(__file__).parents[1] / "templates"
 HIDDEN = {"env.example": ".env.example", "gitignore": ".gitignore"}
 """Templates whose names would hide them, or make them rules, in this repository."""
@@ -16,8 +19,6 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it isn't there.")],
 ) -> None:
     """Write two example agents, a compose file and a Dockerfile on Hutch's image."""
-    from services.cli import output
-
     write(folder)
     output.say(f"wrote agents, tools and a compose file to {folder}")
     output.say(f"next: cd {folder} && hutch up --provider scripted")
@@ -27,8 +28,6 @@ def init(
 
 def write(folder: Path) -> None:
     """All templates or none: raises `SettingsError` naming the first file that is there."""
-    from shared.errors import HutchError, SettingsError
-
     targets = {source: folder / _name(source) for source in sorted(TEMPLATES.rglob("*"))}
     files = {source: target for source, target in targets.items() if _is_template(source)}
     for target in files.values():

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter
 
-if TYPE_CHECKING:
-    from shared.store.queries.reports import Row
+from services.cli import agents, output
+from services.cli.store import opened_store
+from shared.settings.environment import Settings
+from shared.store.queries.reports import Row, newest
 
 SHORT = 12
 """Of a run's id: enough to tell runs apart, and 'hutch show' takes it."""
@@ -37,16 +42,6 @@ def runs(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List runs, the latest first."""
-    import asyncio
-    from collections.abc import Sequence
-
-    from pydantic import TypeAdapter
-
-    from services.cli import agents, output
-    from services.cli.store import opened_store
-    from shared.settings.environment import Settings
-    from shared.store.queries.reports import Row, newest
-
     settings = Settings.from_environment()
     if agent is not None:
         agents.check_agent(settings, agent)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import typer
+from pydantic_core import to_json
+from rich.tree import Tree
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from rich.tree import Tree
-
-    from shared.contract.messages import Budget, Task, Trigger
-    from shared.settings.environment import Settings
-    from shared.store.queries.reports import DoneStep, Row, Texts
+from services.cli import output
+from services.cli.store import opened_store
+from shared.contract.messages import Budget, Task, Trigger
+from shared.contract.rows import message_of, output_of, response_of
+from shared.errors import DamagedRow, HutchError
+from shared.settings.environment import Settings
+from shared.store.queries import reports
+from shared.store.queries.reports import DoneStep, Row, Texts
 
 ARGUMENTS_CHARS = 200
 """Of one call; `--json` has them whole."""
@@ -24,13 +28,6 @@ def show(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a run was asked, what it did, what it answered, and the runs it caused."""
-    import asyncio
-
-    from pydantic_core import to_json
-
-    from services.cli import output
-    from shared.settings.environment import Settings
-
     row, texts, below = asyncio.run(_read(Settings.from_environment(), run))
     if json:
         output.say(to_json({"run": row, "texts": texts, "below": below}).decode())
@@ -43,9 +40,6 @@ def show(
 
 
 async def _read(settings: Settings, key: str) -> tuple[Row, Texts, Sequence[Row]]:
-    from services.cli.store import opened_store
-    from shared.store.queries import reports
-
     async with opened_store(settings) as store:
         row = only(key, await store.read(lambda connection: reports.find(connection, key)))
         texts = await store.read(lambda connection: reports.texts(connection, row.run_id))
@@ -55,8 +49,6 @@ async def _read(settings: Settings, key: str) -> tuple[Row, Texts, Sequence[Row]
 
 def only(key: str, found: Sequence[Row]) -> Row:
     """Raises `HutchError` unless exactly one run is meant."""
-    from shared.errors import HutchError
-
     exact = [row for row in found if row.run_id == key]
     if len(exact or found) == 1:
         return (exact or found)[0]
@@ -75,8 +67,6 @@ def descendants(row: Row, family: Sequence[Row]) -> Sequence[Row]:
 
 
 def tree(row: Row, below: Sequence[Row]) -> Tree:
-    from rich.tree import Tree
-
     top = Tree(_label(row))
     branches = {row.task_id: top}
     for child in below:
@@ -90,9 +80,6 @@ def _label(row: Row) -> str:
 
 def told(row: Row, texts: Texts) -> Iterator[str]:
     """A run in paragraphs; what of it can't be read stands there as it is stored, as damaged."""
-    from shared.contract.rows import message_of
-    from shared.errors import DamagedRow
-
     took = f" after {(row.ended_at - row.claimed_at).total_seconds():.1f} s" if row.ended_at else ""
     yield f"run {row.run_id} of {row.agent}, for {row.kind} {row.task_id}"
     yield f"claimed {row.claimed_at:%Y-%m-%d %H:%M:%S} UTC; {row.status}{took}"
@@ -130,10 +117,6 @@ def _asked(message: Task | Trigger) -> Iterator[str]:
 
 
 def _answered(stored: str, budget: Budget | None) -> Iterator[str]:
-    from services.cli import output
-    from shared.contract.rows import response_of
-    from shared.errors import DamagedRow
-
     try:
         response = response_of(stored)
     except DamagedRow as error:
@@ -150,9 +133,6 @@ def _answered(stored: str, budget: Budget | None) -> Iterator[str]:
 
 def _output(step: DoneStep) -> str:
     """What a model said and called, or what a tool or a worker returned, and why a tool failed."""
-    from shared.contract.rows import output_of
-    from shared.errors import DamagedRow
-
     try:
         done = output_of(step.output)
     except DamagedRow as error:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from shared.settings.environment import Settings
-    from shared.store.processes.shutdowns import Mode
+from services.cli import agents, client, output
+from services.cli.store import count_replicas, opened_store
+from shared.contract.messages import Shutdown
+from shared.contract.topology import CONTROL, shutdown_key
+from shared.errors import BrokerError, HutchError, StoreError, Undeliverable
+from shared.settings.environment import Settings
+from shared.store.processes import shutdowns
+from shared.store.processes.shutdowns import Mode
 
 NOT_AGENTS = {"all", "scheduler"}
 
@@ -20,11 +26,6 @@ def shutdown(
     ] = False,
 ) -> None:
     """End an agent's processes, ahead of any backlog; what waits in its mailbox stays there."""
-    import asyncio
-
-    from services.cli import agents, output
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     if agent not in NOT_AGENTS:
         agents.check_agent(settings, agent)
@@ -33,11 +34,6 @@ def shutdown(
 
 async def _shutdown(settings: Settings, agent: str, mode: Mode) -> str:
     """Rows first, then the message; what was asked of whom, in words."""
-    from services.cli import client, output
-    from shared.contract.messages import Shutdown
-    from shared.contract.topology import CONTROL, shutdown_key
-    from shared.errors import BrokerError, HutchError, Undeliverable
-
     heard, by_row = await _write(settings, agent, mode)
     message = client.message(Shutdown, mode=mode)
     try:
@@ -59,10 +55,6 @@ async def _write(settings: Settings, agent: str, mode: Mode) -> tuple[str, bool]
 
     The store may be away without stopping it. The scheduler hears the message alone.
     """
-    from services.cli.store import count_replicas, opened_store
-    from shared.errors import StoreError
-    from shared.store.processes import shutdowns
-
     if agent == "scheduler":
         return "the scheduler", False
     try:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter
 
-if TYPE_CHECKING:
-    from shared.settings.environment import Settings
+from services.cli import agents as known
+from services.cli import client, output
+from services.cli.store import count_replicas, opened_store
+from shared.broker.connection import QueueDepth, connect
+from shared.contract.topology import mailbox_name
+from shared.settings.environment import Settings
+from shared.store.processes import pauses
+from shared.store.queries.reports import Load, loads
 
 
 @dataclass(frozen=True)
@@ -39,13 +47,6 @@ def status(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show each agent's processes, its mailbox and its runs."""
-    import asyncio
-
-    from pydantic import TypeAdapter
-
-    from services.cli import output
-    from shared.settings.environment import Settings
-
     found = asyncio.run(_status(Settings.from_environment()))
     if json:
         output.say(TypeAdapter(HouseStatus).dump_json(found).decode())
@@ -61,14 +62,6 @@ def status(
 
 
 async def _status(settings: Settings) -> HouseStatus:
-    from services.cli import agents as known
-    from services.cli import client
-    from services.cli.store import count_replicas, opened_store
-    from shared.broker.connection import QueueDepth, connect
-    from shared.contract.topology import mailbox_name
-    from shared.store.processes import pauses
-    from shared.store.queries.reports import Load, loads
-
     found = known.folder(settings)
     names = set(found.names) if found else set()
     async with (

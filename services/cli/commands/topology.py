@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 import typer
+from pydantic import JsonValue
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from services.cli.deploy import passwords
+from services.cli.deploy import users as everybody
+from services.cli.deploy.users import TOPICS, User
+from services.cli.deploy.users import whole as pattern
+from shared.contract import topology as parts
+from shared.contract.topology import POLICIES, Topology
+from shared.definitions.loader import load
+from shared.definitions.model import Definitions
+from shared.errors import SettingsError
+from shared.settings.environment import Settings
 
-    from pydantic import JsonValue
-
-    from services.cli.deploy.users import User
-    from shared.contract.topology import Topology
-    from shared.definitions.model import Definitions
-
-    Parts = dict[str, list[dict[str, JsonValue]]]
+Parts = dict[str, list[dict[str, JsonValue]]]
 
 
 def topology(
@@ -38,14 +43,6 @@ def topology(
     they have no password, and importing that takes away one that they have. It is the whole, so a
     fault in any agent's file ends it: that agent's queue and user would be missing.
     """
-    import json
-
-    from services.cli.deploy import passwords
-    from services.cli.deploy import users as everybody
-    from shared.definitions.loader import load
-    from shared.errors import SettingsError
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     url = settings.given_broker()
     known = load(settings.agents)
@@ -65,8 +62,6 @@ def topology(
 
 def whole(known: Definitions) -> Topology:
     """What all these agents share and need, each thing once."""
-    from shared.contract import topology as parts
-
     found = parts.house()
     for name, definition in sorted(known.items()):
         found += parts.mailbox(name)
@@ -82,9 +77,6 @@ def vhost_of(url: str) -> str:
 
 def exported_users(found: Sequence[User], vhost: str, hashes: Mapping[str, str]) -> Parts:
     """The users and what they may do, as RabbitMQ writes it."""
-    from services.cli.deploy.users import TOPICS
-    from services.cli.deploy.users import whole as pattern
-
     return {
         "users": [
             {
@@ -124,8 +116,6 @@ def exported_users(found: Sequence[User], vhost: str, hashes: Mapping[str, str])
 
 def exported(found: Topology, vhost: str) -> Parts:
     """Exchanges, queues, bindings and policies, as RabbitMQ writes them."""
-    from shared.contract.topology import POLICIES
-
     return {
         "policies": [
             {

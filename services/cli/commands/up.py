@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
-from services.cli.machine.models import Provider
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from services.cli.machine.models import Endpoint
-    from services.cli.machine.supervisor import Show
-    from shared.definitions.loader import Folder
-    from shared.definitions.model import Definition
-    from shared.settings.environment import Settings
+from services.cli import agents as known
+from services.cli import output
+from services.cli.machine import fleet
+from services.cli.machine.broker import local_broker
+from services.cli.machine.models import Endpoint, Provider, endpoint
+from services.cli.machine.supervisor import Show
+from services.cli.output import plain
+from shared.broker.connection import connect
+from shared.definitions.loader import Folder, read_folder
+from shared.definitions.model import Definition
+from shared.errors import SettingsError
+from shared.settings.environment import Settings, no_model
+from shared.store.database.migrate import migrate
 
 HOME = Path(".hutch")
 """What a house on this machine keeps: its store and its broker's data."""
@@ -43,15 +50,6 @@ def up(
     start: it fails where none can. The exit code is that of the end; 'hutch check' has one for
     faults.
     """
-    import asyncio
-
-    from services.cli import output
-    from services.cli.machine import fleet
-    from services.cli.machine.broker import local_broker
-    from services.cli.machine.models import endpoint
-    from shared.definitions.loader import read_folder
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     chosen = _startable(read_folder(settings.agents), agents or ())
     if provider is Provider.OPENAI:
@@ -67,10 +65,6 @@ def up(
 
 def _startable(folder: Folder, names: Sequence[str]) -> list[Definition]:
     """The chosen agents whose files are right; raises `SettingsError` when there is none."""
-    from services.cli import agents as known
-    from services.cli import output
-    from shared.errors import SettingsError
-
     for name in names:
         if name not in folder.names:
             raise SettingsError(known.unknown("agent", name, folder.names, folder))
@@ -86,9 +80,6 @@ def _startable(folder: Folder, names: Sequence[str]) -> list[Definition]:
 
 def _with_models(agents: list[Definition], settings: Settings) -> list[Definition]:
     """Each agent would say so itself; here it is said once, before anything is started."""
-    from services.cli import output
-    from shared.settings.environment import no_model
-
     ours = settings.base_url or settings.key()
     found = [it for it in agents if ours or it.model.base_url or it.model.api_key_env]
     without = [it for it in agents if it not in found]
@@ -105,11 +96,6 @@ def agreed(question: str) -> bool:
 
 
 async def _serve(settings: Settings, agents: list[str], model: Endpoint, url: str) -> None:
-    from services.cli import output
-    from services.cli.machine import fleet
-    from shared.broker.connection import connect
-    from shared.store.database.migrate import migrate
-
     async with connect(url, "hutch up", wait_s=BROKER_WAIT_S):
         pass  # one sentence now rather than one from each process
     await migrate(settings.store())
@@ -126,11 +112,6 @@ async def _serve(settings: Settings, agents: list[str], model: Endpoint, url: st
 
 def screen(names: list[str]) -> Show:
     """Lines on stdout, each after the name of who says it, coloured on a terminal."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from services.cli.output import plain
-
     console = Console(highlight=False, soft_wrap=True)
     styles = dict(zip(names, cycle(STYLES), strict=False))
     width = max(map(len, names))
