@@ -1,4 +1,4 @@
-"""`hutch check`: faults of the agents' files, and advice on them and on their manifests."""
+"""`hutch check`: faults in the agents' files, and advice on them and on their manifests."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def check() -> None:
 
 
 def _fault(folder: Folder, name: str) -> str:
-    """Why this agent's start would fail, in the start's own words; empty: it would not.
+    """The sentence with which this agent's process would refuse to start; empty: it would start.
 
-    Tools are imported in a process of the agent's own, as at a start: what one agent's tools do
-    to a process helps and harms no other's.
+    Tools are imported in a process of the agent's own, as at a start: an agent's tools can't
+    change the result for another agent.
     """
     if name in folder.faults or not folder.found[name].tools:
         return folder.faults.get(name, "")
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         try:
-            return process.submit(_refusal, folder, name).result()
+            return process.submit(_import_fault, folder, name).result()
         except BrokenProcessPool:
             return f"{folder.files[name]}: tools: the process ends while they are imported"
 
 
-def _refusal(folder: Folder, name: str) -> str:
+def _import_fault(folder: Folder, name: str) -> str:
     try:
         asyncio.run(equipped(folder, name))
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""`hutch dead`: what could not be processed, and what becomes of it."""
+"""`hutch dead`: list, show, replay and drop dead letters."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from services.cli import output
 from services.cli.dead_letters import replay as replaying
 from services.cli.dead_letters import selection
 from services.cli.dead_letters.selection import Choice, Held
+from services.cli.options import Json
 from shared.broker.dead_letters import Fault
 from shared.settings.environment import Settings
 
 COLUMNS = ["letter", "agent", "attempts#", "given up (UTC)", "run", "in", "reason"]
 SHORT = 12
+"""Characters of an id: enough to tell dead letters apart, and every command takes it."""
 AGENT_CHARS = 40
-"""As long as a name can be; a routing key can be longer, and would crowd out the rest."""
-"""Of an id: enough to tell letters apart, and every command takes it."""
+"""The longest name; a routing key in its place can be longer, and is cut."""
 
 dead = typer.Typer(
     name="dead",
@@ -33,7 +34,6 @@ Id = Annotated[str | None, typer.Argument(help="A letter's id, or its beginning.
 Agent = Annotated[str | None, typer.Option(help="Those that were for this agent.")]
 Reason = Annotated[str | None, typer.Option(help="Those whose reason has this text in it.")]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @dead.command("list")
@@ -41,7 +41,7 @@ def list_(agent: Agent = None, reason: Reason = None, json: Json = False) -> Non
     """List dead letters, the oldest first."""
     found = _picked(Choice(agent=agent, reason=reason, every=True))
     if json:
-        output.say(_json([fields(it) for it in found]))
+        output.say(_json([_fields(it) for it in found]))
     elif found:
         output.show_table(COLUMNS, [_cells(it) for it in found])
     else:
@@ -56,9 +56,9 @@ def show(
     """Show a dead letter: why it is there, where it came from, and what it says."""
     found = _picked(Choice(id=letter))[0]
     if json:
-        output.say(_json(fields(found)))
+        output.say(_json(_fields(found)))
         return
-    for line in told(found):
+    for line in _lines(found):
         output.say(line)
 
 
@@ -113,20 +113,20 @@ def _cells(it: Held) -> list[str]:
         it.place,
         it.reason,
     ]
-    return [" ".join(cell.split()) for cell in cells]  # a line each, whatever stands in a letter
+    return [" ".join(cell.split()) for cell in cells]  # one line, though a field may hold several
 
 
-def told(it: Held) -> Iterator[str]:
-    """A letter in lines; the body comes last, JSON laid out."""
+def _lines(it: Held) -> Iterator[str]:
+    """A dead letter in lines; the body comes last, JSON indented."""
     letter = it.letter
     yield f"letter {letter.id}, for {letter.agent or 'nobody known'}"
     if it.ran is not None:
         yield it.reason
     if it.place == "store":
         yield "kept in the store: the queue 'dead' did not take it"
-    yield f"given up {_said(letter.last)}"
+    yield f"given up {_given_up(letter.last)}"
     if letter.first != letter.last:
-        yield f"failed first {_said(letter.first)}"
+        yield f"failed first {_given_up(letter.first)}"
     facts = {
         "attempts": letter.attempts,
         "queue": letter.queue,
@@ -140,27 +140,27 @@ def told(it: Held) -> Iterator[str]:
         "instance": letter.instance,
     }
     yield from (f"{name}: {value}" for name, value in facts.items() if value not in {None, ""})
-    yield f"\nbody\n{_laid_out(letter.body)}"
+    yield f"\nbody\n{_indented(letter.body)}"
 
 
-def fields(it: Held) -> dict[str, object]:
-    """For JSON: the body as text, and what is no UTF-8 in it replaced."""
+def _fields(it: Held) -> dict[str, object]:
+    """Its fields for JSON: the body as text, in which bytes that are no UTF-8 are replaced."""
     letter = it.letter
     body = letter.body.decode("utf-8", "replace")
     added = {"agent": letter.agent, "body": body, "place": it.place, "ran": it.ran}
     return {**vars(letter), **added}
 
 
-def _said(fault: Fault) -> str:
+def _given_up(fault: Fault) -> str:
     return f"{fault.at:%Y-%m-%d %H:%M:%S} UTC: {fault.reason}" if fault.at else fault.reason
 
 
-def _laid_out(body: bytes) -> str:
+def _indented(body: bytes) -> str:
     try:
         return to_json(from_json(body), indent=2).decode()
     except ValueError:
         return body.decode("utf-8", "replace")
 
 
-def _json(what: object) -> str:
-    return to_json(what).decode()
+def _json(value: object) -> str:
+    return to_json(value).decode()

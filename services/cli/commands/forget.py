@@ -1,4 +1,4 @@
-"""`hutch forget`: a conversation, with all that was said in it."""
+"""`hutch forget`: delete a session's runs and their texts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def forget(
 
 
 async def _forget(settings: Settings, session: str, agent: str | None) -> int:
-    """Batch by batch, so that the agents' own commits don't wait long."""
+    """Delete in batches: the agents' own commits wait for one at most."""
     batch = partial(forget_session, session=session, agent=agent)
     forgotten = 0
     async with opened_store(settings) as store:

@@ -1,4 +1,4 @@
-"""`hutch k8s`: an agent for Kubernetes."""
+"""`hutch k8s`: an agent's manifest for Kubernetes."""
 
 from __future__ import annotations
 

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from services.cli import agents, client, output
+from services.cli import agents, options, output
+from services.cli.broker import opened_broker
 from services.cli.store import count_replicas, opened_store
+from shared.client.ask import publish
 from shared.contract.messages import Shutdown
 from shared.contract.topology import CONTROL, shutdown_key
 from shared.errors import BrokerError, HutchError, StoreError, Undeliverable
@@ -33,12 +35,12 @@ def shutdown(
 
 
 async def _shutdown(settings: Settings, agent: str, mode: Mode) -> str:
-    """Rows first, then the message; what was asked of whom, in words."""
-    heard, by_row = await _write(settings, agent, mode)
-    message = client.message(Shutdown, mode=mode)
+    """Write the rows, then publish the message; the sentence to print."""
+    asked, by_row = await _write(settings, agent, mode)
+    message = options.message(Shutdown, mode=mode)
     try:
-        async with client.house(settings) as broker:
-            await client.publish(broker, CONTROL, shutdown_key(agent), message)
+        async with opened_broker(settings) as broker:
+            await publish(broker, CONTROL, shutdown_key(agent), message)
     except Undeliverable as error:
         if not by_row:
             whose = "" if agent == "all" else f" of '{agent}'"
@@ -47,21 +49,21 @@ async def _shutdown(settings: Settings, agent: str, mode: Mode) -> str:
         if not by_row:
             raise
         output.remark(f"only the store was told, which takes a little longer: {error}")
-    return f"asked {heard} to {'stop' if mode == 'stop' else 'finish and end'}"
+    return f"asked {asked} to {'stop' if mode == 'stop' else 'finish and end'}"
 
 
 async def _write(settings: Settings, agent: str, mode: Mode) -> tuple[str, bool]:
-    """Whom the shutdown will reach, in words, and whether living processes find it as a row.
+    """The processes that are asked, in words, and whether living ones find the shutdown as a row.
 
-    The store may be away without stopping it. The scheduler hears the message alone.
+    The scheduler reads no rows. Without the store, the message alone has to reach the agents.
     """
     if agent == "scheduler":
         return "the scheduler", False
     try:
         async with opened_store(settings) as store:
             counts = await count_replicas(store)
-            whose = None if agent == "all" else agent
-            await store.write("", lambda connection: shutdowns.ask(connection, whose, mode))
+            row_of = None if agent == "all" else agent
+            await store.write("", lambda connection: shutdowns.ask(connection, row_of, mode))
     except StoreError as error:
         return f"'{agent}' (how many processes is unknown: {error})", False
     number = counts.total() if agent == "all" else counts[agent]

@@ -1,4 +1,4 @@
-"""The dead letters as commands use them: which are meant, and reading them where they are."""
+"""The dead letters of the queue and of the store, and which of them a command means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from services.cli import client, output
+from services.cli import output
+from services.cli.broker import opened_broker
 from services.cli.store import opened_store
 from shared.broker.connection import Broker
 from shared.broker.consumer import Delivery
@@ -24,13 +25,13 @@ from shared.store.messages.dead_letters import Ran
 
 @dataclass(frozen=True)
 class Held:
-    """A letter, and where it is; `remove` raises `HutchError` when it could not be removed."""
+    """A dead letter and its place; `remove` raises `HutchError` where it can't be removed."""
 
     letter: Letter
     place: Literal["queue", "store"]
     remove: Callable[[], Awaitable[None]]
     ran: str | None = None
-    """How its task stands, where the broker gave up a delivery whose claim had been committed."""
+    """The status of its task's run, if the broker gave up a delivery that had been claimed."""
 
     @property
     def reason(self) -> str:
@@ -41,7 +42,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Choice:
-    """Which letters are meant: one by its id, those of an agent or with a reason, or all."""
+    """Selects one dead letter by its id, those of an agent or with a reason, or all."""
 
     id: str | None = None
     agent: str | None = None
@@ -56,7 +57,7 @@ class Choice:
             raise SettingsError("a letter's id leaves nothing for --agent, --reason or --all")
 
     def of(self, held: Sequence[Held]) -> Sequence[Held]:
-        """Raises `HutchError` unless an id means exactly one letter."""
+        """Raises `HutchError` unless an id means exactly one dead letter."""
         if self.id is not None:
             return _only(self.id, held)
         return [it for it in held if self._has(it)]
@@ -71,30 +72,31 @@ class Choice:
 async def opened(
     settings: Settings,
 ) -> AsyncIterator[tuple[Broker, Store | None, Sequence[Held]]]:
-    """Every dead letter of the queue and then of the store, the oldest first.
+    """The dead letters of the queue and then those of the store, each the oldest first.
 
-    A store that can't be read is one line, and None: the queue's can be seen without it.
+    They stay where they are until `Held.remove`. A store that can't be read causes a remark and
+    is None: the queue is read without it.
     """
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(client.house(settings))
-        store = await _store(stack, settings)
+        broker = await stack.enter_async_context(opened_broker(settings))
+        store = await _readable_store(stack, settings)
         deliveries = await stack.enter_async_context(broker.browse(DEAD_QUEUE))
-        found = [_in_queue(delivery) for delivery in deliveries]
+        held = [_in_queue(delivery) for delivery in deliveries]
         if store is not None:
-            kept = await store.read(dead_letters.kept)
-            found += [_in_store(store, from_store(it)) for it in kept]
-            found = await _with_runs(store, found)
-        yield broker, store, found
+            stored = await store.read(dead_letters.kept)
+            held += [_in_store(store, from_store(it)) for it in stored]
+            held = await _with_runs(store, held)
+        yield broker, store, held
 
 
 async def all_of(settings: Settings) -> Sequence[Held]:
-    """Every dead letter; they all stay where they are."""
+    """All dead letters, for reading only."""
     async with opened(settings) as (_, __, found):
         return found
 
 
 async def drop(settings: Settings, ids: Collection[str]) -> int:
-    """Delete these letters; how many there still were."""
+    """Delete these dead letters; returns how many of them were still there."""
     async with opened(settings) as (_, __, found):
         chosen = [it for it in found if it.letter.id in ids]
         for it in chosen:
@@ -102,7 +104,7 @@ async def drop(settings: Settings, ids: Collection[str]) -> int:
     return len({it.letter.id for it in chosen})
 
 
-async def _store(stack: AsyncExitStack, settings: Settings) -> Store | None:
+async def _readable_store(stack: AsyncExitStack, settings: Settings) -> Store | None:
     try:
         return await stack.enter_async_context(opened_store(settings))
     except StoreError as error:
@@ -126,7 +128,10 @@ def _in_store(store: Store, letter: Letter) -> Held:
 
 
 async def _with_runs(store: Store, held: Sequence[Held]) -> list[Held]:
-    """The broker counts lost connections as it counts deaths: what it gave up may have been run."""
+    """Find the runs of what the broker gave up.
+
+    It counts a lost connection as a failed delivery, though the task may have been claimed.
+    """
     tasks = {index: task for index, it in enumerate(held) if (task := _task(it.letter))}
     ids = {index: run_id(held[index].letter.agent, task.id or "") for index, task in tasks.items()}
     runs = await store.read(partial(dead_letters.ran, run_ids=list(ids.values()))) if ids else {}
@@ -140,7 +145,7 @@ async def _with_runs(store: Store, held: Sequence[Held]) -> list[Held]:
 
 
 def _task(letter: Letter) -> Task | Trigger | None:
-    """With its id, as the mailbox would have claimed it."""
+    """The task or trigger that the broker gave up, with the id under which it is claimed."""
     if not letter.by_broker or letter.queue != mailbox_name(letter.agent):
         return None
     try:
@@ -154,7 +159,7 @@ def _task(letter: Letter) -> Task | Trigger | None:
 
 
 def _only(key: str, held: Sequence[Held]) -> Sequence[Held]:
-    """A letter can stand there twice: the broker and the agents deliver at least once."""
+    """The dead letters with this id; delivered at least once, it can be there twice."""
     found = [it for it in held if it.letter.id.startswith(key)]
     exact = [it for it in found if it.letter.id == key] or found
     ids = sorted({it.letter.id for it in exact})

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.cli.machine.broker import local_broker, told
+from services.cli.machine.broker import local_broker
+from services.cli.machine.home import broker_url
 from services.cli.machine.rabbitmq_container import container_name
 from shared.broker.connection import connect
 from shared.contract import topology
@@ -57,9 +58,9 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def test_a_container_is_started_and_ended(home: Path, keep: bool, left: list[str]) -> None:
     with local_broker(None, home, print, never, keep=keep) as url:
         assert asyncio.run(depth(url)) == 0
-        assert told(home) == url
+        assert broker_url(home) == url
     assert containers(container_name(home)) == left
-    assert told(home) is None
+    assert broker_url(home) is None
 
 
 @pytest.mark.needs("rabbitmq-server")

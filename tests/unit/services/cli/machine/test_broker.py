@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from services.cli.machine import rabbitmq_node
-from services.cli.machine.broker import local_broker, told
+from services.cli.machine.broker import local_broker
+from services.cli.machine.home import broker_url
 from shared.errors import BrokerError
 
 
@@ -105,5 +106,5 @@ def test_two_can_not_run_a_broker_in_one_folder(machine: Machine) -> None:
             machine.broker()
 
 
-def test_where_none_runs_none_is_told(tmp_path: Path) -> None:
-    assert told(tmp_path) is None
+def test_where_none_runs_none_is_broker_url(tmp_path: Path) -> None:
+    assert broker_url(tmp_path) is None
