@@ -91,7 +91,7 @@ def drop(
 ) -> None:
     """Delete dead letters for good; asks first where it is more than one."""
     choice = selection.Choice(letter, agent, reason, every)
-    chosen = {found.letter.id for found in _picked(choice)}
+    chosen = {found.dead_letter.id for found in _picked(choice)}
     if len(chosen) > 1 and not yes:
         typer.confirm(f"drop {len(chosen)} dead letters for good?", abort=True)
     dropped = asyncio.run(selection.drop(Settings.from_environment(), chosen))
@@ -103,13 +103,13 @@ def _picked(choice: Choice) -> Sequence[Held]:
 
 
 def _cells(it: Held) -> list[str]:
-    letter = it.letter
+    dead_letter = it.dead_letter
     cells = [
-        letter.id[:SHORT],
-        letter.agent[:AGENT_CHARS],
-        "-" if letter.attempts is None else str(letter.attempts),
-        f"{letter.last.at:%Y-%m-%d %H:%M:%S}" if letter.last.at else "-",
-        letter.run_id[:SHORT] or "-",
+        dead_letter.id[:SHORT],
+        dead_letter.agent[:AGENT_CHARS],
+        "-" if dead_letter.attempts is None else str(dead_letter.attempts),
+        f"{dead_letter.last.at:%Y-%m-%d %H:%M:%S}" if dead_letter.last.at else "-",
+        dead_letter.run_id[:SHORT] or "-",
         it.place,
         it.reason,
     ]
@@ -118,37 +118,38 @@ def _cells(it: Held) -> list[str]:
 
 def _lines(it: Held) -> Iterator[str]:
     """A dead letter in lines; the body comes last, JSON indented."""
-    letter = it.letter
-    yield f"letter {letter.id}, for {letter.agent or 'nobody known'}"
+    dead_letter = it.dead_letter
+    yield f"letter {dead_letter.id}, for {dead_letter.agent or 'nobody known'}"
     if it.ran is not None:
         yield it.reason
     if it.place == "store":
         yield "kept in the store: the queue 'dead' did not take it"
-    yield f"given up {_given_up(letter.last)}"
-    if letter.first != letter.last:
-        yield f"failed first {_given_up(letter.first)}"
+    yield f"given up {_given_up(dead_letter.last)}"
+    if dead_letter.first != dead_letter.last:
+        yield f"failed first {_given_up(dead_letter.first)}"
     facts = {
-        "attempts": letter.attempts,
-        "queue": letter.queue,
-        "routing key": letter.routing_key,
-        "sender": letter.sender,
-        "message id": letter.message_id,
-        "run": letter.run_id and f"{letter.run_id}, epoch {letter.epoch}: see 'hutch show'",
-        "reply to": letter.reply_to,
-        "correlation id": letter.correlation_id,
-        "content type": letter.content_type,
-        "instance": letter.instance,
+        "attempts": dead_letter.attempts,
+        "queue": dead_letter.queue,
+        "routing key": dead_letter.routing_key,
+        "sender": dead_letter.sender,
+        "message id": dead_letter.message_id,
+        "run": dead_letter.run_id
+        and f"{dead_letter.run_id}, epoch {dead_letter.epoch}: see 'hutch show'",
+        "reply to": dead_letter.reply_to,
+        "correlation id": dead_letter.correlation_id,
+        "content type": dead_letter.content_type,
+        "instance": dead_letter.instance,
     }
     yield from (f"{name}: {value}" for name, value in facts.items() if value not in {None, ""})
-    yield f"\nbody\n{_indented(letter.body)}"
+    yield f"\nbody\n{_indented(dead_letter.body)}"
 
 
 def _fields(it: Held) -> dict[str, object]:
     """Its fields for JSON: the body as text, in which bytes that are no UTF-8 are replaced."""
-    letter = it.letter
-    body = letter.body.decode("utf-8", "replace")
-    added = {"agent": letter.agent, "body": body, "place": it.place, "ran": it.ran}
-    return {**vars(letter), **added}
+    dead_letter = it.dead_letter
+    body = dead_letter.body.decode("utf-8", "replace")
+    added = {"agent": dead_letter.agent, "body": body, "place": it.place, "ran": it.ran}
+    return {**vars(dead_letter), **added}
 
 
 def _given_up(fault: Fault) -> str:

@@ -17,4 +17,4 @@ def k8s(agent: Annotated[str, typer.Argument(help="Its name.")]) -> None:
     An agent that can't start gets none; faults of other agents' files change nothing.
     """
     definition = read_folder(Settings.from_environment().agents).definition(agent)
-    typer.echo(manifests.of(definition.name), nl=False)
+    typer.echo(manifests.manifest(definition.name), nl=False)

@@ -54,22 +54,22 @@ async def replay(settings: Settings, choice: Choice, decision: Decision | None) 
 
 async def _replay(broker: Broker, store: Store, it: Held, decision: Decision | None) -> str:
     """Replay one dead letter; returns a sentence on the outcome."""
-    letter = it.letter
+    dead_letter = it.dead_letter
     if it.ran is not None:
-        return f"{letter.id}: {it.reason}: removed"
-    if letter.run_id:
-        outcome = await _run_again(store, letter, decision)
+        return f"{dead_letter.id}: {it.reason}: removed"
+    if dead_letter.run_id:
+        outcome = await _run_again(store, dead_letter, decision)
         if outcome is Replayed.AGAIN:
-            return f"{letter.id}: the run goes on in epoch {letter.epoch + 1}"
+            return f"{dead_letter.id}: the run goes on in epoch {dead_letter.epoch + 1}"
         if outcome is Replayed.EARLIER:
-            return f"{letter.id}: the run had been replayed before"
-    message = letter.again()
+            return f"{dead_letter.id}: the run had been replayed before"
+    message = dead_letter.again()
     await broker.publisher.publish(message)
-    return f"{letter.id}: sent to {letter.agent} again, as {message.message_id}"
+    return f"{dead_letter.id}: sent to {dead_letter.agent} again, as {message.message_id}"
 
 
-async def _run_again(store: Store, letter: Letter, decision: Decision | None) -> Replayed:
-    run_id, epoch = letter.run_id, letter.epoch
+async def _run_again(store: Store, dead_letter: Letter, decision: Decision | None) -> Replayed:
+    run_id, epoch = dead_letter.run_id, dead_letter.epoch
     body = await store.read(lambda connection: definition_of(connection, run_id))
     if body is None:
         return Replayed.FORGOTTEN
@@ -77,7 +77,7 @@ async def _run_again(store: Store, letter: Letter, decision: Decision | None) ->
         limits = Definition.model_validate(from_json(body)["definition"]).limits
     except (ValueError, TypeError, KeyError) as error:
         raise HutchError(
-            f"{letter.id}: run {run_id} can't be replayed: its definition can't be read"
+            f"{dead_letter.id}: run {run_id} can't be replayed: its definition can't be read"
         ) from error
     timeout_s = limits.timeout.total_seconds()
     return await store.write(

@@ -27,7 +27,7 @@ from shared.store.messages.dead_letters import Ran
 class Held:
     """A dead letter and its place; `remove` raises `HutchError` where it can't be removed."""
 
-    letter: Letter
+    dead_letter: Letter
     place: Literal["queue", "store"]
     remove: Callable[[], Awaitable[None]]
     ran: str | None = None
@@ -36,7 +36,7 @@ class Held:
     @property
     def reason(self) -> str:
         if self.ran is None:
-            return self.letter.last.reason
+            return self.dead_letter.last.reason
         return f"not a dead letter: its task has a run ({self.ran}), only its ack was lost"
 
 
@@ -63,9 +63,9 @@ class Choice:
         return [it for it in held if self._has(it)]
 
     def _has(self, it: Held) -> bool:
-        of_agent = self.agent is None or it.letter.agent == self.agent
+        of_agent = self.agent is None or it.dead_letter.agent == self.agent
         wanted = (self.reason or "").casefold()
-        return of_agent and wanted in it.letter.last.reason.casefold()
+        return of_agent and wanted in it.dead_letter.last.reason.casefold()
 
 
 @asynccontextmanager
@@ -98,33 +98,35 @@ async def all_of(settings: Settings) -> Sequence[Held]:
 async def drop(settings: Settings, ids: Collection[str]) -> int:
     """Delete these dead letters; returns how many of them were still there."""
     async with opened(settings) as (_, __, found):
-        chosen = [it for it in found if it.letter.id in ids]
+        chosen = [it for it in found if it.dead_letter.id in ids]
         for it in chosen:
             await it.remove()
-    return len({it.letter.id for it in chosen})
+    return len({it.dead_letter.id for it in chosen})
 
 
 async def _readable_store(stack: AsyncExitStack, settings: Settings) -> Store | None:
     try:
         return await stack.enter_async_context(opened_store(settings))
     except StoreError as error:
-        output.remark(f"without the letters that the store keeps: {error}")
+        output.remark(f"without the dead letters that the store keeps: {error}")
         return None
 
 
 def _in_queue(delivery: Delivery) -> Held:
     async def remove() -> None:
         if not await delivery.ack():
-            raise HutchError("the connection was lost: some letters are still there; try again")
+            raise HutchError(
+                "the connection was lost: some dead letters are still there; try again"
+            )
 
     return Held(read(delivery), "queue", remove)
 
 
-def _in_store(store: Store, letter: Letter) -> Held:
+def _in_store(store: Store, dead_letter: Letter) -> Held:
     async def remove() -> None:
-        await store.write("", partial(dead_letters.drop, ids=[PREFIX + letter.id]))
+        await store.write("", partial(dead_letters.drop, ids=[PREFIX + dead_letter.id]))
 
-    return Held(letter, "store", remove)
+    return Held(dead_letter, "store", remove)
 
 
 async def _with_runs(store: Store, held: Sequence[Held]) -> list[Held]:
@@ -132,39 +134,41 @@ async def _with_runs(store: Store, held: Sequence[Held]) -> list[Held]:
 
     It counts a lost connection as a failed delivery, though the task may have been claimed.
     """
-    tasks = {index: task for index, it in enumerate(held) if (task := _task(it.letter))}
-    ids = {index: run_id(held[index].letter.agent, task.id or "") for index, task in tasks.items()}
+    tasks = {index: task for index, it in enumerate(held) if (task := _task(it.dead_letter))}
+    ids = {
+        index: run_id(held[index].dead_letter.agent, task.id or "") for index, task in tasks.items()
+    }
     runs = await store.read(partial(dead_letters.ran, run_ids=list(ids.values()))) if ids else {}
     found = list(held)
     for index, task in tasks.items():
         run: Ran | None = runs.get(ids[index])
         if run is not None and run.content_hash == content_hash(task):
             it = held[index]
-            found[index] = Held(it.letter, it.place, it.remove, run.status)
+            found[index] = Held(it.dead_letter, it.place, it.remove, run.status)
     return found
 
 
-def _task(letter: Letter) -> Task | Trigger | None:
+def _task(dead_letter: Letter) -> Task | Trigger | None:
     """The task or trigger that the broker gave up, with the id under which it is claimed."""
-    if not letter.by_broker or letter.queue != mailbox_name(letter.agent):
+    if not dead_letter.by_broker or dead_letter.queue != mailbox_name(dead_letter.agent):
         return None
     try:
-        message = decode(letter.body, letter.content_type)
+        message = decode(dead_letter.body, dead_letter.content_type)
     except BadMessage:
         return None
     if not isinstance(message, Task | Trigger):
         return None
-    task_id = message.id or letter.message_id
+    task_id = message.id or dead_letter.message_id
     return message.model_copy(update={"id": task_id}) if task_id else None
 
 
 def _only(key: str, held: Sequence[Held]) -> Sequence[Held]:
     """The dead letters with this id; delivered at least once, it can be there twice."""
-    found = [it for it in held if it.letter.id.startswith(key)]
-    exact = [it for it in found if it.letter.id == key] or found
-    ids = sorted({it.letter.id for it in exact})
+    found = [it for it in held if it.dead_letter.id.startswith(key)]
+    exact = [it for it in found if it.dead_letter.id == key] or found
+    ids = sorted({it.dead_letter.id for it in exact})
     if not ids:
         raise HutchError(f"no dead letter has the id '{key}': 'hutch dead list' lists them")
     if len(ids) > 1:
-        raise HutchError(f"'{key}' means more than one letter; name one: {', '.join(ids)}")
+        raise HutchError(f"'{key}' means more than one dead letter; name one: {', '.join(ids)}")
     return exact
