@@ -1,4 +1,4 @@
-"""The command line without a broker: what it says, and its exit code."""
+"""The command line without a broker: its output and exit codes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from services.cli.__main__ import COMMANDS, app, load
 from shared.store.schema import REVISION
 
 CLOSED = "amqp://guest:guest@127.0.0.1:1/"
-"""Nobody listens on port 1."""
+"""No process listens on port 1."""
 
 ALICE = "{name: alice, description: Manages., workers: [bob]}"
 BOB = "{name: bob, description: Writes., schedule: [{name: a, every: 1h, prompt: Go.}]}"
@@ -59,14 +59,14 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_list_of_commands_says_of_each_what_its_own_help_says(name: str) -> None:
+def test_hutch_help_has_the_first_line_of_each_commands_help(name: str) -> None:
     own = load(name)
     assert own.name == name
     first, *_ = (own.help or "").splitlines()
     assert first == COMMANDS[name][1]
 
 
-def test_advice_leaves_the_exit_code_alone(folder: Path) -> None:
+def test_advice_does_not_change_the_exit_code(folder: Path) -> None:
     assert hutch("check").stdout == f"2 agents in {folder}: no fault\n"
     (folder / "bob.yaml").write_text("{name: bob}")
     checked = hutch("check")
@@ -74,7 +74,7 @@ def test_advice_leaves_the_exit_code_alone(folder: Path) -> None:
     assert "advice: bob has no description" in checked.stdout
 
 
-def test_a_folder_that_is_not_there_is_told(
+def test_a_missing_folder_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HUTCH_AGENTS", str(tmp_path / "nowhere"))
@@ -107,7 +107,7 @@ def test_a_name_that_no_file_has_is_remarked_on_and_used(
 
 @pytest.mark.parametrize("name", ["Alice", "a b", "x" * 300, ""])
 @pytest.mark.parametrize("arguments", STEERING)
-def test_what_can_be_no_name_is_refused_before_anything_is_sent(
+def test_an_impossible_name_is_refused_before_anything_is_sent(
     folder: Path, arguments: tuple[str, ...], name: str
 ) -> None:
     said = hutch(*(name if it == "alcie" else it for it in arguments))
@@ -130,7 +130,7 @@ def test_what_can_be_no_name_is_refused_before_anything_is_sent(
         ("shutdown", "scheduler"),
     ],
 )
-def test_commands_that_steer_or_look_need_no_file(
+def test_commands_that_control_or_read_need_no_file(
     folder: Path, arguments: tuple[str, ...], spoil: str
 ) -> None:
     whole = hutch(*arguments)
@@ -154,7 +154,7 @@ def test_an_unknown_swarm_is_remarked_on_with_the_known_ones(folder: Path) -> No
 
 
 @pytest.mark.parametrize("command", [("check",), ("topology",)])
-def test_what_is_used_as_a_whole_is_refused_by_a_fault_in_any_file(
+def test_check_and_topology_fail_with_a_fault_in_any_file(
     folder: Path, command: tuple[str, ...]
 ) -> None:
     (folder / "bob.yaml").write_text("name: bob\nlimits: {turn: 1}")
@@ -178,7 +178,7 @@ def test_a_manifest_is_printed_for_an_agent_that_can_start(folder: Path) -> None
         (("replay", "beef", "--tool-done", "x", "--tool-again"), "exclude each other"),
     ],
 )
-def test_which_letters_is_asked_before_the_broker(
+def test_a_wrong_choice_of_dead_letters_is_refused_before_the_broker_is_needed(
     folder: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     dead = hutch("dead", *arguments)
@@ -197,7 +197,7 @@ def test_no_broker_is_one_sentence(folder: Path, arguments: tuple[str, ...]) -> 
     assert len(said.stderr.splitlines()) == 1
 
 
-def test_no_broker_named_is_a_setting_to_make(
+def test_a_missing_broker_url_is_a_settings_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RABBITMQ_URL")
@@ -233,7 +233,7 @@ def test_a_migrated_store_has_no_runs_yet(folder: Path) -> None:
     assert said.stderr == "hutch: no run and no task has the id 'x': 'hutch runs' lists them\n"
 
 
-def test_a_cancel_of_an_unknown_id_wants_to_know_whose_it_is(folder: Path) -> None:
+def test_a_cancel_of_an_unknown_id_needs_the_agent(folder: Path) -> None:
     hutch("migrate")
     said = hutch("cancel", "x")
     assert (said.exit_code, said.stderr) == (
@@ -244,7 +244,7 @@ def test_a_cancel_of_an_unknown_id_wants_to_know_whose_it_is(folder: Path) -> No
     assert hutch("cancel", "two words").stderr.startswith("hutch: task_id: ")
 
 
-def test_orders_are_kept_though_no_broker_can_be_reached(folder: Path) -> None:
+def test_cancel_and_pause_are_stored_though_no_broker_can_be_reached(folder: Path) -> None:
     hutch("migrate")
     said = hutch("cancel", "x", "--agent", "bob")
     assert said.exit_code == 0
@@ -314,7 +314,7 @@ def test_each_user_gets_a_file_with_an_address_and_keeps_it(
     assert file.read_text().strip() == address
 
 
-def test_no_password_is_printed_only_its_hash_as_the_broker_reckons_it(
+def test_only_the_hash_of_a_password_is_printed_as_the_broker_computes_it(
     folder: Path, tmp_path: Path
 ) -> None:
     said = hutch("topology", "--users", str(tmp_path / "users")).stdout
@@ -331,7 +331,9 @@ def test_without_a_folder_for_them_the_users_have_no_password(folder: Path) -> N
     assert {it["password_hash"] for it in printed["users"]} == {""}
 
 
-def test_a_users_file_that_holds_something_else_is_left_alone(folder: Path, tmp_path: Path) -> None:
+def test_a_users_file_that_holds_something_else_is_not_changed(
+    folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "users").mkdir()
     (tmp_path / "users" / "agent.alice").write_text("amqp://agent.bob:hush@rabbit:5672/")
     refused = hutch("topology", "--users", str(tmp_path / "users"))
@@ -340,7 +342,7 @@ def test_a_users_file_that_holds_something_else_is_left_alone(folder: Path, tmp_
     assert "hush" not in refused.output
 
 
-def test_users_need_to_know_where_their_broker_is(
+def test_users_need_the_brokers_url(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RABBITMQ_URL")

@@ -32,7 +32,7 @@ def _drawn(tree: TaskTree) -> list[str]:
     return [text.rstrip() for text in console.file.getvalue().splitlines()]
 
 
-def test_the_tree_shows_who_works_for_whom() -> None:
+def test_the_tree_shows_each_run_below_the_run_that_caused_it() -> None:
     tree = TaskTree("ann", "t")
     tree.add(_event("run.started", "ann", "t", None))
     tree.add(_event("worker.asked", "ann", "t", None, worker="bea"))
@@ -47,7 +47,7 @@ def test_the_tree_shows_who_works_for_whom() -> None:
     assert third.startswith("    └── cid  running")
 
 
-def test_a_run_whose_model_is_away_says_so_until_it_goes_on() -> None:
+def test_a_run_whose_model_fails_shows_it_until_it_goes_on() -> None:
     tree = TaskTree("ann", "t")
     tree.add(_event("run.started", "ann", "t", None))
     off = _event("run.put_off", "ann", "t", None, seconds="5.0", reason="rate_limited")
@@ -58,7 +58,7 @@ def test_a_run_whose_model_is_away_says_so_until_it_goes_on() -> None:
     assert _drawn(tree)[0].startswith("ann  running")
 
 
-def test_an_ended_run_keeps_its_place_and_tells_its_status() -> None:
+def test_an_ended_run_keeps_its_place_and_shows_its_status() -> None:
     tree = TaskTree("ann", "t")
     tree.add(_event("run.started", "bea", "t.1", "t"))
     tree.add(_event("run.ended", "bea", "t.1", "t", status="failed"))
@@ -66,14 +66,14 @@ def test_an_ended_run_keeps_its_place_and_tells_its_status() -> None:
     assert [text.split(" · ")[0] for text in _drawn(tree)] == ["ann  ok", "└── bea  failed"]
 
 
-def test_a_run_whose_parent_was_never_heard_of_hangs_under_the_root() -> None:
+def test_a_run_with_an_unknown_parent_is_shown_below_the_root() -> None:
     tree = TaskTree("ann", "t")
     tree.add(_event("model.called", "cid", "t.1.1", "t.1"))
     assert _drawn(tree)[1].startswith("└── cid  running")
     assert _drawn(tree)[1].endswith("1 model call")
 
 
-def test_an_event_is_a_line_or_nothing() -> None:
+def test_an_event_is_one_line_or_none() -> None:
     asked = _event("worker.asked", "ann", "t", None, worker="bea")
     assert line(asked) == "09:00:00 ann asks bea"
     assert line(_event("run.waiting", "ann", "t", None)) is None

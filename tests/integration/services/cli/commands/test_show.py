@@ -1,4 +1,4 @@
-"""The same on PostgreSQL as on SQLite."""
+"""`hutch show` and `hutch runs` on PostgreSQL."""
 
 from __future__ import annotations
 

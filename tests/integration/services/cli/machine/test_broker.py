@@ -1,4 +1,4 @@
-"""Brokers that are started here, and what is left of them."""
+"""Brokers that are started on this machine, and what is left after their end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.broker.connection import connect
 from shared.contract import topology
 
 NO_ENGINE = "tcp://127.0.0.1:1"
-ASKED = "nobody is asked where nothing is installed"
+ASKED = "no question is asked where nothing is installed"
 
 
 def never(_: str) -> bool:
@@ -37,7 +37,7 @@ def containers(name: str) -> list[str]:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Those that were started for this folder."""
+    """The processes that were started for this folder."""
     return [
         process.info["name"]
         for process in psutil.process_iter(["name", "environ", "status"])

@@ -1,4 +1,4 @@
-"""`hutch show` and `hutch runs` of what a store holds, whatever was damaged in it."""
+"""`hutch show` and `hutch runs` with whole and with damaged rows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def hutch(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments, prog_name="hutch")
 
 
-def test_a_run_is_shown_with_all_that_was_said(run_id: str) -> None:
+def test_a_run_is_shown_with_all_its_texts(run_id: str) -> None:
     shown = hutch("show", run_id)
     assert shown.exit_code == 0
     for said in ("task t1", "turn 1: model", "calls look", "response: ok", "Found.", "a detail"):
