@@ -1,4 +1,4 @@
-"""The broker as a command uses it."""
+"""A command's connection to the broker."""
 
 from __future__ import annotations
 

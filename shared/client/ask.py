@@ -38,7 +38,7 @@ GRACE_S = 5.0
 async def publish(
     broker: Broker, exchange: str, routing_key: str, message: Lineage, reply_to: str | None = None
 ) -> None:
-    """Returns when the broker has confirmed the message; raises `Undeliverable` without a queue.
+    """Returns when the broker has confirmed it; raises `Undeliverable` when no queue takes it.
 
     With `reply_to`, the response's correlation id is the message's id.
     """
@@ -62,7 +62,7 @@ async def has_consumers(broker: Broker, agent: str) -> bool:
 async def cancel(broker: Broker, agent: str, message: Cancel) -> bool:
     """Publish a cancel to the agent's processes; false when there is none.
 
-    It makes a cancel fast, and lasts no longer than those processes: the store's row does.
+    Only processes that run now receive it: the cancel's row in the store is for later ones.
     """
     try:
         await publish(broker, topology.CONTROL, topology.cancel_key(agent), message)
@@ -97,6 +97,8 @@ async def ask(
             f"no response from '{agent}' within {wait_s:.0f} s: see 'hutch status' for its "
             f"processes; 'hutch show {task.id}' tells later what became of it"
         ) from error
+    except ExceptionGroup as group:  # one job has failed, and the others were cancelled
+        raise group.exceptions[0] from group
 
 
 async def _keep_publishing(broker: Broker, agent: str, task: Task, reply_to: str) -> None:

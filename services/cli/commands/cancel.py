@@ -47,7 +47,10 @@ def cancel(
 
 
 async def _cancel(settings: Settings, agent: str | None, message: Cancel) -> str:
-    """A sentence on the outcome. The row comes first: it lasts, the message only makes it fast."""
+    """Write the cancel to the store, which is certain, then publish it, which is fast.
+
+    Returns a sentence on the outcome.
+    """
     async with opened_store(settings) as store:
         found = await store.read(lambda connection: reports.find(connection, message.task_id))
         row = cancelled_run(message.task_id, agent, found)
@@ -81,7 +84,7 @@ def cancelled_run(key: str, agent: str | None, found: Sequence[Row]) -> Row | No
 
 
 async def _publish(settings: Settings, agent: str, message: Cancel) -> bool:
-    """False: the agent has no process. Without a broker, processes find the row by themselves."""
+    """False: the agent has no process. Without a broker, its processes find the stored cancel."""
     try:
         async with opened_broker(settings) as broker:
             return await publish_cancel(broker, agent, message)

@@ -29,7 +29,7 @@ from shared.store import open_store
 from shared.store.database.migrate import migrate
 
 READY_S = 60.0
-"""Eleven processes start at once, each in about a second of one core."""
+"""For eleven processes, each of which needs about a second of one core to start."""
 BROKER_WAIT_S = 10.0
 POLL_S = 0.2
 DRAIN_S = 5.0
@@ -38,7 +38,7 @@ TEXT_CHARS = 480
 """Characters shown of each text; `hutch show` has the whole one outside the demo."""
 INDENT = "    "
 EXAMPLES = [Path(__file__).parents[3] / name for name in ("agents", "hutch_examples")]
-"""In a clone or an image; in an installed package."""
+"""Where they are in a clone or an image, and in an installed package."""
 SCHEDULE = {"name": "plan", "every": "5s", "prompt": "Plan the day."}
 """In place of nine o'clock on working days, which a demo can't wait for."""
 

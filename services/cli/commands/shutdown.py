@@ -35,7 +35,7 @@ def shutdown(
 
 
 async def _shutdown(settings: Settings, agent: str, mode: Mode) -> str:
-    """Write the rows, then publish the message; the sentence to print."""
+    """Write the shutdown to the store, then publish it; returns the sentence to print."""
     asked, by_row = await _write(settings, agent, mode)
     message = options.message(Shutdown, mode=mode)
     try:
@@ -53,9 +53,9 @@ async def _shutdown(settings: Settings, agent: str, mode: Mode) -> str:
 
 
 async def _write(settings: Settings, agent: str, mode: Mode) -> tuple[str, bool]:
-    """The processes that are asked, in words, and whether living ones find the shutdown as a row.
+    """Write the shutdown's row; returns who is asked, and whether living processes will read it.
 
-    The scheduler reads no rows. Without the store, the message alone has to reach the agents.
+    The scheduler reads no rows. Without the store, only the message reaches the agents.
     """
     if agent == "scheduler":
         return "the scheduler", False

@@ -36,7 +36,7 @@ class AgentStatus:
 
 @dataclass(frozen=True)
 class SystemStatus:
-    """`takes_messages`: false while the broker holds publishers back, its memory or disk short."""
+    """`takes_messages` is false while the broker, short of memory or disk, blocks publishers."""
 
     agents: list[AgentStatus]
     dead_letters: int

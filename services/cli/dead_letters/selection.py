@@ -163,7 +163,7 @@ def _task(dead_letter: Letter) -> Task | Trigger | None:
 
 
 def _only(key: str, held: Sequence[Held]) -> Sequence[Held]:
-    """The dead letters with this id; delivered at least once, it can be there twice."""
+    """The dead letter with this id, twice where it was delivered twice; else `HutchError`."""
     found = [it for it in held if it.dead_letter.id.startswith(key)]
     exact = [it for it in found if it.dead_letter.id == key] or found
     ids = sorted({it.dead_letter.id for it in exact})

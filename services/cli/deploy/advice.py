@@ -12,7 +12,7 @@ MANY_TOOLS = 15
 """Models choose worse among more tools; workers count as tools."""
 
 SAME = 0.8
-"""Of two descriptions' words this share is the same: a model can't tell the roles apart."""
+"""The share of common words from which a model can't tell two descriptions apart."""
 
 
 def advice(agents: Definitions) -> list[str]:

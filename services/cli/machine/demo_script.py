@@ -129,7 +129,7 @@ class DemoScript:
         return lines
 
     async def _noted(self, agent: str, beginning: str) -> None:
-        """Waits until the agent has a note that begins so."""
+        """Waits until the agent has a note with this beginning."""
 
         async def poll() -> bool | None:
             notes = await self.store.read(lambda db: recent(db, agent))
@@ -138,7 +138,7 @@ class DemoScript:
         await _until(poll, f"{agent} has not heard '{beginning} …'")
 
     async def _ended(self, agent: str, kind: str) -> Row:
-        """Waits until a run of this kind has ended well; the newest one."""
+        """Waits until a run of this kind has ended `ok`; returns the newest."""
         seen: list[str] = []
 
         async def poll() -> Row | None:

@@ -19,7 +19,7 @@ from shared.process.runtime import STOP_S
 SCHEDULER = "scheduler"
 
 MARGIN_S = 2.0
-"""Between the time at which a child ends itself at the latest and its kill."""
+"""Added to the time in which a child ends itself, before it is killed."""
 
 
 def roles(agents: Iterable[str]) -> list[Role]:

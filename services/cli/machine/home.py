@@ -25,7 +25,7 @@ def broker_url(home: Path) -> str | None:
 
 @contextmanager
 def recorded(home: Path, url: str) -> Iterator[None]:
-    """`broker_url` returns this URL, which only the user may read, while the context lasts."""
+    """Keeps the URL in a file, which only this user may read, while the context lasts."""
     file = home / "broker"
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
         opened.write(url)
@@ -37,7 +37,7 @@ def recorded(home: Path, url: str) -> Iterator[None]:
 
 @contextmanager
 def locked(home: Path) -> Iterator[None]:
-    """One process at a time; raises `BrokerError` while another has the folder."""
+    """Reserves the folder for this process; raises `BrokerError` while another has it."""
     with (home / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

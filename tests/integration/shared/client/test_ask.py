@@ -12,7 +12,7 @@ from shared.broker.publisher import Outgoing
 from shared.client import ask as client
 from shared.contract import topology
 from shared.contract.messages import Cancel, Response, Status, Task, encode
-from shared.errors import HutchError, Undeliverable
+from shared.errors import BadMessage, HutchError, Undeliverable
 from tests.support.brokers.rabbitmq import Rabbit
 
 TASK = Task(id="t1", content="Hello")
@@ -27,11 +27,9 @@ async def broker(rabbit: Rabbit) -> AsyncIterator[Broker]:
         yield connected
 
 
-async def answer(broker: Broker, task: Delivery, response: Response) -> None:
+async def answer(broker: Broker, task: Delivery, body: bytes) -> None:
     exchange, routing_key = topology.reply_address(task.reply_to or "")
-    await broker.publisher.publish(
-        Outgoing(exchange, routing_key, encode(response), response.id or "", task.correlation_id)
-    )
+    await broker.publisher.publish(Outgoing(exchange, routing_key, body, "r1", task.correlation_id))
 
 
 async def test_the_task_is_published_again_until_its_own_response_comes(
@@ -44,11 +42,20 @@ async def test_the_task_is_published_again_until_its_own_response_comes(
         asking = jobs.create_task(client.ask(broker, "bob", TASK, 30.0, lambda _: None))
         tasks = aiter(mailbox)
         first = await anext(tasks)
-        await answer(broker, first, OTHERS)
+        await answer(broker, first, encode(OTHERS))
         second = await anext(tasks)
-        await answer(broker, second, ANSWERED)
+        await answer(broker, second, encode(ANSWERED))
     assert (first.message_id, second.message_id) == ("t1", "t1")
     assert (await asking).content == "done"
+
+
+async def test_a_response_that_can_not_be_understood_is_raised_as_it_is(broker: Broker) -> None:
+    mailbox = await broker.consumer(topology.mailbox_name("bob"))
+    await mailbox.start(10)
+    asking = asyncio.create_task(client.ask(broker, "bob", TASK, 30.0, lambda _: None))
+    await answer(broker, await anext(aiter(mailbox)), b"{")
+    with pytest.raises(BadMessage):
+        await asking
 
 
 async def test_no_response_in_time_is_an_error(
