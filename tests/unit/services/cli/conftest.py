@@ -1,4 +1,4 @@
-"""A migrated store for commands."""
+"""A folder of agents and a migrated store for commands."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from shared.store.database.migrate import migrate
+from tests.support.command_line import CLOSED
+
+ALICE = "{name: alice, description: Manages., workers: [bob]}"
+BOB = "{name: bob, description: Writes., schedule: [{name: a, every: 1h, prompt: Go.}]}"
 
 
 @pytest.fixture
@@ -15,3 +19,16 @@ def store_url(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path / 'hutch.db'}"
     asyncio.run(migrate(url))
     return url
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Alice and Bob, and a store that was never migrated."""
+    agents = tmp_path / "agents"
+    agents.mkdir()
+    (agents / "alice.yaml").write_text(ALICE)
+    (agents / "bob.yaml").write_text(BOB)
+    monkeypatch.setenv("HUTCH_AGENTS", str(agents))
+    monkeypatch.setenv("HUTCH_STORE", f"sqlite:///{tmp_path / 'hutch.db'}")
+    monkeypatch.setenv("RABBITMQ_URL", CLOSED)
+    return agents

@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 import shutil
 import subprocess
 import sys
-from base64 import b64decode
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from services.cli.__main__ import COMMANDS, app, load
+from services.cli.__main__ import COMMANDS, load
 from shared.store.schema import REVISION
-
-CLOSED = "amqp://guest:guest@127.0.0.1:1/"
-"""No process listens on port 1."""
-
-ALICE = "{name: alice, description: Manages., workers: [bob]}"
-BOB = "{name: bob, description: Writes., schedule: [{name: a, every: 1h, prompt: Go.}]}"
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Alice and Bob, and a store that was never migrated."""
-    agents = tmp_path / "agents"
-    agents.mkdir()
-    (agents / "alice.yaml").write_text(ALICE)
-    (agents / "bob.yaml").write_text(BOB)
-    monkeypatch.setenv("HUTCH_AGENTS", str(agents))
-    monkeypatch.setenv("HUTCH_STORE", f"sqlite:///{tmp_path / 'hutch.db'}")
-    monkeypatch.setenv("RABBITMQ_URL", CLOSED)
-    return agents
-
-
-def hutch(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments, prog_name="hutch")
+from tests.support.command_line import CLOSED, hutch
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
@@ -276,75 +248,3 @@ def test_usage_errors_exit_with_2() -> None:
 def test_debug_shows_the_trace(folder: Path) -> None:
     assert "Traceback" not in hutch("ask", "alcie", "Hi").stderr
     assert "Traceback" in hutch("--debug", "ask", "alcie", "Hi").stderr
-
-
-def test_the_topology_is_that_of_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "tom.yaml").write_text("{name: tom, swarm: research}")
-    monkeypatch.setenv("RABBITMQ_URL", "amqp://localhost/my%2Fhouse")
-    printed = json.loads(hutch("topology").stdout)
-    queues = {queue["name"] for queue in printed["queues"]}
-    assert {"agent.alice", "agent.bob", "agent.tom", "swarm.tom", "dead", "events"} <= queues
-    assert {it["vhost"] for it in printed["bindings"]} == {"my/house"}
-    names = [exchange["name"] for exchange in printed["exchanges"]]
-    assert len(names) == len(set(names))
-
-
-def test_control_codes_in_an_answer_are_not_printed() -> None:
-    from services.cli.output import plain
-
-    assert plain("\x1b[2Jsee [this]\n\tand\x07 that\x9b") == "[2Jsee [this]\n\tand that"
-
-
-def test_each_user_gets_a_file_with_an_address_and_keeps_it(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RABBITMQ_URL", "amqps://me:mine@rabbit:5671/house?cafile=/tls/ca.pem")
-    secrets = tmp_path / "secrets" / "broker"
-    first = hutch("topology", "--users", str(secrets)).stdout
-    file = secrets / "agent.bob"
-    address = file.read_text().strip()
-    assert re.fullmatch(
-        r"amqps://agent\.bob:[\w-]{43}@rabbit:5671/house\?cafile=/tls/ca\.pem", address
-    )
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert {it.name for it in secrets.iterdir()} == {
-        it["name"] for it in json.loads(first)["users"]
-    }
-    assert hutch("topology", "--users", str(secrets)).stdout == first
-    assert file.read_text().strip() == address
-
-
-def test_only_the_hash_of_a_password_is_printed_as_the_broker_computes_it(
-    folder: Path, tmp_path: Path
-) -> None:
-    said = hutch("topology", "--users", str(tmp_path / "users")).stdout
-    password = urlsplit((tmp_path / "users" / "operator").read_text()).password or ""
-    assert password
-    assert password not in said
-    [hashed] = [it["password_hash"] for it in json.loads(said)["users"] if it["name"] == "operator"]
-    salt, rest = b64decode(hashed)[:4], b64decode(hashed)[4:]
-    assert rest == hashlib.sha256(salt + password.encode()).digest()
-
-
-def test_without_a_folder_for_them_the_users_have_no_password(folder: Path) -> None:
-    printed = json.loads(hutch("topology").stdout)
-    assert {it["password_hash"] for it in printed["users"]} == {""}
-
-
-def test_a_users_file_that_holds_something_else_is_not_changed(
-    folder: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "users").mkdir()
-    (tmp_path / "users" / "agent.alice").write_text("amqp://agent.bob:hush@rabbit:5672/")
-    refused = hutch("topology", "--users", str(tmp_path / "users"))
-    assert refused.exit_code == 2
-    assert "agent.alice' holds no address with the user 'agent.alice'" in refused.stderr
-    assert "hush" not in refused.output
-
-
-def test_users_need_the_brokers_url(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("RABBITMQ_URL")
-    refused = hutch("topology", "--users", str(tmp_path / "users"))
-    assert (refused.exit_code, "RABBITMQ_URL" in refused.stderr) == (2, True)

@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Column
-from typer.testing import CliRunner, Result
 
-from services.cli.__main__ import app
 from shared.contract.messages import Response, Status, encode
 from shared.store import open_store
 from shared.store.runs.claim import freeze
 from shared.store.runs.end import End, end
 from shared.store.runs.steps import Step, write_step
 from shared.store.schema import runs, steps
+from tests.support.command_line import hutch
 from tests.support.stores.damage import DAMAGED, damage, values
 from tests.support.stores.fixtures import DEFINITION
 from tests.support.stores.sessions import begun
@@ -50,10 +49,6 @@ def damaged(url: str, run: str, column: Column[Any], value: str) -> None:
             await damage(store, run, column, value)
 
     asyncio.run(write())
-
-
-def hutch(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments, prog_name="hutch")
 
 
 def test_a_run_is_shown_with_all_its_texts(run_id: str) -> None:
