@@ -1,52 +1,128 @@
 """The command line: `hutch …`, or `python -m services.cli …`.
 
-Each noun's file imports what it needs when it is called, so that `hutch --help` is quick.
+A new command is a function of its name in `services/cli/commands/` and a row in `COMMANDS`.
 """
 
 from __future__ import annotations
 
 import logging
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from services.cli.commands.ask import ask
-from services.cli.commands.cancel import cancel
-from services.cli.commands.check import check
-from services.cli.commands.dead import dead
-from services.cli.commands.demo import demo
-from services.cli.commands.forget import forget
-from services.cli.commands.init import init
-from services.cli.commands.k8s import k8s
-from services.cli.commands.migrate import migrate
-from services.cli.commands.pause import pause, unpause
-from services.cli.commands.runs import runs
-from services.cli.commands.send import broadcast, send, trigger
-from services.cli.commands.show import show
-from services.cli.commands.shutdown import shutdown
-from services.cli.commands.status import status
-from services.cli.commands.topology import topology
-from services.cli.commands.up import up
+COMMANDS = {
+    "demo": (
+        "demo",
+        "Play the shipped examples with the scripted model: broker, agents, scheduler and all.",
+    ),
+    "init": ("init", "Write two example agents, a compose file and a Dockerfile on Hutch's image."),
+    "up": (
+        "up",
+        "Run the agents and the scheduler, with a broker where none is set, until Ctrl-C.",
+    ),
+    "ask": ("ask", "Put an agent to work and wait for its response."),
+    "send": (
+        "send",
+        "Put an agent to work without waiting; prints the task's id, for 'hutch show'.",
+    ),
+    "trigger": ("send", "Wake an agent up; prints the trigger's id, for 'hutch show'."),
+    "broadcast": (
+        "send",
+        "Wake every member of a swarm up; prints the trigger's id, for 'hutch show'.",
+    ),
+    "cancel": (
+        "cancel",
+        "Stop a task's run and every run that it has caused, wherever they run.",
+    ),
+    "pause": (
+        "pause",
+        "Let an agent begin no run and call no model, until it is unpaused; "
+        "restarts change nothing.",
+    ),
+    "unpause": (
+        "pause",
+        "Let a paused agent go on; 'all' lets everybody go, whoever was paused by name too.",
+    ),
+    "shutdown": (
+        "shutdown",
+        "End an agent's processes, ahead of any backlog; what waits in its mailbox stays there.",
+    ),
+    "status": ("status", "Show each agent's processes, its mailbox and its runs."),
+    "runs": ("runs", "List runs, the latest first."),
+    "show": (
+        "show",
+        "Show what a run was asked, what it did, what it answered, and the runs it caused.",
+    ),
+    "dead": ("dead", "Dead letters: what could not be processed."),
+    "forget": ("forget", "Delete a session's ended runs with their texts; open ones are refused."),
+    "check": (
+        "check",
+        "Check the folder of agents: a fault ends it with exit code 2; advice changes nothing.",
+    ),
+    "topology": (
+        "topology",
+        "Print RabbitMQ's definitions.json, for 'rabbitmqctl import_definitions'.",
+    ),
+    "k8s": (
+        "k8s",
+        "Print an agent's Deployment and disruption budget, for k8s/base/AGENT.yaml.",
+    ),
+    "migrate": (
+        "migrate",
+        "Create the store's tables, or bring them to this version's; safe to repeat.",
+    ),
+}
+"""In the order of `hutch --help`: each command's module, and the first line of its help."""
 
 
-class _Told(TyperGroup):
-    """Ends every failure in one sentence and its exit code."""
+class Commands(TyperGroup):
+    """Imports a command's module when the command is used, so that `hutch --help` is quick.
 
-    def invoke(self, ctx: Any) -> object:  # typer's own Context: it has no public name
+    Until then `TyperCommand`s with the help of `COMMANDS` stand in for the commands. A failure of
+    a command is one sentence on stderr and the error's exit code.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # handed on to typer as they come
+        super().__init__(**settings)
+        for name, (_, help) in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=help))
+
+    def resolve_command(
+        self,
+        ctx: Any,  # typer's own Context: it has no public name
+        args: list[str],
+    ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name else None, rest
+
+    def invoke(self, ctx: Any) -> object:
         try:
             return super().invoke(ctx)
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
         except Exception as error:
-            from shared.process.runtime import failed
+            from shared.process.runtime import failed  # imports settings, HTTP and metrics
 
             raise typer.Exit(failed("hutch", error, trace=ctx.params["debug"])) from error
 
 
+def load(name: str) -> TyperCommand | TyperGroup:
+    """The command itself, from its module."""
+    module, _ = COMMANDS[name]
+    found = getattr(import_module(f"services.cli.commands.{module}"), name)
+    if not isinstance(found, typer.Typer):
+        function, found = found, typer.Typer(add_completion=False)
+        found.command(name)(function)
+    command = typer.main.get_command(found)
+    assert isinstance(command, TyperCommand | TyperGroup)
+    return command
+
+
 app = typer.Typer(
     name="hutch",
-    cls=_Told,
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -63,28 +139,6 @@ def options(
     """A home for LLM agents on RabbitMQ."""
     if not debug:  # libraries log what a failure's sentence says better
         logging.getLogger().addHandler(logging.NullHandler())
-
-
-app.command()(demo)
-app.command()(init)
-app.command()(up)
-app.command()(ask)
-app.command()(send)
-app.command()(trigger)
-app.command()(broadcast)
-app.command()(cancel)
-app.command()(pause)
-app.command()(unpause)
-app.command()(shutdown)
-app.command()(status)
-app.command()(runs)
-app.command()(show)
-app.add_typer(dead, name="dead")
-app.command()(forget)
-app.command()(check)
-app.command()(topology)
-app.command()(k8s)
-app.command()(migrate)
 
 
 def main() -> None:

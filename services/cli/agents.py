@@ -1,16 +1,13 @@
-"""The agents that the folder knows, so that a misspelt name is noticed."""
+"""The agents of the folder, for commands that notice a misspelt name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
 from difflib import get_close_matches
-
-from pydantic import TypeAdapter, ValidationError
 
 from services.cli import output
 from shared.definitions.loader import Folder, read_folder
-from shared.definitions.model import Duration, is_name
+from shared.definitions.model import is_name
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
 
@@ -24,10 +21,10 @@ def folder(settings: Settings) -> Folder | None:
 
 
 def check_agent(settings: Settings, name: str) -> None:
-    """Raises `SettingsError` for what can be no agent's name.
+    """Raises `SettingsError` for a text that can be no agent's name.
 
-    A name that no file has is only remarked on: the files here may be older than the agents that
-    run, or be wrong, and nothing that steers or looks may depend on them.
+    A name that stands in no file only causes a remark. The files here may be older than the agents
+    that run, or have faults, and no command that controls or reads may depend on them.
     """
     if not is_name(name):
         raise SettingsError(f"'{name}' can be no agent's name: it is like alice or bob-2")
@@ -36,7 +33,7 @@ def check_agent(settings: Settings, name: str) -> None:
 
 
 def check_group(settings: Settings, group: str) -> None:
-    """The same for a swarm."""
+    """As `check_agent`, for a swarm."""
     if not is_name(group):
         raise SettingsError(f"'{group}' can be no swarm's name: it is like research")
     if found := folder(settings):
@@ -45,16 +42,9 @@ def check_group(settings: Settings, group: str) -> None:
             output.remark(unknown("swarm", group, groups, found))
 
 
-def duration(option: str, text: str) -> timedelta:
-    """Raises `SettingsError` naming the option."""
-    try:
-        return TypeAdapter[timedelta](Duration).validate_python(text)
-    except ValidationError as error:
-        raise SettingsError(f"{option}: {error.errors()[0]['msg']}") from error
-
-
-def unknown(what: str, name: str, known: Iterable[str], found: Folder) -> str:
+def unknown(kind: str, name: str, known: Iterable[str], folder: Folder) -> str:
+    """A sentence with the known names and the one that was probably meant."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return f"no {what} '{name}' in {found.path}; known: {', '.join(names) or 'none'}{hint}"
+    return f"no {kind} '{name}' in {folder.path}; known: {', '.join(names) or 'none'}{hint}"

@@ -1,10 +1,17 @@
-"""What `hutch ask` and `hutch send` both take with a task."""
+"""Options that several commands share, and the messages and values made from options."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeVar
+from uuid import uuid4
 
 import typer
+from pydantic import TypeAdapter, ValidationError
+
+from shared.contract.messages import COUNT_MOST, Budget, Lineage
+from shared.definitions.model import Duration
+from shared.errors import SettingsError
 
 Context = Annotated[str | None, typer.Option(help="What the agent should know besides.")]
 Session = Annotated[str | None, typer.Option(help="The conversation that it goes on with.")]
@@ -14,3 +21,37 @@ ModelCalls = Annotated[
 Tokens = Annotated[
     int | None, typer.Option(min=1, help="At most so many, in and out, its workers' included.")
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+Sent = TypeVar("Sent", bound=Lineage)
+
+
+def message(kind: type[Sent], **fields: object) -> Sent:
+    """A message with an id, a sender and a time; fields that are None are left out.
+
+    Raises `SettingsError` naming the field that no message can carry.
+    """
+    common = {"id": uuid4().hex, "sender": "cli", "sent_at": datetime.now(UTC)}
+    given = {key: value for key, value in fields.items() if value is not None}
+    try:
+        return kind.model_validate(common | given)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        raise SettingsError(f"{fault['loc'][0]}: {fault['msg']}") from error
+
+
+def budget(model_calls: int | None, tokens: int | None) -> Budget | None:
+    """None: no limit at all. Raises `SettingsError` for a number that no message can carry."""
+    if model_calls is None and tokens is None:
+        return None
+    if max(model_calls or 0, tokens or 0) > COUNT_MOST:
+        raise SettingsError(f"--model-calls and --tokens are at most {COUNT_MOST}")
+    return Budget(model_calls=model_calls, tokens=tokens)
+
+
+def duration(option: str, text: str) -> timedelta:
+    """Raises `SettingsError` naming the option."""
+    try:
+        return TypeAdapter[timedelta](Duration).validate_python(text)
+    except ValidationError as error:
+        raise SettingsError(f"{option}: {error.errors()[0]['msg']}") from error

@@ -1,25 +1,23 @@
-"""How commands print: texts of models and people as they are, never as markup or control codes."""
+"""How commands print and ask. Texts of models and people are never markup or control codes."""
 
 from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from shared.contract.messages import Budget, Usage
+from shared.contract.messages import Budget, Usage
 
 GAP = 2
-"""Between two columns."""
+"""Characters between two columns."""
 LAST_CHARS = 20
-"""Of a table's last column, at least: the line is longer than the terminal then."""
+"""The least width of a table's last column, even where a line gets longer than the terminal."""
 PIPED_WIDTH = 200
-"""Columns of a table that no terminal limits: a file cuts nothing off."""
+"""The width of a table that goes to a file or a pipe."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -35,24 +33,26 @@ def say(text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """A line on stderr, which leaves stdout to the answer."""
+    """A line on stderr: stdout holds the result only."""
     typer.echo(plain(text), err=True)
 
 
 def spent(budget: Budget, usage: Usage) -> str:
-    """What of a budget was spent; over it by what the models' last prompts took."""
+    """How much of a budget was spent; the last model calls can make it more than the budget."""
     pairs = (
         ("model calls", usage.model_calls, budget.model_calls),
         ("tokens", usage.tokens, budget.tokens),
     )
-    said = [f"{number} of {limit} {what}" for what, number, limit in pairs if limit is not None]
+    parts = [f"{number} of {limit} {unit}" for unit, number, limit in pairs if limit is not None]
     over = ": more than the budget" if budget.overshot(usage) else ""
-    return f"spent {' and '.join(said)}{over}"
+    return f"spent {' and '.join(parts)}{over}"
 
 
 def show_table(columns: list[str], rows: list[list[str]]) -> None:
-    """Columns that end in `#` hold numbers, and stand right. Only the last one is cut where there
-    is no room: what is shown of an id can be given to another command."""
+    """Columns whose names end in `#` hold numbers and are aligned right.
+
+    Only the last column is cut where there is no room: every id can be given to another command.
+    """
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for name in columns:
         numeric = name.endswith("#")
@@ -70,8 +70,13 @@ def show_table(columns: list[str], rows: list[list[str]]) -> None:
     console.print(table)
 
 
-def show(what: RenderableType) -> None:
-    _console().print(what)
+def show(renderable: RenderableType) -> None:
+    _console().print(renderable)
+
+
+def confirmed(question: str) -> bool:
+    """Asks on a terminal; without one the answer is yes."""
+    return typer.confirm(question, default=True) if sys.stdin.isatty() else True
 
 
 def _console() -> Console:

@@ -1,20 +1,22 @@
-"""The store as a command uses it, and how many processes are alive by their beats."""
+"""The store as a command uses it, and what several commands read in it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
+from shared.errors import HutchError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
 from shared.store.processes.heartbeats import SILENCE_S
-from shared.store.queries.reports import heartbeats
+from shared.store.queries.reports import Row, heartbeats
 
 PATIENCE_S = 5.0
-"""A person waits: a store that is away this long is told."""
+"""How long a store may be away before a command gives up: a person waits."""
 
-LOOK_S = 0.2
+POLL_S = 0.2
 
 
 def opened_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
@@ -23,15 +25,26 @@ def opened_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
 
 
 async def count_replicas(store: Store) -> Counter[str]:
-    """Processes by agent whose beat was seen to move; takes up to 3 s where one is dead."""
-    first = {beat.instance: beat.count for beat in await store.read(heartbeats)}
-    looks = round(SILENCE_S / LOOK_S)
+    """Processes by agent whose heartbeat was seen to move; takes up to 3 s where one is dead."""
+    first = {it.instance: it.count for it in await store.read(heartbeats)}
+    polls = round(SILENCE_S / POLL_S)
     moved: dict[str, str] = {}
-    while looks and set(first) - set(moved):
-        await asyncio.sleep(LOOK_S)
+    while polls and set(first) - set(moved):
+        await asyncio.sleep(POLL_S)
         now = await store.read(heartbeats)
         moved |= {it.instance: it.agent for it in now if it.count != first.get(it.instance)}
         gone = set(first) - {it.instance for it in now}
         first = {instance: count for instance, count in first.items() if instance not in gone}
-        looks -= 1
+        polls -= 1
     return Counter(moved.values())
+
+
+def only_run(key: str, found: Sequence[Row]) -> Row:
+    """The one run that a run's id, its beginning or a task's id means; else `HutchError`."""
+    exact = [row for row in found if row.run_id == key]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise HutchError(f"no run and no task has the id '{key}': 'hutch runs' lists them")
+    names = ", ".join(f"{row.run_id} ({row.agent})" for row in found)
+    raise HutchError(f"'{key}' means more than one run; name one: {names}")

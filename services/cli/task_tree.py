@@ -1,4 +1,4 @@
-"""Who works for whom, as the events of one task's runs tell it."""
+"""The tree of a task's runs, drawn from their events while `hutch ask` waits."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ LINES = {
 
 
 @dataclass
-class Member:
-    """One run as far as it is known."""
+class Branch:
+    """One run, as far as its events have arrived."""
 
     agent: str
     task_id: str
@@ -36,7 +36,7 @@ class Member:
     tools: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
-    def hear(self, event: Event) -> None:
+    def add(self, event: Event) -> None:
         detail = {key: str(value) for key, value in event.detail.items()}
         match event.name:
             case "run.waiting" | "run.running":
@@ -58,54 +58,51 @@ class Member:
 
     def label(self, now: datetime) -> Text:
         seconds = ((self.ended_at or now) - self.since).total_seconds()
-        said = [self.state, f"{max(seconds, 0):.1f} s", _calls(self.model_calls)]
+        calls = f"{self.model_calls} model call{'' if self.model_calls == 1 else 's'}"
+        parts = [self.state, f"{max(seconds, 0):.1f} s", calls]
         if self.tools:
-            said.append("used " + ", ".join(self.tools))
+            parts.append("used " + ", ".join(self.tools))
         if self.asked and self.ended_at is None:
-            said.append("waits for " + ", ".join(self.asked))
-        return Text.assemble((plain(self.agent), "bold"), "  ", plain(" · ".join(said)))
+            parts.append("waits for " + ", ".join(self.asked))
+        return Text.assemble((plain(self.agent), "bold"), "  ", plain(" · ".join(parts)))
 
 
-def _calls(number: int) -> str:
-    return f"{number} model call{'' if number == 1 else 's'}"
-
-
-class Family:
-    """The runs that one task has caused."""
+class TaskTree:
+    """The run of one task and all runs that it has caused."""
 
     def __init__(self, agent: str, task_id: str) -> None:
-        self._root = Member(agent, task_id, None, datetime.now(UTC), state="asked")
-        self._members: dict[str, Member] = {}
+        self._root = Branch(agent, task_id, None, datetime.now(UTC), state="asked")
+        self._branches: dict[str, Branch] = {}
 
-    def hear(self, event: Event) -> None:
-        """Events of one run come in order; one that was missed makes the tree poorer, not wrong."""
+    def add(self, event: Event) -> None:
+        """Events of one run come in order; a lost one leaves a detail out of the tree."""
         if event.run_id is None:
             return
-        if event.run_id not in self._members:
-            self._members[event.run_id] = self._new(event)
-        self._members[event.run_id].hear(event)
+        if event.run_id not in self._branches:
+            self._branches[event.run_id] = self._new(event)
+        self._branches[event.run_id].add(event)
 
     def end(self, status: str) -> None:
-        """The response is here; the last event may still be on its way."""
+        """The response has come; the run's last event may still be on its way."""
         self._root.state = status
         self._root.ended_at = self._root.ended_at or datetime.now(UTC)
 
-    def tree(self) -> Tree:
+    def drawn(self) -> Tree:
         now = datetime.now(UTC)
         top = Tree(self._root.label(now))
-        branches = {self._root.task_id: top}
-        for member in self._members.values():
-            if member is not self._root:
-                above = branches.get(member.parent_id or "", top)
-                branches[member.task_id] = above.add(member.label(now))
+        drawn = {self._root.task_id: top}
+        for branch in self._branches.values():
+            if branch is not self._root:
+                above = drawn.get(branch.parent_id or "", top)
+                drawn[branch.task_id] = above.add(branch.label(now))
         return top
 
-    def _new(self, event: Event) -> Member:
+    def _new(self, event: Event) -> Branch:
         task_id = event.task_id or ""
         if task_id == self._root.task_id:
             self._root.state = "running"
             return self._root
-        return Member(event.agent, task_id, event.parent_id, event.at)
+        return Branch(event.agent, task_id, event.parent_id, event.at)
 
 
 def line(event: Event) -> str | None:
@@ -114,7 +111,7 @@ def line(event: Event) -> str | None:
     if pattern is None:
         return None
     try:
-        said = pattern.format_map(event.detail)
-    except KeyError:  # of another version: its name says enough
-        said = event.name
-    return f"{event.at:%H:%M:%S} {event.agent} {said}"
+        text = pattern.format_map(event.detail)
+    except KeyError:  # an event of another version: its name has to do
+        text = event.name
+    return f"{event.at:%H:%M:%S} {event.agent} {text}"

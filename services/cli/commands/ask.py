@@ -1,16 +1,22 @@
-"""`hutch ask`: a task, and its response."""
+"""`hutch ask`: give an agent a task and print its response."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.live import Live
 
+from services.cli import agents, options, output, task_tree
+from services.cli.broker import opened_broker
 from services.cli.options import Context, ModelCalls, Session, Tokens
-
-if TYPE_CHECKING:
-    from shared.contract.messages import Response, Task
-    from shared.settings.environment import Settings
+from shared.client.ask import ask as ask_agent
+from shared.client.ask import has_consumers
+from shared.contract.messages import Event, Response, Status, Task, encode
+from shared.settings.environment import Settings
 
 
 def ask(
@@ -27,24 +33,16 @@ def ask(
     json: Annotated[bool, typer.Option("--json", help="Print the response as JSON only.")] = False,
 ) -> None:
     """Put an agent to work and wait for its response."""
-    import asyncio
-    from datetime import UTC, datetime
-
-    from services.cli import agents, client, output
-    from shared.contract.messages import Status, Task, encode
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     agents.check_agent(settings, agent)
-    wait = agents.duration("--timeout", timeout)
-    deadline = datetime.now(UTC) + wait
-    budget = client.budget(model_calls, tokens)
-    task = client.message(
+    wait = options.duration("--timeout", timeout)
+    budget = options.budget(model_calls, tokens)
+    task = options.message(
         Task,
         id=id,
         content=text,
         context=context,
-        deadline=deadline,
+        deadline=datetime.now(UTC) + wait,
         session=session,
         budget=budget,
     )
@@ -61,29 +59,23 @@ def ask(
 async def _ask(
     settings: Settings, agent: str, task: Task, wait_s: float, *, quiet: bool
 ) -> Response:
-    from rich.console import Console
-    from rich.live import Live
-
-    from services.cli import client, output, task_tree
-    from shared.contract.messages import Event
-
-    family = task_tree.Family(agent, task.id or "")
+    tree = task_tree.TaskTree(agent, task.id or "")
     console = Console(stderr=True)
     live = console.is_terminal and not quiet
 
-    def hear(event: Event) -> None:
-        family.hear(event)
-        said = task_tree.line(event)
-        if said and not live and not quiet:
-            output.remark(said)
+    def on_event(event: Event) -> None:
+        tree.add(event)
+        line = task_tree.line(event)
+        if line and not live and not quiet:
+            output.remark(line)
 
-    async with client.house(settings) as broker:
-        if not await client.attended(broker, agent) and not quiet:
+    async with opened_broker(settings) as broker:
+        if not await has_consumers(broker, agent) and not quiet:
             output.remark(f"no process of '{agent}' takes tasks now: it waits until one does")
-        asking = client.ask(broker, agent, task, wait_s, hear)
+        asking = ask_agent(broker, agent, task, wait_s, on_event)
         if not live:
             return await asking
-        with Live(get_renderable=family.tree, console=console):
+        with Live(get_renderable=tree.drawn, console=console):
             response = await asking
-            family.end(response.status)
+            tree.end(response.status)
         return response

@@ -1,26 +1,32 @@
-"""`hutch cancel`: stop a task, and all that it has caused."""
+"""`hutch cancel`: cancel a task and every run that it has caused."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from shared.contract.messages import Cancel
-    from shared.settings.environment import Settings
-    from shared.store import Store
-    from shared.store.queries.reports import Row
+from services.cli import agents, options, output
+from services.cli.broker import opened_broker
+from services.cli.store import only_run, opened_store
+from shared.client.ask import cancel as publish_cancel
+from shared.contract.messages import Cancel, run_id
+from shared.errors import BrokerError, HutchError
+from shared.settings.environment import Settings
+from shared.store import Store
+from shared.store.queries import reports
+from shared.store.queries.reports import Row
+from shared.store.runs import cancels
 
 SHORTEST = 8
-"""Of a run's id: fewer characters could be the id of a task that is still to come."""
+"""Characters of a run's id: fewer could be the id of a task that has not come yet."""
 
 WAIT_S = 5.0
-"""Until it is said that the end takes longer; with a living process it takes about one second."""
+"""How long the command waits for the run's end; with a living process it takes about a second."""
 
-LOOK_S = 0.1
+POLL_S = 0.1
 
 
 def cancel(
@@ -33,55 +39,44 @@ def cancel(
 
     One that has not come yet ends when it comes. One that has ended stays as it is.
     """
-    import asyncio
-
-    from services.cli import agents, client, output
-    from shared.contract.messages import Cancel
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     if agent is not None:
         agents.check_agent(settings, agent)
-    order = client.message(Cancel, task_id=id)
-    output.say(asyncio.run(_cancel(settings, agent, order)))
+    message = options.message(Cancel, task_id=id)
+    output.say(asyncio.run(_cancel(settings, agent, message)))
 
 
-async def _cancel(settings: Settings, agent: str | None, order: Cancel) -> str:
-    """What has become of it, in words."""
-    from services.cli.store import opened_store
-    from shared.contract.messages import run_id
-    from shared.store.queries import reports
-    from shared.store.runs import cancels
+async def _cancel(settings: Settings, agent: str | None, message: Cancel) -> str:
+    """Write the cancel to the store, which is certain, then publish it, which is fast.
 
+    Returns a sentence on the outcome.
+    """
     async with opened_store(settings) as store:
-        found = await store.read(lambda connection: reports.find(connection, order.task_id))
-        row = meant(order.task_id, agent, found)
-        name, task_id = (row.agent, row.task_id) if row else (agent or "", order.task_id)
+        found = await store.read(lambda connection: reports.find(connection, message.task_id))
+        row = cancelled_run(message.task_id, agent, found)
+        name, task_id = (row.agent, row.task_id) if row else (agent or "", message.task_id)
         run = run_id(name, task_id)
         if not await store.write(
             run, lambda connection: cancels.request(connection, name, task_id)
         ):
             return f"task {task_id} of {name} has ended: nothing to cancel"
-        heard = await _tell(settings, name, order.model_copy(update={"task_id": task_id}))
+        received = await _publish(settings, name, message.model_copy(update={"task_id": task_id}))
         if row is None:
             return f"task {task_id} of {name} is not known yet: it is cancelled when it comes"
-        if not heard:
+        if not received:
             return f"task {task_id} is cancelled, and ends when a process of {name} runs again"
-        return await _ended(store, row)
+        return await _end_of(store, row)
 
 
-def meant(key: str, agent: str | None, found: Sequence[Row]) -> Row | None:
-    """The run that is meant; None: one of the agent's that has not come yet.
+def cancelled_run(key: str, agent: str | None, found: Sequence[Row]) -> Row | None:
+    """The run that the id means; None: a task of `agent` that has not come yet.
 
-    Raises `HutchError` when it can't be told whose it is.
+    Raises `HutchError` for an id that means several runs, or none where no agent is named.
     """
-    from services.cli.commands.show import only
-    from shared.errors import HutchError
-
     of_agent = [row for row in found if agent in {None, row.agent}]
     exact = [row for row in of_agent if key in {row.task_id, row.run_id}]
     if exact or (of_agent and len(key) >= SHORTEST):
-        return only(key, exact or of_agent)
+        return only_run(key, exact or of_agent)
     if agent is None:
         raise HutchError(
             f"no run and no task has the id '{key}': name the agent with --agent, "
@@ -90,33 +85,23 @@ def meant(key: str, agent: str | None, found: Sequence[Row]) -> Row | None:
     return None
 
 
-async def _tell(settings: Settings, agent: str, order: Cancel) -> bool:
-    """The fast way; without it a process finds the row by itself. False: there is no process."""
-    from services.cli import client, output
-    from shared.contract.topology import CONTROL, cancel_key
-    from shared.errors import BrokerError, Undeliverable
-
+async def _publish(settings: Settings, agent: str, message: Cancel) -> bool:
+    """False: the agent has no process. Without a broker, its processes find the stored cancel."""
     try:
-        async with client.house(settings) as broker:
-            await client.publish(broker, CONTROL, cancel_key(agent), order)
-    except Undeliverable:
-        return False
+        async with opened_broker(settings) as broker:
+            return await publish_cancel(broker, agent, message)
     except BrokerError as error:
         output.remark(f"only the store was told, which takes a little longer: {error}")
-    return True
+        return True
 
 
-async def _ended(store: Store, row: Row) -> str:
-    import asyncio
-
-    from shared.store.queries import reports
-
+async def _end_of(store: Store, row: Row) -> str:
     until = asyncio.get_running_loop().time() + WAIT_S
     while asyncio.get_running_loop().time() < until:
         (now,) = await store.read(lambda connection: reports.find(connection, row.run_id))
         if now.ended_at is not None:
             return f"task {row.task_id} of {row.agent} has ended: {now.status}"
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(POLL_S)
     return (
         f"task {row.task_id} of {row.agent} is cancelled, but has not ended yet: "
         f"'hutch show {row.run_id[:12]}' tells later"

@@ -1,25 +1,23 @@
-"""`hutch check`: faults of the agents' files, and advice on them and on their manifests."""
+"""`hutch check`: faults in the agents' files, and advice on them and on their manifests."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing import get_context
 
-if TYPE_CHECKING:
-    from shared.definitions.loader import Folder
+from services.cli import output
+from services.cli.deploy import manifests
+from services.cli.deploy.advice import advice
+from shared.definitions.loader import Folder, equipped, read_folder
+from shared.errors import SettingsError
+from shared.settings.environment import Settings
 
 
 def check() -> None:
     """Check the folder of agents: a fault ends it with exit code 2; advice changes nothing."""
-    from concurrent.futures import ThreadPoolExecutor
-    from functools import partial
-
-    from services.cli import output
-    from services.cli.deploy import manifests
-    from services.cli.deploy.advice import advice
-    from shared.definitions.loader import read_folder
-    from shared.errors import SettingsError
-    from shared.settings.environment import Settings
-
     folder = read_folder(Settings.from_environment().agents)
     with ThreadPoolExecutor() as threads:
         faults = [*filter(None, threads.map(partial(_fault, folder), folder.files))]
@@ -32,30 +30,21 @@ def check() -> None:
 
 
 def _fault(folder: Folder, name: str) -> str:
-    """Why this agent's start would fail, in the start's own words; empty: it would not.
+    """The sentence with which this agent's process would refuse to start; empty: it would start.
 
-    Tools are imported in a process of the agent's own, as at a start: what one agent's tools do
-    to a process helps and harms no other's.
+    Tools are imported in a process of the agent's own, as at a start: an agent's tools can't
+    change the result for another agent.
     """
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
     if name in folder.faults or not folder.found[name].tools:
         return folder.faults.get(name, "")
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         try:
-            return process.submit(_refusal, folder, name).result()
+            return process.submit(_import_fault, folder, name).result()
         except BrokenProcessPool:
             return f"{folder.files[name]}: tools: the process ends while they are imported"
 
 
-def _refusal(folder: Folder, name: str) -> str:
-    import asyncio
-
-    from shared.definitions.loader import equipped
-    from shared.errors import SettingsError
-
+def _import_fault(folder: Folder, name: str) -> str:
     try:
         asyncio.run(equipped(folder, name))
     except SettingsError as error:

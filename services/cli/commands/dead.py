@@ -1,41 +1,47 @@
-"""`hutch dead`: what could not be processed, and what becomes of it."""
+"""`hutch dead`: list, show, replay and drop dead letters."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import typer
+from pydantic_core import from_json, to_json
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from services.cli.dead_letters.selection import Choice, Held
-    from shared.broker.dead_letters import Fault
+from services.cli import output
+from services.cli.dead_letters import replay as replaying
+from services.cli.dead_letters import selection
+from services.cli.dead_letters.selection import Choice, Held
+from services.cli.options import Json
+from shared.broker.dead_letters import Fault
+from shared.settings.environment import Settings
 
 COLUMNS = ["letter", "agent", "attempts#", "given up (UTC)", "run", "in", "reason"]
 SHORT = 12
+"""Characters of an id: enough to tell dead letters apart, and every command takes it."""
 AGENT_CHARS = 40
-"""As long as a name can be; a routing key can be longer, and would crowd out the rest."""
-"""Of an id: enough to tell letters apart, and every command takes it."""
+"""The longest name; a routing key in its place can be longer, and is cut."""
 
-dead = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be processed.")
+dead = typer.Typer(
+    name="dead",
+    no_args_is_help=True,
+    add_completion=False,
+    help="Dead letters: what could not be processed.",
+)
 
 Id = Annotated[str | None, typer.Argument(help="A letter's id, or its beginning.")]
 Agent = Annotated[str | None, typer.Option(help="Those that were for this agent.")]
 Reason = Annotated[str | None, typer.Option(help="Those whose reason has this text in it.")]
 All = Annotated[bool, typer.Option("--all", help="All of them.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @dead.command("list")
 def list_(agent: Agent = None, reason: Reason = None, json: Json = False) -> None:
     """List dead letters, the oldest first."""
-    from services.cli import output
-    from services.cli.dead_letters.selection import Choice
-
     found = _picked(Choice(agent=agent, reason=reason, every=True))
     if json:
-        output.say(_json([fields(it) for it in found]))
+        output.say(_json([_fields(it) for it in found]))
     elif found:
         output.show_table(COLUMNS, [_cells(it) for it in found])
     else:
@@ -48,14 +54,11 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a dead letter: why it is there, where it came from, and what it says."""
-    from services.cli import output
-    from services.cli.dead_letters.selection import Choice
-
     found = _picked(Choice(id=letter))[0]
     if json:
-        output.say(_json(fields(found)))
+        output.say(_json(_fields(found)))
         return
-    for line in told(found):
+    for line in _lines(found):
         output.say(line)
 
 
@@ -73,12 +76,6 @@ def replay(
     ] = False,
 ) -> None:
     """Try again: a run goes on at its last finished step, a message goes back to its queue."""
-    import asyncio
-
-    from services.cli.dead_letters import replay as replaying
-    from services.cli.dead_letters.selection import Choice
-    from shared.settings.environment import Settings
-
     choice = Choice(letter, agent, reason, every)
     decision = replaying.decision(choice, tool_done, tool_again)
     asyncio.run(replaying.replay(Settings.from_environment(), choice, decision))
@@ -93,14 +90,8 @@ def drop(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
     """Delete dead letters for good; asks first where it is more than one."""
-    import asyncio
-
-    from services.cli import output
-    from services.cli.dead_letters import selection
-    from shared.settings.environment import Settings
-
     choice = selection.Choice(letter, agent, reason, every)
-    chosen = {found.letter.id for found in _picked(choice)}
+    chosen = {found.dead_letter.id for found in _picked(choice)}
     if len(chosen) > 1 and not yes:
         typer.confirm(f"drop {len(chosen)} dead letters for good?", abort=True)
     dropped = asyncio.run(selection.drop(Settings.from_environment(), chosen))
@@ -108,77 +99,69 @@ def drop(
 
 
 def _picked(choice: Choice) -> Sequence[Held]:
-    import asyncio
-
-    from services.cli.dead_letters import selection
-    from shared.settings.environment import Settings
-
     return choice.of(asyncio.run(selection.all_of(Settings.from_environment())))
 
 
 def _cells(it: Held) -> list[str]:
-    letter = it.letter
+    dead_letter = it.dead_letter
     cells = [
-        letter.id[:SHORT],
-        letter.agent[:AGENT_CHARS],
-        "-" if letter.attempts is None else str(letter.attempts),
-        f"{letter.last.at:%Y-%m-%d %H:%M:%S}" if letter.last.at else "-",
-        letter.run_id[:SHORT] or "-",
+        dead_letter.id[:SHORT],
+        dead_letter.agent[:AGENT_CHARS],
+        "-" if dead_letter.attempts is None else str(dead_letter.attempts),
+        f"{dead_letter.last.at:%Y-%m-%d %H:%M:%S}" if dead_letter.last.at else "-",
+        dead_letter.run_id[:SHORT] or "-",
         it.place,
         it.reason,
     ]
-    return [" ".join(cell.split()) for cell in cells]  # a line each, whatever stands in a letter
+    return [" ".join(cell.split()) for cell in cells]  # one line, though a field may hold several
 
 
-def told(it: Held) -> Iterator[str]:
-    """A letter in lines; the body comes last, JSON laid out."""
-    letter = it.letter
-    yield f"letter {letter.id}, for {letter.agent or 'nobody known'}"
+def _lines(it: Held) -> Iterator[str]:
+    """A dead letter in lines; the body comes last, JSON indented."""
+    dead_letter = it.dead_letter
+    yield f"letter {dead_letter.id}, for {dead_letter.agent or 'nobody known'}"
     if it.ran is not None:
         yield it.reason
     if it.place == "store":
         yield "kept in the store: the queue 'dead' did not take it"
-    yield f"given up {_said(letter.last)}"
-    if letter.first != letter.last:
-        yield f"failed first {_said(letter.first)}"
+    yield f"given up {_given_up(dead_letter.last)}"
+    if dead_letter.first != dead_letter.last:
+        yield f"failed first {_given_up(dead_letter.first)}"
     facts = {
-        "attempts": letter.attempts,
-        "queue": letter.queue,
-        "routing key": letter.routing_key,
-        "sender": letter.sender,
-        "message id": letter.message_id,
-        "run": letter.run_id and f"{letter.run_id}, epoch {letter.epoch}: see 'hutch show'",
-        "reply to": letter.reply_to,
-        "correlation id": letter.correlation_id,
-        "content type": letter.content_type,
-        "instance": letter.instance,
+        "attempts": dead_letter.attempts,
+        "queue": dead_letter.queue,
+        "routing key": dead_letter.routing_key,
+        "sender": dead_letter.sender,
+        "message id": dead_letter.message_id,
+        "run": dead_letter.run_id
+        and f"{dead_letter.run_id}, epoch {dead_letter.epoch}: see 'hutch show'",
+        "reply to": dead_letter.reply_to,
+        "correlation id": dead_letter.correlation_id,
+        "content type": dead_letter.content_type,
+        "instance": dead_letter.instance,
     }
     yield from (f"{name}: {value}" for name, value in facts.items() if value not in {None, ""})
-    yield f"\nbody\n{_laid_out(letter.body)}"
+    yield f"\nbody\n{_indented(dead_letter.body)}"
 
 
-def fields(it: Held) -> dict[str, object]:
-    """For JSON: the body as text, and what is no UTF-8 in it replaced."""
-    letter = it.letter
-    body = letter.body.decode("utf-8", "replace")
-    added = {"agent": letter.agent, "body": body, "place": it.place, "ran": it.ran}
-    return {**vars(letter), **added}
+def _fields(it: Held) -> dict[str, object]:
+    """Its fields for JSON: the body as text, in which bytes that are no UTF-8 are replaced."""
+    dead_letter = it.dead_letter
+    body = dead_letter.body.decode("utf-8", "replace")
+    added = {"agent": dead_letter.agent, "body": body, "place": it.place, "ran": it.ran}
+    return {**vars(dead_letter), **added}
 
 
-def _said(fault: Fault) -> str:
+def _given_up(fault: Fault) -> str:
     return f"{fault.at:%Y-%m-%d %H:%M:%S} UTC: {fault.reason}" if fault.at else fault.reason
 
 
-def _laid_out(body: bytes) -> str:
-    from pydantic_core import from_json, to_json
-
+def _indented(body: bytes) -> str:
     try:
         return to_json(from_json(body), indent=2).decode()
     except ValueError:
         return body.decode("utf-8", "replace")
 
 
-def _json(what: object) -> str:
-    from pydantic_core import to_json
-
-    return to_json(what).decode()
+def _json(value: object) -> str:
+    return to_json(value).decode()

@@ -1,4 +1,4 @@
-"""`hutch demo`: the shipped examples, played on a house of their own that leaves nothing behind."""
+"""`hutch demo`: the shipped examples on a system of their own that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -8,59 +8,57 @@ import tempfile
 import time
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING
 
-from services.cli.commands.up import HOME, agreed
+import yaml
+from rich.console import Console
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from services.cli.machine.demo_script import Said
-    from shared.broker.connection import Broker
+from services.cli import output
+from services.cli.machine import demo_script, fleet, models
+from services.cli.machine.broker import local_broker
+from services.cli.machine.demo_script import Line
+from services.cli.machine.home import DEMO_LOG, HOME
+from services.cli.machine.models import Provider
+from services.cli.output import plain
+from shared.broker.connection import Broker, connect
+from shared.client.ask import has_consumers
+from shared.definitions.loader import load
+from shared.errors import HutchError
+from shared.settings.environment import Settings
+from shared.store import open_store
+from shared.store.database.migrate import migrate
 
 READY_S = 60.0
-"""Eleven processes start at once, each in about a second of one core."""
+"""For eleven processes, each of which needs about a second of one core to start."""
 BROKER_WAIT_S = 10.0
-LOG = HOME / "demo.log"
 POLL_S = 0.2
 DRAIN_S = 5.0
-"""When the play is over, nothing runs but a schedule's last tick."""
+"""After the last scene nothing runs but a schedule's last tick."""
 TEXT_CHARS = 480
-"""Of each line of the play; `hutch show` has the whole in a house that lasts."""
+"""Characters shown of each text; `hutch show` has the whole one outside the demo."""
 INDENT = "    "
 EXAMPLES = [Path(__file__).parents[3] / name for name in ("agents", "hutch_examples")]
-"""In a clone or an image; in an installed package."""
+"""Where they are in a clone or an image, and in an installed package."""
 SCHEDULE = {"name": "plan", "every": "5s", "prompt": "Plan the day."}
 """In place of nine o'clock on working days, which a demo can't wait for."""
 
 
 def demo() -> None:
     """Play the shipped examples with the scripted model: broker, agents, scheduler and all."""
-    from services.cli import output
-    from services.cli.machine import fleet
-    from services.cli.machine.broker import local_broker
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     given = settings.given_broker()
     HOME.mkdir(parents=True, exist_ok=True)
     with fleet.terminable(), tempfile.TemporaryDirectory(prefix="demo-", dir=HOME) as name:
         home = Path(name).resolve()
         _agents_into(home / "agents")
-        with local_broker(given, home, output.say, agreed, keep=False) as url:
-            said = asyncio.run(_play(home, url))
-    output.say(said)
+        with local_broker(given, home, output.say, output.confirmed, keep=False) as url:
+            summary = asyncio.run(_run(home, url))
+    output.say(summary)
 
 
-async def _play(home: Path, url: str) -> str:
-    from services.cli import output
-    from services.cli.machine import demo_script, fleet, models
-    from services.cli.machine.models import Provider
-    from shared.broker.connection import connect
-    from shared.definitions.loader import load
-    from shared.store import open_store
-    from shared.store.database.migrate import migrate
-
+async def _run(home: Path, url: str) -> str:
     model = models.endpoint(Provider.SCRIPTED)
-    output.say(model.said)
+    output.say(model.notice)
     agents = load(home / "agents")
     store_url = f"sqlite:///{home / 'hutch.db'}"
     await migrate(store_url)
@@ -72,9 +70,11 @@ async def _play(home: Path, url: str) -> str:
         "HUTCH_AGENTS": str(home / "agents"),
         "HUTCH_DRAIN_S": str(DRAIN_S),
     }
-    output.say(f"starting the scheduler and {len(agents)} agents: {', '.join(agents)} (log: {LOG})")
+    output.say(
+        f"starting the scheduler and {len(agents)} agents: {', '.join(agents)} (log: {DEMO_LOG})"
+    )
     began = time.monotonic()
-    with LOG.open("w", encoding="utf-8") as log:
+    with DEMO_LOG.open("w", encoding="utf-8") as log:
 
         def show(name: str, line: str) -> None:
             log.write(f"{name} | {line}\n")
@@ -89,33 +89,27 @@ async def _play(home: Path, url: str) -> str:
                 await _ready(broker, list(agents))
                 output.say(f"ready after {time.monotonic() - began:.1f} s")
                 began = time.monotonic()
-                await demo_script.Stage(broker, store, _title, _tell).play()
+                await demo_script.DemoScript(broker, store, _title, _show).run()
                 played_s = time.monotonic() - began
-                said = f"{await demo_script.summary(store)} (scripted), {played_s:.0f} s"
+                summary = f"{await demo_script.summary(store)} (scripted), {played_s:.0f} s"
                 output.say(f"\nending {len(agents)} agents and the scheduler")
-                return said
+                return summary
 
 
 async def _ready(broker: Broker, agents: list[str]) -> None:
     """Returns when every agent takes tasks; raises `HutchError` naming one that doesn't."""
-    from services.cli.client import attended
-    from shared.errors import HutchError
-
     until = time.monotonic() + READY_S
     for agent in agents:
-        while not await attended(broker, agent):
+        while not await has_consumers(broker, agent):
             if time.monotonic() > until:
-                raise HutchError(f"the demo failed: {agent} did not start; see {LOG}")
+                raise HutchError(f"the demo failed: {agent} did not start; see {DEMO_LOG}")
             await asyncio.sleep(POLL_S)
 
 
 async def _alone(broker: Broker, agents: list[str]) -> None:
-    """Raises `HutchError` when others' agents of these names would take the demo's tasks."""
-    from services.cli.client import attended
-    from shared.errors import HutchError
-
+    """Raises `HutchError` when running agents of these names would take the demo's tasks."""
     for agent in agents:
-        if await attended(broker, agent):
+        if await has_consumers(broker, agent):
             raise HutchError(
                 f"an agent '{agent}' runs on this broker already: end it, or name an empty vhost "
                 "in RABBITMQ_URL for the demo"
@@ -124,8 +118,6 @@ async def _alone(broker: Broker, agents: list[str]) -> None:
 
 def _agents_into(folder: Path) -> None:
     """A copy of the examples, with one schedule that fires at once."""
-    import yaml
-
     examples = next(each for each in EXAMPLES if each.is_dir())
     shutil.copytree(examples, folder, ignore=shutil.ignore_patterns("__pycache__"))
     file = folder / "alice.yaml"
@@ -134,24 +126,16 @@ def _agents_into(folder: Path) -> None:
 
 
 def _title(text: str) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     Console(highlight=False).print(Text(f"\n{text}", "bold"))
 
 
-def _tell(said: Said) -> None:
-    """Texts are shown as they are: nothing in them is markup."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from services.cli.output import plain
-
+def _show(line: Line) -> None:
+    """Prints the text as it is: nothing in it is markup."""
     console = Console(highlight=False)
-    at = f"{said.at.astimezone():%H:%M:%S.%f}"[:-5]
-    console.print(Text.assemble((at, "dim"), "  ", (said.who, "cyan")))
-    text = plain(said.text)
+    at = f"{line.at.astimezone():%H:%M:%S.%f}"[:-5]
+    console.print(Text.assemble((at, "dim"), "  ", (line.subject, "cyan")))
+    text = plain(line.text)
     cut = text if len(text) <= TEXT_CHARS else f"{text[:TEXT_CHARS].rsplit(None, 1)[0]} …"
-    for line in cut.splitlines():
-        for part in wrap(line, console.width - len(INDENT)):
+    for paragraph in cut.splitlines():
+        for part in wrap(paragraph, console.width - len(INDENT)):
             console.print(Text(INDENT + part))

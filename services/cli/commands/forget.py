@@ -1,13 +1,17 @@
-"""`hutch forget`: a conversation, with all that was said in it."""
+"""`hutch forget`: delete a session's runs and their texts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from functools import partial
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from shared.settings.environment import Settings
+from services.cli import output
+from services.cli.store import opened_store
+from shared.settings.environment import Settings
+from shared.store.retention import forget_session
 
 
 def forget(
@@ -17,22 +21,12 @@ def forget(
     ] = None,
 ) -> None:
     """Delete a session's ended runs with their texts; open ones are refused."""
-    import asyncio
-
-    from services.cli import output
-    from shared.settings.environment import Settings
-
     forgotten = asyncio.run(_forget(Settings.from_environment(), session, agent))
     output.say(f"forgot {forgotten} run{'' if forgotten == 1 else 's'} of session '{session}'")
 
 
 async def _forget(settings: Settings, session: str, agent: str | None) -> int:
-    """Batch by batch, so that the agents' own commits don't wait long."""
-    from functools import partial
-
-    from services.cli.store import opened_store
-    from shared.store.retention import forget_session
-
+    """Delete in batches: the agents' own commits wait for one at most."""
     batch = partial(forget_session, session=session, agent=agent)
     forgotten = 0
     async with opened_store(settings) as store:

@@ -1,4 +1,4 @@
-"""`hutch init`: a folder of agents of one's own, ready for `hutch up` and for compose."""
+"""`hutch init`: a new folder of agents, ready for `hutch up` and for compose."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
+from services.cli import output
+from shared.errors import HutchError, SettingsError
+
 TEMPLATES = Path(__file__).parents[1] / "templates"
 HIDDEN = {"env.example": ".env.example", "gitignore": ".gitignore"}
-"""Templates whose names would hide them, or make them rules, in this repository."""
+"""Names that templates can't have here: they would be hidden, or rules of this repository."""
 
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it isn't there.")],
 ) -> None:
     """Write two example agents, a compose file and a Dockerfile on Hutch's image."""
-    from services.cli import output
-
     write(folder)
     output.say(f"wrote agents, tools and a compose file to {folder}")
     output.say(f"next: cd {folder} && hutch up --provider scripted")
@@ -26,9 +27,7 @@ def init(
 
 
 def write(folder: Path) -> None:
-    """All templates or none: raises `SettingsError` naming the first file that is there."""
-    from shared.errors import HutchError, SettingsError
-
+    """Writes all templates or, with a `SettingsError` that names a file which exists, none."""
     targets = {source: folder / _name(source) for source in sorted(TEMPLATES.rglob("*"))}
     files = {source: target for source, target in targets.items() if _is_template(source)}
     for target in files.values():

@@ -1,4 +1,4 @@
-"""`hutch k8s`: an agent for Kubernetes."""
+"""`hutch k8s`: an agent's manifest for Kubernetes."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
+from services.cli.deploy import manifests
+from shared.definitions.loader import read_folder
+from shared.settings.environment import Settings
+
 
 def k8s(agent: Annotated[str, typer.Argument(help="Its name.")]) -> None:
     """Print an agent's Deployment and disruption budget, for k8s/base/AGENT.yaml.
 
     An agent that can't start gets none; faults of other agents' files change nothing.
     """
-    from services.cli.deploy import manifests
-    from shared.definitions.loader import read_folder
-    from shared.settings.environment import Settings
-
     definition = read_folder(Settings.from_environment().agents).definition(agent)
-    typer.echo(manifests.of(definition.name), nl=False)
+    typer.echo(manifests.manifest(definition.name), nl=False)

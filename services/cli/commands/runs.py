@@ -1,17 +1,23 @@
-"""`hutch runs`: what was and is being done."""
+"""`hutch runs`: list runs, open and ended."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter
 
-if TYPE_CHECKING:
-    from shared.store.queries.reports import Row
+from services.cli import agents, output
+from services.cli.options import Json
+from services.cli.store import opened_store
+from shared.settings.environment import Settings
+from shared.store.queries.reports import Row, newest
 
 SHORT = 12
-"""Of a run's id: enough to tell runs apart, and 'hutch show' takes it."""
+"""Characters of a run's id: enough to tell runs apart, and 'hutch show' takes it."""
 
 COLUMNS = ["run", "agent", "kind", "status", "attempts#", "claimed (UTC)", "seconds#", "task"]
 
@@ -34,19 +40,9 @@ def runs(
     agent: Annotated[str | None, typer.Argument(help="Of this agent only.")] = None,
     status: Annotated[RunStatus | None, typer.Option(help="In this status only.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 20,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """List runs, the latest first."""
-    import asyncio
-    from collections.abc import Sequence
-
-    from pydantic import TypeAdapter
-
-    from services.cli import agents, output
-    from services.cli.store import opened_store
-    from shared.settings.environment import Settings
-    from shared.store.queries.reports import Row, newest
-
     settings = Settings.from_environment()
     if agent is not None:
         agents.check_agent(settings, agent)
@@ -59,10 +55,10 @@ def runs(
     if json:
         output.say(TypeAdapter(Sequence[Row]).dump_json(found).decode())
     else:
-        output.show_table(COLUMNS, [cells(row) for row in found])
+        output.show_table(COLUMNS, [_cells(row) for row in found])
 
 
-def cells(row: Row) -> list[str]:
+def _cells(row: Row) -> list[str]:
     return [
         row.run_id[:SHORT],
         row.agent,
@@ -70,13 +66,13 @@ def cells(row: Row) -> list[str]:
         f"{row.status}, damaged" if row.damage else row.status,
         str(row.attempts),
         f"{row.claimed_at:%Y-%m-%d %H:%M:%S}",
-        took(row),
+        _seconds(row),
         row.task_id,
     ]
 
 
-def took(row: Row) -> str:
-    """Seconds from claim to end; a dash while it is open."""
+def _seconds(row: Row) -> str:
+    """From claim to end; a dash while the run is open."""
     if row.ended_at is None:
         return "-"
     return f"{(row.ended_at - row.claimed_at).total_seconds():.1f}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from typing import Annotated
 
 import typer
 
+from services.cli import agents, options, output
+from services.cli.broker import opened_broker
 from services.cli.options import Context, ModelCalls, Session, Tokens
-
-if TYPE_CHECKING:
-    from shared.contract.messages import Lineage
-    from shared.settings.environment import Settings
+from shared.client.ask import publish
+from shared.contract.messages import Lineage, Task, Trigger
+from shared.contract.topology import TASKS, swarm_exchange_name
+from shared.settings.environment import Settings
 
 
 def send(
@@ -25,12 +28,9 @@ def send(
     tokens: Tokens = None,
 ) -> None:
     """Put an agent to work without waiting; prints the task's id, for 'hutch show'."""
-    from services.cli import client
-    from shared.contract.messages import Task
-
-    budget = client.budget(model_calls, tokens)
+    budget = options.budget(model_calls, tokens)
     fields = {"content": text, "context": context, "session": session, "budget": budget}
-    _to_agent(agent, client.message(Task, id=id, **fields))
+    _to_agent(agent, options.message(Task, id=id, **fields))
 
 
 def trigger(
@@ -39,10 +39,7 @@ def trigger(
     id: Annotated[str | None, typer.Option(help="The trigger's id: sent again, it is one.")] = None,
 ) -> None:
     """Wake an agent up; prints the trigger's id, for 'hutch show'."""
-    from services.cli import client
-    from shared.contract.messages import Trigger
-
-    _to_agent(agent, client.message(Trigger, id=id, content=text))
+    _to_agent(agent, options.message(Trigger, id=id, content=text))
 
 
 def broadcast(
@@ -50,34 +47,19 @@ def broadcast(
     text: Annotated[str, typer.Argument(help="What for.")],
 ) -> None:
     """Wake every member of a swarm up; prints the trigger's id, for 'hutch show'."""
-    from services.cli import agents, client
-    from shared.contract.messages import Trigger
-    from shared.contract.topology import swarm_exchange_name
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     agents.check_group(settings, group)
-    _publish(settings, swarm_exchange_name(group), "", client.message(Trigger, content=text))
+    message = options.message(Trigger, content=text)
+    asyncio.run(_publish(settings, swarm_exchange_name(group), "", message))
 
 
 def _to_agent(agent: str, message: Lineage) -> None:
-    from services.cli import agents
-    from shared.contract.topology import TASKS
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     agents.check_agent(settings, agent)
-    _publish(settings, TASKS, agent, message)
+    asyncio.run(_publish(settings, TASKS, agent, message))
 
 
-def _publish(settings: Settings, exchange: str, routing_key: str, message: Lineage) -> None:
-    import asyncio
-
-    from services.cli import client, output
-
-    async def publish() -> None:
-        async with client.house(settings) as broker:
-            await client.publish(broker, exchange, routing_key, message)
-
-    asyncio.run(publish())
+async def _publish(settings: Settings, exchange: str, routing_key: str, message: Lineage) -> None:
+    async with opened_broker(settings) as broker:
+        await publish(broker, exchange, routing_key, message)
     output.say(message.id or "")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import asyncio
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from shared.settings.environment import Settings
-    from shared.store.processes.shutdowns import Mode
+from services.cli import agents, options, output
+from services.cli.broker import opened_broker
+from services.cli.store import count_replicas, opened_store
+from shared.client.ask import publish
+from shared.contract.messages import Shutdown
+from shared.contract.topology import CONTROL, shutdown_key
+from shared.errors import BrokerError, HutchError, StoreError, Undeliverable
+from shared.settings.environment import Settings
+from shared.store.processes import shutdowns
+from shared.store.processes.shutdowns import Mode
 
 NOT_AGENTS = {"all", "scheduler"}
 
@@ -20,11 +28,6 @@ def shutdown(
     ] = False,
 ) -> None:
     """End an agent's processes, ahead of any backlog; what waits in its mailbox stays there."""
-    import asyncio
-
-    from services.cli import agents, output
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     if agent not in NOT_AGENTS:
         agents.check_agent(settings, agent)
@@ -32,17 +35,12 @@ def shutdown(
 
 
 async def _shutdown(settings: Settings, agent: str, mode: Mode) -> str:
-    """Rows first, then the message; what was asked of whom, in words."""
-    from services.cli import client, output
-    from shared.contract.messages import Shutdown
-    from shared.contract.topology import CONTROL, shutdown_key
-    from shared.errors import BrokerError, HutchError, Undeliverable
-
-    heard, by_row = await _write(settings, agent, mode)
-    message = client.message(Shutdown, mode=mode)
+    """Write the shutdown to the store, then publish it; returns the sentence to print."""
+    asked, by_row = await _write(settings, agent, mode)
+    message = options.message(Shutdown, mode=mode)
     try:
-        async with client.house(settings) as broker:
-            await client.publish(broker, CONTROL, shutdown_key(agent), message)
+        async with opened_broker(settings) as broker:
+            await publish(broker, CONTROL, shutdown_key(agent), message)
     except Undeliverable as error:
         if not by_row:
             whose = "" if agent == "all" else f" of '{agent}'"
@@ -51,25 +49,21 @@ async def _shutdown(settings: Settings, agent: str, mode: Mode) -> str:
         if not by_row:
             raise
         output.remark(f"only the store was told, which takes a little longer: {error}")
-    return f"asked {heard} to {'stop' if mode == 'stop' else 'finish and end'}"
+    return f"asked {asked} to {'stop' if mode == 'stop' else 'finish and end'}"
 
 
 async def _write(settings: Settings, agent: str, mode: Mode) -> tuple[str, bool]:
-    """Whom the shutdown will reach, in words, and whether living processes find it as a row.
+    """Write the shutdown's row; returns who is asked, and whether living processes will read it.
 
-    The store may be away without stopping it. The scheduler hears the message alone.
+    The scheduler reads no rows. Without the store, only the message reaches the agents.
     """
-    from services.cli.store import count_replicas, opened_store
-    from shared.errors import StoreError
-    from shared.store.processes import shutdowns
-
     if agent == "scheduler":
         return "the scheduler", False
     try:
         async with opened_store(settings) as store:
             counts = await count_replicas(store)
-            whose = None if agent == "all" else agent
-            await store.write("", lambda connection: shutdowns.request(connection, whose, mode))
+            row_of = None if agent == "all" else agent
+            await store.write("", lambda connection: shutdowns.request(connection, row_of, mode))
     except StoreError as error:
         return f"'{agent}' (how many processes is unknown: {error})", False
     number = counts.total() if agent == "all" else counts[agent]

@@ -1,19 +1,27 @@
-"""`hutch status`: who is at work, and what waits."""
+"""`hutch status`: the agents' processes, mailboxes and runs, counted."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
 
-import typer
+from pydantic import TypeAdapter
 
-if TYPE_CHECKING:
-    from shared.settings.environment import Settings
+from services.cli import output
+from services.cli.agents import folder
+from services.cli.broker import address
+from services.cli.options import Json
+from services.cli.store import count_replicas, opened_store
+from shared.broker.connection import QueueDepth, connect
+from shared.contract.topology import mailbox_name
+from shared.settings.environment import Settings
+from shared.store.processes import pauses
+from shared.store.queries.reports import Load, loads
 
 
 @dataclass(frozen=True)
 class AgentStatus:
-    """`replicas` by their beats; `queued` and `consumers` as the broker counts its mailbox."""
+    """`replicas` by their heartbeats; `queued` and `consumers` as the broker counts its mailbox."""
 
     agent: str
     replicas: int
@@ -27,8 +35,8 @@ class AgentStatus:
 
 
 @dataclass(frozen=True)
-class HouseStatus:
-    """`takes_messages`: false while the broker holds publishers back, its memory or disk short."""
+class SystemStatus:
+    """`takes_messages` is false while the broker, short of memory or disk, blocks publishers."""
 
     agents: list[AgentStatus]
     dead_letters: int
@@ -36,19 +44,12 @@ class HouseStatus:
 
 
 def status(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Show each agent's processes, its mailbox and its runs."""
-    import asyncio
-
-    from pydantic import TypeAdapter
-
-    from services.cli import output
-    from shared.settings.environment import Settings
-
     found = asyncio.run(_status(Settings.from_environment()))
     if json:
-        output.say(TypeAdapter(HouseStatus).dump_json(found).decode())
+        output.say(TypeAdapter(SystemStatus).dump_json(found).decode())
         return
     columns = ["replicas", "queued", "consumers", "due", "running", "waiting", "unsent"]
     rows = [[it.agent, *(str(getattr(it, name)) for name in columns)] for it in found.agents]
@@ -60,19 +61,11 @@ def status(
         output.say("the broker takes no messages: its memory or disk is short")
 
 
-async def _status(settings: Settings) -> HouseStatus:
-    from services.cli import agents as known
-    from services.cli import client
-    from services.cli.store import count_replicas, opened_store
-    from shared.broker.connection import QueueDepth, connect
-    from shared.contract.topology import mailbox_name
-    from shared.store.processes import pauses
-    from shared.store.queries.reports import Load, loads
-
-    found = known.folder(settings)
+async def _status(settings: Settings) -> SystemStatus:
+    found = folder(settings)
     names = set(found.names) if found else set()
     async with (
-        connect(client.address(settings), "hutch status") as broker,
+        connect(address(settings), "hutch status") as broker,
         opened_store(settings) as store,
     ):
         replicas = await count_replicas(store)
@@ -81,10 +74,10 @@ async def _status(settings: Settings) -> HouseStatus:
         agents = []
         for name in sorted(names | set(replicas) | set(load)):
             depth = await broker.depth(mailbox_name(name)) or QueueDepth(0, 0)
-            has = load.get(name, Load())
-            counts = (depth.messages, depth.consumers, has.due, has.running, has.waiting)
-            held = bool(paused & {name, pauses.ALL})
-            agents.append(AgentStatus(name, replicas[name], *counts, has.unsent, held))
+            runs = load.get(name, Load())
+            counts = (depth.messages, depth.consumers, runs.due, runs.running, runs.waiting)
+            is_paused = bool(paused & {name, pauses.ALL})
+            agents.append(AgentStatus(name, replicas[name], *counts, runs.unsent, is_paused))
         dead = await broker.depth("dead")
         takes_messages = await broker.takes_messages()
-    return HouseStatus(agents, dead.messages if dead else 0, takes_messages)
+    return SystemStatus(agents, dead.messages if dead else 0, takes_messages)

@@ -1,30 +1,34 @@
-"""`hutch up`: everything in the folder of agents, as processes on this machine."""
+"""`hutch up`: the agents of the folder and the scheduler, as processes on this machine."""
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections.abc import Iterator, Sequence
 from itertools import cycle
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
-from services.cli.machine.models import Provider
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from services.cli.machine.models import Endpoint
-    from services.cli.machine.supervisor import Show
-    from shared.definitions.loader import Folder
-    from shared.definitions.model import Definition
-    from shared.settings.environment import Settings
-
-HOME = Path(".hutch")
-"""What a house on this machine keeps: its store and its broker's data."""
+from services.cli import output
+from services.cli.agents import unknown
+from services.cli.machine import fleet
+from services.cli.machine.broker import local_broker
+from services.cli.machine.home import HOME
+from services.cli.machine.models import Endpoint, Provider, endpoint
+from services.cli.machine.supervisor import Show
+from services.cli.output import plain
+from shared.broker.connection import connect
+from shared.definitions.loader import Folder, read_folder
+from shared.definitions.model import Definition
+from shared.errors import SettingsError
+from shared.settings.environment import Settings, no_model
+from shared.store.database.migrate import migrate
 
 BROKER_WAIT_S = 10.0
-"""For a broker of others; one of ours answers before its URL is known."""
+"""For the broker of RABBITMQ_URL; one that is started here answers before its URL is known."""
 
 STYLES = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan")
 
@@ -43,23 +47,14 @@ def up(
     start: it fails where none can. The exit code is that of the end; 'hutch check' has one for
     faults.
     """
-    import asyncio
-
-    from services.cli import output
-    from services.cli.machine import fleet
-    from services.cli.machine.broker import local_broker
-    from services.cli.machine.models import endpoint
-    from shared.definitions.loader import read_folder
-    from shared.settings.environment import Settings
-
     settings = Settings.from_environment()
     chosen = _startable(read_folder(settings.agents), agents or ())
     if provider is Provider.OPENAI:
         chosen = _with_models(chosen, settings)
     given = settings.given_broker()
-    with fleet.terminable(), local_broker(given, HOME, output.say, agreed) as url:
+    with fleet.terminable(), local_broker(given, HOME, output.say, output.confirmed) as url:
         model = endpoint(provider)
-        output.say(model.said)
+        output.say(model.notice)
         for line in _own_models(chosen, provider):
             output.say(line)
         asyncio.run(_serve(settings, [one.name for one in chosen], model, url))
@@ -67,13 +62,9 @@ def up(
 
 def _startable(folder: Folder, names: Sequence[str]) -> list[Definition]:
     """The chosen agents whose files are right; raises `SettingsError` when there is none."""
-    from services.cli import agents as known
-    from services.cli import output
-    from shared.errors import SettingsError
-
     for name in names:
         if name not in folder.names:
-            raise SettingsError(known.unknown("agent", name, folder.names, folder))
+            raise SettingsError(unknown("agent", name, folder.names, folder))
     wanted = names or folder.files
     faults = [folder.faults[name] for name in wanted if name in folder.faults]
     found = [folder.found[name] for name in wanted if name not in folder.faults]
@@ -85,10 +76,10 @@ def _startable(folder: Folder, names: Sequence[str]) -> list[Definition]:
 
 
 def _with_models(agents: list[Definition], settings: Settings) -> list[Definition]:
-    """Each agent would say so itself; here it is said once, before anything is started."""
-    from services.cli import output
-    from shared.settings.environment import no_model
+    """The agents that have a model; raises `SettingsError` when none has one.
 
+    Each agent's process would refuse to start: here it is one sentence, before anything starts.
+    """
     ours = settings.base_url or settings.key()
     found = [it for it in agents if ours or it.model.base_url or it.model.api_key_env]
     without = [it for it in agents if it not in found]
@@ -99,17 +90,7 @@ def _with_models(agents: list[Definition], settings: Settings) -> list[Definitio
     return found
 
 
-def agreed(question: str) -> bool:
-    """Asked on a terminal; elsewhere nobody can be asked, and what is done is told."""
-    return typer.confirm(question, default=True) if sys.stdin.isatty() else True
-
-
 async def _serve(settings: Settings, agents: list[str], model: Endpoint, url: str) -> None:
-    from services.cli import output
-    from services.cli.machine import fleet
-    from shared.broker.connection import connect
-    from shared.store.database.migrate import migrate
-
     async with connect(url, "hutch up", wait_s=BROKER_WAIT_S):
         pass  # one sentence now rather than one from each process
     await migrate(settings.store())
@@ -125,12 +106,7 @@ async def _serve(settings: Settings, agents: list[str], model: Endpoint, url: st
 
 
 def screen(names: list[str]) -> Show:
-    """Lines on stdout, each after the name of who says it, coloured on a terminal."""
-    from rich.console import Console
-    from rich.text import Text
-
-    from services.cli.output import plain
-
+    """Prints lines on stdout, each after its process's name, coloured on a terminal."""
     console = Console(highlight=False, soft_wrap=True)
     styles = dict(zip(names, cycle(STYLES), strict=False))
     width = max(map(len, names))
@@ -142,7 +118,7 @@ def screen(names: list[str]) -> Show:
 
 
 def _log_format(settings: Settings) -> str:
-    """The children write to a pipe; it is this process that knows who reads."""
+    """The children write to a pipe: only this process knows whether a terminal shows the lines."""
     readable = settings.log_format == "auto" and sys.stdout.isatty()
     return "console" if readable else settings.log_format
 

@@ -1,4 +1,4 @@
-"""What `hutch dead replay` does with each letter; interrupted anywhere, it may be done again."""
+"""Replaying dead letters; it can be repeated wherever it was interrupted."""
 
 from __future__ import annotations
 
@@ -16,19 +16,25 @@ from shared.store.runs.replay import Decision, Replayed, definition_of
 from shared.store.runs.replay import replay as replay_run
 
 
-def decision(choice: Choice, done: str | None, again: bool) -> Decision | None:
-    """Raises `SettingsError` for a result that would be taken for several calls' or for none's."""
-    if done is None:
+def decision(choice: Choice, result: str | None, again: bool) -> Decision | None:
+    """The operator's decision on a tool in doubt; None: no decision was given.
+
+    Raises `SettingsError` for contradicting options, and for one result for several dead letters.
+    """
+    if result is None:
         return Decision(None) if again else None
     if again:
         raise SettingsError("--tool-done and --tool-again exclude each other")
     if choice.id is None:
         raise SettingsError("--tool-done is the result of one call: name the letter")
-    return Decision(done)
+    return Decision(result)
 
 
 async def replay(settings: Settings, choice: Choice, decision: Decision | None) -> None:
-    """Raises `HutchError` with a line for each letter that could not be replayed; it stays."""
+    """Replay and remove the chosen dead letters, and print a line for each.
+
+    Raises `HutchError` with a line for each one that could not be replayed, and stays.
+    """
     faults = []
     async with opened(settings) as (broker, store, held):
         if store is None:
@@ -36,8 +42,8 @@ async def replay(settings: Settings, choice: Choice, decision: Decision | None) 
         chosen = choice.of(held)
         for it in chosen:
             try:
-                output.say(await _again(broker, store, it, decision))
-                await it.remove()  # where it stays, it can be replayed again: twice is once
+                output.say(await _replay(broker, store, it, decision))
+                await it.remove()  # a second replay of one that stays has no effect
             except HutchError as error:
                 faults.append(str(error))
     if faults:
@@ -46,32 +52,33 @@ async def replay(settings: Settings, choice: Choice, decision: Decision | None) 
         output.say("no such dead letter")
 
 
-async def _again(broker: Broker, store: Store, it: Held, decision: Decision | None) -> str:
-    """A sentence on what was done."""
-    letter = it.letter
+async def _replay(broker: Broker, store: Store, it: Held, decision: Decision | None) -> str:
+    """Replay one dead letter; returns a sentence on the outcome."""
+    dead_letter = it.dead_letter
     if it.ran is not None:
-        return f"{letter.id}: {it.reason}: removed"
-    if letter.run_id:
-        outcome = await _run_again(store, letter, decision)
+        return f"{dead_letter.id}: {it.reason}: removed"
+    if dead_letter.run_id:
+        outcome = await _run_again(store, dead_letter, decision)
         if outcome is Replayed.AGAIN:
-            return f"{letter.id}: the run goes on in epoch {letter.epoch + 1}"
+            return f"{dead_letter.id}: the run goes on in epoch {dead_letter.epoch + 1}"
         if outcome is Replayed.EARLIER:
-            return f"{letter.id}: the run had been replayed before"
-    message = letter.again()
+            return f"{dead_letter.id}: the run had been replayed before"
+    message = dead_letter.again()
     await broker.publisher.publish(message)
-    return f"{letter.id}: sent to {letter.agent} again, as {message.message_id}"
+    return f"{dead_letter.id}: sent to {dead_letter.agent} again, as {message.message_id}"
 
 
-async def _run_again(store: Store, letter: Letter, decision: Decision | None) -> Replayed:
-    run_id, epoch = letter.run_id, letter.epoch
+async def _run_again(store: Store, dead_letter: Letter, decision: Decision | None) -> Replayed:
+    run_id, epoch = dead_letter.run_id, dead_letter.epoch
     body = await store.read(lambda connection: definition_of(connection, run_id))
     if body is None:
         return Replayed.FORGOTTEN
     try:
         limits = Definition.model_validate(from_json(body)["definition"]).limits
     except (ValueError, TypeError, KeyError) as error:
-        said = f"{letter.id}: run {run_id} can't be replayed: its definition can't be read"
-        raise HutchError(said) from error
+        raise HutchError(
+            f"{dead_letter.id}: run {run_id} can't be replayed: its definition can't be read"
+        ) from error
     timeout_s = limits.timeout.total_seconds()
     return await store.write(
         run_id, lambda connection: replay_run(connection, run_id, epoch, timeout_s, decision)

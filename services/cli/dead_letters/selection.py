@@ -1,4 +1,4 @@
-"""The dead letters as commands use them: which are meant, and reading them where they are."""
+"""The dead letters of the queue and of the store, and which of them a command means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from services.cli import client, output
+from services.cli import output
+from services.cli.broker import opened_broker
 from services.cli.store import opened_store
 from shared.broker.connection import Broker
 from shared.broker.consumer import Delivery
@@ -24,24 +25,24 @@ from shared.store.messages.dead_letters import KnownRun
 
 @dataclass(frozen=True)
 class Held:
-    """A letter, and where it is; `remove` raises `HutchError` when it could not be removed."""
+    """A dead letter and its place; `remove` raises `HutchError` where it can't be removed."""
 
-    letter: Letter
+    dead_letter: Letter
     place: Literal["queue", "store"]
     remove: Callable[[], Awaitable[None]]
     ran: str | None = None
-    """How its task stands, where the broker gave up a delivery whose claim had been committed."""
+    """The status of its task's run, if the broker gave up a delivery that had been claimed."""
 
     @property
     def reason(self) -> str:
         if self.ran is None:
-            return self.letter.last.reason
+            return self.dead_letter.last.reason
         return f"not a dead letter: its task has a run ({self.ran}), only its ack was lost"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which letters are meant: one by its id, those of an agent or with a reason, or all."""
+    """Selects one dead letter by its id, those of an agent or with a reason, or all."""
 
     id: str | None = None
     agent: str | None = None
@@ -56,79 +57,87 @@ class Choice:
             raise SettingsError("a letter's id leaves nothing for --agent, --reason or --all")
 
     def of(self, held: Sequence[Held]) -> Sequence[Held]:
-        """Raises `HutchError` unless an id means exactly one letter."""
+        """Raises `HutchError` unless an id means exactly one dead letter."""
         if self.id is not None:
             return _only(self.id, held)
         return [it for it in held if self._has(it)]
 
     def _has(self, it: Held) -> bool:
-        of_agent = self.agent is None or it.letter.agent == self.agent
+        of_agent = self.agent is None or it.dead_letter.agent == self.agent
         wanted = (self.reason or "").casefold()
-        return of_agent and wanted in it.letter.last.reason.casefold()
+        return of_agent and wanted in it.dead_letter.last.reason.casefold()
 
 
 @asynccontextmanager
 async def opened(
     settings: Settings,
 ) -> AsyncIterator[tuple[Broker, Store | None, Sequence[Held]]]:
-    """Every dead letter of the queue and then of the store, the oldest first.
+    """The dead letters of the queue and then those of the store, each the oldest first.
 
-    A store that can't be read is one line, and None: the queue's can be seen without it.
+    They stay where they are until `Held.remove`. A store that can't be read causes a remark and
+    is None: the queue is read without it.
     """
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(client.house(settings))
-        store = await _store(stack, settings)
+        broker = await stack.enter_async_context(opened_broker(settings))
+        store = await _readable_store(stack, settings)
         deliveries = await stack.enter_async_context(broker.browse(DEAD_QUEUE))
-        found = [_in_queue(delivery) for delivery in deliveries]
+        held = [_in_queue(delivery) for delivery in deliveries]
         if store is not None:
-            kept = await store.read(dead_letters.stored)
-            found += [_in_store(store, from_store(it)) for it in kept]
-            found = await _with_runs(store, found)
-        yield broker, store, found
+            stored = await store.read(dead_letters.stored)
+            held += [_in_store(store, from_store(it)) for it in stored]
+            held = await _with_runs(store, held)
+        yield broker, store, held
 
 
 async def all_of(settings: Settings) -> Sequence[Held]:
-    """Every dead letter; they all stay where they are."""
+    """All dead letters, for reading only."""
     async with opened(settings) as (_, __, found):
         return found
 
 
 async def drop(settings: Settings, ids: Collection[str]) -> int:
-    """Delete these letters; how many there still were."""
+    """Delete these dead letters; returns how many of them were still there."""
     async with opened(settings) as (_, __, found):
-        chosen = [it for it in found if it.letter.id in ids]
+        chosen = [it for it in found if it.dead_letter.id in ids]
         for it in chosen:
             await it.remove()
-    return len({it.letter.id for it in chosen})
+    return len({it.dead_letter.id for it in chosen})
 
 
-async def _store(stack: AsyncExitStack, settings: Settings) -> Store | None:
+async def _readable_store(stack: AsyncExitStack, settings: Settings) -> Store | None:
     try:
         return await stack.enter_async_context(opened_store(settings))
     except StoreError as error:
-        output.remark(f"without the letters that the store keeps: {error}")
+        output.remark(f"without the dead letters that the store keeps: {error}")
         return None
 
 
 def _in_queue(delivery: Delivery) -> Held:
     async def remove() -> None:
         if not await delivery.ack():
-            raise HutchError("the connection was lost: some letters are still there; try again")
+            raise HutchError(
+                "the connection was lost: some dead letters are still there; try again"
+            )
 
     return Held(read(delivery), "queue", remove)
 
 
-def _in_store(store: Store, letter: Letter) -> Held:
+def _in_store(store: Store, dead_letter: Letter) -> Held:
     async def remove() -> None:
-        await store.write("", partial(dead_letters.remove, ids=[PREFIX + letter.id]))
+        await store.write("", partial(dead_letters.remove, ids=[PREFIX + dead_letter.id]))
 
-    return Held(letter, "store", remove)
+    return Held(dead_letter, "store", remove)
 
 
 async def _with_runs(store: Store, held: Sequence[Held]) -> list[Held]:
-    """The broker counts lost connections as it counts deaths: what it gave up may have been run."""
-    tasks = {index: task for index, it in enumerate(held) if (task := _task(it.letter))}
-    ids = {index: run_id(held[index].letter.agent, task.id or "") for index, task in tasks.items()}
+    """Find the runs of what the broker gave up.
+
+    It counts a lost connection as a failed delivery, though the task may have been claimed.
+    """
+    tasks = {index: task for index, it in enumerate(held) if (task := _task(it.dead_letter))}
+    ids = {
+        index: run_id(held[index].dead_letter.agent, task.id or "") for index, task in tasks.items()
+    }
     runs = (
         await store.read(partial(dead_letters.known_runs, run_ids=list(ids.values())))
         if ids
@@ -139,31 +148,31 @@ async def _with_runs(store: Store, held: Sequence[Held]) -> list[Held]:
         run: KnownRun | None = runs.get(ids[index])
         if run is not None and run.content_hash == content_hash(task):
             it = held[index]
-            found[index] = Held(it.letter, it.place, it.remove, run.status)
+            found[index] = Held(it.dead_letter, it.place, it.remove, run.status)
     return found
 
 
-def _task(letter: Letter) -> Task | Trigger | None:
-    """With its id, as the mailbox would have claimed it."""
-    if not letter.by_broker or letter.queue != mailbox_name(letter.agent):
+def _task(dead_letter: Letter) -> Task | Trigger | None:
+    """The task or trigger that the broker gave up, with the id under which it is claimed."""
+    if not dead_letter.by_broker or dead_letter.queue != mailbox_name(dead_letter.agent):
         return None
     try:
-        message = decode(letter.body, letter.content_type)
+        message = decode(dead_letter.body, dead_letter.content_type)
     except BadMessage:
         return None
     if not isinstance(message, Task | Trigger):
         return None
-    task_id = message.id or letter.message_id
+    task_id = message.id or dead_letter.message_id
     return message.model_copy(update={"id": task_id}) if task_id else None
 
 
 def _only(key: str, held: Sequence[Held]) -> Sequence[Held]:
-    """A letter can stand there twice: the broker and the agents deliver at least once."""
-    found = [it for it in held if it.letter.id.startswith(key)]
-    exact = [it for it in found if it.letter.id == key] or found
-    ids = sorted({it.letter.id for it in exact})
+    """The dead letter with this id, twice where it was delivered twice; else `HutchError`."""
+    found = [it for it in held if it.dead_letter.id.startswith(key)]
+    exact = [it for it in found if it.dead_letter.id == key] or found
+    ids = sorted({it.dead_letter.id for it in exact})
     if not ids:
         raise HutchError(f"no dead letter has the id '{key}': 'hutch dead list' lists them")
     if len(ids) > 1:
-        raise HutchError(f"'{key}' means more than one letter; name one: {', '.join(ids)}")
+        raise HutchError(f"'{key}' means more than one dead letter; name one: {', '.join(ids)}")
     return exact

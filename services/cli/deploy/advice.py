@@ -1,4 +1,4 @@
-"""What experience says of a folder of agents that has no fault."""
+"""Advice on a folder of agents that has no fault."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from itertools import combinations
 from shared.definitions.model import Definition, Definitions
 
 MANY_TOOLS = 15
-"""Models choose worse among more; workers are tools to them too."""
+"""Models choose worse among more tools; workers count as tools."""
 
 SAME = 0.8
-"""Share of words that two descriptions have in common: a model can't tell the roles apart."""
+"""The share of common words from which a model can't tell two descriptions apart."""
 
 
-def advice(known: Definitions) -> list[str]:
-    """One sentence each; none of it is a fault."""
+def advice(agents: Definitions) -> list[str]:
+    """Sentences, each with one piece of advice."""
     return [
-        *_many_tools(known),
-        *_undescribed(known),
-        *_alone(known),
-        *_passing(known),
-        *_overlap(known),
+        *_many_tools(agents),
+        *_undescribed(agents),
+        *_alone(agents),
+        *_passing(agents),
+        *_overlap(agents),
     ]
 
 
-def _many_tools(known: Definitions) -> Iterator[str]:
-    for name, agent in known.items():
+def _many_tools(agents: Definitions) -> Iterator[str]:
+    for name, agent in agents.items():
         number = len(agent.tools) + len(agent.workers)
         if number > MANY_TOOLS:
             yield (
@@ -36,36 +36,36 @@ def _many_tools(known: Definitions) -> Iterator[str]:
             )
 
 
-def _undescribed(known: Definitions) -> Iterator[str]:
-    for name, agent in known.items():
+def _undescribed(agents: Definitions) -> Iterator[str]:
+    for name, agent in agents.items():
         if not agent.description.strip():
             yield f"{name} has no description: it is all that a manager's model sees of a worker"
 
 
-def _alone(known: Definitions) -> Iterator[str]:
-    if len(known) == 1:
-        for name, agent in known.items():
+def _alone(agents: Definitions) -> Iterator[str]:
+    if len(agents) == 1:
+        for name, agent in agents.items():
             if _bare(agent) and not agent.swarm:
                 yield f"{name} is alone, without tools or a schedule: a single prompt would do"
 
 
-def _passing(known: Definitions) -> Iterator[str]:
-    for name, agent in known.items():
+def _passing(agents: Definitions) -> Iterator[str]:
+    for name, agent in agents.items():
         if len(agent.workers) == 1 and not (agent.tools or agent.schedule or agent.swarm):
             worker = agent.workers[0]
-            if _bare(known[worker]):
+            if _bare(agents[worker]):
                 yield f"{name} has {worker} only, and no tools: a single agent would do for both"
 
 
-def _overlap(known: Definitions) -> Iterator[str]:
-    for (one, first), (other, second) in combinations(sorted(known.items()), 2):
+def _overlap(agents: Definitions) -> Iterator[str]:
+    for (one, first), (other, second) in combinations(sorted(agents.items()), 2):
         words = _words(first), _words(second)
         if all(words) and len(words[0] & words[1]) >= SAME * len(words[0] | words[1]):
             yield f"{one} and {other} are described alike: a model can't tell whom to ask"
 
 
 def _bare(agent: Definition) -> bool:
-    """It does nothing but answer."""
+    """It only answers: it has no workers, tools, schedules or ticks."""
     return not (agent.workers or agent.tools or agent.schedule or agent.tick)
 
 

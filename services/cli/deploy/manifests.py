@@ -1,6 +1,6 @@
-"""The agents in Kubernetes: one's own manifest, and where `k8s/base` and `agents/` disagree.
+"""The agents in Kubernetes: a manifest for each, and where `k8s/base` and `agents/` disagree.
 
-What all agents share is patched in by `k8s/base/kustomization.yaml`.
+`k8s/base/kustomization.yaml` patches in what all agents share.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Generator(TypedDict, total=False):
 
 
 class _Manifest(TypedDict, total=False):
-    """What is read of a manifest or of a kustomization."""
+    """The fields that are read in a manifest or a kustomization."""
 
     kind: str
     metadata: _Metadata
@@ -63,48 +63,48 @@ class _Manifest(TypedDict, total=False):
 _MANIFESTS = TypeAdapter(list[_Manifest])
 
 
-def of(agent: str) -> str:
-    """The manifest that stands in `k8s/base/<agent>.yaml`."""
+def manifest(agent: str) -> str:
+    """The text of `k8s/base/<agent>.yaml`."""
     return AGENT.format(name=agent)
 
 
-def disagreements(folder: Path, known: Definitions) -> list[str]:
-    """One line a fault; none where there is no `k8s/base` beside the agents' folder."""
+def disagreements(folder: Path, agents: Definitions) -> list[str]:
+    """A line for each difference; none where there is no `k8s/base` beside the agents' folder."""
     base = folder.resolve().parent / "k8s" / "base"
     if not base.is_dir():
         return []
-    return [*_deployments(base, known), *_files(folder), *_unmounted(folder, base)]
+    return [*_deployments(base, agents), *_files(folder), *_unmounted(folder, base)]
 
 
-def _deployments(base: Path, known: Definitions) -> Iterator[str]:
+def _deployments(base: Path, agents: Definitions) -> Iterator[str]:
     listed = [
         one for part in _read(base / "kustomization.yaml") for one in part.get("resources", [])
     ]
     files = [base / name for name in listed if name.endswith(".yaml")]
     deployed = {name for file in files for name in _deployed(file, "agent")}
-    for name in sorted(set(known) - deployed):
+    for name in sorted(set(agents) - deployed):
         file = base / f"{name}.yaml"
         if file.is_file():
             yield f"{base / 'kustomization.yaml'}: resources: add {file.name}"
         else:
             yield f"{file}: missing; run 'hutch k8s {name}' into it and add it to the resources"
-    for name in sorted(deployed - set(known)):
+    for name in sorted(deployed - set(agents)):
         yield f"{base}: a Deployment for '{name}', who is no agent here"
     for file in files:
-        yield from _strangers(file)
+        yield from _wrong_secrets(file)
 
 
 def _deployed(file: Path, *components: str) -> Iterator[str]:
-    for manifest in _read(file):
-        about = manifest.get("metadata", {})
-        if manifest.get("kind") == "Deployment" and (
+    for part in _read(file):
+        about = part.get("metadata", {})
+        if part.get("kind") == "Deployment" and (
             about.get("labels", {}).get("app.kubernetes.io/component") in components
         ):
             yield about["name"]
 
 
-def _strangers(file: Path) -> Iterator[str]:
-    """A process that would be another user of the broker, or none."""
+def _wrong_secrets(file: Path) -> Iterator[str]:
+    """Processes that would log in to the broker as another user, or as none."""
     for name in _deployed(file, "agent", "scheduler"):
         found = re.findall(r"secretName: (broker-[a-z0-9-]+)", _text(file))
         if found != [f"broker-{name}"]:
@@ -128,7 +128,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _unmounted(folder: Path, base: Path) -> Iterator[str]:
-    """A ConfigMap knows no folders: each tool's file is told where it goes."""
+    """Tools without a mount: a ConfigMap has no folders, so each file is mounted by its path."""
     patch = base / "agents.yaml"
     text = _text(patch) if patch.is_file() else ""
     for file in _tools(folder):

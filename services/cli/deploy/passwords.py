@@ -1,4 +1,4 @@
-"""The users' passwords, each in a file that holds the address which `RABBITMQ_URL_FILE` takes."""
+"""The users' passwords, each in a file with the user's address for `RABBITMQ_URL_FILE`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from shared.errors import SettingsError
 
 PASSWORD_BYTES = 32
 SALT_BYTES = 4
-"""As RabbitMQ has it."""
+"""The length that RabbitMQ uses."""
 
 
 def kept(folder: Path, users: Iterable[str], url: str) -> dict[str, str]:
-    """Each user's password: that of its file; where there is none, a new one in a new file.
+    """Each user's password, from its file; a missing file is written with a new password.
 
-    `url` gives host, port, vhost and query of new files. Raises `SettingsError`.
+    New files have host, port, vhost and query of `url`. Raises `SettingsError` for a file that
+    holds something else or can't be written.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -30,8 +31,10 @@ def kept(folder: Path, users: Iterable[str], url: str) -> dict[str, str]:
 
 
 def hashed(user: str, password: str) -> str:
-    """As `rabbit_password_hashing_sha256` has it. The salt is reckoned, not drawn, so that two
-    prints of one password are the same; drawn at random, as ours are, it needs none."""
+    """The hash of `rabbit_password_hashing_sha256`, with a salt derived from user and password.
+
+    So the same password always has the same hash. Passwords drawn at random need no random salt.
+    """
     salt = hashlib.sha256(f"{user}\0{password}".encode()).digest()[:SALT_BYTES]
     return b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
@@ -42,12 +45,12 @@ def _password(file: Path, user: str, url: str) -> str:
         parts = urlsplit(url)
         where = parts.netloc.rpartition("@")[2]
         address = urlunsplit(parts._replace(netloc=f"{user}:{password}@{where}"))
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as sink:
-            sink.write(f"{address}\n")
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+            opened.write(f"{address}\n")
         return password
     try:
         found = urlsplit(file.read_text("utf-8").strip())
-    except ValueError:  # its text may hold a password: it is not said
+    except ValueError:  # the error's text could show a password
         found = urlsplit("")
     if unquote(found.username or "") != user or not found.password:
         raise SettingsError(

@@ -1,8 +1,8 @@
-"""The broker's users, and what each may do there, as data: everybody the least that works.
+"""The broker's users with their permissions, as data: each has the fewest that work.
 
-Patterns match whole names: exchanges by theirs (the default one is `amq.default`), queues by
-theirs, and on a topic exchange also routing keys. A topic exchange on which a user has no topic
-permission would be open to it: so everybody has one for each.
+Patterns match whole names of exchanges (the default one is `amq.default`) and queues, and on a
+topic exchange also routing keys. RabbitMQ allows a user every routing key on a topic exchange for
+which it has no topic permission: so each user has one for each topic exchange.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from shared.contract.access import OPERATOR, SCHEDULER, agent_user
 from shared.definitions.model import Definition, Definitions
 
 CLIENT = "client"
-"""Programs that publish tasks and hear answers in queues of their own."""
+"""Programs that publish tasks and get responses in queues of their own."""
 SCALER = "scaler"
-"""Reads how long queues are, by passive declarations, which need no right at all."""
+"""Reads the lengths of queues by passive declarations, which need no permission."""
 ADMIN = "admin"
-"""The management page; it has no right to use a vhost, and may give itself any."""
+"""For the management page: without permissions in a vhost, but it may grant itself any."""
 
 Patterns = tuple[str, ...]
 
 TOPICS = (names.CONTROL, names.DEAD, names.EVENTS)
 
 _INSTANCE = "[0-9a-f]{8}"
-"""How an instance's id ends."""
+"""The end of an instance's id."""
 _VISITOR = "[0-9a-f]{12}"
 _STORE_ID = "[0-9a-f-]+"
 
 MOST_PROCESSES = 50
-"""Of one agent. Ten are what `k8s/overlays/production` scales to, a rollout doubles them, and a
-broker counts lost connections on until their heartbeats have failed."""
+"""The most processes of one agent. `k8s/overlays/production` scales to ten, a rollout doubles
+them, and a broker counts a lost connection until its heartbeats have failed."""
 CONNECTIONS_EACH = 3
-"""Publishing, consuming, and direct replies where there are any."""
+"""One to publish, one to consume, and one for direct replies where there are any."""
 CHANNELS_EACH = 10
-"""Publishing 3, direct replies 1, consuming 5, declaring 1."""
+"""Three to publish, one for direct replies, five to consume, one to declare."""
 MOST_COMMANDS = 20
 MOST_CLIENTS = 100
-"""Connections of foreign programs; each may bring as many channels as a process of ours."""
+"""Connections of foreign programs, each with as many channels as a process of Hutch."""
 MOST_ADMINS = 10
-"""The management page opens one for some of what it does."""
+"""Some actions of the management page open a connection."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """Routing keys that a user may publish with, and bind, on one topic exchange."""
+    """The routing keys with which a user may publish and bind on one topic exchange."""
 
     write: Patterns = ()
     read: Patterns = ()
@@ -69,19 +69,18 @@ class User:
 
 
 def whole(patterns: Iterable[str]) -> str:
-    """The one regular expression for any of these; for none, one that no name matches."""
+    """One regular expression for all patterns; without a pattern, one that no name matches."""
     found = "|".join(patterns)
     return f"^({found})$" if found else "^$"
 
 
-def users(known: Definitions) -> tuple[User, ...]:
-    """Everybody who is needed to run these agents."""
-    agents = tuple(_agent(known[name]) for name in sorted(known))
-    scalers = 2 * len(known)  # a connection for each agent, twice while it restarts
+def users(agents: Definitions) -> tuple[User, ...]:
+    """All users that are needed to run these agents."""
+    scalers = 2 * len(agents)  # a connection for each agent, twice while it restarts
     return (
-        *agents,
-        _scheduler(known),
-        _operator(known),
+        *(_agent(agents[name]) for name in sorted(agents)),
+        _scheduler(agents),
+        _operator(agents),
         _client(),
         User(SCALER, scalers, scalers),
         User(ADMIN, MOST_ADMINS, MOST_ADMINS, tags=("administrator",)),
@@ -90,22 +89,22 @@ def users(known: Definitions) -> tuple[User, ...]:
 
 def _agent(definition: Definition) -> User:
     name, group = definition.name, definition.swarm
-    replies = _of(names.reply_queue_name(name, f"{name}."), _INSTANCE)
-    control, mark = _control(name), _of(names.store_exchange_name(name))
-    mailbox, swarm = _of(names.mailbox_name(name)), _of(names.swarm_queue_name(name))
-    write = [replies, control, _of(names.store_exchange_name("id."), _STORE_ID)]
-    write += [_of(exchange) for exchange in (names.REPLIES, names.DEAD, names.EVENTS)]
-    read = [mailbox, replies, control, mark, _of(names.UNROUTED_QUEUE)]
-    read += [_of(exchange) for exchange in (names.REPLIES, names.CONTROL)]
-    letters = [mailbox, replies, _of(names.UNROUTED_QUEUE)]
+    replies = _exactly(names.reply_queue_name(name, f"{name}."), _INSTANCE)
+    control, mark = _control(name), _exactly(names.store_exchange_name(name))
+    mailbox, swarm = _exactly(names.mailbox_name(name)), _exactly(names.swarm_queue_name(name))
+    write = [replies, control, _exactly(names.store_exchange_name("id."), _STORE_ID)]
+    write += [_exactly(exchange) for exchange in (names.REPLIES, names.DEAD, names.EVENTS)]
+    read = [mailbox, replies, control, mark, _exactly(names.UNROUTED_QUEUE)]
+    read += [_exactly(exchange) for exchange in (names.REPLIES, names.CONTROL)]
+    dead_letters = [mailbox, replies, _exactly(names.UNROUTED_QUEUE)]
     if group:
-        write.append(_of(names.swarm_exchange_name(group)))
-        read += [swarm, _of(names.swarm_exchange_name(group))]
-        letters.append(swarm)
+        write.append(_exactly(names.swarm_exchange_name(group)))
+        read += [swarm, _exactly(names.swarm_exchange_name(group))]
+        dead_letters.append(swarm)
     if definition.workers:
-        write += [_of(names.TASKS), _of(names.CONTROL)]
+        write += [_exactly(names.TASKS), _exactly(names.CONTROL)]
     if definition.foreign_clients:
-        write.append(_of(names.DEFAULT_EXCHANGE))
+        write.append(_exactly(names.DEFAULT_EXCHANGE))
     return User(
         agent_user(name),
         connections=CONNECTIONS_EACH * MOST_PROCESSES,
@@ -115,40 +114,44 @@ def _agent(definition: Definition) -> User:
         read=tuple(read),
         topics={
             names.CONTROL: Topic(
-                write=tuple(_of(names.cancel_key(worker)) for worker in definition.workers),
-                read=tuple(_of(key) for key in names.control_keys(name)),
+                write=tuple(_exactly(names.cancel_key(worker)) for worker in definition.workers),
+                read=tuple(_exactly(key) for key in names.control_keys(name)),
             ),
-            names.DEAD: Topic(write=tuple(letters)),
-            names.EVENTS: Topic(write=(_of(f"{name}.", ".+"),)),
+            names.DEAD: Topic(write=tuple(dead_letters)),
+            names.EVENTS: Topic(write=(_exactly(f"{name}.", ".+"),)),
         },
     )
 
 
-def _scheduler(known: Definitions) -> User:
+def _scheduler(agents: Definitions) -> User:
     control = _control(SCHEDULER)
-    waking = sorted(name for name, definition in known.items() if definition.schedule)
-    marks = [_of(names.store_exchange_name(agent)) for agent in waking]
+    waking = sorted(name for name, definition in agents.items() if definition.schedule)
+    marks = [_exactly(names.store_exchange_name(agent)) for agent in waking]
     return User(
         SCHEDULER,
         connections=CONNECTIONS_EACH * MOST_PROCESSES,
         channels=CHANNELS_EACH * MOST_PROCESSES,
         configure=(control, *marks),
-        write=(control, _of(names.TASKS), _of(names.store_exchange_name("id."), _STORE_ID)),
-        read=(control, _of(names.CONTROL), *marks),
+        write=(
+            control,
+            _exactly(names.TASKS),
+            _exactly(names.store_exchange_name("id."), _STORE_ID),
+        ),
+        read=(control, _exactly(names.CONTROL), *marks),
         topics={
-            names.CONTROL: Topic(read=tuple(_of(key) for key in names.control_keys(SCHEDULER)))
+            names.CONTROL: Topic(read=tuple(_exactly(key) for key in names.control_keys(SCHEDULER)))
         },
     )
 
 
-def _operator(known: Definitions) -> User:
-    """The default exchange is for replaying what one member of a swarm could not take."""
+def _operator(agents: Definitions) -> User:
+    """It needs the default exchange to replay a dead letter of one member of a swarm."""
     queues = (
-        _of(names.reply_queue_name("cli", ""), _VISITOR),
-        _of(names.visitor_events_name(""), _VISITOR),
+        _exactly(names.reply_queue_name("cli", ""), _VISITOR),
+        _exactly(names.visitor_events_name(""), _VISITOR),
     )
-    groups = sorted({one.swarm for one in known.values() if one.swarm})
-    orders = [*sorted(known), SCHEDULER, "all"]
+    groups = sorted({one.swarm for one in agents.values() if one.swarm})
+    roles = [*sorted(agents), SCHEDULER, "all"]
     return User(
         OPERATOR,
         connections=CONNECTIONS_EACH * MOST_COMMANDS,
@@ -156,17 +159,17 @@ def _operator(known: Definitions) -> User:
         configure=queues,
         write=(
             *queues,
-            _of(names.TASKS),
-            _of(names.CONTROL),
-            _of(names.DEFAULT_EXCHANGE),
-            *(_of(names.swarm_exchange_name(group)) for group in groups),
+            _exactly(names.TASKS),
+            _exactly(names.CONTROL),
+            _exactly(names.DEFAULT_EXCHANGE),
+            *(_exactly(names.swarm_exchange_name(group)) for group in groups),
         ),
-        read=(*queues, _of(names.REPLIES), _of(names.EVENTS), _of(names.DEAD_QUEUE)),
+        read=(*queues, _exactly(names.REPLIES), _exactly(names.EVENTS), _exactly(names.DEAD_QUEUE)),
         topics={
             names.CONTROL: Topic(
                 write=(
-                    *(_of(names.cancel_key(agent)) for agent in sorted(known)),
-                    *(_of(names.shutdown_key(whom)) for whom in orders),
+                    *(_exactly(names.cancel_key(agent)) for agent in sorted(agents)),
+                    *(_exactly(names.shutdown_key(role)) for role in roles),
                 )
             ),
             names.EVENTS: Topic(read=(".*",)),
@@ -181,15 +184,15 @@ def _client() -> User:
         connections=MOST_CLIENTS,
         channels=CHANNELS_EACH * MOST_CLIENTS,
         configure=own,
-        write=(*own, _of(names.TASKS)),
+        write=(*own, _exactly(names.TASKS)),
         read=own,
     )
 
 
 def _control(role: str) -> str:
-    return _of(names.control_queue_name(f"{role}."), _INSTANCE)
+    return _exactly(names.control_queue_name(f"{role}."), _INSTANCE)
 
 
-def _of(name: str, rest: str = "") -> str:
-    """This very name, and after it what `rest` matches."""
+def _exactly(name: str, rest: str = "") -> str:
+    """A pattern for this name, followed by the pattern `rest`."""
     return re.escape(name) + rest

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from services.cli.machine import rabbitmq_container, rabbitmq_node
-from services.cli.machine.orphans import guardian
+from services.cli.machine.home import locked, recorded
+from services.cli.machine.orphans import orphan_cleanup
 from services.cli.machine.rabbitmq_container import RabbitContainer, container_name
 from services.cli.machine.rabbitmq_node import RabbitNode
 from shared.errors import BrokerError
@@ -32,32 +31,25 @@ def local_broker(
 ) -> Iterator[str]:
     """The URL of a broker, which is ended with the context if it was started here.
 
-    In this order, each step told: the URL that is `given`; a container engine; an installed
-    rabbitmq-server; the distribution's package, if `ask` agrees. With `keep`, what the queues
-    hold is there again at the next start in the same `home`, and other commands find the
-    broker by `told`. Raises `BrokerError` with what to do when no way leads to a broker.
+    The ways are tried in this order, and `say` gets a line for each: the URL that is `given`; a
+    container engine; an installed rabbitmq-server; the distribution's package, if `ask` agrees.
+    With `keep`, the next start in the same `home` finds what the queues held. While the context
+    lasts, `home.broker_url` returns the URL of a broker that was started here. Raises
+    `BrokerError`, which says what to do, when there is no way to a broker.
     """
     if given:
         say(f"broker: {masked_text(given)}, from RABBITMQ_URL")
         yield given
         return
     home.mkdir(parents=True, exist_ok=True)
-    with _alone(home):
+    with locked(home):
         broker = _started(home, say, ask, keep=keep)
-        with guardian(broker.ending), _telling(home, broker.url):
+        with orphan_cleanup(broker.ending), recorded(home, broker.url):
             try:
                 yield broker.url
             finally:
                 say("broker: ending it")
                 broker.stop()
-
-
-def told(home: Path) -> str | None:
-    """The URL of the broker that `local_broker` keeps running in this folder, if it does."""
-    try:
-        return (home / "broker").read_text("utf-8")
-    except FileNotFoundError:
-        return None
 
 
 def _started(home: Path, say: Say, ask: Ask, *, keep: bool) -> RabbitContainer | RabbitNode:
@@ -86,26 +78,3 @@ def _install(say: Say, ask: Ask) -> None:
         raise BrokerError(WAYS)
     say(f"broker: {INSTALLING} (a minute or two)")
     rabbitmq_node.install()
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    with (home / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BrokerError(
-                f"another 'hutch' runs a broker in '{home}': end it, or set RABBITMQ_URL"
-            ) from error
-        yield
-
-
-@contextmanager
-def _telling(home: Path, url: str) -> Iterator[None]:
-    file = home / "broker"
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
-        opened.write(url)
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""All that runs for a folder of agents on one machine: the model, the scheduler, the agents."""
+"""The processes for a folder of agents on one machine: the model, the scheduler, the agents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from services.cli.machine.models import Endpoint
-from services.cli.machine.orphans import guardian
+from services.cli.machine.orphans import orphan_cleanup
 from services.cli.machine.supervisor import Children, Role, Show
 from shared.errors import SettingsError
 from shared.process.runtime import STOP_S
@@ -19,7 +19,7 @@ from shared.process.runtime import STOP_S
 SCHEDULER = "scheduler"
 
 MARGIN_S = 2.0
-"""After a child should have cut itself off, before it is killed."""
+"""Added to the time in which a child ends itself, before it is killed."""
 
 
 def roles(agents: Iterable[str]) -> list[Role]:
@@ -37,21 +37,21 @@ async def running(
     show: Show,
     drain_s: float,
 ) -> AsyncIterator[Fleet]:
-    """Everything runs while the context does, and is gone with it.
+    """The processes run while the context lasts, and have ended when it is left.
 
-    The model is there before the agents and ends after them. A child that can't start as it is
-    set up is left out; when no agent is left, the context is cancelled and the last child's
-    `SettingsError` raised, in a group.
+    The model answers before the agents start, and ends after them. A process whose settings or
+    file keep it from starting is left out; when no agent is left, the context is cancelled and
+    the last one's `SettingsError` raised, in a group.
     """
-    patience_s = drain_s + STOP_S + MARGIN_S
+    end_s = drain_s + STOP_S + MARGIN_S
     common = {
         "HUTCH_HEALTH_PORT": "0",  # a port that the user has set can serve one process only
         "HUTCH_HEALTH_HOST": "127.0.0.1",
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # they import what we import
     }
     everything = {**environment, **endpoint.environment, **common}
-    with guardian("kill 0") as group:
-        children = Children(everything, group, show, patience_s)
+    with orphan_cleanup("kill 0") as group:
+        children = Children(everything, group, show, end_s)
         async with asyncio.TaskGroup() as jobs:
             model = [jobs.create_task(children.keep(role)) for role in _model(endpoint)]
             await endpoint.answering()
@@ -66,7 +66,7 @@ async def running(
 
 @dataclass
 class _Attempt:
-    """`agents` are those that have not failed to start."""
+    """Keeps processes; `agents` are those whose settings have not kept them from starting."""
 
     children: Children
     agents: set[str]
@@ -87,32 +87,32 @@ class Fleet:
         self._kept = kept
 
     async def ended(self) -> None:
-        """Waits until the scheduler and all agents have ended for good, or a signal came.
+        """Waits until the scheduler and all agents have ended for good, or for SIGINT or SIGTERM.
 
-        From then on a further signal makes the children stop instead of drain.
+        A second signal makes the processes stop instead of drain.
         """
         loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
+        ending = asyncio.Event()
 
         def signalled() -> None:
-            if asked.is_set():
+            if ending.is_set():
                 self._children.hurry()
-            asked.set()
+            ending.set()
 
         def ended(_: asyncio.Task[None]) -> None:
             if all(job.done() for job in self._kept):
-                asked.set()
+                ending.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, signalled)
         for job in self._kept:
             job.add_done_callback(ended)
-        await asked.wait()
+        await ending.wait()
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM ends what is inside as Ctrl-C does: everything that was started is ended."""
+    """SIGTERM raises `KeyboardInterrupt` inside, so that what was started is ended."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which model speaks: the environment's, the scripted one, or the small one on this machine."""
+"""The model that agents call: the environment's, or one that is served on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.cli.machine.supervisor import Role
 from shared.errors import HutchError
 
 START_S = 60.0
-"""The local model reads 130 MB first."""
+"""The local model reads 130 MB before it answers."""
 POLL_S = 0.1
 
 
@@ -26,15 +26,16 @@ class Provider(StrEnum):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A model that is served here: by which process, on which port, and how agents reach it."""
+    """A model, the variables with which agents reach it, and the process that serves it, if any."""
 
-    said: str
+    notice: str
+    """The line that tells the user which model is used."""
     role: Role | None = None
     port: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
 
     async def answering(self) -> None:
-        """Returns when its port takes connections; raises `HutchError` when it never does."""
+        """Waits until the port takes connections; raises `HutchError` after `START_S`."""
         until = time.monotonic() + START_S
         while self.role is not None:
             try:
@@ -52,31 +53,31 @@ class Endpoint:
 
 
 def endpoint(provider: Provider) -> Endpoint:
-    """A free port is chosen now; nothing is started."""
+    """Chooses a free port for a model that is to be served here, and starts nothing."""
     match provider:
         case Provider.OPENAI:
             return Endpoint("model: as OPENAI_MODEL, OPENAI_BASE_URL and OPENAI_API_KEY say")
         case Provider.SCRIPTED:
-            said = "model: SCRIPTED. It plays the shipped examples from a file; nothing thinks"
+            notice = "model: SCRIPTED. It plays the shipped examples from a file; nothing thinks"
             native = {"OPENAI_MODEL": "scripted", "HUTCH_TOOL_PROTOCOL": "native"}
-            return _served("scripted", said, "HUTCH_SCRIPTED_PORT", native)
+            return _served("scripted", notice, "HUTCH_SCRIPTED_PORT", native)
         case Provider.LOCAL:
-            said = "model: smollm2-135m, small and real, on this machine"
+            notice = "model: smollm2-135m, small and real, on this machine"
             schema = {"OPENAI_MODEL": "smollm2-135m", "HUTCH_TOOL_PROTOCOL": "schema"}
-            return _served("local", said, "HUTCH_LOCAL_PORT", schema)
+            return _served("local", notice, "HUTCH_LOCAL_PORT", schema)
 
 
-def _served(name: str, said: str, port_variable: str, environment: Mapping[str, str]) -> Endpoint:
+def _served(name: str, notice: str, port_variable: str, environment: Mapping[str, str]) -> Endpoint:
     port = _free_port()
     return Endpoint(
-        said=said,
+        notice=notice,
         role=Role(name, (sys.executable, "-P", "-m", f"services.{name}")),
         port=port,
         environment={
             **environment,
             port_variable: str(port),
             "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
-            "OPENAI_API_KEY": name,  # a real key stays here
+            "OPENAI_API_KEY": name,  # agents of a model here get no real key
             "OPENAI_API_KEY_FILE": "",
         },
     )

@@ -1,4 +1,4 @@
-"""RabbitMQ in a container of ours, by docker or podman."""
+"""RabbitMQ in a container, by docker or podman."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ IMAGE = "rabbitmq:4.0-management"
 ENGINES = ("docker", "podman")
 AMQP_PORT = "5672/tcp"
 ANSWER_S = 10.0
-"""For a question to the engine; one that is off answers at once, one that hangs never."""
+"""For the engine's first answer: one that is off fails at once, one that hangs never does."""
 PULL_S = 120.0
-"""About 100 MB; after that another way to a broker is quicker."""
+"""For about 100 MB; where it takes longer, another way to a broker is quicker."""
 RUN_S = 60.0
 READY_S = 90.0
 """From the container's start to the broker's first answer; 5 s on an idle machine."""
@@ -36,10 +36,10 @@ def engine() -> str | None:
 
 
 class RabbitContainer:
-    """One broker under a fixed name: found again by it after a crash of whoever started it.
+    """A broker in a container with a fixed name, by which a later command finds it after a crash.
 
-    With `keep` the stopped container, and with it what its queues hold, stays for the next
-    start; otherwise each start begins empty.
+    With `keep`, the stopped container stays, with its queues, for the next start. Otherwise each
+    start begins with an empty broker.
     """
 
     def __init__(self, engine: str, name: str, *, keep: bool) -> None:
@@ -50,7 +50,7 @@ class RabbitContainer:
 
     @property
     def ending(self) -> str:
-        """The shell command that does what `stop` does."""
+        """The shell command for `stop`."""
         return " ".join([self._engine, *self._stopping()])
 
     def start(self) -> None:
@@ -112,6 +112,6 @@ def _ask(command: list[str], timeout_s: float) -> str:
     except subprocess.TimeoutExpired as error:
         raise BrokerUnavailable(f"{command[0]} did not answer within {timeout_s:.0f} s") from error
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise BrokerError(f"'{' '.join(command[:2])}' failed: {said[-1]}")
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        raise BrokerError(f"'{' '.join(command[:2])}' failed: {lines[-1]}")
     return done.stdout

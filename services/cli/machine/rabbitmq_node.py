@@ -1,7 +1,7 @@
 """The installed rabbitmq-server as a private node: own ports, data, cookie and epmd.
 
-It listens on the loopback only, touches nothing outside its folder, and meets neither the
-system's service nor another private node.
+It listens on the loopback only, writes nothing outside its folder, and has no contact with the
+system's service or another private node.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ CTL_TIMEOUT_S = 60.0
 POLL_S = 0.1
 NODE = "hutch@localhost"
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
-"""Debian's scripts; those on its PATH are wrappers that insist on the system's user."""
+"""Debian's scripts; those on the PATH are wrappers that only the system's user may run."""
 INSTALL_TIMEOUT_S = 600.0
 INSTALL = ["install", "-q", "-y", "--no-install-recommends", "rabbitmq-server"]
 POLICY = Path("/usr/sbin/policy-rc.d")
-"""Asked by every package before it starts its service; 101 is no."""
+"""Every package runs it before it starts its service; exit code 101 forbids the start."""
 
 
 def script(name: str) -> str | None:
-    """Where one of RabbitMQ's scripts is; None when it is not installed."""
+    """The path of one of RabbitMQ's scripts; None when it is not installed."""
     path = SCRIPTS / name
     return str(path) if path.exists() else shutil.which(name)
 
@@ -42,7 +42,7 @@ def installed() -> bool:
 
 
 def installable() -> bool:
-    """The distribution's package can be installed: Debian or Ubuntu, as root."""
+    """Whether this is Debian or Ubuntu, as root."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
@@ -69,12 +69,12 @@ def _apt_get(*arguments: str) -> None:
         timeout=INSTALL_TIMEOUT_S,
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise BrokerError(f"apt-get could not install rabbitmq-server: {said[-1]}")
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        raise BrokerError(f"apt-get could not install rabbitmq-server: {lines[-1]}")
 
 
 class RabbitNode:
-    """One broker with its data in a folder; what it holds survives a stop and a start."""
+    """A broker with its data in a folder, which the next start reads again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
@@ -89,7 +89,7 @@ class RabbitNode:
 
     @property
     def ending(self) -> str:
-        """The shell command that does what `stop` does, for when nobody can call that."""
+        """The shell command for `stop`."""
         assert self._server is not None
         pid = self._server.pid
         gone = f"for i in $(seq {STOP_TIMEOUT_S:.0f}); do kill -0 {pid} || break; sleep 1; done"
@@ -100,7 +100,7 @@ class RabbitNode:
         return self._folder / "log" / f"{NODE}.log"
 
     def start(self) -> None:
-        """Returns when the node takes connections; raises `BrokerError` saying where to look."""
+        """Returns when the node takes connections; raises `BrokerError`, which names the log."""
         server = script("rabbitmq-server")
         if server is None:
             raise BrokerError("rabbitmq-server is not installed: install it, or set RABBITMQ_URL")
@@ -114,8 +114,8 @@ class RabbitNode:
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
-                start_new_session=True,  # a Ctrl-C is for whoever started it
-                pass_fds=[self._lock.fileno()],  # the folder is taken for as long as it lives
+                start_new_session=True,  # a Ctrl-C is for this process only
+                pass_fds=[self._lock.fileno()],  # the lock lasts as long as the node
             )
         try:
             self._wait(self._server)
@@ -139,7 +139,7 @@ class RabbitNode:
             self._lock = None
 
     def ctl(self, *arguments: str) -> str:
-        """What `rabbitmqctl` prints; raises `BrokerError` with what it complains about."""
+        """The output of `rabbitmqctl`; raises `BrokerError` with its error text."""
         command = [script("rabbitmqctl") or "rabbitmqctl", "--quiet", *arguments]
         done = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=CTL_TIMEOUT_S
@@ -155,14 +155,14 @@ class RabbitNode:
             if server.poll() is not None:
                 raise BrokerUnavailable(f"rabbitmq-server ended at its start: see {self._folder}")
             if _answers(self._port):
-                return  # its listener is the last thing that a node starts
+                return  # a node starts its listener last
             time.sleep(POLL_S)
         raise BrokerUnavailable(
             f"rabbitmq-server did not start within {START_TIMEOUT_S:.0f} s: see {self.log}"
         )
 
     def _stop_epmd(self) -> None:
-        """It refuses to go until it has noticed that the node is gone."""
+        """Retries: epmd refuses to end until it has noticed that the node has."""
         epmd = shutil.which("epmd")
         until = time.monotonic() + STOP_TIMEOUT_S
         while epmd is not None and _answers(self._epmd_port) and time.monotonic() < until:
@@ -193,7 +193,7 @@ class RabbitNode:
         }
         folder = self._folder
         return kept | {
-            "HOME": str(folder),  # the cookie
+            "HOME": str(folder),  # where Erlang keeps its cookie
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self._epmd_port),
             "RABBITMQ_NODENAME": NODE,

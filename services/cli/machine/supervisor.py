@@ -22,15 +22,15 @@ CRASHES_S = 120.0
 LONGEST_LINE = 1024 * 1024
 """Bytes; a log line is far shorter."""
 KILLED_S = 5.0
-"""What a killed process may take to be gone."""
+"""How long a killed process may take to end."""
 
 Show = Callable[[str, str], None]
-"""Gets a role's name and one line of what it said, or of what is said about it."""
+"""Takes a role's name and one line: of the process's output, or about the process."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """One process to keep: what it is called, and its command."""
+    """A process to keep running."""
 
     name: str
     command: tuple[str, ...]
@@ -38,28 +38,32 @@ class Role:
 
 @dataclass
 class Children:
-    """`group` is the process group that the children join; `patience_s` is what one may take
-    to end after SIGTERM before it is killed."""
+    """The child processes, which join the process group `group`.
+
+    A child is killed if it has not ended `end_s` after SIGTERM.
+    """
 
     environment: Mapping[str, str]
     group: int
     show: Show
-    patience_s: float
+    end_s: float
     _alive: set[Process] = field(default_factory=set)
 
     async def keep(self, role: Role) -> None:
         """Run a process until it ends well, crashes too often, or this job is cancelled.
 
-        Cancelled, it returns when the process is gone. Raises `SettingsError`, with the last
-        line that the process said, when its settings are wrong: no restart can help there.
+        A cancelled call returns when the process has ended. Raises `SettingsError` with the
+        process's last line when its settings are wrong: a restart can't help.
         """
         crashes: list[float] = []
         while True:
-            code, said = await self._live(role)
+            code, last_line = await self._live(role)
             if code == 0:
                 return
             if code == SettingsError.exit_code:
-                raise SettingsError(said.partition(": ")[2] or f"{role.name}: exit code {code}")
+                raise SettingsError(
+                    last_line.partition(": ")[2] or f"{role.name}: exit code {code}"
+                )
             now = time.monotonic()
             crashes = [at for at in crashes if at > now - CRASHES_S] + [now]
             ended = f"ended with {_exit(code)}"
@@ -72,19 +76,19 @@ class Children:
             await asyncio.sleep(pause_s)
 
     def hurry(self) -> None:
-        """Tell all that are left to end once more: to our processes, a second SIGTERM is a stop."""
+        """Send SIGTERM again: at the second one our processes stop instead of drain."""
         for process in self._alive:
             _send(process, signal.SIGTERM)
 
     async def _live(self, role: Role) -> tuple[int, str]:
-        """One life: the exit code and the last line."""
-        # A start that is cancelled half-way leaves a pipe open that complains when the loop is
-        # gone: it is let come to its end first.
+        """Run the process once; returns its exit code and its last line."""
+        # A cancelled start would leave a pipe open, which warns when the event loop has been
+        # closed: so the start always completes.
         starting = asyncio.create_task(self._start(role))
         try:
             process, following = await asyncio.shield(starting)
-            said = await asyncio.shield(following)
-            return await process.wait(), said
+            last_line = await asyncio.shield(following)
+            return await process.wait(), last_line
         finally:
             process, following = await starting
             await self._end(process, following)
@@ -105,25 +109,25 @@ class Children:
 
     async def _follow(self, role: Role, process: Process) -> str:
         assert process.stdout is not None
-        said = ""
+        last_line = ""
         while True:
             try:
                 line = await process.stdout.readline()
-            except ValueError:  # longer than any log line: the reader has dropped it
+            except ValueError:  # longer than LONGEST_LINE: asyncio has dropped it
                 continue
             if not line:
-                return said
-            said = line.decode("utf-8", "replace").rstrip()
-            self.show(role.name, said)
+                return last_line
+            last_line = line.decode("utf-8", "replace").rstrip()
+            self.show(role.name, last_line)
 
     async def _end(self, process: Process, following: asyncio.Task[str]) -> None:
-        """Gone within `patience_s`, its last lines shown."""
+        """End the process, within `end_s`, and show its last lines."""
         _send(process, signal.SIGTERM)
-        await asyncio.wait({following}, timeout=self.patience_s)
+        await asyncio.wait({following}, timeout=self.end_s)
         _send(process, signal.SIGKILL)
         async with asyncio.timeout(KILLED_S):
             await process.wait()
-        following.cancel()  # where a grandchild holds the pipe open
+        following.cancel()  # it waits on where a grandchild holds the pipe open
         await asyncio.gather(following, return_exceptions=True)
 
 

@@ -1,4 +1,4 @@
-"""A broker that is short of memory: who notices, who goes on, and what comes later."""
+"""A broker that is short of memory: commands and agents under its alarm and after it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def readiness(child: Child) -> str:
         return str(error.read().decode())
 
 
-def test_status_says_that_the_broker_takes_nothing(house: House, rabbit: Rabbit) -> None:
+def test_status_reports_a_broker_that_takes_no_messages(house: House, rabbit: Rabbit) -> None:
     assert SHORT not in house.hutch("status").stdout
     with rabbit.alarm():
         assert SHORT in house.hutch("status").stdout

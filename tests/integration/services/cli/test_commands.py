@@ -16,14 +16,14 @@ from tests.support.processes.running import House
 from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
-"""What depends on the broker's version is in `test_on_any_broker.py`."""
+"""`test_on_any_broker.py` has the tests that depend on the broker's version."""
 
 WISH = "Ask Bob to write an email for you and let me know what he has written."
 WRITTEN = "Subject: Fire drill on Friday"
 
 
 @pytest.mark.essential
-def test_ask_prints_the_answer_and_tells_who_works_for_whom(house: House) -> None:
+def test_ask_prints_the_response_and_the_runs_events(house: House) -> None:
     house.agents("alice", "bob")
     asked = house.hutch("ask", "alice", WISH, "--id", "wish-1")
     assert asked.returncode == 0
@@ -57,7 +57,7 @@ def test_an_answer_is_printed_as_it_is_never_as_markup(house: House) -> None:
     assert asked.stdout == "[bold]see[/bold] [link] now\n"
 
 
-def test_nobody_to_answer_is_told_at_once_and_again_at_the_end(house: House) -> None:
+def test_ask_without_a_process_prints_a_remark_at_once_and_fails_in_the_end(house: House) -> None:
     asked = house.hutch("ask", "bob", "Hello", "--timeout", "1s")
     assert asked.returncode == 1
     first, last = asked.stderr.splitlines()
@@ -90,13 +90,13 @@ def test_a_trigger_wakes_one_and_a_broadcast_every_member(house: House) -> None:
     assert "means more than one run" in several.stderr
 
 
-def test_a_broadcast_that_no_process_hears_fails(house: House) -> None:
+def test_a_broadcast_that_no_process_receives_fails(house: House) -> None:
     said = house.hutch("broadcast", "research", "Anybody?")
     assert said.returncode == 1
     assert "hutch.swarm.research" in said.stderr
 
 
-def test_status_counts_replicas_by_their_beats_and_the_mailbox_by_the_broker(
+def test_status_counts_heartbeats_and_the_mailbox(
     house: House,
 ) -> None:
     killed, *_ = house.agents("bob", "bob")
@@ -140,14 +140,16 @@ def test_shutdown_ends_an_agents_processes_and_says_how_many(house: House, mode:
     assert again.stderr == "hutch: no process of 'bob' runs on this broker: nothing to end\n"
 
 
-def test_an_agent_that_does_not_exist_is_told_by_whoever_runs(house: House, tmp_path: Path) -> None:
+def test_an_agent_that_does_not_exist_is_refused_by_a_running_agent(
+    house: House, tmp_path: Path
+) -> None:
     house.agents("bob")
     said = house.hutch("ask", "alcie", "Hi", HUTCH_AGENTS=str(tmp_path / "nowhere"))
     assert said.returncode == 1
     assert said.stdout.startswith("no agent 'alcie'; known: alice, bob")
 
 
-def test_a_terminal_shows_a_live_tree_of_who_works_for_whom(house: House) -> None:
+def test_a_terminal_shows_the_live_task_tree(house: House) -> None:
     house.agents("alice", "bob")
     seen = on_a_terminal(house, "ask", "alice", WISH)
     assert "└── \x1b[1mbob\x1b[0m  ok" in seen
@@ -155,7 +157,7 @@ def test_a_terminal_shows_a_live_tree_of_who_works_for_whom(house: House) -> Non
 
 
 def on_a_terminal(house: House, *arguments: str) -> str:
-    """What the command line shows there, to its end."""
+    """The command's whole output on a terminal."""
     ours, its = os.openpty()
     command = [sys.executable, "-m", "services.cli", *arguments]
     env = house.env | {"TERM": "xterm"}

@@ -1,4 +1,4 @@
-"""What the command line asks of brokers of every version."""
+"""The commands that depend on the broker's version."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.cli.output import show_table
+from services.cli.output import plain, show_table
 
 REASON = "the id was used for another task; " * 10
 
@@ -19,3 +19,7 @@ def test_only_the_last_column_of_a_table_is_cut(
     assert line.split()[:3] == ["23f368abcdef", agent, "12"]
     assert "the id was used fo" in line
     assert line.rstrip().endswith("…")
+
+
+def test_control_codes_in_an_answer_are_not_printed() -> None:
+    assert plain("\x1b[2Jsee [this]\n\tand\x07 that\x9b") == "[2Jsee [this]\n\tand that"

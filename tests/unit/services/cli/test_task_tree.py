@@ -5,7 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
-from services.cli.task_tree import Family, line
+from services.cli.task_tree import TaskTree, line
 from shared.contract.messages import Event
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -25,21 +25,21 @@ def _event(name: str, agent: str, task: str, parent: str | None, **detail: str) 
     )
 
 
-def _drawn(family: Family) -> list[str]:
+def _drawn(tree: TaskTree) -> list[str]:
     console = Console(width=100, file=StringIO())
-    console.print(family.tree())
+    console.print(tree.drawn())
     assert isinstance(console.file, StringIO)
     return [text.rstrip() for text in console.file.getvalue().splitlines()]
 
 
-def test_the_tree_shows_who_works_for_whom() -> None:
-    family = Family("ann", "t")
-    family.hear(_event("run.started", "ann", "t", None))
-    family.hear(_event("worker.asked", "ann", "t", None, worker="bea"))
-    family.hear(_event("run.started", "bea", "t.1", "t"))
-    family.hear(_event("tool.called", "bea", "t.1", "t", tool="count", outcome="ok"))
-    family.hear(_event("run.started", "cid", "t.1.1", "t.1"))
-    first, second, third = _drawn(family)
+def test_the_tree_shows_each_run_below_the_run_that_caused_it() -> None:
+    tree = TaskTree("ann", "t")
+    tree.add(_event("run.started", "ann", "t", None))
+    tree.add(_event("worker.asked", "ann", "t", None, worker="bea"))
+    tree.add(_event("run.started", "bea", "t.1", "t"))
+    tree.add(_event("tool.called", "bea", "t.1", "t", tool="count", outcome="ok"))
+    tree.add(_event("run.started", "cid", "t.1.1", "t.1"))
+    first, second, third = _drawn(tree)
     assert first.startswith("ann  running")
     assert first.endswith("waits for bea")
     assert second.startswith("└── bea  running")
@@ -47,33 +47,33 @@ def test_the_tree_shows_who_works_for_whom() -> None:
     assert third.startswith("    └── cid  running")
 
 
-def test_a_run_whose_model_is_away_says_so_until_it_goes_on() -> None:
-    family = Family("ann", "t")
-    family.hear(_event("run.started", "ann", "t", None))
+def test_a_run_whose_model_fails_shows_it_until_it_goes_on() -> None:
+    tree = TaskTree("ann", "t")
+    tree.add(_event("run.started", "ann", "t", None))
     off = _event("run.put_off", "ann", "t", None, seconds="5.0", reason="rate_limited")
-    family.hear(off)
-    assert _drawn(family)[0].startswith("ann  put off, its model fails (rate_limited)")
+    tree.add(off)
+    assert _drawn(tree)[0].startswith("ann  put off, its model fails (rate_limited)")
     assert line(off) == "09:00:00 ann waits 5.0 s: its model fails (rate_limited)"
-    family.hear(_event("run.started", "ann", "t", None))
-    assert _drawn(family)[0].startswith("ann  running")
+    tree.add(_event("run.started", "ann", "t", None))
+    assert _drawn(tree)[0].startswith("ann  running")
 
 
-def test_an_ended_run_keeps_its_place_and_tells_its_status() -> None:
-    family = Family("ann", "t")
-    family.hear(_event("run.started", "bea", "t.1", "t"))
-    family.hear(_event("run.ended", "bea", "t.1", "t", status="failed"))
-    family.end("ok")
-    assert [text.split(" · ")[0] for text in _drawn(family)] == ["ann  ok", "└── bea  failed"]
+def test_an_ended_run_keeps_its_place_and_shows_its_status() -> None:
+    tree = TaskTree("ann", "t")
+    tree.add(_event("run.started", "bea", "t.1", "t"))
+    tree.add(_event("run.ended", "bea", "t.1", "t", status="failed"))
+    tree.end("ok")
+    assert [text.split(" · ")[0] for text in _drawn(tree)] == ["ann  ok", "└── bea  failed"]
 
 
-def test_a_run_whose_parent_was_never_heard_of_hangs_under_the_root() -> None:
-    family = Family("ann", "t")
-    family.hear(_event("model.called", "cid", "t.1.1", "t.1"))
-    assert _drawn(family)[1].startswith("└── cid  running")
-    assert _drawn(family)[1].endswith("1 model call")
+def test_a_run_with_an_unknown_parent_is_shown_below_the_root() -> None:
+    tree = TaskTree("ann", "t")
+    tree.add(_event("model.called", "cid", "t.1.1", "t.1"))
+    assert _drawn(tree)[1].startswith("└── cid  running")
+    assert _drawn(tree)[1].endswith("1 model call")
 
 
-def test_an_event_is_a_line_or_nothing() -> None:
+def test_an_event_is_one_line_or_none() -> None:
     asked = _event("worker.asked", "ann", "t", None, worker="bea")
     assert line(asked) == "09:00:00 ann asks bea"
     assert line(_event("run.waiting", "ann", "t", None)) is None
@@ -81,7 +81,7 @@ def test_an_event_is_a_line_or_nothing() -> None:
 
 
 def test_control_codes_in_events_do_not_reach_the_terminal() -> None:
-    family = Family("ann", "t")
-    family.hear(_event("run.started", "bea\x1b[2J", "t.1", "t"))
-    family.hear(_event("tool.called", "bea\x1b[2J", "t.1", "t", tool="\x1b]0;title\x07"))
-    assert "\x1b" not in "".join(_drawn(family))
+    tree = TaskTree("ann", "t")
+    tree.add(_event("run.started", "bea\x1b[2J", "t.1", "t"))
+    tree.add(_event("tool.called", "bea\x1b[2J", "t.1", "t", tool="\x1b]0;title\x07"))
+    assert "\x1b" not in "".join(_drawn(tree))

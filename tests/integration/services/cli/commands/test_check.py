@@ -1,4 +1,4 @@
-"""`hutch check` finds what a start refuses, in the same words, and nothing else."""
+"""`hutch check` reports what a start refuses, in the same words, and nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOP = "import asyncio\nasyncio.run(asyncio.sleep(0))\ndef f() -> None: ..."
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Alice is right, and has nothing to do with Bob."""
+    """A folder with an agent without faults, which does not use Bob."""
     folder = tmp_path / "agents"
     (folder / "tools").mkdir(parents=True)
     (folder / "alice.yaml").write_text("name: alice")
@@ -35,13 +35,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def checked() -> tuple[int, str]:
-    """The exit code, and what is said to be wrong."""
+    """The exit code and the error of `hutch check`."""
     done = CliRunner().invoke(app, ["check"], prog_name="hutch")
     return done.exit_code, done.stderr.removeprefix("hutch: ")
 
 
 def started() -> tuple[int, str]:
-    """The same of Bob's process: no broker listens, and its store was never migrated."""
+    """The exit code and the error of Bob's process, without a broker or a migrated store."""
     done = subprocess.run(
         [sys.executable, "-m", "services.agent", "bob"],
         cwd=REPOSITORY,

@@ -24,7 +24,7 @@ Delivery.ack = lambda self: os.kill(os.getpid(), signal.SIGKILL)
 from services.cli.__main__ import main
 main()
 """
-"""The command line, killed once a letter is dealt with and before it is gone."""
+"""The command line, killed after it has replayed a dead letter and before it removes it."""
 
 
 def killed(house: House, *arguments: str) -> None:
@@ -45,7 +45,7 @@ def clerk(house: House, agents: Path) -> Clerk:
 
 @pytest.fixture
 def in_doubt(house: House, pika: Client, clerk: Clerk) -> str:
-    """The letter of a run whose `pay` was cut off; a clerk is there to go on."""
+    """The id of the dead letter of a run whose call of `pay` was cut off; a clerk runs."""
     [first] = house.agents("clerk")
     pika.send("clerk", {"id": "bill-7", "content": call("pay", LONG_S)}, correlation_id="c-7")
     until(lambda: clerk.effects)
@@ -56,7 +56,7 @@ def in_doubt(house: House, pika: Client, clerk: Clerk) -> str:
     return str(letter["id"])
 
 
-def test_nothing_to_do_is_a_sentence(house: House) -> None:
+def test_without_dead_letters_each_command_prints_one_sentence(house: House) -> None:
     assert house.hutch("dead", "list").stdout == "no dead letters\n"
     assert house.hutch("dead", "replay", "--all").stdout == "no such dead letter\n"
     shown = house.hutch("dead", "show", "beef")
@@ -69,7 +69,7 @@ def test_nothing_to_do_is_a_sentence(house: House) -> None:
     assert "name one, or give --agent, --reason or --all" in which.stderr
 
 
-def test_letters_are_listed_and_shown_as_they_are(house: House, pika: Client) -> None:
+def test_dead_letters_are_listed_and_shown_as_they_are(house: House, pika: Client) -> None:
     house.agents("bob")
     bad = '{"content": "[bold]x", "schema": 9}'
     pika.ask("bob", bad.encode(), app_id="a-shop", message_id="order-7")
@@ -199,7 +199,7 @@ def test_dropping_several_asks_first(house: House, pika: Client) -> None:
     assert letters(house) == []
 
 
-def test_a_run_in_doubt_wants_a_decision(house: House, in_doubt: str) -> None:
+def test_a_run_in_doubt_needs_a_decision(house: House, in_doubt: str) -> None:
     said = house.hutch("dead", "replay", in_doubt)
     assert said.returncode == 1
     assert len(said.stderr.splitlines()) == 1

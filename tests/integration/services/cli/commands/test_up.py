@@ -1,4 +1,4 @@
-"""`hutch up` as its user meets it."""
+"""`hutch up` as a process, with real agents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.support.processes.running import PATIENCE_S, POLL_S, Child, House, house
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
-"""What `up` does is the same on each broker."""
+"""`up` does not depend on the broker's version."""
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def own(broker_url: str, tmp_path: Path) -> Iterator[House]:
 
 
 def up(own: House) -> Child:
-    """Alice and Bob by `hutch up`, consuming."""
+    """`hutch up` with Alice and Bob, both consuming."""
     child = own.start("services.cli", "up", "alice", "bob", "--provider", "scripted")
     for name in ("alice", "bob"):
         child.says(rf'{name} +\| .*"consuming"')
@@ -30,7 +30,7 @@ def up(own: House) -> Child:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    """Waits until they are."""
+    """Whether they have ended; waits for it."""
     until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
         left = [it for it in processes if it.is_running() and it.status() != psutil.STATUS_ZOMBIE]
@@ -41,7 +41,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 @pytest.mark.essential
-def test_it_runs_the_agents_until_it_is_told_to_end(own: House) -> None:
+def test_up_runs_the_agents_until_it_is_ended(own: House) -> None:
     child = up(own)
     children = psutil.Process(child.process.pid).children()
     asked = own.hutch("ask", "alice", "Ask Bob to write an email about rabbits.")
@@ -51,7 +51,7 @@ def test_it_runs_the_agents_until_it_is_told_to_end(own: House) -> None:
     assert gone(children)
 
 
-def test_a_killed_agent_comes_back(own: House) -> None:
+def test_a_killed_agent_is_started_again(own: House) -> None:
     child = up(own)
     bob = next(
         it for it in psutil.Process(child.process.pid).children() if it.cmdline()[-1] == "bob"
@@ -61,28 +61,28 @@ def test_a_killed_agent_comes_back(own: House) -> None:
     child.says(r'(?s)SIGKILL.*bob +\| [^\n]*"consuming"')
 
 
-def test_agents_that_were_shut_down_stay_so_and_then_it_ends(own: House) -> None:
+def test_up_ends_when_all_agents_were_shut_down(own: House) -> None:
     child = up(own)
     assert own.hutch("shutdown", "all").returncode == 0
     assert child.ended() == 0
     assert "started again" not in child.said
 
 
-def test_nothing_outlives_it_when_it_is_killed(own: House) -> None:
+def test_no_process_outlives_a_killed_up(own: House) -> None:
     child = up(own)
     children = psutil.Process(child.process.pid).children()
     child.kill()
     assert gone(children)
 
 
-def test_without_a_model_it_says_so_before_anything_starts(own: House) -> None:
+def test_without_a_model_up_fails_before_anything_starts(own: House) -> None:
     child = own.start("services.cli", "up", "bob")
     assert child.ended() == 2
     [line] = child.said.splitlines()
     assert line.startswith("hutch: agent 'bob' has no model: set OPENAI_")
 
 
-def test_an_unknown_agent_is_told_before_anything_starts(own: House) -> None:
+def test_an_unknown_agent_is_refused_before_anything_starts(own: House) -> None:
     child = own.start("services.cli", "up", "bbo")
     assert child.ended() == 2
     assert "did you mean bob?" in child.said

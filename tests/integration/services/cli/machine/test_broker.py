@@ -1,4 +1,4 @@
-"""Brokers that are started here, and what is left of them."""
+"""Brokers that are started on this machine, and what is left after their end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.cli.machine.broker import local_broker, told
+from services.cli.machine.broker import local_broker
+from services.cli.machine.home import broker_url
 from services.cli.machine.rabbitmq_container import container_name
 from shared.broker.connection import connect
 from shared.contract import topology
 
 NO_ENGINE = "tcp://127.0.0.1:1"
-ASKED = "nobody is asked where nothing is installed"
+ASKED = "no question is asked where nothing is installed"
 
 
 def never(_: str) -> bool:
@@ -36,7 +37,7 @@ def containers(name: str) -> list[str]:
 
 
 def processes_of(folder: Path) -> list[str]:
-    """Those that were started for this folder."""
+    """The processes that were started for this folder."""
     return [
         process.info["name"]
         for process in psutil.process_iter(["name", "environ", "status"])
@@ -57,9 +58,9 @@ def home(tmp_path: Path) -> Iterator[Path]:
 def test_a_container_is_started_and_ended(home: Path, keep: bool, left: list[str]) -> None:
     with local_broker(None, home, print, never, keep=keep) as url:
         assert asyncio.run(depth(url)) == 0
-        assert told(home) == url
+        assert broker_url(home) == url
     assert containers(container_name(home)) == left
-    assert told(home) is None
+    assert broker_url(home) is None
 
 
 @pytest.mark.needs("rabbitmq-server")

@@ -40,6 +40,6 @@ async def test_a_tool_that_raises_leaves_a_trace_and_the_model_gets_a_line(
     assert "lookup failed: KeyError: " in str(endpoint.requests[1])
     said = await store.read(lambda db: texts(db, run.run_id))
     assert "orders.py" not in (said.response or "")
-    shown = "\n".join(show.told(row, said))
+    shown = "\n".join(show.paragraphs(row, said))
     assert 'orders.py", line 2, in lookup' in shown
     assert "hidden" not in f"{warning} {shown.partition('detail')[2]}"

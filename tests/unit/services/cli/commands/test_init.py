@@ -31,7 +31,7 @@ def test_nothing_is_overwritten_and_nothing_half_written(tmp_path: Path) -> None
     assert [file.name for file in tmp_path.iterdir()] == ["Dockerfile"]
 
 
-def test_what_to_do_next_is_said_in_three_lines(tmp_path: Path) -> None:
+def test_the_next_steps_are_printed_in_three_lines(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["init", str(tmp_path / "mine")])
     assert done.exit_code == 0
     assert len(done.stdout.splitlines()) == 1 + 3

@@ -1,4 +1,4 @@
-"""`hutch show` and `hutch runs` of what a store holds, whatever was damaged in it."""
+"""`hutch show` and `hutch runs` with whole and with damaged rows."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Column
-from typer.testing import CliRunner, Result
 
-from services.cli.__main__ import app
 from shared.contract.messages import Response, Status, encode
 from shared.store import open_store
 from shared.store.runs.claim import freeze
 from shared.store.runs.end import RunEnd, end
 from shared.store.runs.steps import Step, write_step
 from shared.store.schema import runs, steps
+from tests.support.command_line import hutch
 from tests.support.stores.damage import DAMAGED, damage, values
 from tests.support.stores.fixtures import on_both_stores as pytest_generate_tests
 from tests.support.stores.sessions import begun
@@ -55,11 +54,7 @@ def damaged(url: str, run: str, column: Column[Any], value: str) -> None:
     asyncio.run(write())
 
 
-def hutch(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments, prog_name="hutch")
-
-
-def test_a_run_is_shown_with_all_that_was_said(run_id: str) -> None:
+def test_a_run_is_shown_with_all_its_texts(run_id: str) -> None:
     shown = hutch("show", run_id)
     assert shown.exit_code == 0
     for said in ("task t1", "turn 1: model", "calls look", "response: ok", "Found.", "a detail"):

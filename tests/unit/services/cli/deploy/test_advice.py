@@ -47,7 +47,7 @@ def test_a_manager_that_only_passes_on_to_one_worker_is_one_too_many() -> None:
     assert _advice({"name": "ann", "workers": ["bea"]}, {"name": "bea", "tools": ["t.py:f"]}) == []
 
 
-def test_roles_that_are_described_alike_overlap() -> None:
+def test_roles_with_similar_descriptions_cause_advice() -> None:
     said = "Finds facts on a subject and lists them"
     (line,) = _advice(
         {"name": "ann", "description": said},

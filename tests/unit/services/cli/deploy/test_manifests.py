@@ -1,4 +1,4 @@
-"""`hutch k8s`, and what `hutch check` says of k8s/base."""
+"""`hutch k8s`, and the advice of `hutch check` on k8s/base."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.repository import REPOSITORY
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The agents and manifests of this repository, to be spoilt."""
+    """The agents and manifests of this repository, for tests to change."""
     for part in ("agents", "k8s/base"):
         shutil.copytree(
             REPOSITORY / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__")
@@ -33,7 +33,7 @@ def drop(file: Path, line: str) -> None:
     file.write_text(text.replace(line, ""), "utf-8")
 
 
-def test_the_manifest_of_an_agent_is_printed_as_it_stands_in_the_base(copy: Path) -> None:
+def test_the_printed_manifest_is_the_file_in_the_base(copy: Path) -> None:
     done = hutch("k8s", "alice")
     assert done.exit_code == 0
     assert done.stdout == (copy / "k8s/base/alice.yaml").read_text("utf-8")
@@ -45,7 +45,7 @@ def test_no_manifest_for_an_unknown_agent(copy: Path) -> None:
     assert "no agent 'carol'" in done.output
 
 
-def test_of_manifests_that_agree_nothing_is_said(copy: Path) -> None:
+def test_manifests_that_agree_cause_no_advice(copy: Path) -> None:
     done = hutch("check")
     assert (done.exit_code, "9 agents" in done.output) == (0, True)
     assert "k8s/base" not in done.output
@@ -57,21 +57,21 @@ def test_an_agent_without_kubernetes_is_checked_as_before(copy: Path) -> None:
     assert hutch("check").exit_code == 0
 
 
-def test_a_new_agent_is_missed_in_the_base_and_among_the_files(copy: Path) -> None:
+def test_a_new_agent_is_missing_in_the_base_and_among_the_files(copy: Path) -> None:
     (copy / "agents" / "carol.yaml").write_text("name: carol")
     said = hutch("check").output
     assert "carol.yaml: missing; run 'hutch k8s carol'" in said
     assert "Kustomization: configMapGenerator: add carol.yaml" in said
 
 
-def test_a_manifest_that_nobody_lists_is_told(copy: Path) -> None:
+def test_a_manifest_that_is_not_listed_is_reported(copy: Path) -> None:
     drop(copy / "k8s/base/kustomization.yaml", "  - bob.yaml\n")
     done = hutch("check")
     assert done.exit_code == 0, "it is advice: the agent works without Kubernetes"
     assert "kustomization.yaml: resources: add bob.yaml" in done.output
 
 
-def test_a_deployment_of_an_agent_that_went_is_told(copy: Path) -> None:
+def test_a_deployment_of_a_removed_agent_is_reported(copy: Path) -> None:
     (copy / "agents" / "tom.yaml").unlink()
     said = hutch("check").output
     assert "a Deployment for 'tom', who is no agent here" in said
@@ -86,7 +86,7 @@ def test_a_kustomization_that_is_no_yaml_is_named(copy: Path, spoilt: str) -> No
     assert spoilt in done.output
 
 
-def test_a_tool_that_is_not_mounted_is_told(copy: Path) -> None:
+def test_a_tool_that_is_not_mounted_is_reported(copy: Path) -> None:
     (copy / "agents" / "tools" / "new.py").write_text("")
     assert "configMapGenerator: add tools/new.py" in hutch("check").output
     drop(copy / "k8s/base/agents.yaml", "path: tools/text.py")
@@ -97,7 +97,7 @@ def test_a_tool_that_is_not_mounted_is_told(copy: Path) -> None:
     ("written", "said"), [("broker-alice", "broker-alice"), ("other", "nothing")]
 )
 @pytest.mark.parametrize("process", ["bob", "scheduler"])
-def test_a_process_that_is_somebody_else_to_the_broker_is_told(
+def test_a_process_with_another_users_secret_is_reported(
     copy: Path, process: str, written: str, said: str
 ) -> None:
     file = copy / "k8s/base" / f"{process}.yaml"

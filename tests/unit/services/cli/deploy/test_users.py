@@ -1,4 +1,4 @@
-"""The users' rights as patterns; what a broker makes of them is tried on brokers."""
+"""The users' permissions as patterns; integration tests try them on brokers."""
 
 import re
 from pathlib import Path
@@ -17,11 +17,11 @@ EVERYBODY = {user.name: user for user in users.users(KNOWN)}
 ID = "0123abcd"
 
 NEIGHBOURS = ("a", "a-b", "b", "a-", "scheduler-", "cli", "id")
-"""Names that begin or end as another's, or as something of ours."""
+"""Names that begin or end like another one, or like a name of Hutch's own."""
 
 
 def may(patterns: tuple[str, ...], name: str) -> bool:
-    """As the broker looks: anywhere in the name, so only the anchors keep it whole."""
+    """Search as the broker does, anywhere in the name: only the anchors make a pattern whole."""
     return re.search(whole(patterns), name) is not None
 
 
@@ -31,20 +31,20 @@ def of(name: str, **fields: object) -> User:
 
 
 def own(name: str) -> list[str]:
-    """What a process of this agent makes."""
+    """The queues and exchanges that a process of this agent declares."""
     instance = f"{name}.{ID}"
     made = topology.replies(name, instance) + topology.control(name, instance)
     made += topology.store_mark(name, "0123-abcd", instance)
     return [it.name for it in made.queues] + [it.name for it in made.exchanges]
 
 
-def test_no_agents_user_is_one_that_brokers_or_people_have_already() -> None:
+def test_no_agents_user_has_a_name_that_is_taken() -> None:
     assert {agent_user(name) for name in KNOWN} <= set(EVERYBODY)
     assert all(agent_user(name).startswith("agent.") for name in KNOWN)
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))
-def test_an_agent_may_make_what_its_process_makes_and_nothing_else(name: str) -> None:
+def test_an_agent_may_declare_what_its_process_declares_and_nothing_else(name: str) -> None:
     user = EVERYBODY[agent_user(name)]
     assert all(may(user.configure, made) for made in own(name))
     shared = topology.house() + topology.mailbox(name)
@@ -53,7 +53,7 @@ def test_an_agent_may_make_what_its_process_makes_and_nothing_else(name: str) ->
 
 
 @pytest.mark.parametrize("name", NEIGHBOURS)
-def test_no_agent_may_touch_what_is_another_ones_however_alike_their_names_are(name: str) -> None:
+def test_no_agent_may_use_the_queues_of_another_with_a_similar_name(name: str) -> None:
     user = of(name, swarm="g", workers=[])
     others = [other for other in (*NEIGHBOURS, "scheduler") if other != name]
     theirs = [made for other in others for made in own(other)]
@@ -70,11 +70,11 @@ def test_a_pattern_matches_whole_names_and_dots_are_dots() -> None:
     assert not any(may(user.read, name) for name in ("xagent.a", "agentxa", "agent.a.x"))
 
 
-def test_nothing_at_all_is_a_pattern_too() -> None:
+def test_no_patterns_match_no_name() -> None:
     assert re.search(whole(()), "hutch.tasks") is None
 
 
-def test_only_who_has_workers_may_give_out_tasks_and_cancel_only_theirs() -> None:
+def test_only_an_agent_with_workers_may_publish_tasks_and_cancels_and_only_for_them() -> None:
     manager, worker = of("m", workers=["w"]), of("w")
     assert may(manager.write, topology.TASKS)
     assert not may(worker.write, topology.TASKS)
@@ -85,12 +85,12 @@ def test_only_who_has_workers_may_give_out_tasks_and_cancel_only_theirs() -> Non
     assert not may(control.write, "shutdown.w")
 
 
-def test_only_who_serves_foreign_clients_may_answer_through_the_default_exchange() -> None:
+def test_only_an_agent_with_foreign_clients_may_publish_to_the_default_exchange() -> None:
     assert may(of("a", foreign_clients=True).write, "amq.default")
     assert not may(of("a").write, "amq.default")
 
 
-def test_an_agent_binds_its_own_control_keys_and_tells_events_in_its_own_name() -> None:
+def test_an_agent_binds_its_own_control_keys_and_publishes_events_in_its_own_name() -> None:
     user = of("a-b")
     control, events = user.topic(topology.CONTROL), user.topic(topology.EVENTS)
     assert all(may(control.read, key) for key in topology.control_keys("a-b"))
@@ -110,12 +110,12 @@ def test_only_the_operator_may_shut_down() -> None:
 
 
 @pytest.mark.parametrize("name", [users.SCALER, users.ADMIN])
-def test_who_only_looks_has_no_right_at_all(name: str) -> None:
+def test_a_user_that_only_reads_lengths_has_no_permission(name: str) -> None:
     user = EVERYBODY[name]
     assert not user.configure + user.write + user.read
 
 
-def test_every_topic_exchange_is_one_that_users_are_divided_on() -> None:
+def test_every_topic_exchange_has_topic_permissions() -> None:
     assert {it.name for it in topology.house().exchanges if it.type == "topic"} == set(TOPICS)
 
 
@@ -137,7 +137,7 @@ def test_every_queue_has_a_limit_in_bytes() -> None:
         "0123abcd-0123-0123-0123-0123abcd0123",
     ],
 )
-def test_a_client_may_make_and_read_the_queues_that_libraries_name_and_no_agent_may(
+def test_a_client_may_declare_and_read_queues_named_by_libraries_and_no_agent_may(
     queue: str,
 ) -> None:
     client, agent = EVERYBODY["client"], EVERYBODY["agent.alice"]

@@ -1,4 +1,4 @@
-"""The ways to a broker, on machines that lack one thing after the other."""
+"""The ways to a broker, on machines where some of them are missing."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from services.cli.machine import rabbitmq_node
-from services.cli.machine.broker import local_broker, told
+from services.cli.machine.broker import local_broker
+from services.cli.machine.home import broker_url
 from shared.errors import BrokerError
 
 
 @dataclass
 class Machine:
-    """Only what a test puts on its PATH is there; `said` is what the user reads."""
+    """Has only the commands that a test puts on its PATH; `said` is the output."""
 
     path: Path
     home: Path
@@ -52,13 +53,13 @@ def test_a_given_broker_is_used_and_its_password_not_shown(machine: Machine) -> 
     assert machine.said == ["broker: amqp://me:***@host/, from RABBITMQ_URL"]
 
 
-def test_without_any_way_it_is_said_what_to_do(machine: Machine) -> None:
+def test_without_a_way_to_a_broker_the_error_says_what_to_do(machine: Machine) -> None:
     with pytest.raises(BrokerError, match=r"set RABBITMQ_URL .* or install rabbitmq-server"):
         machine.broker()
     assert machine.said == ["broker: RABBITMQ_URL is not set, and no container engine answers"]
 
 
-def test_an_engine_without_the_image_is_told_and_passed_by(machine: Machine) -> None:
+def test_an_engine_without_the_image_is_reported_and_skipped(machine: Machine) -> None:
     machine.has(
         "docker", 'case $1 in info|ps) ;; *) echo "no route to registry" >&2; exit 1;; esac'
     )
@@ -69,7 +70,7 @@ def test_an_engine_without_the_image_is_told_and_passed_by(machine: Machine) -> 
     )
 
 
-def test_an_engine_that_is_off_is_passed_by(machine: Machine) -> None:
+def test_an_engine_that_is_off_is_skipped(machine: Machine) -> None:
     machine.has("docker", "exit 1")
     machine.has("podman", "exit 1")
     with pytest.raises(BrokerError):
@@ -97,7 +98,7 @@ def test_the_package_is_installed_with_its_service_kept_off(
     assert not policy.exists()
 
 
-def test_two_can_not_run_a_broker_in_one_folder(machine: Machine) -> None:
+def test_two_processes_can_not_run_a_broker_in_one_folder(machine: Machine) -> None:
     machine.home.mkdir()
     with (machine.home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -105,5 +106,5 @@ def test_two_can_not_run_a_broker_in_one_folder(machine: Machine) -> None:
             machine.broker()
 
 
-def test_where_none_runs_none_is_told(tmp_path: Path) -> None:
-    assert told(tmp_path) is None
+def test_without_a_broker_the_folder_has_no_url(tmp_path: Path) -> None:
+    assert broker_url(tmp_path) is None

@@ -1,4 +1,4 @@
-"""What is left to do is done, even when the one who should is killed."""
+"""Orphan clean-up after a kill, and none after a good end."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psutil
 
-from services.cli.machine.orphans import guardian
+from services.cli.machine.orphans import orphan_cleanup
 
 PATIENCE_S = 20.0
 KILLED = """
 import os, subprocess
-from services.cli.machine.orphans import guardian
-with guardian("kill 0") as group:
+from services.cli.machine.orphans import orphan_cleanup
+with orphan_cleanup("kill 0") as group:
     child = subprocess.Popen(["sleep", "60"], process_group=group)
     print(child.pid, flush=True)
     os.kill(os.getpid(), 9)
@@ -39,9 +39,9 @@ def test_the_children_of_a_killed_process_are_ended() -> None:
     assert not alive(pid)
 
 
-def test_nothing_is_done_after_a_good_end(tmp_path: Path) -> None:
+def test_the_command_is_not_run_after_a_good_end(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    with guardian(f"touch {mark}") as group:
+    with orphan_cleanup(f"touch {mark}") as group:
         assert alive(group)
     assert not alive(group)
     assert not mark.exists()

@@ -1,4 +1,4 @@
-"""Child processes that are tiny but real."""
+"""Real child processes, each a line or two of Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.machine import supervisor
-from services.cli.machine.orphans import guardian
+from services.cli.machine.orphans import orphan_cleanup
 from services.cli.machine.supervisor import Children, Role
 from shared.errors import SettingsError
 
@@ -34,33 +34,33 @@ while True: time.sleep(0.05)
 
 
 @dataclass
-class House:
-    """Children, and what they have said."""
+class Shown:
+    """Children, and the lines that they have printed."""
 
     group: int
-    said: list[tuple[str, str]] = field(default_factory=list)
+    lines: list[tuple[str, str]] = field(default_factory=list)
     more: asyncio.Event = field(default_factory=asyncio.Event)
 
     def show(self, name: str, line: str) -> None:
-        self.said.append((name, line))
+        self.lines.append((name, line))
         self.more.set()
 
-    def children(self, patience_s: float = PATIENCE_S) -> Children:
-        return Children({"HUTCH_TEST": "set"}, self.group, self.show, patience_s)
+    def children(self, end_s: float = PATIENCE_S) -> Children:
+        return Children({"HUTCH_TEST": "set"}, self.group, self.show, end_s)
 
-    async def says(self, line: str) -> None:
+    async def prints(self, line: str) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while line not in [text for _, text in self.said]:
+            while line not in [text for _, text in self.lines]:
                 self.more.clear()
                 await self.more.wait()
 
 
 @pytest.fixture
-def house(monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
     monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(supervisor, "MOST_CRASHES", 2)
-    with guardian("kill 0") as group:
-        yield House(group)
+    with orphan_cleanup("kill 0") as group:
+        yield Shown(group)
 
 
 def role(code: str) -> Role:
@@ -74,35 +74,35 @@ async def cancelled(job: asyncio.Task[None], act: Callable[[], Awaitable[None]])
         await job
 
 
-async def test_each_line_is_shown_under_its_name(house: House) -> None:
+async def test_each_line_is_shown_under_its_name(shown: Shown) -> None:
     code = "import os, sys; print(os.environ['HUTCH_TEST']); print('two', file=sys.stderr)"
-    await house.children().keep(role(code))
-    assert sorted(house.said) == [("bob", "set"), ("bob", "two")]
+    await shown.children().keep(role(code))
+    assert sorted(shown.lines) == [("bob", "set"), ("bob", "two")]
 
 
-async def test_a_line_that_is_too_long_ends_nothing(
-    house: House, monkeypatch: pytest.MonkeyPatch
+async def test_a_line_that_is_too_long_is_dropped(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "LONGEST_LINE", 1000)
-    await house.children().keep(role("print('x' * 9000); print('after')"))
-    assert house.said[-1] == ("bob", "after")
+    await shown.children().keep(role("print('x' * 9000); print('after')"))
+    assert shown.lines[-1] == ("bob", "after")
 
 
-async def test_a_child_that_ends_well_is_not_started_again(house: House) -> None:
-    await house.children().keep(role("print('once')"))
-    assert house.said == [("bob", "once")]
+async def test_a_child_that_ends_well_is_not_started_again(shown: Shown) -> None:
+    await shown.children().keep(role("print('once')"))
+    assert shown.lines == [("bob", "once")]
 
 
-async def test_a_child_that_crashes_is_started_again_up_to_a_limit(house: House) -> None:
-    await house.children().keep(role("import sys; print('up'); sys.exit(1)"))
-    assert [line for _, line in house.said] == [
+async def test_a_child_that_crashes_is_started_again_up_to_a_limit(shown: Shown) -> None:
+    await shown.children().keep(role("import sys; print('up'); sys.exit(1)"))
+    assert [line for _, line in shown.lines] == [
         *("up", "ended with exit code 1: started again in 0.01 s"),
         *("up", "ended with exit code 1: started again in 0.02 s"),
         *("up", "ended with exit code 1, 3 crashes within 120 s: not started again"),
     ]
 
 
-async def test_a_killed_child_is_started_again(house: House, tmp_path: Path) -> None:
+async def test_a_killed_child_is_started_again(shown: Shown, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     code = f"""
 import os, pathlib
@@ -110,41 +110,41 @@ mark = pathlib.Path({str(mark)!r})
 if not mark.exists():
     mark.touch(); os.kill(os.getpid(), 9)
 """
-    await house.children().keep(role(code))
-    assert house.said == [("bob", "ended with SIGKILL: started again in 0.01 s")]
+    await shown.children().keep(role(code))
+    assert shown.lines == [("bob", "ended with SIGKILL: started again in 0.01 s")]
 
 
-async def test_wrong_settings_are_told_and_never_tried_again(house: House) -> None:
+async def test_wrong_settings_are_raised_and_the_process_is_not_started_again(shown: Shown) -> None:
     code = "import sys; print('hutch agent bob: no model: set it'); sys.exit(2)"
     with pytest.raises(SettingsError, match=r"^no model: set it$"):
-        await house.children().keep(role(code))
-    assert len(house.said) == 1
+        await shown.children().keep(role(code))
+    assert len(shown.lines) == 1
 
 
-async def test_a_cancelled_child_may_finish_and_its_last_line_is_shown(house: House) -> None:
-    job = asyncio.create_task(house.children().keep(role(POLITE)))
-    await cancelled(job, lambda: house.says("up"))
-    assert house.said == [("bob", "up"), ("bob", "bye")]
+async def test_a_cancelled_child_may_finish_and_its_last_line_is_shown(shown: Shown) -> None:
+    job = asyncio.create_task(shown.children().keep(role(POLITE)))
+    await cancelled(job, lambda: shown.prints("up"))
+    assert shown.lines == [("bob", "up"), ("bob", "bye")]
 
 
-async def test_a_child_that_is_cancelled_while_it_starts_leaves_nothing(house: House) -> None:
-    kept = house.children()
+async def test_a_child_that_is_cancelled_while_it_starts_has_ended_afterwards(shown: Shown) -> None:
+    kept = shown.children()
     job = asyncio.create_task(kept.keep(role(POLITE)))
     await cancelled(job, lambda: asyncio.sleep(0))
     assert not kept._alive
 
 
-async def test_a_child_that_does_not_end_is_killed(house: House) -> None:
-    job = asyncio.create_task(house.children(patience_s=0.5).keep(role(STUBBORN)))
+async def test_a_child_that_does_not_end_is_killed(shown: Shown) -> None:
+    job = asyncio.create_task(shown.children(end_s=0.5).keep(role(STUBBORN)))
     async with asyncio.timeout(PATIENCE_S):
-        await cancelled(job, lambda: house.says("up"))
-    assert ("bob", "no") in house.said
+        await cancelled(job, lambda: shown.prints("up"))
+    assert ("bob", "no") in shown.lines
 
 
-async def test_a_hurried_child_hears_a_second_signal(house: House) -> None:
-    kept = house.children(patience_s=2.0)
+async def test_a_hurried_child_gets_a_second_signal(shown: Shown) -> None:
+    kept = shown.children(end_s=2.0)
     job = asyncio.create_task(kept.keep(role(STUBBORN)))
-    await house.says("up")
+    await shown.prints("up")
     kept.hurry()
-    await cancelled(job, lambda: house.says("no"))
-    assert house.said.count(("bob", "no")) == 2
+    await cancelled(job, lambda: shown.prints("no"))
+    assert shown.lines.count(("bob", "no")) == 2

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.cli.client import response_to
+from shared.client.ask import response_to
 from shared.contract.messages import Response, Status, Task, encode
 from shared.errors import BadMessage
 from tests.support.processes.instances import delivery

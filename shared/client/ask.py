@@ -1,0 +1,148 @@
+"""Asking agents over the broker: publish a message, wait for a response, cancel a task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from shared.broker.connection import Broker
+from shared.broker.consumer import Consumer, Delivery
+from shared.broker.publisher import Outgoing
+from shared.contract import topology
+from shared.contract.messages import Cancel, Event, Lineage, Response, Task, decode, encode
+from shared.errors import (
+    BadMessage,
+    BrokerError,
+    BrokerUnavailable,
+    HutchError,
+    Unconfirmed,
+    Undeliverable,
+)
+
+ASK_AGAIN_S = 30.0
+"""A reconnect can lose a response with its queue; asked again, the agent sends the stored one."""
+
+RETRY_S = 1.0
+"""Between two tries to publish while the broker is away."""
+
+PREFETCH = 100
+"""Responses and events are acknowledged as fast as they are read."""
+
+GRACE_S = 5.0
+"""After a task's deadline: the agent's own response explains better why there is no result."""
+
+
+async def publish(
+    broker: Broker, exchange: str, routing_key: str, message: Lineage, reply_to: str | None = None
+) -> None:
+    """Returns when the broker has confirmed it; raises `Undeliverable` when no queue takes it.
+
+    With `reply_to`, the response's correlation id is the message's id.
+    """
+    outgoing = Outgoing(
+        exchange=exchange,
+        routing_key=routing_key,
+        body=encode(message),
+        message_id=message.id or "",
+        correlation_id=message.id if reply_to else None,
+        reply_to=reply_to,
+    )
+    await broker.publisher.publish(outgoing)
+
+
+async def has_consumers(broker: Broker, agent: str) -> bool:
+    """Whether a process takes tasks from the agent's mailbox now."""
+    depth = await broker.depth(topology.mailbox_name(agent))
+    return depth is not None and depth.consumers > 0
+
+
+async def cancel(broker: Broker, agent: str, message: Cancel) -> bool:
+    """Publish a cancel to the agent's processes; false when there is none.
+
+    Only processes that run now receive it: the cancel's row in the store is for later ones.
+    """
+    try:
+        await publish(broker, topology.CONTROL, topology.cancel_key(agent), message)
+    except Undeliverable:
+        return False
+    return True
+
+
+async def ask(
+    broker: Broker, agent: str, task: Task, wait_s: float, on_event: Callable[[Event], None]
+) -> Response:
+    """Publish a task and wait for its response; `on_event` gets its runs' events meanwhile.
+
+    The task is published again, with the same id, until the response comes: the id makes it one
+    run. Raises `HutchError` when there is no response within `wait_s`, `BrokerError` when the
+    broker refuses, `BadMessage` when the response can't be understood.
+    """
+    name = uuid4().hex[:12]
+    await broker.declare(topology.visitor(name))
+    responses = await broker.consumer(topology.reply_queue_name("cli", name))
+    events = await broker.consumer(topology.visitor_events_name(name))
+    try:
+        async with asyncio.timeout(wait_s + GRACE_S), asyncio.TaskGroup() as jobs:
+            following = jobs.create_task(_follow(events, task.id or "", on_event))
+            publishing = jobs.create_task(_keep_publishing(broker, agent, task, responses.queue))
+            response = await _response(responses, task.id or "")
+            following.cancel()
+            publishing.cancel()
+            return response
+    except TimeoutError as error:
+        raise HutchError(
+            f"no response from '{agent}' within {wait_s:.0f} s: see 'hutch status' for its "
+            f"processes; 'hutch show {task.id}' tells later what became of it"
+        ) from error
+    except ExceptionGroup as group:  # one job has failed, and the others were cancelled
+        raise group.exceptions[0] from group
+
+
+async def _keep_publishing(broker: Broker, agent: str, task: Task, reply_to: str) -> None:
+    while True:
+        try:
+            await publish(broker, topology.TASKS, agent, task, reply_to)
+            wait_s = ASK_AGAIN_S
+        except (BrokerUnavailable, Unconfirmed):
+            wait_s = RETRY_S
+        await asyncio.sleep(wait_s)
+
+
+async def _response(consumer: Consumer, task_id: str) -> Response:
+    await consumer.start(PREFETCH)
+    async for delivery in consumer:
+        await delivery.ack()
+        if response := response_to(task_id, delivery):
+            return response
+    raise BrokerError("the connection was closed before the response came; ask again with --id")
+
+
+def response_to(task_id: str, delivery: Delivery) -> Response | None:
+    """The delivered response if it is the one to this task.
+
+    The correlation id does not decide it: an agent copies the id that the requester chose, and two
+    requesters can choose the same. Raises `BadMessage` for a message that has the task's id as
+    its correlation id and can't be understood.
+    """
+    try:
+        message = decode(delivery.body, delivery.content_type)
+    except BadMessage:
+        if delivery.correlation_id == task_id:
+            raise
+        return None
+    return message if isinstance(message, Response) and message.task_id == task_id else None
+
+
+async def _follow(consumer: Consumer, root_id: str, on_event: Callable[[Event], None]) -> None:
+    await consumer.start(PREFETCH)
+    async for delivery in consumer:
+        await delivery.ack()
+        try:
+            event = Event.model_validate_json(delivery.body)
+        except ValidationError:
+            continue  # any user of the broker may publish there
+        if event.root_id == root_id:
+            on_event(event)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from shared.broker.connection import Broker, connect
+from shared.broker.consumer import Delivery
+from shared.broker.publisher import Outgoing
+from shared.client import ask as client
+from shared.contract import topology
+from shared.contract.messages import Cancel, Response, Status, Task, encode
+from shared.errors import BadMessage, HutchError, Undeliverable
+from tests.support.brokers.rabbitmq import Rabbit
+
+TASK = Task(id="t1", content="Hello")
+ANSWERED = Response(id="r1", task_id="t1", agent="bob", status=Status.OK, content="done")
+OTHERS = ANSWERED.model_copy(update={"task_id": "t2", "content": "of another task"})
+
+
+@pytest_asyncio.fixture
+async def broker(rabbit: Rabbit) -> AsyncIterator[Broker]:
+    async with connect(rabbit.url, "test") as connected:
+        await connected.declare(topology.house() + topology.mailbox("bob"))
+        yield connected
+
+
+async def answer(broker: Broker, task: Delivery, body: bytes) -> None:
+    exchange, routing_key = topology.reply_address(task.reply_to or "")
+    await broker.publisher.publish(Outgoing(exchange, routing_key, body, "r1", task.correlation_id))
+
+
+async def test_the_task_is_published_again_until_its_own_response_comes(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ASK_AGAIN_S", 0.1)
+    mailbox = await broker.consumer(topology.mailbox_name("bob"))
+    await mailbox.start(10)
+    async with asyncio.TaskGroup() as jobs:
+        asking = jobs.create_task(client.ask(broker, "bob", TASK, 30.0, lambda _: None))
+        tasks = aiter(mailbox)
+        first = await anext(tasks)
+        await answer(broker, first, encode(OTHERS))
+        second = await anext(tasks)
+        await answer(broker, second, encode(ANSWERED))
+    assert (first.message_id, second.message_id) == ("t1", "t1")
+    assert (await asking).content == "done"
+
+
+async def test_a_response_that_can_not_be_understood_is_raised_as_it_is(broker: Broker) -> None:
+    mailbox = await broker.consumer(topology.mailbox_name("bob"))
+    await mailbox.start(10)
+    asking = asyncio.create_task(client.ask(broker, "bob", TASK, 30.0, lambda _: None))
+    await answer(broker, await anext(aiter(mailbox)), b"{")
+    with pytest.raises(BadMessage):
+        await asking
+
+
+async def test_no_response_in_time_is_an_error(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "GRACE_S", 0.1)
+    with pytest.raises(HutchError, match="no response from 'bob' within 0 s"):
+        await client.ask(broker, "bob", TASK, 0.1, lambda _: None)
+
+
+async def test_what_no_queue_takes_is_undeliverable(broker: Broker) -> None:
+    with pytest.raises(Undeliverable):
+        await client.publish(broker, topology.CONTROL, "cancel.bob", Cancel(task_id="t1"))
+    assert not await client.cancel(broker, "bob", Cancel(task_id="t1"))
