@@ -18,8 +18,8 @@ from tenacity.wait import wait_random_exponential
 
 from services.agent.llm import completions, schema_tools
 from services.agent.llm.chat import ChatMessage, Completion, ToolSpec, storable
+from services.agent.llm.completions import PASSING, completion
 from services.agent.llm.profiles import NO_REASONING, profile
-from services.agent.llm.replies import PASSING, completion
 from services.agent.llm.retry_after import asked_wait_s
 from shared.definitions.functions import JsonObject
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError

@@ -19,17 +19,16 @@ from services.agent.loop.loop import run
 from services.agent.loop.precheck import verdict
 from services.agent.loop.snapshot import Snapshot, thawed
 from services.agent.loop.work import Outcome, Work
-from services.agent.runs import failure
+from services.agent.runs import ending as endings
 from services.agent.runs.admission import Slot
 from services.agent.runs.cancellation import Left, Scopes, wind_up
+from services.agent.runs.ending import response
 from services.agent.runs.instrumentation import ToldModel, ToldTools
 from services.agent.runs.pause import Brake, Braked
 from services.agent.runs.postponement import MOST_FAILURES, give_up, pause_s, put_off_or_give_up
-from services.agent.runs.response import response
-from services.agent.runs.shared_deadline import SharedDeadline
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.toolbox import Toolbox
-from services.agent.runs.workers import Calls, Replies
+from services.agent.runs.workers import Calls, Replies, SharedDeadline
 from shared.concurrency.boundary import passes
 from shared.concurrency.retry import to_its_end
 from shared.contract.messages import Budget, Status, Task, Trigger, encode, response_id
@@ -132,14 +131,14 @@ class Lives:
         A letter that can't be kept is tried again some times, and then left out: this has an end.
         """
         log.error("fault in a run", exc_info=error)
-        outcome = failure.outcome(error, self._journals.get(_key(run)))
+        outcome = endings.outcome(error, self._journals.get(_key(run)))
         try:
             await self.refusal.give_up(run, outcome.detail or "")
         except Exception as broken:
             if isinstance(broken, HutchError) and run.failures < MOST_FAILURES:
                 raise
             log.error("run ended without a dead letter", exc_info=broken)
-        await self._commit(run, failure.ending(run, outcome))
+        await self._commit(run, endings.ending(run, outcome))
         self._account(run, outcome)
 
     async def _to_its_end(self, run: Run, slot: Slot) -> None:

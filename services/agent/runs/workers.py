@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ from services.agent.delivery.settle import Settling
 from services.agent.instance import Instance
 from services.agent.loop.budget import counted
 from services.agent.loop.journal import StepKey
+from services.agent.loop.loop import Workers
 from services.agent.runs.admission import Slot
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
@@ -39,6 +40,10 @@ LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 REPLIES_PREFETCH = 100
 """Responses wait for nothing here; this only pipelines the acks."""
+
+SAME_S = 1.0
+"""A worker that is late this close to the run's own deadline has met the same one: its process
+keeps it by a clock of its own, and may be some milliseconds earlier."""
 
 
 class Replies:
@@ -187,3 +192,22 @@ class Calls:
             self.run.run_id, lambda connection: mark(connection, self.run, state)
         )
         self.instance.tell(f"run.{state}", self.run)
+
+
+@dataclass
+class SharedDeadline:
+    """See `loop.Workers`. No model is asked what to do about the run's own end."""
+
+    workers: Workers
+    left_s: Callable[[], float]
+
+    async def ask(
+        self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
+    ) -> Response:
+        response = await self.workers.ask(key, worker, prompt, context, budget)
+        if response.status is Status.TIMEOUT and self.left_s() < SAME_S:
+            await asyncio.get_running_loop().create_future()  # until that deadline ends this run
+        return response
+
+    def waiting(self) -> AbstractAsyncContextManager[None]:
+        return self.workers.waiting()

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from services.agent.instance import Instance
 from services.agent.llm.registry import Models
 from services.agent.runs.admission import Slots
-from services.agent.runs.failure import CONTENT
+from services.agent.runs.ending import CONTENT
 from services.agent.runs.postponement import MOST_FAILURES
 from shared.broker.connection import connect
 from shared.contract import topology

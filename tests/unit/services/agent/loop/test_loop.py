@@ -6,7 +6,7 @@ import pytest
 
 from services.agent.llm.chat import Assistant, Completion, System, ToolCall, ToolResult, User
 from services.agent.loop.journal import StepKey
-from services.agent.loop.recalled import WOKEN
+from services.agent.loop.prompt import WOKEN
 from services.agent.loop.work import Outcome
 from shared.contract.messages import Status, Task, Trigger, Usage
 from shared.definitions.functions import JsonObject
