@@ -20,7 +20,7 @@ from services.agent.intake.mailbox import Mailbox
 from services.agent.intake.swarm import Swarm
 from services.agent.intake.tick import Tick
 from services.agent.intake.unrouted import Unrouted
-from services.agent.llm.registry import Models
+from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot
 from services.agent.runs.admission import Slots
 from services.agent.runs.cancellation import Scopes
@@ -61,7 +61,7 @@ async def serve(process: Process, name: str) -> None:
         log.warning("an agent's file is wrong: it can't start", agent=other, fault=fault)
     toolbox = Toolbox(name, tools, definition.workers)
     metrics = Metrics(process.registry)
-    models = Models(settings, metrics.model_failed)
+    models = ModelRegistry(settings, metrics.model_failed)
     model = models.of(definition)  # a missing key or model is told now, not at the first task
     await model.warm()  # so are proxies and certificates; no heartbeat waits for it yet
     instance_id = f"{name}.{uuid4().hex[:8]}"
@@ -94,7 +94,7 @@ async def _run(
     instance: Instance,
     broker: Broker,
     toolbox: Toolbox,
-    models: Models,
+    models: ModelRegistry,
 ) -> None:
     definition, store = instance.definition, instance.store
     async with asyncio.TaskGroup() as jobs:

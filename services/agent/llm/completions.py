@@ -1,6 +1,6 @@
-"""The chat completions format: requests as endpoints want them, replies read as they come.
+"""The chat completions format: requests and replies.
 
-A reply is read strictly only where it matters.
+Endpoints differ in what they send; only the fields that decide something are read strictly.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from shared.errors import ModelError, ModelUnavailable
 
 log = structlog.get_logger()
 
-PASSING = frozenset({408, 409, 429})
-"""Statuses below 500 that the same request can overcome later."""
+RETRYABLE = frozenset({408, 409, 429})
+"""Statuses below 500 after which the same request can succeed later."""
 
 MOST_TOKENS = 1_000_000_000
 """More than any model reads or writes in one reply."""
 
 MOST_DIGITS = 4_000
-"""Python refuses to read a longer number; here it is a text."""
+"""Python refuses to parse a longer integer: it is read as a string."""
 
 MAX_NAME_CHARS = 200
 MAX_SHOWN_CHARS = 300
@@ -45,8 +45,8 @@ MAX_SHOWN_CHARS = 300
 PUBLIC = "the model's endpoint did not answer as it should"
 
 
-def offered(tools: Sequence[ToolSpec]) -> JsonObject:
-    """The field that offers tools; none without tools: some endpoints refuse an empty list."""
+def tools_field(tools: Sequence[ToolSpec]) -> JsonObject:
+    """The field that offers tools. Some endpoints refuse an empty list, so it is left out then."""
     functions: list[JsonValue] = [
         {"type": "function", "function": tool.model_dump(mode="json", exclude={"repeatable"})}
         for tool in tools
@@ -54,17 +54,17 @@ def offered(tools: Sequence[ToolSpec]) -> JsonObject:
     return {"tools": functions} if functions else {}
 
 
-def limited(most_tokens: int | None, profile: Profile) -> JsonObject:
-    """The field that limits a reply's length, under the name that the endpoint should read."""
+def limit_field(most_tokens: int | None, profile: Profile) -> JsonObject:
+    """The field that limits a reply's length, under the name that the endpoint reads."""
     return {} if most_tokens is None else {profile.output_limit: most_tokens}
 
 
-def instead(fields: JsonObject, refusal: str, profile: Profile) -> JsonObject | None:
-    """What to send where an endpoint refuses these fields and names one; None: nothing is known.
+def fallback_fields(fields: JsonObject, refusal: str, profile: Profile) -> JsonObject | None:
+    """Other fields to try after an endpoint has refused one of these by name; None if none help.
 
-    A limit: it may know the other name only; or it refuses any number beyond what its model can
-    say, and then the model's own limit is the lower one. Tools: OpenAI's gpt-5.4 to 5.6 take none
-    with reasoning.
+    A refused limit is sent under its other name, then left out: an endpoint that refuses both
+    numbers has a lower limit of its own. OpenAI's gpt-5.4 to 5.6 accept tools only without
+    reasoning.
     """
     if "reasoning_effort" in refusal and "tools" in fields and "reasoning_effort" not in fields:
         return fields | NO_REASONING
@@ -76,28 +76,28 @@ def instead(fields: JsonObject, refusal: str, profile: Profile) -> JsonObject | 
     return None
 
 
-def message(said: ChatMessage, profile: Profile) -> JsonObject:
-    match said:
+def message_fields(message: ChatMessage, profile: Profile) -> JsonObject:
+    match message:
         case ToolResult():
-            return {"role": "tool", "tool_call_id": said.call_id, "content": said.content}
+            return {"role": "tool", "tool_call_id": message.call_id, "content": message.content}
         case Assistant(tool_calls=()):
-            return {"role": "assistant", "content": said.content}
+            return {"role": "assistant", "content": message.content}
         case Assistant():
-            content = said.content or (None if profile.null_content else "")
-            calls: list[JsonValue] = [_sent(call) for call in said.tool_calls]
+            content = message.content or (None if profile.null_content else "")
+            calls: list[JsonValue] = [_call_fields(call) for call in message.tool_calls]
             return {"role": "assistant", "content": content, "tool_calls": calls}
         case System():
-            return {"role": "system", "content": said.content}
-    return {"role": "user", "content": said.content}
+            return {"role": "system", "content": message.content}
+    return {"role": "user", "content": message.content}
 
 
-def _sent(call: ToolCall) -> JsonObject:
+def _call_fields(call: ToolCall) -> JsonObject:
     function: JsonObject = {"name": call.name, "arguments": call.arguments}
     return {"id": call.id, "type": "function", "function": function}
 
 
 def _count(value: object) -> int:
-    """A number of tokens; what is none counts as zero: a paid reply is not thrown away for it."""
+    """A number of tokens. An invalid one counts as 0: a paid reply is not discarded for it."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -112,7 +112,7 @@ def _count(value: object) -> int:
 
 
 def _name(value: object) -> object:
-    """A short text that nothing depends on, or none."""
+    """A text that no decision depends on, cut; anything else is None."""
     return value[:MAX_NAME_CHARS] if isinstance(value, str) else None
 
 
@@ -151,18 +151,18 @@ class _Usage(BaseModel):
 
 
 class _Reply(BaseModel):
-    """What of a reply is read; endpoints leave out, null or misspell whatever they like."""
+    """The fields of a reply that are read; endpoints omit, null or misspell any other."""
 
     choices: list[_Choice]
     usage: Annotated[_Usage, BeforeValidator(_mapping)] = _Usage()
     model: _Name = None
 
 
-def completion(body: bytes) -> Completion:
-    """Raises `ModelError` for a body that is no chat completion.
+def parse_reply(body: bytes) -> Completion:
+    """The completion in the body of a successful response.
 
-    A 200 is not yet an answer: what holds an error or no choice, or is empty or cut off, is a
-    `ModelUnavailable`, which is tried again.
+    Raises `ModelUnavailable`, which is retried, for a body that is empty, cut off, contains an
+    error or no choice; `ModelError` for anything else that is no chat completion.
     """
     try:
         reply = _Reply.model_validate(_answer(body))
@@ -170,15 +170,15 @@ def completion(body: bytes) -> Completion:
         raise _no_completion(faults(error)) from error
     except RecursionError as error:
         raise _no_completion("it is nested too deep") from error
-    # Some endpoints put what is said into one choice and what is called into another.
-    said = next((it for it in reply.choices if it.message.content), reply.choices[0])
-    deciding = next((it for it in reply.choices if it.message.tool_calls), said)
+    # Some endpoints put the text into one choice and the calls into another.
+    speaking = next((it for it in reply.choices if it.message.content), reply.choices[0])
+    deciding = next((it for it in reply.choices if it.message.tool_calls), speaking)
     calls = (call for choice in reply.choices for call in choice.message.tool_calls or ())
     return Completion(
-        content=said.message.content,
-        tool_calls=tuple(_asked(call) for call in calls),
+        content=speaking.message.content,
+        tool_calls=tuple(_tool_call(call) for call in calls),
         finish_reason=deciding.finish_reason,
-        refusal=said.message.refusal,
+        refusal=speaking.message.refusal,
         usage=Usage(
             model_calls=1,
             input_tokens=reply.usage.prompt_tokens,
@@ -189,7 +189,7 @@ def completion(body: bytes) -> Completion:
 
 
 def _answer(body: bytes) -> JsonObject:
-    """The object in a body, if it is an answer at all."""
+    """The body as JSON, once it is known to contain choices and no error."""
     try:
         reply: JsonValue = json.loads(body, parse_int=_integer)
     except ValueError as error:
@@ -212,12 +212,12 @@ def _answer(body: bytes) -> JsonObject:
 
 
 def _error_inside(error: JsonValue) -> ModelError:
-    """An error that came as a success is judged by the code in it, where there is one."""
+    """An error in a successful response, classified by its code if it has one."""
     code = error.get("code") if isinstance(error, dict) else None
     detail = f"the endpoint's reply holds an error: {str(error)[:MAX_SHOWN_CHARS]}"
     if code == "insufficient_quota" or code == 402:
         return ModelError(detail, public="the model's quota is spent", reason="quota")
-    if isinstance(code, int) and 400 <= code < 500 and code not in PASSING:
+    if isinstance(code, int) and 400 <= code < 500 and code not in RETRYABLE:
         return ModelError(
             detail, public="the model's endpoint refused the request", reason="refused"
         )
@@ -226,11 +226,12 @@ def _error_inside(error: JsonValue) -> ModelError:
     return ModelUnavailable(detail, public="the model's endpoint failed", reason="unavailable")
 
 
-def _asked(call: _Call) -> ToolCall:
-    """Some endpoints send the arguments as an object instead of its text."""
-    said = call.function.arguments
-    text = said if isinstance(said, str) else "" if said is None else json.dumps(said)
-    return ToolCall(id=call.id or "", name=call.function.name or "", arguments=text)
+def _tool_call(call: _Call) -> ToolCall:
+    """Some endpoints send the arguments as an object instead of as JSON text."""
+    arguments = call.function.arguments
+    if not isinstance(arguments, str):
+        arguments = "" if arguments is None else json.dumps(arguments)
+    return ToolCall(id=call.id or "", name=call.function.name or "", arguments=arguments)
 
 
 def _integer(digits: str) -> int | str:

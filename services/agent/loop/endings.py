@@ -26,10 +26,10 @@ def reply_end(completion: Completion, *, nudged: bool) -> End | None:
     if completion.tool_calls:
         return None
     cut = completion.finish_reason == "length"
-    if completion.said:
+    if completion.text:
         if cut:
-            return End(Status.PARTIAL, completion.said, "cut off at the model's length limit")
-        return End(Status.OK, completion.said)
+            return End(Status.PARTIAL, completion.text, "cut off at the model's length limit")
+        return End(Status.OK, completion.text)
     if cut:
         return End(Status.FAILED, "the model's reply was cut off before it said anything")
     return End(Status.FAILED, "the model gave an empty answer twice") if nudged else None

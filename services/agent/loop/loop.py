@@ -217,7 +217,7 @@ class _Loop:
             call.resendable(f"call_{turn}_{index}")
             for index, call in enumerate(completion.tool_calls, 1)
         )
-        self.history.append(Assistant(content=completion.said or None, tool_calls=echo))
+        self.history.append(Assistant(content=completion.text or None, tool_calls=echo))
         for call, answer in zip(echo, answers, strict=True):
             result = capped(answer.content)
             self.history.append(ToolResult(call_id=call.id, name=call.name, content=result))
@@ -233,9 +233,9 @@ class _Loop:
         completion = await self.query(turn, "conclude", with_tools=False)
         if end := refusal(completion):
             return end
-        if not completion.said:
+        if not completion.text:
             return End(Status.FAILED, f"no answer within {limit}")
-        return End(Status.PARTIAL, completion.said, f"{limit} was reached")
+        return End(Status.PARTIAL, completion.text, f"{limit} was reached")
 
     def outcome(self, end: End) -> Outcome:
         if self.fresh is not None:

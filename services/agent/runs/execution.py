@@ -14,7 +14,7 @@ from services.agent.delivery.outbox import Relay
 from services.agent.delivery.refusals import Refusal
 from services.agent.instance import Instance
 from services.agent.llm.chat import Model
-from services.agent.llm.registry import Models
+from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.loop import run
 from services.agent.loop.precheck import verdict
 from services.agent.loop.snapshot import Snapshot, thawed
@@ -76,7 +76,7 @@ class Lives:
     refusal: Refusal
     replies: Replies
     tools: Toolbox
-    models: Models
+    models: ModelRegistry
     brake: Brake
     scopes: Scopes
     _journals: dict[tuple[str, int], StoredJournal] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from services.agent.delivery.outbox import Relay
 from services.agent.delivery.refusals import Refusal
 from services.agent.instance import Instance
-from services.agent.llm.registry import Models
+from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot
 from services.agent.runs.admission import Slots
 from services.agent.runs.cancellation import Scopes
@@ -51,13 +51,13 @@ def runs_of(
     own: Instance,
     slots: Slots,
     jobs: asyncio.TaskGroup,
-    models: Models | None = None,
+    models: ModelRegistry | None = None,
     tools: Sequence[Tool] = (),
 ) -> Runs:
     """The runs of a process, where nothing is given without tools and without a model."""
     toolbox, relay = Toolbox(own.agent, tools), Relay(own, jobs)
     refusal = Refusal(own, relay)
-    speaking = models or Models(Settings(), own.metrics.model_failed)
+    speaking = models or ModelRegistry(Settings(), own.metrics.model_failed)
     brake, scopes = Brake(own, slots), Scopes()
     lives = Lives(own, relay, refusal, Replies(own), toolbox, speaking, brake, scopes)
     return Runs(lives, jobs)

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from services.agent.instance import Instance
-from services.agent.llm.registry import Models
+from services.agent.llm.registry import ModelRegistry
 from services.agent.runs.admission import Slots
 from services.agent.runs.ending import CONTENT
 from services.agent.runs.postponement import MOST_FAILURES
@@ -48,7 +48,7 @@ async def damaged(own: Instance, failures: int) -> Run:
 async def lived(own: Instance, *started: Run) -> dict[str, Row]:
     """Those runs, once this process is done with all of them."""
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
-    models, slots = Models(nowhere, own.metrics.model_failed), Slots(len(started))
+    models, slots = ModelRegistry(nowhere, own.metrics.model_failed), Slots(len(started))
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
         open_runs = runs_of(own, slots, jobs, models)
         for run in started:

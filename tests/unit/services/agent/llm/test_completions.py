@@ -145,7 +145,7 @@ async def test_what_is_no_answer_is_tried_again(
 
 
 @pytest.mark.parametrize("what", LATER)
-async def test_what_never_becomes_an_answer_is_told_as_none(
+async def test_what_never_becomes_an_answer_is_reported_as_none(
     endpoint: Endpoint, model: OpenAIModel, what: str
 ) -> None:
     endpoint.script = [Answer(LATER[what])] * ATTEMPTS

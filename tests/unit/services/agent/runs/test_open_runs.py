@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.agent.llm.registry import Models
+from services.agent.llm.registry import ModelRegistry
 from services.agent.runs.admission import Slots
 from shared.settings.environment import Settings
 from shared.store import Store
@@ -19,7 +19,7 @@ async def test_every_run_is_handed_over_at_the_end(store: Store, late: bool) -> 
     own, slots = instance(store), Slots(1)
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     async with asyncio.TaskGroup() as jobs:
-        runs = runs_of(own, slots, jobs, Models(nowhere, own.metrics.model_failed))
+        runs = runs_of(own, slots, jobs, ModelRegistry(nowhere, own.metrics.model_failed))
         slot = slots.try_take()
         assert slot
         runs.lives.brake.set(True)  # so that it doesn't end meanwhile
@@ -38,7 +38,7 @@ async def test_a_run_that_comes_to_a_call_when_its_process_ends_is_handed_over(
     own, slots = instance(store), Slots(1)
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     async with asyncio.TaskGroup() as jobs:
-        runs = runs_of(own, slots, jobs, Models(nowhere, own.metrics.model_failed))
+        runs = runs_of(own, slots, jobs, ModelRegistry(nowhere, own.metrics.model_failed))
         runs.lives.brake.ending = True
         slot = slots.try_take()
         assert slot

@@ -23,7 +23,7 @@ async def test_no_model_is_called_while_the_brake_is_on(store: Store) -> None:
     await asyncio.sleep(0)
     assert model.seen == []
     brake.set(False)
-    assert (await call).said == "Done."
+    assert (await call).text == "Done."
     assert slots.try_take()
 
 
@@ -50,7 +50,7 @@ async def test_a_brake_that_is_put_on_again_at_once_holds(store: Store) -> None:
     await asyncio.sleep(0)
     assert model.seen == []
     brake.set(False)
-    assert (await call).said == "Done."
+    assert (await call).text == "Done."
 
 
 async def test_where_the_process_ends_a_call_is_left_to_another(store: Store) -> None:
