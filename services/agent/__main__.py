@@ -23,10 +23,11 @@ from services.agent.intake.unrouted import Unrouted
 from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot
 from services.agent.runs.admission import Slots
-from services.agent.runs.cancellation import Scopes
-from services.agent.runs.execution import Lives
+from services.agent.runs.cancellation import CancelScopes
+from services.agent.runs.ending import Endings
+from services.agent.runs.execution import Execution, RunParts
 from services.agent.runs.open_runs import Runs
-from services.agent.runs.pause import Brake
+from services.agent.runs.pause import Pause
 from services.agent.runs.toolbox import Toolbox
 from services.agent.runs.workers import Replies
 from services.agent.upkeep.commands import Orders
@@ -103,10 +104,11 @@ async def _run(
         replies = Replies(instance)
         refusal = Refusal(instance, relay)
         settling = Settling(refusal)
-        brake, scopes = Brake(instance, slots), Scopes()
-        lives = Lives(instance, relay, refusal, replies, toolbox, models, brake, scopes)
-        runs = Runs(lives, jobs)
-        orders = Orders(instance, slots, runs, brake, scopes, process.stopping, jobs)
+        pause, scopes = Pause(instance, slots), CancelScopes()
+        parts = RunParts(instance, replies, toolbox, models, pause)
+        execution = Execution(instance, parts, scopes, Endings(instance, relay, refusal))
+        runs = Runs(execution, jobs)
+        orders = Orders(instance, slots, runs, pause, scopes, process.stopping, jobs)
         await orders.look()  # before the first claim: the agent may be paused
         sweeper = Sweeper(instance, slots, runs, relay, orders)
         intake = Intake(instance, slots, runs, relay, sweeper)
@@ -137,7 +139,7 @@ async def _run(
         instance.tell("instance.started")
         log.info("consuming", queue=consumer.queue)
         await process.stopping.wait()
-        await _end(process, slots, brake, runs, relay)
+        await _end(process, slots, pause, runs, relay)
         for job in started:
             job.cancel()
     instance.tell("instance.ended")
@@ -146,14 +148,14 @@ async def _run(
     log.info("ended", mode=process.stopping.mode)
 
 
-async def _end(process: Process, slots: Slots, brake: Brake, runs: Runs, relay: Relay) -> None:
+async def _end(process: Process, slots: Slots, pause: Pause, runs: Runs, relay: Relay) -> None:
     """Take nothing new, finish what time allows, hand over the rest."""
     slots.close()
     finished = asyncio.create_task(slots.idle.wait())
     stopped = asyncio.create_task(process.stopping.wait("stop"))  # a drain becomes a stop in time
     ended = partial(asyncio.wait, [finished, stopped], return_when=asyncio.FIRST_COMPLETED)
     await ended(timeout=process.settings.drain_s * CALLS_BEGIN)
-    brake.ending = True
+    pause.ending = True
     await ended()
     finished.cancel()
     stopped.cancel()

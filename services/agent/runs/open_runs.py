@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.agent.runs.admission import Slot
-from services.agent.runs.execution import Lives
+from services.agent.runs.execution import Execution
 from shared.process.runtime import STOP_S
 from shared.store.runs.run import Run
 
@@ -18,7 +18,7 @@ LAST_CALLS_S = STOP_S * 0.4
 
 @dataclass
 class Runs:
-    lives: Lives
+    execution: Execution
     jobs: asyncio.TaskGroup
     _open: dict[asyncio.Task[None], Run] = field(default_factory=dict)
     _newest: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -43,11 +43,11 @@ class Runs:
         job, also when that is cancelled before its first step."""
         if self._closed:  # its claim was under way when the others were handed over
             slot.release()
-            self.jobs.create_task(self.lives.give_back(run))
+            self.jobs.create_task(self.execution.hand_over(run))
             return
         if before := self._newest.pop(run.run_id, None):  # taken back from ourselves
             before.cancel()
-        job = self._newest[run.run_id] = self.jobs.create_task(self.lives.live(run, slot))
+        job = self._newest[run.run_id] = self.jobs.create_task(self.execution.execute(run, slot))
         self._open[job] = run
         job.add_done_callback(lambda job: self._over(job, slot))
 
@@ -55,7 +55,7 @@ class Runs:
         """Stop every open run, and each that is still claimed; any replica goes on with them."""
         self._closed = True
         await asyncio.sleep(0)  # until every job has begun: cancelled before, it hands nothing over
-        acting = {job: self.lives.acting(run) for job, run in self._open.items()}
+        acting = {job: self.execution.unsafe_calls_ended(run) for job, run in self._open.items()}
         for job, ended in acting.items():
             if ended is None:
                 job.cancel()

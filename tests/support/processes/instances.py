@@ -15,10 +15,11 @@ from services.agent.instance import Instance
 from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot
 from services.agent.runs.admission import Slots
-from services.agent.runs.cancellation import Scopes
-from services.agent.runs.execution import Lives
+from services.agent.runs.cancellation import CancelScopes
+from services.agent.runs.ending import Endings
+from services.agent.runs.execution import Execution, RunParts
 from services.agent.runs.open_runs import Runs
-from services.agent.runs.pause import Brake
+from services.agent.runs.pause import Pause
 from services.agent.runs.toolbox import Toolbox
 from services.agent.runs.workers import Replies
 from shared.broker.consumer import Delivery
@@ -58,9 +59,9 @@ def runs_of(
     toolbox, relay = Toolbox(own.agent, tools), Relay(own, jobs)
     refusal = Refusal(own, relay)
     speaking = models or ModelRegistry(Settings(), own.metrics.model_failed)
-    brake, scopes = Brake(own, slots), Scopes()
-    lives = Lives(own, relay, refusal, Replies(own), toolbox, speaking, brake, scopes)
-    return Runs(lives, jobs)
+    parts = RunParts(own, Replies(own), toolbox, speaking, Pause(own, slots))
+    execution = Execution(own, parts, CancelScopes(), Endings(own, relay, refusal))
+    return Runs(execution, jobs)
 
 
 def delivery(

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from services.agent.instance import Instance
 from services.agent.llm.registry import ModelRegistry
 from services.agent.runs.admission import Slots
-from services.agent.runs.ending import CONTENT
+from services.agent.runs.ending import FAULT
 from services.agent.runs.postponement import MOST_FAILURES
 from shared.broker.connection import connect
 from shared.contract import topology
@@ -56,7 +56,7 @@ async def lived(own: Instance, *started: Run) -> dict[str, Row]:
             assert slot
             open_runs.start(run, slot)
         await slots.idle.wait()
-        open_runs.lives.relay.stop()
+        open_runs.execution.endings.relay.stop()
     await models.close()
     return {row.task_id: row for row in await own.store.read(lambda db: newest(db, None, None, 9))}
 
@@ -83,7 +83,7 @@ async def test_a_run_that_meets_a_fault_fails_alone(store: Store, rabbit: Rabbit
     assert kept is not None
     assert kept.messages == 1
     said = await store.read(lambda db: texts(db, run.run_id))
-    assert CONTENT in (said.response or "")
+    assert FAULT in (said.response or "")
     assert "a fault in the run: OverflowError" in (said.detail or "")
 
 

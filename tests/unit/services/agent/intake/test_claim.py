@@ -46,10 +46,11 @@ async def room(store: Store, definition: Definition | None = None) -> AsyncItera
     await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
         runs = runs_of(own, slots, jobs)
-        lives = runs.lives
-        orders = Orders(own, slots, runs, lives.brake, lives.scopes, Stopping(), jobs)
-        sweeper = Sweeper(own, slots, runs, lives.relay, orders)
-        yield Room(Intake(own, slots, runs, lives.relay, sweeper), slots, runs)
+        execution, relay = runs.execution, runs.execution.endings.relay
+        pause, scopes = execution.parts.pause, execution.scopes
+        orders = Orders(own, slots, runs, pause, scopes, Stopping(), jobs)
+        sweeper = Sweeper(own, slots, runs, relay, orders)
+        yield Room(Intake(own, slots, runs, relay, sweeper), slots, runs)
         await slots.idle.wait()
 
 

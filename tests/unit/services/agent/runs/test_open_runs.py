@@ -22,7 +22,7 @@ async def test_every_run_is_handed_over_at_the_end(store: Store, late: bool) -> 
         runs = runs_of(own, slots, jobs, ModelRegistry(nowhere, own.metrics.model_failed))
         slot = slots.try_take()
         assert slot
-        runs.lives.brake.set(True)  # so that it doesn't end meanwhile
+        runs.execution.parts.pause.set(True)  # so that it doesn't end meanwhile
         run = await begun(own)
         if late:
             await runs.hand_over()
@@ -39,7 +39,7 @@ async def test_a_run_that_comes_to_a_call_when_its_process_ends_is_handed_over(
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     async with asyncio.TaskGroup() as jobs:
         runs = runs_of(own, slots, jobs, ModelRegistry(nowhere, own.metrics.model_failed))
-        runs.lives.brake.ending = True
+        runs.execution.parts.pause.ending = True
         slot = slots.try_take()
         assert slot
         runs.start(await begun(own), slot)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from services.agent.runs.admission import Slot, Slots
-from services.agent.runs.pause import Brake
+from services.agent.runs.pause import Pause
 from services.agent.upkeep.commands import Orders
 from shared.contract.messages import run_id
 from shared.process.stopping import Stopping
@@ -59,10 +59,10 @@ async def room(store: Store) -> AsyncIterator[Room]:
     await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
     async with asyncio.TaskGroup() as jobs:
         open_runs = runs_of(own, slots, jobs)
-        brake, scopes = Brake(own, slots), open_runs.lives.scopes
+        pause, scopes = Pause(own, slots), open_runs.execution.scopes
         slot = slots.try_take()
         assert slot
-        yield Room(store, Orders(own, slots, open_runs, brake, scopes, Stopping(), jobs), slot)
+        yield Room(store, Orders(own, slots, open_runs, pause, scopes, Stopping(), jobs), slot)
 
 
 async def kept(store: Store) -> int:
@@ -127,7 +127,7 @@ async def test_a_pause_is_put_on_and_taken_off(store: Store) -> None:
         for order, on in ((pauses.pause, True), (pauses.unpause, False)):
             await store.write("", partial(order, agent="all"))
             await it.orders.look()
-            assert it.orders.brake.on is on
+            assert it.orders.pause.on is on
 
 
 async def test_a_shutdown_is_obeyed_by_whom_it_names(store: Store) -> None:

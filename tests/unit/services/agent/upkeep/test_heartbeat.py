@@ -80,15 +80,16 @@ async def sweeping(own: Instance, slots: Slots) -> AsyncIterator[Sweeper]:
     """A sweeper at work; what it starts ends at once, without a model."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as jobs:
         open_runs = runs_of(own, slots, jobs)
-        brake, scopes = open_runs.lives.brake, open_runs.lives.scopes
-        orders = Orders(own, slots, open_runs, brake, scopes, Stopping(), jobs)
+        execution = open_runs.execution
+        pause, scopes = execution.parts.pause, execution.scopes
+        orders = Orders(own, slots, open_runs, pause, scopes, Stopping(), jobs)
         sweeper = Sweeper(own, slots, open_runs, Relay(own, jobs), orders)
         serving = jobs.create_task(sweeper.serve())
         await sweeper.caught_up.wait()
         yield sweeper
         serving.cancel()
         await open_runs.hand_over()
-        open_runs.lives.relay.stop()
+        execution.endings.relay.stop()
         sweeper.relay.stop()
 
 
