@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.agent.llm.chat import Completion
-from services.agent.loop.work import Outcome
+from services.agent.loop.work import Outcome, failed
 from shared.contract.messages import Status
 
 
@@ -22,8 +22,8 @@ def reply_outcome(completion: Completion, *, nudged: bool) -> Outcome | None:
     if completion.text:
         return _outcome(Status.OK, completion.text)
     if cut:
-        return _outcome(Status.FAILED, "the model's reply was cut off before it said anything")
-    return _outcome(Status.FAILED, "the model gave an empty answer twice") if nudged else None
+        return failed("the model's reply was cut off before it said anything")
+    return failed("the model gave an empty answer twice") if nudged else None
 
 
 def refusal_outcome(completion: Completion) -> Outcome | None:

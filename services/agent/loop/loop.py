@@ -32,7 +32,7 @@ from services.agent.loop.endings import refusal_outcome, reply_outcome
 from services.agent.loop.journal import Journal, StepKey, StepKind, parse_output
 from services.agent.loop.prompt import opening_messages
 from services.agent.loop.tool_calls import WorkerArguments, kinds_by_name, parse_arguments
-from services.agent.loop.work import ANSWERED, Outcome, Work
+from services.agent.loop.work import ANSWERED, Outcome, Work, failed
 from shared.contract.messages import Budget, Frozen, Response, Status, Usage
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import capped
@@ -116,7 +116,7 @@ async def run(
     except ModelUnavailable:
         raise
     except ModelError as error:
-        return loop.end(_failure(error.public, str(error)))
+        return loop.end(failed(error.public, str(error)))
 
 
 @dataclass
@@ -158,9 +158,9 @@ class _Loop:
         """
         given, turns = self.work.message.budget or Budget(), self.work.definition.limits.turns
         if self.left.tokens == 0:
-            return _failure(f"the budget of {given.tokens} tokens is spent")
+            return failed(f"the budget of {given.tokens} tokens is spent")
         if self.left.model_calls == 0:
-            return _failure(f"the budget of {given.model_calls} model calls is spent")
+            return failed(f"the budget of {given.model_calls} model calls is spent")
         if self.left.model_calls == 1 and self.specs:
             return await self.conclude(turn, f"the budget of {given.model_calls} model calls")
         if turn > turns:
@@ -234,7 +234,7 @@ class _Loop:
         if refused := refusal_outcome(completion):
             return refused
         if not completion.text:
-            return _failure(f"no answer within {limit}")
+            return failed(f"no answer within {limit}")
         return Outcome(
             status=Status.PARTIAL, content=completion.text, detail=f"{limit} was reached"
         )
@@ -339,7 +339,3 @@ def cancelled_call() -> str:
 
 def _failed_answer(text: str, detail: str | None = None) -> _Answer:
     return _Answer(content=text, status=Status.FAILED, detail=detail)
-
-
-def _failure(content: str, detail: str | None = None) -> Outcome:
-    return Outcome(status=Status.FAILED, content=content, detail=detail)

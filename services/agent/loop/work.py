@@ -36,3 +36,7 @@ class Outcome(Frozen):
     detail: str | None = None
     usage: Usage = Usage()
     model: str | None = None
+
+
+def failed(content: str, detail: str | None = None, usage: Usage = Usage()) -> Outcome:  # noqa: B008
+    return Outcome(status=Status.FAILED, content=content, detail=detail, usage=usage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,14 +19,14 @@ class ModelWrapper(ABC):
 
     model: Model
 
-    async def complete(
+    def complete(
         self,
         history: Sequence[ChatMessage],
         tools: Sequence[ToolSpec],
         most_tokens: int | None = None,
-    ) -> Completion:
+    ) -> Coroutine[None, None, Completion]:
         """See `Model.complete`."""
-        return await self.around(partial(self.model.complete, history, tools, most_tokens))
+        return self.around(partial(self.model.complete, history, tools, most_tokens))
 
     @abstractmethod
     async def around(self, call: Callable[[], Awaitable[Completion]]) -> Completion:
@@ -39,9 +39,9 @@ class ToolsWrapper(ABC):
 
     tools: Tools
 
-    async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
+    def call(self, key: StepKey, name: str, arguments: JsonObject) -> Coroutine[None, None, str]:
         """See `Tools.call`."""
-        return await self.around(key, name, partial(self.tools.call, key, name, arguments))
+        return self.around(key, name, partial(self.tools.call, key, name, arguments))
 
     @abstractmethod
     async def around(self, key: StepKey, name: str, call: Callable[[], Awaitable[str]]) -> str:

@@ -11,7 +11,7 @@ import structlog
 from services.agent.delivery.outbox import Relay
 from services.agent.delivery.refusals import Refusal
 from services.agent.instance import Instance
-from services.agent.loop.work import ANSWERED, Outcome
+from services.agent.loop.work import ANSWERED, Outcome, failed
 from services.agent.runs.postponement import MOST_FAILURES
 from services.agent.runs.store_journal import StoredJournal
 from shared.concurrency.retry import to_its_end
@@ -81,8 +81,8 @@ class Endings:
         except StoreError as error:
             if not ended.steps or ended.outcome.status is Status.CANCELLED:
                 raise
-            failed = failure(NOT_STORED, str(error), ended.outcome.usage)
-            await self._end(run, message, Ended(failed))
+            outcome = failed(NOT_STORED, str(error), ended.outcome.usage)
+            await self._end(run, message, Ended(outcome))
 
     async def fail(self, run: Run, error: BaseException, journal: StoredJournal | None) -> Ended:
         """End a run that met a fault: dead-letter its message, and send a response that can't fail.
@@ -91,7 +91,7 @@ class Endings:
         attempts the run ends without a dead letter.
         """
         log.error("fault in a run", exc_info=error)
-        outcome = failure(FAULT, _reason(error), _usage(journal))
+        outcome = failed(FAULT, _reason(error), _usage(journal))
         try:
             await self.refusal.give_up(run, outcome.detail or "")
         except Exception as broken:
@@ -108,7 +108,7 @@ class Endings:
         Also raises `BrokerError` while the message can't be dead-lettered.
         """
         await self.refusal.give_up(run, reason)
-        return Ended(failure(content, reason, usage))
+        return Ended(failed(content, reason, usage))
 
     async def _end(self, run: Run, message: Task | Trigger, ended: Ended) -> None:
         outcome = ended.outcome
@@ -148,10 +148,6 @@ class Endings:
         if budget and budget.overshot(usage):
             log.warning("budget overshot", budget=budget.model_dump(), usage=usage.tokens)
             self.instance.tell("budget.overshot", run, tokens=usage.tokens)
-
-
-def failure(content: str, detail: str, usage: Usage) -> Outcome:
-    return Outcome(status=Status.FAILED, content=content, detail=detail, usage=usage)
 
 
 def response(run: Run, message: Task | Trigger, outcome: Outcome) -> Response:

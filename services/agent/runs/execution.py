@@ -11,24 +11,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple
 
 import structlog
 from pydantic import ValidationError
 
 from services.agent.instance import Instance
-from services.agent.llm.chat import Model
 from services.agent.llm.registry import ModelRegistry
 from services.agent.loop import loop
 from services.agent.loop.precheck import precheck
 from services.agent.loop.snapshot import Snapshot, restore_snapshot
-from services.agent.loop.work import Outcome, Work
+from services.agent.loop.work import Outcome, Work, failed
 from services.agent.runs.admission import Slot
 from services.agent.runs.cancellation import CancelScope, CancelScopes, cancelled_end
-from services.agent.runs.ending import NOT_STORED, Ended, Endings, failure
+from services.agent.runs.ending import NOT_STORED, Ended, Endings
 from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
 from services.agent.runs.pause import Pause, PausedModel
 from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
@@ -104,26 +103,23 @@ class Execution:
         """
         structlog.contextvars.bind_contextvars(task=run.task_id, run=run.run_id)
         try:
-            match await self._result(run, slot):
-                case Ended() | Postponed():
-                    pass
-                case HandedOver(delay_s):
-                    await self.hand_over(run, delay_s)
-                case Lost(reason):
-                    log.warning("run lost", reason=reason)
-        finally:
-            self._journals.pop(_key(run), None)
-
-    async def _result(self, run: Run, slot: Slot) -> Result:
-        try:
-            return await self._ended(run, slot)
+            result = await self._committed(run, slot)
         except BaseException as error:
             if passes(error):
                 await self.hand_over(run)
                 raise
-            return _interrupted(run, error)
+            result = _interrupted(run, error)
+        finally:
+            self._journals.pop(_key(run), None)
+        match result:
+            case Ended() | Postponed():
+                pass
+            case HandedOver(delay_s):
+                await self.hand_over(run, delay_s)
+            case Lost(reason):
+                log.warning("run lost", reason=reason)
 
-    async def _ended(self, run: Run, slot: Slot) -> Result:
+    async def _committed(self, run: Run, slot: Slot) -> Result:
         """The result, committed if it is an end; a fault ends the run as failed.
 
         Raises the errors that interrupt a run.
@@ -160,8 +156,8 @@ class Execution:
             log.info("run started", attempts=run.attempts, steps=journal.finished)
             self.instance.tell("run.started", run, kind=run.kind, steps=journal.finished)
             async with self.scopes.open(run, left_s) as scope:
-                parts = self.parts.of_loop(run, message, snapshot, slot, journal, scope)
-                return Ended(await loop.run(*parts), journal.at_end)
+                outcome = await self.parts.loop(run, message, snapshot, slot, journal, scope)
+                return Ended(outcome, journal.at_end)
         except (TimeoutError, HutchError, ValidationError) as error:
             return await self._result_of(run, journal, error)
 
@@ -181,9 +177,9 @@ class Execution:
                 content = f"given up: {error.public}"
                 return await self.endings.give_up(run, journal.usage(), reason, content)
             case DamagedRow() | JournalMismatch() | SettingsError() | ValidationError():
-                return Ended(failure(NOT_RESUMED, str(error), journal.usage()))
+                return Ended(failed(NOT_RESUMED, str(error), journal.usage()))
             case StoreError() if not isinstance(error, StoreUnavailable):
-                return Ended(failure(NOT_STORED, str(error), journal.usage()))
+                return Ended(failed(NOT_STORED, str(error), journal.usage()))
         raise error
 
     async def hand_over(self, run: Run, delay_s: float = 0.0) -> None:
@@ -202,16 +198,6 @@ class Execution:
         """Set once no call that must not be made twice is under way; None if none is now."""
         journal = self._journals.get(_key(run))
         return None if journal is None or journal.settled.is_set() else journal.settled
-
-
-class LoopParts(NamedTuple):
-    """The arguments of `loop.run`."""
-
-    work: Work
-    model: Model
-    tools: InstrumentedTools
-    workers: SharedDeadline
-    journal: StoredJournal
 
 
 @dataclass
@@ -234,7 +220,7 @@ class RunParts:
         journal = StoredJournal(store, run, found.steps, found.doubtful, slot.share)
         return journal, run.deadline_at - found.now
 
-    def of_loop(
+    def loop(
         self,
         run: Run,
         message: Task | Trigger,
@@ -242,8 +228,11 @@ class RunParts:
         slot: Slot,
         journal: StoredJournal,
         scope: CancelScope,
-    ) -> LoopParts:
-        """Raises `SettingsError` if the run's model can't be used with the settings any more."""
+    ) -> Coroutine[None, None, Outcome]:
+        """The run's loop, to be awaited; see `loop.run`.
+
+        Raises `SettingsError` if the settings no longer allow the use of the run's model.
+        """
         sums_up = run.kind == "tick"  # it must not act
         work = Work(
             run_id=run.run_id,
@@ -257,7 +246,7 @@ class RunParts:
         )
         model = InstrumentedModel(self.models.of(snapshot.definition), self.instance, run)
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)
-        return LoopParts(
+        return loop.run(
             work,
             PausedModel(model, self.pause, journal),
             InstrumentedTools(RunTools(self.toolbox, run), self.instance, run),
@@ -278,7 +267,7 @@ def _message(run: Run) -> tuple[Task | Trigger, Ended | None]:
             raise DamagedRow(run.damage)
     except DamagedRow as error:
         message = Task(id=run.task_id, content=NOT_RESUMED)
-        return message, Ended(failure(NOT_RESUMED, str(error), Usage()))
+        return message, Ended(failed(NOT_RESUMED, str(error), Usage()))
     return message, None
 
 
