@@ -235,9 +235,8 @@ class _Loop:
             return refused
         if not completion.text:
             return failed(f"no answer within {limit}")
-        return Outcome(
-            status=Status.PARTIAL, content=completion.text, detail=f"{limit} was reached"
-        )
+        detail = f"{limit} was reached"
+        return Outcome(status=Status.PARTIAL, content=completion.text, detail=detail)
 
     def end(self, outcome: Outcome) -> Outcome:
         """The outcome with the run's usage; its last reply is left to be committed with the end."""
@@ -295,10 +294,7 @@ class _Loop:
             await self.journal.start(call.key, call.name, call.once)
         try:
             answer = await call.perform()
-        except (
-            KeyboardInterrupt,
-            SystemExit,
-        ) as error:  # raised in a job, they would end the process
+        except (KeyboardInterrupt, SystemExit) as error:  # they would end the process
             raise RuntimeError(f"{call.name} raised {type(error).__name__}") from error
         await self.journal.record(call.key, call.kind, call.name, answer.output())
         return answer

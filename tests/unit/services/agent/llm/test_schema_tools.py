@@ -145,7 +145,7 @@ def test_calls_and_results_are_sent_as_text_in_turns() -> None:
     ]
 
 
-def test_after_a_result_the_model_is_told_last_that_it_can_answer() -> None:
+def test_after_a_result_the_last_words_are_that_the_model_can_answer() -> None:
     assert str(schema_tools.render_history(USED, [BOB])[-1].content).endswith(schema_tools.THEN)
     assert schema_tools.THEN not in str(schema_tools.render_history(USED, []))
     assert schema_tools.THEN not in str(

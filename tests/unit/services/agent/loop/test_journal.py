@@ -123,7 +123,7 @@ async def test_a_lost_run_records_nothing(case: Case) -> None:
     assert (await case.reopen()).recorded(KEY, "tool", "lookup") is None
 
 
-async def test_a_call_that_began_and_has_no_result_is_in_doubt_for_whoever_resumes(
+async def test_a_call_that_began_and_has_no_result_is_in_doubt_for_the_next_owner(
     case: Case,
 ) -> None:
     assert case.journal.call_in_doubt() is None

@@ -72,7 +72,9 @@ async def test_an_agent_that_was_not_asked_ends_no_call(replies: Replies) -> Non
 
 
 @pytest.mark.parametrize("correlation_id", ["no id at all", "é", "x" * 255, "", None])
-async def test_nobodys_reply_harms_nobody(replies: Replies, correlation_id: str | None) -> None:
+async def test_a_reply_to_no_call_changes_nothing(
+    replies: Replies, correlation_id: str | None
+) -> None:
     await replies.receive(delivery(b"no response", correlation_id=correlation_id))
 
 
@@ -80,7 +82,7 @@ async def test_nobodys_reply_harms_nobody(replies: Replies, correlation_id: str 
     ("user_id", "agent"),
     [("agent.tom", "bob"), ("agent.tom", "tom"), ("agent.bob", "tom"), (None, "bob")],
 )
-async def test_where_agents_are_told_apart_only_its_worker_answers_a_call(
+async def test_where_each_agent_has_a_user_only_its_worker_answers_a_call(
     replies: Replies, user_id: str | None, agent: str
 ) -> None:
     said = encode(Response(task_id="c1", agent=agent, status=Status.OK, content="done"))
@@ -91,7 +93,7 @@ async def test_where_agents_are_told_apart_only_its_worker_answers_a_call(
 
 
 @pytest.mark.parametrize("user_id", ["agent.bob", "operator"])
-async def test_its_worker_is_believed_and_the_operator_who_replays_it(
+async def test_its_worker_is_trusted_and_the_operator_who_replays_it(
     replies: Replies, user_id: str
 ) -> None:
     said = encode(Response(task_id="c1", agent="bob", status=Status.OK, content="done"))
@@ -100,7 +102,7 @@ async def test_its_worker_is_believed_and_the_operator_who_replays_it(
         assert reply.done()
 
 
-async def test_with_one_user_for_all_everybody_is_believed(replies: Replies) -> None:
+async def test_with_one_user_for_all_every_agent_is_trusted(replies: Replies) -> None:
     said = encode(Response(task_id="c1", agent="bob", status=Status.OK, content="done"))
     with replies.expect("c1", "bob") as reply:
         await replies.receive(delivery(said, user_id=None, received_as="hutch"))
