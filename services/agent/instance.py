@@ -1,10 +1,9 @@
-"""One process of an agent: its names and what all its parts share."""
+"""One process of an agent: its names, and what all its parts share."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -30,10 +29,6 @@ class Instance:
     metrics: Metrics
     known: Collection[str] = ()
     """The names of all agents."""
-    due: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a run may have become due: the sweeper polls as soon as a slot is free for it."""
-    ordered: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when an order has come: the sweeper polls at once."""
 
     @property
     def definition(self) -> Definition:
@@ -43,8 +38,11 @@ class Instance:
     def agent(self) -> str:
         return self.snapshot.definition.name
 
-    def tell(self, name: str, run: Run | None = None, **detail: str | int | float) -> None:
-        """Announce an event, for those who look: never a text, never waited for. Raises nothing."""
+    def announce(self, name: str, run: Run | None = None, **detail: str | int | float) -> None:
+        """Announce an event to whoever listens: counts and names, never a text.
+
+        Returns at once and raises nothing; an event may be lost.
+        """
         try:
             event = self._event(name, run, detail)
         except ValidationError as error:

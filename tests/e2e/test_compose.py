@@ -43,7 +43,7 @@ def test_a_manager_answers_with_what_its_worker_wrote(stack: Stack) -> None:
     assert usage["model_calls"] >= 3, "two calls of Alice's and one of Bob's"
 
 
-def test_a_task_to_nobody_is_told_so(stack: Stack) -> None:
+def test_a_task_to_an_unknown_agent_is_refused_with_the_known_ones(stack: Stack) -> None:
     response = stack.ask("alcie", ["Hello?"])["0"]
     assert response["status"] == "refused"
     assert "alcie" in str(response["content"])

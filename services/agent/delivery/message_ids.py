@@ -1,8 +1,9 @@
-"""Ids for messages that bring none, so that one that is delivered again is still one task.
+"""Ids for messages that bring none, so that a message that is delivered twice is still one task.
 
-A delivery comes again when its connection was lost before the broker had its ack: while its claim
-waited for the store, or with the ack on its way. The broker flags it then, and this process knows
-it by its fingerprint. One that goes to another replica, or outlives its process, gets a new id.
+A message is delivered again when its connection was lost before the broker had the ack: while the
+claim waited for the store, or while the ack was on its way. The broker flags it then, and this
+process recognises it by its fingerprint. If another replica or a later process gets it, it has a
+new id there.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from shared.broker.consumer import Delivery
+from shared.contract.messages import Task, Trigger
+from shared.errors import BadMessage
 
 REMEMBERED = 500
-"""Deliveries, bodies included, whose ack is not certain; several times as many as are on their way
-at once. What stays so for long went to another replica."""
+"""Deliveries, with their bodies, whose ack is not certain; several times as many as can be on their
+way at once. A delivery that stays here for long went to another replica."""
 
 _COUNTED_BY_BROKER = ("x-delivery-count", "x-acquired-count")
-"""Headers in which a delivery differs from its repetition."""
+"""Headers that differ between two deliveries of one message."""
 
 
 @dataclass
@@ -37,9 +40,9 @@ class DrawnIds:
         self._of: dict[int, _Drawn] = {}
 
     def of(self, delivery: Delivery) -> str:
-        """An id for a delivery without one: that of the delivery which it repeats, or a new one.
+        """The id of the delivery that this one repeats, or a new one.
 
-        Two equal messages that each come for the first time are two tasks.
+        Two equal messages that are each delivered for the first time are two tasks.
         """
         if known := self._of.get(id(delivery)):
             return known.id
@@ -48,14 +51,29 @@ class DrawnIds:
         lost = [it for it in alike if it.delivery.gone] if delivery.redelivered else []
         if not lost:
             return self._draw(delivery, fingerprint).id
-        repeated = min(lost, key=lambda it: it.acked)  # rather one whose ack was never sent
+        repeated = min(lost, key=lambda it: it.acked)  # prefer one whose ack was never sent
         del self._of[id(repeated.delivery)]
         repeated.delivery, repeated.acked = delivery, False
         self._of[id(delivery)] = repeated
         return repeated.id
 
+    def identified(self, message: Task | Trigger, delivery: Delivery) -> Task | Trigger:
+        """The message with an id: its own, else the AMQP `message_id`, else a drawn one.
+
+        Raises `BadMessage` if the `message_id` can't be one.
+        """
+        if message.id is not None:
+            return message
+        given = delivery.message_id or self.of(delivery)
+        try:
+            return type(message).model_validate(message.model_dump(by_alias=True) | {"id": given})
+        except ValueError as error:
+            raise BadMessage(
+                "message_id: an id is at most 128 printable ASCII characters without spaces"
+            ) from error
+
     async def acked(self, delivery: Delivery) -> None:
-        """Say that its ack was sent: it is forgotten once the broker is known to have that."""
+        """Its ack was sent: forget it once the broker is known to have received that."""
         known = self._of.get(id(delivery))
         if known is None:
             return
@@ -83,8 +101,8 @@ class DrawnIds:
 
 
 def _fingerprint(delivery: Delivery) -> str:
-    """The same for a message each time it is delivered; other messages have other ones, or are
-    equal in all that their sender wrote."""
+    """The same each time a message is delivered. Two messages share it only if they are equal in
+    everything that their senders wrote."""
     headers = {k: v for k, v in delivery.headers.items() if k not in _COUNTED_BY_BROKER}
     written = (
         delivery.exchange,

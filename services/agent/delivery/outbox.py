@@ -1,20 +1,20 @@
-"""The outbox's way out: what a commit has decided is published until the broker confirms it."""
+"""The outbox: messages that a commit has decided are published until the broker confirms them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
 import structlog
 
-from services.agent.delivery.answering import answer
 from services.agent.instance import Instance
-from shared.broker.publisher import Outgoing
+from shared.broker.publisher import Outgoing, Publisher
 from shared.concurrency.boundary import contained
 from shared.concurrency.retry import insist
-from shared.contract.topology import CONTROL
+from shared.contract.topology import CONTROL, REPLIES
 from shared.errors import BrokerError, Undeliverable
 from shared.store.messages import outbox
 from shared.store.messages.outbox import Outbound
@@ -22,14 +22,14 @@ from shared.store.messages.outbox import Outbound
 log = structlog.get_logger()
 
 RETRY_MOST_S = 5.0
-"""Between two tries while the broker is away or a queue is full."""
+"""The longest wait between two tries while the broker is away or a queue is full."""
 
 
-class Relay:
-    """Publishes a run's messages to one address in order; no others wait for each other.
+class Outbox:
+    """Publishes messages: those of one run to one address in order, all others side by side.
 
-    A confirm that timed out means unknown: the message is published again with the same id.
-    A response that no queue takes is undeliverable, not unsent: marked, and left at that.
+    A confirm that timed out means unknown: the message is published again with the same id. A
+    response that no queue takes is undeliverable: its row is marked, and it is not tried again.
     """
 
     def __init__(self, instance: Instance, jobs: asyncio.TaskGroup) -> None:
@@ -41,8 +41,8 @@ class Relay:
         self._forgetting = False
 
     def send(self, messages: Iterable[Outbound]) -> None:
-        """Hand over committed messages; returns at once."""
-        # Adopted ones come mixed.
+        """Publish committed messages; returns at once."""
+        # Those that a dead replica has left come mixed.
         in_order = sorted(messages, key=lambda it: (_way(it), it.seq))
         for _, of_way in groupby(in_order, key=_way):
             batch = list(of_way)
@@ -50,12 +50,12 @@ class Relay:
             self._begin(partial(self._send, batch))
 
     async def idle(self) -> None:
-        """Wait until nothing is on its way."""
+        """Wait until no message is on its way."""
         while self._sending:
             await asyncio.wait(self._sending)
 
     def stop(self) -> None:
-        """Give up what is on its way: it stays in the outbox, for another instance."""
+        """Give up messages on their way: their rows stay, and another instance sends them."""
         for job in self._sending:
             job.cancel()
 
@@ -66,7 +66,7 @@ class Relay:
 
     async def _send(self, batch: list[Outbound]) -> None:
         for message in batch:
-            if await self._deliver(message):
+            if await self._publish(message):
                 self._confirmed.append(message.seq)
                 if not self._forgetting:
                     self._begin(self._forget)
@@ -76,35 +76,50 @@ class Relay:
                 self._count(-1)
 
     async def _forget(self) -> None:
-        """Those that are confirmed while one commit is under way share the next."""
+        """Delete the rows of confirmed messages.
+
+        Those that are confirmed while one commit is under way share the next.
+        """
         self._forgetting = True
         try:
-            while self._confirmed:  # two of this job may overlap: each has those it took away
+            while self._confirmed:  # two jobs may overlap: each deletes those that it has removed
                 seqs, self._confirmed = self._confirmed, []
                 await self._instance.store.write("", partial(outbox.sent, seqs=seqs))
                 self._count(-len(seqs))
         finally:
             self._forgetting = False
 
-    async def _deliver(self, message: Outbound) -> bool:
-        """True when the broker has it, False when nobody listens there any more."""
+    async def _publish(self, message: Outbound) -> bool:
+        """True when the broker has confirmed it, False when no queue takes it."""
 
-        async def publish() -> bool:
+        async def once() -> bool:
             try:
-                await answer(self._instance.publisher, _outgoing(message))
+                await publish(self._instance.publisher, _outgoing(message))
             except Undeliverable as error:
                 log.warning("response undeliverable", run=message.run_id, error=str(error))
                 return False
             return True
 
         failures = self._instance.metrics.publish_failures
-        return await insist(
-            publish, BrokerError, most_s=RETRY_MOST_S, told=lambda _: failures.inc()
-        )
+        return await insist(once, BrokerError, most_s=RETRY_MOST_S, told=lambda _: failures.inc())
 
     def _count(self, change: int) -> None:
         self._unsent += change
         self._instance.metrics.outbox_unsent.set(self._unsent)
+
+
+async def publish(publisher: Publisher, message: Outgoing) -> None:
+    """Publish, to a reply queue by its name if need be; raises as `Publisher.publish` does.
+
+    A foreign client's `reply.…` queue need not be bound to our exchange: the default exchange
+    reaches every queue by its name.
+    """
+    try:
+        await publisher.publish(message)
+    except Undeliverable:
+        if message.exchange != REPLIES:
+            raise
+        await publisher.publish(replace(message, exchange=""))
 
 
 def _way(message: Outbound) -> tuple[str, str, str]:
@@ -118,6 +133,6 @@ def _outgoing(message: Outbound) -> Outgoing:
         body=message.body.encode(),
         message_id=message.message_id,
         correlation_id=message.correlation_id,
-        # A broadcast, or a cancel, that nobody hears is no failure.
+        # A broadcast or a cancel that reaches no process is no failure.
         mandatory=bool(message.routing_key) and message.exchange != CONTROL,
     )

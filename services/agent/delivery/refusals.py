@@ -1,4 +1,4 @@
-"""What can't be processed: kept among the dead letters with its reason, and answered."""
+"""Refusals: a message that can't be processed becomes a dead letter, and its sender is answered."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from services.agent.delivery.answering import answer
-from services.agent.delivery.outbox import Relay
-from services.agent.delivery.senders import reply_objection
+from services.agent.delivery.outbox import Outbox, publish
+from services.agent.delivery.requester import reply_to_of
 from services.agent.instance import Instance
 from shared.broker.consumer import Delivery
 from shared.broker.dead_letters import PREFIX, headers, kept
 from shared.broker.publisher import Outgoing
 from shared.contract.messages import MAX_BODY_BYTES, Response, Status, encode
-from shared.contract.reply_queues import is_reply_queue
 from shared.contract.topology import DEAD, mailbox_name, reply_address
-from shared.errors import BrokerError, BrokerUnavailable, Undeliverable
+from shared.errors import BadMessage, BrokerError, BrokerUnavailable, Undeliverable
 from shared.store.messages import dead_letters, outbox
 from shared.store.messages.outbox import Outbound
 from shared.store.runs.run import Run
@@ -29,37 +27,37 @@ log = structlog.get_logger()
 
 
 @dataclass
-class Refusal:
+class Refusals:
     instance: Instance
-    relay: Relay
+    outbox: Outbox
 
-    async def bury(self, letter: Outgoing) -> None:
-        """Keep a dead letter: in the queue `dead`, or in the store where that doesn't take it.
+    async def keep(self, dead_letter: Outgoing) -> None:
+        """Keep a dead letter in the queue `dead`, or in the store if that queue doesn't take it.
 
         The caller acks, or ends its run, after that. Raises `BrokerUnavailable`, with nothing
         kept anywhere, while there is no connection.
         """
-        me = self.instance
+        me, queue = self.instance, dead_letter.routing_key
         try:
-            await me.publisher.publish(letter)
+            await me.publisher.publish(dead_letter)
         except BrokerUnavailable:
             raise
-        except BrokerError as error:  # unconfirmed it may be there too: it is one by its id
-            log.warning("dead letter kept in the store", queue=letter.routing_key, why=str(error))
-            keep = partial(dead_letters.keep, letter=kept(letter))
+        except BrokerError as error:  # unconfirmed, it may be in both: by its id it is one
+            log.warning("dead letter kept in the store", queue=queue, why=str(error))
+            keep = partial(dead_letters.keep, letter=kept(dead_letter))
             me.metrics.dead_letters_kept.set(await me.store.write("", keep))
         me.metrics.dead_letters.inc()
-        me.tell("message.dead", queue=letter.routing_key)
+        me.announce("message.dead", queue=queue)
 
     async def give_up(self, run: Run, reason: str) -> None:
-        """Dead-letter the message of a run; its end answers the requesters. Raises as `bury`.
+        """Dead-letter the message of a run; its end answers the requesters. Raises as `keep` does.
 
-        A process that dies between this and the end leaves it to the next one, which does it
-        again: the copy has the same `message_id`, and is one letter.
+        If this process dies before that end, the next one does both again: the second copy has the
+        same `message_id`, and counts as the same dead letter.
         """
         log.warning("run given up", reason=reason)
         queue = mailbox_name(run.agent)
-        await self.bury(
+        await self.keep(
             Outgoing(
                 exchange=DEAD,
                 routing_key=queue,
@@ -79,8 +77,9 @@ class Refusal:
             )
         )
 
-    def letter(self, delivery: Delivery, reason: str) -> Outgoing:
-        """The dead letter of a delivery; its id is its own: tried again, it is one letter."""
+    def dead_letter(self, delivery: Delivery, reason: str) -> Outgoing:
+        """The dead letter of a delivery. It has an id of its own, so that it can be published
+        again and still is one."""
         return Outgoing(
             exchange=DEAD,
             routing_key=delivery.queue,
@@ -102,17 +101,20 @@ class Refusal:
         )
 
     async def answer(self, delivery: Delivery, reason: str) -> None:
-        """Answer `refused` where a `reply_to` of the sender can be read.
+        """Answer `refused` if the message names a reply queue that its sender may name.
 
-        A queue that doesn't take it now gets it by way of the outbox. Raises `BrokerUnavailable`
-        while there is no connection.
+        If that queue doesn't take the answer now, the outbox sends it later. Raises
+        `BrokerUnavailable` while there is no connection.
         """
-        reply_to = delivery.reply_to
-        if not reply_to or not is_reply_queue(reply_to) or reply_objection(delivery):
+        try:
+            reply_to = reply_to_of(delivery)
+        except BadMessage:
+            return
+        if reply_to is None:
             return
         message = self._refused(delivery, reply_to, reason)
         try:
-            await answer(self.instance.publisher, message)
+            await publish(self.instance.publisher, message)
         except Undeliverable as error:
             log.warning("refusal undeliverable", reply_to=reply_to, error=str(error))
         except BrokerUnavailable:
@@ -120,7 +122,7 @@ class Refusal:
         except BrokerError as error:
             log.warning("refusal not sent yet", reply_to=reply_to, error=str(error))
             if "\0" not in (message.correlation_id or ""):  # no store can keep that
-                await self._leave_to_relay(message)
+                await self._leave_to_outbox(message)
 
     def _refused(self, delivery: Delivery, reply_to: str, reason: str) -> Outgoing:
         task_id = _id_of(delivery)
@@ -141,10 +143,10 @@ class Refusal:
             correlation_id=delivery.correlation_id,
         )
 
-    async def _leave_to_relay(self, message: Outgoing) -> None:
+    async def _leave_to_outbox(self, message: Outgoing) -> None:
         me = self.instance
         outbound = Outbound(
-            run_id=uuid4().hex,  # of no run, and in no order with others
+            run_id=uuid4().hex,  # it belongs to no run, and need not keep any order
             exchange=message.exchange,
             routing_key=message.routing_key,
             message_id=message.message_id,
@@ -152,11 +154,11 @@ class Refusal:
             correlation_id=message.correlation_id,
         )
         add = partial(outbox.add, message=outbound, agent=me.agent, owner=me.id)
-        self.relay.send([await me.store.write("", add)])
+        self.outbox.send([await me.store.write("", add)])
 
 
 def _fields(body: bytes) -> dict[str, object]:
-    """Of a JSON object; none of anything else."""
+    """The fields of a JSON object; none if the body is anything else."""
     if len(body) <= MAX_BODY_BYTES:
         try:
             fields = from_json(body)
@@ -167,7 +169,7 @@ def _fields(body: bytes) -> dict[str, object]:
 
 
 def _id_of(delivery: Delivery) -> str:
-    """The id that the sender can recognise, as far as it can be read."""
+    """The first readable id that the sender can recognise."""
     for candidate in (
         _fields(delivery.body).get("id"),
         delivery.message_id,

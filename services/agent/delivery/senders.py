@@ -1,6 +1,8 @@
-"""Who is believed: where each agent has a user of its own on the broker, nobody speaks for another.
+"""Authenticated senders: where each agent has its own user on the broker, no agent can pretend to
+be another.
 
-The broker lets nobody publish under another's user; so what bears an agent's user is that agent's.
+The broker lets no client publish under another user's name. So a message that bears an agent's user
+comes from that agent.
 """
 
 from __future__ import annotations
@@ -14,35 +16,29 @@ from shared.errors import BadMessage
 
 
 def check(delivery: Delivery, *users: str) -> None:
-    """Raises `BadMessage` where a message says that it is of one of these users, and is not."""
+    """Raises `BadMessage` if a message claims to come from one of these users, and does not."""
     for user in users:
         if reason := objection(delivery.received_as, delivery.user_id, user):
             raise BadMessage(reason)
 
 
-def reply_objection(delivery: Delivery) -> str | None:
-    """Why nothing is answered where a message wants it: the reply queue is another agent's.
+def check_reply_to(delivery: Delivery) -> None:
+    """Raises `BadMessage` for a reply queue that belongs to another agent.
 
-    Otherwise anybody could have an agent answer, in its own name, what another asked. A command's
-    queue is the operator's, who speaks for everybody. A queue that the broker or a client's library
-    has named is for each client that knows its name, which nobody can guess.
+    Otherwise any client could make an agent send, in its own name, an answer to a question that
+    another agent has asked. A command's queue belongs to the operator, who may speak for every
+    agent. A queue named by the broker or by a client's library may be used by each client that
+    knows its name, because nobody can guess that.
     """
     kind, _, rest = (delivery.reply_to or "").partition(".")
-    if kind != "reply":
-        return None
-    owner = agent_user(rest.partition(".")[0])
-    reason = objection(delivery.received_as, delivery.user_id, owner)
-    return reason and f"reply_to: {reason}"
-
-
-def check_reply_to(delivery: Delivery) -> None:
-    """Raises `BadMessage` for a reply queue that is another agent's."""
-    if reason := reply_objection(delivery):
-        raise BadMessage(reason)
+    if kind == "reply":
+        owner = agent_user(rest.partition(".")[0])
+        if reason := objection(delivery.received_as, delivery.user_id, owner):
+            raise BadMessage(f"reply_to: {reason}")
 
 
 def speakers(message: Task | Trigger, known: Collection[str]) -> Iterator[str]:
-    """The users of those whom it says that it comes from; a foreign sender is nobody's business."""
+    """The users that a message claims to come from; the name of a foreign sender is not checked."""
     if message.path:
         yield agent_user(message.path[-1])
     if message.sender is not None and message.sender in known:

@@ -1,7 +1,8 @@
-"""Each delivery is received and acked; what is bad is refused, what can't be done yet waits.
+"""Settlement: each delivery is received and acked, refused if it is bad, and tried again while the
+broker or the store is away.
 
-This is the one boundary around a delivery: whatever it meets, it ends neither the process nor
-what is settled beside it.
+This is the one boundary around a delivery: no error in it ends the process or disturbs another
+delivery.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TypeVar
 import structlog
 
 from services.agent.delivery.message_ids import DrawnIds
-from services.agent.delivery.refusals import Refusal
+from services.agent.delivery.refusals import Refusals
 from shared.broker.consumer import Consumer, Delivery
 from shared.concurrency.retry import insist
 from shared.errors import (
@@ -29,10 +30,10 @@ from shared.errors import (
 from shared.store import Store
 
 RETRY_MOST_S = 5.0
-"""Between two tries to dead-letter or pass on a message while the broker is away."""
+"""The longest wait between two tries while the broker or the store is away."""
 
 OUR_FAULT = "a fault of ours: the agent's log and the dead letter say which"
-"""To the sender: what an unexpected error says may be for nobody else to read."""
+"""Sent instead of an unexpected error's text, which may not be meant for the sender."""
 
 Receive = Callable[[Delivery], Awaitable[None]]
 T = TypeVar("T")
@@ -46,17 +47,17 @@ class _Gone(Exception):
 
 
 @dataclass
-class Settling:
-    refusal: Refusal
+class Settlement:
+    refusals: Refusals
     ids: DrawnIds = field(default_factory=DrawnIds)
 
-    async def each(
+    async def serve(
         self, consumer: Consumer, prefetch: int, receive: Receive, store: Store | None = None
     ) -> None:
         """Consume, and settle up to `prefetch` deliveries at a time, until cancelled.
 
-        They begin in their order, and none waits for another's end. With a `store`, nothing is
-        consumed while that is away.
+        They begin in their order, and none waits until another has ended. With a `store`, nothing
+        is consumed while that is away.
         """
         places = asyncio.Semaphore(prefetch)
         async with asyncio.TaskGroup() as jobs:
@@ -80,16 +81,17 @@ class Settling:
             await consumer.stop()
 
     async def settle(self, delivery: Delivery, receive: Receive) -> None:
-        """Receive, then ack; refuse what is bad. Unacked, the broker will deliver it again.
+        """Call `receive`, refuse the delivery if that finds it bad, and ack it.
 
-        A store or a broker that is away is waited for. Raises nothing but a cancellation.
+        While the store or the broker is away, it is tried again. Until the ack the broker would
+        deliver the message again. Raises nothing but a cancellation.
         """
         try:
             await self._settled(delivery, receive)
         except _Gone:
             log.info("delivery taken back by the broker", queue=delivery.queue)
         except Exception:
-            # Not even its dead letter could be kept: the broker counts, and gives it up in the end.
+            # Even its dead letter could not be kept: the broker counts the tries, and ends them.
             log.exception("delivery not settled", queue=delivery.queue)
             await asyncio.sleep(RETRY_MOST_S)
             await delivery.give_back()
@@ -99,16 +101,17 @@ class Settling:
         if bad is not None:
             reason, public = bad
             log.warning("message refused", queue=delivery.queue, reason=reason)
-            letter = self.refusal.letter(delivery, reason)
-            await _insisting(delivery, lambda: self.refusal.bury(letter))
+            dead_letter = self.refusals.dead_letter(delivery, reason)
+            await _insisting(delivery, lambda: self.refusals.keep(dead_letter))
             await self._answer(delivery, public)
         if await delivery.ack():
             await self.ids.acked(delivery)
 
     async def _answer(self, delivery: Delivery, reason: str) -> None:
-        """What can't be answered for good is logged: its dead letter is kept."""
+        """Answer a refused message. An answer that can never be sent is only logged: the dead
+        letter is kept already."""
         try:
-            await _insisting(delivery, lambda: self.refusal.answer(delivery, reason))
+            await _insisting(delivery, lambda: self.refusals.answer(delivery, reason))
         except _Gone:
             raise
         except Exception:
@@ -116,7 +119,7 @@ class Settling:
 
 
 async def _received(delivery: Delivery, receive: Receive) -> tuple[str, str] | None:
-    """None when it was received; else why not, for the operator and for the sender."""
+    """None if it was received; else why not, for the operator and for the sender."""
     try:
         await receive(delivery)
     except _PASSING:
@@ -133,14 +136,15 @@ async def _received(delivery: Delivery, receive: Receive) -> tuple[str, str] | N
 
 
 async def _insisting(delivery: Delivery, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Until it succeeds, or raises `_Gone`: then the next who gets the delivery tries."""
+    """Repeat an attempt until it succeeds; raises `_Gone` once the broker has taken the delivery
+    back."""
 
     async def once() -> T:
         if delivery.gone:
             raise _Gone
         return await attempt()
 
-    def told(error: Exception) -> None:
+    def failed(error: Exception) -> None:
         log.warning("delivery not settled yet", queue=delivery.queue, error=str(error))
 
-    return await insist(once, _PASSING, most_s=RETRY_MOST_S, told=told)
+    return await insist(once, _PASSING, most_s=RETRY_MOST_S, told=failed)

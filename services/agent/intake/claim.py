@@ -1,4 +1,4 @@
-"""From a message to a run: one committed claim, with a slot or without."""
+"""Claims: each message becomes a run in one commit, which starts here if a slot is free."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from uuid import uuid4
 
 import structlog
 
-from services.agent.delivery.outbox import Relay
+from services.agent.delivery.outbox import Outbox
 from services.agent.instance import Instance
 from services.agent.intake.task_limit import Caused
 from services.agent.loop.work import Outcome
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from services.agent.runs.ending import response
-from services.agent.runs.open_runs import Runs
-from services.agent.upkeep.heartbeat import Sweeper
+from services.agent.runs.open_runs import OpenRuns
 from shared.contract.messages import (
     Status,
     Task,
@@ -37,17 +36,16 @@ log = structlog.get_logger()
 Kind = Literal["task", "trigger", "reaction", "tick"]
 
 OWN_ID = "@"
-"""Begins the ids that an agent gives itself, for its ticks and reactions: they follow from what is
-known outside, and nobody else may take them first."""
+"""Begins the ids of an agent's own ticks and reactions. Such ids can be guessed, so a message from
+outside may not use them first."""
 
 
 @dataclass
-class Intake:
+class Claims:
     instance: Instance
-    slots: Slots
-    runs: Runs
-    relay: Relay
-    sweeper: Sweeper
+    admission: Admission
+    runs: OpenRuns
+    outbox: Outbox
     caused: Caused = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,9 +60,9 @@ class Intake:
     ) -> None:
         """Returns once the message is a committed run, or its known response is on its way.
 
-        The caller acks after that. Raises `BadMessage` when the id belongs to other content, or
-        to the agent itself. `cause` is the agent whose run has sent it: one that sends too many
-        is refused.
+        The caller acks after that. Raises `BadMessage` if the id belongs to other content, or is
+        one of the agent's own. `cause` is the agent whose run has sent the message: if its runs
+        send too many, the message is refused.
         """
         if message.id is None:
             message = message.model_copy(update={"id": uuid4().hex})
@@ -76,7 +74,7 @@ class Intake:
         if cause is not None and (reason := self.caused.refusal(cause)):
             await self._refuse(request, message, reason)
             return
-        spare = slot = self.slots.try_take()
+        spare = slot = self.admission.try_take()
         try:
             claimed = await self.instance.store.write(
                 request.key,
@@ -88,14 +86,15 @@ class Intake:
         finally:
             if spare:
                 spare.release()
-        self.relay.send(claimed.outbound)
+        self.outbox.send(claimed.outbound)
         if claimed.verdict is Verdict.CLAIMED and claimed.run is None:
-            self._leave(had_slot=slot is not None)
+            # It is due, for any replica: there was no slot, or its session was busy a moment ago.
+            self.admission.note_due(waits=slot is None)
         if claimed.verdict is Verdict.CONFLICT:
             raise _conflict(request)
 
     async def _refuse(self, request: Request, message: Task | Trigger, reason: str) -> None:
-        """Commit a run that ends as it is claimed: asked again, it is answered the same."""
+        """Commit a run that has ended with its claim, so that a repetition gets the same answer."""
 
         def ending_of(run: Run) -> End:
             said = response(run, message, Outcome(status=Status.REFUSED, content=reason))
@@ -104,18 +103,11 @@ class Intake:
         claimed = await self.instance.store.write(
             request.key, lambda db: refuse(db, request, self.instance.id, ending_of)
         )
-        self.relay.send(claimed.outbound)
+        self.outbox.send(claimed.outbound)
         if claimed.verdict is Verdict.CONFLICT:
             raise _conflict(request)
         if claimed.verdict is Verdict.CLAIMED:
             self.instance.metrics.runs_ended.labels(Status.REFUSED).inc()
-
-    def _leave(self, *, had_slot: bool) -> None:
-        """The run is due: for any replica."""
-        if had_slot:  # its session was busy a moment ago
-            self.instance.due.set()
-        else:
-            self.sweeper.look_soon()
 
     def _request(self, message: Task | Trigger, kind: Kind, requester: Requester | None) -> Request:
         definition = self.instance.definition

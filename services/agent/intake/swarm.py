@@ -1,4 +1,4 @@
-"""What an agent hears of its swarm: responses become notes, triggers wake it."""
+"""The swarm: a peer's broadcast response becomes a note, a broadcast trigger wakes the agent."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import structlog
 
 from services.agent.delivery.senders import check, speakers
-from services.agent.delivery.settle import Settling
+from services.agent.delivery.settle import Settlement
 from services.agent.instance import Instance
-from services.agent.intake.claim import OWN_ID, Intake
-from services.agent.intake.mailbox import identified
+from services.agent.intake.claim import OWN_ID, Claims
 from services.agent.intake.task_limit import cause
 from shared.broker.consumer import Consumer, Delivery
 from shared.contract.access import agent_user
@@ -21,28 +20,28 @@ from shared.store.messages import notes
 log = structlog.get_logger()
 
 PREFETCH = 10
-"""Each is one small commit; the queue itself is bounded and forgets the oldest."""
+"""Each broadcast is one small commit. The queue itself is bounded, and drops the oldest."""
 
 MOST_HOPS = 4
-"""Broadcasts in one chain of reactions, after which peers only remember."""
+"""The longest chain of reactions: later broadcasts in it are only kept as notes."""
 
 
 @dataclass
 class Swarm:
     instance: Instance
-    intake: Intake
-    settling: Settling
+    claims: Claims
+    settlement: Settlement
 
     async def serve(self, consumer: Consumer) -> None:
-        await self.settling.each(consumer, PREFETCH, self._hear, self.instance.store)
+        await self.settlement.serve(consumer, PREFETCH, self._receive, self.instance.store)
 
-    async def _hear(self, delivery: Delivery) -> None:
+    async def _receive(self, delivery: Delivery) -> None:
         message = decode(delivery.body, delivery.content_type)
         if isinstance(message, Trigger):
             check(delivery, *speakers(message, self.instance.known))
-            message = identified(message, delivery, self.settling.ids)
+            message = self.settlement.ids.identified(message, delivery)
             because = cause(message, delivery, self.instance.known)
-            await self.intake.accept(message, "trigger", cause=because)
+            await self.claims.accept(message, "trigger", cause=because)
         elif not isinstance(message, Response):
             raise BadMessage(f"a swarm hears responses and triggers, not a {message.type}")
         elif message.agent != self.instance.agent:
@@ -50,7 +49,7 @@ class Swarm:
             await self._remember(message)
 
     async def _remember(self, response: Response) -> None:
-        # The peer's name is part of it: no other peer can be heard under this id first.
+        # The peer's name is part of the id, so that no other peer can use it first.
         message_id = OWN_ID + run_id(response.agent, response.id or response.task_id)
         me = self.instance
         fresh = await me.store.write(
@@ -61,15 +60,16 @@ class Swarm:
         )
         if fresh:
             log.info("note heard", peer=response.agent)
-        me.tell("note.heard", peer=response.agent)
-        # Not only when fresh: whoever noted it may have died before the reaction was claimed.
+        me.announce("note.heard", peer=response.agent)
+        # Also for a known note: the process that kept it may have died before the reaction was
+        # claimed.
         if me.definition.on_peer == "react":
             await self._react(response, message_id)
 
     async def _react(self, response: Response, message_id: str) -> None:
         if response.hops >= MOST_HOPS:
             log.warning("hop limit reached", peer=response.agent, hops=response.hops)
-            self.instance.tell("hops.limit", peer=response.agent, hops=response.hops)
+            self.instance.announce("hops.limit", peer=response.agent, hops=response.hops)
             return
         trigger = Trigger(
             id=message_id,
@@ -80,4 +80,4 @@ class Swarm:
             traceparent=response.traceparent,
             sender=response.agent,
         )
-        await self.intake.accept(trigger, "reaction")
+        await self.claims.accept(trigger, "reaction")

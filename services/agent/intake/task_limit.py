@@ -1,8 +1,8 @@
-"""A cap on what the runs of one agent cause here in a minute: a tool that sends tasks in a circle
-comes to an end by itself.
+"""The limit on the tasks that the runs of one agent cause here in a minute: it ends a circle of
+tasks that a tool sends.
 
-It counts in this process alone, and only what is known to be an agent's: by the broker's user
-where each has its own, by the lineage otherwise.
+Each process counts for itself, and counts only messages that an agent is known to have sent: by the
+broker's user where each agent has its own, by the lineage otherwise.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ log = structlog.get_logger()
 
 
 def cause(message: Task | Trigger, delivery: Delivery, known: Collection[str]) -> str | None:
-    """The agent whose run has sent a message; None: no agent, or no run that could go in circles.
+    """The agent whose run has sent a message; None if no run did, or none that could go in circles.
 
-    A manager's call to its worker is of the latter kind: the run that waits for the answer has only
-    so many turns, and the chain only so much depth. What an operator replays is no run's either.
+    A manager's call to its worker can't: the turns of the waiting run and the depth of the chain
+    are limited. A message that an operator replays is not sent by a run.
     """
     if delivery.user_id == OPERATOR:
         return None
@@ -58,7 +58,7 @@ class _Recent:
 
 @dataclass
 class Caused:
-    """`clock` is monotonic: a machine's clock that jumps opens and closes nothing."""
+    """`clock` is monotonic: a machine's clock that jumps does not change the count."""
 
     instance: Instance
     clock: Callable[[], float] = time.monotonic
@@ -66,10 +66,10 @@ class Caused:
     _swept_at: float = float("-inf")
 
     def refusal(self, agent: str) -> str | None:
-        """Count one more; the sentence that refuses it when that is one too many.
+        """Count one more task; if that is too many, the sentence that refuses it.
 
-        Refused ones count too: work that multiplies is refused until it has come to rest. The log
-        and an event tell of it once a minute for each agent.
+        Refused tasks count too, so that multiplying work is refused until it stops. For each agent
+        it is logged, and announced as an event, once a minute.
         """
         most, now = self.instance.definition.limits.caused_per_minute, self.clock()
         self._sweep(now)
@@ -86,11 +86,11 @@ class Caused:
         if now - recent.reported_at >= WINDOW_S:
             recent.reported_at = now
             log.warning("tasks refused for a minute", cause=agent, reason=reason)
-            self.instance.tell("tasks.limit", cause=agent, limit=most)
+            self.instance.announce("tasks.limit", cause=agent, limit=most)
         return reason
 
     def _sweep(self, now: float) -> None:
-        """Forget who has caused nothing for a minute: anybody may write any name into a path."""
+        """Forget agents that have caused nothing for a minute: a path can hold any name."""
         if now - self._swept_at >= WINDOW_S:
             self._swept_at = now
             fresh = (it for it in self._recent.items() if now - it[1].at[-1] < WINDOW_S)

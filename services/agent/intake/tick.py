@@ -1,4 +1,4 @@
-"""The autonomous tick: an agent that has come to rest sums up what it has done since."""
+"""The autonomous tick: an agent with nothing left to do sums up what it has done since the last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from services.agent.instance import Instance
-from services.agent.intake.claim import OWN_ID, Intake
+from services.agent.intake.claim import OWN_ID, Claims
 from shared.concurrency.boundary import contained
 from shared.contract.messages import Trigger, run_id
 from shared.contract.rows import message_of, response_of
@@ -21,21 +21,21 @@ log = structlog.get_logger()
 PROMPT = "Sum up in one sentence what you have done, for your own record:"
 
 SUMMED_CHARS = 500
-"""Of each run; a summary needs the gist."""
+"""The part of each task and each answer that the summary is made from."""
 
 
 @dataclass
 class Tick:
     instance: Instance
-    intake: Intake
+    claims: Claims
 
     async def serve(self, every_s: float) -> None:
-        """One look every `every_s`; replicas reckon the same id, so that one of them sums up."""
+        """Check every `every_s`, until cancelled. Replicas derive the same id, so one sums up."""
         while True:
             await asyncio.sleep(every_s)
-            await contained(self._look, "tick failed")
+            await contained(self._check, "tick failed")
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         agent = self.instance.agent
         rested = await self.instance.store.read(
             lambda connection: history.rested(connection, agent)
@@ -44,7 +44,9 @@ class Tick:
             return
         version = rested[-1].run_id
         tick_id = OWN_ID + version
-        ticks = [run_id(agent, it) for it in (tick_id, f"{agent}@{version}")]  # as it was before
+        ticks = [
+            run_id(agent, it) for it in (tick_id, f"{agent}@{version}")
+        ]  # the earlier form of the id
         known = await self.instance.store.read(
             lambda connection: history.has_tick(connection, ticks)
         )
@@ -53,8 +55,8 @@ class Tick:
 
     async def _sum_up(self, trigger: Trigger) -> None:
         try:
-            await self.intake.accept(trigger, "tick")
-        except BadMessage as error:  # a replica of another version was first, with other words
+            await self.claims.accept(trigger, "tick")
+        except BadMessage as error:  # a replica of another version was first, with another prompt
             log.info("summed up elsewhere", reason=str(error))
         except StoreUnavailable:
             raise
@@ -63,7 +65,7 @@ class Tick:
 
 
 def _line(ended: Ended) -> str | None:
-    """None: it can't be read, and is logged."""
+    """A run in two lines; None if its row can't be read, which is logged."""
     try:
         asked = message_of(ended.message).content if ended.kind == "task" else "(woken)"
         answered = response_of(ended.response).content

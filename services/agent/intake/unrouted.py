@@ -1,4 +1,5 @@
-"""Tasks to nobody: any agent process answers them, or opens a mailbox that isn't there yet."""
+"""Tasks that no mailbox takes: any agent process refuses them, or declares the missing mailbox and
+sends them on."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import uuid4
 
-from services.agent.delivery.settle import Settling
+from services.agent.delivery.settle import Settlement
 from services.agent.intake.mailbox import check_expiration
 from shared.broker.connection import Broker
 from shared.broker.consumer import Consumer, Delivery
@@ -16,7 +17,7 @@ from shared.contract.topology import TASKS, mailbox
 from shared.errors import BadMessage
 
 PREFETCH = 10
-"""Mistakes are rare; one that has to wait leaves room for others."""
+"""Such tasks are rare; one that has to wait must not hold up the others."""
 
 
 @dataclass
@@ -24,10 +25,10 @@ class Unrouted:
     broker: Broker
     known: Collection[str]
     """The names of all agents."""
-    settling: Settling
+    settlement: Settlement
 
     async def serve(self, consumer: Consumer) -> None:
-        await self.settling.each(consumer, PREFETCH, self._receive)
+        await self.settlement.serve(consumer, PREFETCH, self._receive)
 
     async def _receive(self, delivery: Delivery) -> None:
         check_expiration(delivery)
@@ -35,11 +36,13 @@ class Unrouted:
         if name not in self.known:
             known = ", ".join(sorted(self.known))
             raise BadMessage(f"no agent '{name[:40]}'; known: {known}")
-        if divided(delivery.received_as):  # sent on by us, it would bear our user's name
+        if divided(delivery.received_as):  # sent on, it would bear this process's user
             raise BadMessage(
                 f"'{name}' has no mailbox, or it is not bound: import what 'hutch topology' prints"
             )
-        await self.broker.declare(mailbox(name))  # its agent has not started yet: it may wait
+        await self.broker.declare(
+            mailbox(name)
+        )  # its agent has not started yet: the task can wait there
         await self.broker.publisher.publish(
             Outgoing(
                 exchange=TASKS,

@@ -1,4 +1,4 @@
-"""How much one process does at once: slots for runs that compute, a limit for those open."""
+"""Admission: whether a run may start, or go on, in this process."""
 
 from __future__ import annotations
 
@@ -6,78 +6,103 @@ import asyncio
 from collections import deque
 
 OPEN_RUNS = 1000
-"""Runs that one process holds open, waiting ones included: some 20 kB each."""
+"""Runs that one process holds open at most, waiting ones included: each takes some 20 kB."""
 
 
 class Slot:
-    """One run's place in its process: it computes from the take on, and while it isn't paused.
+    """The place of one open run. The run computes from the moment the slot is taken, except while
+    the slot is paused.
 
-    Its taker releases it, whatever becomes of the run. A second release changes nothing,
-    nor does anything else after the first.
+    The caller that takes a slot releases it, however the run ends. After the first release, all
+    methods do nothing.
     """
 
-    def __init__(self, slots: Slots) -> None:
-        self._slots = slots
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
 
     def release(self) -> None:
-        """The run is over, or not to be started after all."""
-        self._slots._close(self)
+        """The run has ended here, or does not start after all."""
+        self._admission._release(self)
 
     def pause(self) -> None:
-        """The run only waits from here on."""
-        self._slots._leave(self)
+        """The run waits from now on, and computes nothing."""
+        self._admission._pause(self)
 
     async def resume(self) -> None:
-        """Returns once the run computes again: before any new one. Cancelled, it still waits."""
-        await self._slots._resume(self)
+        """Wait for a free place, ahead of all new runs; then the run computes again.
+
+        Cancelled, the slot stays paused.
+        """
+        await self._admission._resume(self)
 
     def share(self) -> None:
-        """The run has got on: if it was alone, it needn't be any more."""
-        self._slots._share(self)
+        """A step of the run has finished. A suspect's isolation ends with that."""
+        self._admission._share(self)
 
 
-class Slots:
-    """A run takes a slot to start, pauses it while it only waits, resumes it to go on.
+class Admission:
+    """Decides what may start in this process; the mailbox, the takeover and the commands ask it.
 
-    Each slot that was taken and not released is open; an open one computes or waits. `vacant` and
-    `full` are opposite events: whether a new run could start now. `idle` is set while no slot is
-    open.
+    A slot that was taken and not yet released is open. An open slot computes or waits. A slot is
+    free while fewer than `concurrency` runs compute and fewer than `open_runs` are open.
 
-    A suspect takes its slot alone. While one waits for that (`clear`), no run begins or goes on,
-    until none computes; then it is the only one, until it waits, ends, or gets on (`share`).
+    | state                    | new deliveries | due runs  | a suspect           | resumed runs |
+    |--------------------------|----------------|-----------|---------------------|--------------|
+    | caught up (at first)     | free slot      | free slot | if nothing computes | free slot    |
+    | a due run waits          | no             | free slot | if nothing computes | free slot    |
+    | a suspect waits          | no             | no        | if nothing computes | no           |
+    | a suspect computes alone | no             | no        | no                  | no           |
+    | paused                   | no             | no        | no                  | free slot    |
+    | closed                   | no             | no        | no                  | free slot    |
+
+    Several of these states can hold at once; the strictest then decides, except that a closed
+    process waits for no suspect. Resumed runs get a free slot before new ones. A run that only has
+    to end gets a slot in every state (`take_beyond`).
+
+    A due run waits from `note_due` or `end_poll` until an `end_poll` that says otherwise. A suspect
+    waits while `expect_suspect` says so; it is alone from `try_take_alone` until its slot is
+    shared, paused or released.
     """
 
-    def __init__(self, concurrency: int) -> None:
-        self._concurrency = concurrency
+    def __init__(self, concurrency: int, open_runs: int = OPEN_RUNS) -> None:
+        self.concurrency = concurrency
+        self._open_runs = open_runs
         self._open: set[Slot] = set()
         self._computing: set[Slot] = set()
+        self._resuming: deque[tuple[Slot, asyncio.Future[None]]] = deque()
+        self._due_waits = False
+        self._due_noted = False
+        self._suspect_waits = False
         self._alone: Slot | None = None
+        self._paused = False
         self._closed = False
-        self._clearing = False
-        self._braked = False
-        self._woken: deque[tuple[Slot, asyncio.Future[None]]] = deque()
-        self.vacant = asyncio.Event()
-        self.full = asyncio.Event()
+        self.accepting = asyncio.Event()
+        """Set while new deliveries should be consumed: a slot is free, and no due run waits."""
+        self.busy = asyncio.Event()
+        """The opposite of `accepting`."""
+        self.wants_due = asyncio.Event()
+        """Set while a run may be due and a slot is free for it: poll now."""
         self.idle = asyncio.Event()
-        self._tell()
+        """Set while no slot is open."""
+        self._update()
 
     @property
     def free(self) -> int:
-        """New runs that could start now."""
-        if self._closed or self._braked:
+        """The number of runs that could start now."""
+        if self._closed or self._paused:
             return 0
-        return max(0, min(self._most - self.computing, OPEN_RUNS - self.taken))
+        return max(0, min(self._most - self.computing, self._open_runs - self.taken))
 
     @property
     def _most(self) -> int:
-        """Runs that may compute at once now."""
+        """The number of runs that may compute at once in the present state."""
         if self._alone:
             return 1
-        return 0 if self._clearing and not self._closed else self._concurrency
+        return 0 if self._suspect_waits and not self._closed else self.concurrency
 
     @property
     def taken(self) -> int:
-        """Open slots: with no claim under way, as many as this process has open runs."""
+        """The number of open slots. Unless a claim is under way, it equals that of open runs."""
         return len(self._open)
 
     @property
@@ -88,81 +113,98 @@ class Slots:
     def waiting(self) -> int:
         return self.taken - self.computing
 
-    @property
-    def concurrency(self) -> int:
-        return self._concurrency
-
-    def close(self) -> None:
-        """No new runs from here on; those that are open go on."""
-        self._closed = True
-        self._tell()
-
-    def brake(self, on: bool) -> None:
-        """No new runs while it is on; those that are open keep their slots."""
-        self._braked = on
-        self._tell()
+    def try_take(self) -> Slot | None:
+        """A slot for a new run; None if no slot is free."""
+        return self.take_beyond() if self.free else None
 
     def take_beyond(self) -> Slot:
-        """A slot over the limit, for a run that only has to end."""
+        """A slot, beyond the limit if need be, for a run that only has to end."""
         slot = Slot(self)
         self._open.add(slot)
         self._computing.add(slot)
-        self._tell()
+        self._update()
         return slot
 
-    def try_take(self) -> Slot | None:
-        """A slot for a new run, if there is one."""
-        return self.take_beyond() if self.free else None
-
     def try_take_alone(self) -> Slot | None:
-        """A slot for a suspect, if nothing else computes."""
-        if self._closed or self._braked or self._computing or self.taken >= OPEN_RUNS:
+        """A slot for a suspect; None unless nothing else computes."""
+        if self._closed or self._paused or self._computing or self.taken >= self._open_runs:
             return None
         self._alone = self.take_beyond()
-        self._tell()
+        self._update()
         return self._alone
 
-    def clear(self, wanted: bool) -> None:
-        """Whether a suspect waits until nothing computes."""
-        self._clearing = wanted
-        self._tell()
+    def expect_suspect(self, waits: bool) -> None:
+        """Whether a suspect waits: until it has its slot, no run starts or resumes."""
+        self._suspect_waits = waits
+        self._update()
+
+    def note_due(self, *, waits: bool) -> None:
+        """A run may have become due: poll for it as soon as a slot is free.
+
+        `waits` says that there was no slot for it here: new deliveries then wait for the poll.
+        """
+        self._due_noted = True
+        self._due_waits |= waits
+        self._update()
+
+    def begin_poll(self) -> None:
+        """A poll begins: it finds every run that was noted as due before now."""
+        self._due_noted = False
+        self._update()
+
+    def end_poll(self, *, waits: bool) -> None:
+        """The due runs that a poll has found are taken, or some still wait for a slot."""
+        self._due_waits = waits
+        self._update()
+
+    def pause(self, on: bool) -> None:
+        """Start no new runs while this is on; open runs keep their slots."""
+        self._paused = on
+        self._update()
+
+    def close(self) -> None:
+        """Start no new runs from now on; open runs go on."""
+        self._closed = True
+        self._update()
 
     def _share(self, slot: Slot) -> None:
         if self._alone is slot:
             self._alone = None
-            self._tell()
+            self._update()
 
-    def _leave(self, slot: Slot) -> None:
+    def _pause(self, slot: Slot) -> None:
         self._computing.discard(slot)
         if self._alone is slot:
             self._alone = None
-        self._tell()
+        self._update()
 
-    def _close(self, slot: Slot) -> None:
+    def _release(self, slot: Slot) -> None:
         self._open.discard(slot)
-        self._leave(slot)
+        self._pause(slot)
 
     async def _resume(self, slot: Slot) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._woken.append((slot, turn))
-        self._tell()
+        self._resuming.append((slot, turn))
+        self._update()
         try:
             await turn
         except asyncio.CancelledError:
-            self._leave(slot)  # its turn may have come at the same moment
+            self._pause(slot)  # its turn may have come at the same moment
             raise
 
-    def _tell(self) -> None:
-        """Slots change hands here: nobody else sees them free."""
-        while self._woken and self.computing < self._most:
-            slot, turn = self._woken.popleft()
+    def _update(self) -> None:
+        """Give free slots to resuming runs first, before any other caller can see them as free."""
+        while self._resuming and self.computing < self._most:
+            slot, turn = self._resuming.popleft()
             if not turn.done():
                 self._computing |= {slot} & self._open
                 turn.set_result(None)
-        now, then = (self.vacant, self.full) if self.free else (self.full, self.vacant)
-        now.set()
-        then.clear()
-        if self._open:
-            self.idle.clear()
-        else:
-            self.idle.set()
+        free = self.free > 0
+        accepting = free and not self._due_waits
+        for event, on in (
+            (self.accepting, accepting),
+            (self.busy, not accepting),
+            (self.wants_due, free and (self._due_waits or self._due_noted)),
+            (self.idle, not self._open),
+        ):
+            (event.set if on else event.clear)()

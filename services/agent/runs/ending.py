@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services.agent.delivery.outbox import Relay
-from services.agent.delivery.refusals import Refusal
+from services.agent.delivery.outbox import Outbox
+from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
 from services.agent.loop.work import ANSWERED, Outcome, failed
 from services.agent.runs.postponement import MOST_FAILURES
@@ -65,8 +65,8 @@ class Endings:
     """Ends runs. Every method raises `RunLost`, and `StoreError` while the end isn't committed."""
 
     instance: Instance
-    relay: Relay
-    refusal: Refusal
+    outbox: Outbox
+    refusals: Refusals
 
     async def commit(self, run: Run, message: Task | Trigger, ended: Ended) -> None:
         """Commit an end and send its response.
@@ -93,7 +93,7 @@ class Endings:
         log.error("fault in a run", exc_info=error)
         outcome = failed(FAULT, _reason(error), _usage(journal))
         try:
-            await self.refusal.give_up(run, outcome.detail or "")
+            await self.refusals.give_up(run, outcome.detail or "")
         except Exception as broken:
             if isinstance(broken, HutchError) and run.failures < MOST_FAILURES:
                 raise
@@ -107,7 +107,7 @@ class Endings:
 
         Also raises `BrokerError` while the message can't be dead-lettered.
         """
-        await self.refusal.give_up(run, reason)
+        await self.refusals.give_up(run, reason)
         return Ended(failed(content, reason, usage))
 
     async def _end(self, run: Run, message: Task | Trigger, ended: Ended) -> None:
@@ -133,21 +133,19 @@ class Endings:
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
         )
         # The commit goes on if the run is handed over meanwhile: what was paid for is kept.
-        self.relay.send(await to_its_end(write))
-        if run.session is not None:  # the next run of its session is due now
-            self.instance.due.set()
+        self.outbox.send(await to_its_end(write))
 
     def _report(self, run: Run, outcome: Outcome, budget: Budget | None = None) -> None:
         usage, status = outcome.usage, outcome.status
         self.instance.metrics.runs_ended.labels(status).inc()
-        self.instance.tell("run.ended", run, status=status, model_calls=usage.model_calls)
+        self.instance.announce("run.ended", run, status=status, model_calls=usage.model_calls)
         if status is Status.FAILED:  # the content of a failure is never a model's text
             log.warning("run ended", status=status, reason=outcome.detail or outcome.content)
         else:
             log.info("run ended", status=status, reason=outcome.detail)
         if budget and budget.overshot(usage):
             log.warning("budget overshot", budget=budget.model_dump(), usage=usage.tokens)
-            self.instance.tell("budget.overshot", run, tokens=usage.tokens)
+            self.instance.announce("budget.overshot", run, tokens=usage.tokens)
 
 
 def response(run: Run, message: Task | Trigger, outcome: Outcome) -> Response:

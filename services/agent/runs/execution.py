@@ -154,7 +154,7 @@ class Execution:
             if refused := precheck(snapshot.definition, message, left_s):
                 return Ended(refused.model_copy(update={"usage": journal.usage()}))
             log.info("run started", attempts=run.attempts, steps=journal.finished)
-            self.instance.tell("run.started", run, kind=run.kind, steps=journal.finished)
+            self.instance.announce("run.started", run, kind=run.kind, steps=journal.finished)
             async with self.scopes.open(run, left_s) as scope:
                 outcome = await self.parts.loop(run, message, snapshot, slot, journal, scope)
                 return Ended(outcome, journal.at_end)

@@ -33,7 +33,7 @@ class InstrumentedModel(ModelWrapper):
         metrics.model_calls.inc(usage.model_calls)
         metrics.tokens.labels("input").inc(usage.input_tokens)
         metrics.tokens.labels("output").inc(usage.output_tokens)
-        self.instance.tell(
+        self.instance.announce(
             "model.called",
             self.run,
             seconds=_seconds_since(began),
@@ -60,7 +60,9 @@ class InstrumentedTools(ToolsWrapper):
             raise
         finally:
             seconds = _seconds_since(began)
-            self.instance.tell("tool.called", self.run, tool=name, outcome=outcome, seconds=seconds)
+            self.instance.announce(
+                "tool.called", self.run, tool=name, outcome=outcome, seconds=seconds
+            )
 
 
 def _seconds_since(began: float) -> float:

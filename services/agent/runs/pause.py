@@ -15,7 +15,7 @@ from services.agent.instance import Instance
 from services.agent.llm.chat import Completion
 from services.agent.loop.journal import Journal
 from services.agent.loop.wrappers import ModelWrapper
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from shared.errors import RunHandedOver
 
 log = structlog.get_logger()
@@ -26,7 +26,7 @@ class Pause:
     """Whether this process is paused; it isn't until `set` is called."""
 
     instance: Instance
-    slots: Slots
+    admission: Admission
     ending: bool = False
     """From now on no model call begins here: one that is cut off would be paid twice."""
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -43,10 +43,10 @@ class Pause:
         if on == self.on:
             return
         (self._over.clear if on else self._over.set)()
-        self.slots.brake(on)
+        self.admission.pause(on)
         name = "agent.paused" if on else "agent.unpaused"
         log.info(name)
-        self.instance.tell(name)
+        self.instance.announce(name)
 
     async def over(self) -> None:
         """Return once the agent is not paused."""

@@ -42,7 +42,7 @@ async def postpone(
     await instance.store.write(run.run_id, later)
     instance.metrics.runs_put_off.inc()
     seconds = round(wait_s, 1)
-    instance.tell("run.put_off", run, failures=failures, seconds=seconds, reason=error.reason)
+    instance.announce("run.put_off", run, failures=failures, seconds=seconds, reason=error.reason)
     log.warning("run put off", seconds=seconds, failures=failures, reason=str(error))
     return True
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from services.agent.delivery.senders import check
-from services.agent.delivery.settle import Settling
+from services.agent.delivery.settle import Settlement
 from services.agent.instance import Instance
 from services.agent.loop.budget import capped_usage
 from services.agent.loop.journal import StepKey
@@ -62,9 +62,9 @@ class Replies:
         finally:
             del self._expected[call_id]
 
-    async def serve(self, consumer: Consumer, settling: Settling) -> None:
+    async def serve(self, consumer: Consumer, settlement: Settlement) -> None:
         """Receive and ack every reply, until cancelled."""
-        await settling.each(consumer, REPLIES_PREFETCH, self.receive)
+        await settlement.serve(consumer, REPLIES_PREFETCH, self.receive)
 
     async def receive(self, delivery: Delivery) -> None:
         """Pass a response to the call whose id is its `task_id`; late and unknown ones are dropped.
@@ -116,7 +116,7 @@ def with_capped_usage(
     if usage != reported:
         counts = usage.model_dump()
         log.warning("usage capped", worker=worker, reported=reported.model_dump(), **counts)
-        instance.tell("usage.capped", run, worker=worker, **counts)
+        instance.announce("usage.capped", run, worker=worker, **counts)
     return response.model_copy(update={"usage": usage})
 
 
@@ -151,13 +151,13 @@ class WorkerCalls:
             sender=run.agent,
             sent_at=datetime.now(UTC),
         )
-        self.instance.tell("worker.asked", run, worker=worker)
+        self.instance.announce("worker.asked", run, worker=worker)
         with self.replies.expect(call_id, worker) as reply:
             while not reply.done():
                 wait_s = ASK_AGAIN_S if await self._publish(worker, task) else ASK_RETRY_S
                 await asyncio.wait([reply], timeout=wait_s)
             response = reply.result()
-        self.instance.tell("worker.answered", run, worker=worker, status=response.status)
+        self.instance.announce("worker.answered", run, worker=worker, status=response.status)
         return with_capped_usage(self.instance, run, worker, response, budget)
 
     async def _publish(self, worker: str, task: Task) -> bool:
@@ -190,7 +190,7 @@ class WorkerCalls:
         await self.instance.store.write(
             self.run.run_id, lambda connection: mark(connection, self.run, state)
         )
-        self.instance.tell(f"run.{state}", self.run)
+        self.instance.announce(f"run.{state}", self.run)
 
 
 @dataclass

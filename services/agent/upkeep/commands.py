@@ -1,20 +1,20 @@
-"""What people have ordered, as the sweeper's polls find it: cancels, pauses, shutdowns.
+"""Commands: the cancels, pauses and shutdowns that a poll finds in the store.
 
-Messages only make this faster: with every one of them lost, each order is obeyed at a poll.
+A control message only makes this faster: if all of them are lost, the next poll finds each command.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
 from services.agent.instance import Instance
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
-from services.agent.runs.open_runs import Runs
+from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
 from shared.concurrency.boundary import contained
 from shared.contract.messages import run_id
@@ -27,17 +27,19 @@ log = structlog.get_logger()
 
 
 @dataclass
-class Orders:
+class Commands:
     instance: Instance
-    slots: Slots
-    runs: Runs
+    admission: Admission
+    runs: OpenRuns
     pause: Pause
     scopes: CancelScopes
     stopping: Stopping
     jobs: asyncio.TaskGroup
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a cancel has come by message: the next poll should be at once."""
 
-    async def look(self) -> None:
-        """Read all orders now, and obey them."""
+    async def poll(self) -> None:
+        """Read all commands now, and obey them."""
         me = self.instance
         await self.obey((await me.store.read(partial(look, agent=me.agent, instance=me.id))).orders)
 
@@ -52,9 +54,9 @@ class Orders:
             await self._end_doomed()
 
     def cancel(self, task_id: str) -> None:
-        """A cancel by message: kept as a row, then obeyed at the next poll, which it wakes.
+        """Keep a cancel that came by message as a row; the poll that it wakes obeys it.
 
-        Returns at once. However many come, there is one poll at a time.
+        Returns at once. However many cancels come, there is one poll at a time.
         """
         self.jobs.create_task(contained(partial(self._cancel, task_id), "cancel not kept"))
 
@@ -62,11 +64,12 @@ class Orders:
         agent = self.instance.agent
         ask = partial(cancels.ask, agent=agent, task_id=task_id)
         if await self.instance.store.write(run_id(agent, task_id), ask):
-            self.instance.ordered.set()
+            self.arrived.set()
 
     async def _end_doomed(self) -> None:
-        """Those that this process computes end by their own loops, which it has just stopped."""
+        """Take the runs that only have to end, cancelled or past their deadline, without regard to
+        free slots. Those that this process computes end by themselves: their loops were stopped."""
         me = self.instance
         take = partial(cancels.take_doomed, agent=me.agent, instance=me.id, held=self.runs.held)
         for run in await me.store.write("", take):
-            self.runs.start(run, self.slots.take_beyond())
+            self.runs.start(run, self.admission.take_beyond())

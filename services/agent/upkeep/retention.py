@@ -1,4 +1,4 @@
-"""Forgetting what has ended long ago."""
+"""Retention: runs, ticks and commands that ended long ago are deleted."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from shared.store.runs import cancels
 log = structlog.get_logger()
 
 EVERY_S = 3600.0
-"""Between two rounds, give or take a tenth: replicas should not forget in step."""
+"""Between two rounds, give or take a tenth, so that replicas do not delete in step."""
 
 SHARE = 0.05
-"""Of the time, at most, is spent on forgetting: on a store that is busy or slow it waits longer."""
+"""The largest part of the time that is spent on deleting: it waits longer on a slow store."""
 
 
 @dataclass
@@ -32,13 +32,13 @@ class Retention:
     keep: timedelta
 
     async def serve(self) -> None:
-        """Forget, round after round, until cancelled; what fails is left to the next round."""
+        """Delete, round after round, until cancelled. A round that fails is logged."""
         while True:
             await contained(self.forget, "old runs not forgotten")
             await asyncio.sleep(EVERY_S * random.uniform(0.9, 1.1))
 
     async def forget(self) -> None:
-        """Delete, in small commits, what of the agent is older than `keep`: runs, ticks, orders."""
+        """Delete the agent's runs, ticks and commands older than `keep`, in small commits."""
         agent, keep_s = self.instance.agent, self.keep.total_seconds()
         store, batches, began = self.instance.store, 0, time.monotonic()
         while await store.write("", partial(forget_runs, agent=agent, keep_s=keep_s)):

@@ -57,8 +57,8 @@ _PUBLISH = "shared.broker.publisher", "Publisher.publish"
 _RECORD = "services.agent.runs.store_journal", "StoredJournal.record"
 
 POINTS: dict[str, Place] = {
-    "before-claim": Place("services.agent.intake.claim", "Intake.accept", "before"),
-    "after-claim": Place("services.agent.intake.claim", "Intake.accept", "after"),
+    "before-claim": Place("services.agent.intake.claim", "Claims.accept", "before"),
+    "after-claim": Place("services.agent.intake.claim", "Claims.accept", "after"),
     "before-ack": Place("shared.broker.consumer", "Delivery.ack", "before", from_mailbox),
     "after-ack": Place("shared.broker.consumer", "Delivery.ack", "after", from_mailbox),
     "before-model-step": Place(*_RECORD, "before", kind("model")),
@@ -76,9 +76,9 @@ POINTS: dict[str, Place] = {
     "before-publish": Place(*_PUBLISH, "before", to(REPLIES, "")),
     "after-publish": Place(*_PUBLISH, "after", to(REPLIES, "")),
     "before-sent": Place("shared.store.messages.outbox", "sent", "before"),
-    "after-sent": Place("services.agent.delivery.outbox", "Relay._count", "before", forgets),
-    "before-take-over": Place("services.agent.upkeep.heartbeat", "Sweeper._taken", "before"),
-    "after-take-over": Place("services.agent.upkeep.heartbeat", "Sweeper._taken", "after"),
+    "after-sent": Place("services.agent.delivery.outbox", "Outbox._count", "before", forgets),
+    "before-take-over": Place("services.agent.upkeep.takeover", "Takeover._taken", "before"),
+    "after-take-over": Place("services.agent.upkeep.takeover", "Takeover._taken", "after"),
     "before-hand-over": Place("services.agent.runs.execution", "Execution.hand_over", "before"),
     "after-hand-over": Place("services.agent.runs.execution", "Execution.hand_over", "after"),
     "before-dead-letter": Place(*_PUBLISH, "before", to(DEAD)),

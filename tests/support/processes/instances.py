@@ -9,16 +9,16 @@ from typing import cast
 from aiormq.abc import AbstractChannel
 from prometheus_client import CollectorRegistry
 
-from services.agent.delivery.outbox import Relay
-from services.agent.delivery.refusals import Refusal
+from services.agent.delivery.outbox import Outbox
+from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
 from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
 from services.agent.runs.execution import Execution, RunParts
-from services.agent.runs.open_runs import Runs
+from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
 from services.agent.runs.toolbox import Toolbox
 from services.agent.runs.workers import Replies
@@ -50,18 +50,18 @@ def instance(
 
 def runs_of(
     own: Instance,
-    slots: Slots,
+    admission: Admission,
     jobs: asyncio.TaskGroup,
     models: ModelRegistry | None = None,
     tools: Sequence[Tool] = (),
-) -> Runs:
+) -> OpenRuns:
     """The runs of a process, where nothing is given without tools and without a model."""
-    toolbox, relay = Toolbox(own.agent, tools), Relay(own, jobs)
-    refusal = Refusal(own, relay)
+    toolbox, outbox = Toolbox(own.agent, tools), Outbox(own, jobs)
+    refusals = Refusals(own, outbox)
     speaking = models or ModelRegistry(Settings(), own.metrics.model_failed)
-    parts = RunParts(own, Replies(own), toolbox, speaking, Pause(own, slots))
-    execution = Execution(own, parts, CancelScopes(), Endings(own, relay, refusal))
-    return Runs(execution, jobs)
+    parts = RunParts(own, Replies(own), toolbox, speaking, Pause(own, admission))
+    execution = Execution(own, parts, CancelScopes(), Endings(own, outbox, refusals))
+    return OpenRuns(execution, admission, jobs)
 
 
 def delivery(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from services.agent.instance import Instance
 from services.agent.llm.registry import ModelRegistry
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from shared.contract.messages import Task, encode
 from shared.definitions.functions import Tool
 from shared.settings.environment import Settings
@@ -41,12 +41,12 @@ async def begun(own: Instance, timeout_s: float = 600, message: str | None = Non
 async def lived(own: Instance, endpoint: Endpoint, run: Run, tools: Sequence[Tool] = ()) -> Row:
     """One process's part in the life of a run, until its slot is free again."""
     settings = Settings(_env_file=None, OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="tiny")
-    models, slots = ModelRegistry(settings, own.metrics.model_failed), Slots(1)
-    slot = slots.try_take()
+    models, admission = ModelRegistry(settings, own.metrics.model_failed), Admission(1)
+    slot = admission.try_take()
     assert slot
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
-        runs_of(own, slots, jobs, models, tools).start(run, slot)
-        await slots.idle.wait()
+        runs_of(own, admission, jobs, models, tools).start(run, slot)
+        await admission.idle.wait()
     await models.close()
     (row,) = await own.store.read(lambda db: find(db, run.run_id))
     return row

@@ -58,7 +58,7 @@ def test_a_store_that_is_away_is_waited_for(
         ("RABBITMQ_URL", "guest:guest", "guest:wr0ng", "correct the user or password"),
     ],
 )
-def test_what_no_wait_overcomes_is_told_at_once(
+def test_a_fault_that_no_wait_overcomes_is_reported_at_once(
     postgresql_house: House, variable: str, right: str, wrong: str, said: str
 ) -> None:
     house, began = postgresql_house, time.monotonic()

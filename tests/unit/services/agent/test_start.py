@@ -1,4 +1,4 @@
-"""What is wrong with the way to the model is said at the start, before anything is taken."""
+"""A fault on the way to the model is reported at the start, before any task is taken."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry
 from sqlalchemy import func, select
 
-from services.agent.delivery.outbox import Relay
+from services.agent.delivery.outbox import Outbox
 from shared.broker.connection import connect
 from shared.contract import topology
 from shared.store import Store
@@ -40,10 +40,10 @@ async def test_no_row_is_left_of_messages_that_were_confirmed_together(
                 ASKER.reply_to, arguments={"x-queue-type": "quorum"}, durable=True
             )
         own = replace(instance(store), publisher=broker.publisher, metrics=Metrics(registry))
-        relay = Relay(own, jobs)
-        relay.send(sent)
+        sending = Outbox(own, jobs)
+        sending.send(sent)
         async with asyncio.timeout(60):
-            await relay.idle()
+            await sending.idle()
         arrived = await broker.depth(ASKER.reply_to)
     assert arrived is not None
     assert arrived.messages == MESSAGES

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from services.agent.delivery.outbox import Relay
-from services.agent.delivery.refusals import Refusal
-from services.agent.delivery.settle import Receive, Settling
+from services.agent.delivery.outbox import Outbox
+from services.agent.delivery.refusals import Refusals
+from services.agent.delivery.settle import Receive, Settlement
 from shared.broker.connection import Broker, QueueDepth
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.dead_letters import Letter, from_store, read
@@ -68,8 +68,8 @@ async def settling(
     """As long as the block lasts, the mailbox is settled."""
     own = replace(instance(store), publisher=broker.publisher)
     async with asyncio.TaskGroup() as jobs:
-        settled = Settling(Refusal(own, Relay(own, jobs)))
-        job = jobs.create_task(settled.each(mailbox, PREFETCH, receive))
+        settlement = Settlement(Refusals(own, Outbox(own, jobs)))
+        job = jobs.create_task(settlement.serve(mailbox, PREFETCH, receive))
         yield
         job.cancel()
 

@@ -164,13 +164,13 @@ async def test_aio_pikas_robust_client_is_answered_in_its_anonymous_queue(house:
     assert (answer.correlation_id, queue.name[:4]) == ("c-1", "amq_")
 
 
-def test_nobody_makes_an_agent_publish_into_a_mailbox(pika: Client) -> None:
+def test_no_client_makes_an_agent_publish_into_a_mailbox(pika: Client) -> None:
     pika.send("bob", "Write.", reply_to="agent.bob")
     headers, _ = pika.taken("dead")
     assert "'agent.bob' is no reply queue" in headers["x-hutch-reason"]
 
 
-def test_a_task_to_nobody_is_told_so(pika: Client) -> None:
+def test_a_task_to_an_unknown_agent_is_refused_with_the_known_ones(pika: Client) -> None:
     reply = pika.ask("alcie", "Hello?")
     assert reply.status == "refused"
     assert reply.content.startswith("no agent 'alcie'; known: alice, bob")

@@ -43,7 +43,7 @@ def test_a_peer_that_reacts_stops_at_the_hop_limit(
     assert len(asked()) == 4, "the task, and three reactions to it"
 
 
-def test_nobody_takes_the_ids_of_a_peers_note_and_of_the_reaction_to_it_in_advance(
+def test_no_client_takes_the_ids_of_a_peers_note_and_of_the_reaction_to_it_in_advance(
     house: House, pika: Client, asked: Asked, agents: Path
 ) -> None:
     define(agents, house, ping="swarm: game", pong="swarm: game\non_peer: react")
@@ -74,7 +74,7 @@ def test_an_agent_at_rest_sums_up_once(
     assert len(summed) == 2, "one for each change of its history, whatever the replicas"
 
 
-def test_a_shutdown_is_heard_ahead_of_the_backlog(house: House, pika: Client) -> None:
+def test_a_shutdown_is_received_ahead_of_the_backlog(house: House, pika: Client) -> None:
     [tom] = house.agents("tom")
     for _ in range(40):
         pika.send("tom", "[[latency 1]]Work.")

@@ -100,7 +100,7 @@ def test_the_sender_that_its_tasks_name_is_held(house: House, pika: Client, agen
     assert pika.ask("carol", again).content.startswith("not begun: runs of carol")
 
 
-def test_its_user_is_held_though_its_tasks_name_nobody(
+def test_its_user_is_limited_though_its_tasks_name_no_agent(
     rabbit: Rabbit, agents: Path, tmp_path: Path
 ) -> None:
     define(agents, {})

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from services.agent.instance import Instance
 from services.agent.llm.registry import ModelRegistry
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from services.agent.runs.ending import FAULT
 from services.agent.runs.postponement import MOST_FAILURES
 from shared.broker.connection import connect
@@ -48,15 +48,15 @@ async def damaged(own: Instance, failures: int) -> Run:
 async def lived(own: Instance, *started: Run) -> dict[str, Row]:
     """Those runs, once this process is done with all of them."""
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
-    models, slots = ModelRegistry(nowhere, own.metrics.model_failed), Slots(len(started))
+    models, admission = ModelRegistry(nowhere, own.metrics.model_failed), Admission(len(started))
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
-        open_runs = runs_of(own, slots, jobs, models)
+        open_runs = runs_of(own, admission, jobs, models)
         for run in started:
-            slot = slots.try_take()
+            slot = admission.try_take()
             assert slot
             open_runs.start(run, slot)
-        await slots.idle.wait()
-        open_runs.execution.endings.relay.stop()
+        await admission.idle.wait()
+        open_runs.execution.endings.outbox.stop()
     await models.close()
     return {row.task_id: row for row in await own.store.read(lambda db: newest(db, None, None, 9))}
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from services.agent.runs.execution import MOST_ATTEMPTS
 from shared.broker.connection import connect
 from shared.contract import topology
@@ -32,12 +32,12 @@ async def test_a_run_is_given_up_after_so_many_deaths(
         (run,) = await taken(store, f"alice.{death + 2}", dead, suspects=suspected)
     async with connect(rabbit.url, "test") as broker, asyncio.TaskGroup() as jobs:
         await broker.declare(topology.house())
-        own, slots = replace(instance(store), publisher=broker.publisher), Slots(1)
-        slot = slots.try_take()
+        own, admission = replace(instance(store), publisher=broker.publisher), Admission(1)
+        slot = admission.try_take()
         assert slot
-        runs_of(own, slots, jobs).start(run, slot)
+        runs_of(own, admission, jobs).start(run, slot)
         async with asyncio.timeout(30):
-            await slots.idle.wait()
+            await admission.idle.wait()
         buried = await broker.depth("dead")
     (row,) = await store.read(lambda db: find(db, run.run_id))
     assert row.status == "failed", "without a model it ends so before the limit too"

@@ -93,7 +93,7 @@ async def test_what_goes_on_is_refused_until_it_rests_for_a_minute(store: Store)
     assert caused.refusal("bob") is None
 
 
-async def test_it_is_told_once_a_minute(store: Store) -> None:
+async def test_the_limit_is_reported_once_a_minute(store: Store) -> None:
     caused = capped(store, 1, clock := Clock())
     with capture_logs() as lines:
         for _ in range(5):
@@ -106,7 +106,7 @@ async def test_it_is_told_once_a_minute(store: Store) -> None:
     assert len(lines) == 2
 
 
-async def test_names_that_anybody_invents_are_forgotten_after_a_minute(store: Store) -> None:
+async def test_invented_names_are_forgotten_after_a_minute(store: Store) -> None:
     caused = capped(store, 1, clock := Clock())
     for number in range(100):
         caused.refusal(f"a{number}")

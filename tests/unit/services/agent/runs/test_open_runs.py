@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.agent.llm.registry import ModelRegistry
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.queries.reports import Row, newest
@@ -16,11 +16,11 @@ from tests.support.stores.fixtures import taken
 
 @pytest.mark.parametrize("late", [False, True], ids=["open before", "claimed meanwhile"])
 async def test_every_run_is_handed_over_at_the_end(store: Store, late: bool) -> None:
-    own, slots = instance(store), Slots(1)
+    own, admission = instance(store), Admission(1)
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     async with asyncio.TaskGroup() as jobs:
-        runs = runs_of(own, slots, jobs, ModelRegistry(nowhere, own.metrics.model_failed))
-        slot = slots.try_take()
+        runs = runs_of(own, admission, jobs, ModelRegistry(nowhere, own.metrics.model_failed))
+        slot = admission.try_take()
         assert slot
         runs.execution.parts.pause.set(True)  # so that it doesn't end meanwhile
         run = await begun(own)
@@ -28,42 +28,42 @@ async def test_every_run_is_handed_over_at_the_end(store: Store, late: bool) -> 
             await runs.hand_over()
         runs.start(run, slot)
         await runs.hand_over()
-    assert slots.idle.is_set()
+    assert admission.idle.is_set()
     assert [(run.task_id, run.attempts) for run in await taken(store)] == [("t1", 0)]
 
 
 async def test_a_run_that_comes_to_a_call_when_its_process_ends_is_handed_over(
     store: Store,
 ) -> None:
-    own, slots = instance(store), Slots(1)
+    own, admission = instance(store), Admission(1)
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     async with asyncio.TaskGroup() as jobs:
-        runs = runs_of(own, slots, jobs, ModelRegistry(nowhere, own.metrics.model_failed))
+        runs = runs_of(own, admission, jobs, ModelRegistry(nowhere, own.metrics.model_failed))
         runs.execution.parts.pause.ending = True
-        slot = slots.try_take()
+        slot = admission.try_take()
         assert slot
         runs.start(await begun(own), slot)
         async with asyncio.timeout(30):
-            await slots.idle.wait()
+            await admission.idle.wait()
     assert [(run.task_id, run.attempts) for run in await taken(store)] == [("t1", 0)]
 
 
 async def test_a_job_that_is_cancelled_before_its_first_step_gives_its_slot_back(
     store: Store,
 ) -> None:
-    own, slots = instance(store), Slots(2)
+    own, admission = instance(store), Admission(2)
     async with asyncio.TaskGroup() as jobs:
-        runs = runs_of(own, slots, jobs)
-        first, again = slots.try_take(), slots.try_take()
+        runs = runs_of(own, admission, jobs)
+        first, again = admission.try_take(), admission.try_take()
         assert first
         assert again
         run = await begun(own)
         runs.start(run, first)
         runs.start(run, again)  # taken back from ourselves: the first job never begins
-        assert (slots.taken, runs.open) == (2, 2)
+        assert (admission.taken, runs.open) == (2, 2)
         async with asyncio.timeout(30):
-            await slots.idle.wait()
-        assert (slots.taken, runs.open, runs.held) == (0, 0, ())
+            await admission.idle.wait()
+        assert (admission.taken, runs.open, runs.held) == (0, 0, ())
     assert (await find_one(store)).status == "failed", "without a model"
 
 

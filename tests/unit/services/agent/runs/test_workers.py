@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.agent.loop.journal import StepKey
-from services.agent.runs.admission import Slots
+from services.agent.runs.admission import Admission
 from services.agent.runs.workers import (
     SAME_S,
     Replies,
@@ -145,7 +145,7 @@ async def test_what_a_worker_has_spent_of_its_share_is_not_worth_a_line(store: S
 async def test_a_worker_is_asked_though_the_deadline_is_beyond_every_calendar(store: Store) -> None:
     own, replies = instance(store), Replies(instance(store))
     run = replace(await owned(store), deadline_at=1e300)
-    calls = WorkerCalls(own, replies, Slots(1).take_beyond(), run, Task(content="Do it."))
+    calls = WorkerCalls(own, replies, Admission(1).take_beyond(), run, Task(content="Do it."))
     asking = asyncio.create_task(calls.ask(StepKey(1, 1), "bob", "Write.", None, Budget()))
     await asyncio.sleep(0)
     assert not asking.done(), "it is on its way"

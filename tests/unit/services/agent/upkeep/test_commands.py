@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 from sqlalchemy import func, select, update
 
-from services.agent.runs.admission import Slot, Slots
+from services.agent.runs.admission import Admission, Slot
 from services.agent.runs.pause import Pause
-from services.agent.upkeep.commands import Orders
+from services.agent.upkeep.commands import Commands
 from shared.contract.messages import run_id
 from shared.process.stopping import Stopping
 from shared.store import Store
@@ -30,39 +30,41 @@ LONG_S = 600.0
 
 
 @dataclass
-class Room:
+class Replica:
     """A process without a broker, none of whose slots is free."""
 
     store: Store
-    orders: Orders
+    commands: Commands
     slot: Slot
 
     async def claim(self, task_id: str, *, slot: bool) -> Run | None:
         asked = replace(
             request(task_id, requester=None),
-            definition=self.orders.instance.snapshot.digest,
+            definition=self.commands.instance.snapshot.digest,
         )
         return (await claimed(self.store, asked, slot=slot)).run
 
     async def ended(self) -> dict[str, str]:
-        """All that have ended, and how, once nothing is on its way any more."""
+        """All that have ended, and how, once no run is open."""
         self.slot.release()
         async with asyncio.timeout(10):
-            await self.orders.slots.idle.wait()
+            await self.commands.admission.idle.wait()
         rows = await self.store.read(lambda db: newest(db, "alice", None, 100))
         return {row.task_id: row.status for row in rows if row.ended_at}
 
 
 @asynccontextmanager
-async def room(store: Store) -> AsyncIterator[Room]:
-    own, slots = instance(store), Slots(1)
+async def replica(store: Store) -> AsyncIterator[Replica]:
+    own, admission = instance(store), Admission(1)
     await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
     async with asyncio.TaskGroup() as jobs:
-        open_runs = runs_of(own, slots, jobs)
-        pause, scopes = Pause(own, slots), open_runs.execution.scopes
-        slot = slots.try_take()
+        open_runs = runs_of(own, admission, jobs)
+        pause, scopes = Pause(own, admission), open_runs.execution.scopes
+        slot = admission.try_take()
         assert slot
-        yield Room(store, Orders(own, slots, open_runs, pause, scopes, Stopping(), jobs), slot)
+        yield Replica(
+            store, Commands(own, admission, open_runs, pause, scopes, Stopping(), jobs), slot
+        )
 
 
 async def kept(store: Store) -> int:
@@ -75,8 +77,8 @@ async def ask(store: Store, task_id: str) -> None:
 
 
 @pytest.mark.parametrize("paused", [False, True])
-async def test_what_only_has_to_end_needs_no_slot(store: Store, paused: bool) -> None:
-    async with room(store) as it:
+async def test_a_run_that_only_has_to_end_needs_no_slot(store: Store, paused: bool) -> None:
+    async with replica(store) as it:
         if paused:
             await store.write("", partial(pauses.pause, agent="alice"))
         await it.claim("due", slot=False)
@@ -86,55 +88,55 @@ async def test_what_only_has_to_end_needs_no_slot(store: Store, paused: bool) ->
         await store.write(run.run_id, lambda db: hand_over(db, run, delay_s=LONG_S))
         await ask(store, "due")
         await ask(store, "put-off")
-        await it.orders.look()
+        await it.commands.poll()
         assert await it.ended() == {"due": "cancelled", "put-off": "cancelled"}
 
 
 async def test_a_due_run_past_its_deadline_is_answered_though_no_slot_is_free(
     store: Store,
 ) -> None:
-    async with room(store) as it:
+    async with replica(store) as it:
         await it.claim("late", slot=False)
         await it.claim("early", slot=False)
         late = update(runs).where(runs.c.task_id == "late").values(deadline_at=now_s())
         await store.write("", lambda db: db.execute(late).close())
-        await it.orders.look()
+        await it.commands.poll()
         assert await it.ended() == {"late": "timeout"}
 
 
 async def test_cancels_by_message_are_kept_and_wake_the_one_poll_that_obeys_them(
     store: Store,
 ) -> None:
-    async with room(store) as it:
+    async with replica(store) as it:
         await it.claim("due", slot=False)
         for task_id in ("due", "due", "later"):
-            it.orders.cancel(task_id)
+            it.commands.cancel(task_id)
         async with asyncio.timeout(10):
-            await it.orders.instance.ordered.wait()
-            while await kept(store) < 2:  # noqa: ASYNC110 - a store tells nobody
+            await it.commands.arrived.wait()
+            while await kept(store) < 2:  # noqa: ASYNC110 - a store sends no events
                 await asyncio.sleep(0.01)
-        assert it.orders.slots.taken == 1, "only the poll begins anything"
-        await it.orders.look()
+        assert it.commands.admission.taken == 1, "only the poll begins anything"
+        await it.commands.poll()
         assert await it.ended() == {"due": "cancelled"}
-    async with room(store) as it:
+    async with replica(store) as it:
         run = await it.claim("later", slot=True)
         assert run is not None
         assert run.cancelled
 
 
 async def test_a_pause_is_put_on_and_taken_off(store: Store) -> None:
-    async with room(store) as it:
-        for order, on in ((pauses.pause, True), (pauses.unpause, False)):
-            await store.write("", partial(order, agent="all"))
-            await it.orders.look()
-            assert it.orders.pause.on is on
+    async with replica(store) as it:
+        for command, on in ((pauses.pause, True), (pauses.unpause, False)):
+            await store.write("", partial(command, agent="all"))
+            await it.commands.poll()
+            assert it.commands.pause.on is on
 
 
-async def test_a_shutdown_is_obeyed_by_whom_it_names(store: Store) -> None:
-    async with room(store) as it:
-        await it.orders.look()
-        assert it.orders.stopping.mode is None
+async def test_a_shutdown_is_obeyed_by_the_instance_that_it_names(store: Store) -> None:
+    async with replica(store) as it:
+        await it.commands.poll()
+        assert it.commands.stopping.mode is None
         for mode in ("drain", "stop"):
             await store.write("", partial(shutdowns.ask, agent="alice", mode=mode))
-            await it.orders.look()
-            assert it.orders.stopping.mode == mode
+            await it.commands.poll()
+            assert it.commands.stopping.mode == mode

@@ -1,0 +1,97 @@
+"""Takeover: this process takes due runs, and the runs and messages that dead replicas have left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from services.agent.delivery.outbox import Outbox
+from services.agent.instance import Instance
+from services.agent.runs.admission import Admission, Slot
+from services.agent.runs.open_runs import OpenRuns
+from shared.concurrency.boundary import contained
+from shared.store.messages.outbox import adopt
+from shared.store.queries.poll import Counts
+from shared.store.runs.run import Run
+from shared.store.runs.takeover import take
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Takeover:
+    instance: Instance
+    admission: Admission
+    runs: OpenRuns
+    outbox: Outbox
+
+    async def take(self, dead: set[str], found: Counts) -> None:
+        """Take what a poll has found, runs only as far as slots are free for them.
+
+        Each part is tried by itself: one that fails is logged, and left to the next poll.
+        """
+        if found.abandoned_messages:
+            await contained(partial(self._adopt, dead), "messages not adopted")
+        suspect = partial(self._take_suspect, dead, found.suspects)
+        await contained(suspect, "suspect not taken")
+        await contained(partial(self._take_due, dead, found.takeable), "due runs not taken")
+
+    async def _take_suspect(self, dead: set[str], waiting: int) -> None:
+        """Take one, alone: when a process dies that computes several runs, any of them may be the
+        cause."""
+        self.admission.expect_suspect(waiting > 0)
+        slot = self.admission.try_take_alone() if waiting else None
+        if slot is None:
+            return
+        try:
+            await self._start(dead, [slot], suspects=True)
+        except BaseException:
+            self.admission.expect_suspect(False)  # no run waits for one that can't be taken
+            raise
+
+    async def _take_due(self, dead: set[str], waiting: int) -> None:
+        slots: list[Slot] = []
+        while len(slots) < waiting and (slot := self.admission.try_take()):
+            slots.append(slot)
+        more = False  # no new delivery waits for runs that can't be taken
+        try:
+            taken = await self._start(dead, slots) if slots else 0
+            more = taken == len(slots) < waiting  # the next free slots are theirs
+        finally:
+            self.admission.end_poll(waits=more)
+
+    async def _start(self, dead: set[str], slots: list[Slot], *, suspects: bool = False) -> int:
+        """Take as many runs as there are slots, if there are so many, and start them.
+
+        Returns their number. The slots that are left over are released.
+        """
+        spare = list(slots)
+        try:
+            taken = await self._taken(dead, len(slots), suspects=suspects)
+            for run in taken:
+                self.runs.start(run, spare.pop())
+            return len(taken)
+        finally:
+            for slot in spare:
+                slot.release()
+
+    async def _taken(self, dead: set[str], wanted: int, *, suspects: bool) -> list[Run]:
+        me, earlier = self.instance, dict[str, bool]()
+        taken = await me.store.write(
+            "", lambda db: take(db, me.agent, me.id, dead, wanted, earlier, suspects=suspects)
+        )
+        for run in taken:
+            if earlier[run.run_id]:
+                me.metrics.takeovers.inc()
+                log.info("run taken over", run=run.run_id, attempts=run.attempts, alone=suspects)
+            me.announce("run.taken", run, attempts=run.attempts)
+        return taken
+
+    async def _adopt(self, dead: set[str]) -> None:
+        """Send the outbox messages of dead replicas."""
+        me, earlier = self.instance, set[int]()
+        self.outbox.send(
+            await me.store.write("", lambda db: adopt(db, me.agent, me.id, dead, earlier))
+        )
