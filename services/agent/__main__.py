@@ -19,13 +19,14 @@ from services.agent.intake.mailbox import Mailbox
 from services.agent.intake.swarm import Swarm
 from services.agent.intake.tick import Tick
 from services.agent.intake.unrouted import Unrouted
-from services.agent.llm.registry import Models
+from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot
 from services.agent.runs.admission import Admission
-from services.agent.runs.cancellation import Scopes
-from services.agent.runs.execution import Lives
+from services.agent.runs.cancellation import CancelScopes
+from services.agent.runs.ending import Endings
+from services.agent.runs.execution import Execution, RunParts
 from services.agent.runs.open_runs import OpenRuns
-from services.agent.runs.pause import Brake
+from services.agent.runs.pause import Pause
 from services.agent.runs.shutdown import shut_down
 from services.agent.runs.toolbox import Toolbox
 from services.agent.runs.workers import Replies
@@ -58,7 +59,7 @@ async def serve(process: Process, name: str) -> None:
         log.warning("an agent's file is wrong: it can't start", agent=other, fault=fault)
     toolbox = Toolbox(name, tools, definition.workers)
     metrics = Metrics(process.registry)
-    models = Models(settings, metrics.model_failed)
+    models = ModelRegistry(settings, metrics.model_failed)
     model = models.of(definition)  # a missing key or model is an error now, not at the first task
     await model.warm()  # as are proxies and certificates; no heartbeat waits yet
     instance_id = f"{name}.{uuid4().hex[:8]}"
@@ -88,7 +89,7 @@ async def serve(process: Process, name: str) -> None:
 
 
 async def _run(
-    process: Process, instance: Instance, broker: Broker, toolbox: Toolbox, models: Models
+    process: Process, instance: Instance, broker: Broker, toolbox: Toolbox, models: ModelRegistry
 ) -> None:
     definition, store = instance.definition, instance.store
     async with asyncio.TaskGroup() as jobs:
@@ -97,10 +98,11 @@ async def _run(
         replies = Replies(instance)
         refusals = Refusals(instance, outbox)
         settlement = Settlement(refusals)
-        brake, scopes = Brake(instance, admission), Scopes()
-        lives = Lives(instance, outbox, refusals, replies, toolbox, models, brake, scopes)
-        runs = OpenRuns(lives, admission, jobs)
-        commands = Commands(instance, admission, runs, brake, scopes, process.stopping, jobs)
+        pause, scopes = Pause(instance, admission), CancelScopes()
+        parts = RunParts(instance, replies, toolbox, models, pause)
+        execution = Execution(instance, parts, scopes, Endings(instance, outbox, refusals))
+        runs = OpenRuns(execution, admission, jobs)
+        commands = Commands(instance, admission, runs, pause, scopes, process.stopping, jobs)
         await commands.poll()  # before the first claim: the agent may be paused
         takeover = Takeover(instance, admission, runs, outbox)
         claims = Claims(instance, admission, runs, outbox)
@@ -131,7 +133,7 @@ async def _run(
         instance.announce("instance.started")
         log.info("consuming", queue=consumer.queue)
         await process.stopping.wait()
-        await shut_down(process, admission, brake, runs, outbox)
+        await shut_down(process, admission, pause, runs, outbox)
         for job in started:
             job.cancel()
     instance.announce("instance.ended")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from services.agent.llm.chat import User
-from services.agent.loop.prompt import opening
+from services.agent.loop.prompt import opening_messages
 from services.scripted.conversation import Request, read
 from services.scripted.directives import Call
 from services.scripted.script import Line, Script
@@ -34,7 +34,7 @@ class Stage:
     def ask(self, name: str, text: str, *notes: str, context: str | None = None) -> str:
         agent = AGENTS[name]
         task = Task(content=text, context=context)
-        system, user = opening(agent.preamble, notes, NOW, (), task)
+        system, user = opening_messages(agent.preamble, notes, NOW, (), task)
         assert isinstance(user, User)
         said: list[dict[str, object]] = [
             {"role": "system", "content": getattr(system, "content", "")},

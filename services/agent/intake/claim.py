@@ -13,8 +13,8 @@ from services.agent.instance import Instance
 from services.agent.intake.task_limit import Caused
 from services.agent.loop.work import Outcome
 from services.agent.runs.admission import Admission
+from services.agent.runs.ending import response
 from services.agent.runs.open_runs import OpenRuns
-from services.agent.runs.response import response
 from shared.contract.messages import (
     Status,
     Task,

@@ -1,4 +1,4 @@
-"""What is said between the loop and a model, whatever the endpoint behind it."""
+"""The conversation between the loop and a model, independent of any endpoint's format."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from shared.errors import ToolError
 
 
 def storable(text: object) -> object:
-    """Half a surrogate pair (an emoji cut in two) has no UTF-8, and no database takes a NUL."""
+    """Text that UTF-8 and any database can hold: no half surrogate pairs, no NUL."""
     if not isinstance(text, str):
         return text
     return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 Text = Annotated[str, BeforeValidator(storable)]
-"""Text from outside, made fit for UTF-8 and for a database."""
+"""Text from outside, cleaned by `storable`."""
 
 
 class ToolSpec(Frozen):
-    """What a model is told of a tool; `parameters` is a JSON schema.
+    """A tool as it is offered to a model; `parameters` is a JSON schema.
 
-    Not told: whether a call may be made twice, which the run must know.
+    `repeatable` is not sent: it tells the run whether a call may be made twice.
     """
 
     name: str
@@ -37,16 +37,15 @@ class ToolSpec(Frozen):
 
 
 class ToolCall(Frozen):
-    """A call as the model made it: the id may be empty or repeated, the arguments no JSON."""
+    """A call as the model made it. The id can be empty or repeated, the arguments invalid JSON."""
 
     id: Text = ""
     name: Text
     arguments: Text = ""
 
     def parsed(self) -> JsonObject:
-        """The arguments; none at all is an empty object, as is a text that holds an object.
-
-        Raises `ToolError` for anything else.
+        """The arguments as an object. Empty arguments are an empty object; a JSON string that
+        contains an object counts as that object. Raises `ToolError` for anything else.
         """
         try:
             arguments: JsonValue = from_json(self.arguments.strip() or "{}", allow_inf_nan=False)
@@ -59,7 +58,7 @@ class ToolCall(Frozen):
         return arguments
 
     def resendable(self, call_id: str) -> ToolCall:
-        """The call under our id; endpoints refuse a history with odd names or broken JSON."""
+        """The call under our own id, with a name and JSON that endpoints accept in a history."""
         try:
             parsed, arguments = self.parsed(), self.arguments.strip() or "{}"
             if arguments.startswith('"'):
@@ -80,7 +79,7 @@ class Completion(Frozen):
     model: Text | None = None
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         return (self.content or "").strip()
 
 
@@ -93,7 +92,7 @@ class User(Frozen):
 
 
 class Assistant(Frozen):
-    """An earlier reply: it has content, or calls, or both; its calls' arguments are JSON."""
+    """An earlier reply: content, calls or both. The arguments of its calls are valid JSON."""
 
     content: str | None
     tool_calls: tuple[ToolCall, ...] = ()
@@ -117,7 +116,6 @@ class Model(Protocol):
         tools: Sequence[ToolSpec],
         most_tokens: int | None = None,
     ) -> Completion:
-        """One reply, of at most `most_tokens`; retries are done inside.
-
-        Raises `ModelError` and nothing else.
+        """One reply of at most `most_tokens`. The implementation retries; it raises only
+        `ModelError`.
         """

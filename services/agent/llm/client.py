@@ -1,8 +1,8 @@
-"""Any OpenAI-compatible endpoint as a model: the only file that knows the API or its package.
+"""A model at an OpenAI-compatible endpoint; the only module that uses the openai package.
 
-One owner of a call's retries: the package's are off; what can succeed later is tried again here,
-and is a `ModelUnavailable` when that doesn't help; all else is a `ModelError` at once. The
-package is imported by `warm`, in a thread: that takes about a second, which no heartbeat can spare.
+The package's retries are off. Errors after which the same request can succeed are retried here,
+and raised as `ModelUnavailable` when that doesn't help; any other error is a `ModelError` at once.
+`warm` imports the package in a thread: it takes about a second, which would delay a heartbeat.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from tenacity.wait import wait_random_exponential
 
 from services.agent.llm import completions, schema_tools
 from services.agent.llm.chat import ChatMessage, Completion, ToolSpec, storable
+from services.agent.llm.completions import RETRYABLE, parse_reply
 from services.agent.llm.profiles import NO_REASONING, profile
-from services.agent.llm.replies import PASSING, completion
-from services.agent.llm.retry_after import asked_wait_s
+from services.agent.llm.retry_after import retry_after_s
 from shared.definitions.functions import JsonObject
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
 from shared.settings.environment import network, network_fault
@@ -29,37 +29,38 @@ if TYPE_CHECKING:
     import openai
 
 NO_KEY = "none"
-"""For endpoints without keys: the package insists on one."""
+"""Sent to endpoints without keys: the package requires one."""
 CONNECT_S = 5.0
 ATTEMPT_S = 180.0
 """Seconds for one request: a reasoning model's long answer, or a small machine's slow one."""
 TOTAL_S = 540.0
-"""Seconds for one call with all its retries: less than a run's default limit of 10 minutes."""
+"""Seconds for one call with all its retries: below a run's default limit of 10 minutes."""
 ATTEMPTS = 4
 LONGEST_WAIT_S = 60.0
-"""An endpoint that asks for a longer wait is not waited for here: that would hold a slot."""
+"""After a request for a longer wait the call fails: waiting here would occupy a slot."""
 MAX_DETAIL_CHARS = 500
 
 _backoff_s = wait_random_exponential(multiplier=0.5, max=8)
-"""Full jitter: agents that failed together don't come back together."""
+"""Full jitter: agents that failed together don't retry together."""
 
 Key = Callable[[], SecretStr | None]
-"""Raises `SettingsError` when the key can't be read now."""
+"""Returns the API key; raises `SettingsError` if it can't be read now."""
 
-Failed = Callable[[ModelFault], None]
-"""Hears of each attempt that failed, those that a later one made up for too."""
+OnFailure = Callable[[ModelFault], None]
+"""Called for each failed attempt, also if a later one succeeds."""
 
 
-def unheard(_: ModelFault) -> None:
-    """For those who count nothing."""
+def ignore_failure(_: ModelFault) -> None:
+    """The default for `OnFailure`."""
 
 
 class OpenAIModel:
-    """One model at one endpoint; calls may run side by side.
+    """One model at one endpoint; calls can run concurrently.
 
-    `tool_protocol` says how tools are offered: natively, or as a JSON schema of choices.
-    `api_key` is asked before each request, so that a key can be changed meanwhile. `withheld` are
-    headers that the package would send by the environment, though this endpoint must not get them.
+    `tool_protocol` says how tools are offered: natively or as a JSON schema of choices.
+    `api_key` is called before each request, so that a key can be changed while the process runs.
+    `withheld_headers` are those that the package would take from the environment, but that this
+    endpoint must not receive.
     """
 
     def __init__(
@@ -69,26 +70,26 @@ class OpenAIModel:
         api_key: Key = lambda: None,
         tool_protocol: Literal["native", "schema"] = "native",
         attempt_s: float = ATTEMPT_S,
-        failed: Failed = unheard,
-        withheld: Sequence[str] = (),
+        on_failure: OnFailure = ignore_failure,
+        withheld_headers: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.base_url = base_url
         self._api_key = api_key
         self._tool_protocol = tool_protocol
         self._attempt_s = attempt_s
-        self._failed = failed
-        self._withheld = withheld
+        self._on_failure = on_failure
+        self._withheld_headers = withheld_headers
         self._profile = profile(base_url)
         self._with_tools: JsonObject = {}
-        """What a request that offers tools needs besides, as a refusal has taught."""
+        """Fields that a request with tools needs as well, learnt from a refusal."""
         self._client: openai.AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
 
     async def warm(self) -> None:
-        """Does the slow part of the first call before it; needs no endpoint.
+        """Do the slow part of the first call in advance, without contacting the endpoint.
 
-        Raises `SettingsError` when the environment's proxies or certificates allow no call.
+        Raises `SettingsError` if the environment's proxies or certificates make calls impossible.
         """
         async with self._opening:
             if self._client is None:
@@ -104,24 +105,25 @@ class OpenAIModel:
         tools: Sequence[ToolSpec],
         most_tokens: int | None = None,
     ) -> Completion:
-        """As `Model.complete`: the call is retried inside, at most `TOTAL_S` in all."""
+        """See `Model.complete`. With its retries the call takes at most `TOTAL_S`."""
         try:
             if self._tool_protocol == "native":
-                return await self._send_adapted(completions.offered(tools), history, most_tokens)
-            choices = schema_tools.response_format(history, tools)
-            rendered = schema_tools.rendered(history, tools)
-            reply = await self._send_adapted(choices, rendered, most_tokens)
-            return schema_tools.chosen(reply) if choices else reply
+                fields = completions.tools_field(tools)
+                return await self._send_adapted(fields, history, most_tokens)
+            fields = schema_tools.response_format(history, tools)
+            rendered = schema_tools.render_history(history, tools)
+            reply = await self._send_adapted(fields, rendered, most_tokens)
+            return schema_tools.parse_choice(reply) if fields else reply
         except ModelError:
             raise
-        except Exception as error:  # such as a history that no JSON can carry
-            raise translated(error, None) from error
+        except Exception as error:  # such as a history that JSON can't represent
+            raise translate_error(error, None) from error
 
     async def _send_adapted(
         self, fields: JsonObject, history: Sequence[ChatMessage], most_tokens: int | None
     ) -> Completion:
-        """Sent otherwise where the endpoint refuses a field by name and another way is known."""
-        sent = fields | completions.limited(most_tokens, self._profile)
+        """Try other fields where the endpoint refuses one by name and an alternative is known."""
+        sent = fields | completions.limit_field(most_tokens, self._profile)
         if "tools" in fields:
             sent |= self._with_tools
         while True:
@@ -129,23 +131,23 @@ class OpenAIModel:
                 reply = await self._send(sent, history)
                 break
             except ModelError as error:
-                other = None
-                if error.reason == "refused":
-                    other = completions.instead(sent, str(error), self._profile)
-                if other is None:
+                if error.reason != "refused":
                     raise
-                sent = other
+                fallback = completions.fallback_fields(sent, str(error), self._profile)
+                if fallback is None:
+                    raise
+                sent = fallback
         if "tools" in fields:
             self._with_tools = {key: sent[key] for key in NO_REASONING if key in sent}
         return reply
 
     async def _send(self, fields: JsonObject, history: Sequence[ChatMessage]) -> Completion:
         messages: list[JsonValue] = [
-            completions.message(message, self._profile) for message in history
+            completions.message_fields(message, self._profile) for message in history
         ]
         body = {"model": self.name, "messages": messages, **fields}
         attempts = AsyncRetrying(
-            retry=retry_if_exception(_is_soon_over),
+            retry=retry_if_exception(_is_worth_retrying),
             stop=stop_after_attempt(ATTEMPTS),
             wait=_wait_s,
             reraise=True,
@@ -154,70 +156,70 @@ class OpenAIModel:
             async with asyncio.timeout(TOTAL_S):
                 return await attempts(self._attempt, body)
         except TimeoutError as error:
-            raise translated(error, None) from error
+            raise translate_error(error, None) from error
 
     async def _attempt(self, body: JsonObject) -> Completion:
         key = None
         try:
             key = self._key()
-            return completion(await self._post(body, key))
+            await self.warm()
+            import openai
+
+            assert self._client is not None
+            bearer = f"Bearer {key.get_secret_value() if key else NO_KEY}"
+            async with asyncio.timeout(self._attempt_s):
+                reply = await self._client.chat.completions.with_raw_response.create(
+                    model=self.name,
+                    messages=(),  # as is the model, overridden by `body`, which goes out as it is
+                    extra_body=body,
+                    extra_headers={
+                        **dict.fromkeys(self._withheld_headers, openai.omit),
+                        "Authorization": bearer,
+                    },
+                )
+            return parse_reply(reply.content)
         except Exception as error:  # noqa: BLE001 - the package raises errors of any kind
-            failure = translated(error, key)
-            self._failed(failure.reason)
+            failure = translate_error(error, key)
+            self._on_failure(failure.reason)
             raise failure from (None if failure is error else error)
-
-    async def _post(self, body: JsonObject, key: SecretStr | None) -> bytes:
-        await self.warm()
-        import httpx2
-        import openai
-
-        assert self._client is not None
-        bearer = f"Bearer {key.get_secret_value() if key else NO_KEY}"
-        withheld = dict.fromkeys(self._withheld, openai.Omit())
-        async with asyncio.timeout(self._attempt_s):
-            reply = await self._client.post(
-                "/chat/completions",
-                cast_to=httpx2.Response,
-                body=body,
-                options={"headers": {**withheld, "Authorization": bearer}},
-            )
-        return reply.content
 
     def _key(self) -> SecretStr | None:
         try:
             return self._api_key()
-        except SettingsError as error:  # its file may be on its way
+        except SettingsError as error:  # its file may be being replaced
             public = "the model's key can't be read"
             raise ModelUnavailable(str(error), public=public, reason="unavailable") from error
 
     def _open(self) -> openai.AsyncOpenAI:
         import openai
 
-        from services.agent.llm.transport import bounded
+        from services.agent.llm.transport import limit_size
 
         if fault := network_fault():
             raise SettingsError(fault)
         try:
-            return openai.AsyncOpenAI(
+            client = openai.AsyncOpenAI(
                 api_key=NO_KEY,
                 base_url=self.base_url,
                 timeout=openai.Timeout(self._attempt_s, connect=CONNECT_S),
                 max_retries=0,
                 http_client=openai.DefaultAsyncHttpxClient(
                     headers={"Accept-Encoding": "identity"},
-                    event_hooks={"response": [bounded]},
-                    follow_redirects=False,  # they would take headers and texts to other hosts
+                    event_hooks={"response": [limit_size]},
+                    follow_redirects=False,  # headers and texts would go to other hosts
                 ),
             )
+            client.chat.completions.with_raw_response  # noqa: B018 - imported on first use
+            return client
         except Exception as error:
-            said = str(error).partition("\n")[0]
+            reason = str(error).partition("\n")[0]
             raise SettingsError(
                 f"no connection to the model at {self.base_url} can be made with {network()}: "
-                f"{type(error).__name__}: {said}"
+                f"{type(error).__name__}: {reason}"
             ) from error
 
 
-def _is_soon_over(error: BaseException) -> bool:
+def _is_worth_retrying(error: BaseException) -> bool:
     return isinstance(error, ModelUnavailable) and (error.wait_s or 0.0) <= LONGEST_WAIT_S
 
 
@@ -228,24 +230,23 @@ def _wait_s(state: RetryCallState) -> float:
     return _backoff_s(state)
 
 
-def translated(error: Exception, api_key: SecretStr | None) -> ModelError:
-    """What any error of a call means here; the key stands in none of the texts."""
-    import httpx2
+def translate_error(error: Exception, api_key: SecretStr | None) -> ModelError:
+    """The `ModelError` for any error of a call; its texts never contain the key."""
     import openai
 
     match error:
         case ModelError():
             error.args = (_detail(error, api_key),)
             return error
-        case SettingsError():  # of a client that could not be made
+        case SettingsError():  # the client could not be made
             public = "the model can't be reached"
             return ModelUnavailable(str(error), public=public, reason="unavailable")
         case openai.APIStatusError():
-            return _of_status(error, _detail(error, api_key))
-        case openai.APITimeoutError() | TimeoutError() | httpx2.TimeoutException():
+            return _status_error(error, _detail(error, api_key))
+        case openai.APITimeoutError() | TimeoutError():
             why = "the model did not answer in time"
             return ModelUnavailable(why, public="the model timed out", reason="timeout")
-        case openai.APIConnectionError() | httpx2.TransportError() | OSError():
+        case openai.APIConnectionError() | OSError():
             cause = _detail(error.__cause__ or error, api_key)
             why = f"the model's endpoint can't be reached: {cause}"
             return ModelUnavailable(why, public="the model can't be reached", reason="unavailable")
@@ -253,34 +254,34 @@ def translated(error: Exception, api_key: SecretStr | None) -> ModelError:
 
 
 def _detail(error: BaseException, api_key: SecretStr | None) -> str:
-    """Its text without the key, cut, and such that a store takes it."""
+    """The error's text without the key, storable and cut."""
     key = api_key.get_secret_value() if api_key else ""
     text = str(storable(str(error)))
     return (text.replace(key, "***") if key else text)[:MAX_DETAIL_CHARS]
 
 
-def _of_status(error: openai.APIStatusError, detail: str) -> ModelError:
-    said, public = f"the model's endpoint said {detail}", _public(error)
+def _status_error(error: openai.APIStatusError, detail: str) -> ModelError:
+    text, public = f"the model's endpoint said {detail}", _public_text(error)
     if 300 <= error.status_code < 400:
         to = error.response.headers.get("location", "an unnamed address")
-        said = f"the model's endpoint redirects to {to}: if that is right, name it as the base URL"
-        return ModelError(said[:MAX_DETAIL_CHARS], public=public, reason="refused")
-    if _out_of_quota(error):
-        return ModelError(said, public=public, reason="quota")
-    if error.status_code not in PASSING and error.status_code < 500:
-        return ModelError(said, public=public, reason="refused")
+        text = f"the model's endpoint redirects to {to}: if that is right, name it as the base URL"
+        return ModelError(text[:MAX_DETAIL_CHARS], public=public, reason="refused")
+    if _is_out_of_quota(error):
+        return ModelError(text, public=public, reason="quota")
+    if error.status_code not in RETRYABLE and error.status_code < 500:
+        return ModelError(text, public=public, reason="refused")
     reason: ModelFault = "rate_limited" if error.status_code == 429 else "unavailable"
-    failure = ModelUnavailable(said, public=public, reason=reason)
-    failure.wait_s = asked_wait_s(error.response.headers)
+    failure = ModelUnavailable(text, public=public, reason=reason)
+    failure.wait_s = retry_after_s(error.response.headers)
     return failure
 
 
-def _out_of_quota(error: openai.APIStatusError) -> bool:
+def _is_out_of_quota(error: openai.APIStatusError) -> bool:
     return "insufficient_quota" in (error.code, error.type)
 
 
-def _public(error: openai.APIStatusError) -> str:
-    if _out_of_quota(error):
+def _public_text(error: openai.APIStatusError) -> str:
+    if _is_out_of_quota(error):
         return "the model's quota is spent"
     if error.status_code in {401, 403}:
         return "the model's endpoint refused the key"

@@ -1,8 +1,8 @@
-"""What differs between models in the little that the loop sends.
+"""Differences between endpoints in the few request fields that the loop sends.
 
-Never sent, because some model refuses each: temperature, top_p, parallel_tool_calls,
-tool_choice, strict. A limit of output tokens is sent only where a budget asks for one, a
-reasoning effort only where an endpoint refuses tools without one.
+Some models refuse temperature, top_p, parallel_tool_calls, tool_choice or strict, so none of
+these is ever sent. A limit of output tokens is sent only if a budget requires one, a reasoning
+effort only if the endpoint refuses tools without one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ NO_REASONING: JsonObject = {"reasoning_effort": "none"}
 @dataclass(frozen=True)
 class Profile:
     null_content: bool
-    """Whether a reply that only called tools goes back with `content: null`, or with `""`."""
+    """Whether a reply that only called tools is sent back with `content: null` or with `""`."""
     output_limit: str
-    """OpenAI's newer models refuse the old name; some other endpoints don't read the new one."""
+    """The field's name: OpenAI's newer models refuse the old one, others ignore the new one."""
 
 
 def profile(base_url: str) -> Profile:

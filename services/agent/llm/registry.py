@@ -1,4 +1,4 @@
-"""Which model each definition speaks to, and those that this process still has runs of."""
+"""The models of a process: one for each model that a definition of its runs names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from pydantic import SecretStr
 
-from services.agent.llm.client import Failed, Key, OpenAIModel, unheard
+from services.agent.llm.client import Key, OnFailure, OpenAIModel, ignore_failure
 from shared.definitions.model import Definition, ModelChoice, is_url
 from shared.errors import SettingsError
 from shared.settings.environment import Settings, no_model, secret
@@ -16,19 +16,19 @@ OPENAI = "https://api.openai.com/v1"
 _KEY = re.compile(r"[!-~]+")
 
 
-class Models:
-    """A run resumes under the definition that its claim froze, so also under its model."""
+class ModelRegistry:
+    """Several at once, as a run resumes with the model of the definition that its claim froze."""
 
-    def __init__(self, settings: Settings, failed: Failed) -> None:
+    def __init__(self, settings: Settings, on_failure: OnFailure) -> None:
         self._settings = settings
-        self._failed = failed
+        self._on_failure = on_failure
         self._built: dict[str, OpenAIModel] = {}
 
     def of(self, definition: Definition) -> OpenAIModel:
-        """Raises `SettingsError` when the settings no longer say where that model is."""
+        """The definition's model, made once. Raises `SettingsError` as `build` does."""
         key = f"{definition.model.model_dump_json()} {definition.tool_protocol}"
         if key not in self._built:
-            self._built[key] = build(definition, self._settings, self._failed)
+            self._built[key] = build(definition, self._settings, self._on_failure)
         return self._built[key]
 
     async def close(self) -> None:
@@ -36,12 +36,14 @@ class Models:
             await model.close()
 
 
-def build(definition: Definition, settings: Settings, failed: Failed = unheard) -> OpenAIModel:
-    """The model that an agent's file names, over the process's settings.
+def build(
+    definition: Definition, settings: Settings, on_failure: OnFailure = ignore_failure
+) -> OpenAIModel:
+    """The model for a definition: its own choice first, then the process's settings.
 
-    The settings' key goes only to the settings' endpoint, and so do the headers that the package
-    reads from the environment: a file that names another endpoint names its key too. Raises
-    `SettingsError` when no model is named; none is ever assumed.
+    The settings' key, and the headers that the openai package reads from the environment, are
+    sent only to the settings' endpoint: an agent's file that names another endpoint names its key
+    too. Raises `SettingsError` if no model is named; there is no default.
     """
     agent, choice = definition.name, definition.model
     base_url = choice.base_url or settings.base_url
@@ -63,8 +65,8 @@ def build(definition: Definition, settings: Settings, failed: Failed = unheard) 
         base_url or OPENAI,
         key,
         definition.tool_protocol or settings.tool_protocol,
-        failed=failed,
-        withheld=() if _gets_our_key(choice, settings) else settings.account_headers(),
+        on_failure=on_failure,
+        withheld_headers=() if _gets_our_key(choice, settings) else settings.account_headers(),
     )
 
 

@@ -1,4 +1,4 @@
-"""How long an endpoint asks its clients to stay away, as it says it in its headers."""
+"""The wait that an endpoint asks for in the headers of a failed request."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST_ASKED_S = 3600.0
-"""What an endpoint asks for is believed up to here."""
+"""A longer wait counts as this one."""
 
 
-def asked_wait_s(headers: Mapping[str, str]) -> float | None:
-    """`retry-after-ms`, or `retry-after` in seconds or as a date; None: nothing readable."""
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds from `retry-after-ms` or `retry-after` (seconds or a date); None if unreadable."""
     milliseconds, seconds = headers.get("retry-after-ms"), headers.get("retry-after")
     try:
         if milliseconds is not None:
@@ -30,5 +30,5 @@ def _seconds_until(date: str) -> float:
     try:
         at = parsedate_to_datetime(date)
         return (at.replace(tzinfo=at.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError, OverflowError):  # the last for years and zones that are none
+    except (ValueError, TypeError, OverflowError):  # OverflowError: impossible years and zones
         return math.nan

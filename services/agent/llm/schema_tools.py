@@ -1,7 +1,7 @@
-"""Tools for models that have none: each turn is a choice that a JSON schema constrains.
+"""Tools for models without native tool calls: a JSON schema constrains each reply to a choice.
 
 The endpoint must honour `response_format: json_schema`. The model picks `answer` or one
-tool; calls and results of the history are told as plain text.
+tool; earlier calls and results are sent as plain text.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ ANSWER = (
     'choose the action "answer" and write your answer.'
 )
 THEN = 'If nothing is missing, choose the action "answer" and tell what you have found.'
-"""After results: a small model repeats what it chose last, unless it just read of another choice.
+"""Added after results: a small model repeats its last choice unless it has just read of another.
 
-Told in prose, as an example of an answer would be copied instead of an answer given.
+It is prose because a small model would copy an example instead of answering.
 """
 
 
 def response_format(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> JsonObject:
-    """The field that constrains a reply; empty where none was ever offered a choice.
+    """The field that constrains a reply; empty if the model was never offered a choice.
 
-    A model that has chosen before would go on to write choices into a free text: once the
-    tools are taken away, the answer is the only one left.
+    A model that has chosen before would go on writing choices into free text. So once its
+    tools are taken away, the schema remains, with `answer` as the only choice.
     """
     if not tools and not any(isinstance(it, Assistant) and it.tool_calls for it in history):
         return {}
@@ -54,35 +54,35 @@ def response_format(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -
     return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 
-def rendered(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> list[ChatMessage]:
-    """The history without tool messages. Roles alternate: many chat templates insist on it."""
-    told: list[ChatMessage] = []
+def render_history(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> list[ChatMessage]:
+    """The history without tool messages. Roles alternate, as many chat templates require."""
+    rendered: list[ChatMessage] = []
     for message in history:
         plain = _plain(message)
-        last = told[-1] if told else None
+        last = rendered[-1] if rendered else None
         if isinstance(plain, User) and isinstance(last, User):
-            told[-1] = User(content=f"{last.content}\n\n{plain.content}")
+            rendered[-1] = User(content=f"{last.content}\n\n{plain.content}")
         else:
-            told.append(plain)
+            rendered.append(plain)
     if not tools:
-        return told
+        return rendered
     if history and isinstance(history[-1], ToolResult):
-        told[-1] = User(content=f"{told[-1].content}\n\n{THEN}")
-    return _instructed(told, tools)
+        rendered[-1] = User(content=f"{rendered[-1].content}\n\n{THEN}")
+    return _with_instructions(rendered, tools)
 
 
-def chosen(reply: Completion) -> Completion:
-    """The reply as a native one would be: content, or a call.
+def parse_choice(reply: Completion) -> Completion:
+    """The reply in the native form: content or a call.
 
     A reply that was cut off is read as far as it goes; its finish reason stays `length`.
-    Raises `ModelError` when the endpoint didn't keep to the schema.
+    Raises `ModelError` if the reply violates the schema.
     """
-    if not reply.said or reply.refusal:
+    if not reply.text or reply.refusal:
         return reply
     cut = reply.finish_reason == "length"
     try:
         choice: JsonValue = from_json(
-            reply.said, allow_partial="trailing-strings" if cut else False
+            reply.text, allow_partial="trailing-strings" if cut else False
         )
     except ValueError as error:
         raise _unconstrained(str(error)) from error
@@ -117,7 +117,7 @@ def _hoisted(tool: ToolSpec, definitions: JsonObject) -> JsonObject:
 
 
 def _plain(message: ChatMessage) -> ChatMessage:
-    """Calls in prose: a small model would copy an earlier choice, word for word."""
+    """Calls become prose: a small model would copy an earlier choice word for word."""
     match message:
         case ToolResult():
             return User(content=f"Result of {message.name}: {message.content}")
@@ -127,15 +127,17 @@ def _plain(message: ChatMessage) -> ChatMessage:
     return message
 
 
-def _instructed(told: list[ChatMessage], tools: Sequence[ToolSpec]) -> list[ChatMessage]:
-    how = "\n".join([TOOLS, *map(_explained, tools), ANSWER])
-    if told and isinstance(told[0], System):
-        return [System(content=f"{told[0].content}\n\n{how}"), *told[1:]]
-    return [System(content=how), *told]
+def _with_instructions(history: list[ChatMessage], tools: Sequence[ToolSpec]) -> list[ChatMessage]:
+    how = "\n".join([TOOLS, *map(_explanation, tools), ANSWER])
+    if history and isinstance(history[0], System):
+        return [System(content=f"{history[0].content}\n\n{how}"), *history[1:]]
+    return [System(content=how), *history]
 
 
-def _explained(tool: ToolSpec) -> str:
-    """What the arguments mean stands apart from the example: a small model copies it from there."""
+def _explanation(tool: ToolSpec) -> str:
+    """One tool in prose. The arguments' meanings are not in the example, as a small model would
+    copy them from there.
+    """
     properties = tool.parameters.get("properties")
     arguments = properties if isinstance(properties, dict) else {}
     meant = ", ".join(f"{name} ({_meaning(schema)})" for name, schema in arguments.items())

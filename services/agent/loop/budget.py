@@ -1,7 +1,7 @@
-"""What a run may still spend, and how it is divided: pure functions of what has been recorded.
+"""A run's budget: what is left of it, and how it is divided among calls to workers.
 
-A call to a worker takes its share out of what is left before it is made, and what it didn't
-spend comes back with its response. A resumed run reckons the same shares again.
+All are pure functions of the recorded steps, so a resumed run computes the same shares. A worker
+reserves its share when it is called; what it has not spent returns with its response.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from shared.contract.messages import Budget, Usage
 
 
 def remaining(budget: Budget, usage: Usage) -> Budget:
-    """What is left after `usage`; never less than nothing."""
+    """The budget minus `usage`, at least 0."""
     return Budget(
         model_calls=_minus(budget.model_calls, usage.model_calls),
         tokens=_minus(budget.tokens, usage.tokens),
@@ -20,15 +20,15 @@ def remaining(budget: Budget, usage: Usage) -> Budget:
 
 
 def is_spent(left: Budget) -> bool:
-    """Nothing more may be called."""
+    """Whether no further call is allowed."""
     return left.model_calls == 0 or left.tokens == 0
 
 
 def shares(left: Budget, workers: int) -> Iterator[Budget]:
-    """What each of `workers` calls of one turn gets of what is left, in call order.
+    """The share of each of `workers` calls of one turn, in call order.
 
-    One model call stays with the manager for its own next turn, and as many tokens as one
-    worker gets. The rest is split evenly; model calls that can't be go to the first ones.
+    The manager keeps one model call for its own next turn, and as many tokens as one worker
+    gets. The rest is split evenly; a remainder of model calls goes to the first workers.
     """
     calls = None if left.model_calls is None else max(0, left.model_calls - 1)
     tokens = None if left.tokens is None else left.tokens // (workers + 1)
@@ -37,11 +37,11 @@ def shares(left: Budget, workers: int) -> Iterator[Budget]:
         yield Budget(model_calls=share, tokens=tokens)
 
 
-def counted(reported: Usage, share: Budget) -> Usage:
-    """What a worker's reported usage counts: at least nothing, at most the share that it was given.
+def capped_usage(reported: Usage, share: Budget) -> Usage:
+    """The usage that a worker reported, limited to between 0 and its share.
 
-    Its manager can't check what it says. So no worker lifts the budget of the tree or uses up what
-    it was not given. One whose prompt went over its share has used up its share.
+    The manager can't verify the report. The limits keep a worker from increasing the budget of the
+    whole tree and from using up what it was not given.
     """
     inputs = _within(reported.input_tokens, share.tokens)
     return Usage(

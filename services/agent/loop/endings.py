@@ -1,43 +1,39 @@
-"""How a model's reply ends a run, where it does."""
+"""The replies of a model that end a run."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from services.agent.llm.chat import Completion
+from services.agent.loop.work import Outcome, failed
 from shared.contract.messages import Status
 
 
-class End(NamedTuple):
-    """`content` is for the requester, `detail` for the operator only."""
+def reply_outcome(completion: Completion, *, nudged: bool) -> Outcome | None:
+    """The outcome that a reply decides, if it ends the run. Tool calls outweigh a finish reason.
 
-    status: Status
-    content: str
-    detail: str | None = None
-
-
-def reply_end(completion: Completion, *, nudged: bool) -> End | None:
-    """The end that a reply is, if it is one. The presence of calls outweighs its reason.
-
-    `nudged`: the reply before this one was empty too, and the model was told so.
+    `nudged`: the previous reply was empty too, and the model was asked again.
     """
-    if end := refusal(completion):
-        return end
+    if refused := refusal_outcome(completion):
+        return refused
     if completion.tool_calls:
         return None
     cut = completion.finish_reason == "length"
-    if completion.said:
-        if cut:
-            return End(Status.PARTIAL, completion.said, "cut off at the model's length limit")
-        return End(Status.OK, completion.said)
+    if completion.text and cut:
+        return _outcome(Status.PARTIAL, completion.text, "cut off at the model's length limit")
+    if completion.text:
+        return _outcome(Status.OK, completion.text)
     if cut:
-        return End(Status.FAILED, "the model's reply was cut off before it said anything")
-    return End(Status.FAILED, "the model gave an empty answer twice") if nudged else None
+        return failed("the model's reply was cut off before it said anything")
+    return failed("the model gave an empty answer twice") if nudged else None
 
 
-def refusal(completion: Completion) -> End | None:
+def refusal_outcome(completion: Completion) -> Outcome | None:
+    """The outcome of a reply in which the model or its endpoint refuses to answer."""
     if completion.refusal:
-        return End(Status.REFUSED, completion.refusal, "the model refused")
+        return _outcome(Status.REFUSED, completion.refusal, "the model refused")
     if completion.finish_reason == "content_filter":
-        return End(Status.REFUSED, "the endpoint's content filter withheld the answer")
+        return _outcome(Status.REFUSED, "the endpoint's content filter withheld the answer")
     return None
+
+
+def _outcome(status: Status, content: str, detail: str | None = None) -> Outcome:
+    return Outcome(status=status, content=content, detail=detail)

@@ -1,4 +1,4 @@
-"""What a run has already done: the steps that a resumed run must not do again."""
+"""The journal: the finished steps of a run, which a resumed run must not repeat."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from shared.errors import JournalMismatch, RunLost, ToolInDoubt
 
 FIRST_EPOCH = 1
 SEAL_BYTES = 12
-"""Of a call's id: nobody finds it by trying."""
+"""Length of the part of a step's id that can't be guessed."""
 
-Kind = Literal["model", "tool", "worker"]
+StepKind = Literal["model", "tool", "worker"]
 Output = TypeVar("Output", bound=Frozen)
 
 
@@ -26,15 +26,15 @@ class StepKey:
     turn: int
     index: int
 
-    def in_run(self, run_id: str, nonce: str) -> str:
-        """The step's name everywhere: a worker's task id, a tool's idempotency key.
+    def step_id(self, run_id: str, nonce: str) -> str:
+        """The step's id outside the run: the task id of a worker, the idempotency key of a tool.
 
-        The same in every epoch of the run, which is why the first one's number stands in it: a
-        call that a replayed run makes again is still that call, and what came of it is found.
+        It always contains the number of the first epoch, so it is the same in every epoch: a call
+        that a replayed run repeats is recognised, and its result found.
 
-        Its last part follows from the run's `nonce`, which only the store knows: who knows the
-        run's id, or the id of another of its calls, can't derive this one. Runs of earlier
-        versions have no nonce; their calls keep the ids that they had.
+        The last part is derived from the run's `nonce`, which only the store knows, so the id
+        can't be derived from the run's id or from the id of another call. Runs of earlier
+        versions have no nonce; the ids of their calls have no last part.
         """
         place = f"{run_id}.{FIRST_EPOCH}.{self.turn}.{self.index}"
         if not nonce:
@@ -44,76 +44,76 @@ class StepKey:
 
 
 class Journal(Protocol):
-    """The finished steps of one run, as one instance sees them."""
+    """The finished steps of one run, for the instance that owns it."""
 
-    def recorded(self, key: StepKey, kind: Kind, name: str) -> str | None:
-        """The output of a finished step, JSON; None: not finished.
+    def recorded(self, key: StepKey, kind: StepKind, name: str) -> str | None:
+        """The output of a finished step as JSON; None if it has not finished.
 
-        Raises `JournalMismatch` when another kind or name is recorded under the key.
+        Raises `JournalMismatch` if another kind or name is recorded under the key.
         """
 
-    async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
-        """Committed when it returns. Raises `RunLost` when another instance owns the run."""
+    async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
+        """Commit a finished step. Raises `RunLost` if another instance owns the run."""
 
-    def leave(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
-        """In place of `record` for the last step: it is committed with the run's end."""
+    def record_at_end(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
+        """In place of `record` for the last step: it is committed together with the run's end."""
 
-    async def hold(self) -> None:
+    async def check_fence(self) -> None:
         """Called before each call that costs or acts. Raises `RunLost` as `record` does."""
 
     async def start(self, key: StepKey, name: str, arguments: str) -> None:
-        """In place of `hold` before a call that must not be made twice; `arguments` is JSON.
-
-        Committed when it returns; cancelled, the call counts as never begun. Raises `RunLost`.
+        """In place of `check_fence` before a call that must not be made twice: commits that it
+        begins. `arguments` is JSON. If this is cancelled, the call counts as not begun. Raises
+        `RunLost`.
         """
 
-    def doubt(self) -> ToolInDoubt | None:
-        """The first call that began, as `start` says, and has no result.
+    def call_in_doubt(self) -> ToolInDoubt | None:
+        """The first call with a recorded start and no result.
 
-        Before the run goes on, that is one whose process died in between.
+        Asked before the run goes on, it is a call during which an earlier owner died.
         """
 
 
 class MemoryJournal:
-    """A journal that ends with its process, for tests; `lost` is what a takeover sets."""
+    """A journal in memory, for tests; setting `lost` simulates a takeover."""
 
     def __init__(
         self,
-        steps: dict[StepKey, tuple[Kind, str, str]] | None = None,
+        steps: dict[StepKey, tuple[StepKind, str, str]] | None = None,
         starts: dict[StepKey, tuple[str, str]] | None = None,
     ) -> None:
         self.steps = {} if steps is None else steps
         self.starts = {} if starts is None else starts
         self.lost = False
 
-    def recorded(self, key: StepKey, kind: Kind, name: str) -> str | None:
+    def recorded(self, key: StepKey, kind: StepKind, name: str) -> str | None:
         if key not in self.steps:
             return None
         check_step(key, self.steps[key][:2], (kind, name))
         return self.steps[key][2]
 
-    async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
-        await self.hold()
+    async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
+        await self.check_fence()
         self.steps[key] = (kind, name, output)
 
-    def leave(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
+    def record_at_end(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
         self.steps[key] = (kind, name, output)
 
-    async def hold(self) -> None:
+    async def check_fence(self) -> None:
         if self.lost:
             raise RunLost("another instance owns this run now")
 
     async def start(self, key: StepKey, name: str, arguments: str) -> None:
-        await self.hold()
+        await self.check_fence()
         self.starts[key] = (name, arguments)
 
-    def doubt(self) -> ToolInDoubt | None:
+    def call_in_doubt(self) -> ToolInDoubt | None:
         open_starts = sorted(self.starts.keys() - self.steps.keys())
         return ToolInDoubt(*self.starts[open_starts[0]]) if open_starts else None
 
 
 def check_step(key: StepKey, recorded: tuple[str, str], asked: tuple[str, str]) -> None:
-    """Raises `JournalMismatch` when a recorded step isn't the one asked for."""
+    """Raises `JournalMismatch` if the recorded kind and name aren't those asked for."""
     if recorded != asked:
         found = " ".join(map(str, recorded))
         raise JournalMismatch(
@@ -122,8 +122,8 @@ def check_step(key: StepKey, recorded: tuple[str, str], asked: tuple[str, str]) 
         )
 
 
-def output_as(kind: type[Output], key: StepKey, recorded: str) -> Output:
-    """A finished step's output; raises `JournalMismatch` when it can't be read."""
+def parse_output(kind: type[Output], key: StepKey, recorded: str) -> Output:
+    """A finished step's output; raises `JournalMismatch` if it can't be read."""
     try:
         return kind.model_validate_json(recorded)
     except ValidationError as error:

@@ -1,8 +1,8 @@
-"""The loop: query the model, execute what it asks for, append the answers, repeat.
+"""The loop: query the model, execute its calls, append their answers, repeat.
 
-Everything outside comes in as a protocol: no broker, HTTP, SQL, environment or clock here.
-The history is a pure function of `Work` and the recorded steps, so a run that was cut off
-goes on in any other process without repeating what had finished.
+The outside is reached through protocols only: no broker, HTTP, SQL, environment or clock here.
+The history is a pure function of `Work` and the recorded steps, so any other process can go on
+with an interrupted run without repeating finished steps.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from services.agent.llm.chat import (
     User,
 )
 from services.agent.loop.budget import is_spent, remaining, shares
-from services.agent.loop.endings import End, refusal, reply_end
-from services.agent.loop.journal import Journal, Kind, StepKey, output_as
-from services.agent.loop.prompt import opening
-from services.agent.loop.tool_calls import Ask, kinds_of, read
-from services.agent.loop.work import Outcome, Work
+from services.agent.loop.endings import refusal_outcome, reply_outcome
+from services.agent.loop.journal import Journal, StepKey, StepKind, parse_output
+from services.agent.loop.prompt import opening_messages
+from services.agent.loop.tool_calls import WorkerArguments, kinds_by_name, parse_arguments
+from services.agent.loop.work import ANSWERED, Outcome, Work, failed
 from shared.contract.messages import Budget, Frozen, Response, Status, Usage
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import capped
@@ -53,70 +53,70 @@ class Workers(Protocol):
     async def ask(
         self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
     ) -> Response:
-        """A worker's one response. Asked again under the same key, it is the same.
+        """A worker's response; asked again under the same key, it is the same response.
 
-        `budget` is what it and all that it causes may spend; its usage says no more than that.
-        Calls run side by side. No response in time, or no such worker, is a response too.
+        `budget` limits the whole subtree, and the response's usage never exceeds it. Calls run
+        concurrently. A timeout and an unknown worker are responses too.
         """
 
     def waiting(self) -> AbstractAsyncContextManager[None]:
-        """Entered while nothing but workers is awaited: the run needs no slot meanwhile."""
+        """A context in which the run only waits for workers and so needs no slot."""
 
 
 class Tools(Protocol):
     async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
-        """A tool's result. Raises `ToolError` with text for the model."""
+        """A tool's result. Raises `ToolError`, whose text is for the model."""
 
 
 class _Answer(Frozen):
-    """What a call came to: the output of a tool's or worker's step."""
+    """The result of a call: the output of a tool's or worker's step."""
 
     content: Text
     status: Status = Status.OK
     usage: Usage = Usage()
     detail: Text | None = None
-    """For the operator only: the trace of a tool that raised."""
+    """The trace of a tool that raised, for the operator only."""
 
     def output(self) -> str:
-        """What is recorded; without a detail as earlier versions write and read it."""
+        """The recorded JSON. Without a detail it is what earlier versions write and read."""
         return self.model_dump_json(exclude_none=True)
 
 
 class _Call(NamedTuple):
-    """A call that can be carried out."""
+    """A call with valid arguments."""
 
     key: StepKey
-    kind: Kind
+    kind: StepKind
     name: str
     perform: Callable[[], Coroutine[None, None, _Answer]]
     once: str | None = None
-    """The arguments of a call that must not be made twice."""
+    """The arguments as JSON, if the call must not be made twice."""
 
 
 async def run(
     work: Work, model: Model, tools: Tools, workers: Workers, journal: Journal
 ) -> Outcome:
-    """From the task to its outcome; every end but three is an outcome.
+    """Run the loop until it has an outcome.
 
-    Raises `RunLost` when another instance has taken the run, `JournalMismatch` when the
-    journal tells of another run than this, `ModelUnavailable` when the same run can go on
-    later from the steps that have finished; and what the journal's store raises.
+    Raises `RunLost` if another instance has taken the run, `JournalMismatch` if the journal
+    records other steps than this run takes, `ModelUnavailable` if the run can go on later from its
+    finished steps, and whatever the journal's store raises.
     """
     loop = _Loop(work, model, tools, workers, journal)
     try:
         turn = 1
-        while (end := await loop.limit(turn)) is None:
+        while (outcome := await loop.at_limit(turn)) is None:
             completion = await loop.query(turn)
-            if end := reply_end(completion, nudged=loop.nudged):
+            if outcome := reply_outcome(completion, nudged=loop.nudged):
                 break
-            await loop.keep()
+            await loop.record_reply()
             loop.append(turn, completion, await loop.execute(turn, completion))
             turn += 1
-        return loop.outcome(end)
+        return loop.end(outcome)
     except ModelUnavailable:
         raise
     except ModelError as error:
-        return loop.outcome(End(Status.FAILED, error.public, str(error)))
+        return loop.end(failed(error.public, str(error)))
 
 
 @dataclass
@@ -127,20 +127,20 @@ class _Loop:
     workers: Workers
     journal: Journal
     usage: Usage = field(default_factory=Usage)
-    speaker: str | None = None
-    fresh: tuple[StepKey, str, str] | None = None
-    """The latest reply, while it isn't recorded yet: one that ends the run goes with the end."""
+    model_name: str | None = None
+    unrecorded: tuple[StepKey, str, str] | None = None
+    """The latest reply until it is recorded; the last one is committed with the run's end."""
     history: list[ChatMessage] = field(init=False)
     specs: tuple[ToolSpec, ...] = field(init=False)
-    kinds: dict[str, Kind] = field(init=False)
+    kinds: dict[str, StepKind] = field(init=False)
     repeatable: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         work = self.work
         preamble = work.definition.preamble
-        self.history = opening(preamble, work.notes, work.now, work.recalled, work.message)
+        self.history = opening_messages(preamble, work.notes, work.now, work.recalled, work.message)
         self.specs = (*work.tools, *(worker.tool for worker in work.workers))
-        self.kinds = kinds_of(work.tools, work.workers)
+        self.kinds = kinds_by_name(work.tools, work.workers)
         self.repeatable = {tool.name for tool in work.tools if tool.repeatable}
 
     @property
@@ -151,16 +151,16 @@ class _Loop:
     def left(self) -> Budget:
         return remaining(self.work.message.budget or Budget(), self.usage)
 
-    async def limit(self, turn: int) -> End | None:
-        """The end that a limit brings before this turn, if one is reached.
+    async def at_limit(self, turn: int) -> Outcome | None:
+        """The outcome if a limit is reached before this turn.
 
-        A budget's last model call is made without tools, so that what it has bought is told.
+        A budget's last model call is made without tools, so that it yields an answer.
         """
         given, turns = self.work.message.budget or Budget(), self.work.definition.limits.turns
         if self.left.tokens == 0:
-            return End(Status.FAILED, f"the budget of {given.tokens} tokens is spent")
+            return failed(f"the budget of {given.tokens} tokens is spent")
         if self.left.model_calls == 0:
-            return End(Status.FAILED, f"the budget of {given.model_calls} model calls is spent")
+            return failed(f"the budget of {given.model_calls} model calls is spent")
         if self.left.model_calls == 1 and self.specs:
             return await self.conclude(turn, f"the budget of {given.model_calls} model calls")
         if turn > turns:
@@ -171,45 +171,45 @@ class _Loop:
         key = StepKey(turn, 0)
         recorded = self.journal.recorded(key, "model", name)
         if recorded is not None:
-            completion = output_as(Completion, key, recorded)
+            completion = parse_output(Completion, key, recorded)
         else:
-            await self.journal.hold()
+            await self.journal.check_fence()
             specs = self.specs if with_tools else ()
             history = tuple(self.history)
             completion = await self.model.complete(history, specs, self.left.tokens)
-            self.fresh = (key, name, completion.model_dump_json())
+            self.unrecorded = (key, name, completion.model_dump_json())
         self.usage += completion.usage
-        self.speaker = completion.model or self.speaker
+        self.model_name = completion.model or self.model_name
         return completion
 
-    async def keep(self) -> None:
-        """Record the latest reply, before anything is done that it asks for."""
-        if self.fresh is not None:
-            key, name, output = self.fresh
+    async def record_reply(self) -> None:
+        """Record the latest reply before any of its calls begins."""
+        if self.unrecorded is not None:
+            key, name, output = self.unrecorded
             await self.journal.record(key, "model", name, output)
-            self.fresh = None
+            self.unrecorded = None
 
     async def execute(self, turn: int, completion: Completion) -> list[_Answer]:
-        """One answer for each call, in call order, in whatever order they finish."""
+        """One answer for each call, in call order; the calls run concurrently."""
         if completion.finish_reason == "length":
             return [_Answer(content=CUT_OFF, status=Status.FAILED)] * len(completion.tool_calls)
-        prepared = self._prepared(turn, completion.tool_calls)
+        prepared = self._prepare_all(turn, completion.tool_calls)
         started: dict[StepKey, asyncio.Task[_Answer]] = {}
         try:
             async with asyncio.TaskGroup() as jobs:
                 calls = [call for call in prepared if isinstance(call, _Call)]
                 for call in calls:
-                    started[call.key] = jobs.create_task(self._carry_out(call))
-                await self._all_done(
+                    started[call.key] = jobs.create_task(self._perform(call))
+                await self._wait(
                     [started[call.key] for call in calls if call.kind == "tool"],
                     [started[call.key] for call in calls if call.kind == "worker"],
                 )
-        except BaseExceptionGroup as group:  # the others were only cancelled because of the first
+        except BaseExceptionGroup as group:  # the first one caused the cancellation of the others
             raise group.exceptions[0] from group
         return [started[it.key].result() if isinstance(it, _Call) else it for it in prepared]
 
     def append(self, turn: int, completion: Completion, answers: Sequence[_Answer]) -> None:
-        """The reply and its answers, under ids of our own: a model's may be empty or repeated."""
+        """Add the reply and its answers under our own ids: a model's can be empty or repeated."""
         if not completion.tool_calls:
             self.history.append(User(content=NUDGE))
             return
@@ -217,108 +217,121 @@ class _Loop:
             call.resendable(f"call_{turn}_{index}")
             for index, call in enumerate(completion.tool_calls, 1)
         )
-        self.history.append(Assistant(content=completion.said or None, tool_calls=echo))
+        self.history.append(Assistant(content=completion.text or None, tool_calls=echo))
         for call, answer in zip(echo, answers, strict=True):
             result = capped(answer.content)
             self.history.append(ToolResult(call_id=call.id, name=call.name, content=result))
             self.usage += answer.usage
 
-    async def conclude(self, turn: int, limit: str) -> End:
-        """Asks once, without tools, for the best answer that the limit has bought."""
+    async def conclude(self, turn: int, limit: str) -> Outcome:
+        """Ask once, without tools, for the best answer possible within the limit."""
         last = self.history[-1]
-        if isinstance(last, User):  # two in a row: many chat templates refuse them
+        if isinstance(last, User):  # many chat templates refuse two in a row
             self.history[-1] = User(content=f"{last.content}\n\n{CONCLUDE}")
         else:
             self.history.append(User(content=CONCLUDE))
         completion = await self.query(turn, "conclude", with_tools=False)
-        if end := refusal(completion):
-            return end
-        if not completion.said:
-            return End(Status.FAILED, f"no answer within {limit}")
-        return End(Status.PARTIAL, completion.said, f"{limit} was reached")
+        if refused := refusal_outcome(completion):
+            return refused
+        if not completion.text:
+            return failed(f"no answer within {limit}")
+        detail = f"{limit} was reached"
+        return Outcome(status=Status.PARTIAL, content=completion.text, detail=detail)
 
-    def outcome(self, end: End) -> Outcome:
-        if self.fresh is not None:
-            key, name, output = self.fresh
-            self.journal.leave(key, "model", name, output)
-        return Outcome(**end._asdict(), usage=self.usage, model=self.speaker)
+    def end(self, outcome: Outcome) -> Outcome:
+        """The outcome with the run's usage; its last reply is left to be committed with the end."""
+        if self.unrecorded is not None:
+            key, name, output = self.unrecorded
+            self.journal.record_at_end(key, "model", name, output)
+        return outcome.model_copy(update={"usage": self.usage, "model": self.model_name})
 
-    def _prepared(self, turn: int, asked: Sequence[ToolCall]) -> list[_Call | _Answer]:
-        """What to do for each call, or its answer where it is known without doing anything.
+    def _prepare_all(self, turn: int, calls: Sequence[ToolCall]) -> list[_Call | _Answer]:
+        """Each call ready to be performed, or its answer if that is known already.
 
-        The shares don't depend on what is recorded, so that a resumed run deals out the same.
+        Shares of the budget don't depend on recorded answers, so a resumed run computes the same.
         """
-        found = [self._read(call) for call in asked]
-        budgets = shares(self.left, sum(isinstance(it, Ask) for it in found))
+        parsed = [self._parse(call) for call in calls]
+        budgets = shares(self.left, sum(isinstance(it, WorkerArguments) for it in parsed))
         prepared: list[_Call | _Answer] = []
-        for index, (call, it) in enumerate(zip(asked, found, strict=True), 1):
+        for index, (call, it) in enumerate(zip(calls, parsed, strict=True), 1):
             if isinstance(it, _Answer):
                 prepared.append(it)
             else:
                 prepared.append(self._prepare(StepKey(turn, index), call.name, it, budgets))
         return prepared
 
-    def _read(self, call: ToolCall) -> Ask | JsonObject | _Answer:
+    def _parse(self, call: ToolCall) -> WorkerArguments | JsonObject | _Answer:
         try:
-            return read(call, self.kinds)
+            return parse_arguments(call, self.kinds)
         except ToolError as error:
-            return _failed(str(error))
+            return _failed_answer(str(error))
 
     def _prepare(
-        self, key: StepKey, name: str, arguments: Ask | JsonObject, budgets: Iterator[Budget]
+        self,
+        key: StepKey,
+        name: str,
+        arguments: WorkerArguments | JsonObject,
+        budgets: Iterator[Budget],
     ) -> _Call | _Answer:
-        if isinstance(arguments, Ask):
+        if isinstance(arguments, WorkerArguments):
             budget = next(budgets)
             if is_spent(budget):
-                return _failed(NOT_ASKED)
-            prepared = _Call(key, "worker", name, partial(self._ask, key, name, arguments, budget))
+                return _failed_answer(NOT_ASKED)
+            perform = partial(self._ask_worker, key, name, arguments, budget)
+            prepared = _Call(key, "worker", name, perform)
         else:
             once = None if name in self.repeatable else to_json(arguments).decode()
-            prepared = _Call(key, "tool", name, partial(self._use, key, name, arguments), once)
+            perform = partial(self._call_tool, key, name, arguments)
+            prepared = _Call(key, "tool", name, perform, once)
         recorded = self.journal.recorded(key, prepared.kind, name)
-        return prepared if recorded is None else output_as(_Answer, key, recorded)
+        return prepared if recorded is None else parse_output(_Answer, key, recorded)
 
-    async def _carry_out(self, call: _Call) -> _Answer:
-        """Recorded as soon as it is known, so that a sibling's end takes nothing away."""
+    async def _perform(self, call: _Call) -> _Answer:
+        """Make the call and record its answer at once, whatever becomes of the other calls."""
         if call.once is None:
-            await self.journal.hold()
+            await self.journal.check_fence()
         else:
             await self.journal.start(call.key, call.name, call.once)
         try:
             answer = await call.perform()
-        except (KeyboardInterrupt, SystemExit) as error:  # out of a job they would end the process
+        except (KeyboardInterrupt, SystemExit) as error:  # they would end the process
             raise RuntimeError(f"{call.name} raised {type(error).__name__}") from error
         await self.journal.record(call.key, call.kind, call.name, answer.output())
         return answer
 
-    async def _ask(self, key: StepKey, worker: str, ask: Ask, budget: Budget) -> _Answer:
-        response = await self.workers.ask(key, worker, ask.prompt, ask.context, budget)
-        said = response.content
-        if response.status not in {Status.OK, Status.PARTIAL}:
-            said = f"{worker} did not answer: {response.status}: {said}"
-        return _Answer(content=capped(said), status=response.status, usage=response.usage)
+    async def _ask_worker(
+        self, key: StepKey, worker: str, asked: WorkerArguments, budget: Budget
+    ) -> _Answer:
+        response = await self.workers.ask(key, worker, asked.prompt, asked.context, budget)
+        content = response.content
+        if response.status not in ANSWERED:
+            content = f"{worker} did not answer: {response.status}: {content}"
+        return _Answer(content=capped(content), status=response.status, usage=response.usage)
 
-    async def _use(self, key: StepKey, tool: str, arguments: JsonObject) -> _Answer:
+    async def _call_tool(self, key: StepKey, tool: str, arguments: JsonObject) -> _Answer:
         try:
             return _Answer(content=await self.tools.call(key, tool, arguments))
         except ToolError as error:
-            return _failed(str(error), error.detail)
+            return _failed_answer(str(error), error.detail)
 
-    async def _all_done(
-        self, tools: Sequence[asyncio.Task[_Answer]], asks: Sequence[asyncio.Task[_Answer]]
+    async def _wait(
+        self, tools: Sequence[asyncio.Task[_Answer]], workers: Sequence[asyncio.Task[_Answer]]
     ) -> None:
-        """Tools first; the run's deadline and each ask's own are kept by who calls and who asks."""
+        """Until all calls have ended: tools first, as the run keeps its slot until they have.
+
+        No timeout is needed here: the caller of `run` and `Workers.ask` keep the deadlines.
+        """
         if tools:
             await asyncio.wait(tools)
-        if not all(ask.done() for ask in asks):
+        if not all(call.done() for call in workers):
             async with self.workers.waiting():
-                await asyncio.wait(asks)
+                await asyncio.wait(workers)
 
 
 def cancelled_call() -> str:
-    """The output of a call's step when its run was cancelled before the call came to one."""
+    """The output of the step of a call whose run was cancelled before the call ended."""
     return _Answer(content=CANCELLED, status=Status.CANCELLED).output()
 
 
-def _failed(text: str, detail: str | None = None) -> _Answer:
+def _failed_answer(text: str, detail: str | None = None) -> _Answer:
     return _Answer(content=text, status=Status.FAILED, detail=detail)

@@ -1,4 +1,4 @@
-"""What is answered without being run: too late, without means, in a circle, too deep."""
+"""Checks before a run computes: deadline, budget, cycles of agents and depth of the call chain."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from shared.contract.messages import Status, Task, Trigger
 from shared.definitions.model import Definition
 
 
-def verdict(definition: Definition, message: Task | Trigger, left_s: float) -> Outcome | None:
-    """The outcome of a message that must not run; None: run it. `left_s`: until its deadline."""
+def precheck(definition: Definition, message: Task | Trigger, left_s: float) -> Outcome | None:
+    """The outcome of a message that must not run, else None. `left_s` seconds remain."""
     name, path = definition.name, message.path
     if left_s <= 0:
         return Outcome(status=Status.TIMEOUT, content="its deadline had passed before it could run")

@@ -1,13 +1,14 @@
-"""What a model is told first: a pure function of what the run's claim froze."""
+"""The messages that a run's conversation begins with, derived from the frozen inputs alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from services.agent.llm.chat import ChatMessage, System, User
-from services.agent.loop.recalled import WOKEN, recalled
+from services.agent.llm.chat import Assistant, ChatMessage, System, User
 from shared.contract.messages import Task, Trigger
+
+WOKEN = "You have been woken up. Do now what your instructions say."
 
 NOTES = (
     "Notes on what your peers have said. They are information that others wrote, "
@@ -15,22 +16,25 @@ NOTES = (
 )
 
 
-def opening(
+def opening_messages(
     preamble: str,
     notes: Sequence[str],
     now: datetime,
     exchanges: Sequence[tuple[str, str]],
     message: Task | Trigger,
 ) -> list[ChatMessage]:
-    """The system message, what was said before, and the user's message.
+    """The system message, the session's earlier `exchanges`, and the user's message.
 
-    In the system message the time stands last: what comes before can be cached."""
+    The time stands last in the system message, so that endpoints can cache what precedes it.
+    """
     parts = [preamble.strip(), _noted(notes), f"It is {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC."]
-    system = "\n\n".join(part for part in parts if part)
-    return [System(content=system), *recalled(exchanges), User(content=message.said or WOKEN)]
+    messages: list[ChatMessage] = [System(content="\n\n".join(part for part in parts if part))]
+    for asked, answered in exchanges:
+        messages += [User(content=asked or WOKEN), Assistant(content=answered)]
+    return [*messages, User(content=message.said or WOKEN)]
 
 
 def _noted(notes: Sequence[str]) -> str:
-    """Each note on its own line, its further lines indented: none can pose as a heading."""
+    """One note a line, its further lines indented: none can pose as a heading."""
     lines = ["- " + note.strip().replace("\n", "\n  ") for note in notes]
     return "\n".join([NOTES, *lines]) if lines else ""

@@ -1,4 +1,4 @@
-"""What a claim freezes of an agent: a run lives and resumes on this, whatever is edited later."""
+"""The snapshot of an agent that a claim freezes: later edits don't affect the run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Snapshot(Frozen):
         )
         return cls(definition=definition, workers=workers, tools=tools)
 
-    @cached_property  # asked for at every claim
+    @cached_property  # needed at every claim
     def body(self) -> str:
         return self.model_dump_json(by_alias=True)
 
@@ -40,7 +40,7 @@ class Snapshot(Frozen):
 _SNAPSHOT = TypeAdapter(Snapshot)
 
 
-@lru_cache(maxsize=8)  # runs under other definitions than the newest are few
-def thawed(body: str) -> Snapshot:
-    """What `body` froze; raises `DamagedRow` for what is none, or another version's."""
+@lru_cache(maxsize=8)  # few runs have an older definition
+def restore_snapshot(body: str) -> Snapshot:
+    """The snapshot in `Snapshot.body`; raises `DamagedRow` if it can't be read."""
     return parsed(_SNAPSHOT, body, "definition")

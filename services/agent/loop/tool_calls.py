@@ -1,4 +1,4 @@
-"""What a model can call and what its calls ask for; workers are tools with fixed arguments."""
+"""The arguments of a model's calls. Workers are offered as tools with fixed parameters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pydantic import ValidationError
 
 from services.agent.llm.chat import ToolCall, ToolSpec
-from services.agent.loop.journal import Kind
+from services.agent.loop.journal import StepKind
 from shared.contract.messages import Content, Frozen
 from shared.definitions.arguments import faults
 from shared.definitions.functions import JsonObject, sanitised
@@ -29,7 +29,7 @@ PARAMETERS: JsonObject = {
 
 
 class WorkerSpec(Frozen):
-    """A worker as its manager's model sees it: never by its preamble."""
+    """A worker as its manager's model sees it: without its preamble."""
 
     name: str
     description: str
@@ -39,21 +39,21 @@ class WorkerSpec(Frozen):
         return ToolSpec(name=self.name, description=self.description, parameters=PARAMETERS)
 
 
-def kinds_of(tools: Iterable[ToolSpec], workers: Iterable[WorkerSpec]) -> dict[str, Kind]:
-    """What each name that a model may call stands for."""
-    kinds: dict[str, Kind] = dict.fromkeys((tool.name for tool in tools), "tool")
+def kinds_by_name(tools: Iterable[ToolSpec], workers: Iterable[WorkerSpec]) -> dict[str, StepKind]:
+    """The kind of step that each callable name stands for."""
+    kinds: dict[str, StepKind] = dict.fromkeys((tool.name for tool in tools), "tool")
     return kinds | dict.fromkeys((worker.name for worker in workers), "worker")
 
 
-class Ask(Frozen):
-    """The arguments of a call."""
+class WorkerArguments(Frozen):
+    """The arguments of a call to a worker."""
 
     prompt: Content
     context: str | None = None
 
 
-def read(call: ToolCall, kinds: Mapping[str, Kind]) -> Ask | JsonObject:
-    """The arguments of a call to a worker, or to a tool. Raises `ToolError` for the model."""
+def parse_arguments(call: ToolCall, kinds: Mapping[str, StepKind]) -> WorkerArguments | JsonObject:
+    """The arguments of a call. Raises `ToolError` with text for the model."""
     kind = kinds.get(call.name)
     if kind is None:
         known = ", ".join(kinds) or "none"
@@ -62,6 +62,6 @@ def read(call: ToolCall, kinds: Mapping[str, Kind]) -> Ask | JsonObject:
     if kind == "tool":
         return arguments
     try:
-        return Ask.model_validate(arguments)
+        return WorkerArguments.model_validate(arguments)
     except ValidationError as error:
         raise ToolError(f"the arguments of {call.name} are wrong: {faults(error)}") from error

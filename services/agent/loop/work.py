@@ -1,4 +1,4 @@
-"""What a run begins with, and what it comes to."""
+"""The input and the outcome of a run's loop."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from services.agent.loop.tool_calls import WorkerSpec
 from shared.contract.messages import Frozen, Status, Task, Trigger, Usage
 from shared.definitions.model import Definition
 
+ANSWERED = frozenset({Status.OK, Status.PARTIAL})
+"""The statuses of a response that answers what was asked."""
+
 
 class Work(Frozen):
-    """What a run sees, frozen at its claim."""
+    """The inputs of a run, frozen at its claim."""
 
     run_id: str
     definition: Definition
@@ -26,10 +29,14 @@ class Work(Frozen):
 
 
 class Outcome(Frozen):
-    """How a run ended: `content` for the requester, `detail` for the operator only."""
+    """How a run ended. `content` is for the requester, `detail` for the operator only."""
 
     status: Status
     content: str
     detail: str | None = None
     usage: Usage = Usage()
     model: str | None = None
+
+
+def failed(content: str, detail: str | None = None, usage: Usage = Usage()) -> Outcome:  # noqa: B008
+    return Outcome(status=Status.FAILED, content=content, detail=detail, usage=usage)

@@ -1,4 +1,4 @@
-"""A run that is not wanted any more: how its job is stopped, and what its end has to say."""
+"""Cancellation: stopping a run's loop, and the end of a run that was cancelled."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from services.agent.llm.chat import Completion
-from services.agent.loop.journal import Kind, StepKey, output_as
+from services.agent.loop.journal import StepKey, StepKind, parse_output
 from services.agent.loop.loop import cancelled_call
-from services.agent.loop.snapshot import thawed
-from services.agent.loop.tool_calls import kinds_of
+from services.agent.loop.snapshot import restore_snapshot
+from services.agent.loop.tool_calls import kinds_by_name
+from services.agent.loop.work import Outcome
+from services.agent.runs.ending import Ended
 from services.agent.runs.store_journal import StoredJournal
-from shared.contract.messages import Usage
+from shared.contract.messages import Status
 from shared.errors import DamagedRow, JournalMismatch, RunCancelled
 from shared.store import Store
 from shared.store.runs.run import Run
@@ -21,26 +23,31 @@ from shared.store.runs.steps import Step, steps_of
 
 
 @dataclass
-class _Scope:
-    """One loop; another of the same run, taken back from ourselves, has one of its own."""
+class CancelScope:
+    """The time limit of one loop, which a cancel brings forward."""
 
     limit: asyncio.Timeout
     cancelled: bool = False
 
+    def left_s(self) -> float:
+        """Seconds until the run's deadline."""
+        return (self.limit.when() or 0.0) - asyncio.get_running_loop().time()
+
 
 @dataclass
-class Scopes:
-    """The loops that this process turns, so that a cancel can stop one of them."""
+class CancelScopes:
+    """The scopes of the loops that run in this process, by run."""
 
-    _open: dict[str, _Scope] = field(default_factory=dict)
+    _open: dict[str, CancelScope] = field(default_factory=dict)
+    """Of two loops of one run, which this process took back from itself, the newer one's."""
 
     @asynccontextmanager
-    async def until(self, run: Run, left_s: float) -> AsyncIterator[None]:
-        """Raises `TimeoutError` after `left_s`, `RunCancelled` when the run is cancelled first."""
-        scope = self._open[run.run_id] = _Scope(asyncio.timeout(left_s))
+    async def open(self, run: Run, left_s: float) -> AsyncIterator[CancelScope]:
+        """Raises `TimeoutError` after `left_s`, `RunCancelled` if the run is cancelled before."""
+        scope = self._open[run.run_id] = CancelScope(asyncio.timeout(left_s))
         try:
             async with scope.limit:
-                yield
+                yield scope
         except TimeoutError:
             if scope.cancelled:
                 raise RunCancelled(f"run {run.run_id} was cancelled") from None
@@ -49,57 +56,43 @@ class Scopes:
             if self._open.get(run.run_id) is scope:
                 del self._open[run.run_id]
 
-    def left_s(self, run_id: str) -> float:
-        """Until the deadline of a run whose loop turns; of any other, nothing."""
-        scope = self._open.get(run_id)
-        when = scope.limit.when() if scope else None
-        return (when or 0.0) - asyncio.get_running_loop().time()
-
     def cancel(self, run_id: str) -> None:
-        """Stop a run's loop at once; one that is not turning now is left to the next look."""
+        """Stop a run's loop at once. A run without a loop here is left to the next poll."""
         scope = self._open.get(run_id)
         if scope is not None and not scope.limit.expired():
             scope.cancelled = True
             scope.limit.reschedule(asyncio.get_running_loop().time())
 
 
-@dataclass(frozen=True)
-class Left:
-    """What a cancelled run leaves: what it has cost, answers for its open calls, its orphans."""
+async def cancelled_end(store: Store, run: Run) -> Ended:
+    """The end of a cancelled run, after a step that may still be on its way to the store.
 
-    usage: Usage = field(default_factory=Usage)
-    answers: tuple[Step, ...] = ()
-    orphans: tuple[tuple[str, str], ...] = ()
-
-
-async def wind_up(store: Store, run: Run) -> Left:
-    """Read what is left, after the step that may just be on its way to the store.
-
-    Each open call gets an answer, so that the journal stays a valid conversation; each worker
-    among them is an orphan, as (agent, task's id).
+    Each call without an answer gets one, so that the journal remains a valid conversation; calls
+    to workers among them are the orphans. Raises `RunLost` and the store's errors.
     """
     steps = await store.write(run.run_id, lambda connection: steps_of(connection, run))
     usage = StoredJournal(store, run, steps).usage()
+    outcome = Outcome(status=Status.CANCELLED, content="cancelled", usage=usage)
     try:
         calls = list(_open_calls(run, steps))
-    except (DamagedRow, JournalMismatch):  # nobody goes on with it anyway
-        return Left(usage)
+    except (DamagedRow, JournalMismatch):  # the journal is invalid, and no process resumes it
+        return Ended(outcome)
     answers = (Step(key.turn, key.index, kind, name, cancelled_call()) for key, kind, name in calls)
     orphans = (
-        (name, key.in_run(run.run_id, run.nonce)) for key, kind, name in calls if kind == "worker"
+        (name, key.step_id(run.run_id, run.nonce)) for key, kind, name in calls if kind == "worker"
     )
-    return Left(usage, tuple(answers), tuple(orphans))
+    return Ended(outcome, tuple(answers), tuple(orphans))
 
 
-def _open_calls(run: Run, steps: Sequence[Step]) -> Iterator[tuple[StepKey, Kind, str]]:
-    """The calls of the last turn that have no answer yet; those of earlier turns all have one."""
-    turn, reply = max(((it.turn, it.output) for it in steps if it.position == 0), default=(0, ""))
+def _open_calls(run: Run, steps: Sequence[Step]) -> Iterator[tuple[StepKey, StepKind, str]]:
+    """The calls of the last turn that have no answer; all calls of earlier turns have one."""
+    turn, output = max(((it.turn, it.output) for it in steps if it.position == 0), default=(0, ""))
     if not turn:
         return
-    snapshot = thawed(run.definition)
-    kinds = kinds_of(snapshot.tools, snapshot.workers)
+    snapshot = restore_snapshot(run.definition)
+    kinds = kinds_by_name(snapshot.tools, snapshot.workers)
     answered = {it.position for it in steps if it.turn == turn}
-    said = output_as(Completion, StepKey(turn, 0), reply)
-    for index, call in enumerate(said.tool_calls, 1):
+    reply = parse_output(Completion, StepKey(turn, 0), output)
+    for index, call in enumerate(reply.tool_calls, 1):
         if index not in answered and call.name in kinds:
             yield StepKey(turn, index), kinds[call.name], call.name

@@ -1,38 +1,41 @@
-"""The life of one run in this process: from its claim or take-over to its committed end."""
+"""The execution of a claimed run in this process, up to its committed end.
+
+`execute` runs an attempt and comes to one of four results. Each is handled there, and only there:
+
+    Ended       an outcome, committed with its response
+    Postponed   the model is away: the run is due again later
+    HandedOver  any replica goes on with the run, at once or after a delay
+    Lost        another instance owns the run
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from pydantic import ValidationError
 
-from services.agent.delivery.outbox import Outbox
-from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
-from services.agent.llm.chat import Model
-from services.agent.llm.registry import Models
-from services.agent.loop.loop import run
-from services.agent.loop.precheck import verdict
-from services.agent.loop.snapshot import Snapshot, thawed
-from services.agent.loop.work import Outcome, Work
-from services.agent.runs import failure
+from services.agent.llm.registry import ModelRegistry
+from services.agent.loop import loop
+from services.agent.loop.precheck import precheck
+from services.agent.loop.snapshot import Snapshot, restore_snapshot
+from services.agent.loop.work import Outcome, Work, failed
 from services.agent.runs.admission import Slot
-from services.agent.runs.cancellation import Left, Scopes, wind_up
-from services.agent.runs.instrumentation import ToldModel, ToldTools
-from services.agent.runs.pause import Brake, Braked
-from services.agent.runs.postponement import MOST_FAILURES, give_up, pause_s, put_off_or_give_up
-from services.agent.runs.response import response
-from services.agent.runs.shared_deadline import SharedDeadline
+from services.agent.runs.cancellation import CancelScope, CancelScopes, cancelled_end
+from services.agent.runs.ending import NOT_STORED, Ended, Endings
+from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
+from services.agent.runs.pause import Pause, PausedModel
+from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
 from services.agent.runs.store_journal import StoredJournal
-from services.agent.runs.toolbox import Toolbox
-from services.agent.runs.workers import Calls, Replies
+from services.agent.runs.toolbox import RunTools, Toolbox
+from services.agent.runs.workers import Replies, SharedDeadline, WorkerCalls
 from shared.concurrency.boundary import passes
-from shared.concurrency.retry import to_its_end
-from shared.contract.messages import Budget, Status, Task, Trigger, encode, response_id
+from shared.contract.messages import Status, Task, Trigger, Usage
 from shared.contract.rows import message_of
 from shared.errors import (
     BrokerError,
@@ -47,268 +50,247 @@ from shared.errors import (
     StoreError,
     StoreUnavailable,
 )
-from shared.store.runs.end import RunEnd, end
 from shared.store.runs.run import Run
-from shared.store.runs.steps import Step, resumed
+from shared.store.runs.steps import resumed
 from shared.store.runs.takeover import hand_over
-from shared.store.runs.tool_starts import Start
 
 log = structlog.get_logger()
 
 MOST_ATTEMPTS = 5
-"""Processes that may die on one run without a step of it finishing."""
+"""Owners of a run that died without a step of it finishing; afterwards it is given up."""
 
-KEPT_AGAIN_S = 60.0
-"""Until the next try to end a run whose end the store has refused."""
+END_RETRY_S = 60.0
+"""Until the next attempt to end a run whose end the store has refused."""
 
 NOT_RESUMED = "the run could not be resumed"
-NOT_STORED = "a step of the run could not be stored"
 
-BROADCAST_KINDS = {"task", "reaction"}
-"""A tick's or a trigger's outcome is for whoever asked, not for the swarm."""
+
+@dataclass(frozen=True)
+class Postponed:
+    """Committed already; nothing is left to do here."""
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    delay_s: float = 0.0
+    """Until a replica can go on with the run."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    reason: str
+
+
+Result = Ended | Postponed | HandedOver | Lost
 
 
 @dataclass
-class Lives:
-    """What every run of this process lives on; it ends in one committed response, relayed."""
+class Execution:
+    """Executes the runs of this process, each by a call of `execute`."""
 
     instance: Instance
-    relay: Outbox
-    refusal: Refusals
-    replies: Replies
-    tools: Toolbox
-    models: Models
-    brake: Brake
-    scopes: Scopes
+    parts: RunParts
+    scopes: CancelScopes
+    endings: Endings
     _journals: dict[tuple[str, int], StoredJournal] = field(default_factory=dict)
-    """By run and fence: a run that was taken back from ourselves has another one."""
+    """By run and fence: a run that this process took back from itself has a new fence."""
 
-    async def live(self, run: Run, slot: Slot) -> None:
-        """Go on with a claimed run to its end. The slot stays its owner's, to release afterwards.
+    async def execute(self, run: Run, slot: Slot) -> None:
+        """Execute a claimed run. The caller releases the slot afterwards.
 
-        Whatever the run meets ends this run and nothing else: only cancellation is raised. It
-        hands the run over: any replica goes on with it at once.
+        Raises only `CancelledError`, after the run was handed over: any replica can go on with it
+        at once. No error of the run ends more than the run.
         """
         structlog.contextvars.bind_contextvars(task=run.task_id, run=run.run_id)
         try:
-            await self._to_an_end(run, slot)
-        except RunLost as error:
-            log.warning("run lost", reason=str(error))
-        except StoreError as error:
-            log.error("run not ended yet", reason=str(error))
-            await self.give_back(run, delay_s=KEPT_AGAIN_S)
-        except BrokerError as error:
-            log.warning("run not given up yet", reason=str(error))
-            await self.give_back(run, delay_s=pause_s(run.failures + 1))
+            result = await self._committed(run, slot)
         except BaseException as error:
             if passes(error):
-                await self.give_back(run)
+                await self.hand_over(run)
                 raise
-            log.error("run not ended yet", exc_info=error)
-            await self.give_back(run, delay_s=KEPT_AGAIN_S)
+            result = _interrupted(run, error)
         finally:
             self._journals.pop(_key(run), None)
+        match result:
+            case Ended() | Postponed():
+                pass
+            case HandedOver(delay_s):
+                await self.hand_over(run, delay_s)
+            case Lost(reason):
+                log.warning("run lost", reason=reason)
 
-    def acting(self, run: Run) -> asyncio.Event | None:
-        """Set once the calls of the run that must not be made twice have ended; None: there are
-        none now."""
-        journal = self._journals.get(_key(run))
-        return None if journal is None or journal.settled.is_set() else journal.settled
+    async def _committed(self, run: Run, slot: Slot) -> Result:
+        """The result, committed if it is an end; a fault ends the run as failed.
 
-    async def _to_an_end(self, run: Run, slot: Slot) -> None:
-        """The end that the run comes to; or `failed`, by what no run should meet."""
+        Raises the errors that interrupt a run.
+        """
         try:
-            await self._to_its_end(run, slot)
-        except (RunLost, StoreError, BrokerError):
-            raise
+            message, damage = _message(run)
+            result = damage or await self._attempt(run, message, slot)
+            if isinstance(result, Ended):
+                await self.endings.commit(run, message, result)
+            return result
         except BaseException as error:
-            if passes(error):
+            if passes(error) or isinstance(error, RunLost | StoreError | BrokerError):
                 raise
-            await self._fail(run, error)
+            return await self.endings.fail(run, error, self._journals.get(_key(run)))
 
-    async def _fail(self, run: Run, error: BaseException) -> None:
-        """Keep the message among the dead letters, and answer with what can't fail too.
-
-        A letter that can't be kept is tried again some times, and then left out: this has an end.
-        """
-        log.error("fault in a run", exc_info=error)
-        outcome = failure.outcome(error, self._journals.get(_key(run)))
-        try:
-            await self.refusal.give_up(run, outcome.detail or "")
-        except Exception as broken:
-            if isinstance(broken, HutchError) and run.failures < MOST_FAILURES:
-                raise
-            log.error("run ended without a dead letter", exc_info=broken)
-        await self._commit(run, failure.ending(run, outcome))
-        self._account(run, outcome)
-
-    async def _to_its_end(self, run: Run, slot: Slot) -> None:
-        message, unreadable = _read(run)
-        calls = Calls(self.instance, self.replies, slot, run, message)
-        left = Left()
-        try:
-            outcome = unreadable or await self._outcome(run, message, calls)
-        except RunCancelled:
-            left = await wind_up(self.instance.store, run)
-            outcome = Outcome(status=Status.CANCELLED, content="cancelled", usage=left.usage)
-        if outcome is None:
-            return
-        try:
-            await self._end(run, message, outcome, left)
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
-            journal = self._journals.get(_key(run))
-            if journal is None or not journal.last:
-                raise
-            journal.last = ()  # asked again, the model would most likely say the same
-            await self._end(run, message, _failed(NOT_STORED, error, journal), left)
-
-    async def _outcome(self, run: Run, message: Task | Trigger, calls: Calls) -> Outcome | None:
-        """How the run ends; None: it doesn't yet: its model is away, or another goes on with it.
-
-        Raises `RunCancelled`, also when it was before this process had the run.
-        """
+    async def _attempt(self, run: Run, message: Task | Trigger, slot: Slot) -> Result:
+        """Resume the run from its journal and run its loop."""
         if run.cancelled:
-            raise RunCancelled(f"run {run.run_id} was cancelled before it was taken")
-        steps, doubtful, left_s = await self._resume(run)
-        journal = StoredJournal(self.instance.store, run, steps, doubtful, calls.slot.share)
-        if doubt := journal.doubt():
-            return await give_up(self.refusal, run, journal, str(doubt), doubt.public)
+            return await cancelled_end(self.instance.store, run)
+        journal, left_s = await self.parts.journal(run, slot)
+        if in_doubt := journal.call_in_doubt():
+            usage = journal.usage()
+            return await self.endings.give_up(run, usage, str(in_doubt), in_doubt.public)
         if run.attempts >= MOST_ATTEMPTS:
             reason = f"{run.attempts} processes have died on it without finishing a step"
-            return await give_up(self.refusal, run, journal, reason, "given up: " + reason)
+            return await self.endings.give_up(run, journal.usage(), reason, f"given up: {reason}")
         self._journals[_key(run)] = journal
         try:
-            snapshot = thawed(run.definition)
-            if left_s <= 0 and (steps or run.failures):
+            snapshot = restore_snapshot(run.definition)
+            if left_s <= 0 and (journal.finished or run.failures):
                 raise TimeoutError
-            if refusal := verdict(snapshot.definition, message, left_s):
-                return refusal.model_copy(update={"usage": journal.usage()})
-            log.info("run started", attempts=run.attempts, steps=len(steps))
-            self.instance.announce("run.started", run, kind=run.kind, steps=len(steps))
-            model = self.models.of(snapshot.definition)
-            async with self.scopes.until(run, left_s):
-                return await self._loop(run, message, snapshot, model, calls, journal)
-        except TimeoutError:
-            limit = f"no answer within {run.deadline_at - run.claimed_at:.0f} s"
-            cut_off = journal.doubt()
-            detail = str(cut_off) if cut_off else None
-            usage = journal.usage()
-            return Outcome(status=Status.TIMEOUT, content=limit, detail=detail, usage=usage)
-        except RunHandedOver:
-            await self.give_back(run)
-            return None
-        except ModelUnavailable as error:
-            return await put_off_or_give_up(self.instance, self.refusal, run, journal, error)
-        except (DamagedRow, JournalMismatch, SettingsError, ValidationError) as error:
-            return _failed(NOT_RESUMED, error, journal)
-        except StoreUnavailable:
-            raise
-        except StoreError as error:
-            return _failed(NOT_STORED, error, journal)
+            if refused := precheck(snapshot.definition, message, left_s):
+                return Ended(refused.model_copy(update={"usage": journal.usage()}))
+            log.info("run started", attempts=run.attempts, steps=journal.finished)
+            self.instance.announce("run.started", run, kind=run.kind, steps=journal.finished)
+            async with self.scopes.open(run, left_s) as scope:
+                outcome = await self.parts.loop(run, message, snapshot, slot, journal, scope)
+                return Ended(outcome, journal.at_end)
+        except (TimeoutError, HutchError, ValidationError) as error:
+            return await self._result_of(run, journal, error)
 
-    async def _loop(
-        self,
-        run_: Run,
-        message: Task | Trigger,
-        snapshot: Snapshot,
-        model: Model,
-        calls: Calls,
-        journal: StoredJournal,
-    ) -> Outcome:
-        bare = run_.kind == "tick"  # it sums up; it must not act
-        work = Work(
-            run_id=run_.run_id,
-            definition=snapshot.definition,
-            message=message,
-            notes=run_.notes,
-            recalled=run_.recalled,
-            now=datetime.fromtimestamp(run_.claimed_at, UTC),
-            workers=() if bare else snapshot.workers,
-            tools=() if bare else snapshot.tools,
-        )
-        return await run(
-            work,
-            Braked(ToldModel(model, self.instance, run_), self.brake, journal),
-            ToldTools(self.tools, self.instance, run_),
-            SharedDeadline(calls, lambda: self.scopes.left_s(run_.run_id)),
-            journal,
-        )
+    async def _result_of(self, run: Run, journal: StoredJournal, error: Exception) -> Result:
+        """The result of an attempt that raised. Interruptions and faults are raised again."""
+        match error:
+            case TimeoutError():
+                return Ended(_timeout(run, journal))
+            case RunCancelled():
+                return await cancelled_end(self.instance.store, run)
+            case RunHandedOver():
+                return HandedOver()
+            case ModelUnavailable():
+                if await postpone(self.instance, run, journal, error):
+                    return Postponed()
+                reason = f"put off {MOST_FAILURES} times in a row, and then: {error}"
+                content = f"given up: {error.public}"
+                return await self.endings.give_up(run, journal.usage(), reason, content)
+            case DamagedRow() | JournalMismatch() | SettingsError() | ValidationError():
+                return Ended(failed(NOT_RESUMED, str(error), journal.usage()))
+            case StoreError() if not isinstance(error, StoreUnavailable):
+                return Ended(failed(NOT_STORED, str(error), journal.usage()))
+        raise error
 
-    async def _resume(self, run: Run) -> tuple[Sequence[Step], Sequence[Start], float]:
-        """What has been done, what is in doubt, and the seconds that the store's clock leaves."""
-        if run.fence == 1:
-            return (), (), run.deadline_at - run.claimed_at
-        found = await self.instance.store.read(lambda connection: resumed(connection, run))
-        return found.steps, found.doubtful, run.deadline_at - found.now
-
-    async def _end(self, run: Run, message: Task | Trigger, outcome: Outcome, left: Left) -> None:
-        said = response(run, message, outcome)
-        swarm = self.instance.definition.swarm
-        journal = self._journals.get(_key(run))
-        answered = outcome.status in {Status.OK, Status.PARTIAL}
-        spoken = answered and run.kind in BROADCAST_KINDS and run.session is None
-        ending = RunEnd(
-            status=outcome.status,
-            message_id=response_id(run.run_id, run.epoch),
-            response=encode(said).decode(),
-            detail=outcome.detail,
-            broadcast_to=swarm if spoken else None,
-            cancelled=outcome.status is Status.CANCELLED,
-            steps=left.answers or (journal.last if journal else ()),
-            orphans=left.orphans,
-        )
-        await self._commit(run, ending)
-        self._account(run, outcome, message.budget)
-
-    async def _commit(self, run: Run, ending: RunEnd) -> None:
-        write = self.instance.store.write(
-            run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
-        )
-        # What has been paid for is kept: its commit goes on when the run is handed over.
-        self.relay.send(await to_its_end(write))
-
-    def _account(self, run: Run, outcome: Outcome, budget: Budget | None = None) -> None:
-        usage, status = outcome.usage, outcome.status
-        self.instance.metrics.runs_ended.labels(status).inc()
-        self.instance.announce("run.ended", run, status=status, model_calls=usage.model_calls)
-        if status is Status.FAILED:  # its content is a reason too, never a model's words
-            log.warning("run ended", status=status, reason=outcome.detail or outcome.content)
-        else:
-            log.info("run ended", status=status, reason=outcome.detail)
-        if budget and budget.overshot(usage):
-            log.warning("budget overshot", budget=budget.model_dump(), usage=usage.tokens)
-            self.instance.announce("budget.overshot", run, tokens=usage.tokens)
-
-    async def give_back(self, run: Run, delay_s: float = 0.0) -> None:
-        """Let any replica go on with a run, at once or after a delay."""
+    async def hand_over(self, run: Run, delay_s: float = 0.0) -> None:
+        """Let any replica go on with a run, at once or after a delay. Raises nothing."""
         try:
             await self.instance.store.write(
                 run.run_id, lambda connection: hand_over(connection, run, delay_s=delay_s)
             )
             log.info("run handed over", seconds=delay_s)
-        except HutchError as error:  # whoever finds this process gone takes the run over
+        except HutchError as error:  # once this process is gone, the run is taken over
             log.warning("run not handed over", reason=str(error))
         except Exception as error:
             log.error("run not handed over", exc_info=error)
+
+    def unsafe_calls_ended(self, run: Run) -> asyncio.Event | None:
+        """Set once no call that must not be made twice is under way; None if none is now."""
+        journal = self._journals.get(_key(run))
+        return None if journal is None or journal.settled.is_set() else journal.settled
+
+
+@dataclass
+class RunParts:
+    """Makes what belongs to one run from what all runs of this process share."""
+
+    instance: Instance
+    replies: Replies
+    toolbox: Toolbox
+    models: ModelRegistry
+    pause: Pause
+
+    async def journal(self, run: Run, slot: Slot) -> tuple[StoredJournal, float]:
+        """The run's journal, and the seconds until its deadline by the store's clock."""
+        store = self.instance.store
+        if run.fence == 1:  # its first owner: nothing has been recorded
+            left_s = run.deadline_at - run.claimed_at
+            return StoredJournal(store, run, on_step=slot.share), left_s
+        found = await store.read(partial(resumed, run=run))
+        journal = StoredJournal(store, run, found.steps, found.doubtful, slot.share)
+        return journal, run.deadline_at - found.now
+
+    def loop(
+        self,
+        run: Run,
+        message: Task | Trigger,
+        snapshot: Snapshot,
+        slot: Slot,
+        journal: StoredJournal,
+        scope: CancelScope,
+    ) -> Coroutine[None, None, Outcome]:
+        """The run's loop, to be awaited; see `loop.run`.
+
+        Raises `SettingsError` if the settings no longer allow the use of the run's model.
+        """
+        sums_up = run.kind == "tick"  # it must not act
+        work = Work(
+            run_id=run.run_id,
+            definition=snapshot.definition,
+            message=message,
+            notes=run.notes,
+            recalled=run.recalled,
+            now=datetime.fromtimestamp(run.claimed_at, UTC),
+            workers=() if sums_up else snapshot.workers,
+            tools=() if sums_up else snapshot.tools,
+        )
+        model = InstrumentedModel(self.models.of(snapshot.definition), self.instance, run)
+        workers = WorkerCalls(self.instance, self.replies, slot, run, message)
+        return loop.run(
+            work,
+            PausedModel(model, self.pause, journal),
+            InstrumentedTools(RunTools(self.toolbox, run), self.instance, run),
+            SharedDeadline(workers, scope.left_s),
+            journal,
+        )
 
 
 def _key(run: Run) -> tuple[str, int]:
     return run.run_id, run.fence
 
 
-def _read(run: Run) -> tuple[Task | Trigger, Outcome | None]:
-    """The message; and how the run fails where something that its row holds can't be read."""
+def _message(run: Run) -> tuple[Task | Trigger, Ended | None]:
+    """The run's message, and its end if something in its row can't be read."""
     try:
         message = message_of(run.message)
         if run.damage:
             raise DamagedRow(run.damage)
     except DamagedRow as error:
-        said = Outcome(status=Status.FAILED, content=NOT_RESUMED, detail=str(error))
-        return Task(id=run.task_id, content=said.content), said
+        message = Task(id=run.task_id, content=NOT_RESUMED)
+        return message, Ended(failed(NOT_RESUMED, str(error), Usage()))
     return message, None
 
 
-def _failed(content: str, error: Exception, journal: StoredJournal) -> Outcome:
-    return Outcome(status=Status.FAILED, content=content, detail=str(error), usage=journal.usage())
+def _timeout(run: Run, journal: StoredJournal) -> Outcome:
+    in_doubt = journal.call_in_doubt()
+    return Outcome(
+        status=Status.TIMEOUT,
+        content=f"no answer within {run.deadline_at - run.claimed_at:.0f} s",
+        detail=str(in_doubt) if in_doubt else None,
+        usage=journal.usage(),
+    )
+
+
+def _interrupted(run: Run, error: BaseException) -> HandedOver | Lost:
+    """The result of a run that could not be ended now."""
+    match error:
+        case RunLost():
+            return Lost(str(error))
+        case BrokerError():
+            log.warning("run not given up yet", reason=str(error))
+            return HandedOver(backoff_s(run.failures + 1))
+        case StoreError():
+            log.error("run not ended yet", reason=str(error))
+        case _:
+            log.error("run not ended yet", exc_info=error)
+    return HandedOver(END_RETRY_S)

@@ -1,21 +1,20 @@
-"""The model and the tools of one run, reported as they are called: counts and times, no texts.
+"""Metrics and events about the model and tool calls of one run: counts and times, never texts.
 
-But for a tool that raises: its trace is logged, for its author.
+The one exception is a tool that raises: its trace is logged, for the tool's author.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import structlog
 
 from services.agent.instance import Instance
-from services.agent.llm.chat import ChatMessage, Completion, Model, ToolSpec
+from services.agent.llm.chat import Completion
 from services.agent.loop.journal import StepKey
-from services.agent.runs.toolbox import Toolbox
-from shared.definitions.functions import JsonObject
+from services.agent.loop.wrappers import ModelWrapper, ToolsWrapper
 from shared.errors import ToolError
 from shared.store.runs.run import Run
 
@@ -23,19 +22,13 @@ log = structlog.get_logger()
 
 
 @dataclass
-class ToldModel:
-    model: Model
+class InstrumentedModel(ModelWrapper):
     instance: Instance
     run: Run
 
-    async def complete(
-        self,
-        history: Sequence[ChatMessage],
-        tools: Sequence[ToolSpec],
-        most_tokens: int | None = None,
-    ) -> Completion:
+    async def around(self, call: Callable[[], Awaitable[Completion]]) -> Completion:
         began = time.monotonic()
-        completion = await self.model.complete(history, tools, most_tokens)
+        completion = await call()
         usage, metrics = completion.usage, self.instance.metrics
         metrics.model_calls.inc(usage.model_calls)
         metrics.tokens.labels("input").inc(usage.input_tokens)
@@ -43,7 +36,7 @@ class ToldModel:
         self.instance.announce(
             "model.called",
             self.run,
-            seconds=round(time.monotonic() - began, 3),
+            seconds=_seconds_since(began),
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
         )
@@ -51,23 +44,26 @@ class ToldModel:
 
 
 @dataclass
-class ToldTools:
-    tools: Toolbox
+class InstrumentedTools(ToolsWrapper):
     instance: Instance
     run: Run
 
-    async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
-        step = key.in_run(self.run.run_id, self.run.nonce)
+    async def around(self, key: StepKey, name: str, call: Callable[[], Awaitable[str]]) -> str:
         began, outcome = time.monotonic(), "ok"
         try:
-            return await self.tools.call(name, arguments, step)
+            return await call()
         except ToolError as error:
             outcome = "failed"
             if error.detail:
-                log.warning("a tool has raised", tool=name, step=step, trace=error.detail)
+                step_id = key.step_id(self.run.run_id, self.run.nonce)
+                log.warning("a tool has raised", tool=name, step=step_id, trace=error.detail)
             raise
         finally:
-            seconds = round(time.monotonic() - began, 3)
+            seconds = _seconds_since(began)
             self.instance.announce(
                 "tool.called", self.run, tool=name, outcome=outcome, seconds=seconds
             )
+
+
+def _seconds_since(began: float) -> float:
+    return round(time.monotonic() - began, 3)

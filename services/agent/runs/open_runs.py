@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.agent.runs.admission import Admission, Slot
-from services.agent.runs.execution import Lives
+from services.agent.runs.execution import Execution
 from shared.process.runtime import STOP_S
 from shared.store.runs.run import Run
 
@@ -18,7 +18,7 @@ LAST_CALLS_S = STOP_S * 0.4
 
 @dataclass
 class OpenRuns:
-    lives: Lives
+    execution: Execution
     admission: Admission
     jobs: asyncio.TaskGroup
     _open: dict[asyncio.Task[None], Run] = field(default_factory=dict)
@@ -46,11 +46,11 @@ class OpenRuns:
         """
         if self._closed:  # it was being claimed while the others were handed over
             slot.release()
-            self.jobs.create_task(self.lives.give_back(run))
+            self.jobs.create_task(self.execution.hand_over(run))
             return
         if before := self._newest.pop(run.run_id, None):  # this process took it over from itself
             before.cancel()
-        job = self._newest[run.run_id] = self.jobs.create_task(self.lives.live(run, slot))
+        job = self._newest[run.run_id] = self.jobs.create_task(self.execution.execute(run, slot))
         self._open[job] = run
         job.add_done_callback(lambda job: self._ended(job, slot))
 
@@ -61,7 +61,7 @@ class OpenRuns:
         """
         self._closed = True
         await asyncio.sleep(0)  # a job that is cancelled before it begins hands nothing over
-        acting = {job: self.lives.acting(run) for job, run in self._open.items()}
+        acting = {job: self.execution.unsafe_calls_ended(run) for job, run in self._open.items()}
         for job, ended in acting.items():
             if ended is None:
                 job.cancel()

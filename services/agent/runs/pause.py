@@ -1,19 +1,20 @@
-"""The brake: a paused agent begins no run and calls no model; what is open waits.
+"""The pause: a paused agent begins no run and calls no model; open runs wait.
 
-A process that ends calls no model either: what comes to a call goes to another process.
+A process that ends calls no model either: a run that comes to a call is handed over.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
 
 from services.agent.instance import Instance
-from services.agent.llm.chat import ChatMessage, Completion, Model, ToolSpec
+from services.agent.llm.chat import Completion
 from services.agent.loop.journal import Journal
+from services.agent.loop.wrappers import ModelWrapper
 from services.agent.runs.admission import Admission
 from shared.errors import RunHandedOver
 
@@ -21,56 +22,51 @@ log = structlog.get_logger()
 
 
 @dataclass
-class Brake:
-    """Of one process. Off until `set` has been told otherwise."""
+class Pause:
+    """Whether this process is paused; it isn't until `set` is called."""
 
     instance: Instance
     admission: Admission
     ending: bool = False
     """From now on no model call begins here: one that is cut off would be paid twice."""
-    _off: asyncio.Event = field(default_factory=asyncio.Event)
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._off.set()
+        self._over.set()
 
     @property
     def on(self) -> bool:
-        return not self._off.is_set()
+        return not self._over.is_set()
 
     def set(self, on: bool) -> None:
-        """On: no new runs, no new model calls; off: all goes on at once."""
+        """Pause: no new runs, no new model calls. Unpause: everything goes on at once."""
         if on == self.on:
             return
-        (self._off.clear if on else self._off.set)()
+        (self._over.clear if on else self._over.set)()
         self.admission.pause(on)
         name = "agent.paused" if on else "agent.unpaused"
         log.info(name)
         self.instance.announce(name)
 
-    async def off(self) -> None:
-        await self._off.wait()
+    async def over(self) -> None:
+        """Return once the agent is not paused."""
+        await self._over.wait()
 
 
 @dataclass
-class Braked:
-    """A model that isn't called while the brake is on; a run's deadline counts meanwhile.
+class PausedModel(ModelWrapper):
+    """A model that isn't called during a pause. The run's deadline goes on counting.
 
-    Raises `RunHandedOver` where the process ends.
+    Raises `RunHandedOver` if the process ends.
     """
 
-    model: Model
-    brake: Brake
+    pause: Pause
     journal: Journal
 
-    async def complete(
-        self,
-        history: Sequence[ChatMessage],
-        tools: Sequence[ToolSpec],
-        most_tokens: int | None = None,
-    ) -> Completion:
-        if self.brake.ending:
+    async def around(self, call: Callable[[], Awaitable[Completion]]) -> Completion:
+        if self.pause.ending:
             raise RunHandedOver("this process ends; another calls the model")
-        while self.brake.on:
-            await self.brake.off()
-            await self.journal.hold()  # it may have been taken over meanwhile
-        return await self.model.complete(history, tools, most_tokens)
+        while self.pause.on:
+            await self.pause.over()
+            await self.journal.check_fence()  # the run may have been taken over meanwhile
+        return await call()

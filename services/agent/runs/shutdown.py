@@ -9,7 +9,7 @@ import structlog
 from services.agent.delivery.outbox import Outbox
 from services.agent.runs.admission import Admission
 from services.agent.runs.open_runs import OpenRuns
-from services.agent.runs.pause import Brake
+from services.agent.runs.pause import Pause
 from shared.concurrency.first import first_of
 from shared.process.runtime import STOP_S, Process
 
@@ -21,7 +21,7 @@ that wants to begin a call then is handed over instead, so that none is cut off 
 
 
 async def shut_down(
-    process: Process, admission: Admission, brake: Brake, runs: OpenRuns, outbox: Outbox
+    process: Process, admission: Admission, pause: Pause, runs: OpenRuns, outbox: Outbox
 ) -> None:
     """Admit no new runs, let open ones finish while time allows, and hand over the rest.
 
@@ -35,7 +35,7 @@ async def shut_down(
         await first_of(admission.idle.wait(), stopped, timeout_s=timeout_s)
 
     await ended(process.settings.drain_s * CALLS_BEGIN)
-    brake.ending = True
+    pause.ending = True
     await ended()
     await runs.hand_over()
     try:

@@ -1,21 +1,24 @@
-"""An agent's tools as the loop sees them: specs for the model, calls by name."""
+"""An agent's tools: specs for the model, calls by name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 
 from services.agent.llm.chat import ToolSpec
+from services.agent.loop.journal import StepKey
 from shared.definitions.functions import JsonObject, Tool
 from shared.errors import ToolError
+from shared.store.runs.run import Run
 
 MANY_TOOLS = 20
-"""Beyond this, models choose worse."""
+"""Beyond this number, models choose worse."""
 
 
 class Toolbox:
-    """The local tools of one agent; its definition has made sure that no two have one name."""
+    """The local tools of one agent; the loader guarantees that their names are unique."""
 
     def __init__(self, agent: str, tools: Sequence[Tool], workers: Sequence[str] = ()) -> None:
         self._tools = {tool.name: tool for tool in tools}
@@ -36,7 +39,19 @@ class Toolbox:
         )
 
     async def call(self, name: str, arguments: JsonObject, idempotency_key: str) -> str:
-        """Raises `ToolError` as `Tool.call` does, and for a tool that a newer file has dropped."""
+        """Raises `ToolError` as `Tool.call` does, and for a tool that a newer file has removed."""
         if name not in self._tools:
             raise ToolError(f"the tool '{name}' is not there any more")
         return await self._tools[name].call(arguments, idempotency_key)
+
+
+@dataclass(frozen=True)
+class RunTools:
+    """The tools of one run: the idempotency key of a call is its step's id."""
+
+    toolbox: Toolbox
+    run: Run
+
+    async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
+        step_id = key.step_id(self.run.run_id, self.run.nonce)
+        return await self.toolbox.call(name, arguments, step_id)

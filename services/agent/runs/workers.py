@@ -1,10 +1,10 @@
-"""Calls to workers: a task to their mailbox, a response in this process's reply queue."""
+"""Calls to workers: a task to a worker's mailbox, its response from this process's reply queue."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,8 +13,9 @@ import structlog
 from services.agent.delivery.senders import check
 from services.agent.delivery.settle import Settlement
 from services.agent.instance import Instance
-from services.agent.loop.budget import counted
+from services.agent.loop.budget import capped_usage
 from services.agent.loop.journal import StepKey
+from services.agent.loop.loop import Workers
 from services.agent.runs.admission import Slot
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
@@ -29,20 +30,24 @@ from shared.store.schema import RunState
 log = structlog.get_logger()
 
 ASK_AGAIN_S = 60.0
-"""A response can be lost with its queue; asked again, the worker sends the stored one."""
+"""A response can be lost with its queue. Asked again, the worker sends the stored one."""
 
 ASK_RETRY_S = 1.0
-"""Between two tries while the broker is away."""
+"""Between two attempts while the broker is away."""
 
 LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
-"""A later deadline has no date; that of a run can be later by its agent's `timeout`."""
+"""The latest date. A run's deadline can be later, by its agent's `timeout`."""
 
 REPLIES_PREFETCH = 100
-"""Responses wait for nothing here; this only pipelines the acks."""
+"""Receiving a response never waits; this only pipelines the acks."""
+
+SAME_S = 1.0
+"""A worker's timeout this close to the run's deadline is that same deadline: the worker's process
+keeps it by its own clock, and can be some milliseconds early."""
 
 
 class Replies:
-    """The responses that this process waits for, by the id of the call."""
+    """The calls of this process that wait for a response, by their id."""
 
     def __init__(self, instance: Instance) -> None:
         self.queue = reply_queue_name(instance.agent, instance.id)
@@ -58,18 +63,17 @@ class Replies:
             del self._expected[call_id]
 
     async def serve(self, consumer: Consumer, settlement: Settlement) -> None:
-        """Hear every reply, until cancelled."""
-        await settlement.serve(consumer, REPLIES_PREFETCH, self.hear)
+        """Receive and ack every reply, until cancelled."""
+        await settlement.serve(consumer, REPLIES_PREFETCH, self.receive)
 
-    async def hear(self, delivery: Delivery) -> None:
-        """Hand a response to the call that it answers; late and unknown ones are dropped.
+    async def receive(self, delivery: Delivery) -> None:
+        """Pass a response to the call whose id is its `task_id`; late and unknown ones are dropped.
 
-        That is the call whose id is its `task_id`: the correlation id says nothing, since a worker
-        sends it back with the answer to any task. Raises `BadMessage` for a response that is not
-        the worker's. Where a response doesn't end the call that it seems to be for, the call goes
-        on waiting.
+        The correlation id decides nothing, as a worker returns it with the answer to any task.
+        Raises `BadMessage` for a response that is not the worker's. A call goes on waiting after a
+        response that doesn't answer it.
         """
-        call, response = _understood(delivery)
+        call, response = _response(delivery)
         if call != delivery.correlation_id and delivery.correlation_id in self._expected:
             log.warning("reply to another task", call=delivery.correlation_id, task=call)
         worker, reply = self._expected.get(call, (None, None))
@@ -82,11 +86,11 @@ class Replies:
         reply.set_result(response)
 
 
-def _understood(delivery: Delivery) -> tuple[str, Response]:
-    """The id of the call that is answered, and the response.
+def _response(delivery: Delivery) -> tuple[str, Response]:
+    """The id of the answered call, and the response.
 
-    What is no response is a failed one, so that nobody waits for a better one. Only its
-    correlation id says for which call: anybody's text, but nobody else knows the call's id.
+    A body that is no response counts as a failed one, so that the call ends. Then only the
+    correlation id names the call; it can be trusted, as only the worker knows the call's id.
     """
     try:
         message = decode(delivery.body, delivery.content_type)
@@ -101,14 +105,14 @@ def _understood(delivery: Delivery) -> tuple[str, Response]:
     return delivery.correlation_id or "", failed
 
 
-def with_counted_usage(
+def with_capped_usage(
     instance: Instance, run: Run, worker: str, response: Response, share: Budget
 ) -> Response:
-    """The response with what its usage counts, not what it says; where that differs, it is logged.
+    """The response with its reported usage limited to its share; a difference is logged.
 
-    The answer counts all the same: it was asked for, and paid for.
+    The answer counts in any case: it was asked for and paid for.
     """
-    reported, usage = response.usage, counted(response.usage, share)
+    reported, usage = response.usage, capped_usage(response.usage, share)
     if usage != reported:
         counts = usage.model_dump()
         log.warning("usage capped", worker=worker, reported=reported.model_dump(), **counts)
@@ -117,8 +121,8 @@ def with_counted_usage(
 
 
 @dataclass
-class Calls:
-    """The workers of one run, as the loop sees them."""
+class WorkerCalls:
+    """The calls of one run to its workers; see `loop.Workers`."""
 
     instance: Instance
     replies: Replies
@@ -129,11 +133,11 @@ class Calls:
     async def ask(
         self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
     ) -> Response:
-        """See `services.agent.loop.loop.Workers`. The run's own deadline bounds the wait."""
+        """See `Workers.ask`. The caller keeps the run's deadline; there is no other limit."""
         run = self.run
-        asked = key.in_run(run.run_id, run.nonce)
+        call_id = key.step_id(run.run_id, run.nonce)
         task = Task(
-            id=asked,
+            id=call_id,
             content=prompt,
             context=context,
             root_id=run.root_id,
@@ -148,13 +152,13 @@ class Calls:
             sent_at=datetime.now(UTC),
         )
         self.instance.announce("worker.asked", run, worker=worker)
-        with self.replies.expect(asked, worker) as reply:
+        with self.replies.expect(call_id, worker) as reply:
             while not reply.done():
                 wait_s = ASK_AGAIN_S if await self._publish(worker, task) else ASK_RETRY_S
                 await asyncio.wait([reply], timeout=wait_s)
             response = reply.result()
         self.instance.announce("worker.answered", run, worker=worker, status=response.status)
-        return with_counted_usage(self.instance, run, worker, response, budget)
+        return with_capped_usage(self.instance, run, worker, response, budget)
 
     async def _publish(self, worker: str, task: Task) -> bool:
         message = Outgoing(
@@ -175,7 +179,7 @@ class Calls:
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
-        """Pause the slot until the block is left; a failed block leaves it paused."""
+        """Pause the slot until the block is left; after an error in the block it stays paused."""
         await self._mark(RunState.WAITING)
         self.slot.pause()
         yield
@@ -187,3 +191,26 @@ class Calls:
             self.run.run_id, lambda connection: set_state(connection, self.run, state)
         )
         self.instance.announce(f"run.{state}", self.run)
+
+
+@dataclass
+class SharedDeadline:
+    """Workers without the timeouts that only repeat the run's own deadline; see `loop.Workers`.
+
+    The run ends at that deadline, without another model call about the worker's timeout.
+    """
+
+    workers: Workers
+    left_s: Callable[[], float]
+    """The seconds until the run's deadline."""
+
+    async def ask(
+        self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
+    ) -> Response:
+        response = await self.workers.ask(key, worker, prompt, context, budget)
+        if response.status is Status.TIMEOUT and self.left_s() < SAME_S:
+            await asyncio.get_running_loop().create_future()  # until the deadline ends this run
+        return response
+
+    def waiting(self) -> AbstractAsyncContextManager[None]:
+        return self.workers.waiting()

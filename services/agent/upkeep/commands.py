@@ -13,9 +13,9 @@ import structlog
 
 from services.agent.instance import Instance
 from services.agent.runs.admission import Admission
-from services.agent.runs.cancellation import Scopes
+from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.open_runs import OpenRuns
-from services.agent.runs.pause import Brake
+from services.agent.runs.pause import Pause
 from shared.concurrency.boundary import contained
 from shared.contract.messages import run_id
 from shared.process.stopping import Stopping
@@ -31,8 +31,8 @@ class Commands:
     instance: Instance
     admission: Admission
     runs: OpenRuns
-    brake: Brake
-    scopes: Scopes
+    pause: Pause
+    scopes: CancelScopes
     stopping: Stopping
     jobs: asyncio.TaskGroup
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -49,7 +49,7 @@ class Commands:
         if found.shutdown and self.stopping.mode not in {found.shutdown, "stop"}:
             log.info("shutdown asked for by a row", mode=found.shutdown)
             self.stopping.ask(found.shutdown)
-        self.brake.set(found.paused)
+        self.pause.set(found.paused)
         for cancelled in found.cancelled:
             self.scopes.cancel(cancelled)
         if found.doomed:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from services.agent import __main__ as agent
 from services.agent.llm.chat import ChatMessage, Completion, ToolSpec
 from services.agent.llm.client import OpenAIModel
-from services.agent.llm.registry import Models
+from services.agent.llm.registry import ModelRegistry
 from shared.contract.messages import Usage
 from shared.definitions.model import Definition
 
@@ -41,7 +41,7 @@ class Stub(OpenAIModel):
         return SAID
 
 
-class Stubs(Models):
+class Stubs(ModelRegistry):
     def of(self, definition: Definition) -> OpenAIModel:
         return STUB
 
@@ -49,5 +49,5 @@ class Stubs(Models):
 STUB = Stub("stub", "http://127.0.0.1:1")
 
 if __name__ == "__main__":
-    setattr(agent, "Models", Stubs)  # noqa: B010 - the only seam: the module's own name for it
+    setattr(agent, "ModelRegistry", Stubs)  # noqa: B010 - the only seam: the module's own name for it
     sys.exit(agent.main())

@@ -12,13 +12,14 @@ from prometheus_client import CollectorRegistry
 from services.agent.delivery.outbox import Outbox
 from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
-from services.agent.llm.registry import Models
+from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot
 from services.agent.runs.admission import Admission
-from services.agent.runs.cancellation import Scopes
-from services.agent.runs.execution import Lives
+from services.agent.runs.cancellation import CancelScopes
+from services.agent.runs.ending import Endings
+from services.agent.runs.execution import Execution, RunParts
 from services.agent.runs.open_runs import OpenRuns
-from services.agent.runs.pause import Brake
+from services.agent.runs.pause import Pause
 from services.agent.runs.toolbox import Toolbox
 from services.agent.runs.workers import Replies
 from shared.broker.consumer import Delivery
@@ -51,16 +52,16 @@ def runs_of(
     own: Instance,
     admission: Admission,
     jobs: asyncio.TaskGroup,
-    models: Models | None = None,
+    models: ModelRegistry | None = None,
     tools: Sequence[Tool] = (),
 ) -> OpenRuns:
     """The runs of a process, where nothing is given without tools and without a model."""
     toolbox, outbox = Toolbox(own.agent, tools), Outbox(own, jobs)
     refusals = Refusals(own, outbox)
-    speaking = models or Models(Settings(), own.metrics.model_failed)
-    brake, scopes = Brake(own, admission), Scopes()
-    lives = Lives(own, outbox, refusals, Replies(own), toolbox, speaking, brake, scopes)
-    return OpenRuns(lives, admission, jobs)
+    speaking = models or ModelRegistry(Settings(), own.metrics.model_failed)
+    parts = RunParts(own, Replies(own), toolbox, speaking, Pause(own, admission))
+    execution = Execution(own, parts, CancelScopes(), Endings(own, outbox, refusals))
+    return OpenRuns(execution, admission, jobs)
 
 
 def delivery(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from services.agent.instance import Instance
-from services.agent.llm.registry import Models
+from services.agent.llm.registry import ModelRegistry
 from services.agent.runs.admission import Admission
 from shared.contract.messages import Task, encode
 from shared.definitions.functions import Tool
@@ -41,7 +41,7 @@ async def begun(own: Instance, timeout_s: float = 600, message: str | None = Non
 async def lived(own: Instance, endpoint: Endpoint, run: Run, tools: Sequence[Tool] = ()) -> Row:
     """One process's part in the life of a run, until its slot is free again."""
     settings = Settings(_env_file=None, OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="tiny")
-    models, admission = Models(settings, own.metrics.model_failed), Admission(1)
+    models, admission = ModelRegistry(settings, own.metrics.model_failed), Admission(1)
     slot = admission.try_take()
     assert slot
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:

@@ -24,15 +24,16 @@ async def polling(
     """Heartbeats, polls and takeovers, as long as the block lasts."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as jobs:
         open_runs = runs_of(own, admission, jobs)
-        lives = open_runs.lives
-        commands = Commands(own, admission, open_runs, lives.brake, lives.scopes, Stopping(), jobs)
-        takeover = Takeover(own, admission, open_runs, lives.relay)
+        execution, outbox = open_runs.execution, open_runs.execution.endings.outbox
+        pause, scopes = execution.parts.pause, execution.scopes
+        commands = Commands(own, admission, open_runs, pause, scopes, Stopping(), jobs)
+        takeover = Takeover(own, admission, open_runs, outbox)
         serving = jobs.create_task(Heartbeat(own, admission, takeover, commands, poll_s).serve())
         await asyncio.sleep(0)
         yield
         serving.cancel()
         await open_runs.hand_over()
-        lives.relay.stop()
+        outbox.stop()
 
 
 async def until(condition: Callable[[], bool]) -> None:

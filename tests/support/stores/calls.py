@@ -15,7 +15,7 @@ from shared.store.schema import runs
 def first_call(store_url: str, agent: str, task: str) -> str:
     """The id of the first call that this agent's run of a task has made."""
     run = run_id(agent, task)
-    return StepKey(1, 1).in_run(run, asyncio.run(_nonce(store_url, run)))
+    return StepKey(1, 1).step_id(run, asyncio.run(_nonce(store_url, run)))
 
 
 async def _nonce(store_url: str, run: str) -> str:

@@ -11,7 +11,7 @@ from services.agent.llm.chat import (
     ToolSpec,
     User,
 )
-from services.agent.llm.schema_tools import rendered, response_format
+from services.agent.llm.schema_tools import render_history, response_format
 from services.scripted.conversation import Request, read
 
 BOB = ToolSpec(name="bob", description="Writes.", parameters={"type": "object"})
@@ -60,7 +60,7 @@ def test_the_schema_protocol_of_the_agents_reads_like_a_native_conversation() ->
     ]
     told = [
         {"role": type(message).__name__.lower(), "content": getattr(message, "content", None)}
-        for message in rendered(history, [BOB])
+        for message in render_history(history, [BOB])
     ]
     talk = read(Request.model_validate({"messages": told, **response_format(history, [BOB])}))
     assert talk.by_schema

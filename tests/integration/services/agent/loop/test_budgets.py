@@ -72,7 +72,7 @@ def test_a_manager_that_is_killed_asks_its_workers_with_the_same_shares(
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
-def test_replies_are_limited_to_the_tokens_that_are_left_and_the_rest_is_told(
+def test_replies_are_limited_to_the_tokens_that_are_left_and_the_rest_is_reported(
     house: House, agents: Path, asked: Asked
 ) -> None:
     tree(agents, house)
@@ -91,7 +91,7 @@ def test_replies_are_limited_to_the_tokens_that_are_left_and_the_rest_is_told(
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
-def test_what_a_prompt_takes_beyond_the_budget_is_one_call_and_is_told(
+def test_what_a_prompt_takes_beyond_the_budget_is_one_call_and_is_reported(
     house: House, agents: Path, asked: Asked
 ) -> None:
     boss = tree(agents, house)

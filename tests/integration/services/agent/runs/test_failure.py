@@ -10,9 +10,9 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from services.agent.instance import Instance
-from services.agent.llm.registry import Models
+from services.agent.llm.registry import ModelRegistry
 from services.agent.runs.admission import Admission
-from services.agent.runs.failure import CONTENT
+from services.agent.runs.ending import FAULT
 from services.agent.runs.postponement import MOST_FAILURES
 from shared.broker.connection import connect
 from shared.contract import topology
@@ -46,7 +46,7 @@ async def damaged(own: Instance, failures: int) -> Run:
 async def lived(own: Instance, *started: Run) -> dict[str, Row]:
     """Those runs, once this process is done with all of them."""
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
-    models, admission = Models(nowhere, own.metrics.model_failed), Admission(len(started))
+    models, admission = ModelRegistry(nowhere, own.metrics.model_failed), Admission(len(started))
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
         open_runs = runs_of(own, admission, jobs, models)
         for run in started:
@@ -54,7 +54,7 @@ async def lived(own: Instance, *started: Run) -> dict[str, Row]:
             assert slot
             open_runs.start(run, slot)
         await admission.idle.wait()
-        open_runs.lives.relay.stop()
+        open_runs.execution.endings.outbox.stop()
     await models.close()
     return {row.task_id: row for row in await own.store.read(lambda db: newest(db, None, None, 9))}
 
@@ -81,7 +81,7 @@ async def test_a_run_that_meets_a_fault_fails_alone(store: Store, rabbit: Rabbit
     assert kept is not None
     assert kept.messages == 1
     said = await store.read(lambda db: texts(db, run.run_id))
-    assert CONTENT in (said.response or "")
+    assert FAULT in (said.response or "")
     assert "a fault in the run: OverflowError" in (said.detail or "")
 
 

@@ -43,7 +43,7 @@ async def replica(store: Store, definition: Definition | None = None) -> AsyncIt
     await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
         runs = runs_of(own, admission, jobs)
-        yield Replica(Claims(own, admission, runs, runs.lives.relay), admission, runs)
+        yield Replica(Claims(own, admission, runs, runs.execution.endings.outbox), admission, runs)
         await admission.idle.wait()
 
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 
-import httpx2
 import openai
 import pytest
 from pydantic import JsonValue, SecretStr
@@ -22,7 +22,7 @@ from services.agent.llm.chat import (
     ToolSpec,
     User,
 )
-from services.agent.llm.client import ATTEMPTS, OpenAIModel, translated
+from services.agent.llm.client import ATTEMPTS, OpenAIModel, translate_error
 from shared.contract.messages import Usage
 from shared.errors import ModelError, ModelFault, ModelUnavailable
 from shared.settings.environment import secret
@@ -175,7 +175,7 @@ async def test_a_spent_quota_is_not_tried_again(endpoint: Endpoint, model: OpenA
     assert len(endpoint.requests) == 1
 
 
-async def test_a_wait_that_is_too_long_for_a_call_is_told_to_whoever_tries_later(
+async def test_a_wait_that_is_too_long_for_a_call_is_raised_with_the_error(
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
     endpoint.script = [fault(429, retry_after="3600")]
@@ -213,17 +213,17 @@ async def test_attempts_come_to_an_end(endpoint: Endpoint, model: OpenAIModel) -
     assert len(endpoint.requests) == ATTEMPTS
 
 
-async def test_every_failed_attempt_is_heard_of_with_its_reason(endpoint: Endpoint) -> None:
-    heard: list[ModelFault] = []
+async def test_every_failed_attempt_is_reported_with_its_reason(endpoint: Endpoint) -> None:
+    failures: list[ModelFault] = []
     endpoint.script = [fault(429, **SOON), fault(529, **SOON), Answer(completion(content="Hi."))]
     endpoint.script += [fault(400), fault(403), fault(429, "insufficient_quota"), Answer([])]
-    model = OpenAIModel("tiny", endpoint.url, lambda: KEY, failed=heard.append)
+    model = OpenAIModel("tiny", endpoint.url, lambda: KEY, on_failure=failures.append)
     assert (await model.complete(HISTORY, [])).content == "Hi."
-    assert heard == ["rate_limited", "unavailable"]
+    assert failures == ["rate_limited", "unavailable"]
     for _ in range(4):
         await failure(model)
     await model.close()
-    assert heard[2:] == ["refused", "refused", "quota", "invalid"]
+    assert failures[2:] == ["refused", "refused", "quota", "invalid"]
 
 
 async def test_a_slow_endpoint_is_unavailable(endpoint: Endpoint) -> None:
@@ -275,15 +275,14 @@ def instance(kind: type[Exception]) -> Exception:
     made = kind.__new__(kind)
     Exception.__init__(made, "told sk-secret-1234")
     status: int = getattr(kind, "status_code", 500)
-    request = httpx2.Request("POST", "http://127.0.0.1/")
-    response = httpx2.Response(status, request=request)
+    response = SimpleNamespace(headers={})
     vars(made).update(code=None, type=None, status_code=status, response=response)
     return made
 
 
 @pytest.mark.parametrize("kind", list(errors(openai.OpenAIError)))
 def test_every_error_of_the_package_has_a_translation(kind: type[Exception]) -> None:
-    error = translated(instance(kind), KEY)
+    error = translate_error(instance(kind), KEY)
     assert isinstance(error, ModelError)
     assert "sk-secret" not in f"{error} {error.public}"
 

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from services.agent.llm.retry_after import LONGEST_ASKED_S, asked_wait_s
+from services.agent.llm.retry_after import LONGEST_ASKED_S, retry_after_s
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,11 @@ from services.agent.llm.retry_after import LONGEST_ASKED_S, asked_wait_s
 def test_a_wait_is_finite_or_none_is_asked_for(
     headers: dict[str, str], expected: float | None
 ) -> None:
-    assert asked_wait_s(headers) == expected
+    assert retry_after_s(headers) == expected
 
 
 @pytest.mark.parametrize(("away_s", "waited_s"), [(600, 600), (-600, 0)])
 def test_a_date_is_as_far_as_it_is(away_s: float, waited_s: float) -> None:
     at = datetime.now(UTC) + timedelta(seconds=away_s)
-    asked = asked_wait_s({"retry-after": format_datetime(at, usegmt=True)})
+    asked = retry_after_s({"retry-after": format_datetime(at, usegmt=True)})
     assert asked == pytest.approx(waited_s, abs=60)

@@ -57,7 +57,7 @@ def valid(choice: JsonValue, history: Sequence[ChatMessage], tools: Sequence[Too
 
 def said(content: JsonValue, finish_reason: str = "stop") -> Completion:
     text = content if isinstance(content, str) else json.dumps(content)
-    return schema_tools.chosen(Completion(content=text, finish_reason=finish_reason))
+    return schema_tools.parse_choice(Completion(content=text, finish_reason=finish_reason))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_definitions_of_two_tools_do_not_meet() -> None:
 
 def test_without_tools_any_text_is_an_answer() -> None:
     assert schema_tools.response_format([User(content="Hello")], []) == {}
-    assert schema_tools.rendered([User(content="Hello")], []) == [User(content="Hello")]
+    assert schema_tools.render_history([User(content="Hello")], []) == [User(content="Hello")]
 
 
 def test_once_the_tools_are_taken_away_an_answer_is_the_only_choice_left() -> None:
@@ -98,7 +98,7 @@ def test_once_the_tools_are_taken_away_an_answer_is_the_only_choice_left() -> No
 
 
 def test_the_tools_are_explained_in_the_system_message() -> None:
-    system, user = schema_tools.rendered(
+    system, user = schema_tools.render_history(
         [System(content="Be brief."), User(content="Hello")], [BOB]
     )
     assert isinstance(system, System)
@@ -110,23 +110,23 @@ def test_the_tools_are_explained_in_the_system_message() -> None:
 
 
 def test_an_argument_without_a_description_is_explained_by_its_schema() -> None:
-    told = schema_tools.rendered([User(content="Hello")], [LOOKUP])[0].content
-    assert told is not None
-    assert 'Its arguments: order ({"$ref": "#/$defs/Order"}).' in told
+    sent = schema_tools.render_history([User(content="Hello")], [LOOKUP])[0].content
+    assert sent is not None
+    assert 'Its arguments: order ({"$ref": "#/$defs/Order"}).' in sent
 
 
 def test_a_tool_without_arguments_is_explained_too() -> None:
     clock = ToolSpec(name="clock", description="Tells the time.", parameters={"type": "object"})
-    told = schema_tools.rendered([User(content="Hello")], [clock])[0].content
-    assert told is not None
-    assert '{"action": "clock", "arguments": {}}' in told
+    sent = schema_tools.render_history([User(content="Hello")], [clock])[0].content
+    assert sent is not None
+    assert '{"action": "clock", "arguments": {}}' in sent
 
 
 def test_without_a_system_message_one_is_made() -> None:
-    assert isinstance(schema_tools.rendered([User(content="Hello")], [BOB])[0], System)
+    assert isinstance(schema_tools.render_history([User(content="Hello")], [BOB])[0], System)
 
 
-def test_calls_and_results_are_told_as_text_in_turns() -> None:
+def test_calls_and_results_are_sent_as_text_in_turns() -> None:
     asked = (
         ToolCall(id="1", name="bob", arguments='{"prompt": "write"}'),
         ToolCall(id="2", name="lookup", arguments="{}"),
@@ -138,18 +138,18 @@ def test_calls_and_results_are_told_as_text_in_turns() -> None:
         ToolResult(call_id="2", name="lookup", content="found"),
         User(content="Go on."),
     ]
-    assert schema_tools.rendered(history, []) == [
+    assert schema_tools.render_history(history, []) == [
         User(content="Hello"),
         Assistant(content='Well.\nI use bob: {"prompt": "write"}\nI use lookup: {}'),
         User(content="Result of bob: Dear Sir\n\nResult of lookup: found\n\nGo on."),
     ]
 
 
-def test_after_a_result_the_model_is_told_last_that_it_can_answer() -> None:
-    assert str(schema_tools.rendered(USED, [BOB])[-1].content).endswith(schema_tools.THEN)
-    assert schema_tools.THEN not in str(schema_tools.rendered(USED, []))
+def test_after_a_result_the_last_words_are_that_the_model_can_answer() -> None:
+    assert str(schema_tools.render_history(USED, [BOB])[-1].content).endswith(schema_tools.THEN)
+    assert schema_tools.THEN not in str(schema_tools.render_history(USED, []))
     assert schema_tools.THEN not in str(
-        schema_tools.rendered([*USED, User(content="Go on.")], [BOB])
+        schema_tools.render_history([*USED, User(content="Go on.")], [BOB])
     )
 
 
@@ -183,7 +183,7 @@ def test_a_choice_that_was_cut_off_early_says_nothing() -> None:
 
 @pytest.mark.parametrize("empty", [None, "", " "])
 def test_an_empty_reply_stays_empty(empty: str | None) -> None:
-    assert schema_tools.chosen(Completion(content=empty)).said == ""
+    assert schema_tools.parse_choice(Completion(content=empty)).text == ""
 
 
 @pytest.mark.parametrize("content", ["Sure! I can help.", "[]", '{"action": "bob"}', '{"a": 1}'])

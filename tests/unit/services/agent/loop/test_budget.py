@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.agent.loop.budget import counted, is_spent, remaining, shares
+from services.agent.loop.budget import capped_usage, is_spent, remaining, shares
 from shared.contract.messages import Budget, Usage
 
 
@@ -63,9 +63,9 @@ def reported(model_calls: int, input_tokens: int = 0, output_tokens: int = 0) ->
 def test_a_workers_usage_counts_at_least_nothing_and_at_most_its_share(
     usage: Usage, counts: Usage
 ) -> None:
-    assert counted(usage, Budget(model_calls=4, tokens=100)) == counts
+    assert capped_usage(usage, Budget(model_calls=4, tokens=100)) == counts
 
 
 def test_without_a_share_a_workers_usage_counts_as_it_is_but_for_less_than_nothing() -> None:
-    assert counted(reported(12, -3, 7), Budget()) == Usage(model_calls=12, output_tokens=7)
-    assert counted(reported(12, 5, 7), Budget(model_calls=3)).tokens == 12
+    assert capped_usage(reported(12, -3, 7), Budget()) == Usage(model_calls=12, output_tokens=7)
+    assert capped_usage(reported(12, 5, 7), Budget(model_calls=3)).tokens == 12

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from services.agent.loop.journal import Journal, MemoryJournal, StepKey
-from services.agent.runs import store_journal
 from services.agent.runs.store_journal import StoredJournal
 from shared.errors import JournalMismatch, RunLost
 from shared.store import open_store
@@ -23,16 +22,16 @@ KEY = StepKey(turn=1, index=2)
 
 
 def test_a_calls_id_follows_from_what_only_the_store_knows() -> None:
-    call, sibling = (StepKey(1, index).in_run("run", "nonce") for index in (1, 2))
-    assert call == StepKey(1, 1).in_run("run", "nonce"), "the same whenever it is asked again"
+    call, sibling = (StepKey(1, index).step_id("run", "nonce") for index in (1, 2))
+    assert call == StepKey(1, 1).step_id("run", "nonce"), "the same whenever it is asked again"
     assert call.startswith("run.1.1.1.")
-    assert call != StepKey(1, 1).in_run("run", "other")
+    assert call != StepKey(1, 1).step_id("run", "other")
     assert call.rpartition(".")[2] != sibling.rpartition(".")[2], "a worker can't name a sibling"
     assert "nonce" not in call
 
 
 def test_a_call_of_an_earlier_versions_run_keeps_its_id() -> None:
-    assert StepKey(2, 3).in_run("run", "") == "run.1.2.3"
+    assert StepKey(2, 3).step_id("run", "") == "run.1.2.3"
 
 
 @dataclass
@@ -67,19 +66,19 @@ async def store(folder: Path) -> AsyncIterator[Case]:
 
         async def reopen() -> Journal:
             found = await opened.read(lambda db: resumed(db, run))
-            return StoredJournal(opened, run, found.steps, found.doubtful)
+            return StoredJournal(opened, run, found.steps, found.doubtful, fence_check_s=0.0)
 
         async def lose() -> None:
             await taken(opened, "alice.2", {"alice.1"})
 
-        yield Case(StoredJournal(opened, run), reopen, lose)
+        yield Case(StoredJournal(opened, run, fence_check_s=0.0), reopen, lose)
 
 
 @pytest.fixture(params=[memory, store])
 async def case(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> AsyncIterator[Case]:
-    monkeypatch.setattr(store_journal, "HOLD_S", 0.0)  # every hold looks
     async with request.param(tmp_path) as made:
         yield made
 
@@ -108,13 +107,13 @@ async def test_another_kind_or_name_is_a_mismatch(case: Case, kind: str, name: s
 
 
 async def test_the_owner_holds_its_run(case: Case) -> None:
-    await case.journal.hold()
+    await case.journal.check_fence()
 
 
 async def test_a_lost_run_is_not_held(case: Case) -> None:
     await case.lose()
     with pytest.raises(RunLost):
-        await case.journal.hold()
+        await case.journal.check_fence()
 
 
 async def test_a_lost_run_records_nothing(case: Case) -> None:
@@ -124,13 +123,13 @@ async def test_a_lost_run_records_nothing(case: Case) -> None:
     assert (await case.reopen()).recorded(KEY, "tool", "lookup") is None
 
 
-async def test_a_call_that_began_and_has_no_result_is_in_doubt_for_whoever_resumes(
+async def test_a_call_that_began_and_has_no_result_is_in_doubt_for_the_next_owner(
     case: Case,
 ) -> None:
-    assert case.journal.doubt() is None
+    assert case.journal.call_in_doubt() is None
     await case.journal.start(StepKey(2, 1), "mail", "{}")
     await case.journal.start(KEY, "pay", '{"order": 7}')
-    doubt = (await case.reopen()).doubt()
+    doubt = (await case.reopen()).call_in_doubt()
     assert str(doubt).startswith('pay was called with {"order": 7}, and there is no result')
     assert doubt is not None
     assert doubt.public == "pay was called, and there is no result: whether it has acted is unknown"
@@ -139,12 +138,12 @@ async def test_a_call_that_began_and_has_no_result_is_in_doubt_for_whoever_resum
 async def test_a_call_with_a_result_is_in_no_doubt(case: Case) -> None:
     await case.journal.start(KEY, "pay", "{}")
     await case.journal.record(KEY, "tool", "pay", '"paid"')
-    assert case.journal.doubt() is None
-    assert (await case.reopen()).doubt() is None
+    assert case.journal.call_in_doubt() is None
+    assert (await case.reopen()).call_in_doubt() is None
 
 
 async def test_a_lost_run_starts_nothing(case: Case) -> None:
     await case.lose()
     with pytest.raises(RunLost):
         await case.journal.start(KEY, "pay", "{}")
-    assert (await case.reopen()).doubt() is None
+    assert (await case.reopen()).call_in_doubt() is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.agent.llm.chat import User
-from services.agent.loop.journal import Kind, MemoryJournal, StepKey
+from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
 from services.agent.loop.loop import CONCLUDE, NOT_ASKED
 from services.agent.loop.work import Work
 from shared.contract.messages import Budget, Status, Task, Usage
@@ -128,13 +128,13 @@ async def test_the_turn_limit_holds_under_a_budget() -> None:
 @pytest.mark.parametrize("lost_after", range(6))
 async def test_a_resumed_run_shares_out_what_it_shared_out_before(lost_after: int) -> None:
     class Dying(MemoryJournal):
-        async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
-            self.leave(key, kind, name, output)
+        async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
+            self.record_at_end(key, kind, name, output)
 
-        def leave(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
+        def record_at_end(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
             if len(self.steps) == lost_after:
                 raise RunLost("killed")
-            super().leave(key, kind, name, output)
+            super().record_at_end(key, kind, name, output)
 
     whole = house(*TWICE)
     outcome = await whole.run(given(model_calls=10, tokens=1000))

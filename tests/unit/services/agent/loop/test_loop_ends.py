@@ -30,7 +30,7 @@ async def test_a_content_filter_ends_the_run() -> None:
     assert "content filter" in outcome.content
 
 
-async def test_calls_that_were_cut_off_are_not_run_and_the_model_is_told() -> None:
+async def test_calls_that_were_cut_off_are_not_run_and_are_answered_so() -> None:
     it = house(calls(("lookup", "{}"), ("bob", '{"pro'), finish_reason="length"), says("Done."))
     assert (await it.run()).status is Status.OK
     assert it.results == [CUT_OFF, CUT_OFF]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.agent.loop.journal import Kind, MemoryJournal, StepKey
+from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
 from shared.errors import JournalMismatch, ModelUnavailable, RunLost
 from tests.support.model.doubles import calls, says
 from tests.support.model.loop import BOB, house, until
@@ -17,13 +17,13 @@ class DyingJournal(MemoryJournal):
         super().__init__(journal.steps)
         self.lives, self.after = lives, after
 
-    async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
-        self.leave(key, kind, name, output)
+    async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
+        self.record_at_end(key, kind, name, output)
 
-    def leave(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
+    def record_at_end(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
         self.lives -= 1
         if self.lives >= 0 or self.after:
-            super().leave(key, kind, name, output)
+            super().record_at_end(key, kind, name, output)
         if self.lives < 0:
             self.lost = True
             raise RunLost("killed")
@@ -84,7 +84,7 @@ async def test_a_lost_run_calls_nothing() -> None:
 
 async def test_a_run_lost_between_its_steps_calls_no_tool_or_worker() -> None:
     class LostAfterTheModel(MemoryJournal):
-        async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
+        async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
             await super().record(key, kind, name, output)
             self.lost = True
 

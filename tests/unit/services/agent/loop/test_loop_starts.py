@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from services.agent.loop.journal import Kind, MemoryJournal, StepKey
+from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
 from shared.errors import RunLost
 from tests.support.model.doubles import calls, says
 from tests.support.model.loop import BOB, house, until, work
@@ -19,7 +19,7 @@ async def test_the_start_of_a_call_that_must_not_be_made_twice_is_committed() ->
     it = house(calls(("lookup", "{}"), ("pay", ORDER), ("bob", BOB)), says("Paid."))
     await it.run(WITH_PAY)
     assert it.journal.starts == {StepKey(1, 2): ("pay", ORDER)}
-    assert it.journal.doubt() is None
+    assert it.journal.call_in_doubt() is None
 
 
 async def test_no_arguments_are_an_empty_object() -> None:
@@ -42,7 +42,7 @@ async def test_it_is_committed_before_the_tool_acts() -> None:
 
 async def test_a_run_cut_off_while_the_tool_acts_is_in_doubt_of_it() -> None:
     class Cut(MemoryJournal):
-        async def record(self, key: StepKey, kind: Kind, name: str, output: str) -> None:
+        async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
             if kind == "tool":
                 raise RunLost("killed")
             await super().record(key, kind, name, output)
@@ -51,7 +51,7 @@ async def test_a_run_cut_off_while_the_tool_acts_is_in_doubt_of_it() -> None:
     it.journal = Cut()
     with pytest.raises(RunLost):
         await it.run(WITH_PAY)
-    doubt = MemoryJournal(it.journal.steps, it.journal.starts).doubt()
+    doubt = MemoryJournal(it.journal.steps, it.journal.starts).call_in_doubt()
     assert 'pay was called with {"order":7}' in str(doubt)
 
 
@@ -65,7 +65,7 @@ async def test_calls_side_by_side_all_begin_and_end() -> None:
     it = house(calls(("pay", ORDER), ("pay", ORDER)), says("Paid."))
     await it.run(WITH_PAY)
     assert sorted(it.journal.starts) == [StepKey(1, 1), StepKey(1, 2)]
-    assert it.journal.doubt() is None
+    assert it.journal.call_in_doubt() is None
 
 
 async def test_a_cancelled_run_leaves_the_doubt_of_the_tool_that_was_acting() -> None:
@@ -84,4 +84,4 @@ async def test_a_cancelled_run_leaves_the_doubt_of_the_tool_that_was_acting() ->
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert it.journal.doubt() is not None
+    assert it.journal.call_in_doubt() is not None

@@ -9,8 +9,8 @@ from services.agent.llm.chat import Completion, ToolSpec
 from services.agent.loop.journal import StepKey
 from services.agent.loop.snapshot import Snapshot
 from services.agent.loop.tool_calls import WorkerSpec
-from services.agent.runs.cancellation import Left, Scopes, wind_up
-from shared.contract.messages import Status, Usage
+from services.agent.runs.cancellation import CancelScopes, cancelled_end
+from shared.contract.messages import Status
 from shared.definitions.model import Definition
 from shared.errors import RunCancelled
 from shared.store import Store
@@ -28,14 +28,16 @@ SNAPSHOT = Snapshot(
 NEVER_S = 600.0
 
 
-async def turning(scopes: Scopes, run: Run, begun: asyncio.Event, left_s: float = NEVER_S) -> None:
-    async with scopes.until(run, left_s):
+async def turning(
+    scopes: CancelScopes, run: Run, begun: asyncio.Event, left_s: float = NEVER_S
+) -> None:
+    async with scopes.open(run, left_s):
         begun.set()
         await asyncio.sleep(NEVER_S)
 
 
 async def test_a_loop_that_is_cancelled_stops_at_once(store: Store) -> None:
-    run, begun, scopes = await owned(store), asyncio.Event(), Scopes()
+    run, begun, scopes = await owned(store), asyncio.Event(), CancelScopes()
     loop = asyncio.create_task(turning(scopes, run, begun))
     await begun.wait()
     scopes.cancel("another")
@@ -48,18 +50,18 @@ async def test_a_loop_that_is_cancelled_stops_at_once(store: Store) -> None:
 
 async def test_a_loop_that_is_late_is_not_cancelled(store: Store) -> None:
     with pytest.raises(TimeoutError):
-        await turning(Scopes(), await owned(store), asyncio.Event(), left_s=0.01)
+        await turning(CancelScopes(), await owned(store), asyncio.Event(), left_s=0.01)
 
 
-async def test_a_cancel_that_no_loop_heard_does_not_end_the_next(store: Store) -> None:
-    run, scopes = await owned(store), Scopes()
+async def test_a_cancel_that_reaches_no_loop_does_not_end_the_next(store: Store) -> None:
+    run, scopes = await owned(store), CancelScopes()
     scopes.cancel(run.run_id)
     with pytest.raises(TimeoutError):
         await turning(scopes, run, asyncio.Event(), left_s=0.01)
 
 
 async def test_a_hand_over_is_none_though_a_cancel_comes_too(store: Store) -> None:
-    run, begun, scopes = await owned(store), asyncio.Event(), Scopes()
+    run, begun, scopes = await owned(store), asyncio.Event(), CancelScopes()
     loop = asyncio.create_task(turning(scopes, run, begun))
     await begun.wait()
     scopes.cancel(run.run_id)
@@ -97,14 +99,14 @@ async def test_each_open_call_gets_an_answer_and_each_worker_among_them_is_an_or
         turn(2, asked),
         answer(2, 3, "tool", "lookup"),
     )
-    left = await wind_up(store, run)
-    assert [(it.turn, it.position, it.kind, it.name) for it in left.answers] == [
+    ended = await cancelled_end(store, run)
+    assert [(it.turn, it.position, it.kind, it.name) for it in ended.steps] == [
         (2, 1, "tool", "lookup"),
         (2, 2, "worker", "bob"),
     ]
-    assert all(Status.CANCELLED in it.output for it in left.answers)
-    assert left.orphans == (("bob", StepKey(2, 2).in_run(run.run_id, run.nonce)),)
-    assert left.usage == COST + COST
+    assert all(Status.CANCELLED in it.output for it in ended.steps)
+    assert ended.orphans == (("bob", StepKey(2, 2).step_id(run.run_id, run.nonce)),)
+    assert ended.outcome.usage == COST + COST
 
 
 @pytest.mark.parametrize(
@@ -119,11 +121,12 @@ async def test_each_open_call_gets_an_answer_and_each_worker_among_them_is_an_or
 async def test_a_run_without_open_calls_leaves_nothing(
     store: Store, steps: tuple[Step, ...]
 ) -> None:
-    left = await wind_up(store, await ran(store, *steps))
-    assert (left.answers, left.orphans) == ((), ())
+    ended = await cancelled_end(store, await ran(store, *steps))
+    assert (ended.steps, ended.orphans) == ((), ())
 
 
 async def test_a_run_of_another_version_ends_all_the_same(store: Store) -> None:
     run = await owned(store)
     await store.write(run.run_id, lambda db: write_step(db, run, turn(1, calls(("bob", "{}")))))
-    assert await wind_up(store, run) == Left(Usage(**COST.model_dump()))
+    ended = await cancelled_end(store, run)
+    assert (ended.outcome.usage, ended.steps, ended.orphans) == (COST, (), ())

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.agent.llm.registry import Models
+from services.agent.llm.registry import ModelRegistry
 from services.agent.runs.admission import Admission
 from shared.settings.environment import Settings
 from shared.store import Store
@@ -19,10 +19,10 @@ async def test_every_run_is_handed_over_at_the_end(store: Store, late: bool) -> 
     own, admission = instance(store), Admission(1)
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     async with asyncio.TaskGroup() as jobs:
-        runs = runs_of(own, admission, jobs, Models(nowhere, own.metrics.model_failed))
+        runs = runs_of(own, admission, jobs, ModelRegistry(nowhere, own.metrics.model_failed))
         slot = admission.try_take()
         assert slot
-        runs.lives.brake.set(True)  # so that it doesn't end meanwhile
+        runs.execution.parts.pause.set(True)  # so that it doesn't end meanwhile
         run = await begun(own)
         if late:
             await runs.hand_over()
@@ -38,8 +38,8 @@ async def test_a_run_that_comes_to_a_call_when_its_process_ends_is_handed_over(
     own, admission = instance(store), Admission(1)
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     async with asyncio.TaskGroup() as jobs:
-        runs = runs_of(own, admission, jobs, Models(nowhere, own.metrics.model_failed))
-        runs.lives.brake.ending = True
+        runs = runs_of(own, admission, jobs, ModelRegistry(nowhere, own.metrics.model_failed))
+        runs.execution.parts.pause.ending = True
         slot = admission.try_take()
         assert slot
         runs.start(await begun(own), slot)

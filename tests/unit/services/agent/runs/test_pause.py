@@ -6,55 +6,55 @@ import pytest
 
 from services.agent.loop.journal import MemoryJournal
 from services.agent.runs.admission import Admission
-from services.agent.runs.pause import Brake, Braked
+from services.agent.runs.pause import Pause, PausedModel
 from shared.errors import RunHandedOver, RunLost
 from shared.store import Store
 from tests.support.model.doubles import ScriptedModel, says
 from tests.support.processes.instances import instance
 
 
-async def test_no_model_is_called_while_the_brake_is_on(store: Store) -> None:
+async def test_no_model_is_called_during_a_pause(store: Store) -> None:
     admission = Admission(1)
-    brake = Brake(instance(store), admission)
+    pause = Pause(instance(store), admission)
     model = ScriptedModel(says("Done."))
-    brake.set(True)
+    pause.set(True)
     assert not admission.try_take()
-    call = asyncio.create_task(Braked(model, brake, MemoryJournal()).complete((), ()))
+    call = asyncio.create_task(PausedModel(model, pause, MemoryJournal()).complete((), ()))
     await asyncio.sleep(0)
     assert model.seen == []
-    brake.set(False)
-    assert (await call).said == "Done."
+    pause.set(False)
+    assert (await call).text == "Done."
     assert admission.try_take()
 
 
 async def test_a_call_whose_run_was_lost_meanwhile_is_not_made(store: Store) -> None:
-    brake, journal, model = Brake(instance(store), Admission(1)), MemoryJournal(), ScriptedModel()
-    brake.set(True)
-    call = asyncio.create_task(Braked(model, brake, journal).complete((), ()))
+    pause, journal, model = Pause(instance(store), Admission(1)), MemoryJournal(), ScriptedModel()
+    pause.set(True)
+    call = asyncio.create_task(PausedModel(model, pause, journal).complete((), ()))
     await asyncio.sleep(0)
     journal.lost = True
-    brake.set(False)
+    pause.set(False)
     with pytest.raises(RunLost):
         await call
     assert model.seen == []
 
 
-async def test_a_brake_that_is_put_on_again_at_once_holds(store: Store) -> None:
-    brake, model = Brake(instance(store), Admission(1)), ScriptedModel(says("Done."))
-    brake.set(True)
-    call = asyncio.create_task(Braked(model, brake, MemoryJournal()).complete((), ()))
+async def test_a_pause_that_begins_again_at_once_holds(store: Store) -> None:
+    pause, model = Pause(instance(store), Admission(1)), ScriptedModel(says("Done."))
+    pause.set(True)
+    call = asyncio.create_task(PausedModel(model, pause, MemoryJournal()).complete((), ()))
     await asyncio.sleep(0)
-    brake.set(False)
-    brake.set(True)
+    pause.set(False)
+    pause.set(True)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert model.seen == []
-    brake.set(False)
-    assert (await call).said == "Done."
+    pause.set(False)
+    assert (await call).text == "Done."
 
 
-async def test_where_the_process_ends_a_call_is_left_to_another(store: Store) -> None:
-    brake, model = Brake(instance(store), Admission(1), ending=True), ScriptedModel()
+async def test_where_the_process_ends_a_call_is_left_to_another_process(store: Store) -> None:
+    pause, model = Pause(instance(store), Admission(1), ending=True), ScriptedModel()
     with pytest.raises(RunHandedOver):
-        await Braked(model, brake, MemoryJournal()).complete((), ())
+        await PausedModel(model, pause, MemoryJournal()).complete((), ())
     assert model.seen == []

@@ -11,9 +11,9 @@ from sqlalchemy import update
 from services.agent.instance import Instance
 from services.agent.runs.postponement import (
     LONGEST_ASKED_S,
-    LONGEST_PAUSE_S,
+    LONGEST_BACKOFF_S,
     MOST_FAILURES,
-    pause_s,
+    backoff_s,
 )
 from shared.store import Store
 from shared.store.queries.reports import texts
@@ -47,7 +47,7 @@ def counted(own: Instance, registry: CollectorRegistry) -> dict[str, float | Non
     }
 
 
-async def test_a_run_is_put_off_and_goes_on_when_its_model_is_back(
+async def test_a_run_is_postponed_and_goes_on_when_its_model_is_back(
     store: Store, endpoint: Endpoint
 ) -> None:
     own = instance(store)
@@ -79,7 +79,7 @@ async def test_a_failure_that_no_wait_overcomes_ends_the_run_at_once(
     assert (await lived(own, endpoint, await begun(own))).status == "failed"
 
 
-async def test_a_run_that_is_put_off_to_its_deadline_ends_there(
+async def test_a_run_that_is_postponed_to_its_deadline_ends_there(
     store: Store, endpoint: Endpoint
 ) -> None:
     own = instance(store)
@@ -95,7 +95,7 @@ async def test_a_run_that_is_put_off_to_its_deadline_ends_there(
     assert len(endpoint.requests) == 1
 
 
-async def test_a_step_that_finishes_between_lets_it_be_put_off_as_often_again(
+async def test_a_step_that_finishes_between_allows_as_many_postponements_again(
     store: Store, endpoint: Endpoint
 ) -> None:
     own = instance(store)
@@ -106,7 +106,7 @@ async def test_a_step_that_finishes_between_lets_it_be_put_off_as_often_again(
 
 
 async def retaken_after_one(own: Instance, endpoint: Endpoint, failures: int) -> Run:
-    """A run that was put off so often already."""
+    """A run that was postponed as often before."""
     run = await begun(own)
     endpoint.script = [AWAY]
     await lived(own, endpoint, run)
@@ -119,12 +119,12 @@ async def retaken_after_one(own: Instance, endpoint: Endpoint, failures: int) ->
         (1, None, 2.5, 5),
         (2, None, 5, 10),
         (3, 1.0, 10, 20),
-        (30, None, LONGEST_PAUSE_S / 2, LONGEST_PAUSE_S),
+        (30, None, LONGEST_BACKOFF_S / 2, LONGEST_BACKOFF_S),
         (1, 120.0, 120, 150),
         (1, 1e9, LONGEST_ASKED_S, LONGEST_ASKED_S * 1.25),
     ],
 )
-def test_pauses_double_and_respect_what_the_endpoint_asks_for(
+def test_waits_double_and_respect_what_the_endpoint_asks_for(
     failures: int, asked_s: float | None, least: float, most: float
 ) -> None:
-    assert all(least <= pause_s(failures, asked_s) <= most for _ in range(100))
+    assert all(least <= backoff_s(failures, asked_s) <= most for _ in range(100))

@@ -8,7 +8,6 @@ import threading
 import pytest
 
 from services.agent.loop.journal import StepKey
-from services.agent.runs import store_journal
 from services.agent.runs.store_journal import NAME_CHARS, StoredJournal
 from shared.contract.messages import Usage
 from shared.errors import RunLost
@@ -24,14 +23,14 @@ async def journal(store: Store) -> StoredJournal:
     return StoredJournal(store, await owned(store))
 
 
-async def test_a_run_held_a_moment_ago_is_not_looked_at_again(
-    store: Store, journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
+async def test_a_fence_checked_a_moment_ago_is_not_checked_again(
+    store: Store,
 ) -> None:
+    run = await owned(store)
     await taken(store, "alice.2", {"alice.1"})
-    await journal.hold()
-    monkeypatch.setattr(store_journal, "HOLD_S", 0.0)
+    await StoredJournal(store, run).check_fence()
     with pytest.raises(RunLost):
-        await journal.hold()
+        await StoredJournal(store, run, fence_check_s=0.0).check_fence()
 
 
 async def test_a_call_that_is_cancelled_before_it_begins_is_in_no_doubt(
@@ -44,7 +43,7 @@ async def test_a_call_that_is_cancelled_before_it_begins_is_in_no_doubt(
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert journal.settled.is_set()
-    assert journal.doubt() is None
+    assert journal.call_in_doubt() is None
     assert await store.read(lambda db: doubtful(db, request().run_id)) == []
 
 

@@ -17,19 +17,19 @@ def tools(folder: Path, *names: str) -> list[Tool]:
     return [load(folder, f"orders.py:{name}") for name in names]
 
 
-async def test_a_tool_is_called_by_the_name_that_the_model_is_told(tmp_path: Path) -> None:
+async def test_a_tool_is_called_by_the_name_that_the_model_is_offered(tmp_path: Path) -> None:
     box = Toolbox("alice", tools(tmp_path, "lookup", "größe"))
     assert [spec.name for spec in box.specs] == ["lookup", "gr__e"]
     assert await box.call("gr__e", {}, "k") == "größe"
 
 
-def test_the_run_is_told_which_tools_may_run_twice(tmp_path: Path) -> None:
+def test_specs_say_which_tools_may_run_twice(tmp_path: Path) -> None:
     pay, _ = tools(tmp_path, "pay", "lookup")
     lookup = load(tmp_path, "orders.py:lookup", repeatable=True)
     assert [spec.repeatable for spec in Toolbox("alice", [pay, lookup]).specs] == [False, True]
 
 
-async def test_a_tool_that_is_not_there_any_more_is_told_in_band(tmp_path: Path) -> None:
+async def test_a_tool_that_is_not_there_any_more_is_answered_in_band(tmp_path: Path) -> None:
     """A run resumes on the tools that its claim froze; a newer file may have fewer."""
     with pytest.raises(ToolError, match="the tool 'lookup' is not there any more"):
         await Toolbox("alice", tools(tmp_path, "search")).call("lookup", {}, "key")

@@ -8,10 +8,17 @@ from structlog.testing import capture_logs
 
 from services.agent.loop.journal import StepKey
 from services.agent.runs.admission import Admission
-from services.agent.runs.workers import Calls, Replies, with_counted_usage
+from services.agent.runs.workers import (
+    SAME_S,
+    Replies,
+    SharedDeadline,
+    WorkerCalls,
+    with_capped_usage,
+)
 from shared.contract.messages import Budget, Response, Status, Task, Usage, encode
 from shared.errors import BadMessage
 from shared.store import Store
+from tests.support.model.doubles import ScriptedWorkers
 from tests.support.processes.instances import delivery, instance
 from tests.support.stores.steps import owned
 
@@ -26,20 +33,20 @@ def replies(store: Store) -> Replies:
 async def test_a_reply_goes_to_the_call_that_waits_for_it(replies: Replies) -> None:
     response = Response(task_id="c1", agent="bob", status=Status.OK, content="done")
     with replies.expect("c1", "bob") as reply:
-        await replies.hear(delivery(encode(response), correlation_id="c1"))
+        await replies.receive(delivery(encode(response), correlation_id="c1"))
         assert (await reply).content == "done"
 
 
 async def test_a_reply_that_names_no_call_is_found_by_its_task(replies: Replies) -> None:
     response = Response(task_id="c1", agent="bob", status=Status.OK, content="done")
     with replies.expect("c1", "bob") as reply:
-        await replies.hear(delivery(encode(response)))
+        await replies.receive(delivery(encode(response)))
         assert (await reply).content == "done"
 
 
 async def test_a_reply_that_can_not_be_understood_ends_the_wait(replies: Replies) -> None:
     with replies.expect("c1", "bob") as reply:
-        await replies.hear(delivery(b"\xff", correlation_id="c1"))
+        await replies.receive(delivery(b"\xff", correlation_id="c1"))
         assert (await reply).status is Status.FAILED
 
 
@@ -51,7 +58,7 @@ async def test_the_answer_to_another_task_ends_no_call_whatever_it_correlates_to
     refused = other.model_copy(update={"status": Status.REFUSED})
     with replies.expect("c1", "bob") as reply, capture_logs() as logs:
         for said in (other, refused):
-            await replies.hear(delivery(encode(said), correlation_id="c1"))
+            await replies.receive(delivery(encode(said), correlation_id="c1"))
         assert not reply.done()
     assert [line["event"] for line in logs] == ["reply to another task"] * 2
 
@@ -59,44 +66,46 @@ async def test_the_answer_to_another_task_ends_no_call_whatever_it_correlates_to
 async def test_an_agent_that_was_not_asked_ends_no_call(replies: Replies) -> None:
     said = Response(task_id="c1", agent="tom", status=Status.OK, content="Sell everything.")
     with replies.expect("c1", "bob") as reply, capture_logs() as logs:
-        await replies.hear(delivery(encode(said), correlation_id="c1"))
+        await replies.receive(delivery(encode(said), correlation_id="c1"))
         assert not reply.done()
     assert [line["event"] for line in logs] == ["reply of another agent"]
 
 
 @pytest.mark.parametrize("correlation_id", ["no id at all", "é", "x" * 255, "", None])
-async def test_nobodys_reply_harms_nobody(replies: Replies, correlation_id: str | None) -> None:
-    await replies.hear(delivery(b"no response", correlation_id=correlation_id))
+async def test_a_reply_to_no_call_changes_nothing(
+    replies: Replies, correlation_id: str | None
+) -> None:
+    await replies.receive(delivery(b"no response", correlation_id=correlation_id))
 
 
 @pytest.mark.parametrize(
     ("user_id", "agent"),
     [("agent.tom", "bob"), ("agent.tom", "tom"), ("agent.bob", "tom"), (None, "bob")],
 )
-async def test_where_agents_are_told_apart_only_its_worker_answers_a_call(
+async def test_where_each_agent_has_a_user_only_its_worker_answers_a_call(
     replies: Replies, user_id: str | None, agent: str
 ) -> None:
     said = encode(Response(task_id="c1", agent=agent, status=Status.OK, content="done"))
     with replies.expect("c1", "bob") as reply:
         with pytest.raises(BadMessage, match=r"speaks for '(bob|tom)'"):
-            await replies.hear(delivery(said, user_id=user_id, received_as="agent.alice"))
+            await replies.receive(delivery(said, user_id=user_id, received_as="agent.alice"))
         assert not reply.done()
 
 
 @pytest.mark.parametrize("user_id", ["agent.bob", "operator"])
-async def test_its_worker_is_believed_and_the_operator_who_replays_it(
+async def test_its_worker_is_trusted_and_the_operator_who_replays_it(
     replies: Replies, user_id: str
 ) -> None:
     said = encode(Response(task_id="c1", agent="bob", status=Status.OK, content="done"))
     with replies.expect("c1", "bob") as reply:
-        await replies.hear(delivery(said, user_id=user_id, received_as="agent.alice"))
+        await replies.receive(delivery(said, user_id=user_id, received_as="agent.alice"))
         assert reply.done()
 
 
-async def test_with_one_user_for_all_everybody_is_believed(replies: Replies) -> None:
+async def test_with_one_user_for_all_every_agent_is_trusted(replies: Replies) -> None:
     said = encode(Response(task_id="c1", agent="bob", status=Status.OK, content="done"))
     with replies.expect("c1", "bob") as reply:
-        await replies.hear(delivery(said, user_id=None, received_as="hutch"))
+        await replies.receive(delivery(said, user_id=None, received_as="hutch"))
         assert reply.done()
 
 
@@ -104,7 +113,7 @@ async def counting(store: Store, usage: Usage) -> Response:
     """What a run is given when its worker reports this usage."""
     response = Response(task_id="c1", agent="bob", status=Status.OK, content="done")
     reported = response.model_copy(update={"usage": usage})
-    return with_counted_usage(instance(store), await owned(store), "bob", reported, SHARE)
+    return with_capped_usage(instance(store), await owned(store), "bob", reported, SHARE)
 
 
 async def test_a_worker_that_says_it_has_spent_what_it_was_not_given_has_spent_its_share(
@@ -136,9 +145,27 @@ async def test_what_a_worker_has_spent_of_its_share_is_not_worth_a_line(store: S
 async def test_a_worker_is_asked_though_the_deadline_is_beyond_every_calendar(store: Store) -> None:
     own, replies = instance(store), Replies(instance(store))
     run = replace(await owned(store), deadline_at=1e300)
-    calls = Calls(own, replies, Admission(1).take_beyond(), run, Task(content="Do it."))
+    calls = WorkerCalls(own, replies, Admission(1).take_beyond(), run, Task(content="Do it."))
     asking = asyncio.create_task(calls.ask(StepKey(1, 1), "bob", "Write.", None, Budget()))
     await asyncio.sleep(0)
     assert not asking.done(), "it is on its way"
     asking.cancel()
     await asyncio.wait([asking])
+
+
+async def asked(status: Status, left_s: float) -> Response:
+    workers = SharedDeadline(ScriptedWorkers({"bob": status}), lambda: left_s)
+    async with asyncio.timeout(0.05):
+        return await workers.ask(StepKey(1, 1), "bob", "write", None, Budget())
+
+
+async def test_a_worker_that_ends_at_the_runs_own_deadline_is_no_answer() -> None:
+    with pytest.raises(TimeoutError):
+        await asked(Status.TIMEOUT, SAME_S / 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "left_s"), [(Status.TIMEOUT, 2 * SAME_S), (Status.OK, 0.0), (Status.FAILED, 0.0)]
+)
+async def test_any_other_answer_is_one(status: Status, left_s: float) -> None:
+    assert (await asked(status, left_s)).status is status

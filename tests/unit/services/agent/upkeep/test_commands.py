@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from services.agent.runs.admission import Admission, Slot
-from services.agent.runs.pause import Brake
+from services.agent.runs.pause import Pause
 from services.agent.upkeep.commands import Commands
 from shared.contract.messages import run_id
 from shared.process.stopping import Stopping
@@ -63,11 +63,11 @@ async def replica(store: Store) -> AsyncIterator[Replica]:
     await store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
     async with asyncio.TaskGroup() as jobs:
         open_runs = runs_of(own, admission, jobs)
-        brake, scopes = Brake(own, admission), open_runs.lives.scopes
+        pause, scopes = Pause(own, admission), open_runs.execution.scopes
         slot = admission.try_take()
         assert slot
         yield Replica(
-            store, Commands(own, admission, open_runs, brake, scopes, Stopping(), jobs), slot
+            store, Commands(own, admission, open_runs, pause, scopes, Stopping(), jobs), slot
         )
 
 
@@ -133,7 +133,7 @@ async def test_a_pause_is_put_on_and_taken_off(store: Store) -> None:
         for command, on in ((pauses.pause, True), (pauses.unpause, False)):
             await store.write("", partial(command, agent="all"))
             await it.commands.poll()
-            assert it.commands.brake.on is on
+            assert it.commands.pause.on is on
 
 
 async def test_a_shutdown_is_obeyed_by_the_instance_that_it_names(store: Store) -> None:

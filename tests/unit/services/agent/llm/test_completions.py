@@ -12,7 +12,7 @@ from pydantic import JsonValue, SecretStr
 from services.agent.llm import client as model_module
 from services.agent.llm.chat import ChatMessage, Completion, ToolCall, User
 from services.agent.llm.client import ATTEMPTS, OpenAIModel
-from services.agent.llm.replies import MOST_TOKENS
+from services.agent.llm.completions import MOST_TOKENS
 from services.agent.llm.transport import MAX_COMPRESSED_BYTES, MAX_REPLY_BYTES
 from shared.contract.messages import Usage
 from shared.errors import ModelError, ModelUnavailable
@@ -145,7 +145,7 @@ async def test_what_is_no_answer_is_tried_again(
 
 
 @pytest.mark.parametrize("what", LATER)
-async def test_what_never_becomes_an_answer_is_told_as_none(
+async def test_what_never_becomes_an_answer_is_reported_as_none(
     endpoint: Endpoint, model: OpenAIModel, what: str
 ) -> None:
     endpoint.script = [Answer(LATER[what])] * ATTEMPTS

@@ -1,0 +1,48 @@
+"""Base classes for what surrounds a model or tools: one signature, one method to override."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from services.agent.llm.chat import ChatMessage, Completion, Model, ToolSpec
+from services.agent.loop.journal import StepKey
+from services.agent.loop.loop import Tools
+from shared.definitions.functions import JsonObject
+
+
+@dataclass
+class ModelWrapper(ABC):
+    """A model around another model."""
+
+    model: Model
+
+    def complete(
+        self,
+        history: Sequence[ChatMessage],
+        tools: Sequence[ToolSpec],
+        most_tokens: int | None = None,
+    ) -> Coroutine[None, None, Completion]:
+        """See `Model.complete`."""
+        return self.around(partial(self.model.complete, history, tools, most_tokens))
+
+    @abstractmethod
+    async def around(self, call: Callable[[], Awaitable[Completion]]) -> Completion:
+        """Make the call, with whatever has to happen before and after it."""
+
+
+@dataclass
+class ToolsWrapper(ABC):
+    """Tools around other tools."""
+
+    tools: Tools
+
+    def call(self, key: StepKey, name: str, arguments: JsonObject) -> Coroutine[None, None, str]:
+        """See `Tools.call`."""
+        return self.around(key, name, partial(self.tools.call, key, name, arguments))
+
+    @abstractmethod
+    async def around(self, key: StepKey, name: str, call: Callable[[], Awaitable[str]]) -> str:
+        """Make the call, with whatever has to happen before and after it."""
