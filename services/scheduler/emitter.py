@@ -38,7 +38,7 @@ PASSING_S = 30.0
 """No pass for so long and something is wrong; a pass takes at most a few seconds."""
 
 FAULT_PAUSE = timedelta(minutes=1)
-"""Until a schedule that met a fault is tried again: a person has to unsent at it."""
+"""Until a schedule that met a fault is tried again: a person has to look at it."""
 
 log = structlog.get_logger()
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
