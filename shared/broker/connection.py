@@ -54,8 +54,8 @@ class Broker:
     declared again, in the same order, and started consumers are started again.
     """
 
-    def __init__(self, publishing: Link, consuming: Link, direct: Link, wait_s: float) -> None:
-        self.publisher = Publisher(publishing, direct)
+    def __init__(self, publishing: Link, consuming: Link, publisher: Publisher, wait_s: float):
+        self.publisher = publisher
         self._publishing = publishing
         self._consuming = consuming
         self._wait_s = wait_s
@@ -166,13 +166,16 @@ async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIte
     publishing = Link(address, f"{name} publishes")
     consuming = Link(address, f"{name} consumes")
     direct = Link(address, f"{name} replies")
+    apart = Link(address, f"{name} publishes apart")
+    links = (publishing, consuming, direct, apart)
+    publisher = Publisher(publishing, direct, apart)
     jobs: list[asyncio.Task[None]] = []
     try:
         await publishing.open(wait_s)
         await consuming.open(wait_s)
-        broker = Broker(publishing, consuming, direct, wait_s)
-        work = [link.keep() for link in (publishing, consuming, direct)]
-        work.append(broker.publisher.announcing())
+        broker = Broker(publishing, consuming, publisher, wait_s)
+        work = [link.keep() for link in links]
+        work += [publisher.announcing(), publisher.watching()]
         jobs = [asyncio.create_task(job) for job in work]
         inside = asyncio.current_task()
         for job in jobs:
@@ -185,7 +188,7 @@ async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIte
         for job in jobs:
             job.cancel()
         ended = await asyncio.gather(*jobs, return_exceptions=True)
-        await asyncio.gather(publishing.close(), consuming.close(), direct.close())
+        await asyncio.gather(*(link.close() for link in links))
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome  # a bug of ours: these jobs translate what they meet

@@ -12,6 +12,7 @@ import logging
 import random
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import aiormq
 from aiormq import Channel
@@ -99,6 +100,13 @@ class Link:
         await self._ready.wait()
         assert self._connection is not None
         return self._connection
+
+    async def renew(self) -> None:
+        """End a connection on which the broker answers no more: `keep` opens another."""
+        if self._connection is not None and not self._connection.is_closed:
+            with suppress(BrokerError):
+                async with speaking("close the connection"):
+                    await self._connection.close()
 
     def repair(self) -> None:
         """Something on this connection broke: restore it all."""

@@ -26,7 +26,15 @@ CONFIRM_TIMEOUT_S = 10.0
 ANNOUNCE_TIMEOUT_S = 1.0
 ANNOUNCEMENTS = 1000
 """Events that may wait to be sent; more than that are dropped and counted."""
+STUCK_S = 15.0
+"""A channel stops at a queue that answers nothing, a quorum queue without a leader: nothing that
+is published on it reaches any queue."""
+WATCH_S = 2.0
 _TRANSIENT, _PERSISTENT = 1, 2
+
+
+Address = tuple[str, str]
+"""Exchange and routing key."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +50,39 @@ class Outgoing:
     content_type: str = "application/json"
 
 
+@dataclass(frozen=True)
+class _InFlight:
+    job: asyncio.Task[None]
+    address: Address
+    link: Link
+    since: float
+
+
 class Publisher:
     """Any number of jobs may publish at once: they share one channel, and another for the default
     exchange: where that is refused, which closes the channel, nothing else is under way on it.
 
     Direct replies have a connection of their own, opened for the first one, and go one at a time:
     at an address that it has not made, or whose node is gone, RabbitMQ 3 ends the connection.
+
+    Nor does a queue that confirms nothing hold up the others: the connection on which it has is
+    renewed, and its address gets one apart, one message at a time, until it confirms again.
     """
 
-    def __init__(self, link: Link, direct: Link) -> None:
+    def __init__(self, link: Link, direct: Link, apart: Link) -> None:
         self._link = link
         self._direct = direct
+        self._apart = apart
         self._lane = Lane(link, confirms=True)
         self._default_lane = Lane(link, confirms=True)
         self._direct_lane = Lane(direct, confirms=True)
         self._one_direct = asyncio.Lock()
+        self._apart_lane = Lane(apart, confirms=True)
+        self._one_apart = asyncio.Lock()
+        self._silent: set[Address] = set()
+        """Addresses that have confirmed nothing for long."""
         self._events: asyncio.Queue[Event] = asyncio.Queue(ANNOUNCEMENTS)
-        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._in_flight: dict[str, _InFlight] = {}
         self.dropped = 0
         """Events that were never sent."""
 
@@ -75,31 +99,57 @@ class Publisher:
         also when the first's caller has given up on it.
         """
         job: asyncio.Task[None] | None = None
+        address = message.exchange, message.routing_key
         doing = f"publish '{message.message_id}' to '{message.exchange}/{message.routing_key}'"
         try:
-            async with speaking(doing, timeout_s), self._channel(message) as channel:
+            async with speaking(doing, timeout_s), self._channel(message) as (link, channel):
                 while before := self._in_flight.get(message.message_id):
-                    await asyncio.wait({before})
+                    await asyncio.wait({before.job})
                 work = _confirmed(channel, message, doing, wait=self._link.blocked)
                 job = asyncio.create_task(work)
-                self._in_flight[message.message_id] = job
+                since = asyncio.get_running_loop().time()
+                self._in_flight[message.message_id] = _InFlight(job, address, link, since)
                 job.add_done_callback(lambda done: self._landed(message.message_id, done))
                 await asyncio.shield(job)
+                self._silent.discard(address)
         except BrokerUnavailable as error:
             if job is None:
                 raise
+            if address in self._silent:
+                await self._apart.renew()
             raise _unconfirmed(doing) from error
 
     @asynccontextmanager
-    async def _channel(self, message: Outgoing) -> AsyncIterator[Channel]:
-        if message.exchange:
-            yield await self._lane.channel()
-        elif not _is_direct(message):
-            yield await self._default_lane.channel()
-        else:
+    async def _channel(self, message: Outgoing) -> AsyncIterator[tuple[Link, Channel]]:
+        if _is_direct(message):
             async with self._one_direct:
                 await self._direct.open_once()
-                yield await self._direct_lane.channel()
+                yield self._direct, await self._direct_lane.channel()
+        elif (message.exchange, message.routing_key) in self._silent:
+            async with self._one_apart:
+                await self._apart.open_once()
+                yield self._apart, await self._apart_lane.channel()
+        else:
+            lane = self._lane if message.exchange else self._default_lane
+            yield self._link, await lane.channel()
+
+    async def watching(self) -> None:
+        """The job that finds addresses which confirm nothing, and renews their connection.
+
+        Not while the broker is blocked: then no address confirms, and all will.
+        """
+        while True:
+            await asyncio.sleep(WATCH_S)
+            late = asyncio.get_running_loop().time() - STUCK_S
+            for link in (self._link, self._direct):
+                stuck = {
+                    it.address
+                    for it in self._in_flight.values()
+                    if it.link is link and it.since < late
+                }
+                if stuck and not link.blocked:
+                    self._silent |= stuck
+                    await link.renew()
 
     def announce(self, event: Event) -> None:
         """Tell whoever looks; dropped and counted when it can't be sent at once."""

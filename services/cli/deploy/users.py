@@ -34,10 +34,11 @@ _STORE_ID = "[0-9a-f-]+"
 MOST_PROCESSES = 50
 """The most processes of one agent. `k8s/overlays/production` scales to ten, a rollout doubles
 them, and a broker counts a lost connection until its heartbeats have failed."""
-CONNECTIONS_EACH = 3
-"""One to publish, one to consume, and one for direct replies where there are any."""
-CHANNELS_EACH = 10
-"""Three to publish, one for direct replies, five to consume, one to declare."""
+CONNECTIONS_EACH = 4
+"""One to publish, one to consume, one for direct replies where there are any, and one for queues
+that confirm nothing while there are such."""
+CHANNELS_EACH = 11
+"""Four to publish, one for direct replies, five to consume, one to declare."""
 MOST_COMMANDS = 20
 MOST_CLIENTS = 100
 """Connections of foreign programs, each with as many channels as a process of Hutch."""

@@ -117,6 +117,17 @@ class Rabbit:
             self.ctl("start_app")
 
     @contextmanager
+    def silent(self, queue: str) -> Iterator[None]:
+        """A quorum queue whose leader takes messages and answers nothing."""
+        name = f'rabbit_misc:r(<<"{self.vhost}">>, queue, <<"{queue}">>)'
+        leader = f"{{ok, Q}} = rabbit_amqqueue:lookup({name}), {{Leader, _}} = amqqueue:get_pid(Q)"
+        self.ctl("eval", f"{leader}, sys:suspend(Leader).")
+        try:
+            yield
+        finally:
+            self.ctl("eval", f"{leader}, sys:resume(Leader).")
+
+    @contextmanager
     def alarm(self, short_of: Literal["memory", "disk"] = "memory") -> Iterator[None]:
         """The broker is short of it and takes no messages; it looks every few seconds."""
         now, then = ALARMS[short_of]

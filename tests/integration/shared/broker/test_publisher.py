@@ -74,6 +74,32 @@ async def test_a_direct_reply_at_which_the_broker_fails_costs_no_other_message_i
     assert before <= await asyncio.to_thread(rabbit.connections)
 
 
+async def test_a_queue_that_confirms_nothing_does_not_hold_up_the_others(
+    broker: Broker, rabbit: Rabbit
+) -> None:
+    """Its channel stops at it; whoever insists has its message confirmed all the same."""
+    await broker.declare(topology.mailbox("alice"))
+
+    async def insisted(message: Outgoing) -> None:
+        while True:
+            try:
+                return await broker.publisher.publish(message)
+            except (Unconfirmed, BrokerUnavailable):
+                await asyncio.sleep(0.1)
+
+    with rabbit.silent(topology.mailbox_name("alice")):
+        stuck = [asyncio.create_task(insisted(task(f"a{n}", "alice"))) for n in range(50)]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(insisted(task(f"b{n}")) for n in range(100)))
+            await asyncio.gather(*(broker.publisher.publish(task(f"c{n}")) for n in range(100)))
+    async with asyncio.timeout(60):
+        await asyncio.gather(*stuck)
+    depth = await broker.depth("agent.bob")
+    assert depth is not None
+    assert depth.messages >= 200  # a message whose confirm was lost may be there twice
+
+
 async def test_without_mandatory_nobody_is_told(broker: Broker) -> None:
     lost = Outgoing(topology.REPLIES, "reply.gone", b"{}", "t1", mandatory=False)
     await broker.publisher.publish(lost)

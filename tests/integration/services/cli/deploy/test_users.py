@@ -199,7 +199,7 @@ def test_the_admin_has_no_way_into_the_vhost(divided: Divided) -> None:
 
 def test_a_user_has_a_limit_of_connections_and_of_channels(divided: Divided) -> None:
     ctl = divided.rabbit.ctl
-    assert '"max-connections":150' in ctl("list_user_limits", "--user", "agent.bob")
+    assert '"max-connections":200' in ctl("list_user_limits", "--user", "agent.bob")
     ctl("set_user_limits", "scaler", '{"max-connections": 1, "max-channels": 1}')
     with divided.channel("scaler") as channel:
         with pytest.raises(AMQPConnectionError, match="limit"), divided.channel("scaler"):
