@@ -43,7 +43,7 @@ def instance(
         id=f"{own.name}.1",
         snapshot=Snapshot.of(own.name, {own.name: own}, Toolbox(own.name, tools).specs),
         store=store,
-        publisher=Publisher(Link(NOWHERE, "test"), Link(NOWHERE, "test replies")),
+        publisher=Publisher(*(Link(NOWHERE, f"test {number}") for number in range(3))),
         metrics=Metrics(CollectorRegistry()),
     )
 
