@@ -126,6 +126,7 @@ def _model(endpoint: Endpoint) -> list[Role]:
 
 async def _cancelled(jobs: list[asyncio.Task[None]]) -> None:
     for job in jobs:
-        job.cancel()
+        if not job.cancelling():  # a second time would cut off how its process is ended
+            job.cancel()
     if jobs:
         await asyncio.wait(jobs)
