@@ -12,7 +12,6 @@ import logging
 import random
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import aiormq
 from aiormq import Channel
@@ -103,10 +102,12 @@ class Link:
 
     async def renew(self) -> None:
         """End a connection on which the broker answers no more: `keep` opens another."""
-        if self._connection is not None and not self._connection.is_closed:
-            with suppress(BrokerError):
+        if self._connection is not None:
+            try:
                 async with speaking("close the connection"):
                     await self._connection.close()
+            except BrokerUnavailable:
+                _log.debug("the broker was gone before the connection was closed")
 
     def repair(self) -> None:
         """Something on this connection broke: restore it all."""
@@ -133,12 +134,7 @@ class Link:
 
     async def close(self) -> None:
         self._ready.clear()
-        if self._connection is not None:
-            try:
-                async with speaking("close the connection"):
-                    await self._connection.close()
-            except BrokerUnavailable:
-                _log.debug("the broker was gone before the connection was closed")
+        await self.renew()
 
     async def _restored(self) -> None:
         if self._connection is None or self._connection.is_closed:

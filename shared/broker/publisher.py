@@ -98,7 +98,7 @@ class Publisher:
         under way with the same id could be confirmed falsely: the second waits for the first,
         also when the first's caller has given up on it.
         """
-        job: asyncio.Task[None] | None = None
+        sent: _InFlight | None = None
         address = message.exchange, message.routing_key
         doing = f"publish '{message.message_id}' to '{message.exchange}/{message.routing_key}'"
         try:
@@ -106,18 +106,21 @@ class Publisher:
                 while before := self._in_flight.get(message.message_id):
                     await asyncio.wait({before.job})
                 work = _confirmed(channel, message, doing, wait=self._link.blocked)
-                job = asyncio.create_task(work)
                 since = asyncio.get_running_loop().time()
-                self._in_flight[message.message_id] = _InFlight(job, address, link, since)
-                job.add_done_callback(lambda done: self._landed(message.message_id, done))
-                await asyncio.shield(job)
+                sent = _InFlight(asyncio.create_task(work), address, link, since)
+                self._in_flight[message.message_id] = sent
+                sent.job.add_done_callback(lambda done: self._landed(message.message_id, done))
+                await asyncio.shield(sent.job)
                 self._silent.discard(address)
         except BrokerUnavailable as error:
-            if job is None:
+            if sent is None:
                 raise
-            if address in self._silent:
+            if sent.link is self._apart:
                 await self._apart.renew()
             raise _unconfirmed(doing) from error
+        except Undeliverable:  # no queue is there that could be silent
+            self._silent.discard(address)
+            raise
 
     @asynccontextmanager
     async def _channel(self, message: Outgoing) -> AsyncIterator[tuple[Link, Channel]]:
@@ -148,7 +151,8 @@ class Publisher:
                     if it.link is link and it.since < late
                 }
                 if stuck and not link.blocked:
-                    self._silent |= stuck
+                    if link is self._link:  # a direct reply's address is never used again
+                        self._silent |= stuck
                     await link.renew()
 
     def announce(self, event: Event) -> None:
