@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from aiormq.abc import AbstractConnection
+from aio_pika import Connection
 from aiormq.exceptions import ChannelNotFoundEntity
 from tenacity import (
     AsyncRetrying,
@@ -68,10 +68,9 @@ class Broker:
         """Both connections are up, and what was declared and consumed is restored."""
         return self._publishing.ready and self._consuming.ready
 
-    @property
-    def blocked(self) -> bool:
+    async def blocked(self) -> bool:
         """The broker takes no messages for now: its memory or disk is short."""
-        return self._publishing.blocked
+        return await self._publishing.blocked()
 
     async def declare(self, topology: Topology) -> None:
         """Make it so, and keep it so after a reconnect.
@@ -117,9 +116,10 @@ class Broker:
         async with speaking(f"look at the queue '{queue}'"):
             try:
                 async with one_channel(await self._consuming.connection()) as channel:
-                    found = await channel.queue_declare(queue, passive=True)
+                    declared = await channel.declare_queue(queue, passive=True)
             except ChannelNotFoundEntity:
                 return None
+        found = declared.declaration_result
         return QueueDepth(found.message_count or 0, found.consumer_count or 0)
 
     async def takes_messages(self) -> bool:
@@ -141,7 +141,7 @@ class Broker:
         """See `browsing`."""
         return browsing(self._consuming, queue)
 
-    async def _restore(self, connection: AbstractConnection) -> None:
+    async def _restore(self, connection: Connection) -> None:
         for topology in self._declared:
             await declare(connection, topology)
         self._consumers = [consumer for consumer in self._consumers if not consumer.closed]

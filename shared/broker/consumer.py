@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+from aio_pika import Connection
+from aio_pika.abc import AbstractChannel as OpenChannel
+from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
-from shared.broker.errors import RPC_TIMEOUT_S, speaking, user_of
+from shared.broker.errors import speaking, user_in
 from shared.errors import BrokerError, BrokerUnavailable
 
 MOST_REDELIVERIES = 2**31
@@ -94,6 +96,10 @@ class Consumer:
 
     It survives reconnects: a started consumer is started again, a stopped one stays stopped.
     What was delivered stays in the stream, after a stop or a loss too.
+
+    It consumes on the underlay channel: aio-pika's `Queue.consume` builds an `IncomingMessage`
+    first, which fails for a `delivery_mode` of 7, so that the message would stay unacknowledged;
+    and it says nothing when the broker cancels the consumer.
     """
 
     def __init__(self, queue: str, repair: Callable[[], None]) -> None:
@@ -101,7 +107,7 @@ class Consumer:
         self.closed = False
         self._repair = repair
         self._stream: asyncio.Queue[Delivery | None] = asyncio.Queue()
-        self._channel: AbstractChannel | None = None
+        self._channel: OpenChannel | None = None
         self._prefetch: int | None = None
         self._tag: str | None = None
         self._changing = asyncio.Lock()
@@ -169,16 +175,15 @@ class Consumer:
         self.closed = True
         self._stream.put_nowait(None)
 
-    async def resume(self, connection: AbstractConnection) -> None:
+    async def resume(self, connection: Connection) -> None:
         """Called for each new connection and after each loss of a channel or consumer."""
         async with self._changing, speaking(f"consume from '{self.queue}'"):
             if not self._open:
                 self._tag = None
-                self._channel = await connection.channel(
-                    publisher_confirms=False, timeout=RPC_TIMEOUT_S
-                )
-                self._channel.on_consumer_cancel_callbacks.add(self._cancelled)
-                self._channel.closing.add_done_callback(self._gone)
+                self._channel = await connection.channel(publisher_confirms=False)
+                self._channel.close_callbacks.add(self._gone)
+                underlay = await self._channel.get_underlay_channel()
+                underlay.on_consumer_cancel_callbacks.add(self._cancelled)
             if self._prefetch is not None and self._tag is None:
                 await self._consume()
 
@@ -190,8 +195,9 @@ class Consumer:
         if self._channel is None or self._prefetch is None:
             return
         async with speaking(f"consume from '{self.queue}'"):
-            await self._channel.basic_qos(prefetch_count=self._prefetch)
-            begun = await self._channel.basic_consume(self.queue, self._hand_over)
+            await self._channel.set_qos(self._prefetch)
+            underlay = await self._channel.get_underlay_channel()
+            begun = await underlay.basic_consume(self.queue, self._hand_over)
         self._tag, self._has_begun = begun.consumer_tag, True
 
     async def _cancel(self) -> None:
@@ -200,7 +206,8 @@ class Consumer:
             return
         try:
             async with speaking(f"stop consuming from '{self.queue}'"):
-                await self._channel.basic_cancel(tag)
+                underlay = await self._channel.get_underlay_channel()
+                await underlay.basic_cancel(tag)
         except BrokerError:
             return  # the consumer went with its channel
 
@@ -208,7 +215,7 @@ class Consumer:
         self._tag = None
         self._repair()
 
-    def _gone(self, _: asyncio.Future[object]) -> None:
+    def _gone(self, *_: object) -> None:
         if not self.closed:
             self._repair()
 
@@ -216,7 +223,7 @@ class Consumer:
         self._stream.put_nowait(delivery_of(message, self.queue))
 
 
-async def _closed(channel: AbstractChannel) -> None:
+async def _closed(channel: AbstractChannel | OpenChannel) -> None:
     if channel.is_closed:
         return
     try:
@@ -227,7 +234,7 @@ async def _closed(channel: AbstractChannel) -> None:
 
 
 def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
-    """What the client delivers, as ours."""
+    """Our own view of what the client delivers."""
     properties = message.header.properties
     return Delivery(
         body=message.body,
@@ -241,7 +248,7 @@ def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
         routing_key=message.routing_key or "",
         queue=queue,
         user_id=properties.user_id,
-        received_as=user_of(message.channel.connection),
+        received_as=user_in(message.channel.connection.url),
         app_id=properties.app_id,
         timestamp=properties.timestamp,
         expiration=properties.expiration,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from aiormq.abc import AbstractChannel, AbstractConnection
+from aio_pika import Connection
+from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
 
-from shared.broker.errors import RPC_TIMEOUT_S, speaking, user_of
+from shared.broker.errors import speaking, user_in
 from shared.contract.topology import Binding, Exchange, Queue, Topology
 from shared.errors import BrokerError, BrokerUnavailable
 
@@ -16,10 +17,11 @@ DECLARE_TIMEOUT_S = 30.0
 """For a whole topology: the first quorum queues of a fresh broker take seconds."""
 
 
-async def declare(connection: AbstractConnection, topology: Topology) -> None:
-    """All of it, in its order. What isn't ours to declare must be there, with its bindings.
+async def declare(connection: Connection, topology: Topology) -> None:
+    """Declares all of it, in its order. What our user may not declare must be there already,
+    with its bindings.
 
-    Raises `BrokerError` naming what is missing, or exists differently; `BrokerUnavailable` where
+    Raises `BrokerError` naming what is missing or exists differently; `BrokerUnavailable` where
     something has gone again meanwhile.
     """
     found: set[str] = set()
@@ -38,13 +40,10 @@ async def declare(connection: AbstractConnection, topology: Topology) -> None:
 
 
 @asynccontextmanager
-async def one_channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
+async def one_channel(connection: Connection) -> AsyncIterator[AbstractChannel]:
     """A channel for one purpose: a refusal closes it and harms nothing else."""
-    channel = await connection.channel(publisher_confirms=False, timeout=RPC_TIMEOUT_S)
-    try:
+    async with connection.channel(publisher_confirms=False) as channel:
         yield channel
-    finally:
-        await channel.close()
 
 
 async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
@@ -57,7 +56,7 @@ async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
     return True
 
 
-async def _find(connection: AbstractConnection, it: Exchange | Queue) -> None:
+async def _find(connection: Connection, it: Exchange | Queue) -> None:
     async with speaking(f"look at the {_kind(it)} '{it.name}'"):
         try:
             async with one_channel(connection) as channel:
@@ -65,14 +64,16 @@ async def _find(connection: AbstractConnection, it: Exchange | Queue) -> None:
         except ChannelNotFoundEntity as error:
             raise BrokerError(
                 f"the broker has no {_kind(it)} '{it.name}', and its user "
-                f"'{user_of(connection)}' may not declare it: import what 'hutch topology' prints"
+                f"'{user_in(connection.url)}' may not declare it: import what 'hutch topology' "
+                "prints"
             ) from error
 
 
 async def _bind(channel: AbstractChannel, it: Binding) -> None:
     async with speaking(f"bind the queue '{it.queue}' to '{it.exchange}'"):
         try:
-            await channel.queue_bind(it.queue, it.exchange, it.routing_key)
+            queue = await channel.get_queue(it.queue, ensure=False)
+            await queue.bind(it.exchange, it.routing_key)
         except ChannelNotFoundEntity as error:
             # Declared a moment ago: one of `auto_delete` has gone with its last binding since.
             raise BrokerUnavailable(
@@ -87,7 +88,7 @@ def _kind(it: Exchange | Queue) -> str:
 
 async def _say(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
     if isinstance(it, Queue):
-        await channel.queue_declare(
+        await channel.declare_queue(
             it.name,
             passive=passive,
             durable=it.durable,
@@ -95,9 +96,9 @@ async def _say(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool)
             arguments=dict(it.arguments),
         )
     else:
-        await channel.exchange_declare(
+        await channel.declare_exchange(
             it.name,
-            exchange_type=it.type,
+            it.type,
             passive=passive,
             durable=it.durable,
             auto_delete=it.auto_delete,

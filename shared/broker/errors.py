@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from aiormq import exceptions as amqp
-from aiormq.abc import AbstractConnection
 from pamqp.exceptions import PAMQPException
 from yarl import URL
 
@@ -27,7 +26,7 @@ FOREIGN = (
     RuntimeError,  # a closed channel or connection
     ValueError,  # a name or number that the protocol can't carry
 )
-"""All that aiormq and pamqp raise, `CancelledError` apart."""
+"""All that aio-pika, aiormq and pamqp raise, `CancelledError` apart."""
 
 _DIFFERENCE = re.compile(
     r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)'"
@@ -105,12 +104,8 @@ def fault(error: BaseException, doing: str) -> BrokerError:
             return BrokerError(f"the broker refused to {doing}: {error}")
 
 
-def user_of(connection: AbstractConnection) -> str:
-    """Whom the broker takes us for; empty where a certificate says it."""
-    return user_in(connection.url)
-
-
 def user_in(url: URL) -> str:
+    """The user that the broker knows this connection by; empty where a certificate says it."""
     by_password = url.query.get("auth", "plain").lower() == "plain"
     return (url.user or "guest") if by_password else ""
 

@@ -1,8 +1,8 @@
 """One connection that comes back after every loss, and what is opened on it.
 
-Built on aiormq, the protocol layer of aio-pika, without aio-pika's robust objects: those wait
-without a timeout, restore in no fixed order what weak references still hold, and can't bring
-back a queue that another channel declared. Here one loop restores everything, in order.
+Built on aio-pika's plain connection, not on its robust objects: those restore in no fixed order
+what weak references still hold, wait without a timeout and try again without jitter. Here one loop
+restores everything, in order.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ import random
 import socket
 from collections.abc import Awaitable, Callable
 
-import aiormq
-from aiormq import Channel
-from aiormq.abc import AbstractConnection
+import aio_pika
+from aio_pika.abc import AbstractChannel, ConnectionParameter, TimeoutType
 from yarl import URL
 
-from shared.broker.errors import FOREIGN, RPC_TIMEOUT_S, cancellable, refusal, speaking
-from shared.broker.writing import Gathering
+from shared.broker.errors import FOREIGN, cancellable, refusal, speaking
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from shared.settings.environment import Address, current
 from shared.settings.tls import check_files
@@ -35,7 +33,7 @@ PORTS = {"amqp": 5672, "amqps": 5671}
 TLS_FILES = ("cafile", "certfile", "keyfile")
 """In the address's query, where aiormq looks for them."""
 
-Restore = Callable[[AbstractConnection], Awaitable[None]]
+Restore = Callable[[aio_pika.Connection], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
@@ -45,7 +43,7 @@ class Link:
     def __init__(self, address: Address, name: str) -> None:
         self._address = address
         self._name = name
-        self._connection: AbstractConnection | None = None
+        self._connection: aio_pika.Connection | None = None
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
         self.restore: Restore | None = None
@@ -55,19 +53,17 @@ class Link:
     def ready(self) -> bool:
         return self._ready.is_set() and not self._lost.is_set()
 
-    @property
-    def blocked(self) -> bool:
+    async def blocked(self) -> bool:
         """The broker has stopped reading what is published here: its memory or disk is short."""
-        if self._connection is None or self._connection.is_closed:
+        transport = self._connection.transport if self._connection else None
+        if transport is None or transport.connection.is_closed:
             return False
-        waiting = self._connection.ready()  # the only public sign of it: this would wait
         try:
-            waiting.send(None)
-        except StopIteration:
-            return False
-        finally:
-            waiting.close()
-        return True
+            async with asyncio.timeout(0):
+                await transport.ready()  # returns at once unless the broker blocks
+        except TimeoutError:
+            return True
+        return False
 
     async def open(self, wait_s: float) -> None:
         """The first connection. Tries for `wait_s` while nobody answers, never when refused.
@@ -94,7 +90,7 @@ class Link:
         if self._connection is None:
             await self.open(wait_s=0)
 
-    async def connection(self) -> AbstractConnection:
+    async def connection(self) -> aio_pika.Connection:
         """The connection, once it is up and restored; the caller brings the timeout."""
         await self._ready.wait()
         assert self._connection is not None
@@ -133,7 +129,7 @@ class Link:
                 _log.debug("the broker was gone before the connection was closed")
 
     async def _restored(self) -> None:
-        if self._connection is None or self._connection.is_closed:
+        if self._connection is None or not self._connection.connected.is_set():
             await self._connect()
             _log.info("connected to the broker again")
         if self.restore is not None and self._connection is not None:
@@ -142,9 +138,11 @@ class Link:
     async def _connect(self) -> None:
         # Read anew each time: the password or a certificate may have been changed meanwhile.
         url = parsed(current(self._address))
+        if self._connection is not None:
+            await self.close()
         with cancellable():
             connection = await _connected(url, self._name)
-        connection.closing.add_done_callback(lambda _: self._lost.set())
+        connection.close_callbacks.add(lambda *_: self._lost.set())
         self._connection = connection
 
 
@@ -154,29 +152,45 @@ class Lane:
     def __init__(self, link: Link, *, confirms: bool) -> None:
         self._link = link
         self._confirms = confirms
-        self._channel: Channel | None = None
+        self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
 
-    async def channel(self) -> Channel:
+    async def channel(self) -> AbstractChannel:
         """Waits for the connection; the caller brings the timeout."""
         async with self._opening:
             connection = await self._link.connection()
             if self._channel is None or self._channel.is_closed:
-                opened = await connection.channel(
-                    publisher_confirms=self._confirms, timeout=RPC_TIMEOUT_S
+                self._channel = await connection.channel(
+                    publisher_confirms=self._confirms, on_return_raises=self._confirms
                 )
-                assert isinstance(opened, Channel)  # the interface leaves out `wait`
-                self._channel = opened
             return self._channel
 
 
-async def _connected(url: URL, name: str) -> AbstractConnection:
+class _Connection(aio_pika.Connection):
+    """To one address of a host whose certificate bears the host's name."""
+
+    PARAMETERS = (
+        *aio_pika.Connection.PARAMETERS,
+        ConnectionParameter(name="server_hostname", parser=str, is_kwarg=True),
+    )
+
+    async def connect(self, timeout: TimeoutType = None) -> None:
+        try:
+            await super().connect(timeout)
+        except BaseException:
+            await self.close()  # or its `__del__` would, in a task or thread of its own choice
+            raise
+
+
+async def _connected(url: URL, name: str) -> aio_pika.Connection:
     """To the first of the host's addresses that answers: the nodes of a cluster share one name.
 
     Each has its share of the time, so that one that says nothing leaves some for the others. In
     random order: the resolver's puts the same one first each time, be it frozen or not.
     """
     named = url.update_query(heartbeat=HEARTBEAT_S, name=name)
+    if url.scheme == "amqps":
+        named = named.update_query(server_hostname=url.host or "")
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             addresses = await _addresses(url)
@@ -185,7 +199,9 @@ async def _connected(url: URL, name: str) -> AbstractConnection:
     for tried, address in enumerate(addresses, 1):
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S / len(addresses)):
-                return await aiormq.connect(named, transport_factory=Gathering(address))
+                return await aio_pika.connect(
+                    named.with_host(address), connection_class=_Connection
+                )
         except FOREIGN as error:
             refused = refusal(error, url)
             if tried == len(addresses) or not isinstance(refused, BrokerUnavailable):

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from aiormq import Channel
+import aio_pika
+from aio_pika.abc import AbstractChannel
 from aiormq import exceptions as amqp
-from aiormq.abc import ChannelFrame
-from pamqp.body import ContentBody
-from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.broker.errors import fault, speaking, user_of
+from shared.broker.errors import fault, speaking, user_in
 from shared.broker.link import Lane, Link
 from shared.contract import topology
 from shared.contract.messages import Event, encode
@@ -26,7 +24,6 @@ CONFIRM_TIMEOUT_S = 10.0
 ANNOUNCE_TIMEOUT_S = 1.0
 ANNOUNCEMENTS = 1000
 """Events that may wait to be sent; more than that are dropped and counted."""
-_TRANSIENT, _PERSISTENT = 1, 2
 
 
 @dataclass(frozen=True)
@@ -80,8 +77,7 @@ class Publisher:
             async with speaking(doing, timeout_s), self._channel(message) as channel:
                 while before := self._in_flight.get(message.message_id):
                     await asyncio.wait({before})
-                work = _confirmed(channel, message, doing, wait=self._link.blocked)
-                job = asyncio.create_task(work)
+                job = asyncio.create_task(_confirmed(channel, message, doing))
                 self._in_flight[message.message_id] = job
                 job.add_done_callback(lambda done: self._landed(message.message_id, done))
                 await asyncio.shield(job)
@@ -91,7 +87,7 @@ class Publisher:
             raise _unconfirmed(doing) from error
 
     @asynccontextmanager
-    async def _channel(self, message: Outgoing) -> AsyncIterator[Channel]:
+    async def _channel(self, message: Outgoing) -> AsyncIterator[AbstractChannel]:
         if message.exchange:
             yield await self._lane.channel()
         elif not _is_direct(message):
@@ -112,17 +108,15 @@ class Publisher:
         """The job that sends what was announced."""
         lane = Lane(self._link, confirms=False)
         while True:
-            events = [await self._events.get()]
-            while not self._events.empty():
-                events.append(self._events.get_nowait())
-            if not self._link.ready or self._link.blocked:
-                self.dropped += len(events)
+            event = await self._events.get()
+            if not self._link.ready or await self._link.blocked():
+                self.dropped += 1
                 continue
             try:
-                async with speaking("announce events", ANNOUNCE_TIMEOUT_S):
-                    await _announce(await lane.channel(), events)
+                async with speaking("announce an event", ANNOUNCE_TIMEOUT_S):
+                    await _announce(lane, event)
             except BrokerError:
-                self.dropped += len(events)
+                self.dropped += 1
 
     def _landed(self, message_id: str, job: asyncio.Task[None]) -> None:
         del self._in_flight[message_id]
@@ -130,20 +124,12 @@ class Publisher:
             job.exception()  # its caller may be gone; asyncio would complain
 
 
-async def _confirmed(channel: Channel, message: Outgoing, doing: str, *, wait: bool) -> None:
-    """`wait` for the socket, one after the other: the confirm says more, but while the broker
-    reads nothing, what is tried again and again must not pile up here."""
-    properties = _properties(channel, message, doing)
+async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) -> None:
+    written = await _written(channel, message, doing)
+    exchange = await channel.get_exchange(message.exchange, ensure=False)
     async with speaking(doing, timeout_s=None):
         try:
-            await channel.basic_publish(
-                message.body,
-                exchange=message.exchange,
-                routing_key=message.routing_key,
-                properties=properties,
-                mandatory=message.mandatory,
-                wait=wait,
-            )
+            await exchange.publish(written, message.routing_key, mandatory=message.mandatory)
         except amqp.ConnectionInternalError as error:
             if not _is_direct(message):
                 raise
@@ -156,28 +142,32 @@ async def _confirmed(channel: Channel, message: Outgoing, doing: str, *, wait: b
             raise fault(error, doing) from error
 
 
-def _properties(channel: Channel, message: Outgoing, doing: str) -> Basic.Properties:
+async def _written(channel: AbstractChannel, message: Outgoing, doing: str) -> aio_pika.Message:
     """Raises `Unsendable`: a header larger than a frame would cost everybody the connection."""
-    properties = Basic.Properties(
+    connection = (await channel.get_underlay_channel()).connection
+    written = aio_pika.Message(
+        message.body,
         content_type=message.content_type,
         correlation_id=message.correlation_id,
-        delivery_mode=_PERSISTENT,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         headers=dict(message.headers),
         message_id=message.message_id,
         reply_to=message.reply_to,
-        user_id=user_of(channel.connection) or None,
+        user_id=user_in(connection.url),
     )
+    written.priority = None  # aio-pika would say 0, which is less than nothing said
+    header = ContentHeader(body_size=len(message.body), properties=written.properties)
     try:
-        frame = marshal(ContentHeader(body_size=len(message.body), properties=properties), 1)
+        frame = marshal(header, 1)
     except (TypeError, ValueError) as error:
         raise Unsendable(f"could not {doing}: {error}; shorten its properties") from error
-    most = channel.connection.connection_tune.frame_max
+    most = connection.connection_tune.frame_max
     if most and len(frame) > most:
         raise Unsendable(
             f"could not {doing}: its properties take {len(frame)} bytes, and a frame of this "
             f"broker {most}; shorten its headers"
         )
-    return properties
+    return written
 
 
 def _is_direct(message: Outgoing) -> bool:
@@ -206,28 +196,18 @@ def _forbidden(message: Outgoing, doing: str) -> BrokerError:
     )
 
 
-async def _announce(channel: Channel, events: Sequence[Event]) -> None:
-    """All in one write: what `basic_publish` does for each costs more than the event."""
-    drained = channel.create_future()
-    properties = Basic.Properties(
+async def _announce(lane: Lane, event: Event) -> None:
+    channel = await lane.channel()
+    exchange = await channel.get_exchange(topology.EVENTS, ensure=False)
+    underlay = await channel.get_underlay_channel()
+    message = aio_pika.Message(
+        encode(event),
         content_type="application/json",
-        delivery_mode=_TRANSIENT,
-        user_id=user_of(channel.connection) or None,
+        delivery_mode=aio_pika.DeliveryMode.NOT_PERSISTENT,
+        user_id=user_in(underlay.connection.url),
     )
-    frames = [frame for event in events for frame in _announcement(event, properties)]
-    await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames, drained))
-    await drained
-
-
-def _announcement(
-    event: Event, properties: Basic.Properties
-) -> tuple[Basic.Publish, ContentHeader, ContentBody]:
-    body = encode(event)
-    return (
-        Basic.Publish(exchange=topology.EVENTS, routing_key=f"{event.agent}.{event.name}"),
-        ContentHeader(body_size=len(body), properties=properties),
-        ContentBody(body),
-    )
+    message.priority = None
+    await exchange.publish(message, f"{event.agent}.{event.name}", mandatory=False)
 
 
 def _unconfirmed(doing: str) -> Unconfirmed:

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pika
 import pytest
@@ -193,3 +194,20 @@ async def test_absurd_properties_cost_nobody_a_connection(
     assert delivery.message_id == "t1"
     assert delivery.timestamp is None
     assert before <= rabbit.connections()
+
+
+@pytest.mark.parametrize("odd", [{"delivery_mode": 7}, {"priority": 255}])
+async def test_properties_that_mean_nothing_are_delivered_and_can_be_acked(
+    broker: Broker, consumer: Consumer, rabbit: Rabbit, odd: dict[str, Any]
+) -> None:
+    """aio-pika's own message can't be made of some: it would stay unacknowledged for good."""
+    connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
+    channel = connection.channel()
+    channel.basic_publish("", MAILBOX, b"{}", pika.BasicProperties(message_id="t1", **odd))
+    connection.close()
+    await consumer.start(prefetch=1)
+    delivery = await taken(consumer)
+    assert delivery.message_id == "t1"
+    assert await delivery.ack()
+    await consumer.stop()
+    await has(broker, QueueDepth(0, 0))

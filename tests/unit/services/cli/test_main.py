@@ -43,7 +43,7 @@ def hutch(*arguments: str) -> Result:
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
-    heavy = "sqlalchemy aiormq openai pydantic alembic"
+    heavy = "sqlalchemy aio_pika aiormq openai pydantic alembic"
     program = (
         f"import sys, services.cli.__main__; assert not set(sys.modules) & set({heavy!r}.split())"
     )
