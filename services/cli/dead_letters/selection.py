@@ -12,7 +12,7 @@ from services.cli import client, output
 from services.cli.store import opened_store
 from shared.broker.connection import Broker
 from shared.broker.consumer import Delivery
-from shared.broker.dead_letters import PREFIX, Letter, from_store, read
+from shared.broker.dead_letters import PREFIX, DeadLetter, from_store, read
 from shared.contract.messages import Task, Trigger, content_hash, decode, run_id
 from shared.contract.topology import DEAD_QUEUE, mailbox_name
 from shared.errors import BadMessage, HutchError, SettingsError, StoreError
@@ -26,7 +26,7 @@ from shared.store.messages.dead_letters import Ran
 class Held:
     """A letter, and where it is; `remove` raises `HutchError` when it could not be removed."""
 
-    letter: Letter
+    letter: DeadLetter
     place: Literal["queue", "store"]
     remove: Callable[[], Awaitable[None]]
     ran: str | None = None
@@ -118,7 +118,7 @@ def _in_queue(delivery: Delivery) -> Held:
     return Held(read(delivery), "queue", remove)
 
 
-def _in_store(store: Store, letter: Letter) -> Held:
+def _in_store(store: Store, letter: DeadLetter) -> Held:
     async def remove() -> None:
         await store.write("", partial(dead_letters.drop, ids=[PREFIX + letter.id]))
 
@@ -139,7 +139,7 @@ async def _with_runs(store: Store, held: Sequence[Held]) -> list[Held]:
     return found
 
 
-def _task(letter: Letter) -> Task | Trigger | None:
+def _task(letter: DeadLetter) -> Task | Trigger | None:
     """With its id, as the mailbox would have claimed it."""
     if not letter.by_broker or letter.queue != mailbox_name(letter.agent):
         return None
