@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import aio_pika
 from aio_pika.abc import AbstractChannel
+from aiormq import Channel
 from aiormq import exceptions as amqp
+from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
@@ -24,6 +26,7 @@ CONFIRM_TIMEOUT_S = 10.0
 ANNOUNCE_TIMEOUT_S = 1.0
 ANNOUNCEMENTS = 1000
 """Events that may wait to be sent; more than that are dropped and counted."""
+_TRANSIENT = aio_pika.DeliveryMode.NOT_PERSISTENT
 
 
 @dataclass(frozen=True)
@@ -108,15 +111,17 @@ class Publisher:
         """The job that sends what was announced."""
         lane = Lane(self._link, confirms=False)
         while True:
-            event = await self._events.get()
+            events = [await self._events.get()]
+            while not self._events.empty():
+                events.append(self._events.get_nowait())
             if not self._link.ready or await self._link.blocked():
-                self.dropped += 1
+                self.dropped += len(events)
                 continue
             try:
-                async with speaking("announce an event", ANNOUNCE_TIMEOUT_S):
-                    await _announce(lane, event)
+                async with speaking("announce events", ANNOUNCE_TIMEOUT_S):
+                    await _announce(await lane.channel(), events)
             except BrokerError:
-                self.dropped += 1
+                self.dropped += len(events)
 
     def _landed(self, message_id: str, job: asyncio.Task[None]) -> None:
         del self._in_flight[message_id]
@@ -155,7 +160,7 @@ async def _written(channel: AbstractChannel, message: Outgoing, doing: str) -> a
         reply_to=message.reply_to,
         user_id=user_in(connection.url),
     )
-    written.priority = None  # aio-pika would say 0, which is less than nothing said
+    written.priority = None  # else it is 0, and brokers may put that behind none
     header = ContentHeader(body_size=len(message.body), properties=written.properties)
     try:
         frame = marshal(header, 1)
@@ -196,18 +201,21 @@ def _forbidden(message: Outgoing, doing: str) -> BrokerError:
     )
 
 
-async def _announce(lane: Lane, event: Event) -> None:
-    channel = await lane.channel()
-    exchange = await channel.get_exchange(topology.EVENTS, ensure=False)
+async def _announce(channel: AbstractChannel, events: Sequence[Event]) -> None:
+    """Waits for the socket once: `Exchange.publish` does so for each, slower than events come."""
     underlay = await channel.get_underlay_channel()
-    message = aio_pika.Message(
-        encode(event),
-        content_type="application/json",
-        delivery_mode=aio_pika.DeliveryMode.NOT_PERSISTENT,
-        user_id=user_in(underlay.connection.url),
-    )
-    message.priority = None
-    await exchange.publish(message, f"{event.agent}.{event.name}", mandatory=False)
+    assert isinstance(underlay, Channel)  # the interface leaves out `wait`
+    user = user_in(underlay.connection.url) or None
+    for number, event in enumerate(events, 1):
+        await underlay.basic_publish(
+            encode(event),
+            exchange=topology.EVENTS,
+            routing_key=f"{event.agent}.{event.name}",
+            properties=Basic.Properties(  # each its own: the client writes an id into it
+                content_type="application/json", delivery_mode=_TRANSIENT, user_id=user
+            ),
+            wait=number == len(events),
+        )
 
 
 def _unconfirmed(doing: str) -> Unconfirmed:

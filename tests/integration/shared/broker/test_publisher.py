@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pika
 import pytest
 
 from shared.broker.connection import Broker, QueueDepth
@@ -72,6 +73,16 @@ async def test_a_direct_reply_at_which_the_broker_fails_costs_no_other_message_i
         assert isinstance(outcome, Undeliverable), outcome
     await holds(broker, "agent.bob", 20 * len(FAILING))
     assert before <= await asyncio.to_thread(rabbit.connections)
+
+
+async def test_a_message_says_nothing_of_a_priority(broker: Broker, rabbit: Rabbit) -> None:
+    """aio-pika sets 0 by itself, and brokers may put that behind messages without a priority."""
+    await broker.publisher.publish(task("t1"))
+    connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
+    _, properties, _ = connection.channel().basic_get("agent.bob", auto_ack=True)
+    connection.close()
+    assert properties is not None
+    assert (properties.message_id, properties.priority) == ("t1", None)
 
 
 async def test_without_mandatory_nobody_is_told(broker: Broker) -> None:
