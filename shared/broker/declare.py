@@ -30,7 +30,7 @@ async def declare(connection: Connection, topology: Topology) -> None:
         channel = await channels.enter_async_context(one_channel(connection))
         for it in entities:
             if not await _declared(channel, it):
-                # The refusal has closed the last one.
+                # The refusal has closed the channel.
                 channel = await channels.enter_async_context(one_channel(connection))
                 await _find(connection, it)
                 found.add(it.name)
@@ -47,7 +47,7 @@ async def one_channel(connection: Connection) -> AsyncIterator[AbstractChannel]:
 
 
 async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
-    """False: our user may not, and the channel is closed."""
+    """False if our user may not declare it; the channel is then closed."""
     async with speaking(f"declare the {_kind(it)} '{it.name}'"):
         try:
             await _say(it, channel, passive=False)

@@ -1,4 +1,4 @@
-"""The one place where errors of the AMQP client become ours."""
+"""The one place where errors of the AMQP client become errors of ours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.errors import BrokerError, BrokerUnavailable, Undeliverable
 from shared.settings import tls
 
 RPC_TIMEOUT_S = 10.0
-"""For one question to the broker; a healthy one answers in milliseconds."""
+"""For one request to the broker; a healthy one answers in milliseconds."""
 
 FOREIGN = (
     amqp.AMQPError,
@@ -37,14 +37,14 @@ _DIFFERENCE = re.compile(
 _COMING_UP = re.compile(
     r"is down|inaccessible|has crashed|stopped by supervisor|tim(?:eout|ed out)|unavailable"
 )
-"""What a broker says of a queue that it has, and that can't serve at this moment."""
+"""A queue exists and can't serve at this moment, in the broker's words."""
 
 
 @contextmanager
 def cancellable() -> Iterator[None]:
-    """A cancellation of this job passes, though an answer or an error came at the same moment.
+    """A cancellation of this job is raised even if an answer or error came at the same moment.
 
-    `asyncio.wait_for`, which aiormq waits with, forgets it then (until Python 3.12).
+    `asyncio.wait_for`, which aio-pika and aiormq use, loses it then (before Python 3.12).
     """
     job = asyncio.current_task()
     before = job.cancelling() if job else 0
@@ -57,10 +57,11 @@ def cancellable() -> Iterator[None]:
 
 @asynccontextmanager
 async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> AsyncIterator[None]:
-    """Whatever is said to the broker is said in here: in time, and only our errors leave.
+    """All requests to the broker go in here: it bounds their time, and raises only our errors.
 
-    `doing` completes "the broker refused to …". aiormq raises `CancelledError` in those who
-    wait when a connection is torn down; only one that was meant for this job passes.
+    `doing` completes "the broker refused to …". When a connection ends, aiormq raises
+    `CancelledError` in the jobs that wait for it: that becomes `BrokerUnavailable`, while a
+    cancellation of this job passes.
     """
     with cancellable():
         try:
@@ -76,7 +77,7 @@ async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> Async
 
 
 def fault(error: BaseException, doing: str) -> BrokerError:
-    """Our error for a foreign one; it says what was being done."""
+    """Our error for one of the client; its text says what was being done."""
     match error:
         case TimeoutError():
             return BrokerUnavailable(f"the broker did not answer in time to {doing}; try again")

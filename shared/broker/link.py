@@ -23,11 +23,11 @@ from shared.settings.environment import Address, current
 from shared.settings.tls import check_files
 
 HEARTBEAT_S = 10
-"""A silent broker is noticed after three of these."""
+"""A broker that sends nothing is given up after three of these."""
 RECONNECT_S = 1.0
-"""At most this before each attempt, by chance: a broker that starts meets no herd."""
+"""Each attempt waits a random time up to this, so that not all clients come at once."""
 CONNECT_TIMEOUT_S = 10.0
-"""For all addresses of the host together."""
+"""Shared by all addresses of the host."""
 FIRST_RETRY_S = 0.5
 PORTS = {"amqp": 5672, "amqps": 5671}
 TLS_FILES = ("cafile", "certfile", "keyfile")
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class Link:
-    """A connection for as long as the process lives; `keep` is the job that brings it back."""
+    """A connection for as long as the process lives; the job `keep` restores it after a loss."""
 
     def __init__(self, address: Address, name: str) -> None:
         self._address = address
@@ -47,7 +47,7 @@ class Link:
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
         self.restore: Restore | None = None
-        """Called after each reconnect and each `repair`, until it succeeds."""
+        """Called after each reconnect and each `repair`, again and again until it succeeds."""
 
     @property
     def ready(self) -> bool:
@@ -66,9 +66,9 @@ class Link:
         return False
 
     async def open(self, wait_s: float) -> None:
-        """The first connection. Tries for `wait_s` while nobody answers, never when refused.
+        """Connect for the first time. Tries for `wait_s` while no broker answers, once if refused.
 
-        Raises `BrokerError`, or `SettingsError` for an address that is none.
+        Raises `BrokerError`, or `SettingsError` if the address is not valid.
         """
         until, said = asyncio.get_running_loop().time() + wait_s, False
         while True:
@@ -86,22 +86,22 @@ class Link:
                 return
 
     async def open_once(self) -> None:
-        """Open it unless it was opened before; raises as `open`. One caller at a time."""
+        """`open`, unless it was opened before. Not for concurrent callers."""
         if self._connection is None:
             await self.open(wait_s=0)
 
     async def connection(self) -> aio_pika.Connection:
-        """The connection, once it is up and restored; the caller brings the timeout."""
+        """The connection, once it is up and restored. Waits without a timeout of its own."""
         await self._ready.wait()
         assert self._connection is not None
         return self._connection
 
     def repair(self) -> None:
-        """Something on this connection broke: restore it all."""
+        """Restore everything on this connection, because a part of it broke."""
         self._lost.set()
 
     async def keep(self) -> None:
-        """Reconnect and restore, for ever."""
+        """Reconnect and restore after each loss, until cancelled."""
         said = ""
         while True:
             await self._lost.wait()
@@ -136,7 +136,7 @@ class Link:
             await self.restore(self._connection)
 
     async def _connect(self) -> None:
-        # Read anew each time: the password or a certificate may have been changed meanwhile.
+        # Read each time: the password or a certificate may have been changed meanwhile.
         url = parsed(current(self._address))
         if self._connection is not None:
             await self.close()
@@ -147,7 +147,7 @@ class Link:
 
 
 class Lane:
-    """One channel of a link, opened when first used and again when it is found closed."""
+    """One channel of a link, opened at its first use and again when it was closed."""
 
     def __init__(self, link: Link, *, confirms: bool) -> None:
         self._link = link
@@ -156,7 +156,7 @@ class Lane:
         self._opening = asyncio.Lock()
 
     async def channel(self) -> AbstractChannel:
-        """Waits for the connection; the caller brings the timeout."""
+        """Waits for the connection, without a timeout of its own."""
         async with self._opening:
             connection = await self._link.connection()
             if self._channel is None or self._channel.is_closed:
@@ -167,7 +167,7 @@ class Lane:
 
 
 class _Connection(aio_pika.Connection):
-    """To one address of a host whose certificate bears the host's name."""
+    """A connection to one address of a host, whose certificate bears the host's name."""
 
     PARAMETERS = (
         *aio_pika.Connection.PARAMETERS,
@@ -183,10 +183,10 @@ class _Connection(aio_pika.Connection):
 
 
 async def _connected(url: URL, name: str) -> aio_pika.Connection:
-    """To the first of the host's addresses that answers: the nodes of a cluster share one name.
+    """Connects to the first address of the host that answers: a cluster's nodes share one name.
 
-    Each has its share of the time, so that one that says nothing leaves some for the others. In
-    random order: the resolver's puts the same one first each time, be it frozen or not.
+    The time is divided among the addresses, so that a silent one leaves time for the others. The
+    order is random: the resolver may put the same one first each time, frozen or not.
     """
     named = url.update_query(heartbeat=HEARTBEAT_S, name=name)
     if url.scheme == "amqps":
@@ -218,7 +218,7 @@ async def _addresses(url: URL) -> list[str]:
 
 
 def parsed(url: str) -> URL:
-    """The broker's address; raises `SettingsError`, which does not show the password."""
+    """The broker's address as a URL. Raises `SettingsError`, which does not show the password."""
     try:
         address = URL(url)
         if address.scheme in PORTS and address.host:

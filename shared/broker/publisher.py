@@ -1,4 +1,4 @@
-"""Publishing: confirmed for what must arrive, best effort for what is only told."""
+"""Publishing: messages with confirms, events with best effort."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CONFIRM_TIMEOUT_S = 10.0
 """A quorum queue confirms in milliseconds; under a memory alarm nothing does."""
 ANNOUNCE_TIMEOUT_S = 1.0
 ANNOUNCEMENTS = 1000
-"""Events that may wait to be sent; more than that are dropped and counted."""
+"""How many events may wait to be sent; further ones are dropped and counted."""
 _TRANSIENT = aio_pika.DeliveryMode.NOT_PERSISTENT
 
 
@@ -43,11 +43,11 @@ class Outgoing:
 
 
 class Publisher:
-    """Any number of jobs may publish at once: they share one channel, and another for the default
-    exchange: where that is refused, which closes the channel, nothing else is under way on it.
+    """Any number of jobs may publish at once, on one shared channel. The default exchange has
+    another: our user may not be allowed to use it, and such a refusal closes the channel.
 
-    Direct replies have a connection of their own, opened for the first one, and go one at a time:
-    at an address that it has not made, or whose node is gone, RabbitMQ 3 ends the connection.
+    Direct replies have a connection of their own, opened by the first one, and are sent one at a
+    time: RabbitMQ 3 closes the connection for an address that it did not make or of a lost node.
     """
 
     def __init__(self, link: Link, direct: Link) -> None:
@@ -60,19 +60,19 @@ class Publisher:
         self._events: asyncio.Queue[Event] = asyncio.Queue(ANNOUNCEMENTS)
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self.dropped = 0
-        """Events that were never sent."""
+        """How many events were never sent."""
 
     async def publish(self, message: Outgoing, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
         """Returns when the broker has confirmed that the message is safe in every queue.
 
-        Raises `BrokerUnavailable` (not sent), `Undeliverable` (no queue takes it, the broker fails
-        at this direct reply, or nobody insists on it or it is for a foreign queue, and our user may
-        not send it), `Unsendable` (its properties don't fit), `Unconfirmed` (sent, but nobody
-        knows) or `BrokerError` (the broker refused it). Never tries again by itself.
+        Never publishes a second time. Raises `BrokerUnavailable` (not sent), `Unconfirmed` (sent,
+        outcome unknown), `Unsendable` (its properties don't fit into a frame), `BrokerError` (the
+        broker refused it) or `Undeliverable`: no queue takes it, the broker fails at this direct
+        reply, or our user may not send it and it is optional or for a foreign queue.
 
-        The client tells returned messages apart by `message_id` alone, so that one of two
-        under way with the same id could be confirmed falsely: the second waits for the first,
-        also when the first's caller has given up on it.
+        The client distinguishes returned messages by `message_id` alone. Of two with the same id
+        at once, one could be confirmed falsely: so the second waits for the first, even when the
+        caller of the first has given up.
         """
         job: asyncio.Task[None] | None = None
         doing = f"publish '{message.message_id}' to '{message.exchange}/{message.routing_key}'"
@@ -101,7 +101,7 @@ class Publisher:
                 yield await self._direct_lane.channel()
 
     def announce(self, event: Event) -> None:
-        """Tell whoever looks; dropped and counted when it can't be sent at once."""
+        """Publish an event. If it can't be sent at once, it is dropped and counted."""
         try:
             self._events.put_nowait(event)
         except asyncio.QueueFull:
@@ -148,7 +148,8 @@ async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) ->
 
 
 async def _written(channel: AbstractChannel, message: Outgoing, doing: str) -> aio_pika.Message:
-    """Raises `Unsendable`: a header larger than a frame would cost everybody the connection."""
+    """aio-pika's message. Raises `Unsendable` for properties that don't fit into a frame: the
+    broker would close the connection for all messages."""
     connection = (await channel.get_underlay_channel()).connection
     written = aio_pika.Message(
         message.body,
@@ -180,7 +181,7 @@ def _is_direct(message: Outgoing) -> bool:
 
 
 def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:
-    """A refused message closes the channel for all that are under way; which one was it?"""
+    """Whether this message was the refused one, which closed the channel for all under way."""
     text, exchange = str(error), message.exchange or topology.DEFAULT_EXCHANGE
     if "access to topic '" in text:
         return f"access to topic '{message.routing_key}' in exchange '{exchange}'" in text
@@ -188,7 +189,7 @@ def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:
 
 
 def _forbidden(message: Outgoing, doing: str) -> BrokerError:
-    """Tried again where it must arrive: the permission may come back."""
+    """A `BrokerError` for a message that must arrive, as it is retried: permission may be given."""
     if not message.exchange:
         return Undeliverable(
             f"could not {doing}: the broker's user may not write to the default exchange; if a "
@@ -202,7 +203,8 @@ def _forbidden(message: Outgoing, doing: str) -> BrokerError:
 
 
 async def _announce(channel: AbstractChannel, events: Sequence[Event]) -> None:
-    """Waits for the socket once: `Exchange.publish` does so for each, slower than events come."""
+    """Waits for the socket after the last event: `Exchange.publish` waits after each, which is
+    slower than events are announced under load."""
     underlay = await channel.get_underlay_channel()
     assert isinstance(underlay, Channel)  # the interface leaves out `wait`
     user = user_in(underlay.connection.url) or None
