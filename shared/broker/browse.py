@@ -9,6 +9,7 @@ from aiormq.abc import AbstractChannel
 from pamqp.commands import Basic
 
 from shared.broker.consumer import Delivery, delivery_of
+from shared.broker.declare import plain_channel
 from shared.broker.errors import speaking
 from shared.broker.link import Link
 
@@ -24,16 +25,14 @@ async def browsing(link: Link, queue: str) -> AsyncIterator[list[Delivery]]:
     other readers don't see what is held here. Raises `BrokerError`.
     """
     async with speaking(f"open a channel for '{queue}'"):
-        connection = await link.connection()
-        opened = await connection.channel(publisher_confirms=False)
-        channel = await opened.get_underlay_channel()
+        channel = await plain_channel(await link.connection())
     try:
         yield await _held(channel, queue)
     finally:
         async with speaking(f"give back what is left of '{queue}'"):
             if not channel.is_closed:
                 await channel.basic_nack(ALL, multiple=True, requeue=True)
-                await opened.close()
+                await channel.close()
 
 
 async def _held(channel: AbstractChannel, queue: str) -> list[Delivery]:

@@ -116,10 +116,9 @@ class Broker:
         async with speaking(f"look at the queue '{queue}'"):
             try:
                 async with one_channel(await self._consuming.connection()) as channel:
-                    declared = await channel.declare_queue(queue, passive=True)
+                    found = await channel.queue_declare(queue, passive=True)
             except ChannelNotFoundEntity:
                 return None
-        found = declared.declaration_result
         return QueueDepth(found.message_count or 0, found.consumer_count or 0)
 
     async def takes_messages(self) -> bool:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from aio_pika import Connection
-from aio_pika.abc import AbstractChannel as OpenChannel
 from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
+from shared.broker.declare import plain_channel
 from shared.broker.errors import speaking, user_in
 from shared.errors import BrokerError, BrokerUnavailable
 
@@ -96,7 +96,7 @@ class Consumer:
     After a reconnect, a started consumer is started again and a stopped one stays stopped.
     Deliveries stay in the stream after a stop or a lost connection.
 
-    It consumes on the underlay channel: aio-pika's `Queue.consume` builds an `IncomingMessage`
+    It consumes on a plain channel: aio-pika's `Queue.consume` builds an `IncomingMessage`
     first, which fails for a `delivery_mode` of 7, so that the message would stay unacknowledged;
     and it says nothing when the broker cancels the consumer.
     """
@@ -106,7 +106,7 @@ class Consumer:
         self.closed = False
         self._repair = repair
         self._stream: asyncio.Queue[Delivery | None] = asyncio.Queue()
-        self._channel: OpenChannel | None = None
+        self._channel: AbstractChannel | None = None
         self._prefetch: int | None = None
         self._tag: str | None = None
         self._changing = asyncio.Lock()
@@ -179,10 +179,9 @@ class Consumer:
         async with self._changing, speaking(f"consume from '{self.queue}'"):
             if not self._open:
                 self._tag = None
-                self._channel = await connection.channel(publisher_confirms=False)
-                self._channel.close_callbacks.add(self._gone)
-                underlay = await self._channel.get_underlay_channel()
-                underlay.on_consumer_cancel_callbacks.add(self._cancelled)
+                self._channel = await plain_channel(connection)
+                self._channel.on_consumer_cancel_callbacks.add(self._cancelled)
+                self._channel.closing.add_done_callback(self._gone)
             if self._prefetch is not None and self._tag is None:
                 await self._consume()
 
@@ -194,9 +193,8 @@ class Consumer:
         if self._channel is None or self._prefetch is None:
             return
         async with speaking(f"consume from '{self.queue}'"):
-            await self._channel.set_qos(self._prefetch)
-            underlay = await self._channel.get_underlay_channel()
-            begun = await underlay.basic_consume(self.queue, self._hand_over)
+            await self._channel.basic_qos(prefetch_count=self._prefetch)
+            begun = await self._channel.basic_consume(self.queue, self._hand_over)
         self._tag, self._has_begun = begun.consumer_tag, True
 
     async def _cancel(self) -> None:
@@ -205,8 +203,7 @@ class Consumer:
             return
         try:
             async with speaking(f"stop consuming from '{self.queue}'"):
-                underlay = await self._channel.get_underlay_channel()
-                await underlay.basic_cancel(tag)
+                await self._channel.basic_cancel(tag)
         except BrokerError:
             return  # the consumer went with its channel
 
@@ -214,7 +211,7 @@ class Consumer:
         self._tag = None
         self._repair()
 
-    def _gone(self, *_: object) -> None:
+    def _gone(self, _: asyncio.Future[object]) -> None:
         if not self.closed:
             self._repair()
 
@@ -222,7 +219,7 @@ class Consumer:
         self._stream.put_nowait(delivery_of(message, self.queue))
 
 
-async def _closed(channel: AbstractChannel | OpenChannel) -> None:
+async def _closed(channel: AbstractChannel) -> None:
     if channel.is_closed:
         return
     try:

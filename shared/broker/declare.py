@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aio_pika import Connection
-from aio_pika.abc import AbstractChannel
-from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import (
+    ChannelAccessRefused,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+)
 
-from shared.broker.errors import speaking, user_in
+from shared.broker.errors import RPC_TIMEOUT_S, speaking, user_in
 from shared.contract.topology import Binding, Exchange, Queue, Topology
 from shared.errors import BrokerError, BrokerUnavailable
 
@@ -42,8 +46,23 @@ async def declare(connection: Connection, topology: Topology) -> None:
 @asynccontextmanager
 async def one_channel(connection: Connection) -> AsyncIterator[AbstractChannel]:
     """A channel for one purpose: a refusal closes it and harms nothing else."""
-    async with connection.channel(publisher_confirms=False) as channel:
+    channel = await plain_channel(connection)
+    try:
         yield channel
+    finally:
+        await channel.close()
+
+
+async def plain_channel(connection: Connection) -> AbstractChannel:
+    """A channel without confirms that may be opened and closed any number of times.
+
+    aio-pika 10.2 keeps 4 KB of each of its own channels until the connection ends, which would add
+    up where a refusal closes them again and again, so this is one of the underlay connection.
+    """
+    if connection.transport is None:
+        raise ChannelInvalidStateError("the connection is closed")
+    underlay = connection.transport.connection
+    return await underlay.channel(publisher_confirms=False, timeout=RPC_TIMEOUT_S)
 
 
 async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
@@ -72,8 +91,7 @@ async def _find(connection: Connection, it: Exchange | Queue) -> None:
 async def _bind(channel: AbstractChannel, it: Binding) -> None:
     async with speaking(f"bind the queue '{it.queue}' to '{it.exchange}'"):
         try:
-            queue = await channel.get_queue(it.queue, ensure=False)
-            await queue.bind(it.exchange, it.routing_key)
+            await channel.queue_bind(it.queue, it.exchange, it.routing_key)
         except ChannelNotFoundEntity as error:
             # Declared a moment ago: one of `auto_delete` has gone with its last binding since.
             raise BrokerUnavailable(
@@ -88,7 +106,7 @@ def _kind(it: Exchange | Queue) -> str:
 
 async def _say(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
     if isinstance(it, Queue):
-        await channel.declare_queue(
+        await channel.queue_declare(
             it.name,
             passive=passive,
             durable=it.durable,
@@ -96,9 +114,9 @@ async def _say(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool)
             arguments=dict(it.arguments),
         )
     else:
-        await channel.declare_exchange(
+        await channel.exchange_declare(
             it.name,
-            it.type,
+            exchange_type=it.type,
             passive=passive,
             durable=it.durable,
             auto_delete=it.auto_delete,
