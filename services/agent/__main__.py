@@ -126,9 +126,11 @@ async def _run(
             serving.append(Tick(instance, claims).serve(definition.tick.total_seconds()))
         started = [jobs.create_task(job) for job in serving]
 
-        process.ready = lambda: (
-            unreachable(broker, store) or ("" if mailbox.serving else "not consuming yet")
-        )
+        async def why_not_ready() -> str:
+            why_not = await unreachable(broker, store)
+            return why_not or ("" if mailbox.serving else "not consuming yet")
+
+        process.ready = why_not_ready
         _expose(instance, admission, runs, consumer)
         instance.announce("instance.started")
         log.info("consuming", queue=consumer.queue)

@@ -42,9 +42,12 @@ async def serve(process: Process) -> None:
         await broker.declare(_needs(known, store, instance))
         passes = Passes(store, broker.publisher, Metrics(process.registry), known)
         control = await broker.consumer(topology.control_queue_name(instance))
-        process.ready = lambda: (
-            unreachable(broker, store) or ("" if passes.passing else "no pass has been made lately")
-        )
+
+        async def why_not_ready() -> str:
+            why_not = await unreachable(broker, store)
+            return why_not or ("" if passes.passing else "no pass has been made lately")
+
+        process.ready = why_not_ready
         if known:
             log.info("scheduling", schedules=[one.key for one in known])
         else:

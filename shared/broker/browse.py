@@ -9,7 +9,8 @@ from aiormq.abc import AbstractChannel
 from pamqp.commands import Basic
 
 from shared.broker.consumer import Delivery, delivery_of
-from shared.broker.errors import RPC_TIMEOUT_S, speaking
+from shared.broker.declare import plain_channel
+from shared.broker.errors import speaking
 from shared.broker.link import Link
 
 ALL = 0
@@ -18,14 +19,13 @@ ALL = 0
 
 @asynccontextmanager
 async def browsing(link: Link, queue: str) -> AsyncIterator[list[Delivery]]:
-    """All that waits in a queue now, in its order, held as long as the block lasts.
+    """All messages that wait in a queue now, in its order, held as long as the block lasts.
 
-    What isn't acked in the block goes back to its place after it, whatever ends it. Another
-    reader doesn't see meanwhile what is held here. Raises `BrokerError`.
+    What isn't acked in the block goes back to its place after it, whatever ends it. Meanwhile
+    other readers don't see what is held here. Raises `BrokerError`.
     """
     async with speaking(f"open a channel for '{queue}'"):
-        connection = await link.connection()
-        channel = await connection.channel(publisher_confirms=False, timeout=RPC_TIMEOUT_S)
+        channel = await plain_channel(await link.connection())
     try:
         yield await _held(channel, queue)
     finally:
@@ -36,7 +36,10 @@ async def browsing(link: Link, queue: str) -> AsyncIterator[list[Delivery]]:
 
 
 async def _held(channel: AbstractChannel, queue: str) -> list[Delivery]:
-    """Asks until nothing comes: the count that a queue tells of itself lags behind."""
+    """Asks until nothing comes: the count that a queue reports lags behind.
+
+    `Queue.get` would build aio-pika's message, see `Consumer`.
+    """
     held: list[Delivery] = []
     while True:
         async with speaking(f"read from '{queue}'"):

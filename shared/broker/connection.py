@@ -1,4 +1,4 @@
-"""The broker as the rest of Hutch sees it."""
+"""The broker, as the rest of Hutch uses it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from aiormq.abc import AbstractConnection
+from aio_pika import Connection
 from aiormq.exceptions import ChannelNotFoundEntity
 from tenacity import (
     AsyncRetrying,
@@ -31,10 +31,10 @@ from shared.errors import BrokerUnavailable, Unconfirmed
 from shared.settings.environment import Address
 
 PROBE_TIMEOUT_S = 2.0
-"""A broker that takes messages confirms one that goes nowhere in milliseconds."""
+"""A healthy broker confirms a message that no queue takes in milliseconds."""
 
 RETRY_S = 0.5
-"""Between two tries to declare what a broker that comes up can't yet."""
+"""Seconds between two attempts to declare while a broker is still starting."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,16 +42,16 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class QueueDepth:
     messages: int
-    """Ready, not those that are delivered and unacknowledged."""
+    """Ready for delivery; those delivered and not acknowledged are not counted."""
     consumers: int
 
 
 class Broker:
-    """Two connections, so that a broker that blocks publishers still delivers and takes acks; and a
-    third one once there is a direct reply to send, see `Publisher`.
+    """Publishes on one connection and consumes on another, so that a broker that blocks publishers
+    still delivers messages and takes acks. `Publisher` opens two more when they are needed.
 
-    After a loss, or when the broker cancels a consumer, everything declared through here is
-    declared again, in the same order, and started consumers are started again.
+    After a connection is lost, or the broker cancels a consumer, everything that was declared here
+    is declared again in the same order; then started consumers are started again.
     """
 
     def __init__(self, publishing: Link, consuming: Link, publisher: Publisher, wait_s: float):
@@ -68,18 +68,17 @@ class Broker:
         """Both connections are up, and what was declared and consumed is restored."""
         return self._publishing.ready and self._consuming.ready
 
-    @property
-    def blocked(self) -> bool:
-        """The broker takes no messages for now: its memory or disk is short."""
-        return self._publishing.blocked
+    async def blocked(self) -> bool:
+        """The broker takes no messages at the moment, because its memory or disk is short."""
+        return await self._publishing.blocked()
 
     async def declare(self, topology: Topology) -> None:
-        """Make it so, and keep it so after a reconnect.
+        """Declare a topology now and after each reconnect.
 
-        Exclusive queues belong to the consuming connection. A broker that is away, or only
-        coming up, is waited for as `connect` does. What our user may not declare must be there.
-        Raises `BrokerError` naming what is missing or exists differently; nothing of this
-        topology is then kept.
+        Exclusive queues belong to the consuming connection. While the broker is unreachable or
+        starting, this waits as long as `connect` does. What our user may not declare must exist.
+        Raises `BrokerError` naming what is missing or exists differently; this topology is then
+        not declared again after a reconnect.
         """
 
         async def attempt() -> None:
@@ -90,7 +89,7 @@ class Broker:
         self._declared.append(topology)
 
     async def consumer(self, queue: str) -> Consumer:
-        """A consumer of this queue, on a channel of its own; it is not started yet."""
+        """A consumer of this queue, on a channel of its own; call its `start` to consume."""
         consumer = Consumer(queue, self._consuming.repair)
 
         async def attempt() -> None:
@@ -113,7 +112,7 @@ class Broker:
                 await attempt()
 
     async def depth(self, queue: str) -> QueueDepth | None:
-        """How many wait in a queue and how many consume it; None if there is no such queue."""
+        """The number of messages and consumers of a queue; None if there is no such queue."""
         async with speaking(f"look at the queue '{queue}'"):
             try:
                 async with one_channel(await self._consuming.connection()) as channel:
@@ -123,10 +122,10 @@ class Broker:
         return QueueDepth(found.message_count or 0, found.consumer_count or 0)
 
     async def takes_messages(self) -> bool:
-        """Whether the broker confirms now; under a memory or disk alarm it doesn't.
+        """Whether the broker confirms messages now; under a memory or disk alarm it doesn't.
 
-        Asked with messages to a queue that isn't there: nobody gets them. Two, because the broker
-        takes a connection's first message before it stops reading.
+        Publishes two messages to a queue that doesn't exist. Two, because the broker still takes a
+        connection's first message before it stops reading.
         """
         nowhere = f"probe.{uuid4().hex}"
         try:
@@ -141,7 +140,7 @@ class Broker:
         """See `browsing`."""
         return browsing(self._consuming, queue)
 
-    async def _restore(self, connection: AbstractConnection) -> None:
+    async def _restore(self, connection: Connection) -> None:
         for topology in self._declared:
             await declare(connection, topology)
         self._consumers = [consumer for consumer in self._consumers if not consumer.closed]
@@ -155,20 +154,20 @@ class Broker:
 
 @asynccontextmanager
 async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIterator[Broker]:
-    """The broker, for as long as the context lasts; `name` is what it calls the connections.
+    """Connects to the broker for as long as the context lasts; `name` is shown by its management.
 
-    Raises `BrokerUnavailable` when nobody answers within `wait_s`, and at once `BrokerError`
-    when the broker refuses user, vhost or certificate. What is declared later waits as long.
-    Afterwards a lost connection comes back by itself. A fault of ours in the jobs that see to it
-    cancels the context, which raises it.
+    Raises `BrokerUnavailable` when no broker answers within `wait_s`, and at once `BrokerError` if
+    the broker refuses the user, vhost or certificate. Later declarations wait as long. A lost
+    connection is restored without the caller. A bug in the jobs that restore it cancels the
+    block, and the context raises the bug's error.
     """
     read_leniently()
     publishing = Link(address, f"{name} publishes")
     consuming = Link(address, f"{name} consumes")
     direct = Link(address, f"{name} replies")
-    apart = Link(address, f"{name} publishes apart")
-    links = (publishing, consuming, direct, apart)
-    publisher = Publisher(publishing, direct, apart)
+    silent = Link(address, f"{name} publishes to silent queues")
+    links = (publishing, consuming, direct, silent)
+    publisher = Publisher(publishing, direct, silent)
     jobs: list[asyncio.Task[None]] = []
     try:
         await publishing.open(wait_s)
@@ -200,6 +199,6 @@ def _say_why(state: RetryCallState) -> None:
 
 
 def _end_with(ended: asyncio.Task[None], inside: asyncio.Task[object] | None) -> None:
-    """Without its jobs a broker would never come back after a loss, and nobody would know."""
+    """Without these jobs, a lost connection would never come back, and no error would show it."""
     if inside is not None and not ended.cancelled() and ended.exception():
         inside.cancel()

@@ -7,19 +7,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+from aio_pika import Connection
+from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
-from shared.broker.errors import RPC_TIMEOUT_S, speaking, user_of
+from shared.broker.declare import plain_channel
+from shared.broker.errors import speaking, user_in
 from shared.errors import BrokerError, BrokerUnavailable
 
 MOST_REDELIVERIES = 2**31
-"""More than any broker ever counted."""
+"""A larger count is not a broker's."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message, to be acked exactly once by whoever takes it from the stream."""
+    """One message. The job that takes it from the stream acks it, exactly once."""
 
     body: bytes
     message_id: str | None
@@ -32,33 +34,33 @@ class Delivery:
     routing_key: str
     queue: str
     user_id: str | None
-    """Who has published it, where they say so: the broker takes no other name than their own."""
+    """The user that published it, if the message names one: the broker refuses a false name."""
     received_as: str
-    """Our own user."""
+    """The user that this process is connected as."""
     app_id: str | None
     timestamp: datetime | None
     expiration: str | None
-    """Milliseconds, after which the broker would have dropped it."""
+    """Milliseconds after which the broker would have dropped it."""
     _channel: AbstractChannel = field(repr=False)
     _tag: int = field(repr=False)
 
     @property
     def redeliveries(self) -> int:
-        """How often the broker says that it came before; anybody can write this header."""
+        """How often the broker says it came before; any client can set this header."""
         count = self.headers.get("x-delivery-count")
         return count if isinstance(count, int) and 0 < count < MOST_REDELIVERIES else 0
 
     @property
     def gone(self) -> bool:
-        """It can't be acked any more: the broker has taken it back and delivers it again."""
+        """It can't be acked any more: its channel is closed, and the broker delivers it again."""
         return self._channel.is_closed
 
     async def ack(self) -> bool:
-        """False when the channel is gone: the broker will deliver it again.
+        """Send the ack. False if the channel is gone: the broker will deliver the message again.
 
-        An ack that can't be sent in time ends its channel, or the broker would wait for it as long
-        as the process lives. True is not yet certain: an ack that was sent can be lost with its
-        connection.
+        If the ack can't be sent in time, the channel is closed; otherwise the broker would wait for
+        the ack as long as the process lives. After True the ack can still be lost with its
+        connection, see `acked_for_certain`.
         """
         try:
             async with speaking("acknowledge a message"):
@@ -69,7 +71,7 @@ class Delivery:
         return True
 
     async def give_back(self) -> None:
-        """Let the broker deliver it again; it counts that."""
+        """Let the broker deliver it again, which it counts as a redelivery."""
         try:
             async with speaking("give back a message"):
                 await self._channel.basic_nack(self._tag, requeue=True)
@@ -77,9 +79,8 @@ class Delivery:
             await _closed(self._channel)
 
     async def acked_for_certain(self) -> bool:
-        """Whether the broker has an ack that was sent before: it answers in the order of asking.
-
-        False: nobody knows.
+        """Whether the broker has received an ack that was sent before: it handles a channel's
+        requests in order, so its answer to a later one proves it. False: it is not known.
         """
         try:
             async with speaking("ask whether an ack has arrived"):
@@ -90,10 +91,14 @@ class Delivery:
 
 
 class Consumer:
-    """A stream of deliveries; iterate over it from one job.
+    """A stream of deliveries, to be iterated over by one job.
 
-    It survives reconnects: a started consumer is started again, a stopped one stays stopped.
-    What was delivered stays in the stream, after a stop or a loss too.
+    After a reconnect, a started consumer is started again and a stopped one stays stopped.
+    Deliveries stay in the stream after a stop or a lost connection.
+
+    It consumes on a plain channel: aio-pika's `Queue.consume` builds an `IncomingMessage`
+    first, which fails for a `delivery_mode` of 7, so that the message would stay unacknowledged;
+    and it says nothing when the broker cancels the consumer.
     """
 
     def __init__(self, queue: str, repair: Callable[[], None]) -> None:
@@ -109,16 +114,16 @@ class Consumer:
 
     @property
     def consuming(self) -> bool:
-        """The broker has a live consumer of ours on the queue now."""
+        """The broker has a consumer of ours on the queue now."""
         return self._tag is not None and self._open
 
     @property
     def waiting(self) -> int:
-        """Deliveries in the stream that nobody has taken yet."""
+        """The number of deliveries in the stream."""
         return self._stream.qsize()
 
     def get_nowait(self) -> Delivery | None:
-        """The next delivery, or None when none waits."""
+        """The next delivery, or None when the stream is empty."""
         return None if self._stream.empty() or self.closed else self._stream.get_nowait()
 
     def __aiter__(self) -> Consumer:
@@ -132,11 +137,11 @@ class Consumer:
         return delivery
 
     async def start(self, prefetch: int) -> None:
-        """Consume, at most `prefetch` unacknowledged; may be called at any time, cheaply.
+        """Consume with at most `prefetch` messages unacknowledged. Cheap to call at any time.
 
-        Without a connection it begins when that is back. Raises `BrokerError` when the broker
-        refuses the first start, for instance because there is no such queue; it is then not
-        started. A later refusal is repaired as a loss is: declared again, and tried until it works.
+        Without a connection, it starts when the connection is back. Raises `BrokerError` when the
+        broker refuses the first start, for instance because there is no such queue; it is then not
+        started. After a later refusal the topology is declared again, until the start succeeds.
         """
         async with self._changing:
             if self.consuming and prefetch == self._prefetch:
@@ -152,13 +157,13 @@ class Consumer:
                 self._repair()
 
     async def stop(self) -> None:
-        """No new deliveries; those in the stream must still be acked."""
+        """Stop new deliveries; those in the stream must still be acked."""
         async with self._changing:
             self._prefetch = None
             await self._cancel()
 
     async def close(self) -> None:
-        """Stop, give back what was not acked, end the iteration."""
+        """Stop, give unacknowledged messages back to the queue and end the iteration."""
         await self.stop()
         self.end()
         if self._channel is not None:
@@ -169,14 +174,12 @@ class Consumer:
         self.closed = True
         self._stream.put_nowait(None)
 
-    async def resume(self, connection: AbstractConnection) -> None:
+    async def resume(self, connection: Connection) -> None:
         """Called for each new connection and after each loss of a channel or consumer."""
         async with self._changing, speaking(f"consume from '{self.queue}'"):
             if not self._open:
                 self._tag = None
-                self._channel = await connection.channel(
-                    publisher_confirms=False, timeout=RPC_TIMEOUT_S
-                )
+                self._channel = await plain_channel(connection)
                 self._channel.on_consumer_cancel_callbacks.add(self._cancelled)
                 self._channel.closing.add_done_callback(self._gone)
             if self._prefetch is not None and self._tag is None:
@@ -227,7 +230,7 @@ async def _closed(channel: AbstractChannel) -> None:
 
 
 def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
-    """What the client delivers, as ours."""
+    """Our own view of what the client delivers."""
     properties = message.header.properties
     return Delivery(
         body=message.body,
@@ -241,7 +244,7 @@ def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
         routing_key=message.routing_key or "",
         queue=queue,
         user_id=properties.user_id,
-        received_as=user_of(message.channel.connection),
+        received_as=user_in(message.channel.connection.url),
         app_id=properties.app_id,
         timestamp=properties.timestamp,
         expiration=properties.expiration,

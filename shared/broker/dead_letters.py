@@ -1,7 +1,7 @@
-"""Dead letters: what could not be processed, with its reason and where it came from.
+"""Dead letters: messages that could not be processed, with the reason and where they came from.
 
-Agents write most of them, and say all of it in headers. What the broker gives up brings its own
-(`x-death`). Anybody else may publish there too, and says nothing.
+Agents write most of them and put all of that into headers. A message that the broker gives up
+carries the broker's header (`x-death`). Any other client may publish to the queue without either.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from shared.contract.topology import (
 from shared.errors import HutchError
 
 PREFIX = "dead."
-"""Begins the `message_id` of a letter of ours; the rest is the letter's id."""
+"""The `message_id` of a dead letter of ours begins with it; the rest is the dead letter's id."""
 
 MOST_REASON_BYTES = 600
 MOST_FACT_BYTES = 255
-"""All headers and properties of a letter share one AMQP frame, which has 4096 bytes at least. A
-reason is a sentence; a fact is a name or an id, none of which can be longer in AMQP."""
+"""All headers and properties of a message share one AMQP frame, of 4096 bytes at least. A reason
+is a sentence; a fact is a name or an id, which AMQP limits to as many bytes."""
 
 BROKERS_REASONS = {
     "delivery_limit": (
@@ -55,11 +55,11 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetter:
     """One dead letter. `queue`, `routing_key` and `message_id` are the original message's.
 
-    `attempts` counts those who failed on it, where that is known. With a `run_id` the message
-    had become a run, which was given up in that epoch.
+    `attempts` counts the processes that failed on it, where that is known. With a `run_id` the
+    message had become a run, which was given up in `epoch`.
     """
 
     id: str
@@ -80,7 +80,7 @@ class Letter:
 
     @property
     def agent(self) -> str:
-        """For whom it was, whether there is such an agent or not."""
+        """The agent that it was addressed to, whether there is such an agent or not."""
         for prefix in (mailbox_name(""), swarm_queue_name("")):
             if self.queue.startswith(prefix):
                 return self.queue.removeprefix(prefix)
@@ -88,14 +88,14 @@ class Letter:
 
     @property
     def by_broker(self) -> bool:
-        """No agent has put it there: it may have been claimed after all."""
+        """The broker gave it up, not an agent: an agent may have claimed it after all."""
         return self.last.reason.startswith(GIVEN_UP)
 
     def again(self) -> Outgoing:
-        """The message as it came, to where it came from, under an id that stays the same.
+        """The original message, addressed to where it came from; its id is the same each time.
 
-        What failed goes with it, for the next letter, should it fail again. Raises `HutchError`
-        when nothing says where it came from.
+        The first failure goes with it, for the next dead letter, should it fail again. Raises
+        `HutchError` when the dead letter doesn't say where it came from.
         """
         exchange, key = self._source()
         return Outgoing(
@@ -110,8 +110,8 @@ class Letter:
         )
 
     def _source(self) -> tuple[str, str]:
-        """A mailbox is reached by its agent's name; nobody's message asks for its agent again;
-        what one member of a swarm could not take isn't for the others."""
+        """Exchange and routing key. A mailbox, or a message that found none, is reached by the
+        agent's name; what one member of a swarm could not process goes to that member alone."""
         if self.queue in {mailbox_name(self.agent), UNROUTED_QUEUE}:
             return TASKS, self.agent
         if self.queue:
@@ -125,11 +125,11 @@ class Letter:
 def headers(
     reason: str, earlier: Mapping[str, object] | None = None, **facts: str | int
 ) -> dict[str, str | int]:
-    """What a letter says: facts by the names of `Letter`'s fields; `earlier` are the headers of
-    the message, which tell what failed before if it was replayed.
+    """The headers of a new dead letter. `facts` are named as the fields of `DeadLetter`; `earlier`
+    are the headers of the message, which tell of the first failure if it was replayed.
 
-    Whatever is given, it fits the smallest frame, together with the letter's properties: what is
-    too long is cut, and says so.
+    They always fit the smallest frame, together with the message's properties: text that is too
+    long is cut and marked as cut.
     """
     fault = Fault(cut(reason, MOST_REASON_BYTES), datetime.now(UTC))
     first = _fault(earlier or {}, "first-") or fault
@@ -141,7 +141,7 @@ def headers(
 
 
 def cut(text: str, most_bytes: int) -> str:
-    """The text in so many bytes of UTF-8 at most; one that was longer says at its end how long."""
+    """The text in at most so many bytes of UTF-8; if it was longer, its end says how long."""
     whole = text.encode("utf-8", "replace")  # half a character can be in an error's text
     if len(whole) <= most_bytes:
         return whole.decode()
@@ -149,19 +149,19 @@ def cut(text: str, most_bytes: int) -> str:
     return whole[: most_bytes - len(mark.encode())].decode("utf-8", "ignore") + mark
 
 
-def kept(letter: Outgoing) -> Kept:
-    """A letter as the store keeps it where the broker doesn't take it."""
+def kept(dead_letter: Outgoing) -> Kept:
+    """A dead letter as the store keeps it when the broker doesn't take it."""
     said = {
-        "headers": dict(letter.headers),
-        "reply_to": letter.reply_to,
-        "correlation_id": letter.correlation_id,
-        "content_type": letter.content_type,
+        "headers": dict(dead_letter.headers),
+        "reply_to": dead_letter.reply_to,
+        "correlation_id": dead_letter.correlation_id,
+        "content_type": dead_letter.content_type,
     }
-    return Kept(letter.message_id, letter.routing_key, letter.body, said)
+    return Kept(dead_letter.message_id, dead_letter.routing_key, dead_letter.body, said)
 
 
-def from_store(it: Kept) -> Letter:
-    """The letter that the store has kept; it fails for none."""
+def from_store(it: Kept) -> DeadLetter:
+    """A dead letter that the store has kept; never raises."""
 
     def text(name: str) -> str | None:
         value = it.properties.get(name)
@@ -169,7 +169,7 @@ def from_store(it: Kept) -> Letter:
 
     said = it.properties.get("headers")
     headers = said.items() if isinstance(said, dict) else ()
-    letter = Outgoing(
+    published = Outgoing(
         exchange=DEAD,
         routing_key=it.routing_key,
         body=it.body,
@@ -179,16 +179,16 @@ def from_store(it: Kept) -> Letter:
         headers={name: value for name, value in headers if isinstance(value, str | int)},
         content_type=text("content_type") or "",
     )
-    return read(letter)
+    return read(published)
 
 
-def read(delivery: Delivery | Outgoing) -> Letter:
-    """A letter of whatever stands in the queue, or would; it fails for none."""
+def read(delivery: Delivery | Outgoing) -> DeadLetter:
+    """Any message of the dead-letter queue as a dead letter; never raises."""
     said, death = delivery.headers, _death(delivery.headers)
     given_up = Fault(_brokers_reason(death), _time(death.get("time")))
     last = _fault(said) or given_up
     user = (delivery.user_id or delivery.app_id) if isinstance(delivery, Delivery) else None
-    return Letter(
+    return DeadLetter(
         id=_id(delivery),
         first=_fault(said, "first-") or last,
         last=last,
@@ -208,7 +208,7 @@ def read(delivery: Delivery | Outgoing) -> Letter:
 
 
 def _id(delivery: Delivery | Outgoing) -> str:
-    """Ours say theirs; of any other one it is reckoned from what doesn't change."""
+    """From the message id of ours; for any other, a hash of what stays the same."""
     given = delivery.message_id or ""
     if given.startswith(PREFIX):
         return given.removeprefix(PREFIX)
@@ -222,7 +222,7 @@ def _brokers_id(delivery: Delivery | Outgoing) -> str:
 
 
 def _death(said: Mapping[str, object]) -> Mapping[str, object]:
-    """The newest of the broker's own notes; empty where there is none."""
+    """The newest entry of the broker's header; empty where there is none."""
     deaths = said.get("x-death")
     if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):
         return deaths[0]
@@ -255,7 +255,7 @@ def _name(field: str) -> str:
 
 
 def _text(said: Mapping[str, object], field: str, most_bytes: int = MOST_FACT_BYTES) -> str:
-    """Anybody can publish a letter, or a message with such headers: what is read is bounded too."""
+    """Bounded when read too: any client can publish such headers."""
     value = said.get(_name(field))
     return cut(value, most_bytes) if isinstance(value, str) else ""
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from aiormq.abc import AbstractChannel, AbstractConnection
-from aiormq.exceptions import ChannelAccessRefused, ChannelNotFoundEntity
+from aio_pika import Connection
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import (
+    ChannelAccessRefused,
+    ChannelInvalidStateError,
+    ChannelNotFoundEntity,
+)
 
-from shared.broker.errors import RPC_TIMEOUT_S, speaking, user_of
+from shared.broker.errors import RPC_TIMEOUT_S, speaking, user_in
 from shared.contract.topology import Binding, Exchange, Queue, Topology
 from shared.errors import BrokerError, BrokerUnavailable
 
@@ -16,10 +21,11 @@ DECLARE_TIMEOUT_S = 30.0
 """For a whole topology: the first quorum queues of a fresh broker take seconds."""
 
 
-async def declare(connection: AbstractConnection, topology: Topology) -> None:
-    """All of it, in its order. What isn't ours to declare must be there, with its bindings.
+async def declare(connection: Connection, topology: Topology) -> None:
+    """Declares all of it, in its order. What our user may not declare must be there already,
+    with its bindings.
 
-    Raises `BrokerError` naming what is missing, or exists differently; `BrokerUnavailable` where
+    Raises `BrokerError` naming what is missing or exists differently; `BrokerUnavailable` where
     something has gone again meanwhile.
     """
     found: set[str] = set()
@@ -28,7 +34,7 @@ async def declare(connection: AbstractConnection, topology: Topology) -> None:
         channel = await channels.enter_async_context(one_channel(connection))
         for it in entities:
             if not await _declared(channel, it):
-                # The refusal has closed the last one.
+                # The refusal has closed the channel.
                 channel = await channels.enter_async_context(one_channel(connection))
                 await _find(connection, it)
                 found.add(it.name)
@@ -38,17 +44,29 @@ async def declare(connection: AbstractConnection, topology: Topology) -> None:
 
 
 @asynccontextmanager
-async def one_channel(connection: AbstractConnection) -> AsyncIterator[AbstractChannel]:
+async def one_channel(connection: Connection) -> AsyncIterator[AbstractChannel]:
     """A channel for one purpose: a refusal closes it and harms nothing else."""
-    channel = await connection.channel(publisher_confirms=False, timeout=RPC_TIMEOUT_S)
+    channel = await plain_channel(connection)
     try:
         yield channel
     finally:
         await channel.close()
 
 
+async def plain_channel(connection: Connection) -> AbstractChannel:
+    """A channel without confirms that may be opened and closed any number of times.
+
+    aio-pika 10.2 keeps 4 KB of each of its own channels until the connection ends, which would add
+    up where a refusal closes them again and again, so this is one of the underlay connection.
+    """
+    if connection.transport is None:
+        raise ChannelInvalidStateError("the connection is closed")
+    underlay = connection.transport.connection
+    return await underlay.channel(publisher_confirms=False, timeout=RPC_TIMEOUT_S)
+
+
 async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
-    """False: our user may not, and the channel is closed."""
+    """False if our user may not declare it; the channel is then closed."""
     async with speaking(f"declare the {_kind(it)} '{it.name}'"):
         try:
             await _say(it, channel, passive=False)
@@ -57,7 +75,7 @@ async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
     return True
 
 
-async def _find(connection: AbstractConnection, it: Exchange | Queue) -> None:
+async def _find(connection: Connection, it: Exchange | Queue) -> None:
     async with speaking(f"look at the {_kind(it)} '{it.name}'"):
         try:
             async with one_channel(connection) as channel:
@@ -65,7 +83,8 @@ async def _find(connection: AbstractConnection, it: Exchange | Queue) -> None:
         except ChannelNotFoundEntity as error:
             raise BrokerError(
                 f"the broker has no {_kind(it)} '{it.name}', and its user "
-                f"'{user_of(connection)}' may not declare it: import what 'hutch topology' prints"
+                f"'{user_in(connection.url)}' may not declare it: import what 'hutch topology' "
+                "prints"
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""The one place where errors of the AMQP client become ours."""
+"""The one place where errors of the AMQP client become errors of ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from aiormq import exceptions as amqp
-from aiormq.abc import AbstractConnection
 from pamqp.exceptions import PAMQPException
 from yarl import URL
 
@@ -17,7 +16,7 @@ from shared.errors import BrokerError, BrokerUnavailable, Undeliverable
 from shared.settings import tls
 
 RPC_TIMEOUT_S = 10.0
-"""For one question to the broker; a healthy one answers in milliseconds."""
+"""For one request to the broker; a healthy one answers in milliseconds."""
 
 FOREIGN = (
     amqp.AMQPError,
@@ -27,7 +26,7 @@ FOREIGN = (
     RuntimeError,  # a closed channel or connection
     ValueError,  # a name or number that the protocol can't carry
 )
-"""All that aiormq and pamqp raise, `CancelledError` apart."""
+"""All that aio-pika, aiormq and pamqp raise, `CancelledError` apart."""
 
 _DIFFERENCE = re.compile(
     r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)'"
@@ -38,14 +37,14 @@ _DIFFERENCE = re.compile(
 _COMING_UP = re.compile(
     r"is down|inaccessible|has crashed|stopped by supervisor|tim(?:eout|ed out)|unavailable"
 )
-"""What a broker says of a queue that it has, and that can't serve at this moment."""
+"""A queue exists and can't serve at this moment, in the broker's words."""
 
 
 @contextmanager
 def cancellable() -> Iterator[None]:
-    """A cancellation of this job passes, though an answer or an error came at the same moment.
+    """A cancellation of this job is raised even if an answer or error came at the same moment.
 
-    `asyncio.wait_for`, which aiormq waits with, forgets it then (until Python 3.12).
+    `asyncio.wait_for`, which aio-pika and aiormq use, loses it then (before Python 3.12).
     """
     job = asyncio.current_task()
     before = job.cancelling() if job else 0
@@ -58,10 +57,11 @@ def cancellable() -> Iterator[None]:
 
 @asynccontextmanager
 async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> AsyncIterator[None]:
-    """Whatever is said to the broker is said in here: in time, and only our errors leave.
+    """All requests to the broker go in here: it bounds their time, and raises only our errors.
 
-    `doing` completes "the broker refused to …". aiormq raises `CancelledError` in those who
-    wait when a connection is torn down; only one that was meant for this job passes.
+    `doing` completes "the broker refused to …". When a connection ends, aiormq raises
+    `CancelledError` in the jobs that wait for it: that becomes `BrokerUnavailable`, while a
+    cancellation of this job passes.
     """
     with cancellable():
         try:
@@ -77,7 +77,7 @@ async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> Async
 
 
 def fault(error: BaseException, doing: str) -> BrokerError:
-    """Our error for a foreign one; it says what was being done."""
+    """Our error for one of the client; its text says what was being done."""
     match error:
         case TimeoutError():
             return BrokerUnavailable(f"the broker did not answer in time to {doing}; try again")
@@ -105,12 +105,8 @@ def fault(error: BaseException, doing: str) -> BrokerError:
             return BrokerError(f"the broker refused to {doing}: {error}")
 
 
-def user_of(connection: AbstractConnection) -> str:
-    """Whom the broker takes us for; empty where a certificate says it."""
-    return user_in(connection.url)
-
-
 def user_in(url: URL) -> str:
+    """The user that the broker knows this connection by; empty where a certificate says it."""
     by_password = url.query.get("auth", "plain").lower() == "plain"
     return (url.user or "guest") if by_password else ""
 

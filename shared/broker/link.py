@@ -1,8 +1,8 @@
 """One connection that comes back after every loss, and what is opened on it.
 
-Built on aiormq, the protocol layer of aio-pika, without aio-pika's robust objects: those wait
-without a timeout, restore in no fixed order what weak references still hold, and can't bring
-back a queue that another channel declared. Here one loop restores everything, in order.
+Built on aio-pika's plain connection, not on its robust objects: those restore in no fixed order
+what weak references still hold, wait without a timeout and try again without jitter. Here one loop
+restores everything, in order.
 """
 
 from __future__ import annotations
@@ -13,66 +13,62 @@ import random
 import socket
 from collections.abc import Awaitable, Callable
 
-import aiormq
-from aiormq import Channel
-from aiormq.abc import AbstractConnection
+import aio_pika
+from aio_pika.abc import AbstractChannel, ConnectionParameter, TimeoutType
 from yarl import URL
 
-from shared.broker.errors import FOREIGN, RPC_TIMEOUT_S, cancellable, refusal, speaking
-from shared.broker.writing import Gathering
+from shared.broker.errors import FOREIGN, cancellable, refusal, speaking
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from shared.settings.environment import Address, current
 from shared.settings.tls import check_files
 
 HEARTBEAT_S = 10
-"""A silent broker is noticed after three of these."""
+"""A broker that sends nothing is given up after three of these."""
 RECONNECT_S = 1.0
-"""At most this before each attempt, by chance: a broker that starts meets no herd."""
+"""Each attempt waits a random time up to this, so that not all clients come at once."""
 CONNECT_TIMEOUT_S = 10.0
-"""For all addresses of the host together."""
+"""Shared by all addresses of the host."""
 FIRST_RETRY_S = 0.5
 PORTS = {"amqp": 5672, "amqps": 5671}
 TLS_FILES = ("cafile", "certfile", "keyfile")
 """In the address's query, where aiormq looks for them."""
 
-Restore = Callable[[AbstractConnection], Awaitable[None]]
+Restore = Callable[[aio_pika.Connection], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
 class Link:
-    """A connection for as long as the process lives; `keep` is the job that brings it back."""
+    """A connection for as long as the process lives; the job `keep` restores it after a loss."""
 
     def __init__(self, address: Address, name: str) -> None:
         self._address = address
         self._name = name
-        self._connection: AbstractConnection | None = None
+        self._connection: aio_pika.Connection | None = None
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
         self.restore: Restore | None = None
-        """Called after each reconnect and each `repair`, until it succeeds."""
+        """Called after each reconnect and each `repair`, again and again until it succeeds."""
 
     @property
     def ready(self) -> bool:
         return self._ready.is_set() and not self._lost.is_set()
 
-    @property
-    def blocked(self) -> bool:
+    async def blocked(self) -> bool:
         """The broker has stopped reading what is published here: its memory or disk is short."""
-        if self._connection is None or self._connection.is_closed:
+        transport = self._connection.transport if self._connection else None
+        if transport is None or transport.connection.is_closed:
             return False
-        waiting = self._connection.ready()  # the only public sign of it: this would wait
         try:
-            waiting.send(None)
-        except StopIteration:
-            return False
-        finally:
-            waiting.close()
-        return True
+            async with asyncio.timeout(0):
+                await transport.ready()  # returns at once unless the broker blocks
+        except TimeoutError:
+            return True
+        return False
 
     async def open(self, wait_s: float) -> None:
-        """The first connection. Tries for `wait_s` while nobody answers, never when refused.
+        """Connect for the first time. Tries for `wait_s` while no broker answers, once if refused.
 
-        Raises `BrokerError`, or `SettingsError` for an address that is none.
+        Raises `BrokerError`, or `SettingsError` if the address is not valid.
         """
         until, said = asyncio.get_running_loop().time() + wait_s, False
         while True:
@@ -90,18 +86,18 @@ class Link:
                 return
 
     async def open_once(self) -> None:
-        """Open it unless it was opened before; raises as `open`. One caller at a time."""
+        """`open`, unless it was opened before. Not for concurrent callers."""
         if self._connection is None:
             await self.open(wait_s=0)
 
-    async def connection(self) -> AbstractConnection:
-        """The connection, once it is up and restored; the caller brings the timeout."""
+    async def connection(self) -> aio_pika.Connection:
+        """The connection, once it is up and restored. Waits without a timeout of its own."""
         await self._ready.wait()
         assert self._connection is not None
         return self._connection
 
     async def renew(self) -> None:
-        """End a connection on which the broker answers no more: `keep` opens another."""
+        """Close a connection on which the broker doesn't answer any more; `keep` opens another."""
         if self._connection is not None:
             try:
                 async with speaking("close the connection"):
@@ -110,11 +106,11 @@ class Link:
                 _log.debug("the broker was gone before the connection was closed")
 
     def repair(self) -> None:
-        """Something on this connection broke: restore it all."""
+        """Restore everything on this connection, because a part of it broke."""
         self._lost.set()
 
     async def keep(self) -> None:
-        """Reconnect and restore, for ever."""
+        """Reconnect and restore after each loss, until cancelled."""
         said = ""
         while True:
             await self._lost.wait()
@@ -137,50 +133,68 @@ class Link:
         await self.renew()
 
     async def _restored(self) -> None:
-        if self._connection is None or self._connection.is_closed:
+        if self._connection is None or not self._connection.connected.is_set():
             await self._connect()
             _log.info("connected to the broker again")
         if self.restore is not None and self._connection is not None:
             await self.restore(self._connection)
 
     async def _connect(self) -> None:
-        # Read anew each time: the password or a certificate may have been changed meanwhile.
+        # Read each time: the password or a certificate may have been changed meanwhile.
         url = parsed(current(self._address))
+        if self._connection is not None:
+            await self.close()
         with cancellable():
             connection = await _connected(url, self._name)
-        connection.closing.add_done_callback(lambda _: self._lost.set())
+        connection.close_callbacks.add(lambda *_: self._lost.set())
         self._connection = connection
 
 
 class Lane:
-    """One channel of a link, opened when first used and again when it is found closed."""
+    """One channel of a link, opened at its first use and again when it was closed."""
 
     def __init__(self, link: Link, *, confirms: bool) -> None:
         self._link = link
         self._confirms = confirms
-        self._channel: Channel | None = None
+        self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
 
-    async def channel(self) -> Channel:
-        """Waits for the connection; the caller brings the timeout."""
+    async def channel(self) -> AbstractChannel:
+        """Waits for the connection, without a timeout of its own."""
         async with self._opening:
             connection = await self._link.connection()
             if self._channel is None or self._channel.is_closed:
-                opened = await connection.channel(
-                    publisher_confirms=self._confirms, timeout=RPC_TIMEOUT_S
+                self._channel = await connection.channel(
+                    publisher_confirms=self._confirms, on_return_raises=self._confirms
                 )
-                assert isinstance(opened, Channel)  # the interface leaves out `wait`
-                self._channel = opened
             return self._channel
 
 
-async def _connected(url: URL, name: str) -> AbstractConnection:
-    """To the first of the host's addresses that answers: the nodes of a cluster share one name.
+class _Connection(aio_pika.Connection):
+    """A connection to one address of a host, whose certificate bears the host's name."""
 
-    Each has its share of the time, so that one that says nothing leaves some for the others. In
-    random order: the resolver's puts the same one first each time, be it frozen or not.
+    PARAMETERS = (
+        *aio_pika.Connection.PARAMETERS,
+        ConnectionParameter(name="server_hostname", parser=str, is_kwarg=True),
+    )
+
+    async def connect(self, timeout: TimeoutType = None) -> None:
+        try:
+            await super().connect(timeout)
+        except BaseException:
+            await self.close()  # or its `__del__` would, in a task or thread of its own choice
+            raise
+
+
+async def _connected(url: URL, name: str) -> aio_pika.Connection:
+    """Connects to the first address of the host that answers: a cluster's nodes share one name.
+
+    The time is divided among the addresses, so that a silent one leaves time for the others. The
+    order is random: the resolver may put the same one first each time, frozen or not.
     """
     named = url.update_query(heartbeat=HEARTBEAT_S, name=name)
+    if url.scheme == "amqps":
+        named = named.update_query(server_hostname=url.host or "")
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             addresses = await _addresses(url)
@@ -189,7 +203,9 @@ async def _connected(url: URL, name: str) -> AbstractConnection:
     for tried, address in enumerate(addresses, 1):
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S / len(addresses)):
-                return await aiormq.connect(named, transport_factory=Gathering(address))
+                return await aio_pika.connect(
+                    named.with_host(address), connection_class=_Connection
+                )
         except FOREIGN as error:
             refused = refusal(error, url)
             if tried == len(addresses) or not isinstance(refused, BrokerUnavailable):
@@ -206,7 +222,7 @@ async def _addresses(url: URL) -> list[str]:
 
 
 def parsed(url: str) -> URL:
-    """The broker's address; raises `SettingsError`, which does not show the password."""
+    """The broker's address as a URL. Raises `SettingsError`, which does not show the password."""
     try:
         address = URL(url)
         if address.scheme in PORTS and address.host:

@@ -1,4 +1,4 @@
-"""Publishing: confirmed for what must arrive, best effort for what is only told."""
+"""Publishing: messages with confirms, events with best effort."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import aio_pika
+from aio_pika.abc import AbstractChannel
 from aiormq import Channel
 from aiormq import exceptions as amqp
-from aiormq.abc import ChannelFrame
-from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.broker.errors import fault, speaking, user_of
+from shared.broker.errors import fault, speaking, user_in
 from shared.broker.link import Lane, Link
 from shared.contract import topology
 from shared.contract.messages import Event, encode
@@ -25,13 +25,12 @@ CONFIRM_TIMEOUT_S = 10.0
 """A quorum queue confirms in milliseconds; under a memory alarm nothing does."""
 ANNOUNCE_TIMEOUT_S = 1.0
 ANNOUNCEMENTS = 1000
-"""Events that may wait to be sent; more than that are dropped and counted."""
-STUCK_S = 15.0
-"""A channel stops at a queue that answers nothing, a quorum queue without a leader: nothing that
-is published on it reaches any queue."""
+"""How many events may wait to be sent; further ones are dropped and counted."""
+SILENT_S = 15.0
+"""RabbitMQ's channel waits for a queue that doesn't answer, such as a quorum queue without a
+leader. After this time, the messages that it holds back are published on a new one."""
 WATCH_S = 2.0
-_TRANSIENT, _PERSISTENT = 1, 2
-
+_TRANSIENT = aio_pika.DeliveryMode.NOT_PERSISTENT
 
 Address = tuple[str, str]
 """Exchange and routing key."""
@@ -59,44 +58,37 @@ class _InFlight:
 
 
 class Publisher:
-    """Any number of jobs may publish at once: they share one channel, and another for the default
-    exchange: where that is refused, which closes the channel, nothing else is under way on it.
+    """Any number of jobs may publish at once, on one shared channel. The default exchange has
+    another: our user may not be allowed to use it, and such a refusal closes the channel.
 
-    Direct replies have a connection of their own, opened for the first one, and go one at a time:
-    at an address that it has not made, or whose node is gone, RabbitMQ 3 ends the connection.
-
-    Nor does a queue that confirms nothing hold up the others: the connection on which it has is
-    renewed, and its address gets one apart, one message at a time, until it confirms again.
+    Two kinds of messages that would stop the others have connections of their own. A direct reply:
+    RabbitMQ 3 closes the connection for an address that it did not make or of a lost node. And a
+    message to an address whose queue has confirmed nothing for `SILENT_S`, until it confirms again.
     """
 
-    def __init__(self, link: Link, direct: Link, apart: Link) -> None:
+    def __init__(self, link: Link, direct: Link, silent: Link) -> None:
         self._link = link
-        self._direct = direct
-        self._apart = apart
         self._lane = Lane(link, confirms=True)
         self._default_lane = Lane(link, confirms=True)
-        self._direct_lane = Lane(direct, confirms=True)
-        self._one_direct = asyncio.Lock()
-        self._apart_lane = Lane(apart, confirms=True)
-        self._one_apart = asyncio.Lock()
-        self._silent: set[Address] = set()
-        """Addresses that have confirmed nothing for long."""
+        self._direct = _SingleFile(direct)
+        self._silent = _SingleFile(silent)
+        self._silent_addresses: set[Address] = set()
         self._events: asyncio.Queue[Event] = asyncio.Queue(ANNOUNCEMENTS)
         self._in_flight: dict[str, _InFlight] = {}
         self.dropped = 0
-        """Events that were never sent."""
+        """How many events were never sent."""
 
     async def publish(self, message: Outgoing, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
         """Returns when the broker has confirmed that the message is safe in every queue.
 
-        Raises `BrokerUnavailable` (not sent), `Undeliverable` (no queue takes it, the broker fails
-        at this direct reply, or nobody insists on it or it is for a foreign queue, and our user may
-        not send it), `Unsendable` (its properties don't fit), `Unconfirmed` (sent, but nobody
-        knows) or `BrokerError` (the broker refused it). Never tries again by itself.
+        Never publishes a second time. Raises `BrokerUnavailable` (not sent), `Unconfirmed` (sent,
+        outcome unknown), `Unsendable` (its properties don't fit into a frame), `BrokerError` (the
+        broker refused it) or `Undeliverable`: no queue takes it, the broker fails at this direct
+        reply, or our user may not send it and it is optional or for a foreign queue.
 
-        The client tells returned messages apart by `message_id` alone, so that one of two
-        under way with the same id could be confirmed falsely: the second waits for the first,
-        also when the first's caller has given up on it.
+        The client distinguishes returned messages by `message_id` alone. Of two with the same id
+        at once, one could be confirmed falsely: so the second waits for the first, even when the
+        caller of the first has given up.
         """
         sent: _InFlight | None = None
         address = message.exchange, message.routing_key
@@ -105,58 +97,55 @@ class Publisher:
             async with speaking(doing, timeout_s), self._channel(message) as (link, channel):
                 while before := self._in_flight.get(message.message_id):
                     await asyncio.wait({before.job})
-                work = _confirmed(channel, message, doing, wait=self._link.blocked)
                 since = asyncio.get_running_loop().time()
-                sent = _InFlight(asyncio.create_task(work), address, link, since)
-                self._in_flight[message.message_id] = sent
-                sent.job.add_done_callback(lambda done: self._landed(message.message_id, done))
-                await asyncio.shield(sent.job)
-                self._silent.discard(address)
+                job = asyncio.create_task(_confirmed(channel, message, doing))
+                sent = self._in_flight[message.message_id] = _InFlight(job, address, link, since)
+                job.add_done_callback(lambda done: self._landed(message.message_id, done))
+                await asyncio.shield(job)
+                self._silent_addresses.discard(address)
         except BrokerUnavailable as error:
             if sent is None:
                 raise
-            if sent.link is self._apart:
-                await self._apart.renew()
+            if sent.link is self._silent.link:
+                await sent.link.renew()
             raise _unconfirmed(doing) from error
         except Undeliverable:  # no queue is there that could be silent
-            self._silent.discard(address)
+            self._silent_addresses.discard(address)
             raise
 
     @asynccontextmanager
-    async def _channel(self, message: Outgoing) -> AsyncIterator[tuple[Link, Channel]]:
+    async def _channel(self, message: Outgoing) -> AsyncIterator[tuple[Link, AbstractChannel]]:
         if _is_direct(message):
-            async with self._one_direct:
-                await self._direct.open_once()
-                yield self._direct, await self._direct_lane.channel()
-        elif (message.exchange, message.routing_key) in self._silent:
-            async with self._one_apart:
-                await self._apart.open_once()
-                yield self._apart, await self._apart_lane.channel()
+            async with self._direct.channel() as channel:
+                yield self._direct.link, channel
+        elif (message.exchange, message.routing_key) in self._silent_addresses:
+            async with self._silent.channel() as channel:
+                yield self._silent.link, channel
         else:
             lane = self._lane if message.exchange else self._default_lane
             yield self._link, await lane.channel()
 
     async def watching(self) -> None:
-        """The job that finds addresses which confirm nothing, and renews their connection.
+        """The job that renews a connection on which a message has waited for `SILENT_S`.
 
         Not while the broker is blocked: then no address confirms, and all will.
         """
         while True:
             await asyncio.sleep(WATCH_S)
-            late = asyncio.get_running_loop().time() - STUCK_S
-            for link in (self._link, self._direct):
-                stuck = {
-                    it.address
-                    for it in self._in_flight.values()
-                    if it.link is link and it.since < late
-                }
-                if stuck and not link.blocked:
+            for link in (self._link, self._direct.link):
+                waiting = self._waiting(link)
+                if waiting and not await link.blocked():
                     if link is self._link:  # a direct reply's address is never used again
-                        self._silent |= stuck
+                        self._silent_addresses |= waiting
                     await link.renew()
 
+    def _waiting(self, link: Link) -> set[Address]:
+        since = asyncio.get_running_loop().time() - SILENT_S
+        in_flight = self._in_flight.values()
+        return {one.address for one in in_flight if one.link is link and one.since < since}
+
     def announce(self, event: Event) -> None:
-        """Tell whoever looks; dropped and counted when it can't be sent at once."""
+        """Publish an event. If it can't be sent at once, it is dropped and counted."""
         try:
             self._events.put_nowait(event)
         except asyncio.QueueFull:
@@ -169,7 +158,7 @@ class Publisher:
             events = [await self._events.get()]
             while not self._events.empty():
                 events.append(self._events.get_nowait())
-            if not self._link.ready or self._link.blocked:
+            if not self._link.ready or await self._link.blocked():
                 self.dropped += len(events)
                 continue
             try:
@@ -184,20 +173,27 @@ class Publisher:
             job.exception()  # its caller may be gone; asyncio would complain
 
 
-async def _confirmed(channel: Channel, message: Outgoing, doing: str, *, wait: bool) -> None:
-    """`wait` for the socket, one after the other: the confirm says more, but while the broker
-    reads nothing, what is tried again and again must not pile up here."""
-    properties = _properties(channel, message, doing)
+class _SingleFile:
+    """A connection, opened by its first message, that carries one message at a time."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._lane = Lane(link, confirms=True)
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[AbstractChannel]:
+        async with self._turn:
+            await self.link.open_once()
+            yield await self._lane.channel()
+
+
+async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) -> None:
+    written = await _written(channel, message, doing)
+    exchange = await channel.get_exchange(message.exchange, ensure=False)
     async with speaking(doing, timeout_s=None):
         try:
-            await channel.basic_publish(
-                message.body,
-                exchange=message.exchange,
-                routing_key=message.routing_key,
-                properties=properties,
-                mandatory=message.mandatory,
-                wait=wait,
-            )
+            await exchange.publish(written, message.routing_key, mandatory=message.mandatory)
         except amqp.ConnectionInternalError as error:
             if not _is_direct(message):
                 raise
@@ -210,28 +206,33 @@ async def _confirmed(channel: Channel, message: Outgoing, doing: str, *, wait: b
             raise fault(error, doing) from error
 
 
-def _properties(channel: Channel, message: Outgoing, doing: str) -> Basic.Properties:
-    """Raises `Unsendable`: a header larger than a frame would cost everybody the connection."""
-    properties = Basic.Properties(
+async def _written(channel: AbstractChannel, message: Outgoing, doing: str) -> aio_pika.Message:
+    """aio-pika's message. Raises `Unsendable` for properties that don't fit into a frame: the
+    broker would close the connection for all messages."""
+    connection = (await channel.get_underlay_channel()).connection
+    written = aio_pika.Message(
+        message.body,
         content_type=message.content_type,
         correlation_id=message.correlation_id,
-        delivery_mode=_PERSISTENT,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         headers=dict(message.headers),
         message_id=message.message_id,
         reply_to=message.reply_to,
-        user_id=user_of(channel.connection) or None,
+        user_id=user_in(connection.url),
     )
+    written.priority = None  # else it is 0, and brokers may put that behind none
+    header = ContentHeader(body_size=len(message.body), properties=written.properties)
     try:
-        frame = marshal(ContentHeader(body_size=len(message.body), properties=properties), 1)
+        frame = marshal(header, 1)
     except (TypeError, ValueError) as error:
         raise Unsendable(f"could not {doing}: {error}; shorten its properties") from error
-    most = channel.connection.connection_tune.frame_max
+    most = connection.connection_tune.frame_max
     if most and len(frame) > most:
         raise Unsendable(
             f"could not {doing}: its properties take {len(frame)} bytes, and a frame of this "
             f"broker {most}; shorten its headers"
         )
-    return properties
+    return written
 
 
 def _is_direct(message: Outgoing) -> bool:
@@ -239,7 +240,7 @@ def _is_direct(message: Outgoing) -> bool:
 
 
 def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:
-    """A refused message closes the channel for all that are under way; which one was it?"""
+    """Whether this message was the refused one, which closed the channel for all under way."""
     text, exchange = str(error), message.exchange or topology.DEFAULT_EXCHANGE
     if "access to topic '" in text:
         return f"access to topic '{message.routing_key}' in exchange '{exchange}'" in text
@@ -247,7 +248,7 @@ def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:
 
 
 def _forbidden(message: Outgoing, doing: str) -> BrokerError:
-    """Tried again where it must arrive: the permission may come back."""
+    """A `BrokerError` for a message that must arrive, as it is retried: permission may be given."""
     if not message.exchange:
         return Undeliverable(
             f"could not {doing}: the broker's user may not write to the default exchange; if a "
@@ -260,28 +261,22 @@ def _forbidden(message: Outgoing, doing: str) -> BrokerError:
     )
 
 
-async def _announce(channel: Channel, events: Sequence[Event]) -> None:
-    """All in one write: what `basic_publish` does for each costs more than the event."""
-    drained = channel.create_future()
-    properties = Basic.Properties(
-        content_type="application/json",
-        delivery_mode=_TRANSIENT,
-        user_id=user_of(channel.connection) or None,
-    )
-    frames = [frame for event in events for frame in _announcement(event, properties)]
-    await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames, drained))
-    await drained
-
-
-def _announcement(
-    event: Event, properties: Basic.Properties
-) -> tuple[Basic.Publish, ContentHeader, ContentBody]:
-    body = encode(event)
-    return (
-        Basic.Publish(exchange=topology.EVENTS, routing_key=f"{event.agent}.{event.name}"),
-        ContentHeader(body_size=len(body), properties=properties),
-        ContentBody(body),
-    )
+async def _announce(channel: AbstractChannel, events: Sequence[Event]) -> None:
+    """Waits for the socket after the last event: `Exchange.publish` waits after each, which is
+    slower than events are announced under load."""
+    underlay = await channel.get_underlay_channel()
+    assert isinstance(underlay, Channel)  # the interface leaves out `wait`
+    user = user_in(underlay.connection.url) or None
+    for number, event in enumerate(events, 1):
+        await underlay.basic_publish(
+            encode(event),
+            exchange=topology.EVENTS,
+            routing_key=f"{event.agent}.{event.name}",
+            properties=Basic.Properties(  # each its own: the client writes an id into it
+                content_type="application/json", delivery_mode=_TRANSIENT, user_id=user
+            ),
+            wait=number == len(events),
+        )
 
 
 def _unconfirmed(doing: str) -> Unconfirmed:

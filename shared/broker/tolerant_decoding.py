@@ -1,8 +1,10 @@
-"""Properties that can't be read: anybody may publish them, and they must cost nobody a connection.
+"""Decoding of malformed properties, which any client may publish, without losing the connection.
 
-The client ends the whole connection at a text that is not UTF-8 or a time beyond the calendar.
-The message comes back with the next connection and ends that one too. And it copies the rest of a
-table for each of its items: of a hundred thousand, it would do nothing else for seconds.
+pamqp raises for text that is not UTF-8 and for a time beyond the calendar, and aiormq then closes
+the whole connection; the message comes again with the next connection and closes that one too.
+Also, pamqp copies the rest of a table for each item: a hundred thousand items block the process for
+seconds. pamqp has no hook for this, so entries of its tables of decoders are replaced. Tests send
+such messages through a real broker, and fail when the replacement stops working.
 """
 
 from __future__ import annotations
@@ -15,16 +17,16 @@ from pamqp.common import FieldValue
 Decoder = Callable[[bytes], tuple[int, FieldValue]]
 
 MOST_LEVELS = 16
-"""Of tables and arrays inside each other. Nobody nests so deep, and what is printed, hashed or
-masked later is walked through by functions that call themselves."""
+"""Nesting of tables and arrays. Nothing useful is nested so deep, and recursive functions print,
+hash and mask these values later."""
 
 _LENGTH_BYTES = 4
 """A table, an array and a long text begin with their length, as a big-endian number."""
 _LONG = (b"S", b"x", b"A", b"F")
-"""Kinds of items that begin with their length; others take 8 bytes at most."""
+"""Types of items that begin with their length; others take 8 bytes at most."""
 _TIME_BYTES = 8
 _TEXT_BYTES = 255
-"""What a short text may have; each `�` takes three, and refusals send these texts on."""
+"""The limit of a short text; each `�` takes three bytes, and refusals send these texts on."""
 
 
 class Unreadable(str):
@@ -34,7 +36,7 @@ class Unreadable(str):
 
 
 def read_leniently() -> None:
-    """From here on, in this process, what can't be read comes as `�`, as no time, as no table."""
+    """Makes pamqp, in this process, decode unreadable text as `�`, times as None, tables as {}."""
     decode.METHODS["shortstr"] = _text
     decode.METHODS["timestamp"] = _or(decode.timestamp, lambda _: (_TIME_BYTES, None))
     decode.METHODS["table"] = _or(_shallow_table, lambda value: (_end(value), {}))
@@ -82,7 +84,7 @@ def _array(value: bytes) -> tuple[int, FieldValue]:
 
 
 def _item(value: bytes, offset: int, end: int) -> tuple[int, FieldValue]:
-    """Where the next one begins, and this one; no more is copied than it can take."""
+    """The offset of the next item, and this one; copies no more than the item can take."""
     kind, length_at = value[offset : offset + 1], offset + 1
     most = length_at + (_end(value[length_at : length_at + _LENGTH_BYTES]) if kind in _LONG else 8)
     taken, item = decode.embedded_value(value[offset : min(most, end)])
@@ -99,7 +101,7 @@ def _shallow_table(value: bytes) -> tuple[int, FieldValue]:
 
 
 def _levels(value: FieldValue) -> int:
-    """How deep it goes, not counted further than is too deep."""
+    """The depth of nesting; counting stops beyond `MOST_LEVELS`."""
     inside: list[FieldValue] = [value]
     for level in range(MOST_LEVELS + 1):
         inside = [

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import structlog
 import uvicorn
@@ -35,30 +34,18 @@ async def serving(
             f"set {variables}, or port 0 for any free one"
         ) from error
     with listener:
-        server = _Server(_lean(application))
+        # Not `serve`: it takes signals away from the process and wakes ten times a second.
+        config = _lean(application)
+        config.load()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup(sockets=[listener])
         address = listener.getsockname()
         structlog.get_logger().info(f"{what} is served", host=address[0], port=address[1])
-        job = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             yield
         finally:
-            server.ended.set()
-            await job
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ended = asyncio.Event()
-
-    async def main_loop(self) -> None:
-        """Sleeps: uvicorn's own wakes ten times a second, to see whether it shall end."""
-        await self.ended.wait()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals belong to the process: uvicorn would take them away from it."""
-        yield
+            await server.shutdown(sockets=[listener])
 
 
 def _lean(application: Starlette) -> uvicorn.Config:

@@ -44,7 +44,7 @@ class Process:
     live: health.Check = lambda: ""
     ready: health.Check | None = None
 
-    def why_not_ready(self) -> str:
+    def why_not_ready(self) -> str | Awaitable[str]:
         if self.stopping.mode:
             return "stopping"
         return self.ready() if self.ready else "starting"

@@ -7,7 +7,7 @@ from pydantic_core import from_json
 from services.cli import output
 from services.cli.dead_letters.selection import Choice, Held, opened
 from shared.broker.connection import Broker
-from shared.broker.dead_letters import Letter
+from shared.broker.dead_letters import DeadLetter
 from shared.definitions.model import Definition
 from shared.errors import HutchError, SettingsError, StoreError
 from shared.settings.environment import Settings
@@ -68,7 +68,7 @@ async def _replay(broker: Broker, store: Store, it: Held, decision: Decision | N
     return f"{dead_letter.id}: sent to {dead_letter.agent} again, as {message.message_id}"
 
 
-async def _run_again(store: Store, dead_letter: Letter, decision: Decision | None) -> Replayed:
+async def _run_again(store: Store, dead_letter: DeadLetter, decision: Decision | None) -> Replayed:
     run_id, epoch = dead_letter.run_id, dead_letter.epoch
     body = await store.read(lambda connection: definition_of(connection, run_id))
     if body is None:

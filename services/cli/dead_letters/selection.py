@@ -13,7 +13,7 @@ from services.cli.broker import opened_broker
 from services.cli.store import opened_store
 from shared.broker.connection import Broker
 from shared.broker.consumer import Delivery
-from shared.broker.dead_letters import PREFIX, Letter, from_store, read
+from shared.broker.dead_letters import PREFIX, DeadLetter, from_store, read
 from shared.contract.messages import Task, Trigger, content_hash, decode, run_id
 from shared.contract.topology import DEAD_QUEUE, mailbox_name
 from shared.errors import BadMessage, HutchError, SettingsError, StoreError
@@ -27,7 +27,7 @@ from shared.store.messages.dead_letters import KnownRun
 class Held:
     """A dead letter and its place; `remove` raises `HutchError` where it can't be removed."""
 
-    dead_letter: Letter
+    dead_letter: DeadLetter
     place: Literal["queue", "store"]
     remove: Callable[[], Awaitable[None]]
     ran: str | None = None
@@ -122,7 +122,7 @@ def _in_queue(delivery: Delivery) -> Held:
     return Held(read(delivery), "queue", remove)
 
 
-def _in_store(store: Store, dead_letter: Letter) -> Held:
+def _in_store(store: Store, dead_letter: DeadLetter) -> Held:
     async def remove() -> None:
         await store.write("", partial(dead_letters.remove, ids=[PREFIX + dead_letter.id]))
 
@@ -152,7 +152,7 @@ async def _with_runs(store: Store, held: Sequence[Held]) -> list[Held]:
     return found
 
 
-def _task(dead_letter: Letter) -> Task | Trigger | None:
+def _task(dead_letter: DeadLetter) -> Task | Trigger | None:
     """The task or trigger that the broker gave up, with the id under which it is claimed."""
     if not dead_letter.by_broker or dead_letter.queue != mailbox_name(dead_letter.agent):
         return None

@@ -12,9 +12,11 @@ PATIENCE_S = 30.0
 POLL_S = 0.02
 
 
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
+async def until(
+    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], timeout_s: float = PATIENCE_S
+) -> None:
     """Return once the condition holds; `TimeoutError` when it never does."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(timeout_s):
         while True:
             answer = condition()
             if (await answer) if inspect.isawaitable(answer) else answer:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 import pika
 import pytest
 import pytest_asyncio
+from pika.exceptions import ChannelClosedByBroker
 
 from shared.broker.connection import Broker, QueueDepth
 from shared.broker.consumer import Consumer, Delivery
@@ -193,3 +194,27 @@ async def test_absurd_properties_cost_nobody_a_connection(
     assert delivery.message_id == "t1"
     assert delivery.timestamp is None
     assert before <= rabbit.connections()
+
+
+async def test_an_unknown_delivery_mode_is_delivered_and_can_be_acked(
+    broker: Broker, consumer: Consumer, rabbit: Rabbit
+) -> None:
+    """aio-pika can't build its own message of it, which would stay unacknowledged for good."""
+    connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
+    channel = connection.channel()
+    channel.confirm_delivery()
+    properties = pika.BasicProperties(message_id="t1")
+    properties.delivery_mode = 7  # type: ignore[assignment]  # what no client should send
+    if rabbit.version.startswith("3"):
+        with pytest.raises(ChannelClosedByBroker, match="delivery_mode_unknown"):
+            channel.basic_publish(topology.TASKS, "bob", b"{}", properties)
+        connection.close()
+        return
+    channel.basic_publish(topology.TASKS, "bob", b"{}", properties)
+    connection.close()
+    await consumer.start(prefetch=1)
+    delivery = await taken(consumer)
+    assert delivery.message_id == "t1"
+    assert await delivery.ack()
+    await consumer.stop()
+    await has(broker, QueueDepth(0, 0))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pika
 import pytest
 
 from shared.broker.connection import Broker, QueueDepth
@@ -100,6 +101,16 @@ async def test_a_queue_that_confirms_nothing_does_not_hold_up_the_others(
     assert depth.messages >= 200  # a message whose confirm was lost may be there twice
 
 
+async def test_a_message_says_nothing_of_a_priority(broker: Broker, rabbit: Rabbit) -> None:
+    """aio-pika sets 0 by itself, and brokers may put that behind messages without a priority."""
+    await broker.publisher.publish(task("t1"))
+    connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
+    _, properties, _ = connection.channel().basic_get("agent.bob", auto_ack=True)
+    connection.close()
+    assert properties is not None
+    assert (properties.message_id, properties.priority) == ("t1", None)
+
+
 async def test_without_mandatory_nobody_is_told(broker: Broker) -> None:
     lost = Outgoing(topology.REPLIES, "reply.gone", b"{}", "t1", mandatory=False)
     await broker.publisher.publish(lost)
@@ -172,11 +183,11 @@ async def test_under_an_alarm_nothing_is_known_and_all_arrives_later(
             await broker.publisher.publish(task("during"), timeout_s=1)
         with pytest.raises(Unconfirmed):
             await broker.publisher.publish(task("other"), timeout_s=1)
-        await until(lambda: broker.blocked)
+        await until(broker.blocked)
         await holds(broker, "agent.bob", 1)
         again = asyncio.create_task(broker.publisher.publish(task("during"), timeout_s=30))
     await again
-    assert not broker.blocked
+    assert not await broker.blocked()
     await holds(broker, "agent.bob", 4)
 
 

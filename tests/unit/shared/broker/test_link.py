@@ -21,5 +21,5 @@ def test_anything_else_is_refused_and_not_shown(url: str) -> None:
 async def test_a_link_that_was_never_opened_is_neither_ready_nor_blocked() -> None:
     link = Link("amqp://broker/", "test")
     assert not link.ready
-    assert not link.blocked
+    assert not await link.blocked()
     await link.close()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from pamqp import encode
+from pamqp import decode, encode
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
 
@@ -37,6 +37,14 @@ def test_a_text_that_is_not_utf8_can_be_sent_on() -> None:
     properties = unread(flags("message_id"), b"\xff" * 256)
     assert properties.message_id == "\ufffd" * 85
     assert Basic.Properties(message_id=properties.message_id).marshal()
+
+
+def test_pamqp_alone_still_fails_at_what_is_read_here() -> None:
+    """When this fails, `tolerant_decoding` may no longer be needed."""
+    with pytest.raises(UnicodeDecodeError):
+        decode.short_str(b"\x02\xff!")
+    with pytest.raises((OverflowError, ValueError)):
+        decode.timestamp(struct.pack(">Q", 2**64 - 1))
 
 
 def test_a_text_is_read_as_it_is() -> None:

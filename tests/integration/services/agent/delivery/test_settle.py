@@ -15,7 +15,7 @@ from services.agent.delivery.refusals import Refusals
 from services.agent.delivery.settle import Receive, Settlement
 from shared.broker.connection import Broker, QueueDepth
 from shared.broker.consumer import Consumer, Delivery
-from shared.broker.dead_letters import Letter, from_store, read
+from shared.broker.dead_letters import DeadLetter, from_store, read
 from shared.broker.publisher import Outgoing
 from shared.contract import topology
 from shared.contract.topology import Queue, Topology
@@ -62,7 +62,7 @@ async def settling(
         job.cancel()
 
 
-async def letters(broker: Broker, count: int) -> list[Letter]:
+async def letters(broker: Broker, count: int) -> list[DeadLetter]:
     async def there() -> bool:
         return await broker.depth(topology.DEAD_QUEUE) == QueueDepth(count, 0)
 
