@@ -52,7 +52,7 @@ async def test_a_half_open_connection_is_noticed_and_all_comes_back(
     with pytest.raises(BrokerError):
         await far.publisher.publish(task("lost"), timeout_s=1)
     assert time.monotonic() - began < 2, "a publisher doesn't wait for the network"
-    # Each connection is given up for itself: the one that publishes earlier, as nothing is confirmed.
+    # The one that publishes is given up earlier than the other: nothing is confirmed on it.
     await until(lambda: not far.connected and not consumer.consuming, NOTICED_S + 10)
     network.flow()
     await until(lambda: far.connected and consumer.consuming)
