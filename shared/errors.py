@@ -17,7 +17,8 @@ HutchError                 str() is one sentence for the user: what is wrong and
 ├── JournalMismatch        a resumed run asks for another step than the one recorded
 ├── ToolInDoubt            a call that must not be made twice began, and nobody knows its end
 ├── ModelError             a model call failed for good; text safe to show a model apart
-│   └── ModelUnavailable   the model is away or overloaded; trying again later can succeed
+│   ├── ModelUnavailable   the model is away or overloaded; trying again later can succeed
+│   └── ContextExceeded    the request is longer than the model's context; a shorter one can succeed
 └── ToolError              a tool call failed; its text is shown to the model
 """
 
@@ -128,6 +129,15 @@ class ModelUnavailable(ModelError):
     """
 
     wait_s: float | None = None
+
+
+class ContextExceeded(ModelError):
+    """The request and the reply's limit are together longer than the model's context.
+
+    `window` is the context's length in tokens, where the endpoint names it.
+    """
+
+    window: int | None = None
 
 
 class ToolError(HutchError):

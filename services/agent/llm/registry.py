@@ -67,6 +67,7 @@ def build(
         definition.tool_protocol or settings.tool_protocol,
         on_failure=on_failure,
         withheld_headers=() if _gets_our_key(choice, settings) else settings.account_headers(),
+        choice=choice,
     )
 
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue, SecretStr
 from services.agent.llm import client as model_module
 from services.agent.llm.chat import ChatMessage, Completion, Request, ToolCall, User
 from services.agent.llm.client import ATTEMPTS, OpenAIModel
-from services.agent.llm.completions import MOST_TOKENS
+from services.agent.llm.replies import MOST_TOKENS
 from services.agent.llm.transport import MAX_COMPRESSED_BYTES, MAX_REPLY_BYTES
 from shared.contract.messages import Usage
 from shared.errors import ModelError, ModelUnavailable

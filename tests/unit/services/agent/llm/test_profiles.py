@@ -9,7 +9,7 @@ from services.agent.llm.profiles import profile
     ("url", "null"), [("https://api.openai.com/v1", True), ("http://localhost:11434/v1", False)]
 )
 def test_profiles_tell_endpoints_apart(url: str, null: bool) -> None:
-    assert profile(url).null_content == null
+    assert profile(url, "m").null_content == null
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ def test_profiles_tell_endpoints_apart(url: str, null: bool) -> None:
     ],
 )
 def test_profiles_name_the_limit_of_a_reply(url: str, name: str) -> None:
-    assert profile(url).output_limit == name
+    assert profile(url, "m").output_limit == name

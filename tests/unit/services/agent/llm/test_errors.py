@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from services.agent.llm.retry_after import LONGEST_ASKED_S, retry_after_s
+from services.agent.llm.errors import LONGEST_ASKED_S, retry_after_s
 
 
 @pytest.mark.parametrize(
