@@ -15,7 +15,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
 from shared.contract.topology import TASKS
-from tests.chaos.house import MANAGER, order
+from tests.chaos.agents import MANAGER, order
 from tests.chaos.ledger import Ledger
 
 REPLIES = "reply.chaos"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.agents import MODEL_CALLS, answer
 from tests.chaos.game import play
-from tests.chaos.house import MODEL_CALLS, answer
 from tests.chaos.ledger import Ledger
 from tests.chaos.nemesis import Done, Fault, plan
 from tests.chaos.report import Costs, Left, Report, quantile

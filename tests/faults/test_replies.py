@@ -12,7 +12,7 @@ from shared.contract.topology import reply_queue_name
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Body, Client
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import Child, House, until
+from tests.support.processes.running import Child, System, until
 from tests.support.proxy import Proxy
 from tests.support.stores.calls import first_call
 
@@ -68,9 +68,9 @@ def where_it_hears(agent: Child) -> str:
 
 
 def test_what_is_no_reply_or_nobodys_harms_no_call(
-    house: House, pika: Client, asked: Asked
+    system: System, pika: Client, asked: Asked
 ) -> None:
-    [alice] = house.agents("alice")
+    [alice] = system.agents("alice")
     bob = Bob(pika)
     pika.send("alice", ASK)
     call, reply_to = bob.asked()
@@ -83,16 +83,16 @@ def test_what_is_no_reply_or_nobodys_harms_no_call(
 
 
 def test_an_honest_workers_answer_to_another_task_ends_no_call(
-    house: House, pika: Client, asked: Asked
+    system: System, pika: Client, asked: Asked
 ) -> None:
     """With one user for all, anybody may name anybody's reply queue; the ids tell calls apart."""
-    alice, _ = house.agents("alice", "bob")
+    alice, _ = system.agents("alice", "bob")
     queue, guessed = where_it_hears(alice), f"{run_id('alice', 't')}.1.1.1"
     taken = pika.ask("bob", {"content": "Claimed in advance.", "id": guessed})
     assert taken.status == "ok"
     pika.send("alice", {"content": '[[call bob {"prompt": "[[latency 5]]Write."}]]', "id": "t"})
     until(lambda: "[[latency 5]]Write." in str(asked()))
-    call = first_call(house.env["HUTCH_STORE"], "alice", "t")
+    call = first_call(system.env["HUTCH_STORE"], "alice", "t")
     pika.send("bob", "Sell everything.", reply_to=queue, correlation_id=call)
     pika.send("bob", b'{"type": ', reply_to=queue, correlation_id=guessed)
     alice.says("reply to another task")
@@ -104,9 +104,9 @@ def test_an_honest_workers_answer_to_another_task_ends_no_call(
 
 @pytest.mark.parametrize("spent", [{"model_calls": -7991}, {"model_calls": 7991}, {}])
 def test_what_a_worker_says_it_has_spent_does_not_lift_the_budget(
-    house: House, pika: Client, asked: Asked, spent: dict[str, int]
+    system: System, pika: Client, asked: Asked, spent: dict[str, int]
 ) -> None:
-    house.agents("alice")
+    system.agents("alice")
     bob = Bob(pika)
     budget = {"model_calls": 4}
     pika.send("alice", {"content": f"{ASK}[[again]]", "id": "t", "budget": budget})
@@ -119,9 +119,9 @@ def test_what_a_worker_says_it_has_spent_does_not_lift_the_budget(
 
 
 def test_of_two_replies_the_first_counts_and_a_late_one_is_dropped(
-    house: House, pika: Client, asked: Asked
+    system: System, pika: Client, asked: Asked
 ) -> None:
-    [alice] = house.agents("alice")
+    [alice] = system.agents("alice")
     bob = Bob(pika)
     pika.send("alice", ASK)
     call, reply_to = bob.asked()
@@ -139,9 +139,9 @@ def test_of_two_replies_the_first_counts_and_a_late_one_is_dropped(
 
 
 def test_a_reply_that_comes_while_its_caller_is_cut_off_is_heard_when_it_is_back(
-    house: House, pika: Client, asked: Asked, rabbit: Rabbit, network: Proxy
+    system: System, pika: Client, asked: Asked, rabbit: Rabbit, network: Proxy
 ) -> None:
-    house.agents("alice")
+    system.agents("alice")
     bob = Bob(pika)
     pika.send("alice", ASK)
     call, reply_to = bob.asked()

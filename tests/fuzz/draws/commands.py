@@ -12,7 +12,7 @@ from itertools import count
 from tests.fuzz.draws.plan import AGENTS, SESSIONS, marker
 from tests.fuzz.draws.values import Draw, weighted
 from tests.fuzz.ledger import Ledger
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 OURS = ("a fault of ours", "Traceback")
 """What no command may say, whatever stands in the store and among the dead letters: it shows a
@@ -84,9 +84,9 @@ ORDERS: Mapping[Callable[[Draw, int], Typed], int] = {
 class Orders(threading.Thread):
     """Gives one order after the other, until it is ended."""
 
-    def __init__(self, house: House, ledger: Ledger, seed: int) -> None:
+    def __init__(self, system: System, ledger: Ledger, seed: int) -> None:
         super().__init__(name="orders", daemon=True)
-        self._house = house
+        self._system = system
         self._ledger = ledger
         self._seed = seed
         self._ending = threading.Event()
@@ -113,7 +113,7 @@ class Orders(threading.Thread):
         what = f"hutch {' '.join(arguments)}"
         self.given += 1
         try:
-            done = self._house.hutch(*arguments, HUTCH_DEBUG="0")
+            done = self._system.hutch(*arguments, HUTCH_DEBUG="0")
         except subprocess.TimeoutExpired as late:
             self.faults.append(f"{what}: not done after {late.timeout:.0f} s")
             self._ledger.ordered(what, "not done in time")

@@ -89,7 +89,7 @@ class Child:
 
 
 @dataclass
-class House:
+class System:
     """Starts our processes on one broker and one store; `env` is what they all get."""
 
     env: dict[str, str]
@@ -97,7 +97,7 @@ class House:
     children: list[Child] = field(default_factory=list)
 
     def start(self, *arguments: str, **env: str) -> Child:
-        """`python -m` with these arguments; `env` goes before the house's."""
+        """`python -m` with these arguments; `env` goes before the system's."""
         return self.start_by((), *arguments, **env)
 
     def start_by(self, command: tuple[str, ...], *arguments: str, **env: str) -> Child:
@@ -150,7 +150,7 @@ class House:
 
 
 @contextmanager
-def house(broker_url: str, folder: Path, agents: Path = REPOSITORY / "agents") -> Iterator[House]:
+def system(broker_url: str, folder: Path, agents: Path = REPOSITORY / "agents") -> Iterator[System]:
     """Processes with a SQLite store in `folder`, not migrated yet; none outlives the block."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
     env = kept | {
@@ -161,7 +161,7 @@ def house(broker_url: str, folder: Path, agents: Path = REPOSITORY / "agents") -
         "HUTCH_DRAIN_S": "5",
         "OPENAI_MODEL": "scripted",
     }
-    running = House(env, folder)
+    running = System(env, folder)
     try:
         yield running
     finally:
