@@ -36,7 +36,7 @@ def agent(system: System, name: str, **clock: str) -> Child:
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 @pytest.mark.parametrize("shift", HOURS)
-def test_a_process_whose_clock_is_wrong_keeps_deadlines_and_robs_nobody(
+def test_a_process_whose_clock_is_wrong_keeps_deadlines_and_takes_over_no_living_run(
     system: System, pika: Client, asked: Asked, shift: str
 ) -> None:
     """Replicas on machines with other clocks share PostgreSQL's."""
@@ -56,7 +56,7 @@ def test_a_process_whose_clock_is_wrong_keeps_deadlines_and_robs_nobody(
 
 @pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
 @pytest.mark.parametrize("shift", JUMPS)
-def test_a_machine_whose_clock_jumps_takes_nothing_from_the_living(
+def test_a_clock_that_jumps_takes_no_run_from_a_living_process(
     system: System, pika: Client, asked: Asked, tmp_path: Path, shift: str
 ) -> None:
     """All on one machine, with its clock in SQLite too."""

@@ -85,7 +85,7 @@ def test_a_process_that_dies_there_costs_one_call_at_most(
 
 @pytest.mark.parametrize("point", ["before-take-over", "after-take-over"])
 @pytest.mark.parametrize("role", [MANAGER, WORKER])
-def test_whoever_dies_while_it_takes_over_is_taken_over_itself(
+def test_runs_of_a_process_that_dies_during_a_takeover_are_taken_over(
     system: System, pika: Client, asked: Asked, marks: Path, role: str, point: str
 ) -> None:
     [first], _ = system.agents(role), system.agents(other(role))
@@ -99,7 +99,7 @@ def test_whoever_dies_while_it_takes_over_is_taken_over_itself(
 
 @pytest.mark.parametrize("point", ["before-hand-over", "after-hand-over"])
 @pytest.mark.parametrize("role", [MANAGER, WORKER])
-def test_whoever_dies_while_it_hands_over_loses_nothing(
+def test_a_process_that_dies_while_it_hands_over_loses_no_run(
     system: System, pika: Client, asked: Asked, marks: Path, role: str, point: str
 ) -> None:
     system.env["HUTCH_DRAIN_S"] = "0"

@@ -81,7 +81,7 @@ def test_bad_messages_with_large_headers_stop_neither_mailbox_nor_swarm_nor_unro
 REPLAYED = "an operator has replayed it"
 
 
-def test_while_dead_is_full_the_store_keeps_letters_and_nobody_waits(
+def test_while_dead_is_full_the_store_keeps_dead_letters_and_no_delivery_waits(
     system: System,
     pika: Client,
     rabbit: Rabbit,

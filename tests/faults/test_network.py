@@ -18,7 +18,7 @@ pytestmark = pytest.mark.long
 MOST_STALLED_S = 3 * HEARTBEAT_S + 15.0
 
 
-def test_agents_notice_that_nothing_comes_through_and_come_back(
+def test_agents_notice_a_half_open_network_and_reconnect(
     system: System, pika: Client, asked: Asked, network: Proxy
 ) -> None:
     agents = system.agents("bob", "alice")

@@ -44,7 +44,7 @@ def test_under_an_alarm_runs_end_and_are_answered_when_it_is_over(
     assert len(asked()) == 2
 
 
-def test_a_worker_whose_mailbox_is_full_is_asked_until_there_is_room(
+def test_a_task_for_a_full_mailbox_is_published_again_until_there_is_space(
     system: System, pika: Client, rabbit: Rabbit
 ) -> None:
     [alice] = system.agents("alice")
@@ -79,7 +79,7 @@ def test_a_client_whose_reply_queue_is_full_keeps_no_other_client_of_its_task_wa
     until(lambda: unsent(bob) == 0)
 
 
-def test_a_reply_queue_that_is_full_is_tried_until_there_is_room(
+def test_a_response_is_published_again_until_its_full_reply_queue_has_space(
     system: System, pika: Client
 ) -> None:
     [bob] = system.agents("bob")

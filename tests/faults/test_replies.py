@@ -67,7 +67,7 @@ def where_it_hears(agent: Child) -> str:
     return reply_queue_name("alice", agent.says(r'"instance": "(alice\.[0-9a-f]+)"')[1])
 
 
-def test_what_is_no_reply_or_nobodys_harms_no_call(
+def test_a_message_that_is_no_reply_or_has_no_call_affects_no_call(
     system: System, pika: Client, asked: Asked
 ) -> None:
     [alice] = system.agents("alice")
@@ -103,7 +103,7 @@ def test_an_honest_workers_answer_to_another_task_ends_no_call(
 
 
 @pytest.mark.parametrize("spent", [{"model_calls": -7991}, {"model_calls": 7991}, {}])
-def test_what_a_worker_says_it_has_spent_does_not_lift_the_budget(
+def test_a_usage_that_a_worker_reports_does_not_raise_the_budget(
     system: System, pika: Client, asked: Asked, spent: dict[str, int]
 ) -> None:
     system.agents("alice")
@@ -118,7 +118,7 @@ def test_what_a_worker_says_it_has_spent_does_not_lift_the_budget(
     assert reply.body["usage"]["model_calls"] <= budget["model_calls"]
 
 
-def test_of_two_replies_the_first_counts_and_a_late_one_is_dropped(
+def test_the_first_of_two_replies_is_used_and_a_late_one_is_dropped(
     system: System, pika: Client, asked: Asked
 ) -> None:
     [alice] = system.agents("alice")
@@ -138,7 +138,7 @@ def test_of_two_replies_the_first_counts_and_a_late_one_is_dropped(
     assert "reply not understood" not in alice.said
 
 
-def test_a_reply_that_comes_while_its_caller_is_cut_off_is_heard_when_it_is_back(
+def test_a_reply_that_comes_while_its_caller_is_disconnected_is_received_after_it_reconnects(
     system: System, pika: Client, asked: Asked, rabbit: Rabbit, network: Proxy
 ) -> None:
     system.agents("alice")

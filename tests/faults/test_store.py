@@ -57,7 +57,7 @@ class TestOnPostgresql:
 
     @pytest.mark.long
     @pytest.mark.parametrize("seconds", [5, 40])
-    def test_a_server_that_refuses_everybody_for_a_while_is_waited_for(
+    def test_a_server_that_refuses_all_connections_for_a_while_is_waited_for(
         self,
         system: System,
         pika: Client,

@@ -41,7 +41,7 @@ def test_a_run_under_way_is_open_takes_a_slot_and_owes_an_answer(
     assert rest.settled(pika) == []
 
 
-def test_a_message_that_nobody_takes_waits_and_its_consumer_is_missing(
+def test_a_message_without_a_consumer_is_reported_as_waiting_and_its_consumer_as_missing(
     system: System, pika: Client, rest: Rest
 ) -> None:
     [bob] = system.agents("bob")
@@ -54,7 +54,7 @@ def test_a_message_that_nobody_takes_waits_and_its_consumer_is_missing(
     assert rest.ended() == ["unacked: 1 in agent.bob"]
 
 
-def test_a_test_may_leave_what_it_names_and_nothing_else(
+def test_a_test_may_leave_only_the_state_that_it_has_excused(
     system: System, pika: Client, rest: Rest
 ) -> None:
     rest.excused["waiting"] = "nobody serves it"
@@ -66,7 +66,7 @@ def test_a_test_may_leave_what_it_names_and_nothing_else(
     until(lambda: rest.wrong(pika) == [f"unanswered: {call}"])
 
 
-def test_two_answers_that_differ_are_told_and_a_copy_is_none(
+def test_two_answers_that_differ_are_reported_and_a_copy_is_not(
     system: System, pika: Client, rest: Rest
 ) -> None:
     system.agents("bob")

@@ -81,7 +81,7 @@ def test_a_bill_that_runs_away_is_held_and_its_cause_cancelled(
     assert statuses == {culprit: "cancelled", other: "ok"}
 
 
-def test_a_poison_is_looked_at_and_dropped_or_replayed(system: System, pika: Client) -> None:
+def test_a_poison_is_shown_and_then_dropped_or_replayed(system: System, pika: Client) -> None:
     system.agents("bob")
     for body in (b'{"type": "poem"}', b"\xff"):
         pika.send("bob", body)
@@ -117,7 +117,7 @@ def test_a_tool_in_doubt_is_decided(
     assert clerk.effects == effects
 
 
-def test_room_is_made_by_forgetting_a_session(system: System, pika: Client) -> None:
+def test_space_is_freed_by_forgetting_a_session(system: System, pika: Client) -> None:
     system.agents("bob")
     pika.ask("bob", {"content": "Remember me.", "id": "t1", "session": "talk"})
     assert "t1" in system.hutch("runs").stdout
@@ -125,7 +125,7 @@ def test_room_is_made_by_forgetting_a_session(system: System, pika: Client) -> N
     assert "t1" not in system.hutch("runs").stdout
 
 
-def test_an_old_backup_is_looked_through_before_anything_runs(
+def test_an_old_backup_is_inspected_before_any_run_starts(
     system: System, pika: Client, asked: Asked
 ) -> None:
     running = system.agents("alice", "bob")

@@ -125,7 +125,7 @@ def test_changed_passwords_need_no_restart(
     assert PLANTED not in bob.said
 
 
-def test_nothing_tells_a_secret(
+def test_no_output_contains_a_secret(
     planted: System,
     rabbit: Rabbit,
     postgresql: Postgres,

@@ -80,7 +80,7 @@ def test_a_rolling_restart_loses_and_repeats_nothing(
     assert {request["model"] for request in asked()} == {"first", "second"}
 
 
-def test_what_is_under_way_goes_on_with_what_its_claim_froze(
+def test_an_open_run_continues_with_the_snapshot_of_its_claim(
     system: System, pika: Client, asked: Asked, before: Path
 ) -> None:
     system.env["HUTCH_DRAIN_S"] = "1"

@@ -105,7 +105,7 @@ def test_a_process_that_is_asked_to_end_is_not_ready_at_once_and_takes_nothing_n
 
 
 @pytest.mark.essential
-def test_what_the_grace_did_not_suffice_for_goes_on_at_once_elsewhere(
+def test_runs_that_outlast_the_grace_period_continue_at_once_elsewhere(
     system: System, pika: Client, asked: Asked
 ) -> None:
     system.env["HUTCH_DRAIN_S"] = "0.5"
@@ -135,7 +135,7 @@ def test_a_delivery_that_can_not_be_settled_holds_up_no_process_that_ends(
     assert pika.taken("dead")[0]["x-hutch-message-id"] == "bad"
 
 
-def test_what_a_tool_has_left_behind_holds_up_no_process_that_ends(
+def test_threads_that_a_tool_has_left_behind_delay_no_process_that_ends(
     system: System, pika: Client, agents: Path
 ) -> None:
     (agents / "tools").mkdir()

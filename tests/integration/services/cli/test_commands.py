@@ -129,7 +129,7 @@ def test_status_shows_what_runs_and_what_waits(system: System) -> None:
 
 
 @pytest.mark.parametrize("mode", ["drain", "stop"])
-def test_shutdown_ends_an_agents_processes_and_says_how_many(system: System, mode: str) -> None:
+def test_shutdown_ends_an_agents_processes_and_prints_how_many(system: System, mode: str) -> None:
     alice, *bobs = system.agents("alice", "bob", "bob")
     said = system.hutch("shutdown", "bob", *(["--stop"] if mode == "stop" else []))
     assert said.stdout.startswith("asked 2 processes of 'bob' to ")

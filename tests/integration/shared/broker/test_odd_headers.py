@@ -124,7 +124,7 @@ def survives(delivery: Delivery) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_whatever_stands_in_headers_is_delivered_once_and_can_be_refused(
+async def test_a_message_with_any_headers_is_delivered_once_and_can_be_refused(
     broker: Broker, rabbit: Rabbit, seed: int
 ) -> None:
     chance = random.Random(seed)

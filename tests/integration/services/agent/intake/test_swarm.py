@@ -90,9 +90,7 @@ def test_a_shutdown_is_received_ahead_of_the_backlog(system: System, pika: Clien
 
 
 @pytest.mark.essential
-def test_what_a_swarm_can_not_understand_is_kept_with_its_reason(
-    system: System, pika: Client
-) -> None:
+def test_a_bad_broadcast_is_a_dead_letter_with_its_reason(system: System, pika: Client) -> None:
     system.agents("tom")
     pika.send("", {"type": "gossip"}, exchange="hutch.swarm.research")
     headers, body = pika.taken("dead")

@@ -91,7 +91,7 @@ def test_replies_are_limited_to_the_tokens_that_are_left_and_the_rest_is_reporte
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
-def test_what_a_prompt_takes_beyond_the_budget_is_one_call_and_is_reported(
+def test_a_prompt_that_exceeds_the_budget_costs_one_call_and_is_reported(
     system: System, agents: Path, asked: Asked
 ) -> None:
     boss = tree(agents, system)

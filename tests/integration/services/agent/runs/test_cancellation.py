@@ -76,7 +76,7 @@ def test_a_whole_tree_ends_cancelled(
     assert [json.loads(step["output"]).get("status") for step in shown] == [None, "cancelled"]
 
 
-def test_workers_with_another_store_hear_of_it_by_message(
+def test_workers_with_another_store_are_cancelled_by_message(
     system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
     define(agents, system, top="workers: [low]", low="")
@@ -143,7 +143,9 @@ def test_a_run_that_has_ended_stays_as_it_is(system: System, pika: Client) -> No
 
 
 @pytest.mark.essential
-def test_every_requester_hears_of_it_once(system: System, pika: Client, asked: Asked) -> None:
+def test_every_requester_receives_the_response_once(
+    system: System, pika: Client, asked: Asked
+) -> None:
     system.agents("bob", "bob")
     calls = {pika.send("bob", {"content": LONG, "id": "t1"}) for _ in range(3)}
     until(lambda: len(asked()) == 1)

@@ -32,7 +32,7 @@ def damaged(system: System, task_id: str, column: Column[Any]) -> None:
 
 
 @pytest.mark.parametrize("column", [runs.c.message, runs.c.response], ids=str)
-def test_what_was_damaged_stops_neither_its_session_nor_the_tick_nor_a_command(
+def test_a_damaged_row_stops_neither_its_session_nor_the_tick_nor_a_command(
     system: System, pika: Client, asked: Asked, agents: Path, store_url: str, column: Column[Any]
 ) -> None:
     (agents / "bob.yaml").write_text("{name: bob, tick: 1s}", "utf-8")

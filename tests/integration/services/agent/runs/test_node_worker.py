@@ -51,7 +51,7 @@ def bob(installed: Path, broker_url: str, system: System, tmp_path: Path) -> Ite
 
 
 @pytest.mark.essential
-def test_alice_asks_a_bob_who_is_written_in_node(
+def test_alice_asks_a_worker_that_is_written_in_node(
     system: System, pika: Client, asked: Asked, bob: Child
 ) -> None:
     system.agents("alice")

@@ -48,7 +48,7 @@ def steps(system: System, task_id: str) -> int:
     return len(shown["texts"]["steps"])
 
 
-def test_what_runs_waits_before_its_next_model_call_and_what_comes_waits_in_the_mailbox(
+def test_a_pause_holds_open_runs_before_their_next_model_call_and_new_tasks_in_the_mailbox(
     system: System, pika: Client, asked: Asked, gate: Path
 ) -> None:
     [ann] = system.agents("ann")
@@ -117,7 +117,7 @@ def test_a_paused_agent_obeys_a_cancel(
     assert len(asked()) == 1
 
 
-def test_who_is_paused_by_name_stays_so_while_all_are(system: System) -> None:
+def test_an_agent_paused_by_name_cannot_be_unpaused_while_all_are_paused(system: System) -> None:
     for whom in ("bob", "all"):
         system.hutch("pause", whom)
     said = system.hutch("unpause", "bob").stdout

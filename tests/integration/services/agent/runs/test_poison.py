@@ -32,7 +32,7 @@ def bobs_system(system: System, agents: Path) -> System:
     return system
 
 
-def test_a_poison_is_found_and_its_neighbours_are_unharmed(
+def test_a_poison_is_found_and_its_neighbours_are_not_affected(
     bobs_system: System, pika: Client, asked: Asked
 ) -> None:
     with supervised(bobs_system) as codes:

@@ -20,7 +20,7 @@ def results(asked: Asked) -> list[str]:
 
 
 @pytest.mark.essential
-def test_alice_asks_bob_and_tells_what_he_has_written(
+def test_alice_asks_bob_and_answers_with_his_text(
     system: System, pika: Client, asked: Asked
 ) -> None:
     system.agents("bob", "alice")
@@ -114,7 +114,7 @@ def test_a_limit_of_the_path_is_an_answer(
     assert (reply.status, reply.content) == ("refused", said)
 
 
-def test_a_chain_that_is_too_deep_is_refused_and_the_manager_goes_on(
+def test_a_chain_that_is_too_deep_is_refused_and_the_manager_continues(
     system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
     define(agents, system, boss="workers: [ann]", ann="limits: {depth: 1}")

@@ -163,7 +163,7 @@ def test_a_task_that_has_run_is_no_dead_letter_though_the_broker_gave_it_up(
     assert len(asked()) == 1
 
 
-def test_what_the_broker_gave_up_is_shown_and_replayed(
+def test_a_message_that_the_broker_gave_up_is_shown_and_replayed(
     system: System, pika: Client, asked: Asked
 ) -> None:
     [bob] = system.agents("bob")
@@ -238,7 +238,7 @@ def test_a_tool_may_be_called_once_more(
     assert letters(system) == []
 
 
-def test_what_a_worker_did_meanwhile_is_not_paid_again(
+def test_the_work_that_a_worker_did_meanwhile_is_not_paid_again(
     system: System, pika: Client, asked: Asked, clerk: Clerk
 ) -> None:
     first, helper = system.agents("clerk", "helper")

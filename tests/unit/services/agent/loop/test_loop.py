@@ -56,7 +56,9 @@ async def test_an_agent_without_a_preamble_is_given_the_time_alone() -> None:
 
 
 @pytest.mark.parametrize(("content", "asked"), [("", WOKEN), ("Plan the day.", "Plan the day.")])
-async def test_a_trigger_asks_for_what_it_says_or_just_wakes(content: str, asked: str) -> None:
+async def test_a_trigger_asks_for_its_content_or_only_wakes_the_agent(
+    content: str, asked: str
+) -> None:
     it = scripted_loop(says("Done."))
     await it.run(work(Trigger(content=content)))
     assert it.model.seen[0][1] == User(content=asked)
@@ -89,7 +91,7 @@ async def test_calls_with_empty_ids_are_all_carried_out() -> None:
     assert len(it.tools.log) == 2
 
 
-async def test_text_beside_calls_goes_back_with_them() -> None:
+async def test_text_in_a_reply_with_calls_is_sent_back_with_them() -> None:
     asked = calls(("lookup", "{}")).model_copy(update={"content": "Let me see."})
     it = scripted_loop(asked, says("Done."))
     await it.run()
@@ -213,7 +215,9 @@ async def test_usage_is_the_sum_of_all_model_calls_below() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-async def test_what_would_end_a_process_is_a_fault_of_the_run(error: type[BaseException]) -> None:
+async def test_an_exception_that_would_end_the_process_fails_the_run(
+    error: type[BaseException],
+) -> None:
     def interrupt(arguments: JsonObject) -> str:
         raise error
 
