@@ -32,7 +32,7 @@ from tests.support.stores.postgresql import Postgres
 
 COUNTS = (1, 10, 100)
 REACH = 1000
-"""Reckoned, not measured: more than a small machine holds."""
+"""Computed from the two measurements: more than a small machine holds."""
 IDLE_S = 20.0
 PATIENCE_S = 300.0
 """For a hundred that start at once on two cores: the first may be the last."""

@@ -22,7 +22,7 @@ REPLIES = "reply.chaos"
 EVERY_S = 1.0
 """Between two tasks of one sender."""
 POISONOUS, REPEATED = 0.03, 0.05
-"""Shares of messages that nobody understands, and of tasks that are sent twice."""
+"""Shares of malformed messages, and of tasks that are sent twice."""
 AGAIN_S = 0.3
 LOST = (pika.exceptions.AMQPError, OSError)
 POISONS = (b'{"content": ', b'{"type": "dance"}', b"\xff\xfe\xfa")
@@ -128,7 +128,7 @@ def task(name: str) -> bytes:
 
 
 class Listener(Client):
-    """Hears every response, and acks it once it stands in the ledger."""
+    """Consumes every response, and acks it once it is in the ledger."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
         super().__init__("listener", url)

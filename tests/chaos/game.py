@@ -1,4 +1,4 @@
-"""One game: load and faults for a while, then heal, drain and look."""
+"""One game: load and faults for a while, then heal, drain and check."""
 
 from __future__ import annotations
 

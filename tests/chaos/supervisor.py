@@ -26,7 +26,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that ended by itself, or by an order; `said` are its last lines."""
+    """A process that ended by itself or after a command; `said` are its last lines."""
 
     agent: str
     code: int
@@ -55,7 +55,7 @@ class Supervisor:
         self._job.start()
 
     def end(self) -> None:
-        """Start nobody any more."""
+        """Start no process any more."""
         self._ending.set()
         assert self._job is not None
         self._job.join()

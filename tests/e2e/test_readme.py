@@ -30,7 +30,7 @@ PUBLISHED = "hutch:local-only@127.0.0.1:5672"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What somebody has who has done as 'Your own agents' says."""
+    """The files of a reader who has followed 'Your own agents'."""
     for language, path in (("yaml", "agents/carol.yaml"), ("python", "agents/tools/orders.py")):
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ _EXCUSES = pytest.StashKey[dict[str, str]]()
 
 @pytest.fixture
 def excuses(request: pytest.FixtureRequest) -> dict[str, str]:
-    """What a test leaves on purpose, and why; see `Rest.excused`."""
+    """The state that a test leaves on purpose, and why; see `Rest.excused`."""
     node: pytest.Item = request.node
     return node.stash.setdefault(_EXCUSES, {})
 
@@ -63,7 +63,7 @@ def network(rabbit: Rabbit, system: System) -> Iterator[Proxy]:
 
 @pytest.fixture
 def marks(system: System, tmp_path: Path) -> Path:
-    """The system is that of the chaos, a boss and a hand; here its tool leaves a file per task."""
+    """The agents of the chaos game, a boss and a hand; here the tool leaves a file per task."""
     folder = tmp_path / "marks"
     folder.mkdir()
     system.env |= {"HUTCH_AGENTS": str(build(tmp_path / "chaos")), "CHAOS_MARKS": str(folder)}

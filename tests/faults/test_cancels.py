@@ -1,4 +1,4 @@
-"""Many cancels at once, before their tasks and with them: whoever takes a slot gives it back."""
+"""Many cancels at once, before their tasks and with them: every slot that is taken is released."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ SOON = timedelta(minutes=30)
 
 
 def agent(system: System, name: str, **clock: str) -> Child:
-    """It sees the clock that libfaketime is told; its monotonic one is let alone."""
+    """Its wall clock is the one that libfaketime is given; its monotonic clock is the real one."""
     faked = {"LD_PRELOAD": str(FAKETIME), "DONT_FAKE_MONOTONIC": "1"} | clock
     child = system.start("services.agent", name, **faked)
     child.says("consuming")

@@ -24,11 +24,11 @@ MORE_THAN_PREFETCHED = 21
 FOREIGN: dict[str, Any] = {
     "headers": {"x-hutch-first-reason": "x" * 130_000, "x-delivery-count": 2**63 - 1}
 }
-"""What anybody may write; copied into a dead letter it would not fit a frame."""
+"""A header that any client may send; copied into a dead letter it would not fit a frame."""
 
 
 def fill_dead(pika: Client, rabbit: Rabbit) -> None:
-    """Until the broker refuses; what fills it is no letter of an agent's."""
+    """Publish until the broker refuses; these messages are no agent's dead letters."""
     full = '{"max-length": 1, "overflow": "reject-publish"}'
     rabbit.ctl("set_policy", "-p", rabbit.vhost, "full", "^dead$", full)
     filling = pika.channel.connection.channel()

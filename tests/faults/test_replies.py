@@ -1,4 +1,4 @@
-"""Replies as they should not be: to nobody, no reply at all, twice, late."""
+"""Wrong replies: to no call, no reply at all, sent twice, late."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_message_that_is_no_reply_or_has_no_call_affects_no_call(
 def test_an_honest_workers_answer_to_another_task_ends_no_call(
     system: System, pika: Client, asked: Asked
 ) -> None:
-    """With one user for all, anybody may name anybody's reply queue; the ids tell calls apart."""
+    """With one user for all, any client may name any reply queue; the ids distinguish the calls."""
     alice, _ = system.agents("alice", "bob")
     queue, guessed = where_it_hears(alice), f"{run_id('alice', 't')}.1.1.1"
     taken = pika.ask("bob", {"content": "Claimed in advance.", "id": guessed})

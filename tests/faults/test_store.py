@@ -113,7 +113,7 @@ class TestOnSqlite:
     def test_while_the_store_is_away_lost_connections_repeat_and_give_up_no_task(
         self, system: System, pika: Client, asked: Asked, file: Path, rabbit: Rabbit
     ) -> None:
-        """The first deliveries wait for their claims: nobody knows yet that the store is away."""
+        """The first deliveries wait for their claims: the outage has not been noticed yet."""
         [bob] = system.agents("bob")
         with locked(file):
             calls = {pika.send("bob", body) for body in (b"Write.", b"Write.", b'{"content": "x"}')}

@@ -1,4 +1,4 @@
-"""One game: attack for a while, then be quiet, drain and look."""
+"""One game: attack for a while, then be quiet, drain and check."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
 def attacked(
     system: System, url: str, ledger: Ledger, seed: int, seconds: float
 ) -> Iterator[Orders]:
-    """Attacks for so many seconds; in the block nobody does any more, but answers are heard."""
+    """Attacks for so many seconds; in the block no attack runs, but answers are still received."""
     ears = Ears(url, ledger)
     ears.start()
     assert ears.listening.wait(STARTED_S), "the listener did not start"

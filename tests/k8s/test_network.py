@@ -1,4 +1,4 @@
-"""Who may open a connection to whom: what one side may send and the other may receive."""
+"""The connections between pods: what one side may send and the other may receive."""
 
 from __future__ import annotations
 

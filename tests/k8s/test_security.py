@@ -1,4 +1,4 @@
-"""What a scanner finds, and what no scanner looks for."""
+"""The findings of a scanner, and rules that no scanner checks."""
 
 from __future__ import annotations
 

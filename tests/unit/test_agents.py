@@ -25,7 +25,7 @@ TOM_SAID = "From tom: Six of last week's seven backups succeeded."
 
 
 class Stage:
-    """Plays agents against the script without a broker, and keeps who was called by whom."""
+    """Plays agents against the script without a broker, and records which agent called which."""
 
     def __init__(self) -> None:
         self.turns: list[tuple[str, list[str]]] = []

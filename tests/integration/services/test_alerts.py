@@ -1,6 +1,7 @@
-"""Each alert of production raised by its cause, by a real Prometheus that looks at real processes.
+"""Each alert of production raised by its cause, by a real Prometheus that scrapes real processes.
 
-What takes a quarter of an hour, `promtool` shows with made-up figures: tests/k8s/test_alerts.py.
+Alerts that take a quarter of an hour are tested by `promtool` with invented figures, in
+tests/k8s/test_alerts.py.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tests.support.prometheus import MINUTE_S, Alert, Prometheus, prometheus
 from tests.support.proxy import Proxy, address, proxy
 
 pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]
-"""Its container tells Prometheus of its queues; so does 3.10, with a plugin."""
+"""Its container reports its queues to Prometheus; so does 3.10, with a plugin."""
 
 NOWHERE = "http://127.0.0.1:1/v1"
 LONG = "[[latency 600]]Write."
@@ -53,7 +54,7 @@ EXPECTED: set[Alert] = {
     ("HutchProcessesDie", "bob"),
 }
 MAY_BE: set[Alert] = {("HutchDeadLetters", "bob"), ("HutchTasksWait", "new")}
-"""Bob's poison is given up in time, which nobody waits for; a process may be slow to start."""
+"""Bob's poison is given up in time, and no client waits for it; a process may be slow to start."""
 
 
 def port_of(child: Child) -> int:

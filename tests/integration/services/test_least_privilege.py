@@ -1,4 +1,4 @@
-"""A system whose processes each have a user of their own, at work; and what forgers come to."""
+"""A system whose processes each have a broker user of their own; forged messages are rejected."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_a_forged_response_ends_no_call(home: Home) -> None:
 def test_an_answer_to_anothers_task_ends_no_call_though_its_own_worker_would_send_it(
     home: Home,
 ) -> None:
-    """Bob is honest. Who asks him knows more than anybody can: Alice's queue, and her call's id."""
+    """Bob is honest; the client that asks him knows Alice's queue and her call's id."""
     asked = '[[call bob {"prompt": "[[latency 6]][[reply the email]]"}]]'
     task = home.hutch("send", "alice", asked).strip()
     home.agents["alice"].says(f'"run started".*{task}|{task}.*"run started"')
@@ -240,7 +240,7 @@ def test_a_process_with_another_agents_address_ends_and_names_the_missing_permis
 
 
 def replies_of(home: Home, agent: str) -> str:
-    """Where its process hears its workers."""
+    """The reply queue of its process."""
     rabbit = home.divided.rabbit
     queues = rabbit.ctl("list_queues", "-p", rabbit.vhost, "name").splitlines()
     [replies] = [queue for queue in queues if queue.startswith(f"reply.{agent}.")]

@@ -1,4 +1,4 @@
-"""docs/operations.md, followed by somebody who was woken up: each command runs as it stands."""
+"""docs/operations.md, followed word for word: each command runs as it is written."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_provider_is_down_and_those_it_has_failed_are_replayed(
     [bob] = system.agents("bob")
     pika.send("bob", {"content": "[[fail 503 8]][[reply Here.]]", "id": "t1"})
     bob.says("run put off")
-    change(system, "UPDATE runs SET due_at = due_at + 3600")  # while we look at it
+    change(system, "UPDATE runs SET due_at = due_at + 3600")  # so that it stays due meanwhile
     assert "t1" in said(system, "hutch runs --status due")
     assert "503" in said(system, "hutch show RUN", RUN="t1")
     change(

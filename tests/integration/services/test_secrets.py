@@ -1,4 +1,4 @@
-"""Secrets planted wherever Hutch takes them: changed without a restart, and told by nothing."""
+"""Secrets planted wherever Hutch takes them: changed without a restart, and in no output."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BOB = "name: bob\ndescription: Writes.\n"
 
 @contextmanager
 def telltale() -> Iterator[tuple[str, list[str]]]:
-    """An endpoint that refuses every key and repeats it; the keys that it has heard."""
+    """An endpoint that refuses every key and repeats it; the keys that it has received."""
     heard: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -50,7 +50,7 @@ def subjects(broker: SecuredBroker) -> set[str]:
 
 
 def serials(store: SecuredStore) -> set[str]:
-    """The same at the store; the test's own looks go another way."""
+    """The same at the store; the test's own queries are not counted."""
     return set(
         store.server.sql(
             "SELECT client_serial FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"

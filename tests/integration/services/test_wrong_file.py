@@ -1,4 +1,4 @@
-"""A folder of agents with a fault in one file: everybody else starts, answers and is steered."""
+"""A folder of agents with a fault in one file: all others start, answer and obey commands."""
 
 from __future__ import annotations
 

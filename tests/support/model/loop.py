@@ -1,4 +1,4 @@
-"""What the loop's tests say often: a loop with a scripted model, and a piece of work."""
+"""A loop with a scripted model, and a piece of work: shared by the loop's tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agents of a test's own, and what tests do with them and read of them."""
+"""Agents of a test's own, their states, and a supervisor for them."""
 
 from __future__ import annotations
 

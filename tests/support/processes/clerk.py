@@ -37,7 +37,7 @@ tools: ["orders.py:pay", {function: "orders.py:lookup", repeatable: true}]
 """
 
 LONG_S = 600
-"""Nobody waits for it: its process is killed."""
+"""Never waited for: its process is killed."""
 
 
 @dataclass(frozen=True)

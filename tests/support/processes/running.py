@@ -22,7 +22,7 @@ POLL_S = 0.05
 
 
 def until(what: Callable[[], object], patience_s: float = PATIENCE_S) -> float:
-    """Wait for something that tells nobody; the seconds that it took."""
+    """Poll until this is true; the seconds that it took."""
     began = time.monotonic()
     while not what():
         assert time.monotonic() - began < patience_s, "it never came true"
@@ -32,11 +32,11 @@ def until(what: Callable[[], object], patience_s: float = PATIENCE_S) -> float:
 
 LAST_BYTES = 4_000
 BEGINNING = 100_000
-"""Characters of a log in which a process has said what it is."""
+"""Characters at the start of a log that contain the process's name and ports."""
 
 
 class Child:
-    """One process; what it says goes to a file."""
+    """One process; its output goes to a file."""
 
     def __init__(self, command: list[str], env: Mapping[str, str], said: Path) -> None:
         self.name = said.stem
@@ -59,12 +59,12 @@ class Child:
 
     @property
     def beginning(self) -> str:
-        """What it has said first, however long its log is by now."""
+        """The first part of its output, however long its log is by now."""
         with self._said.open(encoding="utf-8", errors="replace") as log:
             return log.read(BEGINNING)
 
     def says(self, pattern: str, patience_s: float = PATIENCE_S) -> re.Match[str]:
-        """Wait for this in what it says; fails when it ends before, or never says it."""
+        """Wait for this pattern in its output; fails when it ends before, or never prints it."""
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
             ended = self.process.poll() is not None
@@ -97,7 +97,7 @@ class System:
     children: list[Child] = field(default_factory=list)
 
     def start(self, *arguments: str, **env: str) -> Child:
-        """`python -m` with these arguments; `env` goes before the system's."""
+        """`python -m` with these arguments; `env` overrides the system's."""
         return self.start_by((), *arguments, **env)
 
     def start_by(self, command: tuple[str, ...], *arguments: str, **env: str) -> Child:
@@ -122,7 +122,7 @@ class System:
         return children
 
     def freeze(self, child: Child) -> None:
-        """Stop it, but not in the middle of a commit: SQLite's lock would stop everybody."""
+        """Stop it, but not in the middle of a commit: SQLite's lock would stop all processes."""
         until(lambda: self._frozen(child))
 
     def _frozen(self, child: Child) -> bool:

@@ -1,4 +1,4 @@
-"""Headers that any client may write: they come as they can be read, and harm nobody."""
+"""Headers that any client may send: they are read as far as possible, and close no connection."""
 
 from __future__ import annotations
 

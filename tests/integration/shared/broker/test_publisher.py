@@ -78,7 +78,7 @@ async def test_a_direct_reply_at_which_the_broker_fails_costs_no_other_message_i
 async def test_a_queue_that_confirms_nothing_does_not_hold_up_the_others(
     broker: Broker, rabbit: Rabbit
 ) -> None:
-    """Its channel stops at it; whoever insists has its message confirmed all the same."""
+    """Its channel stops at it; a message that is published again is confirmed all the same."""
     await broker.declare(topology.mailbox("alice"))
 
     async def insisted(message: Outgoing) -> None:

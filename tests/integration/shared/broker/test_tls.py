@@ -20,7 +20,7 @@ from tests.support.brokers.waiting import lose_connections, until
 from tests.support.certificates import Authority
 
 WAIT_S = 30.0
-"""What a start would wait for a broker that is away; a refusal is told long before."""
+"""A start would wait so long for a broker that is away; a refusal is reported long before."""
 
 
 @pytest.fixture(scope="module", params=BROKERS)

@@ -1,4 +1,4 @@
-"""TLS to a real PostgreSQL that lets nobody in without a certificate: all of it from the URL."""
+"""TLS to a real PostgreSQL that requires client certificates, configured by the URL alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.certificates import Authority
 from tests.support.stores.postgresql import PASSWORD
 
 WAIT_S = 30.0
-"""What a start would wait for a store that is away; a refusal is told long before."""
+"""A start would wait so long for a store that is away; a refusal is reported long before."""
 
 
 @pytest.fixture(scope="module")

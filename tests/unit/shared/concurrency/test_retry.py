@@ -12,7 +12,7 @@ from shared.errors import BrokerError, RunLost, StoreError
 
 
 class Flaky:
-    """Fails as often as it is told to, then succeeds."""
+    """Fails so many times, then succeeds."""
 
     def __init__(self, failures: int) -> None:
         self.left = failures

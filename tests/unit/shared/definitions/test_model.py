@@ -1,4 +1,4 @@
-"""An agent's file: what it may say, and the line that a fault is told in."""
+"""An agent's file: its fields, and the line that reports a fault."""
 
 from datetime import timedelta
 from pathlib import Path

@@ -63,7 +63,7 @@ def start() -> Iterator[Start]:
 
 
 def health_url(script: subprocess.Popen[str]) -> str:
-    """Waits for the log line that tells the port: the signal handlers are set by then."""
+    """Waits for the log line with the port: the signal handlers are set by then."""
     assert script.stdout is not None
     told = json.loads(script.stdout.readline())
     assert told["message"] == "health is served"

@@ -1,4 +1,4 @@
-"""A row that can't be read harms nobody: neither its neighbours nor the process that meets it."""
+"""A row that can't be read affects neither its neighbours nor the process that reads it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def test_a_run_whose_definition_is_gone_is_taken_as_damaged(
     store: Store, store_url: str
 ) -> None:
     if store_url.startswith("postgresql"):
-        return  # it lets nobody delete what a run refers to
+        return  # it refuses to delete a row that a run refers to
     await claimed(store, request(), slot=False)
     await damage(store, request().run_id, runs.c.definition, "'gone'")
     (run,) = await taken(store)

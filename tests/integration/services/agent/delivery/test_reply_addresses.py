@@ -1,4 +1,4 @@
-"""Addresses that only a forger writes: they cost nobody an answer, and no connection."""
+"""Forged reply addresses: no other client loses an answer, and no connection is closed."""
 
 from __future__ import annotations
 

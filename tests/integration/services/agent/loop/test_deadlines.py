@@ -1,4 +1,4 @@
-"""A deadline ends a whole tree with `timeout`, whoever still waits for whom."""
+"""A deadline ends a whole tree with `timeout`, whichever of its runs still wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plain tool that is long at work in every way: its process lives, and nobody takes its run."""
+"""A plain tool that takes long in every way: its process lives, and no replica takes its run."""
 
 from __future__ import annotations
 

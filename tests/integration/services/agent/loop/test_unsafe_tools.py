@@ -48,7 +48,7 @@ def test_a_tool_whose_result_was_recorded_is_in_no_doubt(
 ) -> None:
     [first] = system.agents("clerk")
     pika.send("clerk", f"{call('pay', 0)}[[then]][[latency 3]]")
-    until(lambda: len(asked()) == 2)  # the model is told the result only once it is recorded
+    until(lambda: len(asked()) == 2)  # the model gets the result only once it is recorded
     first.kill()
     system.agents("clerk")
     assert pika.reply().status == "ok"

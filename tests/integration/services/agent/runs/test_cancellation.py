@@ -28,7 +28,7 @@ LONG = "[[latency 40]]Write."
 SOON_S = 3.0
 """A cancel takes well under a second; this is for a machine that does much else."""
 SOON_WITHOUT_MESSAGES_S = 8.0
-"""Half a second for each level of the tree, or two until anybody may end a run, likewise."""
+"""Half a second for each level of the tree, or two until any replica may end a run, likewise."""
 
 
 def message(pika: Client, agent: str, task_id: str) -> None:

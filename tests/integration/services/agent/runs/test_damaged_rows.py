@@ -1,4 +1,4 @@
-"""Rows that nobody can read, in the store of processes that live on it."""
+"""Rows that cannot be read, in the store of running processes."""
 
 from __future__ import annotations
 

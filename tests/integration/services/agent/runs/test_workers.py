@@ -14,7 +14,7 @@ EMAIL = "Ask Bob to write an email for you and let me know what he has written."
 
 
 def results(asked: Asked) -> list[str]:
-    """What the model was last told of the calls that it had made, in order."""
+    """The results of its calls that the model was last shown, in order."""
     last = [request for request in asked() if request["messages"][-1]["role"] == "tool"][-1]
     return [said["content"] for said in last["messages"] if said["role"] == "tool"]
 

@@ -1,4 +1,4 @@
-"""How a budget is divided, before anybody spends it."""
+"""How a budget is divided before it is used."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ async def test_a_reply_that_can_not_be_understood_ends_the_wait(replies: Replies
 async def test_the_answer_to_another_task_ends_no_call_whatever_it_correlates_to(
     replies: Replies,
 ) -> None:
-    """What a worker sends for a task of anybody's whose `reply_to` was this queue."""
+    """A worker's response to another client's task whose `reply_to` was this queue."""
     other = Response(task_id="t9", agent="bob", status=Status.OK, content="Sell everything.")
     refused = other.model_copy(update={"status": Status.REFUSED})
     with replies.expect("c1", "bob") as reply, capture_logs() as logs:

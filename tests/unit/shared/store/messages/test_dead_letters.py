@@ -1,4 +1,4 @@
-"""Letters that the broker did not take: kept once, in order, until they are dropped."""
+"""Dead letters that the broker did not accept: kept once, in order, until they are dropped."""
 
 from __future__ import annotations
 

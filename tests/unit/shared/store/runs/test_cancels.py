@@ -138,7 +138,7 @@ async def test_a_living_owner_has_time_to_end_a_cancelled_run_before_a_replica_d
 async def test_replicas_that_poll_by_turns_leave_a_run_to_the_one_that_ends_it(
     store: Store,
 ) -> None:
-    """Its fence would grow with each poll otherwise, and nobody would come to its end."""
+    """Its fence would grow with each poll otherwise, and no replica would end it."""
     await owned(store)
     await asked(store)
     await a_while_ago(store, 60)
@@ -209,7 +209,7 @@ async def test_two_that_want_to_end_it_do_not_both_get_it(store: Store, store_ur
         await claimed(store, request(f"t{number}"), slot=False)
     async with open_store(store_url) as second:
         await asyncio.gather(*(asked(store, f"t{number}") for number in range(20)))
-        # A minute ahead: `OVERDUE_S` after it was asked for, a taken run is anybody's again.
+        # A minute ahead: `OVERDUE_S` after it was asked for, any replica may take the run again.
         await a_while_ago(store, -60)
         takes = await asyncio.gather(
             *(doomed((store, second)[n % 2], f"alice.{n}") for n in range(8)),
