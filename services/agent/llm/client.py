@@ -21,7 +21,7 @@ from tenacity.wait import wait_random_exponential
 
 from services.agent.llm import completions, responses, schema_tools
 from services.agent.llm.chat import Completion, OnText, Request
-from services.agent.llm.errors import FewTries, Filtered, translate_error
+from services.agent.llm.errors import FewTries, Filtered, is_stale_connection, translate_error
 from services.agent.llm.fallbacks import fallbacks
 from services.agent.llm.profiles import Profile, Wire, profile
 from services.agent.llm.streams import Assembly, Shown, streamed_reply, whole_reply
@@ -219,7 +219,7 @@ class OpenAIModel:
                 try:
                     reply = await self._exchange(body, current, key, shown)
                 except Exception as error:
-                    if not _is_stale_connection(error):
+                    if not is_stale_connection(error):
                         raise
                     reply = await self._exchange(body, current, key, shown)
             return _WIRES[current.wire].parsed(reply, self._origin)
@@ -314,18 +314,6 @@ def _is_worth_retrying(state: RetryCallState) -> bool:
     if isinstance(error, FewTries):
         return state.attempt_number < FEW_ATTEMPTS
     return isinstance(error, ModelUnavailable) and (error.wait_s or 0.0) <= LONGEST_WAIT_S
-
-
-def _is_stale_connection(error: Exception) -> bool:
-    """Whether the endpoint had closed a kept connection before it received the request."""
-    import httpx2
-
-    match error.__cause__:
-        case httpx2.RemoteProtocolError() as cause:
-            return "without sending a response" in str(cause)
-        case httpx2.ReadError() | httpx2.WriteError():
-            return True
-    return False
 
 
 def _wait_s(state: RetryCallState) -> float:

@@ -192,6 +192,18 @@ def translate_error(error: Exception, api_key: SecretStr | None) -> ModelError:
     return failure
 
 
+def is_stale_connection(error: Exception) -> bool:
+    """Whether the endpoint had closed a kept connection before it answered the request."""
+    import httpx2
+
+    match error.__cause__:
+        case httpx2.RemoteProtocolError() as cause:
+            return "without sending a response" in str(cause)
+        case httpx2.ReadError() | httpx2.WriteError():
+            return True
+    return False
+
+
 def _status_error(error: openai.APIStatusError) -> ModelError:
     status, headers = error.status_code, error.response.headers
     if 300 <= status < 400:
