@@ -163,8 +163,8 @@ def parsed(reply: JsonObject, origin: str) -> Completion:
     `ModelError` for anything else that is no response.
     """
     status, output = reply.get("status"), reply.get("output")
-    if status in _UNFINISHED or (not output and status != "incomplete"):
-        raise no_reply(f"it is {status or 'without an output'}")
+    if status in _UNFINISHED or output is None:
+        raise no_reply(f"it is {status}" if status in _UNFINISHED else "it holds no output")
     try:
         read = _Reply.model_validate(reply)
     except ValidationError as error:
