@@ -174,7 +174,8 @@ class OpenAIModel:
     async def _adapted(self, request: Request, shown: Shown | None) -> Completion:
         """Send it; after a refusal send it as a fallback says, and remember what was taken."""
         current, lasting = self._profile, dict[str, object]()
-        body = self._body(request, current)
+        streams = shown is not None
+        body = self._body(request, current, streams)
         refused = []
         while True:
             try:
@@ -184,7 +185,7 @@ class OpenAIModel:
                 refused.append(body)
                 for it in fallbacks(body, error):
                     changed = replace(current, **it.change)  # type: ignore[arg-type]  # tested
-                    if (other := self._body(request, changed)) not in refused:
+                    if (other := self._body(request, changed, streams)) not in refused:
                         break
                 else:
                     raise
@@ -197,8 +198,11 @@ class OpenAIModel:
             reply = reply.model_copy(update={"finish_reason": "length"})
         return reply
 
-    def _body(self, request: Request, current: Profile) -> JsonObject:
-        fields = _WIRES[current.wire].body(request, self._origin, current, self._choice)
+    def _body(self, request: Request, current: Profile, streams: bool) -> JsonObject:
+        wire = _WIRES[current.wire]
+        fields = wire.body(request, self._origin, current, self._choice)
+        if streams:
+            fields = wire.streamed(fields, current)
         return {"model": self.name, **fields, **self._choice.extra}
 
     async def _send(self, body: JsonObject, current: Profile, shown: Shown | None) -> Completion:
@@ -222,7 +226,10 @@ class OpenAIModel:
                     if not is_stale_connection(error):
                         raise
                     reply = await self._exchange(body, current, key, shown)
-            return _WIRES[current.wire].parsed(reply, self._origin)
+            completion = _WIRES[current.wire].parsed(reply, self._origin)
+            if shown:
+                shown.end(completion.content)
+            return completion
         except Exception as error:  # noqa: BLE001 - the package raises errors of any kind
             failure = translate_error(error, key)
             if isinstance(failure, Filtered):
@@ -237,15 +244,12 @@ class OpenAIModel:
         wire = _WIRES[current.wire]
         if shown:
             shown.begin()
-            body = wire.streamed(body, current)
         async with self._post(current.wire, body, self._headers(current, key)) as response:
             kind = response.headers.get("content-type", "")
             if shown and "event-stream" in kind:
                 reply = await streamed_reply(response.iter_bytes(), wire.assembly(), shown)
             else:
                 reply = whole_reply(await response.read(), wire.assembly())
-        if shown:
-            shown.end()
         return reply
 
     def _post(

@@ -35,7 +35,7 @@ UNUSABLE = "the model's endpoint did not answer as it should"
 
 _RETRYABLE = frozenset({408, 409, 425, 429})
 """Statuses below 500 after which the same request can succeed later."""
-_QUOTA = frozenset({"insufficient_quota", "402", "insufficient_balance", "billing_not_active"})
+_BALANCE = frozenset({"402", "insufficient_balance", "billing_not_active"})
 _FILTER = frozenset({"content_filter", "ResponsibleAIPolicyViolation", "content_policy_violation"})
 _REFUSED = frozenset({"invalid_request_error", "invalid_prompt", "invalid_argument"})
 _CONTEXT = frozenset({"context_length_exceeded", "exceed_context_size_error"})
@@ -133,7 +133,10 @@ def judged(
     if status is None:
         status = next((int(it) for it in codes if re.fullmatch(r"[1-5]\d\d", it)), None)
     detail = f"{said}{report.text}"
-    if codes & _QUOTA or status == 402:
+    if status == 402 or codes & _BALANCE:
+        public = "the account at the model's endpoint has no balance left"
+        return ModelError(detail, public=public, reason="quota")
+    if "insufficient_quota" in codes:
         return ModelError(detail, public="the model's quota is spent", reason="quota")
     if codes & _FILTER:
         return Filtered(detail, public="the endpoint's content filter refused it", reason="refused")

@@ -62,7 +62,12 @@ class Profile:
     """False: the system text goes before the first user text."""
     user_after_tool: bool = False
     """False: a user text after a tool's result is appended to that result."""
-    kept_message: tuple[str, ...] = ("reasoning_content", "reasoning_details", "extra_content")
+    kept_message: tuple[str, ...] = (
+        "reasoning_content",
+        "reasoning_details",
+        "reasoning_opaque",
+        "extra_content",
+    )
     """Fields of a reply with calls that go back with it."""
     kept_calls: tuple[str, ...] = ("extra_content",)
     stream_false: bool = True
@@ -98,7 +103,6 @@ _OPENAI_MODELS: tuple[tuple[str, Mapping[str, object]], ...] = (
     (r"gpt-(5\.[4-9]|[6-9]).*", {"tools_effort": "none"}),
     (r"(gpt-(3|4)|chatgpt).*", {"encrypted_reasoning": False, "effort": False}),
 )
-_KEPT_COPILOT = ("reasoning_opaque", "reasoning_text")
 
 OPENAI = Profile(
     name="openai",
@@ -206,7 +210,7 @@ PROFILES: tuple[Profile, ...] = (
             (r"(o\d|gpt-[5-9]).*", {"output_limit": "max_completion_tokens"}),
         ),
         idle_tools="choice_none",
-        kept_message=_KEPT_COPILOT,
+        kept_message=("reasoning_opaque", "reasoning_text"),
     ),
     Profile(
         name="generic",

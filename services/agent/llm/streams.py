@@ -47,16 +47,18 @@ class Shown:
             text = self._held.lstrip()
             if THINK.startswith(text) or (text.startswith(THINK) and THOUGHT not in text):
                 return
-            self._holding = False
-            text = without_reasoning(text)
+            text = without_reasoning(text).lstrip()
+            self._holding = not text
         if text:
             self._on_text(text)
             self._passed = True
 
-    def end(self) -> None:
-        """Pass on what only began like reasoning."""
-        if self._holding and self._held.strip() and not self._held.lstrip().startswith(THINK):
-            self._on_text(self._held)
+    def end(self, content: str | None) -> None:
+        """Pass on the whole text if no piece of it was: it did not come as a stream, or looked
+        like reasoning until its end.
+        """
+        if content and not self._passed:
+            self._on_text(content)
 
 
 class _Data:
