@@ -48,7 +48,11 @@ FALLBACKS = (
         lambda body: "tools" in body and body.get("reasoning_effort") != "none",
         tools_effort="none",
     ),
-    _row("reasoning", lambda body: "reasoning" in body or "reasoning_effort" in body, effort=False),
+    _row(
+        r"reasoning(?!_(content|details|opaque))",
+        lambda body: "reasoning" in body or "reasoning_effort" in body,
+        effort=False,
+    ),
     _row("max_(completion_)?tokens", "max_tokens", output_limit="max_completion_tokens"),
     _row("max_(completion_)?tokens", "max_completion_tokens", output_limit="max_tokens"),
     _row(
