@@ -35,11 +35,18 @@ def _row(
     return Fallback(re.compile(words, re.IGNORECASE), has, change, lasting)
 
 
-def _null_content(body: JsonObject) -> bool:
+def _messages(body: JsonObject) -> list[JsonObject]:
     messages = body.get("messages")
-    return isinstance(messages, list) and any(
-        isinstance(it, dict) and it.get("content", "") is None for it in messages
-    )
+    return [it for it in messages if isinstance(it, dict)] if isinstance(messages, list) else []
+
+
+def _null_content(body: JsonObject) -> bool:
+    return any(it.get("content", "") is None for it in _messages(body))
+
+
+def _kept_fields(body: JsonObject) -> bool:
+    plain = {"role", "content", "tool_calls", "tool_call_id"}
+    return any(it.keys() - plain or "extra_" in str(it) for it in _messages(body))
 
 
 FALLBACKS = (
@@ -66,16 +73,11 @@ FALLBACKS = (
     _row("tool", lambda body: "tools" not in body, idle_tools="choice_none"),
     _row("stream_options", "stream_options", stream_usage=False),
     _row(r"\bstream\b", lambda body: body.get("stream") is False, stream_false=False),
+    _row("reasoning_|extra_content", _kept_fields, kept_message=(), kept_calls=()),
     _row("content|null", _null_content, null_content=False),
     _row("alternat|role '?user'? after", "messages", user_after_tool=False),
     _row("role.{0,60}system|system.{0,60}role", "messages", system_role=False),
     _row("encrypted|include", "include", encrypted_reasoning=False),
-    _row(
-        "reasoning_|extra_content",
-        lambda body: '"reasoning_' in str(body).replace("'", '"') or "extra_content" in str(body),
-        kept_message=(),
-        kept_calls=(),
-    ),
     _row(r"v1/responses|not a chat model", "messages", wire="responses"),
     _row(r"Error code: (404|405|501)(?!.*model)", "input", wire="chat"),
 )
