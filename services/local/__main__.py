@@ -1,7 +1,9 @@
 """`python -m services.local`: a small real model on this machine, OpenAI-compatible over HTTP.
 
 llama.cpp's own server runs in this process, with the weights that a package carries. Nothing
-is downloaded. The model has no dependable tool calls: use `tool_protocol: schema`.
+is downloaded. It serves chat completions and the Responses API, streamed and not. The model has no
+dependable tool calls: use `tool_protocol: schema`, for which the server has to be asked by chat
+completions, as its Responses API ignores schemas.
 """
 
 from __future__ import annotations

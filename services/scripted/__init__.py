@@ -1,5 +1,6 @@
 """The scripted model: an OpenAI-compatible endpoint that plays the shipped examples.
 
+It serves chat completions and the Responses API, streamed (word by word) and not.
 Not a model: every completion says `"model": "scripted"`, with an estimate for usage and
 ids that are the same for the same request. What it says comes, in this order, from
 

@@ -50,6 +50,10 @@ class ResponseFormat(BaseModel):
     json_schema: JsonSchema | None = None
 
 
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
 class Request(BaseModel):
     """What the scripted model reads of a request; all else is let pass."""
 
@@ -61,6 +65,7 @@ class Request(BaseModel):
     max_completion_tokens: int | None = None
     max_tokens: int | None = None
     stream: bool = False
+    stream_options: StreamOptions | None = None
 
     @property
     def limit(self) -> int | None:
