@@ -101,7 +101,7 @@ def test_a_manager_answers_a_foreign_client_in_its_own_queue(home: Home) -> None
 
 def test_peers_hear_each_other(home: Home) -> None:
     home.hutch("send", "tom", "What has happened?")
-    home.agents["richard"].says(r'"note heard".*"peer": "tom"|"peer": "tom".*"note heard"')
+    home.agents["richard"].says(r'"note stored".*"peer": "tom"|"peer": "tom".*"note stored"')
 
 
 def test_the_scheduler_wakes_an_agent(home: Home) -> None:

@@ -51,14 +51,14 @@ def test_a_provider_is_down_and_those_it_has_failed_are_replayed(
 ) -> None:
     [bob] = house.agents("bob")
     pika.send("bob", {"content": "[[fail 503 8]][[reply Here.]]", "id": "t1"})
-    bob.says("run put off")
+    bob.says("run postponed")
     change(house, "UPDATE runs SET due_at = due_at + 3600")  # while we look at it
     assert "t1" in said(house, "hutch runs --status due")
     assert "503" in said(house, "hutch show RUN", RUN="t1")
     change(house, "UPDATE runs SET failures = 8, due_at = claimed_at")  # the last of its tries, now
     assert pika.reply().status == "failed"
-    assert "put off 8 times" in said(house, 'hutch dead list --reason "put off"')
-    said(house, 'hutch dead replay --reason "put off" --all')
+    assert "postponed 8 times" in said(house, 'hutch dead list --reason postponed')
+    said(house, 'hutch dead replay --reason postponed --all')
     reply = pika.reply()
     assert (reply.status, reply.content) == ("ok", "Here.")
 

@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from services.agent.delivery.message_ids import DrawnIds
+from services.agent.delivery.message_ids import MessageIds
 from shared.broker.connection import Broker
 from shared.broker.consumer import Delivery
 from shared.broker.dead_letters import headers, read
@@ -120,7 +120,7 @@ def survives(delivery: Delivery) -> None:
     letter = read(delivery)
     assert read(delivery).id == letter.id
     assert len(f"{letter.first}{letter.queue}{letter.routing_key}") < SMALLEST_FRAME
-    assert DrawnIds().of(delivery)
+    assert MessageIds().id_of(delivery)
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -17,8 +17,8 @@ from tests.support.processes.running import House, until
 def test_a_peer_remembers_what_another_has_said(house: House, pika: Client, asked: Asked) -> None:
     _, [richard, harry] = house.agents("tom"), house.agents("richard", "harry")
     assert pika.ask("tom", "[[reply The backups failed.]]").status == "ok"
-    richard.says("note heard")
-    harry.says("note heard")
+    richard.says("note stored")
+    harry.says("note stored")
     assert pika.ask("richard", "What should we do about the backups?").status == "ok"
     of_richard = asked()[-1]
     assert "From tom: The backups failed." in of_richard["messages"][0]["content"]

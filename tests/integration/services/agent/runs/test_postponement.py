@@ -61,7 +61,7 @@ def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_goes_on_later(
 ) -> None:
     [bob] = house.agents("bob")
     first = pika.send("bob", f"{AWAY}[[reply One.]]")
-    bob.says("run put off")
+    bob.says("run postponed")
     second = pika.send("bob", "[[reply Two.]]")
     replies = pika.replies(2)
     assert [reply.correlation_id for reply in replies] == [second, first]
@@ -74,7 +74,7 @@ def test_any_replica_goes_on_and_no_finished_step_is_paid_or_done_again(
 ) -> None:
     [first] = house.agents("bob")
     pika.send("bob", f'[[call note {{"text": "once"}}]][[then]]{AWAY}[[reply Done.]]')
-    first.says("run put off")
+    first.says("run postponed")
     first.kill()
     house.agents("bob")
     reply = pika.reply()
@@ -101,4 +101,4 @@ async def test_after_too_many_failures_in_a_row_it_is_given_up(
     assert dead.messages == 1
     said = await store.read(lambda db: texts(db, run.run_id))
     assert "given up: the model's endpoint failed" in (said.response or "")
-    assert "put off 8 times in a row" in (said.detail or "")
+    assert "postponed 8 times in a row" in (said.detail or "")
