@@ -1,7 +1,7 @@
-"""The installed rabbitmq-server as a private node: own ports, data, cookie and epmd.
+"""The installed rabbitmq-server as a private node with its own ports, data, cookie and epmd.
 
-It listens on the loopback only, writes nothing outside its folder, and has no contact with the
-system's service or another private node.
+It listens on the loopback interface only, writes nothing outside its folder, and has no contact
+with the system's service or another private node.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 INSTALL_TIMEOUT_S = 600.0
 INSTALL = ["install", "-q", "-y", "--no-install-recommends", "rabbitmq-server"]
 POLICY = Path("/usr/sbin/policy-rc.d")
-"""Every package runs it before it starts its service; exit code 101 forbids the start."""
+"""Each package runs this script before it starts its service; exit code 101 forbids the start."""
 
 
 def script(name: str) -> str | None:
-    """The path of one of RabbitMQ's scripts; None when it is not installed."""
+    """The path of one of RabbitMQ's scripts; None if it is not installed."""
     path = SCRIPTS / name
     return str(path) if path.exists() else shutil.which(name)
 
@@ -42,7 +42,7 @@ def installed() -> bool:
 
 
 def installable() -> bool:
-    """Whether this is Debian or Ubuntu, as root."""
+    """Whether the package can be installed here: on Debian or Ubuntu, as root."""
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
@@ -74,7 +74,7 @@ def _apt_get(*arguments: str) -> None:
 
 
 class RabbitNode:
-    """A broker with its data in a folder, which the next start reads again."""
+    """A broker whose data are in a folder; the next start in that folder reads them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
@@ -89,7 +89,7 @@ class RabbitNode:
 
     @property
     def ending(self) -> str:
-        """The shell command for `stop`."""
+        """The shell command that does the same as `stop`."""
         assert self._server is not None
         pid = self._server.pid
         gone = f"for i in $(seq {STOP_TIMEOUT_S:.0f}); do kill -0 {pid} || break; sleep 1; done"
@@ -100,7 +100,10 @@ class RabbitNode:
         return self._folder / "log" / f"{NODE}.log"
 
     def start(self) -> None:
-        """Returns when the node takes connections; raises `BrokerError`, which names the log."""
+        """Start the node and wait until it accepts connections.
+
+        Raises `BrokerError`, which names the log.
+        """
         server = script("rabbitmq-server")
         if server is None:
             raise BrokerError("rabbitmq-server is not installed: install it, or set RABBITMQ_URL")
@@ -124,7 +127,7 @@ class RabbitNode:
             raise
 
     def stop(self) -> None:
-        """End the node and its epmd; harmless when it is not running."""
+        """End the node and its epmd, if they are running."""
         if self._server is not None:
             self._server.terminate()
             try:
@@ -162,7 +165,7 @@ class RabbitNode:
         )
 
     def _stop_epmd(self) -> None:
-        """Retries: epmd refuses to end until it has noticed that the node has."""
+        """End epmd, with retries: it refuses until it has noticed that the node has ended."""
         epmd = shutil.which("epmd")
         until = time.monotonic() + STOP_TIMEOUT_S
         while epmd is not None and _answers(self._epmd_port) and time.monotonic() < until:

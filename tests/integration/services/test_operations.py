@@ -57,8 +57,8 @@ def test_a_provider_is_down_and_those_it_has_failed_are_replayed(
     assert "503" in said(house, "hutch show RUN", RUN="t1")
     change(house, "UPDATE runs SET failures = 8, due_at = claimed_at")  # the last of its tries, now
     assert pika.reply().status == "failed"
-    assert "postponed 8 times" in said(house, 'hutch dead list --reason postponed')
-    said(house, 'hutch dead replay --reason postponed --all')
+    assert "postponed 8 times" in said(house, "hutch dead list --reason postponed")
+    said(house, "hutch dead replay --reason postponed --all")
     reply = pika.reply()
     assert (reply.status, reply.content) == ("ok", "Here.")
 
@@ -86,9 +86,9 @@ def test_a_poison_is_looked_at_and_dropped_or_replayed(house: House, pika: Clien
         assert pika.reply().status == "refused"
     assert "poem" in said(house, "hutch dead list")
     poem, bytes_ = (str(letter["id"]) for letter in letters(house))
-    assert "UTF-8" in said(house, "hutch dead show LETTER", LETTER=bytes_)
-    said(house, "hutch dead drop LETTER", LETTER=bytes_)
-    said(house, "hutch dead replay LETTER", LETTER=poem)
+    assert "UTF-8" in said(house, "hutch dead show ID", ID=bytes_)
+    said(house, "hutch dead drop ID", ID=bytes_)
+    said(house, "hutch dead replay ID", ID=poem)
     until(lambda: [it["id"] for it in letters(house)] not in ([], [poem]))
     assert len(letters(house)) == 1, "a hopeless one comes back, and stays"
 
@@ -96,8 +96,8 @@ def test_a_poison_is_looked_at_and_dropped_or_replayed(house: House, pika: Clien
 @pytest.mark.parametrize(
     ("decision", "effects"),
     [
-        ("hutch dead replay LETTER --tool-done RESULT", ["7"]),
-        ("hutch dead replay LETTER --tool-again", ["7", "7"]),
+        ("hutch dead replay ID --tool-done RESULT", ["7"]),
+        ("hutch dead replay ID --tool-again", ["7", "7"]),
     ],
 )
 def test_a_tool_in_doubt_is_decided(
@@ -110,7 +110,7 @@ def test_a_tool_in_doubt_is_decided(
     house.agents("clerk")
     assert pika.reply().status == "failed"
     (letter,) = letters(house)
-    said(house, decision, LETTER=str(letter["id"]), RESULT="paid 7")
+    said(house, decision, ID=str(letter["id"]), RESULT="paid 7")
     assert pika.reply().status == "ok"
     assert clerk.effects == effects
 

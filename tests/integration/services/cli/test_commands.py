@@ -30,7 +30,7 @@ def test_ask_prints_the_response_and_the_runs_events(house: House) -> None:
     assert WRITTEN in asked.stdout
     told = [line.split(" ", 1)[1] for line in asked.stderr.splitlines()]
     assert told[:3] == ["alice begins", "alice asks bob", "bob begins"]
-    assert "alice hears from bob: ok" in told
+    assert "alice has an answer from bob: ok" in told
 
     again = json.loads(house.hutch("ask", "alice", WISH, "--id", "wish-1", "--json").stdout)
     assert (again["status"], again["task_id"], again["model"]) == ("ok", "wish-1", "scripted")

@@ -55,7 +55,7 @@ def test_what_runs_waits_before_its_next_model_call_and_what_comes_waits_in_the_
     first = pika.send("ann", {"content": "[[call gate {}]]", "id": "first"})
     until(lambda: len(asked()) == 1)
     said = house.hutch("pause", "ann").stdout
-    assert said == "ann is paused: 'hutch unpause ann' lets go\n"
+    assert said == "ann is paused: 'hutch unpause ann' ends the pause\n"
     ann.says("agent.paused")
     gate.touch()
     until(lambda: steps(house, "first") == 2)
@@ -121,5 +121,5 @@ def test_who_is_paused_by_name_stays_so_while_all_are(house: House) -> None:
     for whom in ("bob", "all"):
         house.hutch("pause", whom)
     said = house.hutch("unpause", "bob").stdout
-    assert said == "bob stays paused, as all are: 'hutch unpause all' lets everybody go\n"
+    assert said == "bob stays paused, since all agents are: 'hutch unpause all' unpauses them\n"
     assert house.hutch("unpause", "all").stdout == "all agents are not paused any more\n"

@@ -82,7 +82,7 @@ def test_nothing_is_installed_without_consent(machine: Machine, tmp_path: Path) 
     machine.has("apt-get", f"echo $* >> {tmp_path}/installed")
     with pytest.raises(BrokerError, match="no broker can be started here"):
         machine.broker()
-    assert machine.said[-1].endswith("rabbitmq-server by apt-get, its service kept off?")
+    assert machine.said[-1].endswith("rabbitmq-server with apt-get, without its service?")
     assert not (tmp_path / "installed").exists()
 
 
