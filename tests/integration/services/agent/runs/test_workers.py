@@ -98,7 +98,7 @@ def test_replicas_share_the_work(house: House, pika: Client) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        (["bob", "alice"], "a circle of calls: bob -> alice -> bob"),
+        (["bob", "alice"], "a cycle of calls: bob -> alice -> bob"),
         (["a", "b", "c", "d"], "bob takes chains of at most 4 agents: a -> b -> c -> d -> bob"),
         (["a"] * 65, "task.path: Tuple should have at most 64 items after validation, not 65"),
     ],
