@@ -102,7 +102,7 @@ class Admission:
 
     @property
     def taken(self) -> int:
-        """The number of open slots. Unless a claim is under way, it equals that of open runs."""
+        """The number of open slots. Unless a claim is in progress, it equals that of open runs."""
         return len(self._open)
 
     @property

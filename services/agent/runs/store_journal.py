@@ -65,7 +65,7 @@ class StoredJournal:
         self._steps = {StepKey(step.turn, step.position): step for step in steps}
         self._starts = {StepKey(start.turn, start.position): start for start in in_doubt}
         self.settled = asyncio.Event()
-        """Set while no call that must not be made twice is under way."""
+        """Set while no call that must not be made twice is in progress."""
         self.settled.set()
         self._on_step = on_step
         self._fence_check_s = fence_check_s
