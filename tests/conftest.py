@@ -1,4 +1,4 @@
-"""For all tests: Ctrl-C, what they need, and the lines at the end, also from worker processes."""
+"""For all tests: Ctrl-C, skips for missing parts, and a summary, also from xdist's workers."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ WARM_UPS = 2
 
 @dataclass(frozen=True)
 class Heard:
-    """In milliseconds: from the task to its answer, and to the tenth peer's committed note."""
+    """Milliseconds from the task to its answer, and to the tenth peer's committed note."""
 
     answered_ms: float
     noted_ms: float

@@ -1,4 +1,4 @@
-"""What agents cost that do nothing: `python -m tests.bench.idle [AGENTS …]`, else 1, 10 and 100.
+"""The cost of idle agents: `python -m tests.bench.idle [AGENTS …]`, else 1, 10 and 100.
 
 Each agent is a process of its own, on RabbitMQ and PostgreSQL in containers, the most of them
 once more on SQLite. They start together, get a task each, are left alone, and get a task each
@@ -35,7 +35,7 @@ REACH = 1000
 """Computed from the two measurements: more than a small machine holds."""
 IDLE_S = 20.0
 PATIENCE_S = 300.0
-"""For a hundred that start at once on two cores: the first may be the last."""
+"""For a hundred agents that start at once on two cores, in any order."""
 CONNECTIONS = 400
 """PostgreSQL's `max_connections`: three for each of a hundred agents, and some."""
 say = Console(highlight=False, soft_wrap=True).print
@@ -145,7 +145,7 @@ def seconds(took_s: float, digits: int = 1) -> str:
 
 
 def stored(show: Callable[[costs.Store, costs.Store], str]) -> Callable[[Measured], str]:
-    """What the store holds and what it uses, where it is a server."""
+    """The store's memory and use, where it is a server."""
     return lambda it: show(it.store, it.store_used) if it.store and it.store_used else ""
 
 

@@ -13,12 +13,12 @@ from tests.chaos.nemesis import Done
 from tests.support.invariants import ABOUT
 
 SHOWN = 5
-"""Of the names that a violation lists."""
+"""The number of names that a violation lists."""
 
 
 @dataclass(frozen=True)
 class Left:
-    """What is found in processes, store and broker at the end."""
+    """The state of processes, store and broker at the end."""
 
     wrong: Sequence[str]
     """Broken invariants, in sentences; see `tests.support.invariants`."""
@@ -31,9 +31,9 @@ class Left:
 @dataclass(frozen=True)
 class Costs:
     model_calls: Counter[str]
-    """By step."""
+    """The number of model calls by step."""
     marks: dict[str, int]
-    """What the tool has left, by task."""
+    """The marks of the tool, by task."""
     killed: int
     frozen: int
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.essential
 
 GRACE_S = 30
 BOBS = 3
-"""As README.md scales them."""
+"""The replicas in README.md's example."""
 
 
 def test_the_smallest_message_gets_its_response(stack: Stack) -> None:

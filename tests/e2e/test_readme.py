@@ -25,7 +25,7 @@ pytestmark = pytest.mark.essential
 
 BIN = Path(sys.executable).parent
 PUBLISHED = "hutch:local-only@127.0.0.1:5672"
-"""As README.md has it; the stack under test has a port of its own."""
+"""The port in README.md; the stack under test has another one."""
 
 
 @pytest.fixture

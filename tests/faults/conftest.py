@@ -43,7 +43,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
 
 @pytest.fixture
 def system(request: pytest.FixtureRequest, rabbit: Rabbit, tmp_path: Path) -> Iterator[System]:
-    """As in the services' tests, with the store that goes with the broker."""
+    """A migrated system, as in the integration tests; SQLite on 3.10, PostgreSQL on 4.0."""
     with running.system(rabbit.url, tmp_path) as system:
         if not rabbit.version.startswith("3"):
             system.env["HUTCH_STORE"] = request.getfixturevalue("postgresql_url")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 TASKS = 60
 """With as many, every slot of one process was lost within a second."""
 TIMES = 2
-"""How often each is cancelled once more when it comes."""
+"""The number of further cancels for each task when it comes."""
 
 
 def cancel(pika: Client, task_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Of three broker nodes one is lost under load: that which leads all queues and has all clients."""
+"""One of three broker nodes is lost under load: the leader of all queues, with all connections."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOME = "rabbitmq-3"
 """The clients' node, which stays: the gaps are the agents'."""
 EVERY_S = 0.25
 CALLS = 3
-"""Of a task, to the model: two of the manager's, one of its worker's."""
+"""Model calls of a task: two of the manager's, one of its worker's."""
 STEADY, AWAY = 20, 40
 """Answers that are waited for, before a node is lost and while it is away."""
 PATIENCE_S = 150.0

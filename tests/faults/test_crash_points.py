@@ -24,13 +24,13 @@ ONLY = {
     WORKER: ("tool-step",),
 }
 ON_OCCASION = ("take-over", "hand-over", "dead-letter")
-"""Where a run that is left alone never comes."""
+"""Crash points that a run without a fault never reaches."""
 SLOW_S = 2.0
-"""Of a model call, where a test has to be in time for it."""
+"""A model call's time, where a test has to act during it."""
 
 
 def points(role: str) -> list[str]:
-    """Those that a run of this role comes by."""
+    """The crash points that a run of this role reaches."""
     others = {what for of, them in ONLY.items() if of != role for what in them}
     return [it for it in POINTS if not it.endswith((*others, *ON_OCCASION))]
 

@@ -30,11 +30,11 @@ from tests.support.processes.running import System
 ATTACKERS = 2
 STARTED_S = 60.0
 PATIENCE_S = 60.0
-"""Without a single new answer, until the rest is given up: a run takes 20 s at most, and a
+"""Time without a new answer after which the rest is given up: a run takes 20 s at most, and a
 manager asks its worker again after 60."""
 SETTLE_S = 90.0
 HONEST_S = 20.0
-"""For an honest task when nothing else is there; it takes well under a second."""
+"""For an honest task in an idle system; it takes well under a second."""
 POLL_S = 0.5
 
 Say = Callable[[str], None]
@@ -121,7 +121,7 @@ def drain(ledger: Ledger) -> None:
 
 
 def silence(url: str) -> Iterator[tuple[str, str]]:
-    """Who does not answer an honest task at once, and how."""
+    """The agents that do not answer an honest task at once, and the reasons."""
     for agent in REPLICAS:
         with client.client(url) as honest:
             honest.send(agent, f"honest f0.{agent}")

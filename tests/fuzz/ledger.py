@@ -1,4 +1,4 @@
-"""What was sent, what is owed an answer, and which answers came; and the journal of all that."""
+"""The sent messages, the expected answers and the received ones, with a journal of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fuzz.draws.plan import Message
 SHOWN = 300
 """Characters of a body or of properties that the journal keeps; `--show` prints them whole."""
 REFUSAL = "refusal"
-"""Not a run's answer. Given twice, to a message that was replayed, it must say the same."""
+"""Not a run's answer. If a replayed message gets it twice, both must be equal."""
 
 
 @dataclass
@@ -25,17 +25,17 @@ class Ledger:
 
     journal: TextIO
     sent: Counter[str] = field(default_factory=Counter)
-    """By what became of them: confirmed, or why not."""
+    """The number of messages by outcome: confirmed, or why not."""
     calls: dict[str, str] = field(default_factory=dict)
     """Every correlation id that was sent, and by which message."""
     owed: int = 0
     unanswered: set[str] = field(default_factory=set)
-    """Of those that are owed an answer, by call."""
+    """The messages that expect an answer, by call."""
     replayable: set[str] = field(default_factory=set)
     """Calls whose refusal a replay may overrule: for an `expiration`, without which a message is
     replayed, or for an id that a forgotten session has used, and that is free again."""
     heard: dict[str, dict[str, set[bytes]]] = field(default_factory=lambda: defaultdict(dict))
-    """By call, then by the run and epoch that answers."""
+    """The received answers by call, then by the run and epoch that answers."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Answers that no client can read, by call, and why."""
     statuses: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""What was done, what is wrong, and with which message it may have begun."""
+"""The actions, the violations, and the messages that may have caused them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.fuzz.logs import Fault, kinds
 from tests.support.invariants import ABOUT
 
 SHOWN = 5
-"""Of the names that a violation lists."""
+"""The number of names that a violation lists."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is found in processes, store, broker and logs once all is quiet."""
+    """The state of processes, store, broker and logs once all is quiet."""
 
     ended: Sequence[Ended] = ()
     """Processes that ended before they were asked to at the very end."""

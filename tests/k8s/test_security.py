@@ -133,7 +133,7 @@ def test_production_reaches_broker_and_store_by_tls_and_verifies_both(production
 
 
 def test_keda_verifies_the_brokers_certificate(production: Overlay) -> None:
-    """Of a trigger's metadata it would not read `tls`."""
+    """KEDA would not read `tls` from a trigger's metadata."""
     spec = production.of("TriggerAuthentication")["rabbitmq"]["spec"]
     (tls,) = spec["configMapTargetRef"]
     assert tls["parameter"] == "tls"

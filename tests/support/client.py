@@ -113,7 +113,7 @@ class Client:
         return reply
 
     def consumers(self, queue: str) -> int:
-        """How many consume it now."""
+        """The number of its consumers."""
         found: int = self.channel.queue_declare(queue, passive=True).method.consumer_count
         return found
 

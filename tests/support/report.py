@@ -1,4 +1,4 @@
-"""What ran on what: one line each at the end of the tests."""
+"""The versions that the tests ran on: one line each at the end."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 
 class Foreign(BaseException):
-    """As a panic of a library in another language comes."""
+    """Like a panic of a library in another language."""
 
 
 class Unsaid(Exception):
@@ -27,7 +27,7 @@ class Unnamed(Exception):
 
 
 class Stray:
-    """Nothing that JSON knows."""
+    """A value that JSON cannot hold."""
 
     def __repr__(self) -> str:
         raise RuntimeError("it has no name")

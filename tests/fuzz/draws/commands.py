@@ -25,7 +25,7 @@ VOLLEYS_PER_ORDER = 20
 
 @dataclass(frozen=True)
 class Order:
-    """What a person types: `hutch` with these arguments; then, after a while, with those."""
+    """One `hutch` command, and another one that is given after a while."""
 
     arguments: tuple[str, ...]
     pause_s: float

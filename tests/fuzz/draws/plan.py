@@ -65,7 +65,7 @@ class Message:
 
 
 def marker(number: int) -> str:
-    """Of one volley: its task's id, and what its texts have in them."""
+    """A volley's marker: its task's id, and a part of its texts."""
     return f"f{number}."
 
 
@@ -105,7 +105,7 @@ def wrong(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
 
 
 def nobodys(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
-    """For no agent: `unrouted` takes it."""
+    """A task for no agent: it comes to `unrouted`."""
     make = draw.choice((bodies.nearly, bodies.wrong))
     return (_mail(draw, draw.choice(NOBODY), make(draw, _task("wild", number)), number),)
 
@@ -142,7 +142,7 @@ def swarmed(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
 
 
 def replied(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
-    """To the reply queue of a process; `@` in the key is one that is there when it is sent."""
+    """To a process's reply queue; `@` in the key stands for one that exists when it is sent."""
     right: dict[str, object] = {
         "type": "response",
         "task_id": marker(number),
@@ -157,7 +157,7 @@ def replied(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
 
 
 def ordered(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
-    """What the control exchange takes, nearly right and not right at all."""
+    """Messages for the control exchange, almost right and completely wrong."""
     right: dict[str, object] = {"type": "cancel", "task_id": marker(number)}
     body = draw.choice((bodies.nearly, bodies.wrong))(draw, right)
     agent = draw.choice(AGENTS)

@@ -38,7 +38,7 @@ class Home:
     agents: dict[str, Child]
 
     def hutch(self, *arguments: str) -> str:
-        """As the operator; fails with what it says."""
+        """Run a command as the operator; fails with its output."""
         done = self.system.hutch(*arguments, **self.divided.env("operator"))
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -50,7 +50,7 @@ class Home:
         return listed
 
     def publish(self, user: str, exchange: str, key: str, body: bytes, **properties: Any) -> None:
-        """In this user's own name, as the broker demands."""
+        """Publish in this user's own name, as the broker demands."""
         named = pika.BasicProperties(user_id=user, **properties)
         with self.divided.channel(user) as channel:
             channel.basic_publish(exchange, key, body, named)
@@ -224,7 +224,7 @@ def test_an_answer_to_anothers_task_ends_no_call_though_its_own_worker_would_sen
 
 
 def test_a_command_without_an_authenticated_sender_is_not_obeyed(home: Home) -> None:
-    """No agent's user may publish one: so this one comes from a user with every right."""
+    """No agent's user may publish a command, so this one comes from a user with every right."""
     with home.divided.all_powerful() as channel:
         channel.basic_publish("hutch.control", "shutdown.tom", b'{"type": "shutdown"}')
     home.agents["tom"].says("order not obeyed.*without a user_id|without a user_id.*order not")

@@ -24,7 +24,7 @@ pytestmark = [
 
 
 def said(system: System, command: str, **names: str) -> str:
-    """What a command of the page says, with names in the place of its capitals."""
+    """The output of a command of the page, with names in the place of its capitals."""
     assert command in COMMANDS, "the page says it otherwise"
     _, *arguments = (names.get(word, word) for word in shlex.split(command))
     done = system.hutch(*arguments)

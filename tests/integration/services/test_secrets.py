@@ -167,7 +167,7 @@ def test_no_output_contains_a_secret(
 
 
 def commands_of_all(up: Child) -> str:
-    """What `ps` shows of the system's processes."""
+    """The system's processes as `ps` shows them."""
     own = psutil.Process(up.process.pid)
     return "\n".join(str(one.cmdline()) for one in (own, *own.children(recursive=True)))
 
@@ -180,7 +180,7 @@ def lose_both(system: System, rabbit: Rabbit, postgresql: Postgres, up: Child) -
 
 
 def spoken(system: System) -> list[str]:
-    """No agent runs: who asks one waits in vain."""
+    """The output of many commands; no agent runs, so that `ask` ends without an answer."""
     commands = ["status", "runs", "check", "topology", "dead list", "show none"]
     commands.append("ask --timeout 1s nobody Hello")
     done = [system.hutch("--debug", *command.split()) for command in commands]
@@ -188,7 +188,7 @@ def spoken(system: System) -> list[str]:
 
 
 def failed_starts(system: System, tmp_path: Path) -> list[str]:
-    """Each setting wrong in some way, in a file or not, with the trace that HUTCH_DEBUG shows."""
+    """Starts with each setting wrong in some way, with the trace that HUTCH_DEBUG shows."""
     wrong = {
         "RABBITMQ_URL": [
             Path(system.env["RABBITMQ_URL_FILE"]).read_text().strip() + "-elsewhere",

@@ -44,7 +44,7 @@ def system(broker: SecuredBroker, store: SecuredStore, tmp_path: Path) -> Iterat
 
 
 def subjects(broker: SecuredBroker) -> set[str]:
-    """Of the certificates that the broker's clients have shown."""
+    """The subjects of the certificates that the broker's clients have shown."""
     listed = broker.ctl("list_connections", "ssl", "peer_cert_subject").splitlines()
     return {line.split("\t")[1] for line in listed if line.startswith("true")}
 

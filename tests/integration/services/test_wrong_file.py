@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True, scope="session"),
 ]
-"""What a file means is the same on each broker."""
+"""A file means the same on each broker."""
 
 CAROL = "name: carol\ndescription: Draws.\nlimits: {turns: 10}\n"
 

@@ -45,7 +45,7 @@ def tree(system: System, agents: Path) -> None:
 
 
 def states(system: System, store: str = "") -> dict[str, str]:
-    """Each agent's one run, and how it ended, or the state that it is in."""
+    """The status or, where it is open, the state of each agent's only run."""
     path = (store or system.env["HUTCH_STORE"]).removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as reading:
         found = reading.execute("SELECT agent, coalesce(status, state) FROM runs")

@@ -46,7 +46,7 @@ class Clerk:
 
     @property
     def effects(self) -> list[str]:
-        """What the tools have done so far, a line a call."""
+        """The calls of the tools so far, one a line."""
         return self.file.read_text("utf-8").split() if self.file.exists() else []
 
 
@@ -65,7 +65,7 @@ def call(tool: str, seconds: float, order: int = 7) -> str:
 
 
 def letters(system: System, *filters: str) -> list[dict[str, Any]]:
-    """As `hutch dead list` has them."""
+    """The dead letters, as `hutch dead list` prints them."""
     listed = system.hutch("dead", "list", *filters, "--json")
     assert listed.returncode == 0, listed.stderr
     found: list[dict[str, Any]] = json.loads(listed.stdout)

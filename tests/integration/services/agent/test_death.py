@@ -1,4 +1,4 @@
-"""What is left when processes die, freeze, end, or lose their broker."""
+"""Runs continue when processes die, freeze, end, or lose their broker."""
 
 import json
 import signal

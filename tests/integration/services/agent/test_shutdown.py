@@ -50,7 +50,7 @@ def row(system: System, agent: str, mode: Mode) -> None:
 
 
 def ready(child: Child) -> str:
-    """What it says of its readiness."""
+    """The text of its readiness check."""
     served = re.search(r'health is served".*"port": (\d+)', child.said)
     assert served is not None
     try:

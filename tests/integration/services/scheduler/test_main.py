@@ -57,7 +57,7 @@ def scheduler(system: System) -> Child:
 
 
 def ticks(pika: Client, seconds: int) -> list[datetime]:
-    """What comes to the mailbox until so many seconds in a row are there, by nominal time."""
+    """The mailbox's ticks by nominal time, until so many seconds in a row are there."""
     found: list[datetime] = []
     while not found or not {min(found) + n * EVERY for n in range(seconds)} <= set(found):
         _, body = pika.taken(mailbox_name("alice"))

@@ -154,7 +154,7 @@ async def test_a_job_of_the_connection_that_fails_ends_what_uses_it(rabbit: Rabb
 
 
 async def test_a_queue_that_another_connection_still_has_is_waited_for(rabbit: Rabbit) -> None:
-    """As after a reconnect, while the broker holds the lost connection for alive."""
+    """As after a reconnect, while the broker still considers the lost connection alive."""
     async with connect(rabbit.url, "test", wait_s=30) as broker:
         async with connect(rabbit.url, "before") as before:
             await before.declare(WHOLE)

@@ -52,7 +52,7 @@ def text(value: bytes) -> bytes:
 
 
 def odd_value(chance: random.Random, levels: int = LEVELS) -> bytes:
-    """Of every type that the protocol has, at its limits and beyond sense."""
+    """A value of any type of the protocol, at its limits or absurd."""
 
     def inside() -> bytes:
         return b"".join(odd_value(chance, levels - 1) for _ in range(chance.randrange(4)))

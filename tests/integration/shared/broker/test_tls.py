@@ -105,7 +105,7 @@ async def test_a_certificate_that_is_not_there_is_named(secured: SecuredBroker) 
 async def test_a_certificate_that_was_renewed_is_read_at_the_next_connection(
     secured: SecuredBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While a wrong one lies there, the process goes on trying, and says why once."""
+    """While the certificate is wrong, the process retries, and logs the reason once."""
     trusted = tmp_path / "ca.pem"
     trusted.write_bytes(secured.authority.file.read_bytes())
     caplog.set_level(logging.WARNING, "shared.broker")

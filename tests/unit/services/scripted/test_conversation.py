@@ -1,4 +1,4 @@
-"""What the script sees of a request."""
+"""A request as the script sees it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tool came to, whatever it raises or returns."""
+"""The result of a tool's call, whatever the tool raises or returns."""
 
 from __future__ import annotations
 

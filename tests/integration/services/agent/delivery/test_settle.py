@@ -53,7 +53,7 @@ async def send(broker: Broker, *ids: str, reply_to: str | None = None) -> None:
 async def settling(
     broker: Broker, store: Store, mailbox: Consumer, receive: Receive
 ) -> AsyncIterator[None]:
-    """As long as the block lasts, the mailbox is settled."""
+    """Settle the mailbox's deliveries within the block."""
     own = replace(instance(store), publisher=broker.publisher)
     async with asyncio.TaskGroup() as jobs:
         settlement = Settlement(Refusals(own, Outbox(own, jobs)))

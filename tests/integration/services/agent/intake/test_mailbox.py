@@ -1,4 +1,4 @@
-"""What comes to a mailbox: good, repeated, bad, lost."""
+"""Messages in a mailbox: good, repeated, bad, lost."""
 
 import asyncio
 import json

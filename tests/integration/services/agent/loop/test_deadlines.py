@@ -43,7 +43,7 @@ def test_a_deadline_ends_every_descendant(
 
 
 def late_s(system: System) -> list[float]:
-    """How long after its deadline each run ended, by the store's clock."""
+    """The seconds from each run's deadline to its end, by the store's clock."""
     file = system.env["HUTCH_STORE"].removeprefix("sqlite:///")
     with closing(sqlite3.connect(file)) as reading:
         return [late for (late,) in reading.execute("SELECT ended_at - deadline_at FROM runs")]

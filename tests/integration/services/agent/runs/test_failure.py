@@ -44,7 +44,7 @@ async def damaged(own: Instance, failures: int) -> Run:
 
 
 async def lived(own: Instance, *started: Run) -> dict[str, Row]:
-    """Those runs, once this process is done with all of them."""
+    """The rows of these runs, once this process has ended all of them."""
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     models, admission = ModelRegistry(nowhere, own.metrics.model_failed), Admission(len(started))
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:

@@ -27,7 +27,7 @@ from tests.support.processes.running import System
 pytestmark = pytest.mark.long
 
 AWAY = f"[[fail 503 {ATTEMPTS}]]"
-"""For all the tries of one call; the next call finds it back."""
+"""For all the tries of one call; the next call succeeds."""
 BOB = """
 name: bob
 tools: [{function: noting.py:note, repeatable: true}]

@@ -24,7 +24,7 @@ def task(task_id: str, content: str, session: str | None = "s1", **more: Any) ->
 
 
 def talk(request: dict[str, Any]) -> list[str]:
-    """What the model was shown beside the system's text."""
+    """The messages that the model was shown, without the system message."""
     return [said["content"] for said in request["messages"] if said["role"] != "system"]
 
 

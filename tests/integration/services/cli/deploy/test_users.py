@@ -1,4 +1,4 @@
-"""Each user does what it may and is refused what it may not, on both brokers."""
+"""Each broker user can do what its role allows and nothing else, on both brokers."""
 
 from __future__ import annotations
 

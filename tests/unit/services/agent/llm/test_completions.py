@@ -1,4 +1,4 @@
-"""What endpoints answer with a 200: read where it is an answer, tried again where it is none."""
+"""Replies with status 200: read where they contain an answer, retried where they do not."""
 
 from __future__ import annotations
 

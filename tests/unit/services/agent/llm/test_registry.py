@@ -1,4 +1,4 @@
-"""Which model an agent speaks to: its file over the settings, and none assumed."""
+"""The choice of an agent's model: its file before the settings, and no default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every journal keeps to, the in-memory one and the store's."""
+"""The contract of every journal, the in-memory one and the store's."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_call_of_an_earlier_versions_run_keeps_its_id() -> None:
 class Case:
     journal: Journal
     reopen: Callable[[], Awaitable[Journal]]
-    """What the instance sees that resumes the run."""
+    """The journal as the instance that resumes the run reads it."""
     lose: Callable[[], Awaitable[None]]
     """Another instance takes the run."""
 

@@ -1,4 +1,4 @@
-"""What the store's journal does beyond the contract, which is in `test_journal.py`."""
+"""The store's journal beyond the contract, which is in `test_journal.py`."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ async def test_with_one_user_for_all_every_agent_is_trusted(replies: Replies) ->
 
 
 async def counting(store: Store, usage: Usage) -> Response:
-    """What a run is given when its worker reports this usage."""
+    """The response that a run gets when its worker reports this usage."""
     response = Response(task_id="c1", agent="bob", status=Status.OK, content="done")
     reported = response.model_copy(update={"usage": usage})
     return with_capped_usage(instance(store), await owned(store), "bob", reported, SHARE)

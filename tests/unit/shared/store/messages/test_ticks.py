@@ -45,7 +45,7 @@ async def shift(store: Store, column: str, seconds: float) -> None:
 
 
 async def forget_message_ids(store: Store) -> None:
-    """As an earlier version has left its rows."""
+    """Change the rows to those of an earlier version."""
     of_all = update(schema.ticks).values(message_id=None)
     await store.write("", lambda db: db.execute(of_all).rowcount)
 

@@ -46,7 +46,7 @@ async def kept(store: Store) -> int:
 
 
 async def a_while_ago(store: Store, seconds: float = OVERDUE_S) -> None:
-    """As if every cancel had been asked for so long before, and every deadline were as near."""
+    """Move the time of every cancel back by so much."""
     earlier = update(rows).values(asked_at=rows.c.asked_at - seconds)
     await store.write("", lambda db: db.execute(earlier).close())
 
@@ -57,7 +57,7 @@ async def late_by(store: Store, seconds: float) -> None:
 
 
 async def had_for(store: Store, seconds: float = OVERDUE_S) -> None:
-    """As if their owners had had all runs for so long."""
+    """Set the time since which every run has had its owner back by so much."""
     earlier = update(runs).values(due_at=now_s() - seconds)
     await store.write("", lambda db: db.execute(earlier).close())
 
