@@ -17,8 +17,8 @@ from tests.chaos.nemesis import Done, Fault, Kind, Nemesis
 from tests.chaos.report import Costs, Left, Report
 from tests.chaos.supervisor import Supervisor
 from tests.support.invariants import Rest
+from tests.support.network.proxy import Proxy, address, proxy
 from tests.support.processes import running
-from tests.support.proxy import Proxy, address, proxy
 
 SENDERS = 2
 FROZEN_S = (4.0, 8.0)

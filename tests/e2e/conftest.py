@@ -8,11 +8,11 @@ import pytest
 
 from services.local.__main__ import weights
 from tests.e2e import readme
-from tests.e2e.stack import Stack
 from tests.support.brokers.rabbitmq import container, vhost
 from tests.support.machine import need
 from tests.support.report import said
 from tests.support.repository import REPOSITORY
+from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="session")

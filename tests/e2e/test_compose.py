@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.e2e.stack import Stack
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.essential
 

@@ -17,9 +17,9 @@ from services.cli.__main__ import app
 from shared.definitions.loader import load
 from shared.definitions.model import Definition
 from tests.e2e import readme
-from tests.e2e.stack import REPLY_S, Stack
 from tests.support.processes.running import Child
 from tests.support.repository import REPOSITORY
+from tests.support.stack import REPLY_S, Stack
 
 pytestmark = pytest.mark.essential
 

@@ -13,9 +13,9 @@ from tests.chaos.agents import build
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.invariants import Rest
+from tests.support.network.proxy import Proxy, address, proxy
 from tests.support.processes import running
 from tests.support.processes.running import System
-from tests.support.proxy import Proxy, address, proxy
 
 _EXCUSES = pytest.StashKey[dict[str, str]]()
 

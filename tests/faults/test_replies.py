@@ -11,9 +11,9 @@ from shared.contract.messages import run_id
 from shared.contract.topology import reply_queue_name
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Body, Client
+from tests.support.network.proxy import Proxy
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import Child, System, until
-from tests.support.proxy import Proxy
 from tests.support.stores.calls import first_call
 
 pytestmark = pytest.mark.long

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.k8s.rendering import Manifest, Overlay
+from tests.support.k8s.rendering import Manifest, Overlay
 
 Edge = tuple[str, str, int]
 

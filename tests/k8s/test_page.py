@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.k8s.rendering import TOOLS, Overlay
+from tests.support.k8s.rendering import TOOLS, Overlay
 from tests.support.repository import REPOSITORY
 
 MARKED = "{ echo ---; cat; }"

@@ -14,7 +14,7 @@ from shared.definitions.loader import load
 from shared.process.runtime import STOP_S
 from shared.settings.environment import Settings
 from shared.telemetry.metrics import Metrics
-from tests.k8s.rendering import Overlay
+from tests.support.k8s.rendering import Overlay
 from tests.support.repository import REPOSITORY
 
 AGENTS = load(REPOSITORY / "agents")

@@ -14,9 +14,9 @@ from functools import partial
 
 import pytest
 
-from tests.k8s import kubelet
-from tests.k8s.podman import Podman, build, podman, renumbered
-from tests.k8s.rendering import Manifest, Overlay
+from tests.support.k8s import kubelet
+from tests.support.k8s.podman import Podman, build, podman, renumbered
+from tests.support.k8s.rendering import Manifest, Overlay
 from tests.support.machine import need
 
 FIRST = ("postgres", "rabbitmq", "migrate", "scripted")

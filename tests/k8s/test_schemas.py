@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.k8s.rendering import PRODUCTION, Overlay, tool
-from tests.k8s.schemas import FOLDER, definitions
+from tests.support.k8s.rendering import PRODUCTION, Overlay, tool
+from tests.support.k8s.schemas import FOLDER, definitions
 from tests.support.report import said
 
 BUILT_IN = {"v1", "apps/v1", "batch/v1", "policy/v1", "networking.k8s.io/v1"}

@@ -8,7 +8,7 @@ import subprocess
 from services.cli.deploy.users import users
 from shared.contract.access import agent_user
 from shared.definitions.loader import load
-from tests.k8s.rendering import Manifest, Overlay, tool
+from tests.support.k8s.rendering import Manifest, Overlay, tool
 from tests.support.repository import REPOSITORY
 
 CREDENTIALS = re.compile(r"(\w+)://([^@/]*)@")

@@ -17,10 +17,10 @@ import pytest
 
 from tests.support.brokers.rabbitmq import Rabbit, Server
 from tests.support.client import Client, client
+from tests.support.network.proxy import Proxy, address, proxy
 from tests.support.processes.agents import POISON, define, supervised
 from tests.support.processes.running import POLL_S, Child, System, until
 from tests.support.prometheus import MINUTE_S, Alert, Prometheus, prometheus
-from tests.support.proxy import Proxy, address, proxy
 
 pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]
 """Its container reports its queues to Prometheus; so does 3.10, with a plugin."""

@@ -12,8 +12,8 @@ import pytest
 
 from shared.store.database.migrate import migrate
 from tests.support.brokers.secured import BROKERS, SecuredBroker, SecuredStore, secured_store
-from tests.support.certificates import Authority
 from tests.support.client import client
+from tests.support.network.certificates import Authority
 from tests.support.processes import running
 from tests.support.processes.running import System
 

@@ -13,9 +13,9 @@ from typing import Any
 import docker  # type: ignore[import-untyped]  # it ships no types
 from docker.errors import APIError  # type: ignore[import-untyped]  # likewise
 
-from tests.e2e.stack import Stack
 from tests.support.processes.running import until
 from tests.support.repository import REPOSITORY
+from tests.support.stack import Stack
 
 FILES = "docker-compose.yml:docker-compose.cluster.yml"
 NODES = ("rabbitmq", "rabbitmq-2", "rabbitmq-3")

@@ -13,8 +13,8 @@ from yarl import URL
 
 from services.cli.machine.rabbitmq_node import RabbitNode
 from tests.support.brokers.rabbitmq import AMQP_PORT, IMAGE, RabbitMqContainer, ctl_in
-from tests.support.certificates import Authority, Pair
 from tests.support.machine import need, need_image
+from tests.support.network.certificates import Authority, Pair
 from tests.support.processes.running import until
 from tests.support.stores.postgresql import PASSWORD, Postgres
 from tests.support.stores.postgresql import server as postgresql

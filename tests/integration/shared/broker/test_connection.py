@@ -13,7 +13,7 @@ from shared.contract.messages import Event
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import free_port, lose_connections, until
-from tests.support.proxy import address, proxy
+from tests.support.network.proxy import address, proxy
 
 WHOLE = (
     topology.house()

@@ -16,7 +16,7 @@ from shared.contract import topology
 from shared.errors import BrokerError
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import until
-from tests.support.proxy import Proxy, address, proxy
+from tests.support.network.proxy import Proxy, address, proxy
 
 NOTICED_S = 3.0 * HEARTBEAT_S + 3.0
 """A client misses a heartbeat for so long before it gives a connection up."""

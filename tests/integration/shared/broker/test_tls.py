@@ -17,7 +17,7 @@ from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.secured import BROKERS, SecuredBroker
 from tests.support.brokers.waiting import lose_connections, until
-from tests.support.certificates import Authority
+from tests.support.network.certificates import Authority
 
 WAIT_S = 30.0
 """A start would wait so long for a broker that is away; a refusal is reported long before."""

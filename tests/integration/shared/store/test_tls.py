@@ -13,7 +13,7 @@ from shared.errors import SettingsError, StoreError, StoreUnavailable
 from shared.store import open_store
 from shared.store.database.migrate import migrate
 from tests.support.brokers.secured import SecuredStore, secured_store
-from tests.support.certificates import Authority
+from tests.support.network.certificates import Authority
 from tests.support.stores.postgresql import PASSWORD
 
 WAIT_S = 30.0

@@ -11,7 +11,7 @@ import pytest
 from shared.definitions.functions import JsonObject, load
 from shared.definitions.results import MAX_RESULT_CHARS, MAX_TRACE_CHARS
 from shared.errors import ToolError
-from tests.unit.shared.definitions.tool_file import failure, tool
+from tests.support.tool_file import failure, tool
 
 RAISED = {
     "an exception of its own that is no Exception": "raise Panic('lost')",

@@ -19,7 +19,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.k8s.rendering import Manifest, Overlay
+from tests.support.k8s.rendering import Manifest, Overlay
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 DATA = "..data"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.k8s.rendering import Manifest
+from tests.support.k8s.rendering import Manifest
 from tests.support.repository import REPOSITORY
 
 NETWORK = "hutch"
