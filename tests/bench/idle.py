@@ -59,7 +59,7 @@ class Measured:
     again_s: float = 0.0
 
 
-def reckoned(few: Measured, many: Measured, agents: int) -> Measured:
+def computed(few: Measured, many: Measured, agents: int) -> Measured:
     """So many, on the straight line through two measurements; times of starts are left out."""
     factor = (agents - many.agents) / (many.agents - few.agents)
     assert few.store
@@ -101,7 +101,7 @@ def measure(count: int, server: Server, postgresql: Postgres | None) -> Measured
         began = time.monotonic()
         children = [system.start("services.agent", name) for name in names]
         for child in children:
-            child.says("consuming", PATIENCE_S)
+            child.wait_for("consuming", PATIENCE_S)
         ready_s = time.monotonic() - began
         start_cpu_s = of(children).cpu_s
         first_s = asyncio.run(answered_s(rabbit.url, names))
@@ -184,7 +184,7 @@ def main() -> None:
         on_sqlite = measure(counts[-1], server, None)
     if len(counts) > 1:
         few, many = (columns[str(count)] for count in counts[-2:])
-        columns[f"{REACH:,}, reckoned"] = reckoned(few, many, REACH)
+        columns[f"{REACH:,}, computed"] = computed(few, many, REACH)
     columns[f"{counts[-1]} on SQLite"] = on_sqlite
     say(f"| agents | {' | '.join(columns)} |")
     say("|---" * (len(columns) + 1) + "|")

@@ -45,7 +45,7 @@ def build(folder: Path) -> Path:
     return agents
 
 
-def order(task: str, model_s: float = MODEL_S) -> str:
+def content(task: str, model_s: float = MODEL_S) -> str:
     """The manager's task: its worker stamps it, and both then answer with its name."""
     latency = f"[[latency {model_s}]]"
     stamped = f'{latency}[[call stamp {{\\"step\\": \\"{task}\\"}}]]'

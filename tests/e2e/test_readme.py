@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 def up(command: list[str], environment: dict[str, str], said: Path) -> Iterator[Child]:
     child = Child([*command, "--provider", "scripted"], environment, said)
     try:
-        child.says(r'carol +\| .*"consuming"')
+        child.wait_for(r'carol +\| .*"consuming"')
         yield child
     finally:
         assert child.end() == 0

@@ -36,8 +36,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     if isinstance(system, System):
         url = rabbit.url if isinstance(rabbit, Rabbit) else str(had["broker_url"])
         rest = Rest(system, url, item.stash.get(_EXCUSES, {}))
-        heard = client if isinstance(client, Client) else None
-        assert rest.settled(heard) == []
+        listener = client if isinstance(client, Client) else None
+        assert rest.settled(listener) == []
         assert rest.ended() == []
 
 

@@ -15,11 +15,11 @@ from tests.chaos.supervisor import Supervisor
 from tests.fuzz import ledger as ledgers
 from tests.fuzz import logs
 from tests.fuzz.attack import team
-from tests.fuzz.attack.clients import Attacker, Ears
+from tests.fuzz.attack.clients import Attacker, Receiver
 from tests.fuzz.attack.endpoint import endpoint
 from tests.fuzz.attack.stranger import Stranger
 from tests.fuzz.attack.team import REPLICAS
-from tests.fuzz.draws.commands import Orders
+from tests.fuzz.draws.commands import Commands
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.report import Found, Report
 from tests.support import client
@@ -56,7 +56,7 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
         supervisor.start(REPLICAS)
         rest = Rest(system, ground.broker_url)
         try:
-            with attacked(system, ground.broker_url, ledger, seed, seconds) as orders:
+            with attacked(system, ground.broker_url, ledger, seed, seconds) as commands:
                 say("quiet; draining")
                 drain(ledger)
                 wrong = rest.settled(patience_s=SETTLE_S)
@@ -70,8 +70,8 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
             wrong,
             silent,
             logs.faults(sorted(folder.glob("*-services.agent-*.log"))),
-            orders.faults,
-            orders.given,
+            commands.faults,
+            commands.given,
             model.asked,
         )
         return Report(ledger, found)
@@ -80,28 +80,28 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
 @contextmanager
 def attacked(
     system: System, url: str, ledger: Ledger, seed: int, seconds: float
-) -> Iterator[Orders]:
+) -> Iterator[Commands]:
     """Attacks for so many seconds; in the block no attack runs, but answers are still received."""
-    ears = Ears(url, ledger)
-    ears.start()
-    assert ears.listening.wait(STARTED_S), "the listener did not start"
+    receiver = Receiver(url, ledger)
+    receiver.start()
+    assert receiver.listening.wait(STARTED_S), "the listener did not start"
     numbers = count()
     attackers = [
-        Attacker(url, ledger, seed, numbers, ears, lambda agent: instances(system, agent))
+        Attacker(url, ledger, seed, numbers, receiver, lambda agent: instances(system, agent))
         for _ in range(ATTACKERS)
     ]
-    orders, stranger = Orders(system, ledger, seed), Stranger(url, seed)
-    for job in (*attackers, orders, stranger):
+    commands, stranger = Commands(system, ledger, seed), Stranger(url, seed)
+    for job in (*attackers, commands, stranger):
         job.start()
     time.sleep(seconds)
     for attacker in attackers:
         attacker.quiet.set()
-    orders.end()
-    orders.give("unpause", "all")
+    commands.end()
+    commands.give("unpause", "all")
     try:
-        yield orders
+        yield commands
     finally:
-        clients = (*attackers, ears, stranger)
+        clients = (*attackers, receiver, stranger)
         died = [it.name for it in clients if not it.is_alive()]
         for client_ in clients:
             client_.end()

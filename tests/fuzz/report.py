@@ -29,7 +29,7 @@ class Found:
     """In the logs."""
     commands: Sequence[str] = ()
     """Commands that failed by a fault of the product."""
-    orders: int = 0
+    commands_given: int = 0
     model_calls: int = 0
 
 
@@ -49,7 +49,7 @@ class Report:
     def _done(self) -> None:
         for fate, number in sorted(self.ledger.sent.items()):
             self._row(f"messages {fate}", number)
-        self._row("orders given", self.found.orders)
+        self._row("commands given", self.found.commands_given)
         self._row("model calls", self.found.model_calls)
         for status, number in sorted(self.ledger.statuses.items()):
             self._row(f"answers: {status}", number)
@@ -68,7 +68,7 @@ class Report:
     def _processes(self) -> None:
         deaths = [it for it in self.found.ended if it.code]
         self._row("processes that were asked to end, and did", len(self.found.ended) - len(deaths))
-        last = Counter(f"{it.agent} ({it.code}): {it.said.splitlines()[-1:]}" for it in deaths)
+        last = Counter(f"{it.agent} ({it.code}): {it.output.splitlines()[-1:]}" for it in deaths)
         self._none("process deaths", {f"{n} of {said}" for said, n in last.items()}, len(deaths))
         for kind, number, first in kinds(self.found.faults):
             self.violations.append(f"in the logs, {number} times: {kind}\n{first.told}")

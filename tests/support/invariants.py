@@ -119,13 +119,13 @@ def is_agent(child: Child) -> bool:
 
 def living(children: Iterable[Child]) -> list[Agent]:
     """The agents' processes that consume, or did."""
-    found = (told(it) for it in children if it.process.poll() is None and is_agent(it))
+    found = (agent_of(it) for it in children if it.process.poll() is None and is_agent(it))
     return [agent for agent in found if agent is not None]
 
 
-def told(child: Child) -> Agent | None:
+def agent_of(child: Child) -> Agent | None:
     """None: it has not come so far yet."""
-    said = child.beginning
+    said = child.first_output
     if (instance := _INSTANCE.search(said)) and (port := _PORT.search(said)):
         return Agent(instance[2], instance[1], int(port[1]))
     return None

@@ -52,7 +52,7 @@ class Prometheus:
     url: str
     targets: Path
 
-    def looks_at(self, ports: dict[str, list[int]]) -> None:
+    def scrape(self, ports: dict[str, list[int]]) -> None:
         """Scrape these health ports, by process name, as Kubernetes names pods to Prometheus."""
         groups = [
             {"targets": [f"127.0.0.1:{port}" for port in of_it], "labels": {"process": name}}
@@ -89,7 +89,7 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, broker: str, vhost: str) -> Iterator[Prometheus]:
+def serving(folder: Path, broker: str, vhost: str) -> Iterator[Prometheus]:
     """Evaluates production's rules; scrapes the broker's queues at `host:port`, as there."""
     need("prometheus")
     folder.mkdir()

@@ -7,6 +7,6 @@ import pytest
 _SAID = pytest.StashKey[dict[str, str]]()
 
 
-def said(config: pytest.Config) -> dict[str, str]:
+def summary(config: pytest.Config) -> dict[str, str]:
     """The lines of this process, by what they are about; fixtures add theirs."""
     return config.stash.setdefault(_SAID, {})

@@ -16,7 +16,7 @@ class Foreign(BaseException):
     """Like a panic of a library in another language."""
 
 
-class Unsaid(Exception):
+class Unprintable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("it can't be told")
 
@@ -48,9 +48,9 @@ def leave(n: int = 0) -> str:
     sys.exit(n)
 
 
-def unsaid(n: int = 0) -> str:
+def unprintable(n: int = 0) -> str:
     """Raise an exception that cannot be shown."""
-    raise Unsaid(n)
+    raise Unprintable(n)
 
 
 def unnamed(n: int = 0) -> str:
@@ -118,7 +118,7 @@ def numbers(n: int = 0) -> list[object]:
 
 def several(n: int = 0) -> str:
     """Raise several things at once."""
-    raise BaseExceptionGroup("both", [KeyboardInterrupt(n), Unsaid(n)])
+    raise BaseExceptionGroup("both", [KeyboardInterrupt(n), Unprintable(n)])
 
 
 def recurse(n: int = 0) -> str:

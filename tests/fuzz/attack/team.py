@@ -15,7 +15,7 @@ REPEATABLE = (
     "foreign",
     "interrupt",
     "leave",
-    "unsaid",
+    "unprintable",
     "unnamed",
     "stops",
     "lines",

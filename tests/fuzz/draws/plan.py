@@ -20,7 +20,7 @@ from tests.fuzz.draws import bodies, properties
 from tests.fuzz.draws.values import Draw, weighted
 
 AGENTS = tuple(REPLICAS)
-NOBODY = ("nobody", "", "Boss", "é", "x" * 255, "agent.boss", "boss.x", "#")
+NO_AGENTS = ("nobody", "", "Boss", "é", "x" * 255, "agent.boss", "boss.x", "#")
 """Keys of the tasks' exchange that lead to no agent."""
 
 Reply = Literal["kept", "named", "direct", "none", "odd"]
@@ -104,10 +104,10 @@ def wrong(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
     return (_mail(draw, agent_of(seed, number), body, number),)
 
 
-def nobodys(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
+def unaddressed(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
     """A task for no agent: it comes to `unrouted`."""
     make = draw.choice((bodies.nearly, bodies.wrong))
-    return (_mail(draw, draw.choice(NOBODY), make(draw, _task("wild", number)), number),)
+    return (_mail(draw, draw.choice(NO_AGENTS), make(draw, _task("wild", number)), number),)
 
 
 def again(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
@@ -156,7 +156,7 @@ def replied(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
     return (Message(REPLIES, f"reply.{draw.choice(AGENTS)}.@", body, properties=given),)
 
 
-def ordered(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
+def commanding(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
     """Messages for the control exchange, almost right and completely wrong."""
     right: dict[str, object] = {"type": "cancel", "task_id": marker(number)}
     body = draw.choice((bodies.nearly, bodies.wrong))(draw, right)
@@ -183,11 +183,11 @@ KINDS: Mapping[Kind, int] = {
     wild: 30,
     nearly: 22,
     wrong: 12,
-    nobodys: 3,
+    unaddressed: 3,
     again: 8,
     swarmed: 5,
     replied: 4,
-    ordered: 3,
+    commanding: 3,
     cancelled: 8,
 }
 

@@ -36,12 +36,12 @@ class Reply:
 
 def reply(seed: int, request: Mapping[str, Any]) -> Reply:
     """Honest tasks are answered at once; what anything else gets is drawn."""
-    told = [str(it.get("content") or "") for it in request.get("messages", ())]
-    asked = next(filter(None, map(MARKER.search, reversed(told))), None)
+    texts = [str(it.get("content") or "") for it in request.get("messages", ())]
+    asked = next(filter(None, map(MARKER.search, reversed(texts))), None)
     if asked and asked[1] != "wild":
         return Reply(completion(request, said=f"{asked[0]} is done"))
-    about = asked[0] if asked else "\n".join(told)[-1000:]
-    draw = random.Random(f"{seed} {about} {len(told)}".encode("utf-8", "replace"))
+    about = asked[0] if asked else "\n".join(texts)[-1000:]
+    draw = random.Random(f"{seed} {about} {len(texts)}".encode("utf-8", "replace"))
     return weighted(draw, KINDS)(draw, request, about)
 
 

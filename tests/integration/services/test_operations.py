@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.pages import COMMANDS
-from tests.support.processes.clerk import LONG_S, Clerk, call, define, letters
+from tests.support.processes.clerk import LONG_S, Clerk, call, dead_letters, define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
 
@@ -51,7 +51,7 @@ def test_a_provider_is_down_and_those_it_has_failed_are_replayed(
 ) -> None:
     [bob] = system.agents("bob")
     pika.send("bob", {"content": "[[fail 503 8]][[reply Here.]]", "id": "t1"})
-    bob.says("run put off")
+    bob.wait_for("run put off")
     change(system, "UPDATE runs SET due_at = due_at + 3600")  # so that it stays due meanwhile
     assert "t1" in said(system, "hutch runs --status due")
     assert "503" in said(system, "hutch show RUN", RUN="t1")
@@ -87,12 +87,12 @@ def test_a_poison_is_shown_and_then_dropped_or_replayed(system: System, pika: Cl
         pika.send("bob", body)
         assert pika.reply().status == "refused"
     assert "poem" in said(system, "hutch dead list")
-    poem, bytes_ = (str(letter["id"]) for letter in letters(system))
+    poem, bytes_ = (str(letter["id"]) for letter in dead_letters(system))
     assert "UTF-8" in said(system, "hutch dead show LETTER", LETTER=bytes_)
     said(system, "hutch dead drop LETTER", LETTER=bytes_)
     said(system, "hutch dead replay LETTER", LETTER=poem)
-    until(lambda: [it["id"] for it in letters(system)] not in ([], [poem]))
-    assert len(letters(system)) == 1, "a hopeless one comes back, and stays"
+    until(lambda: [it["id"] for it in dead_letters(system)] not in ([], [poem]))
+    assert len(dead_letters(system)) == 1, "a hopeless one comes back, and stays"
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_tool_in_doubt_is_decided(
     first.kill()
     system.agents("clerk")
     assert pika.reply().status == "failed"
-    (letter,) = letters(system)
+    (letter,) = dead_letters(system)
     said(system, decision, LETTER=str(letter["id"]), RESULT="paid 7")
     assert pika.reply().status == "ok"
     assert clerk.effects == effects

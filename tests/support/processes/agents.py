@@ -81,7 +81,7 @@ def supervised(system: System) -> Iterator[list[int]]:
             keeper.join(POLL_S)
 
 
-def told(port: int, what: str) -> tuple[int, str]:
+def http_get(port: int, what: str) -> tuple[int, str]:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", f"/{what}")

@@ -64,7 +64,7 @@ def call(tool: str, seconds: float, order: int = 7) -> str:
     return f'[[call {tool} {{"order": {order}, "seconds": {seconds}}}]]'
 
 
-def letters(system: System, *filters: str) -> list[dict[str, Any]]:
+def dead_letters(system: System, *filters: str) -> list[dict[str, Any]]:
     """The dead letters, as `hutch dead list` prints them."""
     listed = system.hutch("dead", "list", *filters, "--json")
     assert listed.returncode == 0, listed.stderr

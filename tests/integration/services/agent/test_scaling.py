@@ -18,7 +18,7 @@ from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.load import load
 from tests.support.processes.running import Child, System, until
-from tests.support.report import said
+from tests.support.report import summary
 
 pytestmark = [
     pytest.mark.long,
@@ -71,7 +71,7 @@ def handed_over_s(system: System) -> list[float]:
     lines = [
         (datetime.fromisoformat(line["time"]), line["message"], line.get("run"))
         for child in system.children
-        for line in map(json.loads, re.findall(r"^{.*}$", child.said, re.MULTILINE))
+        for line in map(json.loads, re.findall(r"^{.*}$", child.output, re.MULTILINE))
         if line.get("message") in {"run handed over", "run started"}
     ]
     waits = []
@@ -122,7 +122,7 @@ def test_a_scale_in_under_load_loses_and_repays_nothing(
     again = [call for call, times in calls.items() if times > 1]
     assert len(calls) == calls_of(len(answered))
     assert calls.total() - len(calls) <= 1, f"beside the killed one's call in flight: {again}"
-    said(pytestconfig)["scale-in"] = (
+    summary(pytestconfig)["scale-in"] = (
         f"{len(answered)} tasks, 0 lost, {calls.total()} model calls for {len(calls)} steps, "
         f"{len(waits_s)} hand-overs, the longest wait {max(waits_s):.1f} s"
     )

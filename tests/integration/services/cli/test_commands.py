@@ -28,9 +28,9 @@ def test_ask_prints_the_response_and_the_runs_events(system: System) -> None:
     asked = system.hutch("ask", "alice", WISH, "--id", "wish-1")
     assert asked.returncode == 0
     assert WRITTEN in asked.stdout
-    told = [line.split(" ", 1)[1] for line in asked.stderr.splitlines()]
-    assert told[:3] == ["alice begins", "alice asks bob", "bob begins"]
-    assert "alice hears from bob: ok" in told
+    events = [line.split(" ", 1)[1] for line in asked.stderr.splitlines()]
+    assert events[:3] == ["alice begins", "alice asks bob", "bob begins"]
+    assert "alice hears from bob: ok" in events
 
     again = json.loads(system.hutch("ask", "alice", WISH, "--id", "wish-1", "--json").stdout)
     assert (again["status"], again["task_id"], again["model"]) == ("ok", "wish-1", "scripted")
@@ -180,7 +180,7 @@ def _read(terminal: int) -> bytes:
 
 def test_ctrl_c_ends_a_waiting_command_quietly(system: System) -> None:
     asking = system.start("services.cli", "ask", "bob", "Hello")
-    asking.says("it waits until one does")
+    asking.wait_for("it waits until one does")
     asking.process.send_signal(signal.SIGINT)
     assert asking.ended() == 130
-    assert len(asking.said.splitlines()) == 1
+    assert len(asking.output.splitlines()) == 1

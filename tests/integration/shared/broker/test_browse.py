@@ -4,7 +4,7 @@ from shared.broker.connection import Broker
 from shared.broker.publisher import Outgoing
 from shared.contract.topology import DEAD
 
-LOOKS = 60
+BROWSES = 60
 """RabbitMQ 4 drops what was delivered more than 20 times from a queue that sets no limit."""
 
 
@@ -20,7 +20,7 @@ async def seen(broker: Broker) -> list[str | None]:
 
 async def test_browsed_messages_stay_in_their_order_however_often(broker: Broker) -> None:
     await bury(broker, "a", "b", "c")
-    for _ in range(LOOKS):
+    for _ in range(BROWSES):
         assert await seen(broker) == ["a", "b", "c"]
 
 

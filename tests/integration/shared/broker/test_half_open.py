@@ -58,10 +58,10 @@ async def test_a_half_open_connection_is_noticed_and_all_comes_back(
     await until(lambda: far.connected and consumer.consuming)
     assert network.connections >= before + 2, "both connections are new"
     await far.publisher.publish(task("sent"), timeout_s=10)
-    heard = {(await asyncio.wait_for(anext(consumer), 30)).message_id}
-    while "sent" not in heard:
+    received = {(await asyncio.wait_for(anext(consumer), 30)).message_id}
+    while "sent" not in received:
         consumer.get_nowait()
-        heard.add((await asyncio.wait_for(anext(consumer), 30)).message_id)
+        received.add((await asyncio.wait_for(anext(consumer), 30)).message_id)
 
 
 async def test_a_frame_that_is_cut_in_the_middle_costs_only_its_connection(

@@ -39,12 +39,12 @@ async def echoed(broker: Broker, bodies: list[bytes]) -> list[bytes]:
     out = [Outgoing("", "agent.bob", body, str(n)) for n, body in enumerate(bodies)]
     async with asyncio.timeout(WAIT_S):
         await asyncio.gather(*(broker.publisher.publish(one) for one in out))
-        heard: list[bytes] = []
+        received: list[bytes] = []
         async for delivery in consumer:
             await delivery.ack()
-            heard.append(delivery.body)
-            if len(heard) == len(bodies):
-                return heard
+            received.append(delivery.body)
+            if len(received) == len(bodies):
+                return received
     raise AssertionError("the consumer ended")
 
 

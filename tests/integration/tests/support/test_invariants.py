@@ -46,7 +46,7 @@ def test_a_message_without_a_consumer_is_reported_as_waiting_and_its_consumer_as
 ) -> None:
     [bob] = system.agents("bob")
     system.hutch("pause", "bob")
-    bob.says("agent.paused")
+    bob.wait_for("agent.paused")
     until(lambda: not pika.consumers("agent.bob"))
     pika.send("bob", "Write.")
     until(lambda: "waiting: 1 in agent.bob" in rest.wrong())

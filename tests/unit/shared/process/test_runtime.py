@@ -65,9 +65,9 @@ def start() -> Iterator[Start]:
 def health_url(script: subprocess.Popen[str]) -> str:
     """Waits for the log line with the port: the signal handlers are set by then."""
     assert script.stdout is not None
-    told = json.loads(script.stdout.readline())
-    assert told["message"] == "health is served"
-    return f"http://{told['host']}:{told['port']}"
+    line = json.loads(script.stdout.readline())
+    assert line["message"] == "health is served"
+    return f"http://{line['host']}:{line['port']}"
 
 
 def serving(script: subprocess.Popen[str]) -> None:

@@ -17,7 +17,7 @@ from tests.support.stores.steps import DEFINITION, claimed, ended, owned, reques
 
 
 @contextmanager
-def telling(page: str) -> Iterator[Agent]:
+def reporting(page: str) -> Iterator[Agent]:
     """A process whose /metrics says this."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -36,14 +36,14 @@ def telling(page: str) -> Iterator[Agent]:
 
 
 def test_slots_are_what_the_process_counts() -> None:
-    with telling("hutch_slots_taken 2.0\nhutch_runs_open 1.0\n") as agent:
+    with reporting("hutch_slots_taken 2.0\nhutch_runs_open 1.0\n") as agent:
         assert slots(agent) == Slots(taken=2, open=1)
 
 
 def test_slots_that_are_taken_when_nothing_is_under_way_are_leaked() -> None:
-    with telling("hutch_slots_taken 2.0\nhutch_runs_open 0.0\n") as agent:
+    with reporting("hutch_slots_taken 2.0\nhutch_runs_open 0.0\n") as agent:
         assert list(leaked([agent])) == ["slots: bob.1 has 2 taken and 0 open runs"]
-    with telling("hutch_slots_taken 0.0\nhutch_runs_open 0.0\n") as agent:
+    with reporting("hutch_slots_taken 0.0\nhutch_runs_open 0.0\n") as agent:
         assert list(leaked([agent])) == []
 
 

@@ -21,4 +21,4 @@ def test_a_forged_direct_reply_is_refused_and_never_published_to(
     assert set(letters) == {"forged", "bad"}
     assert pika.ask("bob", "Write.").status == "ok"
     assert rabbit.connections() == connections
-    assert "not confirmed" not in bob.said
+    assert "not confirmed" not in bob.output

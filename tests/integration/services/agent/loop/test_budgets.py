@@ -99,7 +99,7 @@ def test_a_prompt_that_exceeds_the_budget_costs_one_call_and_is_reported(
     assert said.stdout == "the budget of 20 tokens is spent\n"
     assert "of 20 tokens: more than the budget" in said.stderr
     assert len(asked()) == 1
-    boss.says("budget overshot")
+    boss.wait_for("budget overshot")
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.client import Client
-from tests.support.processes.clerk import LONG_S, Clerk, call, define, letters
+from tests.support.processes.clerk import LONG_S, Clerk, call, dead_letters, define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
 
@@ -36,7 +36,7 @@ def test_a_tool_that_was_acting_when_its_process_died_is_not_called_again(
     )
     assert clerk.effects == ["7"]
     assert len(asked()) == 1
-    (letter,) = letters(system)
+    (letter,) = dead_letters(system)
     assert (letter["agent"], letter["message_id"], letter["attempts"]) == ("clerk", "bill-7", 1)
     shown = system.hutch("show", "bill-7").stdout
     assert 'pay was called with {"order":7,"seconds":600' in shown

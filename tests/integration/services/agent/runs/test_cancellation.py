@@ -82,7 +82,7 @@ def test_workers_with_another_store_are_cancelled_by_message(
     define(agents, system, top="workers: [low]", low="")
     other = system.env["HUTCH_STORE"].replace("hutch.db", "other.db")
     system.hutch("migrate", HUTCH_STORE=other)
-    system.start("services.agent", "low", HUTCH_STORE=other).says("consuming")
+    system.start("services.agent", "low", HUTCH_STORE=other).wait_for("consuming")
     system.agents("top")
     pika.send("top", {"content": calling("low", LONG), "id": "t1"})
     until(lambda: len(asked()) == 2)

@@ -56,7 +56,7 @@ def test_a_pause_holds_open_runs_before_their_next_model_call_and_new_tasks_in_t
     until(lambda: len(asked()) == 1)
     said = system.hutch("pause", "ann").stdout
     assert said == "ann is paused: 'hutch unpause ann' lets go\n"
-    ann.says("agent.paused")
+    ann.wait_for("agent.paused")
     gate.touch()
     until(lambda: steps(system, "first") == 2)
     second = pika.send("ann", "[[reply second]]")
@@ -69,7 +69,7 @@ def test_a_pause_holds_open_runs_before_their_next_model_call_and_new_tasks_in_t
     assert status(system, "ann")["queued"] == 1, "kept across restarts"
     assert len(asked()) == 1
     assert system.hutch("unpause", "ann").stdout == "ann is not paused any more\n"
-    again.says("agent.unpaused")
+    again.wait_for("agent.unpaused")
     assert {reply.correlation_id for reply in pika.replies(2)} == {first, second}
     assert not status(system, "ann")["paused"]
     assert len(asked()) == 3
@@ -81,7 +81,7 @@ def test_a_pause_and_its_end_are_obeyed_within_a_second(
 ) -> None:
     [bob] = system.agents("bob")
     system.hutch("pause", whom)
-    assert until(lambda: "agent.paused" in bob.said) < QUICK_S
+    assert until(lambda: "agent.paused" in bob.output) < QUICK_S
     pika.send("bob", "Write.")
     system.hutch("unpause", whom)
     assert until(lambda: len(asked()) == 1) < QUICK_S
@@ -96,7 +96,7 @@ def test_a_paused_agents_deadlines_count_on(
     pika.send("ann", {"content": "[[call gate {}]]", "id": "t1", "deadline": soon})
     until(lambda: len(asked()) == 1)
     system.hutch("pause", "ann")
-    ann.says("agent.paused")
+    ann.wait_for("agent.paused")
     gate.touch()
     assert pika.reply().status == "timeout"
     assert len(asked()) == 1
@@ -109,7 +109,7 @@ def test_a_paused_agent_obeys_a_cancel(
     pika.send("ann", {"content": "[[call gate {}]]", "id": "t1"})
     until(lambda: len(asked()) == 1)
     system.hutch("pause", "ann")
-    ann.says("agent.paused")
+    ann.wait_for("agent.paused")
     gate.touch()
     until(lambda: steps(system, "t1") == 2)
     assert system.hutch("cancel", "t1").stdout == "task t1 of ann has ended: cancelled\n"

@@ -61,7 +61,7 @@ def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_goes_on_later(
 ) -> None:
     [bob] = system.agents("bob")
     first = pika.send("bob", f"{AWAY}[[reply One.]]")
-    bob.says("run put off")
+    bob.wait_for("run put off")
     second = pika.send("bob", "[[reply Two.]]")
     replies = pika.replies(2)
     assert [reply.correlation_id for reply in replies] == [second, first]
@@ -74,7 +74,7 @@ def test_any_replica_goes_on_and_no_finished_step_is_paid_or_done_again(
 ) -> None:
     [first] = system.agents("bob")
     pika.send("bob", f'[[call note {{"text": "once"}}]][[then]]{AWAY}[[reply Done.]]')
-    first.says("run put off")
+    first.wait_for("run put off")
     first.kill()
     system.agents("bob")
     reply = pika.reply()

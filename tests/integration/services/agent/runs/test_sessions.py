@@ -109,11 +109,11 @@ def test_a_session_neither_broadcasts_nor_sees_notes_and_nor_do_its_workers(
     define(agents, system, ann="swarm: s\nworkers: [ben]", ben="swarm: s", cy="swarm: s")
     *_, cy = system.agents("ann", "ben", "cy")
     pika.ask("ann", task("t0", "[[reply public]]", None))
-    cy.says("note heard")
+    cy.wait_for("note heard")
     secret = json.dumps({"prompt": "[[reply secret]]"})
     assert pika.ask("ann", task("t1", f"[[call ben {secret}]]")).status == "ok"
     pika.ask("ben", task("t2", "[[reply shout]]", None))
-    until(lambda: cy.said.count('"note heard"') == 2)
+    until(lambda: cy.output.count('"note heard"') == 2)
     pika.ask("cy", task("t3", "Hello", None))
     seen = asked()[-1]["messages"][0]["content"]
     assert "From ann: public" in seen

@@ -156,8 +156,8 @@ async def test_joins_that_race_the_end_are_each_answered_once(store: Store, stor
         ending = [ended(store, run)]
         claims, (answers,) = await asyncio.gather(asyncio.gather(*joins), asyncio.gather(*ending))
     late = [message for claim in claims for message in claim.outbound]
-    told = sorted(message.routing_key for message in (*answers, *late))
-    assert told == sorted(asker.reply_to for asker in (ASKER, *askers))
+    answered = sorted(message.routing_key for message in (*answers, *late))
+    assert answered == sorted(asker.reply_to for asker in (ASKER, *askers))
 
 
 async def test_a_zombies_marks_ends_and_hand_overs_are_lost_and_write_nothing(store: Store) -> None:
