@@ -57,7 +57,7 @@ def violations(ledger: Ledger, left: Left, costs: Costs) -> list[str]:
     return Report(ledger, left, costs, []).violations
 
 
-def test_a_game_in_which_all_went_well_violates_nothing() -> None:
+def test_a_game_without_faults_has_no_violation() -> None:
     assert violations(*game()) == []
 
 

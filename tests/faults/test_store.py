@@ -70,7 +70,7 @@ class TestOnPostgresql:
 
     @pytest.mark.long
     @pytest.mark.parametrize("seconds", [5, 40])
-    def test_a_server_that_stands_still_for_a_while_is_waited_for(
+    def test_a_server_that_is_frozen_for_a_while_is_waited_for(
         self, system: System, pika: Client, asked: Asked, postgresql: Postgres, seconds: int
     ) -> None:
         agents = system.agents("bob", "alice")

@@ -127,7 +127,7 @@ def test_agents_and_tools_are_read_from_where_they_are_mounted(ready: Pods) -> N
     assert "/app/agents: no fault" in done.stdout
 
 
-def test_every_pod_is_sealed_as_its_manifest_says(ready: Pods) -> None:
+def test_every_pod_is_confined_as_its_manifest_says(ready: Pods) -> None:
     for name in ready.staying():
         context: Manifest = ready.overlay.pods()[name]["spec"]["securityContext"]
         done = ready.run(name, "sh", "-c", "cat /proc/1/status; touch /seal")

@@ -108,7 +108,7 @@ def test_the_scheduler_wakes_an_agent(home: Home) -> None:
     home.agents["dora"].wait_for('"run ended"')
 
 
-def test_the_operator_cancels_what_a_manager_has_begun(home: Home) -> None:
+def test_the_operator_cancels_a_managers_worker(home: Home) -> None:
     task = home.hutch("send", "alice", '[[call bob {"prompt": "[[latency 40]]Write."}]]').strip()
     home.agents["bob"].wait_for(f'"run started".*"{run_id("alice", task)}|{run_id("alice", task)}')
     assert "ended: cancelled" in home.hutch("cancel", task)

@@ -65,7 +65,7 @@ def test_a_provider_is_down_and_those_it_has_failed_are_replayed(
     assert (reply.status, reply.content) == ("ok", "Here.")
 
 
-def test_a_bill_that_runs_away_is_held_and_its_cause_cancelled(
+def test_a_costly_task_is_found_during_a_pause_and_cancelled(
     system: System, pika: Client, asked: Asked
 ) -> None:
     system.agents("bob")
@@ -156,7 +156,7 @@ def test_an_old_backup_is_inspected_before_any_run_starts(
     assert len(asked()) == paid + 1, "a task since the backup is run again, when it is sent again"
 
 
-def test_a_run_that_hangs_goes_on_elsewhere_or_is_ended(
+def test_a_run_that_hangs_continues_elsewhere_or_is_ended(
     system: System, pika: Client, clerk: Clerk
 ) -> None:
     [hanging] = system.agents("clerk")

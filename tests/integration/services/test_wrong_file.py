@@ -64,7 +64,7 @@ def test_tasks_to_an_agent_with_a_wrong_file_wait_until_it_is_right(
     assert [reply.status for reply in pika.replies(1)] == ["ok"]
 
 
-def test_the_schedules_of_the_others_go_on(wrong: System, agents: Path) -> None:
+def test_the_schedules_of_the_others_continue(wrong: System, agents: Path) -> None:
     scheduler = wrong.start("services.scheduler")
     scheduler.wait_for("carol.yaml:3: limits.turn: unknown key")
     scheduler.wait_for("tick sent")

@@ -44,7 +44,7 @@ def test_alice_is_killed_while_she_waits_and_nothing_is_paid_twice(
 
 
 @pytest.mark.essential
-def test_a_replica_takes_over_what_a_killed_one_had(
+def test_a_replica_takes_over_a_killed_ones_runs(
     system: System, pika: Client, asked: Asked
 ) -> None:
     both = system.agents("bob", "bob")

@@ -121,7 +121,7 @@ def test_runs_that_outlast_the_grace_period_continue_at_once_elsewhere(
     assert len(asked()) == 2, "the call that was cut off, again"
 
 
-def test_a_delivery_that_can_not_be_settled_holds_up_no_process_that_ends(
+def test_a_delivery_that_cannot_be_settled_holds_up_no_process_that_ends(
     system: System, pika: Client, rabbit: Rabbit
 ) -> None:
     [bob] = system.agents("bob")

@@ -71,7 +71,7 @@ def test_a_fault_that_no_wait_overcomes_is_reported_at_once(
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
-def test_a_store_that_goes_away_while_runs_go_on_costs_nothing_twice(
+def test_a_store_that_is_away_while_runs_continue_costs_no_call_twice(
     postgresql_system: System, postgresql: Postgres, postgresql_url: str, pika: Client, asked: Asked
 ) -> None:
     """Longer than the silence after which a replica's runs are taken over."""

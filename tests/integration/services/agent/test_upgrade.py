@@ -62,7 +62,7 @@ def old_system(request: pytest.FixtureRequest, system: System, tmp_path: Path) -
     return system
 
 
-def test_open_runs_of_the_last_version_go_on_and_repeat_no_finished_step(
+def test_open_runs_of_the_last_version_continue_and_repeat_no_finished_step(
     old_system: System, asked: Asked
 ) -> None:
     alice, bob = old_system.agents("alice", "bob")

@@ -34,7 +34,7 @@ def test_status_reports_a_broker_that_takes_no_messages(system: System, rabbit: 
     assert SHORT not in system.hutch("status").stdout
 
 
-def test_a_run_goes_on_under_the_alarm_and_its_response_comes_after_it(
+def test_a_run_continues_under_the_alarm_and_its_response_comes_after_it(
     system: System, rabbit: Rabbit, pika: Client, asked: Asked
 ) -> None:
     [bob] = system.agents("bob")

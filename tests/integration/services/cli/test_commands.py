@@ -116,7 +116,7 @@ def test_status_counts_heartbeats_and_the_mailbox(
     assert "dead letters: 0" in system.hutch("status").stdout
 
 
-def test_status_shows_what_runs_and_what_waits(system: System) -> None:
+def test_status_shows_running_processes_and_waiting_tasks(system: System) -> None:
     system.agents("alice", "bob")
     system.hutch("send", "alice", '[[call bob {"prompt": "Hello [[latency 20]]"}]]')
     until = time.monotonic() + 15

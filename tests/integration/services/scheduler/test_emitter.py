@@ -127,9 +127,7 @@ async def claimed(store: Store, tick_id: str) -> Run:
     return made.run
 
 
-async def test_a_schedule_met_for_the_first_time_has_missed_nothing(
-    store: Store, broker: Broker
-) -> None:
+async def test_a_new_schedule_has_missed_no_tick(store: Store, broker: Broker) -> None:
     async with passing(store, broker, schedule("1h", missed="all")):
         await has(store, lambda found: found == {"seen": 1})
     assert await mailbox(broker) == []

@@ -32,7 +32,7 @@ async def test_acked_messages_are_gone_and_the_others_keep_their_order(broker: B
     assert await seen(broker) == ["a", "c", "d", "e"]
 
 
-async def test_an_error_in_the_middle_takes_nothing(broker: Broker) -> None:
+async def test_an_error_while_browsing_removes_no_message(broker: Broker) -> None:
     await bury(broker, "a", "b")
     try:
         async with broker.browse("dead") as held:

@@ -59,7 +59,7 @@ async def test_a_replica_with_another_store_is_refused_while_the_first_lives(
         await second.declare(REPLICA)
 
 
-async def test_a_queue_declared_differently_is_refused_and_harms_no_later_declaration(
+async def test_a_queue_declared_differently_is_refused_and_affects_no_later_declaration(
     rabbit: Rabbit,
 ) -> None:
     other = topology.Topology(queues=(topology.quorum("agent.bob", delivery_limit=3),))

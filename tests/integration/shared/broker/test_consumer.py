@@ -64,7 +64,7 @@ async def test_a_published_message_is_delivered_with_all_its_fields(
     await has(broker, QueueDepth(0, 0))
 
 
-async def test_prefetch_bounds_what_is_delivered(broker: Broker, consumer: Consumer) -> None:
+async def test_prefetch_bounds_the_unacked_deliveries(broker: Broker, consumer: Consumer) -> None:
     for number in range(3):
         await broker.publisher.publish(task(f"t{number}"))
     await consumer.start(prefetch=2)

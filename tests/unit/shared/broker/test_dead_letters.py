@@ -184,7 +184,7 @@ def test_a_dead_letter_with_damaged_properties_can_still_be_read() -> None:
     assert (letter.id, letter.body, letter.reply_to) == ("abc", b"{", None)
 
 
-def test_only_what_the_broker_gave_up_may_have_been_run() -> None:
+def test_only_a_message_that_the_broker_gave_up_may_have_been_run() -> None:
     assert read(brokers()).by_broker
     assert not read(ours()).by_broker
 

@@ -117,6 +117,6 @@ def test_tables_are_read_so_many_levels_deep(levels: int) -> None:
         nested(10_000),
     ],
 )
-def test_headers_that_can_not_be_read_are_none(field: bytes) -> None:
+def test_headers_that_cannot_be_read_are_none(field: bytes) -> None:
     properties = unread(flags("headers"), struct.pack(">I", len(field)) + field)
     assert (properties.headers, properties.app_id) == ({}, "ok")

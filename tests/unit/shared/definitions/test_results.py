@@ -75,7 +75,7 @@ async def test_any_exception_while_a_result_is_read_is_an_answer(tmp_path: Path,
     assert (await failure(tool(tmp_path, source))).startswith("lookup failed: ")
 
 
-async def test_a_secret_in_what_a_tool_raises_is_masked(tmp_path: Path) -> None:
+async def test_a_secret_in_a_tools_exception_is_masked(tmp_path: Path) -> None:
     source = "def lookup() -> None:\n    raise ValueError('the key sk-abcdefgh is wrong')"
     assert await failure(tool(tmp_path, source)) == (
         "lookup failed: ValueError: the key sk-*** is wrong"

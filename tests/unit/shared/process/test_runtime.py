@@ -202,7 +202,7 @@ def test_a_health_port_in_use_is_reported(start: Start) -> None:
     assert f"can't serve health on 127.0.0.1:{port}: Address already in use" in err
 
 
-def test_health_is_what_the_process_says(start: Start) -> None:
+def test_the_health_page_shows_the_reason_that_the_process_gives(start: Start) -> None:
     script = start("""
     p.ready, p.live = lambda: "no broker yet", lambda: "broker silent for 60 s"
     await p.stopping.wait()

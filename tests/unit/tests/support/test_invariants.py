@@ -35,7 +35,7 @@ def reporting(page: str) -> Iterator[Agent]:
         server.shutdown()
 
 
-def test_slots_are_what_the_process_counts() -> None:
+def test_slots_are_read_from_the_metrics_of_the_process() -> None:
     with reporting("hutch_slots_taken 2.0\nhutch_runs_open 1.0\n") as agent:
         assert slots(agent) == Slots(taken=2, open=1)
 

@@ -14,7 +14,9 @@ from tests.support.processes.running import System, until
 
 
 @pytest.mark.essential
-def test_a_peer_remembers_what_another_has_said(system: System, pika: Client, asked: Asked) -> None:
+def test_a_peer_remembers_another_members_broadcast(
+    system: System, pika: Client, asked: Asked
+) -> None:
     _, [richard, harry] = system.agents("tom"), system.agents("richard", "harry")
     assert pika.ask("tom", "[[reply The backups failed.]]").status == "ok"
     richard.wait_for("note heard")

@@ -103,7 +103,7 @@ def test_a_prompt_that_exceeds_the_budget_costs_one_call_and_is_reported(
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
-def test_a_worker_that_gave_no_answer_has_spent_all_the_same(
+def test_the_usage_of_a_worker_without_an_answer_is_counted(
     system: System, pika: Client, agents: Path
 ) -> None:
     slow = "workers: [low]\nlimits: {timeout: 4s}"

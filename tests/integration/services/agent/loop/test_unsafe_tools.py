@@ -43,7 +43,7 @@ def test_a_tool_that_was_acting_when_its_process_died_is_not_called_again(
     assert 'pay was called with {"order":7,"seconds":600' in str(letter["last"])
 
 
-def test_a_tool_whose_result_was_recorded_is_in_no_doubt(
+def test_a_tool_whose_result_was_recorded_is_not_in_doubt(
     system: System, pika: Client, asked: Asked, clerk: Clerk
 ) -> None:
     [first] = system.agents("clerk")
@@ -83,7 +83,7 @@ def test_a_stop_lets_a_tool_that_acts_finish(system: System, pika: Client, clerk
     assert clerk.effects == ["7"]
 
 
-def test_a_stop_that_can_not_wait_leaves_the_run_in_doubt(
+def test_a_stop_that_cannot_wait_leaves_the_run_in_doubt(
     system: System, pika: Client, clerk: Clerk
 ) -> None:
     system.agents("clerk")

@@ -67,7 +67,7 @@ async def begun(own: Instance, failures: int = 0) -> tuple[Run, Run]:
     return run, other
 
 
-async def test_a_run_that_meets_a_fault_fails_alone(store: Store, rabbit: Rabbit) -> None:
+async def test_an_unexpected_error_fails_only_its_own_run(store: Store, rabbit: Rabbit) -> None:
     async with connect(rabbit.url, "test") as broker:
         await broker.declare(topology.house())
         own = replace(instance(store), publisher=broker.publisher)

@@ -56,7 +56,7 @@ def noted(system: System, agents: Path) -> Path:
 
 @pytest.mark.essential
 @pytest.mark.usefixtures("noted")
-def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_goes_on_later(
+def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_continues_later(
     system: System, pika: Client, asked: Asked
 ) -> None:
     [bob] = system.agents("bob")
@@ -69,7 +69,7 @@ def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_goes_on_later(
     assert len(asked()) == ATTEMPTS + 2
 
 
-def test_any_replica_goes_on_and_no_finished_step_is_paid_or_done_again(
+def test_any_replica_continues_and_no_finished_step_is_paid_or_done_again(
     system: System, pika: Client, asked: Asked, noted: Path
 ) -> None:
     [first] = system.agents("bob")

@@ -45,7 +45,7 @@ def test_a_session_remembers_and_another_does_not(
     assert (again.content, len(asked())) == ("Ann.", 4)
 
 
-def test_one_runs_at_a_time_in_claim_order_on_any_replica(
+def test_a_sessions_runs_go_one_at_a_time_in_claim_order_on_any_replica(
     system: System, pika: Client, asked: Asked
 ) -> None:
     system.agents("bob", "bob")
@@ -124,7 +124,7 @@ def test_a_session_neither_broadcasts_nor_sees_notes_and_nor_do_its_workers(
 
 
 @on_one_broker
-def test_send_and_ask_go_on_with_one_conversation(system: System, asked: Asked) -> None:
+def test_send_and_ask_continue_with_one_conversation(system: System, asked: Asked) -> None:
     system.agents("bob")
     sent = system.hutch("send", "bob", "[[reply Noted.]]I am Ann.", "--session", "s1")
     system.hutch("ask", "bob", "Who am I?", "--session", "s1", "--model-calls", "1")

@@ -167,7 +167,7 @@ MUST_NOT = {
 
 @pytest.mark.essential
 @pytest.mark.parametrize("user", MUST)
-def test_each_user_may_do_what_its_role_needs(divided: Divided, user: str) -> None:
+def test_each_user_may_do_everything_that_its_role_needs(divided: Divided, user: str) -> None:
     for act in MUST[user]:
         with divided.channel(user) as channel:
             act(channel)

@@ -86,7 +86,7 @@ async def test_a_usage_that_is_none_spoils_no_reply(
     assert await model.complete(HISTORY, []) == Completion(content="Hi.")
 
 
-async def test_wrong_types_where_nothing_depends_on_them_are_ignored(
+async def test_wrong_types_in_unused_fields_are_ignored(
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
     call: JsonValue = {"id": 5, "type": 7, "function": {"name": "lookup", "arguments": "{}"}}

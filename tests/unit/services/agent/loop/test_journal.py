@@ -135,7 +135,7 @@ async def test_a_call_that_began_and_has_no_result_is_in_doubt_for_the_next_owne
     assert doubt.public == "pay was called, and there is no result: whether it has acted is unknown"
 
 
-async def test_a_call_with_a_result_is_in_no_doubt(case: Case) -> None:
+async def test_a_call_with_a_result_is_not_in_doubt(case: Case) -> None:
     await case.journal.start(KEY, "pay", "{}")
     await case.journal.record(KEY, "tool", "pay", '"paid"')
     assert case.journal.call_in_doubt() is None

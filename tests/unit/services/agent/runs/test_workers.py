@@ -44,7 +44,7 @@ async def test_a_reply_that_names_no_call_is_found_by_its_task(replies: Replies)
         assert (await reply).content == "done"
 
 
-async def test_a_reply_that_can_not_be_understood_ends_the_wait(replies: Replies) -> None:
+async def test_a_reply_that_cannot_be_understood_ends_the_wait(replies: Replies) -> None:
     with replies.expect("c1", "bob") as reply:
         await replies.receive(delivery(b"\xff", correlation_id="c1"))
         assert (await reply).status is Status.FAILED

@@ -98,7 +98,7 @@ def test_the_package_is_installed_with_its_service_kept_off(
     assert not policy.exists()
 
 
-def test_two_processes_can_not_run_a_broker_in_one_folder(machine: Machine) -> None:
+def test_two_processes_cannot_run_a_broker_in_one_folder(machine: Machine) -> None:
     machine.home.mkdir()
     with (machine.home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -19,7 +19,7 @@ async def test_a_note_is_stored_once(store: Store) -> None:
     assert await recent(store) == ("From tom: hello",)
 
 
-async def test_notes_keep_what_a_database_refuses(store: Store) -> None:
+async def test_notes_can_contain_characters_that_a_database_refuses(store: Store) -> None:
     await stored(store, "m1", "nul \0, rabbit 🐇, half \ud83d")
     assert await recent(store) == ("From tom: nul \0, rabbit 🐇, half \ud83d",)
 

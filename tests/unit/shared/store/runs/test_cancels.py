@@ -293,7 +293,7 @@ async def test_an_owners_end_and_anothers_cancel_at_once_leave_one_response(
     assert len(outcomes) - len(lost) == sum(row.status == "ok" for row in rows_)
 
 
-async def test_a_cancel_that_met_no_run_is_forgotten_after_its_time(store: Store) -> None:
+async def test_a_cancel_without_a_run_is_deleted_after_its_time(store: Store) -> None:
     await asked(store, "never")
     await store.write("", lambda db: cancels.remove_old(db, "alice", 3600))
     assert await kept(store) == 1

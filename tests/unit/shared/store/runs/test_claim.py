@@ -97,7 +97,7 @@ async def test_a_duplicate_of_an_ended_run_gets_its_stored_response(store: Store
     assert answer.message_id == f"{request().run_id}.response"
 
 
-async def test_a_duplicate_that_wants_no_response_gets_none(store: Store) -> None:
+async def test_a_duplicate_without_a_reply_queue_gets_no_response(store: Store) -> None:
     await ended(store, await owned(store))
     claim = await claimed(store, request(requester=None))
     assert (claim.verdict, claim.outbound) == (Verdict.ANSWERED, ())
@@ -136,7 +136,9 @@ async def test_an_end_commits_answers_before_the_broadcast(store: Store) -> None
     assert messages[0].seq < messages[1].seq
 
 
-async def test_an_end_repeated_after_an_unknown_commit_returns_what_is_unsent(store: Store) -> None:
+async def test_an_end_repeated_after_an_unknown_commit_returns_the_unsent_messages(
+    store: Store,
+) -> None:
     run = await owned(store)
     first = await ended(store, run, broadcast_to="office")
     assert await ended(store, run, broadcast_to="office") == first
