@@ -153,9 +153,9 @@ def test_a_forged_task_is_refused_kept_and_the_operator_may_send_it_again(home: 
     answered = home.ask("alice", forged)
     assert answered is not None
     assert (answered["status"], answered["content"]) == ("refused", reason)
-    [letter] = home.dead_letters(reason)
-    assert letter["agent"] == "alice"
-    home.hutch("dead", "replay", letter["id"])
+    [dead_letter] = home.dead_letters(reason)
+    assert dead_letter["agent"] == "alice"
+    home.hutch("dead", "replay", dead_letter["id"])
     home.agents["alice"].wait_for(f'"run ended".*{forged.id}|{forged.id}.*"run ended"')
     assert not home.dead_letters(reason)
 
@@ -165,7 +165,7 @@ def test_a_forged_note_is_rejected(home: Home) -> None:
     home.publish("agent.richard", "hutch.swarm.research", "", encode(note))
     reason = "the broker's user 'agent.richard' speaks for 'tom'"
     until(lambda: home.dead_letters(reason))
-    assert {letter["queue"] for letter in home.dead_letters(reason)} == {"swarm.richard"}
+    assert {dead_letter["queue"] for dead_letter in home.dead_letters(reason)} == {"swarm.richard"}
 
 
 @pytest.mark.essential
@@ -215,7 +215,7 @@ def test_an_answer_to_anothers_task_ends_no_call_though_its_own_worker_would_sen
         home.publish("client", "hutch.tasks", "bob", body, **named)
     reason = "reply_to: the broker's user 'client' speaks for 'alice'"
     until(lambda: len(home.dead_letters("user 'client' speaks for 'alice'")) >= 3)
-    assert {letter["last"]["reason"] for letter in home.dead_letters(reason)} == {reason}
+    assert {dead_letter["last"]["reason"] for dead_letter in home.dead_letters(reason)} == {reason}
     home.agents["alice"].wait_for(f'"run ended".*{task}|{task}.*"run ended"')
     shown = home.hutch("show", task)
     assert 'bob returned: "the email' in shown

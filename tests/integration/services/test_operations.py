@@ -87,7 +87,7 @@ def test_a_poison_is_shown_and_then_dropped_or_replayed(system: System, pika: Cl
         pika.send("bob", body)
         assert pika.reply().status == "refused"
     assert "poem" in said(system, "hutch dead list")
-    poem, bytes_ = (str(letter["id"]) for letter in dead_letters(system))
+    poem, bytes_ = (str(dead_letter["id"]) for dead_letter in dead_letters(system))
     assert "UTF-8" in said(system, "hutch dead show LETTER", LETTER=bytes_)
     said(system, "hutch dead drop LETTER", LETTER=bytes_)
     said(system, "hutch dead replay LETTER", LETTER=poem)
@@ -111,8 +111,8 @@ def test_a_tool_in_doubt_is_decided(
     first.kill()
     system.agents("clerk")
     assert pika.reply().status == "failed"
-    (letter,) = dead_letters(system)
-    said(system, decision, LETTER=str(letter["id"]), RESULT="paid 7")
+    (dead_letter,) = dead_letters(system)
+    said(system, decision, LETTER=str(dead_letter["id"]), RESULT="paid 7")
     assert pika.reply().status == "ok"
     assert clerk.effects == effects
 

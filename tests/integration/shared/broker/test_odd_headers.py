@@ -117,9 +117,9 @@ def survives(delivery: Delivery) -> None:
     said = headers("no sense", delivery.headers, attempts=1 + delivery.redeliveries)
     frame = marshal(ContentHeader(properties=Basic.Properties(headers={**said})), 1)
     assert len(frame) < SMALLEST_FRAME
-    letter = read(delivery)
-    assert read(delivery).id == letter.id
-    assert len(f"{letter.first}{letter.queue}{letter.routing_key}") < SMALLEST_FRAME
+    dead_letter = read(delivery)
+    assert read(delivery).id == dead_letter.id
+    assert len(f"{dead_letter.first}{dead_letter.queue}{dead_letter.routing_key}") < SMALLEST_FRAME
     assert DrawnIds().of(delivery)
 
 

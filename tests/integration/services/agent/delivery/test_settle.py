@@ -97,11 +97,11 @@ async def test_an_unexpected_error_dead_letters_only_its_own_delivery(
     await send(broker, "bad", reply_to="reply.x")
     await send(broker, "good")
     async with settling(broker, store, mailbox, receive):
-        (letter,) = await published_dead_letters(broker, 1)
+        (dead_letter,) = await published_dead_letters(broker, 1)
         await until(lambda: received == ["good"])
         async with asyncio.timeout(30):
             answered = await anext(answers)
-    assert letter.last.reason.startswith(reason)
+    assert dead_letter.last.reason.startswith(reason)
     assert answered.correlation_id == "bad"
     assert b'"refused"' in answered.body
     assert b"too large" not in answered.body, "what a fault of ours says is the operator's"

@@ -36,11 +36,15 @@ def test_a_tool_that_was_acting_when_its_process_died_is_not_called_again(
     )
     assert clerk.effects == ["7"]
     assert len(asked()) == 1
-    (letter,) = dead_letters(system)
-    assert (letter["agent"], letter["message_id"], letter["attempts"]) == ("clerk", "bill-7", 1)
+    (dead_letter,) = dead_letters(system)
+    assert (dead_letter["agent"], dead_letter["message_id"], dead_letter["attempts"]) == (
+        "clerk",
+        "bill-7",
+        1,
+    )
     shown = system.hutch("show", "bill-7").stdout
     assert 'pay was called with {"order":7,"seconds":600' in shown
-    assert 'pay was called with {"order":7,"seconds":600' in str(letter["last"])
+    assert 'pay was called with {"order":7,"seconds":600' in str(dead_letter["last"])
 
 
 def test_a_tool_whose_result_was_recorded_is_not_in_doubt(

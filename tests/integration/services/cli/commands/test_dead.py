@@ -52,8 +52,8 @@ def in_doubt(system: System, pika: Client, clerk: Clerk) -> str:
     first.kill()
     system.agents("clerk")
     assert pika.reply().status == "failed"
-    (letter,) = dead_letters(system)
-    return str(letter["id"])
+    (dead_letter,) = dead_letters(system)
+    return str(dead_letter["id"])
 
 
 def test_without_dead_letters_each_command_prints_one_sentence(system: System) -> None:
@@ -80,10 +80,12 @@ def test_dead_letters_are_listed_and_shown_as_they_are(system: System, pika: Cli
     assert mine["first"] == mine["last"]
     assert mine["last"]["at"] is not None
     assert (other["agent"], other["queue"]) == ("alcie", "unrouted")
-    assert [letter["id"] for letter in dead_letters(system, "--agent", "alcie")] == [other["id"]]
-    assert [letter["id"] for letter in dead_letters(system, "--reason", "INPUT SHOULD BE")] == [
-        mine["id"]
+    assert [dead_letter["id"] for dead_letter in dead_letters(system, "--agent", "alcie")] == [
+        other["id"]
     ]
+    assert [
+        dead_letter["id"] for dead_letter in dead_letters(system, "--reason", "INPUT SHOULD BE")
+    ] == [mine["id"]]
     assert dead_letters(system, "--agent", "bob", "--reason", "no agent") == []
 
     table = system.hutch("dead", "list").stdout.splitlines()
@@ -105,10 +107,10 @@ def test_a_message_that_failed_for_a_reason_that_is_gone_is_run_once(
     (agents / "dora.yaml").write_text("name: dora", "utf-8")
     system.agents("dora")
     killed(system, "dead", "replay", "--agent", "dora")
-    (letter,) = dead_letters(system)
+    (dead_letter,) = dead_letters(system)
     replayed = system.hutch("dead", "replay", "--agent", "dora")
-    named = f"replay.{letter['id']}"
-    assert replayed.stdout == f"{letter['id']}: sent to dora again, as {named}\n"
+    named = f"replay.{dead_letter['id']}"
+    assert replayed.stdout == f"{dead_letter['id']}: sent to dora again, as {named}\n"
     first, second = pika.replies(2)
     assert (first.status, first.body["task_id"]) == ("ok", "for-dora")
     assert second.body == first.body
@@ -171,12 +173,16 @@ def test_a_message_that_the_broker_gave_up_is_shown_and_replayed(
     pika.send("bob", {"id": "poison", "content": "Hello"}, message_id="m-1")
 
     until(lambda: given_up(pika))
-    (letter,) = dead_letters(system)
-    assert (letter["agent"], letter["queue"], letter["message_id"]) == ("bob", "agent.bob", "m-1")
-    assert "processes died on it, or lost their connections" in letter["last"]["reason"]
-    assert letter["ran"] is None
-    assert letter["last"]["at"] is not None
-    assert dead_letters(system)[0]["id"] == letter["id"]
+    (dead_letter,) = dead_letters(system)
+    assert (dead_letter["agent"], dead_letter["queue"], dead_letter["message_id"]) == (
+        "bob",
+        "agent.bob",
+        "m-1",
+    )
+    assert "processes died on it, or lost their connections" in dead_letter["last"]["reason"]
+    assert dead_letter["ran"] is None
+    assert dead_letter["last"]["at"] is not None
+    assert dead_letters(system)[0]["id"] == dead_letter["id"]
     assert system.hutch("dead", "replay", "--reason", "delivery limit").returncode == 0
     system.agents("bob")
     assert pika.reply().status == "ok"
@@ -204,7 +210,7 @@ def test_a_run_in_doubt_needs_a_decision(system: System, in_doubt: str) -> None:
     assert said.returncode == 1
     assert len(said.stderr.splitlines()) == 1
     assert "called pay, and whether it has acted is unknown: add --tool-done" in said.stderr
-    assert [letter["id"] for letter in dead_letters(system)] == [in_doubt]
+    assert [dead_letter["id"] for dead_letter in dead_letters(system)] == [in_doubt]
 
 
 def test_a_result_that_the_operator_knows_is_the_tools(
@@ -249,8 +255,8 @@ def test_the_work_that_a_worker_did_meanwhile_is_not_paid_again(
     helper.wait_for("run ended")
     system.agents("clerk")
     assert pika.reply().status == "failed"
-    (letter,) = dead_letters(system)
-    assert system.hutch("dead", "replay", letter["id"], "--tool-done", "paid").returncode == 0
+    (dead_letter,) = dead_letters(system)
+    assert system.hutch("dead", "replay", dead_letter["id"], "--tool-done", "paid").returncode == 0
     assert pika.reply().status == "ok"
     assert [said["content"] for said in asked()[-1]["messages"][-2:]] == ["paid", "helped"]
     assert len(asked()) == 3
