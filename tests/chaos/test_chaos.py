@@ -26,7 +26,7 @@ def test_a_minute_of_chaos_breaks_no_promise(store: str, seed: int, tmp_path: Pa
     report = play(store, seconds=60, seed=seed, folder=tmp_path, say=print)
     assert report.violations == [], f"seed {seed}"
     assert len(report.done) >= LEAST_FAULTS
-    assert report.ledger.poisons, "some messages nobody could understand"
+    assert report.ledger.poisons, "some malformed messages"
 
 
 def test_a_seed_makes_one_plan_and_every_kind_has_its_turn() -> None:

@@ -20,7 +20,7 @@ class Fault:
     """`kind` is the same for the same fault, wherever and whenever it happens."""
 
     kind: str
-    told: str
+    text: str
 
 
 def faults(logs: Iterable[Path]) -> list[Fault]:

@@ -71,7 +71,7 @@ class Report:
         last = Counter(f"{it.agent} ({it.code}): {it.output.splitlines()[-1:]}" for it in deaths)
         self._none("process deaths", {f"{n} of {said}" for said, n in last.items()}, len(deaths))
         for kind, number, first in kinds(self.found.faults):
-            self.violations.append(f"in the logs, {number} times: {kind}\n{first.told}")
+            self.violations.append(f"in the logs, {number} times: {kind}\n{first.text}")
         self._row("errors in the logs", len(self.found.faults))
         self._none("commands that failed by a fault of ours", set(self.found.commands))
 

@@ -18,7 +18,7 @@ class Foreign(BaseException):
 
 class Unprintable(Exception):
     def __str__(self) -> str:
-        raise RuntimeError("it can't be told")
+        raise RuntimeError("it can't be shown")
 
 
 class Unnamed(Exception):

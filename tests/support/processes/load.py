@@ -45,13 +45,13 @@ def load(
             time.sleep(every_s)
             assert pika.received() is None
 
-    def told() -> None:
+    def send_all() -> None:
         try:
             send()
         except BaseException as fault:  # noqa: BLE001 - raised where the test can see it
             faults.append(fault)
 
-    sending = Thread(target=told)
+    sending = Thread(target=send_all)
     sending.start()
     try:
         yield answered

@@ -76,16 +76,16 @@ def test_a_task_sent_before_its_agent_started_waits_for_it(system: System) -> No
 def test_a_trigger_wakes_one_and_a_broadcast_every_member(system: System) -> None:
     system.agents("tom", "richard", "harry", "bob")
     woken = system.hutch("trigger", "bob", "Write about lifts").stdout.strip()
-    everybody = system.hutch("broadcast", "research", "How are the backups?").stdout.strip()
+    broadcast = system.hutch("broadcast", "research", "How are the backups?").stdout.strip()
     until = time.monotonic() + 30
-    wanted = {(woken, "bob")} | {(everybody, name) for name in ("tom", "richard", "harry")}
+    wanted = {(woken, "bob")} | {(broadcast, name) for name in ("tom", "richard", "harry")}
     while time.monotonic() < until:
         listed = json.loads(system.hutch("runs", "--status", "ok", "--json").stdout)
         if wanted <= {(run["task_id"], run["agent"]) for run in listed}:
             break
     else:
         pytest.fail(f"not all woke: {listed}")
-    several = system.hutch("show", everybody)
+    several = system.hutch("show", broadcast)
     assert several.returncode == 1
     assert "means more than one run" in several.stderr
 

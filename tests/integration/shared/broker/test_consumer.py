@@ -170,12 +170,12 @@ async def test_a_queue_that_was_deleted_while_its_consumer_was_stopped_is_declar
 
 
 async def test_a_queue_that_does_not_exist_cannot_be_consumed(broker: Broker) -> None:
-    nobody = await broker.consumer("agent.nobody")
+    missing = await broker.consumer("agent.nobody")
     with pytest.raises(BrokerError, match=r"no queue 'agent\.nobody'"):
-        await nobody.start(prefetch=1)
+        await missing.start(prefetch=1)
     await broker.declare(topology.mailbox("nobody"))
-    await nobody.start(prefetch=1)
-    await until(lambda: nobody.consuming)
+    await missing.start(prefetch=1)
+    await until(lambda: missing.consuming)
 
 
 async def test_a_closed_consumer_ends_its_stream(broker: Broker, consumer: Consumer) -> None:

@@ -48,8 +48,8 @@ def test_slots_that_are_taken_when_nothing_is_under_way_are_leaked() -> None:
 
 
 def test_a_process_that_does_not_answer_is_no_process_at_rest() -> None:
-    [told] = leaked([Agent("bob", "bob.1", 1)])
-    assert told.startswith("processes: bob.1 does not answer")
+    [violation] = leaked([Agent("bob", "bob.1", 1)])
+    assert violation.startswith("processes: bob.1 does not answer")
 
 
 async def left(url: str, *, due: bool, unsent: bool) -> None:

@@ -42,10 +42,10 @@ def test_three_parallel_workers_never_spend_more_calls_than_there_are(
     system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
     tree(agents, system)
-    everybody = call("ann", BUSY) + call("ben", BUSY) + call("cy", BUSY) + "[[again]]"
+    all_three = call("ann", BUSY) + call("ben", BUSY) + call("cy", BUSY) + "[[again]]"
     for most in (1, 2, 4, 11, 26):
         forget(system)
-        reply = ask(pika, everybody, model_calls=most)
+        reply = ask(pika, all_three, model_calls=most)
         assert reply.status == "partial"
         assert reply.body["usage"]["model_calls"] == len(asked()) <= most
         assert len(asked()) > most / 2, "most of it is of use"

@@ -75,15 +75,15 @@ def test_a_pause_holds_open_runs_before_their_next_model_call_and_new_tasks_in_t
     assert len(asked()) == 3
 
 
-@pytest.mark.parametrize("whom", ["bob", pytest.param("all", marks=pytest.mark.essential)])
+@pytest.mark.parametrize("names", ["bob", pytest.param("all", marks=pytest.mark.essential)])
 def test_a_pause_and_its_end_are_obeyed_within_a_second(
-    system: System, pika: Client, asked: Asked, whom: str
+    system: System, pika: Client, asked: Asked, names: str
 ) -> None:
     [bob] = system.agents("bob")
-    system.hutch("pause", whom)
+    system.hutch("pause", names)
     assert until(lambda: "agent.paused" in bob.output) < QUICK_S
     pika.send("bob", "Write.")
-    system.hutch("unpause", whom)
+    system.hutch("unpause", names)
     assert until(lambda: len(asked()) == 1) < QUICK_S
     assert pika.reply().status == "ok"
 
@@ -118,8 +118,8 @@ def test_a_paused_agent_obeys_a_cancel(
 
 
 def test_an_agent_paused_by_name_cannot_be_unpaused_while_all_are_paused(system: System) -> None:
-    for whom in ("bob", "all"):
-        system.hutch("pause", whom)
+    for names in ("bob", "all"):
+        system.hutch("pause", names)
     said = system.hutch("unpause", "bob").stdout
     assert said == "bob stays paused, as all are: 'hutch unpause all' lets everybody go\n"
     assert system.hutch("unpause", "all").stdout == "all agents are not paused any more\n"
