@@ -119,7 +119,7 @@ def test_harry_doubts_the_other_members_broadcasts(stage: Stage) -> None:
     assert "Tom reported" in stage.ask("harry", "What could be wrong?", TOM_SAID)
 
 
-def test_a_tick_is_summed_up_by_what_was_answered_last(stage: Stage) -> None:
+def test_a_tick_is_summed_up_by_the_last_answer(stage: Stage) -> None:
     done = "- asked: A\n  answered: One. More.\n- asked: B\n  answered: Six of seven. Rest."
     assert stage.ask("tom", f"Sum up in one sentence:\n{done}") == "In short: Six of seven."
 

@@ -52,7 +52,7 @@ async def passing(store: Store, broker: Broker, one: Scheduled) -> AsyncIterator
 
 
 async def settle(store: Store, one: Scheduled) -> ticks.Settled:
-    """What a scheduler does before it publishes."""
+    """Decide the ticks, as a scheduler does before it publishes."""
     return await store.write(
         one.key,
         partial(
@@ -80,7 +80,7 @@ async def has(store: Store, expected: Callable[[dict[str, int]], bool]) -> None:
 
 
 async def make_older(store: Store, column: str, seconds: float) -> None:
-    """As if so much time had passed since."""
+    """Move this time back, as if so much time had passed."""
     of_all = update(schema.ticks).values({column: schema.ticks.c[column] - seconds})
     await store.write("", lambda connection: connection.execute(of_all).rowcount)
 
@@ -105,7 +105,7 @@ async def sent(store: Store) -> set[str]:
 
 
 async def claimed(store: Store, tick_id: str) -> Run:
-    """What alice does with a tick."""
+    """Claim a tick as alice does."""
     await store.write("", lambda connection: freeze(connection, "hash", "{}"))
     request = Request(
         run_id=run_id("alice", tick_id),
@@ -127,9 +127,7 @@ async def claimed(store: Store, tick_id: str) -> Run:
     return made.run
 
 
-async def test_a_schedule_met_for_the_first_time_has_missed_nothing(
-    store: Store, broker: Broker
-) -> None:
+async def test_a_new_schedule_has_missed_no_tick(store: Store, broker: Broker) -> None:
     async with passing(store, broker, schedule("1h", missed="all")):
         await has(store, lambda found: found == {"seen": 1})
     assert await mailbox(broker) == []

@@ -13,7 +13,7 @@ from shared.contract.messages import Event
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import free_port, lose_connections, until
-from tests.support.proxy import address, proxy
+from tests.support.network.proxy import address, proxy
 
 WHOLE = (
     topology.house()
@@ -59,7 +59,7 @@ async def test_a_replica_with_another_store_is_refused_while_the_first_lives(
         await second.declare(REPLICA)
 
 
-async def test_a_queue_declared_differently_is_refused_and_harms_no_later_declaration(
+async def test_a_queue_declared_differently_is_refused_and_affects_no_later_declaration(
     rabbit: Rabbit,
 ) -> None:
     other = topology.Topology(queues=(topology.quorum("agent.bob", delivery_limit=3),))
@@ -154,7 +154,7 @@ async def test_a_job_of_the_connection_that_fails_ends_what_uses_it(rabbit: Rabb
 
 
 async def test_a_queue_that_another_connection_still_has_is_waited_for(rabbit: Rabbit) -> None:
-    """As after a reconnect, while the broker holds the lost connection for alive."""
+    """As after a reconnect, while the broker still considers the lost connection alive."""
     async with connect(rabbit.url, "test", wait_s=30) as broker:
         async with connect(rabbit.url, "before") as before:
             await before.declare(WHOLE)

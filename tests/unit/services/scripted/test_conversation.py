@@ -1,4 +1,4 @@
-"""What the script sees of a request."""
+"""A request as the script sees it."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def test_the_schema_protocol_of_the_agents_reads_like_a_native_conversation() ->
         Assistant(content=None, tool_calls=(ToolCall(id="1", name="bob", arguments="{}"),)),
         ToolResult(call_id="1", name="bob", content="Dear all"),
     ]
-    told = [
+    messages = [
         {"role": type(message).__name__.lower(), "content": getattr(message, "content", None)}
         for message in render_history(history, [BOB])
     ]
-    talk = read(Request.model_validate({"messages": told, **response_format(history, [BOB])}))
+    talk = read(Request.model_validate({"messages": messages, **response_format(history, [BOB])}))
     assert talk.by_schema
     assert list(talk.tools) == ["bob"]
     assert (talk.asked, talk.turn, talk.results) == ("Hello", 1, {"bob": "Dear all"})

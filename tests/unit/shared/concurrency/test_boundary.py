@@ -9,7 +9,7 @@ from shared.concurrency.boundary import contained
 
 
 class Panic(BaseException):
-    """As extensions in other languages raise them."""
+    """Like the exceptions of extensions in other languages."""
 
 
 @pytest.mark.parametrize(

@@ -25,26 +25,26 @@ class Flaky:
 
 
 async def test_an_attempt_is_repeated_until_it_succeeds_and_each_failure_is_reported() -> None:
-    told: list[str] = []
+    failures: list[str] = []
     done = await insist(
-        Flaky(3).attempt, BrokerError, most_s=0.01, told=lambda error: told.append(str(error))
+        Flaky(3).attempt, BrokerError, most_s=0.01, told=lambda error: failures.append(str(error))
     )
     assert done == "done"
-    assert told == ["2 more", "1 more", "0 more"]
+    assert failures == ["2 more", "1 more", "0 more"]
 
 
 async def test_another_failure_is_raised_at_once() -> None:
-    told: list[Exception] = []
+    failures: list[Exception] = []
     with pytest.raises(BrokerError):
-        await insist(Flaky(1).attempt, StoreError, most_s=0.01, told=told.append)
-    assert told == []
+        await insist(Flaky(1).attempt, StoreError, most_s=0.01, told=failures.append)
+    assert failures == []
 
 
 async def test_without_patience_left_the_failure_is_raised() -> None:
-    told: list[Exception] = []
+    failures: list[Exception] = []
     with pytest.raises(BrokerError, match="1 more"):
-        await insist(Flaky(2).attempt, BrokerError, most_s=0.01, told=told.append, patience_s=0)
-    assert len(told) == 1
+        await insist(Flaky(2).attempt, BrokerError, most_s=0.01, told=failures.append, patience_s=0)
+    assert len(failures) == 1
 
 
 async def test_work_whose_caller_was_cancelled_runs_to_its_end() -> None:

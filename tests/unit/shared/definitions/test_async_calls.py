@@ -9,7 +9,7 @@ import pytest
 
 from shared.definitions.functions import load
 from shared.errors import ToolError
-from tests.unit.shared.definitions.tool_file import failure, tool
+from tests.support.tool_file import failure, tool
 
 
 async def test_a_tool_that_cancels_itself_has_failed(tmp_path: Path) -> None:

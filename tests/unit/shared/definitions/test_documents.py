@@ -57,7 +57,7 @@ def test_a_byte_order_mark_and_json_are_read_too(tmp_path: Path) -> None:
         ("a: [{b: 1, b: 1}]", "bob.yaml:1: a.0.b: it stands there twice"),
     ],
 )
-def test_a_key_that_stands_there_twice_is_a_fault(tmp_path: Path, text: str, said: str) -> None:
+def test_a_repeated_key_is_a_fault(tmp_path: Path, text: str, said: str) -> None:
     [fault] = faults(tmp_path, text)
     assert said in fault
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.definitions.functions import load, sanitised
 from shared.errors import SettingsError
-from tests.unit.shared.definitions.tool_file import failure, tool
+from tests.support.tool_file import failure, tool
 
 
 def refusal(folder: Path, source: str, name: str = "lookup") -> str:

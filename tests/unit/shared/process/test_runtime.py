@@ -65,9 +65,9 @@ def start() -> Iterator[Start]:
 def health_url(script: subprocess.Popen[str]) -> str:
     """Waits for the log line with the port: the signal handlers are set by then."""
     assert script.stdout is not None
-    told = json.loads(script.stdout.readline())
-    assert told["message"] == "health is served"
-    return f"http://{told['host']}:{told['port']}"
+    line = json.loads(script.stdout.readline())
+    assert line["message"] == "health is served"
+    return f"http://{line['host']}:{line['port']}"
 
 
 def serving(script: subprocess.Popen[str]) -> None:
@@ -202,7 +202,7 @@ def test_a_health_port_in_use_is_reported(start: Start) -> None:
     assert f"can't serve health on 127.0.0.1:{port}: Address already in use" in err
 
 
-def test_health_is_what_the_process_says(start: Start) -> None:
+def test_the_health_page_shows_the_reason_that_the_process_gives(start: Start) -> None:
     script = start("""
     p.ready, p.live = lambda: "no broker yet", lambda: "broker silent for 60 s"
     await p.stopping.wait()

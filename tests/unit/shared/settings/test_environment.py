@@ -29,7 +29,7 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
         Settings.from_environment()
 
 
-def test_without_a_broker_the_sentence_says_what_to_set() -> None:
+def test_without_a_broker_the_sentence_names_the_variable_to_set() -> None:
     with pytest.raises(SettingsError, match=r"no broker: set RABBITMQ_URL"):
         Settings.from_environment().broker()
 

@@ -49,8 +49,8 @@ def test_a_damaged_row_stops_neither_its_session_nor_the_tick_nor_a_command(
     shown = str(asked()[-1]["messages"])
     assert "This is t2." in shown
     assert "This is t1." not in shown
-    bob.says("damaged run not recalled")
-    bob.says("damaged run not summed up")
+    bob.wait_for("damaged run not recalled")
+    bob.wait_for("damaged run not summed up")
     assert pika.ask("bob", "Still there?").status == "ok"
     seen = system.hutch("show", "t1")
     assert (seen.returncode, seen.stderr) == (0, "")

@@ -41,7 +41,7 @@ def test_the_cause_is_the_brokers_user_or_the_last_of_the_lineage(
         ("amq.gen-1", "t", "bob"),
     ],
 )
-def test_a_managers_call_that_it_waits_for_counts_for_nothing(
+def test_a_call_that_a_manager_waits_for_is_not_counted(
     reply_to: str, correlation_id: str, agent: str | None
 ) -> None:
     came = delivery(b"", reply_to=reply_to, correlation_id=correlation_id)

@@ -1,4 +1,4 @@
-"""How much a model may say at most, and what endpoints make of that."""
+"""The limit of a reply's tokens, and the endpoints' reactions to it."""
 
 from __future__ import annotations
 

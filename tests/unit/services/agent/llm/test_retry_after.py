@@ -1,4 +1,4 @@
-"""How long an endpoint asks its clients to stay away, however it says it."""
+"""The time that an endpoint asks its clients to wait, in any form of the header."""
 
 from __future__ import annotations
 

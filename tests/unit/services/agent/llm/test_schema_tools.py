@@ -79,7 +79,7 @@ def test_the_schema_allows_an_answer_or_one_call(choice: JsonValue, allowed: boo
     assert allows(choice, BOB, LOOKUP) is allowed
 
 
-def test_definitions_of_two_tools_do_not_meet() -> None:
+def test_definitions_of_two_tools_do_not_collide() -> None:
     other: JsonValue = {"type": "string"}
     parameters = LOOKUP.parameters | {"$defs": {"Order": other}}
     search = ToolSpec(name="search", description="", parameters=parameters)

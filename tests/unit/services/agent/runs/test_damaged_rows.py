@@ -39,7 +39,7 @@ async def begun(own: Instance, task_id: str) -> Run:
 
 
 async def resumed(own: Instance, endpoint: Endpoint, run: Run) -> tuple[Row, str] | None:
-    """How it ends when it is taken over, and the detail; None: no replica may take it."""
+    """The run's end after a takeover, and the detail; None: no replica may take it."""
     for suspects in (False, True):
         if found := await taken(own.store, own.id, {own.id}, suspects=suspects):
             endpoint.reset().script = [Answer(completion(content="Done."))]

@@ -65,7 +65,7 @@ class Slow:
     entered: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
-    def beat(self, connection: Connection) -> None:
+    def heartbeat(self, connection: Connection) -> None:
         heartbeats.record(connection, "slow", "a")
         self.entered.set()
         self.go_on.wait(20)
@@ -76,7 +76,7 @@ async def test_a_writer_that_is_cancelled_while_it_commits_is_committed_all_the_
 ) -> None:
     slow = Slow()
     async with open_store(store_url) as store:
-        write = asyncio.create_task(store.write("", slow.beat))
+        write = asyncio.create_task(store.write("", slow.heartbeat))
         await asyncio.to_thread(slow.entered.wait, 20)
         write.cancel()
         slow.go_on.set()
@@ -90,7 +90,7 @@ async def test_a_store_that_closes_in_the_middle_of_a_commit_waits_for_its_threa
 ) -> None:
     slow = Slow()
     async with open_store(store_url) as store:
-        write = asyncio.create_task(store.write("", slow.beat))
+        write = asyncio.create_task(store.write("", slow.heartbeat))
         await asyncio.to_thread(slow.entered.wait, 20)
         asyncio.get_running_loop().call_later(0.05, slow.go_on.set)
     with pytest.raises(asyncio.CancelledError):

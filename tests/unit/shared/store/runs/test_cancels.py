@@ -46,7 +46,7 @@ async def kept(store: Store) -> int:
 
 
 async def a_while_ago(store: Store, seconds: float = OVERDUE_S) -> None:
-    """As if every cancel had been asked for so long before, and every deadline were as near."""
+    """Move the time of every cancel back by so much."""
     earlier = update(rows).values(asked_at=rows.c.asked_at - seconds)
     await store.write("", lambda db: db.execute(earlier).close())
 
@@ -57,7 +57,7 @@ async def late_by(store: Store, seconds: float) -> None:
 
 
 async def had_for(store: Store, seconds: float = OVERDUE_S) -> None:
-    """As if their owners had had all runs for so long."""
+    """Set the time since which every run has had its owner back by so much."""
     earlier = update(runs).values(due_at=now_s() - seconds)
     await store.write("", lambda db: db.execute(earlier).close())
 
@@ -293,7 +293,7 @@ async def test_an_owners_end_and_anothers_cancel_at_once_leave_one_response(
     assert len(outcomes) - len(lost) == sum(row.status == "ok" for row in rows_)
 
 
-async def test_a_cancel_that_met_no_run_is_forgotten_after_its_time(store: Store) -> None:
+async def test_a_cancel_without_a_run_is_deleted_after_its_time(store: Store) -> None:
     await asked(store, "never")
     await store.write("", lambda db: cancels.remove_old(db, "alice", 3600))
     assert await kept(store) == 1
