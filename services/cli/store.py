@@ -10,10 +10,10 @@ from contextlib import AbstractAsyncContextManager
 from shared.errors import HutchError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
-from shared.store.processes.heartbeats import SILENCE_S
+from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.queries.reports import Row, heartbeats
 
-PATIENCE_S = 5.0
+RETRY_FOR_S = 5.0
 """How long a store may be away before a command gives up: a person waits."""
 
 POLL_S = 0.2
@@ -21,13 +21,13 @@ POLL_S = 0.2
 
 def opened_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
     """Raises `StoreError`, with the command to run when it was never migrated."""
-    return open_store(settings.store(), patience_s=PATIENCE_S)
+    return open_store(settings.store(), retry_for_s=RETRY_FOR_S)
 
 
 async def count_replicas(store: Store) -> Counter[str]:
     """Processes by agent whose heartbeat was seen to move; takes up to 3 s where one is dead."""
     first = {it.instance: it.count for it in await store.read(heartbeats)}
-    polls = round(SILENCE_S / POLL_S)
+    polls = round(DEAD_AFTER_S / POLL_S)
     moved: dict[str, str] = {}
     while polls and set(first) - set(moved):
         await asyncio.sleep(POLL_S)

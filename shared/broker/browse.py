@@ -10,7 +10,7 @@ from pamqp.commands import Basic
 
 from shared.broker.consumer import Delivery, delivery_of
 from shared.broker.declare import plain_channel
-from shared.broker.errors import speaking
+from shared.broker.errors import broker_request
 from shared.broker.link import Link
 
 ALL = 0
@@ -24,12 +24,12 @@ async def browsing(link: Link, queue: str) -> AsyncIterator[list[Delivery]]:
     What isn't acked in the block goes back to its place after it, whatever ends it. Meanwhile
     other readers don't see what is held here. Raises `BrokerError`.
     """
-    async with speaking(f"open a channel for '{queue}'"):
+    async with broker_request(f"open a channel for '{queue}'"):
         channel = await plain_channel(await link.connection())
     try:
         yield await _held(channel, queue)
     finally:
-        async with speaking(f"give back what is left of '{queue}'"):
+        async with broker_request(f"give back what is left of '{queue}'"):
             if not channel.is_closed:
                 await channel.basic_nack(ALL, multiple=True, requeue=True)
                 await channel.close()
@@ -42,7 +42,7 @@ async def _held(channel: AbstractChannel, queue: str) -> list[Delivery]:
     """
     held: list[Delivery] = []
     while True:
-        async with speaking(f"read from '{queue}'"):
+        async with broker_request(f"read from '{queue}'"):
             got = await channel.basic_get(queue)
         if isinstance(got.delivery, Basic.GetEmpty):
             return held

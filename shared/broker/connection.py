@@ -22,10 +22,10 @@ from tenacity import (
 from shared.broker.browse import browsing
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.declare import DECLARE_TIMEOUT_S, declare, one_channel
-from shared.broker.errors import speaking
+from shared.broker.errors import broker_request
 from shared.broker.link import Link
 from shared.broker.publisher import Outgoing, Publisher
-from shared.broker.tolerant_decoding import read_leniently
+from shared.broker.tolerant_decoding import decode_tolerantly
 from shared.contract.topology import Topology
 from shared.errors import BrokerUnavailable, Unconfirmed
 from shared.settings.environment import Address
@@ -82,10 +82,10 @@ class Broker:
         """
 
         async def attempt() -> None:
-            async with speaking("declare the topology", DECLARE_TIMEOUT_S):
+            async with broker_request("declare the topology", DECLARE_TIMEOUT_S):
                 await declare(await self._consuming.connection(), topology)
 
-        await self._patiently(attempt)
+        await self._retried(attempt)
         self._declared.append(topology)
 
     async def consumer(self, queue: str) -> Consumer:
@@ -93,19 +93,19 @@ class Broker:
         consumer = Consumer(queue, self._consuming.repair)
 
         async def attempt() -> None:
-            async with speaking(f"open a channel for '{queue}'"):
+            async with broker_request(f"open a channel for '{queue}'"):
                 await consumer.resume(await self._consuming.connection())
 
-        await self._patiently(attempt)
+        await self._retried(attempt)
         self._consumers.append(consumer)
         return consumer
 
-    async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
+    async def _retried(self, attempt: Callable[[], Awaitable[None]]) -> None:
         async for trial in AsyncRetrying(
             retry=retry_if_exception_type(BrokerUnavailable),
             wait=wait_fixed(RETRY_S),
             stop=stop_after_delay(self._wait_s),
-            before_sleep=_say_why,
+            before_sleep=_log_first_failure,
             reraise=True,
         ):
             with trial:
@@ -113,7 +113,7 @@ class Broker:
 
     async def depth(self, queue: str) -> QueueDepth | None:
         """The number of messages and consumers of a queue; None if there is no such queue."""
-        async with speaking(f"look at the queue '{queue}'"):
+        async with broker_request(f"look at the queue '{queue}'"):
             try:
                 async with one_channel(await self._consuming.connection()) as channel:
                     found = await channel.queue_declare(queue, passive=True)
@@ -161,7 +161,7 @@ async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIte
     connection is restored without the caller. A bug in the jobs that restore it cancels the
     block, and the context raises the bug's error.
     """
-    read_leniently()
+    decode_tolerantly()
     publishing = Link(address, f"{name} publishes")
     consuming = Link(address, f"{name} consumes")
     direct = Link(address, f"{name} replies")
@@ -174,11 +174,11 @@ async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIte
         await consuming.open(wait_s)
         broker = Broker(publishing, consuming, publisher, wait_s)
         work = [link.keep() for link in links]
-        work += [publisher.announcing(), publisher.watching()]
+        work += [publisher.send_events(), publisher.renew_silent()]
         jobs = [asyncio.create_task(job) for job in work]
         inside = asyncio.current_task()
         for job in jobs:
-            job.add_done_callback(lambda ended: _end_with(ended, inside))
+            job.add_done_callback(lambda ended: _cancel_if_failed(ended, inside))
         try:
             yield broker
         finally:
@@ -193,12 +193,12 @@ async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIte
                 raise outcome  # a bug of ours: these jobs translate what they meet
 
 
-def _say_why(state: RetryCallState) -> None:
+def _log_first_failure(state: RetryCallState) -> None:
     if state.attempt_number == 1 and state.outcome is not None:
         _log.warning("%s", state.outcome.exception())
 
 
-def _end_with(ended: asyncio.Task[None], inside: asyncio.Task[object] | None) -> None:
+def _cancel_if_failed(ended: asyncio.Task[None], inside: asyncio.Task[object] | None) -> None:
     """Without these jobs, a lost connection would never come back, and no error would show it."""
     if inside is not None and not ended.cancelled() and ended.exception():
         inside.cancel()

@@ -12,7 +12,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
 from shared.broker.declare import plain_channel
-from shared.broker.errors import speaking, user_in
+from shared.broker.errors import broker_request, user_in
 from shared.errors import BrokerError, BrokerUnavailable
 
 MOST_REDELIVERIES = 2**31
@@ -63,27 +63,27 @@ class Delivery:
         connection, see `acked_for_certain`.
         """
         try:
-            async with speaking("acknowledge a message"):
+            async with broker_request("acknowledge a message"):
                 await self._channel.basic_ack(self._tag)
         except BrokerError:
-            await _closed(self._channel)
+            await _close_channel(self._channel)
             return False
         return True
 
     async def give_back(self) -> None:
         """Let the broker deliver it again, which it counts as a redelivery."""
         try:
-            async with speaking("give back a message"):
+            async with broker_request("give back a message"):
                 await self._channel.basic_nack(self._tag, requeue=True)
         except BrokerError:
-            await _closed(self._channel)
+            await _close_channel(self._channel)
 
     async def acked_for_certain(self) -> bool:
         """Whether the broker has received an ack that was sent before: it handles a channel's
         requests in order, so its answer to a later one proves it. False: it is not known.
         """
         try:
-            async with speaking("ask whether an ack has arrived"):
+            async with broker_request("ask whether an ack has arrived"):
                 await self._channel.flow(active=True)
         except BrokerError:
             return False
@@ -167,7 +167,7 @@ class Consumer:
         await self.stop()
         self.end()
         if self._channel is not None:
-            await _closed(self._channel)
+            await _close_channel(self._channel)
 
     def end(self) -> None:
         """End the iteration."""
@@ -176,7 +176,7 @@ class Consumer:
 
     async def resume(self, connection: Connection) -> None:
         """Called for each new connection and after each loss of a channel or consumer."""
-        async with self._changing, speaking(f"consume from '{self.queue}'"):
+        async with self._changing, broker_request(f"consume from '{self.queue}'"):
             if not self._open:
                 self._tag = None
                 self._channel = await plain_channel(connection)
@@ -192,7 +192,7 @@ class Consumer:
     async def _consume(self) -> None:
         if self._channel is None or self._prefetch is None:
             return
-        async with speaking(f"consume from '{self.queue}'"):
+        async with broker_request(f"consume from '{self.queue}'"):
             await self._channel.basic_qos(prefetch_count=self._prefetch)
             begun = await self._channel.basic_consume(self.queue, self._hand_over)
         self._tag, self._has_begun = begun.consumer_tag, True
@@ -202,7 +202,7 @@ class Consumer:
         if tag is None or self._channel is None:
             return
         try:
-            async with speaking(f"stop consuming from '{self.queue}'"):
+            async with broker_request(f"stop consuming from '{self.queue}'"):
                 await self._channel.basic_cancel(tag)
         except BrokerError:
             return  # the consumer went with its channel
@@ -219,11 +219,11 @@ class Consumer:
         self._stream.put_nowait(delivery_of(message, self.queue))
 
 
-async def _closed(channel: AbstractChannel) -> None:
+async def _close_channel(channel: AbstractChannel) -> None:
     if channel.is_closed:
         return
     try:
-        async with speaking("close a channel"):
+        async with broker_request("close a channel"):
             await channel.close()
     except BrokerError:
         return  # gone is as good as closed

@@ -91,7 +91,7 @@ class DeadLetter:
         """The broker gave it up, not an agent: an agent may have claimed it after all."""
         return self.last.reason.startswith(GIVEN_UP)
 
-    def again(self) -> Outgoing:
+    def original(self) -> Outgoing:
         """The original message, addressed to where it came from; its id is the same each time.
 
         The first failure goes with it, for the next dead letter, should it fail again. Raises

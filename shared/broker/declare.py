@@ -13,7 +13,7 @@ from aiormq.exceptions import (
     ChannelNotFoundEntity,
 )
 
-from shared.broker.errors import RPC_TIMEOUT_S, speaking, user_in
+from shared.broker.errors import RPC_TIMEOUT_S, broker_request, user_in
 from shared.contract.topology import Binding, Exchange, Queue, Topology
 from shared.errors import BrokerError, BrokerUnavailable
 
@@ -30,13 +30,16 @@ async def declare(connection: Connection, topology: Topology) -> None:
     """
     found: set[str] = set()
     entities: tuple[Exchange | Queue, ...] = (*topology.exchanges, *topology.queues)
-    async with speaking("declare the topology", DECLARE_TIMEOUT_S), AsyncExitStack() as channels:
+    async with (
+        broker_request("declare the topology", DECLARE_TIMEOUT_S),
+        AsyncExitStack() as channels,
+    ):
         channel = await channels.enter_async_context(one_channel(connection))
         for it in entities:
             if not await _declared(channel, it):
                 # The refusal has closed the channel.
                 channel = await channels.enter_async_context(one_channel(connection))
-                await _find(connection, it)
+                await _check_exists(connection, it)
                 found.add(it.name)
         for binding in topology.bindings:
             if binding.queue not in found:  # its bindings came with it
@@ -67,19 +70,19 @@ async def plain_channel(connection: Connection) -> AbstractChannel:
 
 async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
     """False if our user may not declare it; the channel is then closed."""
-    async with speaking(f"declare the {_kind(it)} '{it.name}'"):
+    async with broker_request(f"declare the {_kind(it)} '{it.name}'"):
         try:
-            await _say(it, channel, passive=False)
+            await _send_declare(it, channel, passive=False)
         except ChannelAccessRefused:
             return False
     return True
 
 
-async def _find(connection: Connection, it: Exchange | Queue) -> None:
-    async with speaking(f"look at the {_kind(it)} '{it.name}'"):
+async def _check_exists(connection: Connection, it: Exchange | Queue) -> None:
+    async with broker_request(f"look at the {_kind(it)} '{it.name}'"):
         try:
             async with one_channel(connection) as channel:
-                await _say(it, channel, passive=True)
+                await _send_declare(it, channel, passive=True)
         except ChannelNotFoundEntity as error:
             raise BrokerError(
                 f"the broker has no {_kind(it)} '{it.name}', and its user "
@@ -89,7 +92,7 @@ async def _find(connection: Connection, it: Exchange | Queue) -> None:
 
 
 async def _bind(channel: AbstractChannel, it: Binding) -> None:
-    async with speaking(f"bind the queue '{it.queue}' to '{it.exchange}'"):
+    async with broker_request(f"bind the queue '{it.queue}' to '{it.exchange}'"):
         try:
             await channel.queue_bind(it.queue, it.exchange, it.routing_key)
         except ChannelNotFoundEntity as error:
@@ -104,7 +107,7 @@ def _kind(it: Exchange | Queue) -> str:
     return "queue" if isinstance(it, Queue) else "exchange"
 
 
-async def _say(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
+async def _send_declare(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
     if isinstance(it, Queue):
         await channel.queue_declare(
             it.name,

@@ -56,7 +56,9 @@ def cancellable() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> AsyncIterator[None]:
+async def broker_request(
+    doing: str, timeout_s: float | None = RPC_TIMEOUT_S
+) -> AsyncIterator[None]:
     """All requests to the broker go in here: it bounds their time, and raises only our errors.
 
     `doing` completes "the broker refused to …". When a connection ends, aiormq raises
@@ -68,7 +70,7 @@ async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> Async
             async with asyncio.timeout(timeout_s):
                 yield
         except FOREIGN as error:
-            raise fault(error, doing) from error
+            raise broker_error(error, doing) from error
         except asyncio.CancelledError as error:
             job = asyncio.current_task()
             if job is None or job.cancelling():
@@ -76,7 +78,7 @@ async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> Async
             raise _lost(doing) from error
 
 
-def fault(error: BaseException, doing: str) -> BrokerError:
+def broker_error(error: BaseException, doing: str) -> BrokerError:
     """Our error for one of the client; its text says what was being done."""
     match error:
         case TimeoutError():
@@ -111,7 +113,7 @@ def user_in(url: URL) -> str:
     return (url.user or "guest") if by_password else ""
 
 
-def refusal(error: BaseException, url: URL) -> BrokerError:
+def connection_error(error: BaseException, url: URL) -> BrokerError:
     """Why a first connection could not be made; the password is not in it."""
     where = f"{url.host}:{url.port}"
     user = user_in(url)

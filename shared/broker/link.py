@@ -17,7 +17,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, ConnectionParameter, TimeoutType
 from yarl import URL
 
-from shared.broker.errors import FOREIGN, cancellable, refusal, speaking
+from shared.broker.errors import FOREIGN, broker_request, cancellable, connection_error
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from shared.settings.environment import Address, current
 from shared.settings.tls import check_files
@@ -100,7 +100,7 @@ class Link:
         """Close a connection on which the broker doesn't answer any more; `keep` opens another."""
         if self._connection is not None:
             try:
-                async with speaking("close the connection"):
+                async with broker_request("close the connection"):
                     await self._connection.close()
             except BrokerUnavailable:
                 _log.debug("the broker was gone before the connection was closed")
@@ -150,7 +150,7 @@ class Link:
         self._connection = connection
 
 
-class Lane:
+class LinkChannel:
     """One channel of a link, opened at its first use and again when it was closed."""
 
     def __init__(self, link: Link, *, confirms: bool) -> None:
@@ -199,7 +199,7 @@ async def _connected(url: URL, name: str) -> aio_pika.Connection:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             addresses = await _addresses(url)
     except FOREIGN as error:
-        raise refusal(error, url) from error
+        raise connection_error(error, url) from error
     for tried, address in enumerate(addresses, 1):
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S / len(addresses)):
@@ -207,7 +207,7 @@ async def _connected(url: URL, name: str) -> aio_pika.Connection:
                     named.with_host(address), connection_class=_Connection
                 )
         except FOREIGN as error:
-            refused = refusal(error, url)
+            refused = connection_error(error, url)
             if tried == len(addresses) or not isinstance(refused, BrokerUnavailable):
                 raise refused from error
     raise AssertionError("a name that is found has an address")

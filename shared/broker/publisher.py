@@ -15,8 +15,8 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.broker.errors import fault, speaking, user_in
-from shared.broker.link import Lane, Link
+from shared.broker.errors import broker_error, broker_request, user_in
+from shared.broker.link import Link, LinkChannel
 from shared.contract import topology
 from shared.contract.messages import Event, encode
 from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable, Unsendable
@@ -24,7 +24,7 @@ from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliver
 CONFIRM_TIMEOUT_S = 10.0
 """A quorum queue confirms in milliseconds; under a memory alarm nothing does."""
 ANNOUNCE_TIMEOUT_S = 1.0
-ANNOUNCEMENTS = 1000
+EVENT_QUEUE_SIZE = 1000
 """How many events may wait to be sent; further ones are dropped and counted."""
 SILENT_S = 15.0
 """RabbitMQ's channel waits for a queue that doesn't answer, such as a quorum queue without a
@@ -68,12 +68,12 @@ class Publisher:
 
     def __init__(self, link: Link, direct: Link, silent: Link) -> None:
         self._link = link
-        self._lane = Lane(link, confirms=True)
-        self._default_lane = Lane(link, confirms=True)
-        self._direct = _SingleFile(direct)
-        self._silent = _SingleFile(silent)
+        self._lane = LinkChannel(link, confirms=True)
+        self._default_lane = LinkChannel(link, confirms=True)
+        self._direct = _SerialChannel(direct)
+        self._silent = _SerialChannel(silent)
         self._silent_addresses: set[Address] = set()
-        self._events: asyncio.Queue[Event] = asyncio.Queue(ANNOUNCEMENTS)
+        self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE_SIZE)
         self._in_flight: dict[str, _InFlight] = {}
         self.dropped = 0
         """How many events were never sent."""
@@ -94,13 +94,13 @@ class Publisher:
         address = message.exchange, message.routing_key
         doing = f"publish '{message.message_id}' to '{message.exchange}/{message.routing_key}'"
         try:
-            async with speaking(doing, timeout_s), self._channel(message) as (link, channel):
+            async with broker_request(doing, timeout_s), self._channel(message) as (link, channel):
                 while before := self._in_flight.get(message.message_id):
                     await asyncio.wait({before.job})
                 since = asyncio.get_running_loop().time()
                 job = asyncio.create_task(_confirmed(channel, message, doing))
                 sent = self._in_flight[message.message_id] = _InFlight(job, address, link, since)
-                job.add_done_callback(lambda done: self._landed(message.message_id, done))
+                job.add_done_callback(lambda done: self._forget(message.message_id, done))
                 await asyncio.shield(job)
                 self._silent_addresses.discard(address)
         except BrokerUnavailable as error:
@@ -125,7 +125,7 @@ class Publisher:
             lane = self._lane if message.exchange else self._default_lane
             yield self._link, await lane.channel()
 
-    async def watching(self) -> None:
+    async def renew_silent(self) -> None:
         """The job that renews a connection on which a message has waited for `SILENT_S`.
 
         Not while the broker is blocked: then no address confirms, and all will.
@@ -151,9 +151,9 @@ class Publisher:
         except asyncio.QueueFull:
             self.dropped += 1
 
-    async def announcing(self) -> None:
+    async def send_events(self) -> None:
         """The job that sends what was announced."""
-        lane = Lane(self._link, confirms=False)
+        lane = LinkChannel(self._link, confirms=False)
         while True:
             events = [await self._events.get()]
             while not self._events.empty():
@@ -162,23 +162,23 @@ class Publisher:
                 self.dropped += len(events)
                 continue
             try:
-                async with speaking("announce events", ANNOUNCE_TIMEOUT_S):
+                async with broker_request("announce events", ANNOUNCE_TIMEOUT_S):
                     await _announce(await lane.channel(), events)
             except BrokerError:
                 self.dropped += len(events)
 
-    def _landed(self, message_id: str, job: asyncio.Task[None]) -> None:
+    def _forget(self, message_id: str, job: asyncio.Task[None]) -> None:
         del self._in_flight[message_id]
         if not job.cancelled():
             job.exception()  # its caller may be gone; asyncio would complain
 
 
-class _SingleFile:
+class _SerialChannel:
     """A connection, opened by its first message, that carries one message at a time."""
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self._lane = Lane(link, confirms=True)
+        self._lane = LinkChannel(link, confirms=True)
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
@@ -191,7 +191,7 @@ class _SingleFile:
 async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) -> None:
     written = await _written(channel, message, doing)
     exchange = await channel.get_exchange(message.exchange, ensure=False)
-    async with speaking(doing, timeout_s=None):
+    async with broker_request(doing, timeout_s=None):
         try:
             await exchange.publish(written, message.routing_key, mandatory=message.mandatory)
         except amqp.ConnectionInternalError as error:
@@ -203,7 +203,7 @@ async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) ->
                 raise _unconfirmed(doing) from error
             if isinstance(error, amqp.ChannelAccessRefused):
                 raise _forbidden(message, doing) from error
-            raise fault(error, doing) from error
+            raise broker_error(error, doing) from error
 
 
 async def _written(channel: AbstractChannel, message: Outgoing, doing: str) -> aio_pika.Message:

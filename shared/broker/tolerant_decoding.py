@@ -35,11 +35,11 @@ class Unreadable(str):
     __slots__ = ()
 
 
-def read_leniently() -> None:
+def decode_tolerantly() -> None:
     """Makes pamqp, in this process, decode unreadable text as `�`, times as None, tables as {}."""
     decode.METHODS["shortstr"] = _text
-    decode.METHODS["timestamp"] = _or(decode.timestamp, lambda _: (_TIME_BYTES, None))
-    decode.METHODS["table"] = _or(_shallow_table, lambda value: (_end(value), {}))
+    decode.METHODS["timestamp"] = _with_fallback(decode.timestamp, lambda _: (_TIME_BYTES, None))
+    decode.METHODS["table"] = _with_fallback(_shallow_table, lambda value: (_end(value), {}))
     decode.TABLE_MAPPING[b"F"] = _table
     decode.TABLE_MAPPING[b"A"] = _array
 
@@ -53,14 +53,14 @@ def _text(value: bytes) -> tuple[int, FieldValue]:
         return end, Unreadable(shown[:_TEXT_BYTES].decode("utf-8", "ignore"))
 
 
-def _or(read: Decoder, otherwise: Decoder) -> Decoder:
-    def lenient(value: bytes) -> tuple[int, FieldValue]:
+def _with_fallback(read: Decoder, otherwise: Decoder) -> Decoder:
+    def tolerant(value: bytes) -> tuple[int, FieldValue]:
         try:
             return read(value)
         except Exception:  # noqa: BLE001 - whatever it is, it must not cost the connection
             return otherwise(value)
 
-    return lenient
+    return tolerant
 
 
 def _table(value: bytes) -> tuple[int, FieldValue]:

@@ -18,7 +18,7 @@ PREFETCH = 10
 """Control messages are few and cost nothing to obey."""
 
 
-async def obey(
+async def handle_commands(
     consumer: Consumer, stopping: Stopping, cancel: Callable[[str], None] | None = None
 ) -> None:
     """Turn each shutdown into a wish to end, and hand on each cancel's task id.
@@ -30,7 +30,7 @@ async def obey(
     await consumer.start(PREFETCH)
     async for delivery in consumer:
         try:
-            _obey(delivery, stopping, cancel)
+            _handle(delivery, stopping, cancel)
         except BadMessage as error:
             log.warning("control message not understood", error=str(error))
         except Exception:
@@ -38,11 +38,11 @@ async def obey(
         await delivery.ack()
 
 
-def _obey(delivery: Delivery, stopping: Stopping, cancel: Callable[[str], None] | None) -> None:
+def _handle(delivery: Delivery, stopping: Stopping, cancel: Callable[[str], None] | None) -> None:
     message = decode(delivery.body, delivery.content_type)
-    speaker = agent_user(message.sender or "") if isinstance(message, Cancel) else OPERATOR
-    if reason := objection(delivery.received_as, delivery.user_id, speaker):
-        log.warning("order not obeyed", type=message.type, reason=reason)
+    expected_user = agent_user(message.sender or "") if isinstance(message, Cancel) else OPERATOR
+    if reason := objection(delivery.received_as, delivery.user_id, expected_user):
+        log.warning("command refused", type=message.type, reason=reason)
     elif isinstance(message, Shutdown):
         log.info("shutdown asked for", mode=message.mode)
         stopping.ask(message.mode)

@@ -65,13 +65,13 @@ def run(service: str, main: Main) -> int:
         debug = settings.debug
         logs.configure(settings.log_format, service)
         with asyncio.Runner() as runner:
-            runner.run(_live(Process(service, settings), main))
+            runner.run(_run(Process(service, settings), main))
     except Exception as error:  # noqa: BLE001 - the outermost frame: a bug ends in one sentence too
-        return failed(f"hutch {service}", error, trace=debug)
+        return report_failure(f"hutch {service}", error, trace=debug)
     return 0
 
 
-def leave(code: int) -> NoReturn:
+def exit_now(code: int) -> NoReturn:
     """End the process now. What a tool has left behind, a thread, an executor or something
     registered with `atexit`, would keep it for as long as that takes."""
     sys.stdout.flush()
@@ -79,7 +79,7 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def failed(who: str, error: BaseException, *, trace: bool) -> int:
+def report_failure(who: str, error: BaseException, *, trace: bool) -> int:
     """Says on stderr, in one sentence, why `who` ends; returns the exit code."""
     if trace:
         traceback.print_exception(error)
@@ -88,14 +88,14 @@ def failed(who: str, error: BaseException, *, trace: bool) -> int:
     return cause.exit_code if isinstance(cause, HutchError) else 1
 
 
-async def _live(process: Process, main: Main) -> None:
+async def _run(process: Process, main: Main) -> None:
     ProcessCollector(registry=process.registry)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stopping.signalled)
     async with _health(process), asyncio.TaskGroup() as jobs:
         working = jobs.create_task(_work(process, main))
-        overdue = jobs.create_task(_overdue(process, working))
+        overdue = jobs.create_task(_enforce_time_limits(process, working))
         await asyncio.wait([working])
         overdue.cancel()
 
@@ -119,7 +119,7 @@ def _health(process: Process) -> AbstractAsyncContextManager[None]:
     )
 
 
-async def _overdue(process: Process, working: asyncio.Task[None]) -> None:
+async def _enforce_time_limits(process: Process, working: asyncio.Task[None]) -> None:
     """Turns a drain that has used up its time into a stop; fails when the stop does too."""
     await process.stopping.wait("drain")
     if process.ready is None:

@@ -22,7 +22,7 @@ from shared.store.schema import REVISION, identity
 
 T = TypeVar("T")
 
-PATIENCE_S = 60.0
+RETRY_FOR_S = 60.0
 """How long a read or write waits for a store that is away, unless its process has more time."""
 
 
@@ -31,13 +31,13 @@ class Store:
         self._database = database
         self._writer = writer
         self.id = store_id
-        self.here = writer.here
-        self.away = writer.away
+        self.reachable = writer.reachable
+        self.unreachable = writer.unreachable
         """Opposite events: whether the last read or write reached the store."""
 
     @property
     def available(self) -> bool:
-        return self.here.is_set()
+        return self.reachable.is_set()
 
     async def write(self, key: str, operation: Callable[[Connection], T]) -> T:
         """See `Writer.write`."""
@@ -50,14 +50,14 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    address: Address, *, patience_s: float = PATIENCE_S, start_s: float = 0.0
+    address: Address, *, retry_for_s: float = RETRY_FOR_S, start_s: float = 0.0
 ) -> AsyncIterator[Store]:
     """Open a migrated store; raises `StoreError` with the command to run when it isn't.
 
-    A store that is away is waited for: `start_s` for the first answer, then `patience_s` for each.
+    A store that is away is waited for: `start_s` for the first answer, then `retry_for_s` for each.
     """
     database = create(address)
-    writer = Writer(database, patience_s)
+    writer = Writer(database, retry_for_s)
     job: asyncio.Task[None] | None = None
     try:
         store_id = await Writer(database, start_s).until_available(lambda: database.run(_identify))

@@ -77,7 +77,7 @@ def forget_session(connection: Connection, session: str, agent: str | None) -> i
     With an agent, only its own runs there and what they caused at its workers. Raises
     `StoreError` while one of them is open, and deletes none.
     """
-    sessions.close(connection, session)
+    sessions.lock_session(connection, session)
     found = _of_session(connection, session, agent)
     opened = [row for row in found if row["state"] != RunState.ENDED]
     if opened:

@@ -32,7 +32,7 @@ metadata = MetaData()
 _Serial = BigInteger().with_variant(Integer, "sqlite")
 
 
-WHOLE_MOST = 2**31 - 1
+INTEGER_MAX = 2**31 - 1
 """What an `Integer` holds; one that was damaged may stand there, and one more is refused."""
 
 LATEST_S = 253402300799.0
@@ -119,23 +119,23 @@ _OPEN = text("state <> 'ended'")
 Index("runs_open", runs.c.agent, runs.c.due_at, postgresql_where=_OPEN, sqlite_where=_OPEN)
 Index("runs_ended", runs.c.agent, runs.c.ended_at)
 Index("runs_root", runs.c.root_id)
-_TALK = text("session IS NOT NULL")
+_IN_SESSION = text("session IS NOT NULL")
 Index(
     "runs_session",
     runs.c.session,
     runs.c.agent,
     runs.c.session_place,
-    postgresql_where=_TALK,
-    sqlite_where=_TALK,
+    postgresql_where=_IN_SESSION,
+    sqlite_where=_IN_SESSION,
 )
-_TURNS = text("session IS NOT NULL AND ended_at IS NULL")
+_OPEN_IN_SESSION = text("session IS NOT NULL AND ended_at IS NULL")
 Index(
     "runs_session_open",
     runs.c.session,
     runs.c.agent,
     runs.c.session_place,
-    postgresql_where=_TURNS,
-    sqlite_where=_TURNS,
+    postgresql_where=_OPEN_IN_SESSION,
+    sqlite_where=_OPEN_IN_SESSION,
 )
 """A look asks it for each run that waits for its turn: it must not read the whole conversation."""
 

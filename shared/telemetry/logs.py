@@ -15,7 +15,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 MASK = "***"
-_TOLD_BETTER = ("aiormq.connection", "aiormq.channel")
+_DUPLICATE_LOGGERS = ("aiormq.connection", "aiormq.channel")
 """They log each try that fails and each call that is cancelled; `shared.broker` tells both."""
 _SECRET_KEY = re.compile(
     r"(^|[_-])(password|passwd|secret|token|api[_-]?key|authorization|cookie)$", re.IGNORECASE
@@ -33,7 +33,7 @@ def configure(format: Literal["auto", "json", "console"], service: str) -> None:
     console = format == "console" or (format == "auto" and sys.stdout.isatty())
     chain = [*_common(service), *([] if console else [_event_as_message])]
     structlog.configure(
-        processors=[_whatever_it_holds([*chain, _renderer(console)])],
+        processors=[_never_raising([*chain, _renderer(console)])],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Stdout())),
     )
@@ -49,7 +49,7 @@ def configure(format: Literal["auto", "json", "console"], service: str) -> None:
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    for name in _TOLD_BETTER:
+    for name in _DUPLICATE_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
@@ -75,7 +75,7 @@ def _renderer(console: bool) -> Processor:
     return structlog.processors.JSONRenderer(ensure_ascii=False)
 
 
-def _whatever_it_holds(chain: Sequence[Processor]) -> Processor:
+def _never_raising(chain: Sequence[Processor]) -> Processor:
     """The chain's line, or where a value breaks the chain one that names it: a log line never
     raises into what it tells of."""
 

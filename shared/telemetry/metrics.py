@@ -45,7 +45,7 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
-        self.runs_put_off = Counter(
+        self.runs_postponed = Counter(
             "hutch_runs_put_off", "Runs put off because their model was away.", registry=registry
         )
         self.tokens = Counter(

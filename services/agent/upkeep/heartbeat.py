@@ -1,6 +1,6 @@
 """The heartbeat of this process, and the poll: who is dead, what is due, what was commanded.
 
-A replica is dead when this process itself has seen its count stand still for `SILENCE_S`. A poll
+A replica is dead when this process itself has seen its count stand still for `DEAD_AFTER_S`. A poll
 that comes late proves nothing, because this process slept or the store was away: it starts the
 watch anew.
 """
@@ -20,7 +20,7 @@ from services.agent.upkeep.takeover import Takeover
 from shared.concurrency.boundary import contained
 from shared.concurrency.first import first_of
 from shared.store.processes import heartbeats
-from shared.store.processes.heartbeats import SILENCE_S
+from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.queries.poll import Counts, Poll, poll
 
 HEARTBEAT_S = 1.0
@@ -39,7 +39,7 @@ class Watch:
     _polled_at: float = float("-inf")
 
     def silent(self, counts: dict[str, int], now: float) -> set[str]:
-        """The instances whose heartbeat count has stood still for `SILENCE_S`."""
+        """The instances whose heartbeat count has stood still for `DEAD_AFTER_S`."""
         if now - self._polled_at > LATE_S:
             self._seen.clear()
         self._polled_at = now
@@ -47,7 +47,7 @@ class Watch:
             if self._seen.get(instance, (None, 0.0))[0] != count:
                 self._seen[instance] = (count, now)
         self._seen = {name: self._seen[name] for name in counts}
-        return {name for name, (_, since) in self._seen.items() if now - since >= SILENCE_S}
+        return {name for name, (_, since) in self._seen.items() if now - since >= DEAD_AFTER_S}
 
 
 @dataclass

@@ -48,7 +48,7 @@ class Database(Protocol):
     async def close(self) -> None: ...
 
 
-class File:
+class SqliteDatabase:
     """SQLite."""
 
     def __init__(self, engine: Engine) -> None:
@@ -91,26 +91,28 @@ def create(given: Address) -> Database:
     address = parse(current(given))
     if address.get_backend_name() == "postgresql":
         # Imported only where it is used: it weighs 9 MB in every agent's process.
-        from shared.store.database.postgresql import Server
+        from shared.store.database.postgresql import PostgresqlDatabase
 
         _dsn(address)
-        return Server(lambda: _dsn(_same_place(parse(current(given)), address)), POOL_SIZE)
+        return PostgresqlDatabase(
+            lambda: _dsn(_same_store(parse(current(given)), address)), POOL_SIZE
+        )
     if not address.database or address.database == ":memory:":
         raise SettingsError("HUTCH_STORE needs a file: replicas share it; write sqlite:///path")
     with translated():
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(address, pool_size=POOL_SIZE)
     event.listen(engine, "connect", _set_up_sqlite)
-    return File(engine)
+    return SqliteDatabase(engine)
 
 
-def _place(address: URL) -> tuple[str, str | None, int | None, str | None]:
+def _location(address: URL) -> tuple[str, str | None, int | None, str | None]:
     return address.get_backend_name(), address.host, address.port, address.database
 
 
-def _same_place(now: URL, first: URL) -> URL:
+def _same_store(now: URL, first: URL) -> URL:
     """A password may change while a process lives; with another store it would mix up two."""
-    if _place(now) != _place(first):
+    if _location(now) != _location(first):
         raise SettingsError("HUTCH_STORE names another store than before: restart to use that")
     return now
 
@@ -122,7 +124,7 @@ def _dsn(address: URL) -> str:
 
 
 def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves, see `File`
+    connection.isolation_level = None  # we begin transactions ourselves, see `SqliteDatabase`
     # A text that is no UTF-8 would fail the whole query: it is damaged, its neighbours aren't.
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     cursor = connection.cursor()

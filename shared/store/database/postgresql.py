@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.errors import SettingsError, StoreUnavailable
-from shared.store.database.errors import NoEntry, translated
+from shared.store.database.errors import AccessDenied, translated
 
 T = TypeVar("T")
 
@@ -19,7 +19,7 @@ COMMAND_TIMEOUT_S = 30
 """Of one statement; ours take milliseconds."""
 
 
-class Server:
+class PostgresqlDatabase:
     """See `shared.store.database.engine.Database`."""
 
     def __init__(self, address: Callable[[], str], pool_size: int) -> None:
@@ -42,16 +42,16 @@ class Server:
         # A statement that reads needs no BEGIN and COMMIT around it: each is a way to the server.
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "do_connect", ask)
-        self._let_in = False
+        self._has_connected = False
 
     async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
         try:
             with translated():
                 async with (self._engine if writes else self._reading).begin() as connection:
-                    self._let_in = True
+                    self._has_connected = True
                     return await connection.run_sync(operation)
-        except NoEntry as error:
-            if not self._let_in:
+        except AccessDenied as error:
+            if not self._has_connected:
                 raise
             # A password or certificate is being changed: the new one comes with the address.
             raise StoreUnavailable(str(error)) from error

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy.engine import Connection
 
-from shared.concurrency.retry import insist
+from shared.concurrency.retry import retry
 from shared.errors import HutchError, StoreUnavailable
 from shared.store.database.engine import Database
 
@@ -42,13 +42,13 @@ class _Waiting:
 class Writer:
     """One writer per process. `write` returns when its operation is committed."""
 
-    def __init__(self, database: Database, patience_s: float) -> None:
+    def __init__(self, database: Database, retry_for_s: float) -> None:
         self._database = database
-        self._patience_s = patience_s
+        self._retry_for_s = retry_for_s
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
-        self.here = asyncio.Event()
-        self.away = asyncio.Event()
+        self.reachable = asyncio.Event()
+        self.unreachable = asyncio.Event()
         self._set_available(True)
         self._logged: set[str] = set()
 
@@ -105,28 +105,30 @@ class Writer:
 
     async def until_available(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Repeat an attempt while the store is away, as long as its patience lasts."""
-        result = await insist(
+        result = await retry(
             attempt,
             StoreUnavailable,
-            most_s=RETRY_MOST_S,
-            told=self._record_absence,
-            patience_s=self._patience_s,
+            max_wait_s=RETRY_MOST_S,
+            on_failure=self._log_unavailable,
+            give_up_after_s=self._retry_for_s,
         )
         self._set_available(True)
         self._logged.clear()
         return result
 
     def _set_available(self, available: bool) -> None:
-        now, then = (self.here, self.away) if available else (self.away, self.here)
+        now, then = (
+            (self.reachable, self.unreachable) if available else (self.unreachable, self.reachable)
+        )
         now.set()
         then.clear()
 
-    def _record_absence(self, error: Exception) -> None:
+    def _log_unavailable(self, error: Exception) -> None:
         """Tells each reason once: a lost connection may come back to a changed password."""
         self._set_available(False)
         if str(error) not in self._logged:
             self._logged.add(str(error))
-            log.warning("store away", error=str(error))
+            log.warning("store unavailable", error=str(error))
 
     async def _transaction(self, group: list[_Waiting]) -> list[Any]:
         def perform(connection: Connection) -> list[Any]:

@@ -22,7 +22,7 @@ from shared.contract.topology import CONTROL, cancel_key, reply_address, swarm_e
 from shared.store.processes.heartbeats import ownerless
 from shared.store.schema import now_s, outbox
 
-ADOPTED_AT_ONCE = 1000
+ADOPT_BATCH = 1000
 """Of a dead replica's messages; the next look takes more."""
 
 
@@ -86,7 +86,7 @@ def adopt(
         select(outbox.c.seq)
         .where(UNSENT, ORPHANED)
         .order_by(outbox.c.seq)
-        .limit(ADOPTED_AT_ONCE)
+        .limit(ADOPT_BATCH)
         .with_for_update(skip_locked=True),
         {"agent": agent, "dead": list(dead)},
     )

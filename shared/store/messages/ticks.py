@@ -63,7 +63,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ScheduleState:
     """Where a schedule stands: all up to `last` is decided. `busy`: its last tick is open."""
 
     now: datetime
@@ -92,9 +92,9 @@ def settle(
     agent: str,
     schedule: str,
     coming: Callable[[datetime], Iterator[datetime]],
-    choose: Callable[[Standing], Sequence[Tick]],
+    choose: Callable[[ScheduleState], Sequence[Tick]],
 ) -> Settled:
-    """Commit what `choose` makes of the schedule's standing; one scheduler at a time.
+    """Commit what `choose` makes of the schedule's state; one scheduler at a time.
 
     `coming` gives the schedule's nominal times later than a moment, in order. A schedule met for
     the first time is only recorded as `seen`: its ticks begin after now.
@@ -102,15 +102,15 @@ def settle(
     first = f"{agent}.{schedule}@seen"
     _see(connection, first, agent, schedule)
     connection.execute(select(ticks.c.tick_id).where(ticks.c.tick_id == first).with_for_update())
-    standing = _standing(connection, agent, schedule)
-    if standing.last > standing.now:
-        ahead = list(islice(coming(standing.now), 2))
-        if len(ahead) == 2 and ahead[1] <= standing.last:
+    state = _state(connection, agent, schedule)
+    if state.last > state.now:
+        ahead = list(islice(coming(state.now), 2))
+        if len(ahead) == 2 and ahead[1] <= state.last:
             _reopen(connection, agent, schedule, first, ahead[0])
-            set_back_s = (standing.last - standing.now).total_seconds()
+            set_back_s = (state.last - state.now).total_seconds()
             return Settled(ahead[0], set_back_s=set_back_s)
-    chosen = tuple(choose(standing))
-    last = chosen[-1].nominal_at if chosen else standing.last
+    chosen = tuple(choose(state))
+    last = chosen[-1].nominal_at if chosen else state.last
     return Settled(last, tuple(tick for tick in chosen if _insert(connection, tick)))
 
 
@@ -191,7 +191,7 @@ def _see(connection: Connection, first: str, agent: str, schedule: str) -> None:
     connection.execute(statement.on_conflict_do_nothing())
 
 
-def _standing(connection: Connection, agent: str, schedule: str) -> Standing:
+def _state(connection: Connection, agent: str, schedule: str) -> ScheduleState:
     of_schedule = (ticks.c.agent == agent) & (ticks.c.schedule == schedule)
     latest = select(func.coalesce(func.max(ticks.c.nominal_at), now_s())).where(
         of_schedule, READABLE
@@ -210,7 +210,7 @@ def _standing(connection: Connection, agent: str, schedule: str) -> Standing:
         run_id(agent, before.message_id or before.tick_id),
         _age_s(now, before.decided_at),
     )
-    return Standing(_time(now), _time(last), busy)
+    return ScheduleState(_time(now), _time(last), busy)
 
 
 def _is_open(connection: Connection, run: str, age_s: float) -> bool:

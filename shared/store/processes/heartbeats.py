@@ -9,7 +9,7 @@ from sqlalchemy.sql.dml import Insert
 from shared.store.database.dialect import insert_into
 from shared.store.schema import RunState, instances, now_s, outbox, runs, shutdowns
 
-SILENCE_S = 3.0
+DEAD_AFTER_S = 3.0
 """A count that somebody has watched stand still for so long is a dead process's."""
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from shared.store.schema import RunState, runs
 
-SUMMED = 10
+SUMMARISED_RUNS = 10
 """Newest runs that one summary covers."""
 
 
@@ -39,7 +39,7 @@ def finished_work(connection: Connection, agent: str) -> list[FinishedRun]:
             runs.c.status.in_(["ok", "partial"]),
         )
         .order_by(runs.c.ended_at.desc(), runs.c.run_id)
-        .limit(SUMMED)
+        .limit(SUMMARISED_RUNS)
     )
     return [FinishedRun(*row) for row in connection.execute(newest)][::-1]
 

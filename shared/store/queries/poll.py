@@ -25,10 +25,10 @@ from shared.store.messages.dead_letters import KEPT
 from shared.store.messages.outbox import ORPHANED, UNSENT
 from shared.store.processes.pauses import ALL
 from shared.store.processes.shutdowns import Mode
-from shared.store.runs.cancels import ASKED, DOOMED
+from shared.store.runs.cancels import CANCELLED, ENDABLE
 from shared.store.runs.takeover import SUSPECT, TAKEABLE
 from shared.store.schema import (
-    WHOLE_MOST,
+    INTEGER_MAX,
     RunState,
     instances,
     now_s,
@@ -61,7 +61,7 @@ class Commands:
     them, whether the agent is paused, and how this process shall end."""
 
     cancelled: tuple[str, ...] = ()
-    doomed: bool = False
+    endable: bool = False
     paused: bool = False
     shutdown: Mode | None = None
 
@@ -88,11 +88,11 @@ _runs = (
         _number.filter(and_(TAKEABLE, SUSPECT)).label("suspects"),
         _age_s(func.min(runs.c.due_at).filter(TAKEABLE)).label("oldest_due_s"),
         _number.filter(runs.c.state == RunState.DUE).label("due"),
-        func.coalesce(func.max(runs.c.attempts).filter(runs.c.attempts <= WHOLE_MOST), 0).label(
+        func.coalesce(func.max(runs.c.attempts).filter(runs.c.attempts <= INTEGER_MAX), 0).label(
             "most_deaths"
         ),
-        _number.filter(ASKED).label("cancelled"),
-        _number.filter(DOOMED).label("doomed"),
+        _number.filter(CANCELLED).label("cancelled"),
+        _number.filter(ENDABLE).label("endable"),
     )
     .where(_open)
     .subquery("of_runs")
@@ -118,7 +118,7 @@ _POLL = select(
     .label("shutdown"),
 ).select_from(_runs.join(_unsent, true()).outerjoin(instances, instances.c.agent == _AGENT))
 """A row for each instance, at least one; all else is the same in each."""
-_CANCELLED = select(runs.c.run_id).where(_open, ASKED)
+_CANCELLED = select(runs.c.run_id).where(_open, CANCELLED)
 
 
 def poll(connection: Connection, agent: str, instance: str, dead: Collection[str] = ()) -> Poll:
@@ -131,6 +131,6 @@ def poll(connection: Connection, agent: str, instance: str, dead: Collection[str
         heartbeats={row["instance"]: row["beat"] for row in rows if row["instance"]},
         counts=Counts(**{field.name: found[field.name] for field in fields(Counts)}),
         commands=Commands(
-            tuple(names), found["doomed"] > 0, bool(found["paused"]), found["shutdown"]
+            tuple(names), found["endable"] > 0, bool(found["paused"]), found["shutdown"]
         ),
     )

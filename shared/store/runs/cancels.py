@@ -25,13 +25,13 @@ STUCK_S = 15.0
 obey (its tool ignores that it is cancelled), and another job ends the run. Longer than the broker's
 confirm may take."""
 
-AT_ONCE = 100
+BATCH = 100
 """Runs that one commit takes to end them; the next look takes more."""
 
 _OPEN = runs.c.ended_at.is_(None)
 """Of an agent, an index finds these among any number of ended ones."""
 
-ASKED = exists().where(cancels.c.run_id == runs.c.run_id)
+CANCELLED = exists().where(cancels.c.run_id == runs.c.run_id)
 
 
 def _late(seconds: float) -> ColumnElement[bool]:
@@ -41,9 +41,9 @@ def _late(seconds: float) -> ColumnElement[bool]:
     return and_(runs.c.due_at <= then, or_(runs.c.deadline_at <= then, asked))
 
 
-UNWANTED = or_(runs.c.deadline_at <= now_s(), ASKED)
+UNWANTED = or_(runs.c.deadline_at <= now_s(), CANCELLED)
 _due = and_(runs.c.state == RunState.DUE, UNWANTED)
-DOOMED = or_(_due, _late(OVERDUE_S))
+ENDABLE = or_(_due, _late(OVERDUE_S))
 """Of an open run: it only has to end, and whoever sees it first may end it."""
 
 
@@ -67,7 +67,7 @@ def remove(connection: Connection, run_id: str) -> None:
     connection.execute(delete(cancels).where(cancels.c.run_id == run_id))
 
 
-def take_doomed(
+def take_endable(
     connection: Connection, agent: str, instance: str, held: Collection[str] = ()
 ) -> list[Run]:
     """Own the runs that only have to end, whoever had them: the fence shuts that one out.
@@ -80,9 +80,9 @@ def take_doomed(
     not_ours = or_(runs.c.owner.is_distinct_from(instance), runs.c.run_id.not_in(held))
     chosen = connection.execute(
         select(runs.c.run_id)
-        .where(runs.c.agent == agent, _OPEN, DOOMED, or_(not_ours, _late(STUCK_S)))
+        .where(runs.c.agent == agent, _OPEN, ENDABLE, or_(not_ours, _late(STUCK_S)))
         .order_by(runs.c.run_id)
-        .limit(AT_ONCE)
+        .limit(BATCH)
         .with_for_update(skip_locked=True)
     )
     taken = [row.run_id for row in chosen]

@@ -20,7 +20,7 @@ from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import Requester, answer, join
 from shared.store.runs.run import COLUMNS as RUN_COLUMNS
 from shared.store.runs.run import Run, dump_exchanges, dump_lines, from_row, load
-from shared.store.runs.sessions import Seat, enter
+from shared.store.runs.sessions import SessionEntry, enter
 from shared.store.schema import LATEST_S, RunState, cancels, definitions, now_s, runs
 
 NONCE_BYTES = 12
@@ -88,9 +88,9 @@ def claim(connection: Connection, request: Request, instance: str, *, slot: bool
     A known id with the same content joins the open run or gets the stored response (in
     `outbound`); with other content nothing is written: `CONFLICT`.
     """
-    seat = _seat(connection, request)
-    mine = slot and (seat is None or seat.recalled is not None)
-    if run := _insert(connection, request, instance if mine else None, seat):
+    entry = _enter_session(connection, request)
+    mine = slot and (entry is None or entry.recalled is not None)
+    if run := _insert(connection, request, instance if mine else None, entry):
         join(connection, request.run_id, request.requester)
         return Claim(Verdict.CLAIMED, run if mine else None)
     row = connection.execute(
@@ -119,27 +119,29 @@ def claim(connection: Connection, request: Request, instance: str, *, slot: bool
     return Claim(Verdict.JOINED, load(connection, request.run_id) if mine else None)
 
 
-def _seat(connection: Connection, request: Request) -> Seat | None:
+def _enter_session(connection: Connection, request: Request) -> SessionEntry | None:
     if request.session is None or not request.takes_turns:
         return None
     return enter(connection, request.agent, request.session)
 
 
 def _insert(
-    connection: Connection, request: Request, owner: str | None, seat: Seat | None
+    connection: Connection, request: Request, owner: str | None, entry: SessionEntry | None
 ) -> Run | None:
-    heard = notes.recent(connection, request.agent) if request.with_notes else ()
+    remembered = notes.recent(connection, request.agent) if request.with_notes else ()
     fields = {name: value for name, value in vars(request).items() if name in _FROM_REQUEST}
     owned = {
         "state": RunState.RUNNING if owner else RunState.DUE,
         "owner": owner,
         "fence": 1,
-        "notes": dump_lines(heard),
+        "notes": dump_lines(remembered),
         "digest": request.definition,
         "this_run": request.run_id,
         "timeout_s": request.timeout_s,
-        "session_place": seat.place if seat else None,
-        "recalled": dump_exchanges(seat.recalled) if seat and seat.recalled is not None else None,
+        "session_place": entry.place if entry else None,
+        "recalled": dump_exchanges(entry.recalled)
+        if entry and entry.recalled is not None
+        else None,
         "nonce": token_urlsafe(NONCE_BYTES),
         "latest": LATEST_S if request.deadline_at is None else min(request.deadline_at, LATEST_S),
     }

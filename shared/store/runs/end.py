@@ -16,7 +16,7 @@ from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import answer, waiting
 from shared.store.runs import cancels
 from shared.store.runs.claim import Claim, Request, Verdict, claim
-from shared.store.runs.run import CHANGE, Run, change, plain
+from shared.store.runs.run import CHANGE, Run, change, storable
 from shared.store.runs.steps import Step
 from shared.store.schema import RunState, now_s, runs, steps
 
@@ -51,7 +51,7 @@ def end(connection: Connection, run: Run, ending: RunEnd, instance: str) -> tupl
         "owner": None,
         "status": ending.status,
         "response": ending.response,
-        "detail": plain(ending.detail) if ending.detail else None,
+        "detail": storable(ending.detail) if ending.detail else None,
     }
     try:
         change(connection, run, fields, _END)
@@ -71,7 +71,7 @@ def end(connection: Connection, run: Run, ending: RunEnd, instance: str) -> tupl
             run.run_id, ending.broadcast_to, ending.message_id, ending.response
         )
         sent += (outbox.add(connection, message, run.agent, instance),)
-    return sent + _wind_up(connection, run, ending, instance) if ending.cancelled else sent
+    return sent + _pass_cancel_on(connection, run, ending, instance) if ending.cancelled else sent
 
 
 def refuse(
@@ -81,15 +81,15 @@ def refuse(
 
     It takes no turn in its session, nor a slot. Asked again under its id, it is answered the same.
     """
-    unseated = replace(request, takes_turns=False)
-    found = claim(connection, unseated, instance, slot=True)
+    without_turn = replace(request, takes_turns=False)
+    found = claim(connection, without_turn, instance, slot=True)
     if found.verdict is not Verdict.CLAIMED or found.run is None:
         return replace(found, run=None)
     answers = end(connection, found.run, ending_of(found.run), instance)
     return replace(found, run=None, outbound=answers)
 
 
-def _wind_up(
+def _pass_cancel_on(
     connection: Connection, run: Run, ending: RunEnd, instance: str
 ) -> tuple[Outbound, ...]:
     """Pass the cancel on: as rows, and to agents with other stores."""

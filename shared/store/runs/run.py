@@ -11,14 +11,14 @@ from sqlalchemy.engine import Connection
 from shared.contract.messages import EARLIEST, Id
 from shared.contract.rows import mended
 from shared.errors import RunLost
-from shared.store.schema import LATEST_S, WHOLE_MOST, cancels, definitions, runs
+from shared.store.schema import INTEGER_MAX, LATEST_S, cancels, definitions, runs
 
 Exchanges = tuple[tuple[str, str], ...]
 """What was asked and answered before, oldest first."""
 
 _LINES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 _EXCHANGES: TypeAdapter[Exchanges] = TypeAdapter(Exchanges)
-Whole = Annotated[int, Field(ge=0, le=WHOLE_MOST)]
+Whole = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
 Instant = Annotated[float, Field(ge=EARLIEST.timestamp(), le=LATEST_S)]
 
 
@@ -104,7 +104,7 @@ OWNED = (
     runs.c.ended_at.is_(None),
 )
 _LOCK = select(runs.c.fence).where(*OWNED).with_for_update()
-NEXT_FENCE = case((runs.c.fence.between(1, WHOLE_MOST - 1), runs.c.fence + 1), else_=1)
+NEXT_FENCE = case((runs.c.fence.between(1, INTEGER_MAX - 1), runs.c.fence + 1), else_=1)
 """Another one than before, whatever stands there."""
 CHANGE = update(runs).where(*OWNED)
 """What `change` executes, with or without values of its own."""
@@ -123,7 +123,7 @@ def dump_lines(lines: tuple[str, ...]) -> str:
     return _LINES.dump_json(lines).decode()
 
 
-def plain(text: str) -> str:
+def storable(text: str) -> str:
     """The text as any store keeps it: an error's can hold NUL or half a character."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 

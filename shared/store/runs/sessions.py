@@ -18,7 +18,7 @@ from shared.contract.rows import message_of, response_of
 from shared.errors import DamagedRow
 from shared.store.database.dialect import lock_name
 from shared.store.runs.run import Exchanges, dump_exchanges
-from shared.store.schema import WHOLE_MOST, RunState, runs
+from shared.store.schema import INTEGER_MAX, RunState, runs
 
 RECALLED_RUNS = 20
 """Newest earlier runs that a run is shown: a long talk, and few enough to pay for each time."""
@@ -29,45 +29,45 @@ RECALLED_CHARS = 40_000
 TEXT_CHARS = 10_000
 """Of each text; so the newest run always fits."""
 
-REMEMBERED = ("ok", "partial")
+RECALLED_STATUSES = ("ok", "partial")
 """Runs that ended otherwise are left out: what a model refused once it would refuse for ever."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Seat:
+class SessionEntry:
     """A new run's place in its session; `recalled` is what it is shown, None: not its turn yet."""
 
     place: int
     recalled: Exchanges | None
 
 
-def _hold(connection: Connection, agent: str, session: str) -> None:
+def _lock(connection: Connection, agent: str, session: str) -> None:
     lock_name(connection, f"{agent} {session}")
 
 
-def close(connection: Connection, session: str) -> None:
+def lock_session(connection: Connection, session: str) -> None:
     """Nobody begins a run in this session, at any agent that has one there, before this commit."""
     agents = select(runs.c.agent).where(runs.c.session == session).distinct()
     for agent in sorted(connection.execute(agents).scalars()):
-        _hold(connection, agent, session)
+        _lock(connection, agent, session)
 
 
-def enter(connection: Connection, agent: str, session: str) -> Seat:
+def enter(connection: Connection, agent: str, session: str) -> SessionEntry:
     """The next place in a session, which nobody else can take before this commit."""
-    _hold(connection, agent, session)
+    _lock(connection, agent, session)
     of_session = (runs.c.session == session, runs.c.agent == agent)
     last = select(func.max(runs.c.session_place)).where(
-        *of_session, runs.c.session_place < WHOLE_MOST
+        *of_session, runs.c.session_place < INTEGER_MAX
     )
     place = (connection.execute(last).scalar() or 0) + 1
     opened = select(runs.c.run_id).where(
         *of_session, runs.c.session_place.is_not(None), runs.c.ended_at.is_(None)
     )
     if connection.execute(opened.limit(1)).first() is not None:
-        return Seat(place, None)
-    return Seat(place, recall(connection, agent, session, place))
+        return SessionEntry(place, None)
+    return SessionEntry(place, recall(connection, agent, session, place))
 
 
 def has_its_turn() -> ColumnElement[bool]:
@@ -97,7 +97,7 @@ def recall(connection: Connection, agent: str, session: str, place: int) -> Exch
             runs.c.session == session,
             runs.c.agent == agent,
             runs.c.session_place < place,
-            runs.c.status.in_(REMEMBERED),
+            runs.c.status.in_(RECALLED_STATUSES),
         )
         .order_by(runs.c.session_place.desc())
         .limit(RECALLED_RUNS)

@@ -9,10 +9,10 @@ from sqlalchemy.engine import Connection
 
 from shared.store.processes.heartbeats import ownerless
 from shared.store.runs.cancels import UNWANTED
-from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row, plain
+from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row, storable
 from shared.store.runs.run import COLUMNS as RUN_COLUMNS
 from shared.store.runs.sessions import freeze_recalled, has_its_turn
-from shared.store.schema import WHOLE_MOST, RunState, definitions, now_s, runs
+from shared.store.schema import INTEGER_MAX, RunState, definitions, now_s, runs
 
 SUSPECTED_AFTER = 2
 """Owners that died while they computed a run, with no step of it finished since: one death has
@@ -22,7 +22,7 @@ _died = case((runs.c.state == RunState.RUNNING, 1), else_=0)
 """Of a run to be taken: whether its owner computed it until the end. One that only waited for
 workers can't have killed it."""
 SUSPECT = runs.c.attempts >= SUSPECTED_AFTER - _died
-_attempts = case((runs.c.attempts < WHOLE_MOST, runs.c.attempts + _died), else_=runs.c.attempts)
+_attempts = case((runs.c.attempts < INTEGER_MAX, runs.c.attempts + _died), else_=runs.c.attempts)
 _due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s(), has_its_turn())
 _begun = runs.c.state.in_([RunState.RUNNING, RunState.WAITING])
 TAKEABLE = or_(_due, and_(_begun, ownerless(runs.c.owner)))
@@ -130,5 +130,5 @@ def postpone(
     Never later than the run's deadline, where it ends. `failures` is how often in a row it has been
     postponed, this time included; `detail` is for the operator, as at the end. Raises `RunLost`.
     """
-    fields = {"failures": failures, "detail": plain(detail), "delay_s": wait_s}
+    fields = {"failures": failures, "detail": storable(detail), "delay_s": wait_s}
     change(connection, run, fields, _POSTPONE)

@@ -225,7 +225,7 @@ def test_an_order_of_somebody_who_may_not_give_it_is_not_obeyed(home: Home) -> N
     """No agent's user may publish one: so this one comes from a user with every right."""
     with home.divided.all_powerful() as channel:
         channel.basic_publish("hutch.control", "shutdown.tom", b'{"type": "shutdown"}')
-    home.agents["tom"].says("order not obeyed.*without a user_id|without a user_id.*order not")
+    home.agents["tom"].says("command refused.*without a user_id|without a user_id.*command refused")
     assert home.agents["tom"].process.poll() is None
 
 

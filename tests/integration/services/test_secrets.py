@@ -118,7 +118,7 @@ def test_changed_passwords_need_no_restart(
     cut_off(rabbit, user)
     postgresql.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename='{user}'")
     bob.says(f"refused the user '{user}'")
-    bob.says("store away.*password authentication failed")
+    bob.says("store unavailable.*password authentication failed")
     changed(tmp_path, "RABBITMQ_URL", BROKER)
     changed(tmp_path, "HUTCH_STORE", STORE)
     assert pika.ask("bob", "Write.").status == "ok"
@@ -160,7 +160,13 @@ def test_nothing_tells_a_secret(
             dumped(planted, postgresql),
             up.said,
         ]
-    for needed in ("store away", "run.ended", "no such key", "services.agent", "INSERT INTO"):
+    for needed in (
+        "store unavailable",
+        "run.ended",
+        "no such key",
+        "services.agent",
+        "INSERT INTO",
+    ):
         assert any(needed in output for output in outputs), needed
     for output in outputs:
         assert PLANTED not in output, output[output.index(PLANTED) - 200 :][:400]
@@ -176,7 +182,7 @@ def lose_both(house: House, rabbit: Rabbit, postgresql: Postgres, up: Child) -> 
     database = house.env["HUTCH_STORE_FILE"]
     with postgresql.away(Path(database).read_text().strip()):
         cut_off(rabbit, user_of(house))
-        up.says("store away")
+        up.says("store unavailable")
 
 
 def spoken(house: House) -> list[str]:

@@ -45,7 +45,7 @@ def test_a_store_that_is_away_is_waited_for(
     with postgresql.away(postgresql_url):
         children = [house.start("services.agent", "bob"), house.start("services.scheduler")]
         for child in children:
-            child.says("store away")
+            child.says("store unavailable")
     children[0].says("consuming")
     children[1].says("scheduling|no agent has a schedule")
 
@@ -81,8 +81,8 @@ def test_a_store_that_goes_away_while_runs_go_on_costs_nothing_twice(
     while len(asked()) < 2:
         time.sleep(0.05)
     with postgresql.away(postgresql_url):
-        first.says("store away")
-        second.says("store away")
+        first.says("store unavailable")
+        second.says("store unavailable")
         time.sleep(5)
     assert [reply.status for reply in pika.replies(2)] == ["ok", "ok"]
     assert len(asked()) == 2

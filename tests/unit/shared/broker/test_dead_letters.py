@@ -79,7 +79,7 @@ def test_whatever_else_stands_there_is_a_letter_too(said: dict[str, object]) -> 
     assert "nothing says why" in letter.last.reason
     assert letter.last.at is None
     with pytest.raises(HutchError, match=f"can only be dropped, with 'hutch dead drop {letter.id}"):
-        letter.again()
+        letter.original()
 
 
 @pytest.mark.parametrize(
@@ -93,20 +93,20 @@ def test_whatever_else_stands_there_is_a_letter_too(said: dict[str, object]) -> 
 def test_a_message_goes_back_to_where_it_came_from(
     queue: str, key: str, source: tuple[str, str]
 ) -> None:
-    again = read(ours(queue=queue, routing_key=key)).again()
+    again = read(ours(queue=queue, routing_key=key)).original()
     assert (again.exchange, again.routing_key) == source
     assert (again.body, again.correlation_id, again.reply_to) == (b"{", "c", "reply.x")
 
 
 def test_its_id_is_its_own_or_the_letters_and_never_changes() -> None:
-    assert read(ours(message_id="m")).again().message_id == "m"
-    assert read(ours()).again().message_id == read(ours()).again().message_id == "replay.abc"
+    assert read(ours(message_id="m")).original().message_id == "m"
+    assert read(ours()).original().message_id == read(ours()).original().message_id == "replay.abc"
 
 
 def test_the_first_failure_is_told_with_the_last_however_often_it_fails() -> None:
     once = letter = read(ours("once"))
     for reason in ("twice", "thrice"):
-        failed_again = headers(reason, letter.again().headers, queue="agent.bob")
+        failed_again = headers(reason, letter.original().headers, queue="agent.bob")
         letter = read(replace(delivery(b"{"), headers=failed_again))
     assert (letter.first, letter.last.reason) == (once.first, "thrice")
 
@@ -160,7 +160,7 @@ def test_what_anybody_writes_into_a_letter_goes_back_bounded() -> None:
     names = ("message-id", "routing-key", "reason", "first-reason")
     said: dict[str, object] = {f"x-hutch-{name}": "x" * 130_000 for name in names}
     letter = read(replace(delivery(b"{"), headers=said | {"x-hutch-queue": "unrouted"}))
-    again = letter.again()
+    again = letter.original()
     assert max(len(it) for it in (again.message_id, again.routing_key)) <= 255
     assert len(str(again.headers)) < 1000
 
