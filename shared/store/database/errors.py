@@ -1,4 +1,4 @@
-"""Foreign errors of the store, translated: none leaves this package."""
+"""Translation of the database's errors into `StoreError`s; no other errors leave the store."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from shared.settings import tls
 TRANSIENT_SQLITE = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_PROTOCOL,  # a race for the lock that was lost too often
+    sqlite3.SQLITE_PROTOCOL,  # the race for the lock was lost too often
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_READONLY,  # a disk that was mounted so, or a file that was moved
+    sqlite3.SQLITE_READONLY,  # the disk is mounted read-only, or the file was moved
 }
 
 TRANSIENT_POSTGRESQL = {"08", "40", "53", "55", "57", "58"}
@@ -27,16 +27,16 @@ TRANSIENT_POSTGRESQL = {"08", "40", "53", "55", "57", "58"}
 
 
 class AccessDenied(StoreError):
-    """The store does not know us, or one side does not trust the other."""
+    """The store refused our user, or one side refused the other's certificate."""
 
 
 _UNENCRYPTED = "rejected SSL upgrade"
-"""What asyncpg says of a server without TLS when the address insists on it."""
+"""asyncpg's text for a server without TLS when the address requires TLS."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Foreign errors become `StoreUnavailable` (try again) or `StoreError` (don't)."""
+    """Translate errors to `StoreUnavailable`, if a retry can succeed, or else `StoreError`."""
     try:
         yield
     except (OSError, TimeoutError, PoolTimeout) as error:
@@ -82,8 +82,8 @@ def _is_transient(error: BaseException) -> bool:
     state = getattr(error, "sqlstate", None)
     if state is not None:
         return str(state)[:2] in TRANSIENT_POSTGRESQL
-    # Without a state the driver itself objects: to a value, else to its connection.
-    return not any(isinstance(said, ValueError) for said in (error, error.__cause__))
+    # Without a state the error is the driver's own: about a value, or else about its connection.
+    return not any(isinstance(part, ValueError) for part in (error, error.__cause__))
 
 
 def _first_line(error: BaseException) -> str:
