@@ -139,7 +139,7 @@ def headers(
         _name(key): cut(value, MOST_FACT_BYTES) if isinstance(value, str) else value
         for key, value in facts.items()
     }
-    return bounded | _first(first) | {_name("reason"): fault.reason, _name("at"): _written(fault)}
+    return bounded | _first(first) | {_name("reason"): fault.reason, _name("at"): _time_text(fault)}
 
 
 def cut(text: str, most_bytes: int) -> str:
@@ -244,7 +244,7 @@ def _routing_key(death: Mapping[str, object]) -> str:
 
 
 def _first(fault: Fault) -> dict[str, str | int]:
-    return {_name("first-reason"): fault.reason, _name("first-at"): _written(fault)}
+    return {_name("first-reason"): fault.reason, _name("first-at"): _time_text(fault)}
 
 
 def _fault(headers: Mapping[str, object], which: str = "") -> Fault | None:
@@ -267,7 +267,7 @@ def _number(headers: Mapping[str, object], field: str) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _written(fault: Fault) -> str:
+def _time_text(fault: Fault) -> str:
     return fault.at.isoformat(timespec="seconds") if fault.at else ""
 
 

@@ -103,7 +103,7 @@ class Publisher:
                 since = asyncio.get_running_loop().time()
                 job = asyncio.create_task(_confirmed(channel, message, doing))
                 sent = self._in_flight[message.message_id] = _InFlight(job, address, link, since)
-                job.add_done_callback(lambda done: self._forget(message.message_id, done))
+                job.add_done_callback(lambda done: self._forget_in_flight(message.message_id, done))
                 await asyncio.shield(job)
                 self._silent_addresses.discard(address)
         except BrokerUnavailable as error:
@@ -171,7 +171,7 @@ class Publisher:
             except BrokerError:
                 self.dropped += len(events)
 
-    def _forget(self, message_id: str, job: asyncio.Task[None]) -> None:
+    def _forget_in_flight(self, message_id: str, job: asyncio.Task[None]) -> None:
         del self._in_flight[message_id]
         if not job.cancelled():
             job.exception()  # read, or asyncio warns when the caller has been cancelled
@@ -193,7 +193,7 @@ class _SerialChannel:
 
 
 async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) -> None:
-    written = await _written(channel, message, doing)
+    written = await _to_aio_pika(channel, message, doing)
     exchange = await channel.get_exchange(message.exchange, ensure=False)
     async with broker_request(doing, timeout_s=None):
         try:
@@ -210,7 +210,7 @@ async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) ->
             raise broker_error(error, doing) from error
 
 
-async def _written(channel: AbstractChannel, message: Outgoing, doing: str) -> aio_pika.Message:
+async def _to_aio_pika(channel: AbstractChannel, message: Outgoing, doing: str) -> aio_pika.Message:
     """The message in aio-pika's form. Raises `Unsendable` for properties that don't fit into a
     frame: the broker would close the connection, which all messages share."""
     connection = (await channel.get_underlay_channel()).connection

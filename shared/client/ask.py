@@ -23,8 +23,8 @@ from shared.errors import (
 )
 
 ASK_AGAIN_S = 30.0
-"""Seconds until the task is published again: a reconnect can lose the reply queue with its messages,
-and the agent then sends the stored response."""
+"""Seconds until the task is published again: a reconnect can lose the reply queue and a response in
+it, and the agent then sends the stored one."""
 
 RETRY_S = 1.0
 """Seconds between two attempts to publish while the broker is unavailable."""
