@@ -20,7 +20,7 @@ def letter(id: str, body: bytes = b"{") -> Kept:
 
 
 async def put(store: Store, it: Kept) -> int:
-    return await store.write("", partial(add, letter=it))
+    return await store.write("", partial(add, dead_letter=it))
 
 
 async def test_what_is_kept_comes_back_as_it_was_the_oldest_first(store: Store) -> None:
