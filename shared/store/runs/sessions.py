@@ -1,8 +1,8 @@
 """Sessions: the runs of one conversation, one at a time in claim order, on any replica.
 
 A run has a place in its session, and its turn comes when no run before it is open. So no process
-has to be notified: the commit that ends one run makes the next one due. Runs that it caused at
-workers belong to the session too, but have no place in it.
+has to be notified: the commit that ends one run makes the next one due. Runs that an
+agent's run causes at its workers belong to the session too, but have no place in it.
 """
 
 from __future__ import annotations

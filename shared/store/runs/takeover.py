@@ -15,8 +15,8 @@ from shared.store.runs.sessions import freeze_recalled, has_its_turn
 from shared.store.schema import INTEGER_MAX, RunState, definitions, now_s, runs
 
 SUSPECTED_AFTER = 2
-"""The deaths of owners, with no step finished in between, that make a run a suspect. One is not
-enough: every run that the process computed has it."""
+"""The deaths of owners, with no step finished in between, that make a run a suspect. One death
+is not enough: each run that the dead process computed has it."""
 
 _died = case((runs.c.state == RunState.RUNNING, 1), else_=0)
 """1 for a run whose owner was computing it when it died. A run that only waited for workers can't
