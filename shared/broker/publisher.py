@@ -29,6 +29,8 @@ EVENT_QUEUE_SIZE = 1000
 SILENT_S = 15.0
 """A channel of RabbitMQ waits for a queue that does not respond, such as a quorum queue without a
 leader, and delays all later messages. After this time they are published on a new connection."""
+SILENT_TURN_S = 3.0
+"""The time for one message to a silent address, before another address has its turn."""
 WATCH_S = 2.0
 _TRANSIENT = aio_pika.DeliveryMode.NOT_PERSISTENT
 
@@ -73,8 +75,9 @@ class Publisher:
         self._shared_channel = LinkChannel(link, confirms=True)
         self._default_exchange_channel = LinkChannel(link, confirms=True)
         self._direct = _SerialChannel(direct)
-        self._silent = _SerialChannel(silent)
-        self._silent_addresses: set[Address] = set()
+        self._silent = _SerialChannel(silent, SILENT_TURN_S)
+        self._silent_addresses: dict[Address, asyncio.Lock] = {}
+        """The lock lets one message of each address at a time wait for its turn."""
         self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE_SIZE)
         self._in_flight: dict[str, _InFlight] = {}
         self.dropped = 0
@@ -105,15 +108,13 @@ class Publisher:
                 sent = self._in_flight[message.message_id] = _InFlight(job, address, link, since)
                 job.add_done_callback(lambda done: self._forget_in_flight(message.message_id, done))
                 await asyncio.shield(job)
-                self._silent_addresses.discard(address)
+                self._silent_addresses.pop(address, None)
         except BrokerUnavailable as error:
             if sent is None:
                 raise
-            if sent.link is self._silent.link:
-                await sent.link.renew()
             raise _unconfirmed(doing) from error
         except Undeliverable:  # there is no queue, so the address is not silent
-            self._silent_addresses.discard(address)
+            self._silent_addresses.pop(address, None)
             raise
 
     @asynccontextmanager
@@ -121,12 +122,16 @@ class Publisher:
         if _is_direct(message):
             async with self._direct.channel() as channel:
                 yield self._direct.link, channel
-        elif (message.exchange, message.routing_key) in self._silent_addresses:
-            async with self._silent.channel() as channel:
-                yield self._silent.link, channel
-        else:
-            used = self._shared_channel if message.exchange else self._default_exchange_channel
-            yield self._link, await used.get()
+            return
+        address = message.exchange, message.routing_key
+        if turn := self._silent_addresses.get(address):
+            async with turn:
+                if address in self._silent_addresses:  # no message was confirmed meanwhile
+                    async with self._silent.channel() as channel:
+                        yield self._silent.link, channel
+                    return
+        used = self._shared_channel if message.exchange else self._default_exchange_channel
+        yield self._link, await used.get()
 
     async def renew_silent(self) -> None:
         """The job that renews a connection on which a message has waited for `SILENT_S`.
@@ -140,7 +145,8 @@ class Publisher:
                 waiting = self._waiting(link)
                 if waiting and not await link.blocked():
                     if link is self._link:  # a direct reply's address is never used again
-                        self._silent_addresses |= waiting
+                        for address in waiting:
+                            self._silent_addresses.setdefault(address, asyncio.Lock())
                     await link.renew()
 
     def _waiting(self, link: Link) -> set[Address]:
@@ -178,10 +184,14 @@ class Publisher:
 
 
 class _SerialChannel:
-    """A connection that the first message opens, with one channel for one message at a time."""
+    """A connection that the first message opens, with one channel for one message at a time.
 
-    def __init__(self, link: Link) -> None:
+    If a message takes longer than `turn_s`, the connection is renewed: the channel may be stuck.
+    """
+
+    def __init__(self, link: Link, turn_s: float | None = None) -> None:
         self.link = link
+        self._turn_s = turn_s
         self._channel = LinkChannel(link, confirms=True)
         self._turn = asyncio.Lock()
 
@@ -189,7 +199,12 @@ class _SerialChannel:
     async def channel(self) -> AsyncIterator[AbstractChannel]:
         async with self._turn:
             await self.link.open_once()
-            yield await self._channel.get()
+            try:
+                async with asyncio.timeout(self._turn_s):
+                    yield await self._channel.get()
+            except TimeoutError:
+                await self.link.renew()
+                raise
 
 
 async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) -> None:
