@@ -132,10 +132,10 @@ async def test_the_parts_for_the_endpoint_alone_are_in_the_history_before_and_af
 ):
     kept = Kept(origin="here tiny", message={"reasoning_content": "Hm."}, calls=({"id": 1},))
     asked = calls(("lookup", "{}")).model_copy(update={"kept": kept})
-    whole = house(asked, says("Done."))
+    whole = scripted_loop(asked, says("Done."))
     await whole.run()
     del whole.journal.steps[StepKey(2, 0)]
-    resumed = house(says("Done."))
+    resumed = scripted_loop(says("Done."))
     resumed.journal = whole.journal
     await resumed.run()
     assert resumed.model.seen[0] == whole.model.seen[1]
