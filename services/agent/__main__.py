@@ -39,9 +39,9 @@ from shared.broker.consumer import Consumer
 from shared.contract import topology
 from shared.definitions.loader import equipped, read_folder
 from shared.definitions.model import Definition
-from shared.process.control import obey
+from shared.process.control import handle_commands
 from shared.process.health import unreachable
-from shared.process.runtime import START_S, Process, leave, run
+from shared.process.runtime import START_S, Process, exit_now, run
 from shared.store import open_store
 from shared.store.processes import heartbeats
 from shared.store.runs.claim import freeze
@@ -65,7 +65,7 @@ async def serve(process: Process, name: str) -> None:
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
     async with (
-        open_store(settings.store, patience_s=inf, start_s=START_S) as store,
+        open_store(settings.store, retry_for_s=inf, start_s=START_S) as store,
         connect(settings.broker, instance_id, wait_s=START_S) as broker,
     ):
         snapshot = Snapshot.of(name, {**folder.described, name: definition}, toolbox.specs)
@@ -111,7 +111,7 @@ async def _run(
         unrouted = Unrouted(broker, instance.known, settlement)
         control = await broker.consumer(topology.control_queue_name(instance.id))
         serving = [
-            obey(control, process.stopping, commands.cancel),
+            handle_commands(control, process.stopping, commands.cancel),
             replies.serve(await broker.consumer(replies.queue), settlement),
             Heartbeat(instance, admission, takeover, commands).serve(),
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
@@ -177,4 +177,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

@@ -105,9 +105,9 @@ class Commands(TyperGroup):
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
         except Exception as error:
-            from shared.process.runtime import failed  # imports settings, HTTP and metrics
+            from shared.process.runtime import report_failure  # imports settings, HTTP and metrics
 
-            raise typer.Exit(failed("hutch", error, trace=ctx.params["debug"])) from error
+            raise typer.Exit(report_failure("hutch", error, trace=ctx.params["debug"])) from error
 
 
 def load(name: str) -> TyperCommand | TyperGroup:

@@ -10,10 +10,10 @@ from contextlib import AbstractAsyncContextManager
 from shared.errors import HutchError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
-from shared.store.processes.heartbeats import SILENCE_S
+from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.queries.reports import Row, heartbeats
 
-PATIENCE_S = 5.0
+RETRY_FOR_S = 5.0
 """How long a command waits for an unavailable store: a person waits for the command."""
 
 POLL_S = 0.2
@@ -21,7 +21,7 @@ POLL_S = 0.2
 
 def opened_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
     """The store. Raises `StoreError`, which names 'hutch migrate' if the store has no tables."""
-    return open_store(settings.store(), patience_s=PATIENCE_S)
+    return open_store(settings.store(), retry_for_s=RETRY_FOR_S)
 
 
 async def count_replicas(store: Store) -> Counter[str]:
@@ -30,7 +30,7 @@ async def count_replicas(store: Store) -> Counter[str]:
     Takes up to 3 s if one is dead.
     """
     first = {it.instance: it.count for it in await store.read(heartbeats)}
-    polls = round(SILENCE_S / POLL_S)
+    polls = round(DEAD_AFTER_S / POLL_S)
     moved: dict[str, str] = {}
     while polls and set(first) - set(moved):
         await asyncio.sleep(POLL_S)

@@ -15,7 +15,7 @@ from services.scheduler.plan import Scheduled, scheduled
 from shared.broker.connection import connect
 from shared.contract import topology
 from shared.definitions.loader import read_folder
-from shared.process.control import obey
+from shared.process.control import handle_commands
 from shared.process.health import unreachable
 from shared.process.runtime import START_S, Process, run
 from shared.store import Store, open_store
@@ -36,7 +36,7 @@ async def serve(process: Process) -> None:
     instance = f"scheduler.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(instance=instance)
     async with (
-        open_store(settings.store, patience_s=inf, start_s=START_S) as store,
+        open_store(settings.store, retry_for_s=inf, start_s=START_S) as store,
         connect(settings.broker, instance, wait_s=START_S) as broker,
     ):
         await broker.declare(_needs(known, store, instance))
@@ -54,7 +54,7 @@ async def serve(process: Process) -> None:
             log.warning("no agent has a schedule: nothing to do", agents=str(settings.agents))
         async with asyncio.TaskGroup() as jobs:
             serving = [
-                jobs.create_task(obey(control, process.stopping)),
+                jobs.create_task(handle_commands(control, process.stopping)),
                 jobs.create_task(passes.serve()),
             ]
             await process.stopping.wait()

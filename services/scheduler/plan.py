@@ -10,7 +10,7 @@ from secrets import token_hex
 from services.scheduler.times import following, newest
 from shared.contract.messages import Trigger, encode
 from shared.definitions.model import Definitions, Schedule
-from shared.store.messages.ticks import Standing, Tick, TickOutcome
+from shared.store.messages.ticks import ScheduleState, Tick, TickOutcome
 
 PUNCTUAL = timedelta(seconds=60)
 """The newest tick is not missed until then: a restart or a store briefly away takes less."""
@@ -37,15 +37,15 @@ class Scheduled:
         """Its nominal times later than `after`, in order."""
         return following(self.schedule, after)
 
-    def choose(self, standing: Standing) -> Sequence[Tick]:
+    def choose(self, state: ScheduleState) -> Sequence[Tick]:
         """A decision on each nominal time since the last one decided, oldest first.
 
         At most `MOST_MADE_UP` + 1: what is older still is missed without a row of its own.
         """
-        come = newest(self.schedule, standing.last, standing.now, MOST_MADE_UP + 1)
-        wanted = self._wanted(come, standing.now)
+        come = newest(self.schedule, state.last, state.now, MOST_MADE_UP + 1)
+        wanted = self._wanted(come, state.now)
         # More than one is sent only where all are asked for: those never skip each other.
-        skip = self.schedule.overlap == "skip" and standing.busy and len(wanted) == 1
+        skip = self.schedule.overlap == "skip" and state.busy and len(wanted) == 1
         outcome = TickOutcome.SKIPPED if skip else TickOutcome.SENDING
         return [self._tick(at, outcome if at in wanted else TickOutcome.MISSED) for at in come]
 

@@ -1,4 +1,4 @@
-"""Where a fault ends: one run, message or row never takes its process or its neighbours with it."""
+"""Containment of faults: an error in one run, message or row must not end its process."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import structlog
 log = structlog.get_logger()
 
 
-def passes(error: BaseException) -> bool:
-    """Whether this is the cancellation of the job that runs; nothing else passes a boundary.
+def is_own_cancellation(error: BaseException) -> bool:
+    """Whether the error is the cancellation of the current job, the only one to be raised again.
 
-    A `CancelledError` that leaked out of what was called is a fault like any other.
+    A `CancelledError` that comes from called code is a fault like any other.
     """
     job = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and (job is None or job.cancelling() > 0)
 
 
 async def contained(work: Callable[[], Awaitable[None]], fault: str) -> None:
-    """Do some work; what it raises is logged as `fault`, with its traceback, and goes no further.
+    """Do some work; an error is logged as `fault`, with its traceback, and not raised.
 
-    `KeyboardInterrupt` and `SystemExit` too: out of a job they would end the process.
+    This includes `KeyboardInterrupt` and `SystemExit`, which would end the process.
     """
     try:
         await work()
     except BaseException as error:
-        if passes(error):
+        if is_own_cancellation(error):
             raise
         log.error(fault, exc_info=error)

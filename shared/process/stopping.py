@@ -1,4 +1,4 @@
-"""The request that a process ends: as a drain, then perhaps as a stop."""
+"""The request that a process ends, as a drain or as a stop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Mode = Literal["drain", "stop"]
 
 
 class Stopping:
-    """The wish that this process ends: first `drain`, then perhaps `stop`, never back."""
+    """The request that this process ends. A `drain` can become a `stop`, never the reverse."""
 
     def __init__(self) -> None:
         self._asked = {"drain": asyncio.Event(), "stop": asyncio.Event()}
@@ -21,13 +21,13 @@ class Stopping:
         return "drain" if self._asked["drain"].is_set() else None
 
     def ask(self, mode: Mode) -> None:
-        """Wakes whoever waits for this mode; `stop` wakes those who wait for `drain` too."""
+        """Request the end, and wake all that wait for this mode; a `stop` is also a `drain`."""
         self._asked["drain"].set()
         if mode == "stop":
             self._asked["stop"].set()
 
     def signalled(self) -> None:
-        """What SIGTERM and SIGINT do: the first asks for a drain, any later one for a stop."""
+        """Handle SIGTERM and SIGINT: the first requests a drain, any later one a stop."""
         self.ask("stop" if self.mode else "drain")
 
     async def wait(self, mode: Mode = "drain") -> None:

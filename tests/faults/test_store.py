@@ -35,7 +35,7 @@ def survives(system: System, pika: Client, asked: Asked, outage: Outage, seconds
     pika.send("alice", ASK)
     until(lambda: len(asked()) == 2)
     with outage():
-        until(lambda: all("store away" in agent.output for agent in agents))
+        until(lambda: all("store unavailable" in agent.output for agent in agents))
         waiting = [pika.send("bob", "[[reply later]]") for _ in range(3)]
         time.sleep(seconds)
     replies = pika.replies(4)
@@ -120,7 +120,7 @@ class TestOnSqlite:
             calls.add(pika.send("bob", {"id": "t-1", "content": "Write."}))
             for _ in range(1, MORE_THAN_THE_DELIVERY_LIMIT):
                 bob_loses_his_connections(rabbit)
-            assert "store away" in bob.output
+            assert "store unavailable" in bob.output
         answered = dict[str, set[str]]()
         while answered.keys() != calls:  # a copy may come twice, under the same id
             reply = pika.reply()

@@ -44,7 +44,7 @@ class Refusals:
             raise
         except BrokerError as error:  # if unconfirmed, it may be in both: its id shows that
             log.warning("dead letter kept in the store", queue=queue, why=str(error))
-            keep = partial(dead_letters.add, letter=kept(dead_letter))
+            keep = partial(dead_letters.add, dead_letter=kept(dead_letter))
             me.metrics.dead_letters_kept.set(await me.store.write("", keep))
         me.metrics.dead_letters.inc()
         me.announce("message.dead", queue=queue)

@@ -18,7 +18,7 @@ import structlog
 from services.agent.delivery.message_ids import MessageIds
 from services.agent.delivery.refusals import Refusals
 from shared.broker.consumer import Consumer, Delivery
-from shared.concurrency.retry import insist
+from shared.concurrency.retry import retry
 from shared.errors import (
     BadMessage,
     BrokerError,
@@ -75,9 +75,9 @@ class Settlement:
             if store is None:
                 await consumer.start(prefetch)
                 return
-            await store.here.wait()
+            await store.reachable.wait()
             await consumer.start(prefetch)
-            await store.away.wait()
+            await store.unreachable.wait()
             await consumer.stop()
 
     async def settle(self, delivery: Delivery, receive: Receive) -> None:
@@ -147,4 +147,4 @@ async def _insisting(delivery: Delivery, attempt: Callable[[], Awaitable[T]]) ->
     def failed(error: Exception) -> None:
         log.warning("delivery not settled yet", queue=delivery.queue, error=str(error))
 
-    return await insist(once, _TEMPORARY, most_s=RETRY_MOST_S, told=failed)
+    return await retry(once, _TEMPORARY, max_wait_s=RETRY_MOST_S, on_failure=failed)

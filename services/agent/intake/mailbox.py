@@ -58,7 +58,7 @@ class Mailbox:
         """
         while True:
             await self.admission.accepting.wait()
-            await self.claims.instance.store.here.wait()
+            await self.claims.instance.store.reachable.wait()
             await self._consume()
             await self.consumer.stop()
 
@@ -67,7 +67,7 @@ class Mailbox:
 
         The prefetch is the number of free slots. It grows as more of them become free.
         """
-        busy, away = self.admission.busy, self.claims.instance.store.away
+        busy, away = self.admission.busy, self.claims.instance.store.unreachable
         prefetch, widest = 0, min(self.admission.concurrency, MOST_PREFETCH)
         while not busy.is_set() and not away.is_set():
             prefetch = max(prefetch, min(self.admission.free, widest))

@@ -14,7 +14,7 @@ from services.agent.instance import Instance
 from services.agent.loop.work import ANSWERED, Outcome, failed
 from services.agent.runs.postponement import MOST_FAILURES
 from services.agent.runs.store_journal import StoredJournal
-from shared.concurrency.retry import to_its_end
+from shared.concurrency.retry import run_to_completion
 from shared.contract.messages import (
     HOPS_MOST,
     LABEL_CHARS,
@@ -30,7 +30,7 @@ from shared.contract.messages import (
 from shared.definitions.results import capped
 from shared.errors import HutchError, StoreError, StoreUnavailable
 from shared.store.runs.end import RunEnd, end
-from shared.store.runs.run import Run, plain
+from shared.store.runs.run import Run, storable
 from shared.store.runs.steps import Step
 
 FAULT = "the run met a fault in its agent's process; the reason is there, in the log"
@@ -133,7 +133,7 @@ class Endings:
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
         )
         # Completed even if the run is handed over meanwhile: the result was paid for.
-        self.outbox.send(await to_its_end(write))
+        self.outbox.send(await run_to_completion(write))
 
     def _report(self, run: Run, outcome: Outcome, budget: Budget | None = None) -> None:
         usage, status = outcome.usage, outcome.status
@@ -192,7 +192,7 @@ def _fault_end(run: Run, outcome: Outcome) -> RunEnd:
 def _reason(error: BaseException) -> str:
     """The error's text, even if its `__str__` raises."""
     text = "".join(traceback.format_exception_only(error)).strip()
-    return plain(capped(f"a fault in the run: {text}", MOST_REASON_CHARS))
+    return storable(capped(f"a fault in the run: {text}", MOST_REASON_CHARS))
 
 
 def _usage(journal: StoredJournal | None) -> Usage:

@@ -40,7 +40,7 @@ async def postpone(
     wait_s = backoff_s(failures, error.wait_s)
     later = partial(takeover.postpone, run=run, failures=failures, wait_s=wait_s, detail=str(error))
     await instance.store.write(run.run_id, later)
-    instance.metrics.runs_put_off.inc()
+    instance.metrics.runs_postponed.inc()
     seconds = round(wait_s, 1)
     instance.announce("run.put_off", run, failures=failures, seconds=seconds, reason=error.reason)
     log.warning("run postponed", seconds=seconds, failures=failures, reason=str(error))

@@ -12,7 +12,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from services.agent.loop.journal import StepKey, StepKind, check_step
-from shared.concurrency.retry import to_its_end
+from shared.concurrency.retry import run_to_completion
 from shared.contract.messages import Usage, first_fault
 from shared.errors import HutchError, ToolInDoubt
 from shared.store import Store
@@ -99,7 +99,7 @@ class StoredJournal:
         step = Step(key.turn, key.index, kind, name[:NAME_CHARS], output)
         write = self._write(partial(write_step, run=self._run, step=step))
         # Completed even if the run is handed over or cancelled: the step was paid for.
-        await to_its_end(write)
+        await run_to_completion(write)
         self._fenced_at = time.monotonic()
         self._steps[key] = step
         self._settle(key)

@@ -52,8 +52,8 @@ class Commands:
         self.pause.set(found.paused)
         for cancelled in found.cancelled:
             self.scopes.cancel(cancelled)
-        if found.doomed:
-            await self._end_doomed()
+        if found.endable:
+            await self._end_endable()
 
     def cancel(self, task_id: str) -> None:
         """Store a cancel that was received as a message, and wake the poll, which obeys it.
@@ -68,12 +68,12 @@ class Commands:
         if await self.instance.store.write(run_id(agent, task_id), ask):
             self.arrived.set()
 
-    async def _end_doomed(self) -> None:
+    async def _end_endable(self) -> None:
         """Take and end the runs that are cancelled or past their deadline, even without free slots.
 
         Those that this process computes end by themselves, since their loops were stopped.
         """
         me = self.instance
-        take = partial(cancels.take_doomed, agent=me.agent, instance=me.id, held=self.runs.held)
+        take = partial(cancels.take_endable, agent=me.agent, instance=me.id, held=self.runs.held)
         for run in await me.store.write("", take):
             self.runs.start(run, self.admission.take_beyond())

@@ -1,8 +1,8 @@
 """The heartbeat of this process, and its poll for dead replicas, due runs and commands.
 
-A replica is dead when this process itself has seen its heartbeat count unchanged for `SILENCE_S`.
-After a poll that is late, because this process was suspended or the store was unavailable, the
-observation begins again.
+A replica is dead when this process itself has seen its heartbeat count unchanged for
+`DEAD_AFTER_S`. After a poll that is late, because this process was suspended or the store was
+unavailable, the observation begins again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from services.agent.upkeep.takeover import Takeover
 from shared.concurrency.boundary import contained
 from shared.concurrency.first import first_of
 from shared.store.processes import heartbeats
-from shared.store.processes.heartbeats import SILENCE_S
+from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.queries.poll import Counts, Poll, poll
 
 HEARTBEAT_S = 1.0
@@ -39,7 +39,7 @@ class Watch:
     _polled_at: float = float("-inf")
 
     def silent(self, counts: dict[str, int], now: float) -> set[str]:
-        """The instances whose heartbeat count has not changed for `SILENCE_S`."""
+        """The instances whose heartbeat count has not changed for `DEAD_AFTER_S`."""
         if now - self._polled_at > LATE_S:
             self._seen.clear()
         self._polled_at = now
@@ -47,7 +47,7 @@ class Watch:
             if self._seen.get(instance, (None, 0.0))[0] != count:
                 self._seen[instance] = (count, now)
         self._seen = {name: self._seen[name] for name in counts}
-        return {name for name, (_, since) in self._seen.items() if now - since >= SILENCE_S}
+        return {name for name, (_, since) in self._seen.items() if now - since >= DEAD_AFTER_S}
 
 
 @dataclass

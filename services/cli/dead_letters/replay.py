@@ -63,7 +63,7 @@ async def _replay(broker: Broker, store: Store, it: Held, decision: Decision | N
             return f"{dead_letter.id}: the run goes on in epoch {dead_letter.epoch + 1}"
         if outcome is Replayed.EARLIER:
             return f"{dead_letter.id}: the run had been replayed before"
-    message = dead_letter.again()
+    message = dead_letter.original()
     await broker.publisher.publish(message)
     return f"{dead_letter.id}: sent to {dead_letter.agent} again, as {message.message_id}"
 

@@ -1,4 +1,4 @@
-"""Bring a store to the newest schema: `hutch migrate`. Safe to run twice, or by two at once."""
+"""Upgrading a store to the newest schema: `hutch migrate`. Repeated and parallel calls are safe."""
 
 import asyncio
 from pathlib import Path
@@ -20,7 +20,7 @@ MIGRATE_TIMEOUT_S = 300
 
 
 async def migrate(address: Address) -> None:
-    """Create or upgrade the tables; raises `StoreUnavailable`, `StoreError`."""
+    """Create or upgrade the tables. Raises `StoreUnavailable` or `StoreError`."""
     database = create(address)
     try:
         with translated():

@@ -227,7 +227,7 @@ def test_a_command_without_an_authenticated_sender_is_not_obeyed(home: Home) -> 
     """No agent's user may publish a command, so this one comes from a user with every right."""
     with home.divided.all_powerful() as channel:
         channel.basic_publish("hutch.control", "shutdown.tom", b'{"type": "shutdown"}')
-    home.agents["tom"].wait_for("order not obeyed.*without a user_id|without a user_id.*order not")
+    home.agents["tom"].wait_for("command refused.*without a user_id|without a user_id.*command ref")
     assert home.agents["tom"].process.poll() is None
 
 

@@ -118,7 +118,7 @@ def test_changed_passwords_need_no_restart(
     cut_off(rabbit, user)
     postgresql.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename='{user}'")
     bob.wait_for(f"refused the user '{user}'")
-    bob.wait_for("store away.*password authentication failed")
+    bob.wait_for("store unavailable.*password authentication failed")
     changed(tmp_path, "RABBITMQ_URL", BROKER)
     changed(tmp_path, "HUTCH_STORE", STORE)
     assert pika.ask("bob", "Write.").status == "ok"
@@ -160,7 +160,13 @@ def test_no_output_contains_a_secret(
             dumped(planted, postgresql),
             up.output,
         ]
-    for needed in ("store away", "run.ended", "no such key", "services.agent", "INSERT INTO"):
+    for needed in (
+        "store unavailable",
+        "run.ended",
+        "no such key",
+        "services.agent",
+        "INSERT INTO",
+    ):
         assert any(needed in output for output in outputs), needed
     for output in outputs:
         assert PLANTED not in output, output[output.index(PLANTED) - 200 :][:400]
@@ -176,7 +182,7 @@ def lose_both(system: System, rabbit: Rabbit, postgresql: Postgres, up: Child) -
     database = system.env["HUTCH_STORE_FILE"]
     with postgresql.away(Path(database).read_text().strip()):
         cut_off(rabbit, user_of(system))
-        up.wait_for("store away")
+        up.wait_for("store unavailable")
 
 
 def spoken(system: System) -> list[str]:

@@ -45,7 +45,7 @@ def test_a_store_that_is_away_is_waited_for(
     with postgresql.away(postgresql_url):
         children = [system.start("services.agent", "bob"), system.start("services.scheduler")]
         for child in children:
-            child.wait_for("store away")
+            child.wait_for("store unavailable")
     children[0].wait_for("consuming")
     children[1].wait_for("scheduling|no agent has a schedule")
 
@@ -81,8 +81,8 @@ def test_a_store_that_is_away_while_runs_continue_costs_no_call_twice(
     while len(asked()) < 2:
         time.sleep(0.05)
     with postgresql.away(postgresql_url):
-        first.wait_for("store away")
-        second.wait_for("store away")
+        first.wait_for("store unavailable")
+        second.wait_for("store unavailable")
         time.sleep(5)
     assert [reply.status for reply in pika.replies(2)] == ["ok", "ok"]
     assert len(asked()) == 2

@@ -85,7 +85,7 @@ def test_a_message_with_any_other_headers_is_read_as_a_dead_letter(said: dict[st
     with pytest.raises(
         HutchError, match=f"can only be dropped, with 'hutch dead drop {dead_letter.id}"
     ):
-        dead_letter.again()
+        dead_letter.original()
 
 
 @pytest.mark.parametrize(
@@ -99,20 +99,20 @@ def test_a_message_with_any_other_headers_is_read_as_a_dead_letter(said: dict[st
 def test_a_message_goes_back_to_where_it_came_from(
     queue: str, key: str, source: tuple[str, str]
 ) -> None:
-    again = read(ours(queue=queue, routing_key=key)).again()
+    again = read(ours(queue=queue, routing_key=key)).original()
     assert (again.exchange, again.routing_key) == source
     assert (again.body, again.correlation_id, again.reply_to) == (b"{", "c", "reply.x")
 
 
 def test_a_replayed_message_keeps_its_id_or_gets_one_from_its_dead_letter() -> None:
-    assert read(ours(message_id="m")).again().message_id == "m"
-    assert read(ours()).again().message_id == read(ours()).again().message_id == "replay.abc"
+    assert read(ours(message_id="m")).original().message_id == "m"
+    assert read(ours()).original().message_id == read(ours()).original().message_id == "replay.abc"
 
 
 def test_the_first_and_the_last_failure_are_kept_however_often_it_fails() -> None:
     once = dead_letter = read(ours("once"))
     for reason in ("twice", "thrice"):
-        failed_again = headers(reason, dead_letter.again().headers, queue="agent.bob")
+        failed_again = headers(reason, dead_letter.original().headers, queue="agent.bob")
         dead_letter = read(replace(delivery(b"{"), headers=failed_again))
     assert (dead_letter.first, dead_letter.last.reason) == (once.first, "thrice")
 
@@ -166,7 +166,7 @@ def test_headers_in_a_dead_letter_are_bounded_when_it_is_replayed() -> None:
     names = ("message-id", "routing-key", "reason", "first-reason")
     said: dict[str, object] = {f"x-hutch-{name}": "x" * 130_000 for name in names}
     dead_letter = read(replace(delivery(b"{"), headers=said | {"x-hutch-queue": "unrouted"}))
-    again = dead_letter.again()
+    again = dead_letter.original()
     assert max(len(it) for it in (again.message_id, again.routing_key)) <= 255
     assert len(str(again.headers)) < 1000
 

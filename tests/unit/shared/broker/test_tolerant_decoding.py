@@ -10,12 +10,12 @@ from pamqp import decode, encode
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
 
-from shared.broker.tolerant_decoding import MOST_LEVELS, read_leniently
+from shared.broker.tolerant_decoding import MOST_LEVELS, decode_tolerantly
 
 
 @pytest.fixture(autouse=True)
-def lenient() -> None:
-    read_leniently()
+def tolerant() -> None:
+    decode_tolerantly()
 
 
 def unread(flag: int, raw: bytes) -> Basic.Properties:

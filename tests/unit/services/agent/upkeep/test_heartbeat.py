@@ -9,7 +9,7 @@ from sqlalchemy import update
 from services.agent.runs.admission import Admission
 from services.agent.upkeep.heartbeat import LATE_S, Watch
 from shared.store import Store
-from shared.store.processes.heartbeats import SILENCE_S
+from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.runs.takeover import postpone
 from shared.store.schema import now_s, runs
 from tests.support.processes.instances import instance
@@ -24,7 +24,7 @@ def polls(watch: Watch, beats: list[int], *, since: float = 0.0) -> list[set[str
 
 def test_a_heartbeat_that_does_not_move_for_the_silence_is_dead() -> None:
     assert polls(Watch(), [7, 7, 7, 7]) == [set(), set(), set(), {"bob.1"}]
-    assert SILENCE_S == 3
+    assert DEAD_AFTER_S == 3
 
 
 def test_a_count_that_moves_is_alive_however_it_began() -> None:

@@ -125,7 +125,7 @@ async def test_a_locked_file_is_waited_for(store_url: str) -> None:
 
 @pytest.mark.usefixtures("impatient")
 async def test_patience_ends(store_url: str) -> None:
-    async with open_store(store_url, patience_s=0.1) as store:
+    async with open_store(store_url, retry_for_s=0.1) as store:
         other = locked(store_url)
         with pytest.raises(StoreUnavailable, match="the store is away or locked: database is lock"):
             await store.write("", lambda db: heartbeats.record(db, "a.1", "a"))

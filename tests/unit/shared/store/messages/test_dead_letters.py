@@ -20,7 +20,7 @@ def dead_letter(id: str, body: bytes = b"{") -> Kept:
 
 
 async def put(store: Store, it: Kept) -> int:
-    return await store.write("", partial(add, letter=it))
+    return await store.write("", partial(add, dead_letter=it))
 
 
 async def test_stored_dead_letters_are_read_back_unchanged_and_oldest_first(store: Store) -> None:

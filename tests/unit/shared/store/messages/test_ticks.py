@@ -14,7 +14,7 @@ from services.scheduler.plan import Scheduled
 from shared.definitions.model import Schedule
 from shared.store import Store, schema
 from shared.store.messages import ticks
-from shared.store.messages.ticks import Settled, Standing, Tick, TickOutcome, Unsent
+from shared.store.messages.ticks import ScheduleState, Settled, Tick, TickOutcome, Unsent
 from tests.support.stores.steps import owned
 
 NOW, DAY = timedelta(0), timedelta(days=1)
@@ -30,8 +30,8 @@ def schedule(**fields: str) -> Scheduled:
 async def settle(store: Store, one: Scheduled, ahead: timedelta = NOW) -> Settled:
     """Decide on what has come by a clock that is so far ahead of the store's."""
 
-    def choose(standing: Standing) -> list[Tick]:
-        return list(one.choose(replace(standing, now=standing.now + ahead)))
+    def choose(state: ScheduleState) -> list[Tick]:
+        return list(one.choose(replace(state, now=state.now + ahead)))
 
     name = one.schedule.name
     return await store.write(

@@ -20,7 +20,7 @@ from tests.support.stores.steps import claimed, counted, request, taken
 
 
 async def ended_unrun(store: Store) -> list[Run]:
-    return await store.write("", lambda db: cancels.take_doomed(db, "alice", "alice.2"))
+    return await store.write("", lambda db: cancels.take_endable(db, "alice", "alice.2"))
 
 
 async def takeable(store: Store) -> int:
