@@ -28,10 +28,10 @@ class Turn(BaseModel):
 
 
 class Rule(BaseModel):
-    """Fits when all that it names fits; `system` and `said` are searched as patterns.
+    """Fits when all that it names fits; `system`, `said` and `answered` are searched as patterns.
 
     Templates know `$asked`, `$results`, the last result of each tool and the note of each
-    peer by its name, and the named groups of `said`.
+    peer by its name, and the named groups of `said` and `answered`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -39,6 +39,7 @@ class Rule(BaseModel):
     name: str
     system: str = ""
     said: str = ""
+    answered: str = ""
     tools: list[str] = []
     notes: list[str] = []
     turns: list[Turn]
@@ -72,18 +73,20 @@ class Script:
         if orders.reply is not None:
             return Line(orders.reply)
         for rule in self._rules:
-            if (match := _fits(rule, talk)) is not None:
-                return _played(rule, talk, match.groupdict(""))
+            if (groups := _fits(rule, talk)) is not None:
+                return _played(rule, talk, groups)
         return _generic(talk)
 
 
-def _fits(rule: Rule, talk: Conversation) -> re.Match[str] | None:
+def _fits(rule: Rule, talk: Conversation) -> dict[str, str] | None:
+    """The named groups of the patterns; None: the rule does not fit."""
     fits = (
         re.search(rule.system, talk.system)
         and all(tool in talk.tools or tool in talk.results for tool in rule.tools)
         and all(peer in talk.notes for peer in rule.notes)
     )
-    return re.search(rule.said, talk.said) if fits else None
+    said, answered = re.search(rule.said, talk.said), re.search(rule.answered, talk.answered)
+    return said.groupdict("") | answered.groupdict("") if fits and said and answered else None
 
 
 def _played(rule: Rule, talk: Conversation, groups: dict[str, str]) -> Line:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from services.agent.llm.chat import Assistant, ChatMessage, System, User
 from shared.contract.messages import Task, Trigger
+from shared.contract.prompts import LIST_ITEM
 
 WOKEN = "You have been woken up. Do now what your instructions say."
 
@@ -36,5 +37,5 @@ def opening_messages(
 
 def _noted(notes: Sequence[str]) -> str:
     """One note a line, its further lines indented: none can pose as a heading."""
-    lines = ["- " + note.strip().replace("\n", "\n  ") for note in notes]
+    lines = [LIST_ITEM + note.strip().replace("\n", "\n  ") for note in notes]
     return "\n".join([NOTES, *lines]) if lines else ""
