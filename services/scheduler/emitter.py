@@ -14,7 +14,7 @@ import structlog
 from services.scheduler.metrics import Metrics
 from services.scheduler.plan import MOST_MADE_UP, Scheduled
 from shared.broker.publisher import Outgoing, Publisher
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.contract import topology
 from shared.errors import BrokerError
 from shared.store import Store
@@ -34,7 +34,7 @@ PUBLISH_S = 4.0
 LEFT_MOST = 100
 """Left ticks that one pass publishes."""
 
-PASSING_S = 30.0
+EMITTING_S = 30.0
 """No pass for so long and something is wrong; a pass takes at most a few seconds."""
 
 FAULT_PAUSE = timedelta(minutes=1)
@@ -46,7 +46,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass
-class Passes:
+class Emitter:
     """Any number of processes may do this on one store: it decides who sends a tick."""
 
     store: Store
@@ -58,8 +58,8 @@ class Passes:
     _passed_at: float = float("-inf")
 
     @property
-    def passing(self) -> bool:
-        return time.monotonic() - self._passed_at < PASSING_S
+    def emitting(self) -> bool:
+        return time.monotonic() - self._passed_at < EMITTING_S
 
     async def serve(self) -> None:
         """Pass and wait, until cancelled. A fault of one schedule, or of one tick, is logged and

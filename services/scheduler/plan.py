@@ -9,6 +9,7 @@ from secrets import token_hex
 
 from services.scheduler.times import following, newest
 from shared.contract.messages import Trigger, encode
+from shared.contract.topology import SCHEDULER
 from shared.definitions.model import Definitions, Schedule
 from shared.store.messages.ticks import Standing, Tick, TickOutcome
 
@@ -66,7 +67,7 @@ class Scheduled:
             content=self.schedule.prompt,
             schedule=self.schedule.name,
             nominal_at=nominal_at,
-            sender="scheduler",
+            sender=SCHEDULER,
         )
         message = encode(trigger).decode()
         return Tick(

@@ -19,7 +19,7 @@ from yarl import URL
 
 from shared.broker.errors import FOREIGN, cancellable, refusal, speaking
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
-from shared.settings.environment import Address, current
+from shared.settings.secrets import Address, current
 from shared.settings.tls import check_files
 
 HEARTBEAT_S = 10

@@ -22,12 +22,12 @@ FIRST_S = 0.1
 """The first wait, doubled after each try; up to a second by chance is added to each."""
 
 
-async def insist(
+async def retry(
     attempt: Callable[[], Awaitable[T]],
     on: type[Exception] | tuple[type[Exception], ...],
     *,
     most_s: float,
-    told: Callable[[Exception], object],
+    report: Callable[[Exception], object],
     patience_s: float = math.inf,
 ) -> T:
     """Repeat an attempt while it fails with `on`; `told` hears of each failure.
@@ -39,7 +39,7 @@ async def insist(
         try:
             return await attempt()
         except on as error:
-            told(error)
+            report(error)
             if time.monotonic() - began >= patience_s:
                 raise
         await asyncio.sleep(min(most_s, wait_s + random.random()))

@@ -6,9 +6,8 @@ a process knows by its own user that the broker tells agents apart (see `objecti
 
 from __future__ import annotations
 
-from shared.contract.topology import mailbox_name
+from shared.contract.topology import SCHEDULER, mailbox_name
 
-SCHEDULER = "scheduler"
 OPERATOR = "operator"
 """Commands. It replays dead letters, so it may say anything in anybody's name."""
 

@@ -170,6 +170,10 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+ANSWERED = (Status.OK, Status.PARTIAL)
+"""The statuses of a response that answers what was asked."""
+
+
 class Response(Lineage):
     """The one answer to a task. A copy may arrive twice, with the same id."""
 
@@ -185,11 +189,14 @@ class Response(Lineage):
     model: Label | None = Field(default=None, description="who spoke, as the endpoint said it")
 
 
+ShutdownMode = Literal["drain", "stop"]
+
+
 class Shutdown(Lineage):
     """End: `drain` finishes what runs, `stop` hands it over. Sent to `hutch.control`."""
 
     type: Literal["shutdown"] = "shutdown"
-    mode: Literal["drain", "stop"] = "drain"
+    mode: ShutdownMode = "drain"
 
 
 class Cancel(Lineage):

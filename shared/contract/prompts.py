@@ -7,6 +7,10 @@ special in a regular expression, so a reader's pattern is what the writer makes 
 from __future__ import annotations
 
 import re
+from typing import Literal
+
+ToolProtocol = Literal["native", "schema"]
+"""How a model is offered tools: by the endpoint's tool calls, or as text and a JSON schema."""
 
 LIST_ITEM = "- "
 """Begins each note in the list of notes, and each task in the list of finished tasks."""

@@ -49,6 +49,11 @@ def output_of(stored: str) -> Output:
     return parsed(_OUTPUT, stored, "output")
 
 
+def storable(text: str) -> str:
+    """Text as UTF-8 and any database can hold it: without NUL and half surrogate pairs."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def parsed(kind: TypeAdapter[T], stored: str, column: str) -> T:
     """A stored JSON text; raises `DamagedRow` with one sentence that names the column."""
     try:

@@ -23,6 +23,10 @@ DIRECT_REPLY = "amq.rabbitmq.reply-to"
 """After it the broker puts the address of a client's channel: it delivers there without a queue."""
 DEAD_QUEUE = "dead"
 UNROUTED_QUEUE = "unrouted"
+ALL = "all"
+"""All agents, where a command or a routing key names one; no agent can have this name."""
+SCHEDULER = "scheduler"
+"""The scheduler, as a command, a routing key, a sender or a user of the broker; no agent's name."""
 
 DELIVERY_LIMIT = 10
 """Redeliveries before the broker dead-letters: only a process that dies on the message itself,
@@ -139,11 +143,11 @@ def shutdown_key(whom: str) -> str:
 
 def control_keys(role: str) -> tuple[str, ...]:
     """What a process hears: `role` is an agent's name, or `scheduler`."""
-    return shutdown_key(role), shutdown_key("all"), cancel_key(role)
+    return shutdown_key(role), shutdown_key(ALL), cancel_key(role)
 
 
-def visitor_events_name(visitor: str) -> str:
-    return f"events.cli.{visitor}"
+def client_events_name(client: str) -> str:
+    return f"events.cli.{client}"
 
 
 def store_exchange_name(agent: str) -> str:
@@ -166,7 +170,7 @@ def quorum(name: str, **arguments: ArgumentValue) -> Queue:
     return Queue(name, common | {f"x-{key.replace('_', '-')}": v for key, v in arguments.items()})
 
 
-def house() -> Topology:
+def system() -> Topology:
     """What every process needs and none owns: exchanges, dead letters, events, the unrouted."""
     return Topology(
         exchanges=(
@@ -271,12 +275,12 @@ def control(role: str, instance: str) -> Topology:
     )
 
 
-def visitor(name: str) -> Topology:
+def client(name: str) -> Topology:
     """What a command hears while it waits: its responses, and all events; gone with it.
 
     A reconnect can lose a response with its queue: asked again, the agent sends the stored one.
     """
-    responses, events = reply_queue_name("cli", name), visitor_events_name(name)
+    responses, events = reply_queue_name("cli", name), client_events_name(name)
     return Topology(
         queues=tuple(_passing(it, REPLY_BYTES) for it in (responses, events)),
         bindings=(Binding(REPLIES, responses, responses), Binding(EVENTS, events, "#")),

@@ -20,11 +20,13 @@ from pydantic import (
 )
 
 from shared.contract.messages import AGENT_NAME, AgentName, Frozen
+from shared.contract.prompts import ToolProtocol
+from shared.contract.topology import ALL, SCHEDULER
 from shared.definitions.functions import sanitised
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
-RESERVED = {"all", "scheduler"}
-"""What commands and routing keys call everybody, and the scheduler."""
+RESERVED = {ALL, SCHEDULER}
+"""No agent can have these names."""
 LONGEST = timedelta(days=365)
 """Of a duration: far more than any run or pause needs, and no time computed from it overflows."""
 MOST_CALLABLE = 128
@@ -164,7 +166,7 @@ class Definition(Frozen):
     description: str = ""
     preamble: str = ""
     model: ModelChoice = ModelChoice()
-    tool_protocol: Literal["native", "schema"] | None = None
+    tool_protocol: ToolProtocol | None = None
     workers: tuple[AgentName, ...] = ()
     tools: tuple[Annotated[ToolChoice, BeforeValidator(_tool_by_function)], ...] = ()
     swarm: AgentName | None = None

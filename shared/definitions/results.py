@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pydantic_core import to_json
 
+from shared.contract.rows import storable
 from shared.errors import ToolError
 from shared.telemetry.logs import masked_text
 
@@ -95,4 +96,4 @@ def _trace(error: BaseException) -> str:
     if len(text) > MAX_TRACE_CHARS:
         half = MAX_TRACE_CHARS // 2
         text = f"{text[:half]}\n[cut: {len(text)} characters]\n{text[-half:]}"
-    return masked_text(text.encode("utf-8", "replace").decode().replace("\0", ""))
+    return masked_text(storable(text))

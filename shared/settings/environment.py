@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -12,15 +11,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.contract.prompts import ToolProtocol
 from shared.errors import SettingsError
-
-Address = str | Callable[[], str]
-"""A URL with its password; or what gives it anew at each connection, so that it can change."""
-
-
-def current(address: Address) -> str:
-    return address if isinstance(address, str) else address()
-
+from shared.settings.secrets import current_secret, secret
 
 _Line = Annotated[str, StringConstraints(strip_whitespace=True)]
 """Files of variables and shells leave a newline or a space at the end."""
@@ -106,7 +99,7 @@ class Settings(_Environment):
     project: Annotated[str, AfterValidator(_header_value)] | None = Field(
         default=None, validation_alias="OPENAI_PROJECT_ID", description="goes there as well"
     )
-    tool_protocol: Literal["native", "schema"] = Field(
+    tool_protocol: ToolProtocol = Field(
         default="native",
         validation_alias="HUTCH_TOOL_PROTOCOL",
         description="for agents that name none; schema: for models without native tool calls",
@@ -155,7 +148,7 @@ class Settings(_Environment):
 
     def given_broker(self) -> str | None:
         """The broker's address as it is now. Raises `SettingsError` for a file, as do the next."""
-        url = _now(self.rabbitmq_url, "RABBITMQ_URL", self.rabbitmq_url_file)
+        url = current_secret(self.rabbitmq_url, "RABBITMQ_URL", self.rabbitmq_url_file)
         return url.get_secret_value() if url else None
 
     def broker(self) -> str:
@@ -170,13 +163,13 @@ class Settings(_Environment):
 
     def store(self) -> str:
         """The store's address as it is now."""
-        url = _now(self.store_url, "HUTCH_STORE", self.store_url_file)
+        url = current_secret(self.store_url, "HUTCH_STORE", self.store_url_file)
         assert url is not None
         return url.get_secret_value()
 
     def key(self) -> SecretStr | None:
         """The key of the settings' model as it is now."""
-        return _now(self.api_key, "OPENAI_API_KEY", self.api_key_file)
+        return current_secret(self.api_key, "OPENAI_API_KEY", self.api_key_file)
 
     def account_headers(self) -> tuple[str, ...]:
         """The headers that the model's package adds by itself: they belong to that key."""
@@ -216,18 +209,6 @@ def no_model(agent: str) -> SettingsError:
     )
 
 
-def secret(name: str) -> SecretStr | None:
-    """The secret in a variable, or in the file that its twin `<name>_FILE` names, as it is now.
-
-    An agent's file names such a variable (`api_key_env`). Raises `SettingsError` when both are
-    set, or the file can't be read.
-    """
-    value, file = os.environ.get(name), os.environ.get(f"{name}_FILE")
-    if value and file:
-        raise SettingsError(f"{name} and {name}_FILE are both set: unset one of them")
-    return _now(SecretStr(value) if value else None, name, Path(file) if file else None)
-
-
 def network() -> str:
     """The variables that steer each HTTP client of Hutch, as they are set."""
     names = (it for name in _NETWORK for it in (name, name.lower()) if os.environ.get(it))
@@ -255,15 +236,3 @@ def _names_host(address: str) -> bool:
         return bool(url.hostname) and url.port != 0
     except ValueError:
         return False
-
-
-def _now(value: SecretStr | None, name: str, file: Path | None) -> SecretStr | None:
-    if file is None:
-        return value and SecretStr(value.get_secret_value().strip())
-    try:
-        held = file.read_text("utf-8").strip()
-    except (OSError, UnicodeError) as error:
-        raise SettingsError(f"{name}_FILE names a file that can't be read: '{file}'") from error
-    if not held:
-        raise SettingsError(f"{name}_FILE names an empty file: '{file}'")
-    return SecretStr(held)

@@ -12,8 +12,8 @@ import structlog
 
 from services.agent.instance import Instance
 from shared.broker.publisher import Outgoing, Publisher
-from shared.concurrency.boundary import contained
-from shared.concurrency.retry import insist
+from shared.concurrency.fault_boundary import contained
+from shared.concurrency.retry import retry
 from shared.contract.topology import CONTROL, REPLIES
 from shared.errors import BrokerError, Undeliverable
 from shared.store.messages import outbox
@@ -101,7 +101,7 @@ class Outbox:
             return True
 
         failures = self._instance.metrics.publish_failures
-        return await insist(once, BrokerError, most_s=RETRY_MOST_S, told=lambda _: failures.inc())
+        return await retry(once, BrokerError, most_s=RETRY_MOST_S, report=lambda _: failures.inc())
 
     def _count(self, change: int) -> None:
         self._unsent += change

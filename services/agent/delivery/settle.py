@@ -18,7 +18,7 @@ import structlog
 from services.agent.delivery.message_ids import DrawnIds
 from services.agent.delivery.refusals import Refusals
 from shared.broker.consumer import Consumer, Delivery
-from shared.concurrency.retry import insist
+from shared.concurrency.retry import retry
 from shared.errors import (
     BadMessage,
     BrokerError,
@@ -97,12 +97,12 @@ class Settlement:
             await delivery.give_back()
 
     async def _settled(self, delivery: Delivery, receive: Receive) -> None:
-        bad = await _insisting(delivery, lambda: _received(delivery, receive))
+        bad = await _retrying(delivery, lambda: _received(delivery, receive))
         if bad is not None:
             reason, public = bad
             log.warning("message refused", queue=delivery.queue, reason=reason)
             dead_letter = self.refusals.dead_letter(delivery, reason)
-            await _insisting(delivery, lambda: self.refusals.keep(dead_letter))
+            await _retrying(delivery, lambda: self.refusals.keep(dead_letter))
             await self._answer(delivery, public)
         if await delivery.ack():
             await self.ids.acked(delivery)
@@ -111,7 +111,7 @@ class Settlement:
         """Answer a refused message. An answer that can never be sent is only logged: the dead
         letter is kept already."""
         try:
-            await _insisting(delivery, lambda: self.refusals.answer(delivery, reason))
+            await _retrying(delivery, lambda: self.refusals.answer(delivery, reason))
         except _Gone:
             raise
         except Exception:
@@ -135,7 +135,7 @@ async def _received(delivery: Delivery, receive: Receive) -> tuple[str, str] | N
     return None
 
 
-async def _insisting(delivery: Delivery, attempt: Callable[[], Awaitable[T]]) -> T:
+async def _retrying(delivery: Delivery, attempt: Callable[[], Awaitable[T]]) -> T:
     """Repeat an attempt until it succeeds; raises `_Gone` once the broker has taken the delivery
     back."""
 
@@ -147,4 +147,4 @@ async def _insisting(delivery: Delivery, attempt: Callable[[], Awaitable[T]]) ->
     def failed(error: Exception) -> None:
         log.warning("delivery not settled yet", queue=delivery.queue, error=str(error))
 
-    return await insist(once, _PASSING, most_s=RETRY_MOST_S, told=failed)
+    return await retry(once, _PASSING, most_s=RETRY_MOST_S, report=failed)

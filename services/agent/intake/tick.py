@@ -9,7 +9,7 @@ import structlog
 
 from services.agent.instance import Instance
 from services.agent.intake.claim import OWN_ID, Claims
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.contract.messages import Trigger, run_id
 from shared.contract.prompts import finished_task
 from shared.contract.rows import message_of, response_of

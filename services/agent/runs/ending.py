@@ -11,11 +11,12 @@ import structlog
 from services.agent.delivery.outbox import Outbox
 from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
-from services.agent.loop.work import ANSWERED, Outcome, failed
+from services.agent.loop.work import Outcome, failed
 from services.agent.runs.postponement import MOST_FAILURES
 from services.agent.runs.store_journal import StoredJournal
 from shared.concurrency.retry import to_its_end
 from shared.contract.messages import (
+    ANSWERED,
     HOPS_MOST,
     LABEL_CHARS,
     Budget,
@@ -27,10 +28,11 @@ from shared.contract.messages import (
     encode,
     response_id,
 )
+from shared.contract.rows import storable
 from shared.definitions.results import capped
 from shared.errors import HutchError, StoreError, StoreUnavailable
 from shared.store.runs.end import RunEnd, end
-from shared.store.runs.run import Run, plain
+from shared.store.runs.run import Run
 from shared.store.runs.steps import Step
 
 FAULT = "the run met a fault in its agent's process; the reason is there, in the log"
@@ -192,7 +194,7 @@ def _fault_end(run: Run, outcome: Outcome) -> RunEnd:
 def _reason(error: BaseException) -> str:
     """The error's text, even if its `__str__` raises."""
     text = "".join(traceback.format_exception_only(error)).strip()
-    return plain(capped(f"a fault in the run: {text}", MOST_REASON_CHARS))
+    return storable(capped(f"a fault in the run: {text}", MOST_REASON_CHARS))
 
 
 def _usage(journal: StoredJournal | None) -> Usage:

@@ -34,7 +34,7 @@ from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.toolbox import RunTools, Toolbox
 from services.agent.runs.workers import Replies, SharedDeadline, WorkerCalls
-from shared.concurrency.boundary import passes
+from shared.concurrency.fault_boundary import is_own_cancellation
 from shared.contract.messages import Status, Task, Trigger, Usage
 from shared.contract.rows import message_of
 from shared.errors import (
@@ -105,7 +105,7 @@ class Execution:
         try:
             result = await self._committed(run, slot)
         except BaseException as error:
-            if passes(error):
+            if is_own_cancellation(error):
                 await self.hand_over(run)
                 raise
             result = _interrupted(run, error)
@@ -131,7 +131,7 @@ class Execution:
                 await self.endings.commit(run, message, result)
             return result
         except BaseException as error:
-            if passes(error) or isinstance(error, RunLost | StoreError | BrokerError):
+            if is_own_cancellation(error) or isinstance(error, RunLost | StoreError | BrokerError):
                 raise
             return await self.endings.fail(run, error, self._journals.get(_key(run)))
 

@@ -32,7 +32,7 @@ def exported(
 
 def _whole(agents: Definitions) -> Topology:
     """What the agents share and what each one needs; exchanges of a swarm once."""
-    found = topology.house()
+    found = topology.system()
     for name, definition in sorted(agents.items()):
         found += topology.mailbox(name)
         if definition.swarm:

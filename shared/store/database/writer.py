@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy.engine import Connection
 
-from shared.concurrency.retry import insist
+from shared.concurrency.retry import retry
 from shared.errors import HutchError, StoreUnavailable
 from shared.store.database.engine import Database
 
@@ -105,11 +105,11 @@ class Writer:
 
     async def until_available(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Repeat an attempt while the store is away, as long as its patience lasts."""
-        result = await insist(
+        result = await retry(
             attempt,
             StoreUnavailable,
             most_s=RETRY_MOST_S,
-            told=self._record_absence,
+            report=self._record_absence,
             patience_s=self._patience_s,
         )
         self._set_available(True)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.topology import ALL
 from shared.store.database.dialect import insert_new
 from shared.store.schema import pauses
-
-ALL = "all"
-"""Everybody, in a name's place: no agent can be called so."""
 
 
 def pause(connection: Connection, agent: str) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from sqlalchemy import case, delete, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.messages import ShutdownMode
 from shared.store.database.dialect import upsert
 from shared.store.schema import instances, now_s, shutdowns
 
-Mode = Literal["drain", "stop"]
 
-
-def request(connection: Connection, agent: str | None, mode: Mode) -> None:
+def request(connection: Connection, agent: str | None, mode: ShutdownMode) -> None:
     """Keep that every process of an agent, None: of all, shall end.
 
     Whoever starts later has another name and is not meant. A stop is never made a drain again.

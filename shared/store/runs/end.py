@@ -9,6 +9,7 @@ from sqlalchemy import and_, select
 from sqlalchemy.engine import Connection
 
 from shared.contract.messages import Cancel, encode
+from shared.contract.rows import storable
 from shared.errors import RunLost
 from shared.store.database.dialect import insert_new
 from shared.store.messages import outbox
@@ -16,7 +17,7 @@ from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import answer, waiting
 from shared.store.runs import cancels
 from shared.store.runs.claim import Claim, Request, Verdict, claim
-from shared.store.runs.run import CHANGE, Run, change, plain
+from shared.store.runs.run import CHANGE, Run, change
 from shared.store.runs.steps import Step
 from shared.store.schema import RunState, now_s, runs, steps
 
@@ -51,7 +52,7 @@ def end(connection: Connection, run: Run, ending: RunEnd, instance: str) -> tupl
         "owner": None,
         "status": ending.status,
         "response": ending.response,
-        "detail": plain(ending.detail) if ending.detail else None,
+        "detail": storable(ending.detail) if ending.detail else None,
     }
     try:
         change(connection, run, fields, _END)

@@ -123,11 +123,6 @@ def dump_lines(lines: tuple[str, ...]) -> str:
     return _LINES.dump_json(lines).decode()
 
 
-def plain(text: str) -> str:
-    """The text as any store keeps it: an error's can hold NUL or half a character."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
 def dump_exchanges(recalled: Exchanges) -> str:
     return _EXCHANGES.dump_json(recalled).decode()
 

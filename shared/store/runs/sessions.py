@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.engine import Connection
 
+from shared.contract.messages import ANSWERED
 from shared.contract.rows import message_of, response_of
 from shared.errors import DamagedRow
 from shared.store.database.dialect import lock_name
@@ -28,9 +29,6 @@ RECALLED_CHARS = 40_000
 
 TEXT_CHARS = 10_000
 """Of each text; so the newest run always fits."""
-
-REMEMBERED = ("ok", "partial")
-"""Runs that ended otherwise are left out: what a model refused once it would refuse for ever."""
 
 log = structlog.get_logger()
 
@@ -97,7 +95,7 @@ def recall(connection: Connection, agent: str, session: str, place: int) -> Exch
             runs.c.session == session,
             runs.c.agent == agent,
             runs.c.session_place < place,
-            runs.c.status.in_(REMEMBERED),
+            runs.c.status.in_(ANSWERED),  # what a model refused once it would refuse for ever
         )
         .order_by(runs.c.session_place.desc())
         .limit(RECALLED_RUNS)

@@ -7,9 +7,10 @@ from collections.abc import Collection
 from sqlalchemy import Float, and_, bindparam, case, not_, or_, select, update
 from sqlalchemy.engine import Connection
 
+from shared.contract.rows import storable
 from shared.store.processes.heartbeats import ownerless
 from shared.store.runs.cancels import UNWANTED
-from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row, plain
+from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row
 from shared.store.runs.run import COLUMNS as RUN_COLUMNS
 from shared.store.runs.sessions import freeze_recalled, has_its_turn
 from shared.store.schema import WHOLE_MOST, RunState, definitions, now_s, runs
@@ -130,5 +131,5 @@ def postpone(
     Never later than the run's deadline, where it ends. `failures` is how often in a row it has been
     postponed, this time included; `detail` is for the operator, as at the end. Raises `RunLost`.
     """
-    fields = {"failures": failures, "detail": plain(detail), "delay_s": wait_s}
+    fields = {"failures": failures, "detail": storable(detail), "delay_s": wait_s}
     change(connection, run, fields, _POSTPONE)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from shared.concurrency.retry import insist, to_its_end
+from shared.concurrency.retry import retry, to_its_end
 from shared.errors import BrokerError, RunLost, StoreError
 
 
@@ -26,8 +26,8 @@ class Flaky:
 
 async def test_an_attempt_is_repeated_until_it_succeeds_and_each_failure_is_told() -> None:
     told: list[str] = []
-    done = await insist(
-        Flaky(3).attempt, BrokerError, most_s=0.01, told=lambda error: told.append(str(error))
+    done = await retry(
+        Flaky(3).attempt, BrokerError, most_s=0.01, report=lambda error: told.append(str(error))
     )
     assert done == "done"
     assert told == ["2 more", "1 more", "0 more"]
@@ -36,14 +36,14 @@ async def test_an_attempt_is_repeated_until_it_succeeds_and_each_failure_is_told
 async def test_another_failure_is_raised_at_once() -> None:
     told: list[Exception] = []
     with pytest.raises(BrokerError):
-        await insist(Flaky(1).attempt, StoreError, most_s=0.01, told=told.append)
+        await retry(Flaky(1).attempt, StoreError, most_s=0.01, report=told.append)
     assert told == []
 
 
 async def test_without_patience_left_the_failure_is_raised() -> None:
     told: list[Exception] = []
     with pytest.raises(BrokerError, match="1 more"):
-        await insist(Flaky(2).attempt, BrokerError, most_s=0.01, told=told.append, patience_s=0)
+        await retry(Flaky(2).attempt, BrokerError, most_s=0.01, report=told.append, patience_s=0)
     assert len(told) == 1
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingsError
-from shared.settings.environment import Settings, secret
+from shared.settings.environment import Settings
+from shared.settings.secrets import secret
 
 SECRETS = ("RABBITMQ_URL", "HUTCH_STORE", "OPENAI_API_KEY")
 

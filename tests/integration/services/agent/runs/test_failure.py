@@ -69,7 +69,7 @@ async def begun(own: Instance, failures: int = 0) -> tuple[Run, Run]:
 
 async def test_a_run_that_meets_a_fault_fails_alone(store: Store, rabbit: Rabbit) -> None:
     async with connect(rabbit.url, "test") as broker:
-        await broker.declare(topology.house())
+        await broker.declare(topology.system())
         own = replace(instance(store), publisher=broker.publisher)
         run, other = await begun(own)
         with capture_logs() as lines:

@@ -10,7 +10,7 @@ import structlog
 log = structlog.get_logger()
 
 
-def passes(error: BaseException) -> bool:
+def is_own_cancellation(error: BaseException) -> bool:
     """Whether this is the cancellation of the job that runs; nothing else passes a boundary.
 
     A `CancelledError` that leaked out of what was called is a fault like any other.
@@ -27,6 +27,6 @@ async def contained(work: Callable[[], Awaitable[None]], fault: str) -> None:
     try:
         await work()
     except BaseException as error:
-        if passes(error):
+        if is_own_cancellation(error):
             raise
         log.error(fault, exc_info=error)
