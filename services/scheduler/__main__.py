@@ -1,4 +1,4 @@
-"""The scheduler's process: `python -m services.scheduler`. Any number may run."""
+"""The scheduler's process: `python -m services.scheduler`. Any number of them can run."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ log = structlog.get_logger()
 
 
 async def serve(process: Process) -> None:
-    """Emit the ticks of all agents' schedules, as their files were at the start.
+    """Send the ticks of all agents' schedules. The agents' files are read at the start.
 
-    An agent whose file can't be read has none; the others' schedules go on.
+    An agent whose file can't be read has no ticks; the others have theirs.
     """
     settings = process.settings
     folder = read_folder(settings.agents)
@@ -64,7 +64,7 @@ async def serve(process: Process) -> None:
 
 
 def _needs(known: tuple[Scheduled, ...], store: Store, instance: str) -> topology.Topology:
-    """The store's mark too: with another store than an agent's, every tick would look open."""
+    """The mark of the store is part of it: in another store each tick would look unclaimed."""
     needs = topology.system() + topology.control(topology.SCHEDULER, instance)
     for agent in sorted({one.agent for one in known}):
         needs += topology.mailbox(agent) + topology.store_mark(agent, store.id, instance)

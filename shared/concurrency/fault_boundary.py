@@ -1,4 +1,7 @@
-"""Where a fault ends: one run, message or row never takes its process or its neighbours with it."""
+"""The boundary around a fault: a fault in one run, message or row affects no other.
+
+It also never ends the process.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,18 @@ log = structlog.get_logger()
 
 
 def is_own_cancellation(error: BaseException) -> bool:
-    """Whether this is the cancellation of the job that runs; nothing else passes a boundary.
+    """Whether the error cancels the running job. Only such an error may pass a boundary.
 
-    A `CancelledError` that leaked out of what was called is a fault like any other.
+    Any other `CancelledError` came out of the called code, and is a fault.
     """
     job = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and (job is None or job.cancelling() > 0)
 
 
 async def contained(work: Callable[[], Awaitable[None]], fault: str) -> None:
-    """Do some work; what it raises is logged as `fault`, with its traceback, and goes no further.
+    """Do the work, and log what it raises as `fault`, with its traceback, instead of raising it.
 
-    `KeyboardInterrupt` and `SystemExit` too: out of a job they would end the process.
+    This includes `KeyboardInterrupt` and `SystemExit`, which would end the process.
     """
     try:
         await work()

@@ -1,7 +1,7 @@
-"""Trying again while that can help, and going on though the caller is gone.
+"""Retrying work, and finishing work whose caller was cancelled.
 
-On the paths that every task takes: tenacity builds dozens of objects for a call that succeeds at
-once, a twentieth of a task's cost.
+Every task takes these paths. tenacity would build dozens of objects even for a call that succeeds
+at once, a twentieth of a task's cost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 FIRST_S = 0.1
-"""The first wait, doubled after each try; up to a second by chance is added to each."""
+"""The first wait. It doubles after each try, and a random part of a second is added."""
 
 
 async def retry(
@@ -30,9 +30,9 @@ async def retry(
     report: Callable[[Exception], object],
     patience_s: float = math.inf,
 ) -> T:
-    """Repeat an attempt while it fails with `on`; `told` hears of each failure.
+    """Repeat an attempt while it raises `on`; `report` is called with each such error.
 
-    A wait is at most `most_s`. After `patience_s` the failure is raised.
+    A wait takes at most `most_s`. After `patience_s` the error is raised.
     """
     began, wait_s = time.monotonic(), FIRST_S
     while True:
@@ -47,8 +47,8 @@ async def retry(
 
 
 async def to_its_end(work: Awaitable[T]) -> T:
-    """The result of work that goes on when its caller is cancelled; if it fails then, that is
-    logged: no caller is left to raise it to."""
+    """The result of work that goes on when its caller is cancelled. If it fails after that, the
+    error is logged."""
     job = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(job)

@@ -32,7 +32,7 @@ def opening_messages(
     messages: list[ChatMessage] = [System(content="\n\n".join(part for part in parts if part))]
     for asked, answered in exchanges:
         messages += [User(content=asked or WOKEN), Assistant(content=answered)]
-    return [*messages, User(content=message.said or WOKEN)]
+    return [*messages, User(content=message.prompt or WOKEN)]
 
 
 def _noted(notes: Sequence[str]) -> str:

@@ -104,7 +104,7 @@ def recall(connection: Connection, agent: str, session: str, place: int) -> Exch
     left = RECALLED_CHARS
     for row in connection.execute(newest):
         try:
-            asked = message_of(row.message).said[:TEXT_CHARS]
+            asked = message_of(row.message).prompt[:TEXT_CHARS]
             answered = response_of(row.response).content[:TEXT_CHARS]
         except DamagedRow as error:
             log.warning("damaged run not recalled", run=row.run_id, reason=str(error))
