@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import structlog
 
-from services.scheduler.emitter import Emitter
+from services.scheduler.emitter import EMITTING_S, Emitter
 from services.scheduler.metrics import Metrics
 from services.scheduler.plan import Scheduled, scheduled
 from shared.broker.connection import connect
@@ -45,7 +45,7 @@ async def serve(process: Process) -> None:
 
         async def why_not_ready() -> str:
             why_not = await unreachable(broker, store)
-            return why_not or ("" if emitter.emitting else "no pass has been made lately")
+            return why_not or ("" if emitter.emitting else f"no pass for {EMITTING_S:.0f} s")
 
         process.ready = why_not_ready
         if known:

@@ -44,7 +44,7 @@ REPLY_BYTES = 128 * 1024 * 1024
 responses wait in the worker's outbox. A command's queue drops the oldest response: when the task is
 sent again, the agent sends the stored one."""
 CONTROL_BYTES = 1024 * 1024
-"""Control messages are short, and the store has a row for each."""
+"""Control messages are short, and those for agents are also rows in the store."""
 CLIENT_BYTES = 64 * 1024 * 1024
 """The limit of a queue that a foreign client has declared for its responses."""
 CLIENT_QUEUES = (

@@ -149,7 +149,7 @@ class _Reading:
             name = self._readable(key, (*place, key.value))
             inside = (*place, name)
             if name in seen:
-                self._fault(key, inside, f"it stands there twice, first in line {seen[name]}")
+                self._fault(key, inside, f"the key occurs twice, first in line {seen[name]}")
                 continue
             seen[name] = self._document.lines[inside] = line
             yield name, self.value(value, inside)

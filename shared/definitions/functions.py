@@ -155,7 +155,7 @@ def _module(file: Path, function: str) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not file.is_file():
-        raise SettingsError(f"{file}: there is no such file, but '{function}' is wanted from it")
+        raise SettingsError(f"{file}: there is no such file to load '{function}' from")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -184,7 +184,7 @@ class Definition(Frozen):
     @classmethod
     def _own_name(cls, value: str) -> str:
         if value in RESERVED:
-            raise ValueError(f"'{value}' is taken: commands call others so; choose another name")
+            raise ValueError(f"'{value}' is reserved for commands; choose another name")
         return value
 
     @field_validator("model", mode="before")
@@ -200,7 +200,7 @@ class Definition(Frozen):
             ("schedule", [schedule.name for schedule in self.schedule]),
         ):
             if twice := _twice(names):
-                raise ValueError(f"{label}: '{twice}' stands there twice")
+                raise ValueError(f"{label}: '{twice}' occurs twice")
         return self
 
     @model_validator(mode="after")
