@@ -1,4 +1,4 @@
-"""One agent speaks, ten hear: when have all ten noted it?"""
+"""The time from one agent's broadcast until all ten other members have noted it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Heard:
 
 
 async def broadcasts(url: str, load: Load, speaker: Subject) -> list[Heard]:
-    """The event of a note is told after its commit."""
+    """The event of a note is published after its commit."""
     connection = await aiormq.connect(url)
     try:
         channel = await connection.channel()

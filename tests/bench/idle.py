@@ -32,7 +32,7 @@ from tests.support.stores.postgresql import Postgres
 
 COUNTS = (1, 10, 100)
 REACH = 1000
-"""Reckoned, not measured: more than a small machine holds."""
+"""Computed from the two measurements: more than a small machine holds."""
 IDLE_S = 20.0
 PATIENCE_S = 300.0
 """For a hundred that start at once on two cores: the first may be the last."""
@@ -87,11 +87,11 @@ def measure(count: int, server: Server, postgresql: Postgres | None) -> Measured
         agents.mkdir()
         for name in names:
             define(agents, name)
-        house = stack.enter_context(running.house(rabbit.url, folder, agents))
+        system = stack.enter_context(running.system(rabbit.url, folder, agents))
         if url:
             asyncio.run(migrate(url))
-        house.env["HUTCH_STORE"] = url or new_store(folder, "idle")
-        house.model()
+        system.env["HUTCH_STORE"] = url or new_store(folder, "idle")
+        system.model()
 
         def held() -> tuple[costs.Broker, costs.Store | None]:
             store = costs.of_store(postgresql, url) if postgresql and url else None
@@ -99,7 +99,7 @@ def measure(count: int, server: Server, postgresql: Postgres | None) -> Measured
 
         broker_alone, store_alone = held()
         began = time.monotonic()
-        children = [house.start("services.agent", name) for name in names]
+        children = [system.start("services.agent", name) for name in names]
         for child in children:
             child.says("consuming", PATIENCE_S)
         ready_s = time.monotonic() - began

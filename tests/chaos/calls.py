@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 EVERY_S = 2.0
-"""Between two looks: the server's log forgets its oldest after 2000 requests."""
+"""Between two polls: the server's log drops its oldest entries after 2000 requests."""
 TASK = re.compile(r"task-\d+-\d+")
 
 
@@ -46,7 +46,7 @@ class Calls(threading.Thread):
 
 
 def step_of(request: dict[str, Any]) -> str:
-    """Agent (told by what it is offered), task and turn of a request."""
+    """A request's agent (recognised by its tools and workers), task and turn."""
     messages = request["messages"]
     said = " ".join(message["content"] for message in messages if message["role"] == "user")
     task = TASK.search(said)

@@ -1,4 +1,4 @@
-"""What the clients have sent and heard; every thread writes here, the report reads."""
+"""The messages that the clients have sent and received; all threads write, the report reads."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Ledger:
     """Tasks that the broker may have; those in `confirmed` it has for certain."""
     confirmed: set[str] = field(default_factory=set)
     poisons: set[str] = field(default_factory=set)
-    """Messages that nobody can understand, and that the broker has confirmed."""
+    """Malformed messages that the broker has confirmed."""
     heard: dict[str, list[Heard]] = field(default_factory=lambda: defaultdict(list))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

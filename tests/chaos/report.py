@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.chaos.house import MODEL_CALLS, answer
+from tests.chaos.agents import MODEL_CALLS, answer
 from tests.chaos.ledger import Heard, Ledger
 from tests.chaos.nemesis import Done
 from tests.support.invariants import ABOUT

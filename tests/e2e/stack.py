@@ -1,4 +1,4 @@
-"""One compose project under test, and a client that is nobody's: pika over the published port."""
+"""One compose project under test, and a foreign client: pika over the published port."""
 
 from __future__ import annotations
 

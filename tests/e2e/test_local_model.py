@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.support.client import client
-from tests.support.processes.running import house
+from tests.support.processes.running import system
 
 ANSWER_S = 240.0
 """Three replies, a quarter of a minute on two idle cores; each is bounded in its length."""
@@ -14,7 +14,7 @@ ANSWER_S = 240.0
 
 def test_alice_asks_bob_and_answers(broker_for_local_model: str, tmp_path: Path) -> None:
     url = broker_for_local_model
-    with house(url, tmp_path) as own, client(url) as pika:
+    with system(url, tmp_path) as own, client(url) as pika:
         up = own.start("services.cli", "up", "alice", "bob", "--provider", "local")
         for name in ("alice", "bob"):
             up.says(rf'{name} +\| .*"consuming"')

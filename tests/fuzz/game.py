@@ -1,4 +1,4 @@
-"""One game: attack for a while, then be quiet, drain and look."""
+"""One game: attack for a while, then be quiet, drain and check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.fuzz.report import Found, Report
 from tests.support import client
 from tests.support.invariants import Rest, living
 from tests.support.processes import running
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 ATTACKERS = 2
 STARTED_S = 60.0
@@ -45,18 +45,18 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
     with (
         GROUNDS[store](folder) as ground,
         endpoint(seed) as model,
-        running.house(ground.broker_url, folder, team.build(folder)) as house,
+        running.system(ground.broker_url, folder, team.build(folder)) as system,
         closing(ledgers.opened(folder)) as journal,
     ):
         say(f"RabbitMQ {ground.broker}, {store}")
-        house.env |= {"HUTCH_STORE": ground.store_url, "OPENAI_BASE_URL": model.base_url}
-        house.env["HUTCH_DEBUG"] = "1"  # a process that dies shows where
+        system.env |= {"HUTCH_STORE": ground.store_url, "OPENAI_BASE_URL": model.base_url}
+        system.env["HUTCH_DEBUG"] = "1"  # a process that dies shows where
         asyncio.run(migrate(ground.store_url))
-        ledger, supervisor = Ledger(journal), Supervisor(house)
+        ledger, supervisor = Ledger(journal), Supervisor(system)
         supervisor.start(REPLICAS)
-        rest = Rest(house, ground.broker_url)
+        rest = Rest(system, ground.broker_url)
         try:
-            with attacked(house, ground.broker_url, ledger, seed, seconds) as orders:
+            with attacked(system, ground.broker_url, ledger, seed, seconds) as orders:
                 say("quiet; draining")
                 drain(ledger)
                 wrong = rest.settled(patience_s=SETTLE_S)
@@ -78,17 +78,19 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
 
 
 @contextmanager
-def attacked(house: House, url: str, ledger: Ledger, seed: int, seconds: float) -> Iterator[Orders]:
-    """Attacks for so many seconds; in the block nobody does any more, but answers are heard."""
+def attacked(
+    system: System, url: str, ledger: Ledger, seed: int, seconds: float
+) -> Iterator[Orders]:
+    """Attacks for so many seconds; in the block no attack runs, but answers are still received."""
     ears = Ears(url, ledger)
     ears.start()
     assert ears.listening.wait(STARTED_S), "the listener did not start"
     numbers = count()
     attackers = [
-        Attacker(url, ledger, seed, numbers, ears, lambda agent: instances(house, agent))
+        Attacker(url, ledger, seed, numbers, ears, lambda agent: instances(system, agent))
         for _ in range(ATTACKERS)
     ]
-    orders, stranger = Orders(house, ledger, seed), Stranger(url, seed)
+    orders, stranger = Orders(system, ledger, seed), Stranger(url, seed)
     for job in (*attackers, orders, stranger):
         job.start()
     time.sleep(seconds)
@@ -106,8 +108,8 @@ def attacked(house: House, url: str, ledger: Ledger, seed: int, seconds: float) 
         assert not died, f"these clients have ended by a fault of their own: {died}"
 
 
-def instances(house: House, agent: str) -> list[str]:
-    return [it.instance for it in living(house.children) if it.name == agent]
+def instances(system: System, agent: str) -> list[str]:
+    return [it.instance for it in living(system.children) if it.name == agent]
 
 
 def drain(ledger: Ledger) -> None:

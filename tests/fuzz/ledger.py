@@ -77,7 +77,7 @@ class Ledger:
                 self.replayable |= {call for call, ways in self.heard.items() if REFUSAL in ways}
 
     def forgive(self, calls: set[str]) -> None:
-        """Their answers can't be heard any more: the client has lost its channel."""
+        """Their answers can't be received any more: the client has lost its channel."""
         with self._lock:
             self.owed -= len(calls & self.unanswered)
             self.unanswered -= calls
@@ -109,7 +109,7 @@ class Ledger:
         return {way: said for way, said in self.heard[call].items() if way not in left_out}
 
     def where(self, call: str) -> str:
-        """Which message that was, for whoever looks it up in the journal."""
+        """The message's id, to find it in the journal."""
         return f"{self.calls.get(call, '?')} ({call[:60]!r})"
 
 

@@ -119,14 +119,16 @@ def test_two_responses_are_a_violation(answers: list[tuple[str, str]]) -> None:
     assert violations(ledger(*answers)) == ["answered in two ways: 1: 1.0 ('c')"]
 
 
-def test_what_was_refused_for_its_expiration_is_answered_when_it_is_replayed() -> None:
+def test_a_task_refused_for_its_expiration_is_answered_when_it_is_replayed() -> None:
     asked = replace(ASKED, properties={"correlation_id": "c", "expiration": "1"})
     refused = ("a.refused", "no")
     assert violations(ledger(refused, RIGHT, asked=asked)) == []
     assert violations(ledger(refused, RIGHT, ("run.response", "other"), asked=asked)) != []
 
 
-def test_what_was_refused_for_an_id_that_was_then_forgotten_is_answered_when_replayed() -> None:
+def test_a_task_refused_for_a_used_id_is_answered_when_replayed_after_the_id_was_forgotten() -> (
+    None
+):
     of = ledger(("a.refused", "no"))
     of.ordered("hutch forget talk-1", "0: forgot 3 runs of session 'talk-1'")
     of.hear("c", RIGHT[0], b'{"status": "ok", "content": "yes"}')
@@ -136,7 +138,7 @@ def test_what_was_refused_for_an_id_that_was_then_forgotten_is_answered_when_rep
     assert violations(before) != []
 
 
-def test_a_task_that_nobody_answered_is_a_violation_unless_its_channel_was_lost() -> None:
+def test_a_task_without_an_answer_is_a_violation_unless_its_channel_was_lost() -> None:
     of = ledger()
     assert violations(of) == ["unanswered: 1: 1.0 ('c')"]
     of.forgive({"c"})
@@ -150,7 +152,7 @@ def test_an_answer_that_no_client_can_read_is_a_violation() -> None:
     assert told.startswith("answers that no client can read: 1: 1.0 ('c'): ")
 
 
-def test_an_answer_that_nobody_asked_for_is_a_violation() -> None:
+def test_an_answer_to_no_task_is_a_violation() -> None:
     of = ledger(RIGHT)
     of.hear("d", "x.response", b'{"status": "ok", "content": ""}')
     assert violations(of) == ["answers to nothing: 1: d"]
@@ -210,7 +212,7 @@ def test_errors_and_bare_traces_in_a_log_are_violations_and_warnings_are_not() -
     ]
 
 
-def test_the_journal_says_of_each_message_what_became_of_it() -> None:
+def test_the_journal_records_the_outcome_of_each_message() -> None:
     kept = io.StringIO()
     made = Ledger(kept)
     made.trying("1.0", ASKED)

@@ -141,7 +141,7 @@ def test_every_pod_is_sealed_as_its_manifest_says(ready: Pods) -> None:
         assert (status["NoNewPrivs"], status["Seccomp"]) == ({"1"}, {FILTERED}), name
 
 
-def test_a_new_password_of_the_broker_counts_without_a_restart(ready: Pods) -> None:
+def test_a_new_password_of_the_broker_takes_effect_without_a_restart(ready: Pods) -> None:
     def started() -> list[str]:
         return [ready.state(name)["StartedAt"] for name in ready.staying()]
 

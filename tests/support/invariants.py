@@ -26,7 +26,7 @@ from shared.definitions.model import Definitions
 from shared.store import open_store
 from shared.store.queries.reports import Load, loads
 from tests.support.client import Client
-from tests.support.processes.running import Child, House
+from tests.support.processes.running import Child, System
 
 ABOUT = ("slots", "open runs", "outbox", "waiting", "unacked", "consumers", "processes")
 """How the sentences begin; `unanswered` and `answered in two ways` where a client is asked too."""
@@ -65,7 +65,7 @@ class Queued:
 class Rest:
     """What is wrong, in sentences; `settled` waits until nothing is."""
 
-    house: House
+    system: System
     broker_url: str
     excused: dict[str, str] = field(default_factory=dict)
     """Sentences that begin so are no fault here, and why not."""
@@ -81,12 +81,12 @@ class Rest:
         return wrong
 
     def wrong(self, client: Client | None = None) -> list[str]:
-        agents = living(self.house.children)
-        known = read_folder(Path(self.house.env["HUTCH_AGENTS"])).found
+        agents = living(self.system.children)
+        known = read_folder(Path(self.system.env["HUTCH_AGENTS"])).found
         return self._unexcused(
             [
                 *leaked(agents),
-                *left_in_store(self.house.env["HUTCH_STORE"]),
+                *left_in_store(self.system.env["HUTCH_STORE"]),
                 *queued(self.broker_url, agents, known),
                 *(client.at_odds() if client else ()),
             ]
@@ -94,12 +94,12 @@ class Rest:
 
     def ended(self) -> list[str]:
         """End every agent; what is wrong with how they end, or with what they have left unacked."""
-        agents = living(self.house.children)
-        children = [it for it in self.house.children if it.process.poll() is None and is_agent(it)]
+        agents = living(self.system.children)
+        children = [it for it in self.system.children if it.process.poll() is None and is_agent(it)]
         for child in children:
             child.process.send_signal(signal.SIGTERM)
         codes = [(child.name, child.ended()) for child in children]
-        known = read_folder(Path(self.house.env["HUTCH_AGENTS"])).found
+        known = read_folder(Path(self.system.env["HUTCH_AGENTS"])).found
         names = [*queues_of(agents, known), topology.UNROUTED_QUEUE]
         counts = counted(self.broker_url, names)
         return self._unexcused(

@@ -97,12 +97,12 @@ PARTS = {
 
 @cache
 def here(part: str) -> str | None:
-    """What was found of it, looked for once."""
+    """The version that was found; it is searched for once."""
     return PARTS[part].find()
 
 
 def need(part: str) -> None:
-    """The test, or each that asks for the fixture, goes on only where this part is here."""
+    """Skip the test, or each that asks for the fixture, where this part is missing."""
     if here(part) is None:
         pytest.skip(f"no {part} here: {PARTS[part].tests}")
 

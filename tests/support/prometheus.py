@@ -1,4 +1,4 @@
-"""A real Prometheus with the rules of production, at a faster clock, looking at real processes."""
+"""A real Prometheus with the rules of production, at a faster clock, scraping real processes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Prometheus:
     targets: Path
 
     def looks_at(self, ports: dict[str, list[int]]) -> None:
-        """The processes' health ports by name, as Kubernetes tells Prometheus of pods."""
+        """Scrape these health ports, by process name, as Kubernetes names pods to Prometheus."""
         groups = [
             {"targets": [f"127.0.0.1:{port}" for port in of_it], "labels": {"process": name}}
             for name, of_it in ports.items()

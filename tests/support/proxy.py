@@ -36,7 +36,7 @@ class Proxy:
         return behind.replace(address(behind), f"127.0.0.1:{self.port}")
 
     def stall(self) -> None:
-        """Forward nothing and tell nobody: half-open, as when packets vanish."""
+        """Forward nothing and close nothing: half-open, as when packets are lost."""
         self.loop.call_soon_threadsafe(self._flows.clear)
 
     def flow(self) -> None:

@@ -22,10 +22,9 @@ DIRECT = "amq.rabbitmq.reply-to"
 PAUSE_S = (0.01, 0.2)
 """Between two volleys of one attacker."""
 MOST_OWED = 80
-"""Answers that may be owed while the attack goes on: it is the agents' mistakes that are looked
-for, not their limits."""
+"""Answers that may be missing while the attack runs: it searches for mistakes, not for limits."""
 PATIENCE_S = 5.0
-"""Before it goes on all the same: somebody may owe that many for ever."""
+"""Before it continues all the same: so many answers may be missing for ever."""
 TURN_S = 0.05
 STARTED_S = 30.0
 
@@ -34,7 +33,7 @@ Instances = Callable[[str], list[str]]
 
 
 class Ears(Client):
-    """Hears what comes to the durable queue and to one that the broker has named."""
+    """Consumes from the durable queue and from one that the broker has named."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
         super().__init__("ears", url)

@@ -63,7 +63,7 @@ def endpoint(seed: int) -> Iterator[Endpoint]:
         block_on_close = False
 
         def handle_error(self, request: object, client_address: object) -> None:
-            """A connection that an agent has closed is no fault of anybody's."""
+            """A connection that an agent has closed is no fault."""
 
     server = Server(("127.0.0.1", 0), Handler)
     served = Endpoint(f"http://127.0.0.1:{server.server_port}/v1")

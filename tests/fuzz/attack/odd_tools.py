@@ -49,7 +49,7 @@ def leave(n: int = 0) -> str:
 
 
 def unsaid(n: int = 0) -> str:
-    """Raise what can't be told."""
+    """Raise an exception that cannot be shown."""
     raise Unsaid(n)
 
 

@@ -1,4 +1,4 @@
-"""What a person orders meanwhile, by the command line: a pure function of the seed."""
+"""The commands that a person gives meanwhile: a pure function of the seed."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from itertools import count
 from tests.fuzz.draws.plan import AGENTS, SESSIONS, marker
 from tests.fuzz.draws.values import Draw, weighted
 from tests.fuzz.ledger import Ledger
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 OURS = ("a fault of ours", "Traceback")
-"""What no command may say, whatever stands in the store and among the dead letters: it shows a
-trace of an error that it can tell only where it was asked to debug."""
+"""Text that no command may print, whatever the store and the dead letters contain: it shows the
+trace of an expected error only where it was asked to debug."""
 
 
 VOLLEYS_PER_ORDER = 20
-"""About: an order takes a second or two."""
+"""About: a command takes a second or two."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ ORDERS: Mapping[Callable[[Draw, int], Typed], int] = {
 
 
 class Orders(threading.Thread):
-    """Gives one order after the other, until it is ended."""
+    """Gives one command after the other, until it is ended."""
 
-    def __init__(self, house: House, ledger: Ledger, seed: int) -> None:
+    def __init__(self, system: System, ledger: Ledger, seed: int) -> None:
         super().__init__(name="orders", daemon=True)
-        self._house = house
+        self._system = system
         self._ledger = ledger
         self._seed = seed
         self._ending = threading.Event()
@@ -105,7 +105,7 @@ class Orders(threading.Thread):
                 self.give(*order_.then)
 
     def end(self) -> None:
-        """After the order that is under way, and what undoes it."""
+        """After the command that is under way, and the one that undoes it."""
         self._ending.set()
         self.join()
 
@@ -113,7 +113,7 @@ class Orders(threading.Thread):
         what = f"hutch {' '.join(arguments)}"
         self.given += 1
         try:
-            done = self._house.hutch(*arguments, HUTCH_DEBUG="0")
+            done = self._system.hutch(*arguments, HUTCH_DEBUG="0")
         except subprocess.TimeoutExpired as late:
             self.faults.append(f"{what}: not done after {late.timeout:.0f} s")
             self._ledger.ordered(what, "not done in time")

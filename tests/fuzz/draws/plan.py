@@ -1,4 +1,4 @@
-"""What is sent, and in which order: a pure function of the seed."""
+"""The messages that are sent, and their order: a pure function of the seed."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def marker(number: int) -> str:
 
 
 def agent_of(seed: int, number: int) -> str:
-    """For whom a volley is: known without drawing it, so that others can refer to it."""
+    """The agent that a volley is for: known without drawing it, so that others can refer to it."""
     return random.Random(f"{seed} {number} agent").choice(AGENTS)
 
 

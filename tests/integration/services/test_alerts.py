@@ -1,6 +1,7 @@
-"""Each alert of production raised by its cause, by a real Prometheus that looks at real processes.
+"""Each alert of production raised by its cause, by a real Prometheus that scrapes real processes.
 
-What takes a quarter of an hour, `promtool` shows with made-up figures: tests/k8s/test_alerts.py.
+Alerts that take a quarter of an hour are tested by `promtool` with invented figures, in
+tests/k8s/test_alerts.py.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import pytest
 from tests.support.brokers.rabbitmq import Rabbit, Server
 from tests.support.client import Client, client
 from tests.support.processes.agents import POISON, define, supervised
-from tests.support.processes.running import POLL_S, Child, House, until
+from tests.support.processes.running import POLL_S, Child, System, until
 from tests.support.prometheus import MINUTE_S, Alert, Prometheus, prometheus
 from tests.support.proxy import Proxy, address, proxy
 
 pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]
-"""Its container tells Prometheus of its queues; so does 3.10, with a plugin."""
+"""Its container reports its queues to Prometheus; so does 3.10, with a plugin."""
 
 NOWHERE = "http://127.0.0.1:1/v1"
 LONG = "[[latency 600]]Write."
@@ -53,7 +54,7 @@ EXPECTED: set[Alert] = {
     ("HutchProcessesDie", "bob"),
 }
 MAY_BE: set[Alert] = {("HutchDeadLetters", "bob"), ("HutchTasksWait", "new")}
-"""Bob's poison is given up in time, which nobody waits for; a process may be slow to start."""
+"""Bob's poison is given up in time, and no client waits for it; a process may be slow to start."""
 
 
 def port_of(child: Child) -> int:
@@ -92,13 +93,15 @@ def network(rabbit: Rabbit) -> Iterator[Proxy]:
         yield running
 
 
-def answering(house: House, looking: Prometheus, pika: Client, network: Proxy) -> dict[str, Child]:
+def answering(
+    system: System, looking: Prometheus, pika: Client, network: Proxy
+) -> dict[str, Child]:
     """All those that begin well, in Prometheus' sight, and no alert."""
     names = [name for name in AGENTS if name not in {"new", "mute", "bob"}]
-    children = dict(zip(names, house.agents(*names), strict=True))
-    house.env |= {"RABBITMQ_URL": network.url(direct := house.env["RABBITMQ_URL"])}
-    [children["mute"]] = house.agents("mute")
-    house.env["RABBITMQ_URL"] = direct
+    children = dict(zip(names, system.agents(*names), strict=True))
+    system.env |= {"RABBITMQ_URL": network.url(direct := system.env["RABBITMQ_URL"])}
+    [children["mute"]] = system.agents("mute")
+    system.env["RABBITMQ_URL"] = direct
     looking.looks_at({name: [port_of(child)] for name, child in children.items()})
     for name in children.keys() - {"cut"}:
         assert pika.ask(name, "Write.").status == "ok"
@@ -108,7 +111,7 @@ def answering(house: House, looking: Prometheus, pika: Client, network: Proxy) -
 
 
 def test_each_alert_is_raised_by_its_cause_and_by_nothing_else(
-    house: House,
+    system: System,
     looking: Prometheus,
     rabbit: Rabbit,
     pika: Client,
@@ -117,8 +120,8 @@ def test_each_alert_is_raised_by_its_cause_and_by_nothing_else(
 ) -> None:
     (agents / "tools").mkdir()
     (agents / "tools" / "poison.py").write_text(POISON, "utf-8")
-    define(agents, house, **AGENTS)
-    children = answering(house, looking, pika, network)
+    define(agents, system, **AGENTS)
+    children = answering(system, looking, pika, network)
 
     pika.send("mute", "[[latency 2]]Write.")
     until(lambda: children["mute"].said.count("run started") == 2)
@@ -132,7 +135,7 @@ def test_each_alert_is_raised_by_its_cause_and_by_nothing_else(
     for _ in range(AT_WORK):
         pika.send("pair", LONG)
     until(lambda: children["pair"].said.count("run started") == 1 + AT_WORK)
-    [survivor, new] = house.agents("pair", "new")
+    [survivor, new] = system.agents("pair", "new")
     new.says("message refused")
     with socket.create_server(("127.0.0.1", 0)) as holder:
         bob = int(holder.getsockname()[1])  # the same in each life, as a pod's is
@@ -141,8 +144,8 @@ def test_each_alert_is_raised_by_its_cause_and_by_nothing_else(
     looking.looks_at(ports | {"new": [port_of(new)], "bob": [bob]})
     children["pair"].kill()
 
-    house.env["HUTCH_HEALTH_PORT"] = str(bob)
-    with supervised(house), steadily(rabbit, "cut"):
+    system.env["HUTCH_HEALTH_PORT"] = str(bob)
+    with supervised(system), steadily(rabbit, "cut"):
         pika.send("bob", "[[latency 1]][[call die {}]]")
         raised = set[Alert]()
         given_up_at = time.monotonic() + PATIENCE_S

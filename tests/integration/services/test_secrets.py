@@ -1,4 +1,4 @@
-"""Secrets planted wherever Hutch takes them: changed without a restart, and told by nothing."""
+"""Secrets planted wherever Hutch takes them: changed without a restart, and in no output."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sqlalchemy.engine import make_url
 
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import PATIENCE_S, Client, client
-from tests.support.processes.running import Child, House
+from tests.support.processes.running import Child, System
 from tests.support.stores.postgresql import Postgres
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
 
 BROKER, STORE = "planted-broker-pw", "planted-store-pw"
-KEY, ALICES_KEY, NEW = "planted-key-of-the-house", "planted-key-of-alice", "planted-new-pw"
+KEY, ALICES_KEY, NEW = "planted-key-of-the-system", "planted-key-of-alice", "planted-new-pw"
 PLANTED = "planted-"
 HIDDEN = f"amqp://planted:{BROKER}@"
 
@@ -35,7 +35,7 @@ BOB = "name: bob\ndescription: Writes.\n"
 
 @contextmanager
 def telltale() -> Iterator[tuple[str, list[str]]]:
-    """An endpoint that refuses every key and repeats it; the keys that it has heard."""
+    """An endpoint that refuses every key and repeats it; the keys that it has received."""
     heard: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -63,8 +63,8 @@ def telltale() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def planted(
-    house: House, rabbit: Rabbit, postgresql: Postgres, postgresql_url: str, tmp_path: Path
-) -> Iterator[House]:
+    system: System, rabbit: Rabbit, postgresql: Postgres, postgresql_url: str, tmp_path: Path
+) -> Iterator[System]:
     """Users of the test's own at broker and store; their URLs and a key are in files."""
     database = postgresql_url.rpartition("/")[2]
     user = f"gardener_{database}"
@@ -79,19 +79,19 @@ def planted(
     }
     for name, secret in files.items():
         (tmp_path / name).write_text(f"{secret}\n")
-        house.env |= {name: "", f"{name}_FILE": str(tmp_path / name)}
-    migrated = house.hutch("migrate")
+        system.env |= {name: "", f"{name}_FILE": str(tmp_path / name)}
+    migrated = system.hutch("migrate")
     assert migrated.returncode == 0, migrated.stderr
     try:
-        yield house
+        yield system
     finally:
-        for child in house.children:
+        for child in system.children:
             child.kill()
         rabbit.ctl("delete_user", user)
 
 
-def user_of(house: House) -> str:
-    return str(make_url(Path(house.env["HUTCH_STORE_FILE"]).read_text().strip()).username)
+def user_of(system: System) -> str:
+    return str(make_url(Path(system.env["HUTCH_STORE_FILE"]).read_text().strip()).username)
 
 
 def cut_off(rabbit: Rabbit, user: str) -> None:
@@ -108,7 +108,7 @@ def changed(tmp_path: Path, name: str, old: str) -> None:
 
 @pytest.mark.essential
 def test_changed_passwords_need_no_restart(
-    planted: House, rabbit: Rabbit, postgresql: Postgres, pika: Client, tmp_path: Path
+    planted: System, rabbit: Rabbit, postgresql: Postgres, pika: Client, tmp_path: Path
 ) -> None:
     """First broker and store know the new ones, then the files: as long as that lasts, it waits."""
     [bob] = planted.agents("bob")
@@ -125,8 +125,8 @@ def test_changed_passwords_need_no_restart(
     assert PLANTED not in bob.said
 
 
-def test_nothing_tells_a_secret(
-    planted: House,
+def test_no_output_contains_a_secret(
+    planted: System,
     rabbit: Rabbit,
     postgresql: Postgres,
     pika: Client,
@@ -167,37 +167,40 @@ def test_nothing_tells_a_secret(
 
 
 def commands_of_all(up: Child) -> str:
-    """What `ps` shows of the house's processes."""
+    """What `ps` shows of the system's processes."""
     own = psutil.Process(up.process.pid)
     return "\n".join(str(one.cmdline()) for one in (own, *own.children(recursive=True)))
 
 
-def lose_both(house: House, rabbit: Rabbit, postgresql: Postgres, up: Child) -> None:
-    database = house.env["HUTCH_STORE_FILE"]
+def lose_both(system: System, rabbit: Rabbit, postgresql: Postgres, up: Child) -> None:
+    database = system.env["HUTCH_STORE_FILE"]
     with postgresql.away(Path(database).read_text().strip()):
-        cut_off(rabbit, user_of(house))
+        cut_off(rabbit, user_of(system))
         up.says("store away")
 
 
-def spoken(house: House) -> list[str]:
+def spoken(system: System) -> list[str]:
     """No agent runs: who asks one waits in vain."""
     commands = ["status", "runs", "check", "topology", "dead list", "show none"]
     commands.append("ask --timeout 1s nobody Hello")
-    done = [house.hutch("--debug", *command.split()) for command in commands]
+    done = [system.hutch("--debug", *command.split()) for command in commands]
     return [one.stdout + one.stderr for one in done]
 
 
-def failed_starts(house: House, tmp_path: Path) -> list[str]:
+def failed_starts(system: System, tmp_path: Path) -> list[str]:
     """Each setting wrong in some way, in a file or not, with the trace that HUTCH_DEBUG shows."""
     wrong = {
         "RABBITMQ_URL": [
-            Path(house.env["RABBITMQ_URL_FILE"]).read_text().strip() + "-elsewhere",
+            Path(system.env["RABBITMQ_URL_FILE"]).read_text().strip() + "-elsewhere",
             f"{HIDDEN}[/",
             f"{HIDDEN}h:{PLANTED}/",
             f"http://planted:{BROKER}@h/",
         ],
         "HUTCH_STORE": [
-            Path(house.env["HUTCH_STORE_FILE"]).read_text().strip().replace("gardener_", "nobody_"),
+            Path(system.env["HUTCH_STORE_FILE"])
+            .read_text()
+            .strip()
+            .replace("gardener_", "nobody_"),
             f"postgresql://planted:{STORE}@h:{PLANTED}/db",
             f"mysql://planted:{STORE}@h/db",
         ],
@@ -209,7 +212,7 @@ def failed_starts(house: House, tmp_path: Path) -> list[str]:
             (tmp_path / "wrong").write_text(value)
             file = {f"{name}_FILE": f"{tmp_path}/wrong"}
             env = file if number % 2 else {name: value, f"{name}_FILE": ""}
-            ended = house.start("services.agent", "bob", **env)
+            ended = system.start("services.agent", "bob", **env)
             assert ended.ended(), value
             said.append(ended.said)
     return said
@@ -233,9 +236,9 @@ def stream(rabbit: Rabbit) -> str:
     raise AssertionError("the consumer was cancelled")
 
 
-def dumped(house: House, postgresql: Postgres) -> str:
+def dumped(system: System, postgresql: Postgres) -> str:
     """Every row of the store."""
-    database = Path(house.env["HUTCH_STORE_FILE"]).read_text().strip().rpartition("/")[2]
+    database = Path(system.env["HUTCH_STORE_FILE"]).read_text().strip().rpartition("/")[2]
     command = ["pg_dump", "-U", "hutch", "--data-only", "--column-inserts", database]
     done = postgresql.container.exec(command)
     assert done.exit_code == 0

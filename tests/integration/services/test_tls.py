@@ -15,7 +15,7 @@ from tests.support.brokers.secured import BROKERS, SecuredBroker, SecuredStore, 
 from tests.support.certificates import Authority
 from tests.support.client import client
 from tests.support.processes import running
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 pytestmark = pytest.mark.long
 
@@ -36,11 +36,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredStore]:
 
 
 @pytest.fixture
-def house(broker: SecuredBroker, store: SecuredStore, tmp_path: Path) -> Iterator[House]:
-    with running.house(broker.url(), tmp_path) as house:
-        house.env["HUTCH_STORE"] = store.url()
-        house.model()
-        yield house
+def system(broker: SecuredBroker, store: SecuredStore, tmp_path: Path) -> Iterator[System]:
+    with running.system(broker.url(), tmp_path) as system:
+        system.env["HUTCH_STORE"] = store.url()
+        system.model()
+        yield system
 
 
 def subjects(broker: SecuredBroker) -> set[str]:
@@ -50,7 +50,7 @@ def subjects(broker: SecuredBroker) -> set[str]:
 
 
 def serials(store: SecuredStore) -> set[str]:
-    """The same at the store; the test's own looks go another way."""
+    """The same at the store; the test's own queries are not counted."""
     return set(
         store.server.sql(
             "SELECT client_serial FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
@@ -77,9 +77,9 @@ def asked(broker: SecuredBroker, text: str) -> str:
 
 
 def test_an_agent_answers_and_takes_up_certificates_that_were_renewed(
-    house: House, broker: SecuredBroker, store: SecuredStore
+    system: System, broker: SecuredBroker, store: SecuredStore
 ) -> None:
-    [bob] = house.agents("bob")
+    [bob] = system.agents("bob")
     assert asked(broker, "Write.") == "ok"
     shown = served(broker), subjects(broker), serials(store)
     assert len(shown[1]) == len(shown[2]) == 1
@@ -102,7 +102,7 @@ def test_an_agent_answers_and_takes_up_certificates_that_were_renewed(
 
 
 def test_another_authority_is_one_sentence_and_an_exit_code(
-    house: House, broker: SecuredBroker, store: SecuredStore, tmp_path: Path
+    system: System, broker: SecuredBroker, store: SecuredStore, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path / "stranger").file
     wrong = {
@@ -110,7 +110,7 @@ def test_another_authority_is_one_sentence_and_an_exit_code(
         "HUTCH_STORE": store.url(sslrootcert=stranger),
     }
     for name, url in wrong.items():
-        bob = house.start("services.agent", "bob", **{name: url})
+        bob = system.start("services.agent", "bob", **{name: url})
         assert bob.ended() == 1
         *_, last = bob.said.splitlines()
         assert last.startswith("hutch agent bob: ")

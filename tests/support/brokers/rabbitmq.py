@@ -60,7 +60,7 @@ class Server:
     version: str
     ctl: Callable[..., str]
     metrics: str = ""
-    """Host and port of what it tells Prometheus, where it does."""
+    """Host and port of its metrics, where it has any."""
     _fresh: list[str] = field(default_factory=list)
     _used: list[str] = field(default_factory=list)
 
@@ -129,7 +129,7 @@ class Rabbit:
 
     @contextmanager
     def alarm(self, short_of: Literal["memory", "disk"] = "memory") -> Iterator[None]:
-        """The broker is short of it and takes no messages; it looks every few seconds."""
+        """The broker is short of it and takes no messages; it checks every few seconds."""
         now, then = ALARMS[short_of]
         self.ctl(*now)
         try:

@@ -1,4 +1,4 @@
-"""A broker and a PostgreSQL that speak TLS, and let nobody in without a certificate."""
+"""A broker and a PostgreSQL that speak TLS and require client certificates."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class SecuredBroker:
         return str(URL(f"amqps://guest:guest@{host}:{self.port}/").with_query(query))
 
     def renew(self) -> None:
-        """A new certificate in the old one's place, looked at now and not in two minutes."""
+        """A new certificate in the old one's place, read now and not in two minutes."""
         self.authority.issue("localhost")
         readable(self.own)
         self.ctl("eval", "ssl:clear_pem_cache().")

@@ -1,4 +1,4 @@
-"""A local HTTP endpoint that answers as it is told, faults included."""
+"""A local HTTP endpoint with scripted answers, faults included."""
 
 from __future__ import annotations
 

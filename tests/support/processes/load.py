@@ -48,7 +48,7 @@ def load(
     def told() -> None:
         try:
             send()
-        except BaseException as fault:  # noqa: BLE001 - told where the test can see it
+        except BaseException as fault:  # noqa: BLE001 - raised where the test can see it
             faults.append(fault)
 
     sending = Thread(target=told)

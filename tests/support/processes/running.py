@@ -22,7 +22,7 @@ POLL_S = 0.05
 
 
 def until(what: Callable[[], object], patience_s: float = PATIENCE_S) -> float:
-    """Wait for something that tells nobody; the seconds that it took."""
+    """Poll until this is true; the seconds that it took."""
     began = time.monotonic()
     while not what():
         assert time.monotonic() - began < patience_s, "it never came true"
@@ -32,11 +32,11 @@ def until(what: Callable[[], object], patience_s: float = PATIENCE_S) -> float:
 
 LAST_BYTES = 4_000
 BEGINNING = 100_000
-"""Characters of a log in which a process has said what it is."""
+"""Characters at the start of a log that contain the process's name and ports."""
 
 
 class Child:
-    """One process; what it says goes to a file."""
+    """One process; its output goes to a file."""
 
     def __init__(self, command: list[str], env: Mapping[str, str], said: Path) -> None:
         self.name = said.stem
@@ -59,12 +59,12 @@ class Child:
 
     @property
     def beginning(self) -> str:
-        """What it has said first, however long its log is by now."""
+        """The first part of its output, however long its log is by now."""
         with self._said.open(encoding="utf-8", errors="replace") as log:
             return log.read(BEGINNING)
 
     def says(self, pattern: str, patience_s: float = PATIENCE_S) -> re.Match[str]:
-        """Wait for this in what it says; fails when it ends before, or never says it."""
+        """Wait for this pattern in its output; fails when it ends before, or never prints it."""
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
             ended = self.process.poll() is not None
@@ -89,7 +89,7 @@ class Child:
 
 
 @dataclass
-class House:
+class System:
     """Starts our processes on one broker and one store; `env` is what they all get."""
 
     env: dict[str, str]
@@ -97,7 +97,7 @@ class House:
     children: list[Child] = field(default_factory=list)
 
     def start(self, *arguments: str, **env: str) -> Child:
-        """`python -m` with these arguments; `env` goes before the house's."""
+        """`python -m` with these arguments; `env` overrides the system's."""
         return self.start_by((), *arguments, **env)
 
     def start_by(self, command: tuple[str, ...], *arguments: str, **env: str) -> Child:
@@ -122,7 +122,7 @@ class House:
         return children
 
     def freeze(self, child: Child) -> None:
-        """Stop it, but not in the middle of a commit: SQLite's lock would stop everybody."""
+        """Stop it, but not in the middle of a commit: SQLite's lock would stop all processes."""
         until(lambda: self._frozen(child))
 
     def _frozen(self, child: Child) -> bool:
@@ -150,7 +150,7 @@ class House:
 
 
 @contextmanager
-def house(broker_url: str, folder: Path, agents: Path = REPOSITORY / "agents") -> Iterator[House]:
+def system(broker_url: str, folder: Path, agents: Path = REPOSITORY / "agents") -> Iterator[System]:
     """Processes with a SQLite store in `folder`, not migrated yet; none outlives the block."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
     env = kept | {
@@ -161,7 +161,7 @@ def house(broker_url: str, folder: Path, agents: Path = REPOSITORY / "agents") -
         "HUTCH_DRAIN_S": "5",
         "OPENAI_MODEL": "scripted",
     }
-    running = House(env, folder)
+    running = System(env, folder)
     try:
         yield running
     finally:

@@ -17,7 +17,7 @@ TEXTS = (
     f'{{"type": "task", "content": "x", "hops": {"9" * 4300}}}',
     "",
 )
-"""No JSON; JSON of another type; a number that nobody can count with; nothing."""
+"""No JSON; JSON of another type; a number that is too large; nothing."""
 WHOLES = (WHOLE_MOST, -1)
 REALS = (1e300, -1e300)
 SQLITE_ONLY = ("CAST(x'ff00' AS TEXT)", "x'ff00'", "'garbage'", "9e999")

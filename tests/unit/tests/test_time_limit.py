@@ -62,7 +62,7 @@ def test_a_seed_is_an_order_of_the_files_and_a_files_tests_stay_together(folder:
 
 
 @pytest.mark.parametrize("side_by_side", [(), SIDE_BY_SIDE])
-def test_what_the_time_does_not_reach_is_listed_and_has_not_passed(
+def test_tests_that_the_time_limit_leaves_out_are_listed_and_have_not_passed(
     folder: Path, side_by_side: tuple[str, ...]
 ) -> None:
     done = run(folder, *side_by_side, "--until", str(time.time()))

@@ -17,7 +17,7 @@ from shared.store.database.migrate import migrate
 from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.load import load
-from tests.support.processes.running import Child, House, until
+from tests.support.processes.running import Child, System, until
 from tests.support.report import said
 
 pytestmark = [
@@ -66,11 +66,11 @@ def until_early_in_a_long_run(agents: Path, child: Child) -> None:
     until(lambda: mark.exists() and int(mark.read_text("utf-8") or 0) > TURNS * 0.6)
 
 
-def handed_over_s(house: House) -> list[float]:
+def handed_over_s(system: System) -> list[float]:
     """From each hand-over to its run's next start, as the processes' logs have it."""
     lines = [
         (datetime.fromisoformat(line["time"]), line["message"], line.get("run"))
-        for child in house.children
+        for child in system.children
         for line in map(json.loads, re.findall(r"^{.*}$", child.said, re.MULTILINE))
         if line.get("message") in {"run handed over", "run started"}
     ]
@@ -83,7 +83,7 @@ def handed_over_s(house: House) -> list[float]:
 
 
 def test_a_scale_in_under_load_loses_and_repays_nothing(
-    house: House,
+    system: System,
     asked: Asked,
     agents: Path,
     broker_url: str,
@@ -91,14 +91,14 @@ def test_a_scale_in_under_load_loses_and_repays_nothing(
     pytestconfig: pytest.Config,
 ) -> None:
     asyncio.run(migrate(postgresql_url))
-    house.env |= {"HUTCH_STORE": postgresql_url, "HUTCH_DRAIN_S": str(DRAIN_S)}
+    system.env |= {"HUTCH_STORE": postgresql_url, "HUTCH_DRAIN_S": str(DRAIN_S)}
     (agents / "tools").mkdir()
     (agents / "tools" / "count.py").write_text(COUNT, "utf-8")
-    define(agents, house, boss="workers: [hand]", hand=HAND)
-    bosses, hands = house.agents("boss", "boss"), house.agents(*["hand"] * 3)
-    house.env["HUTCH_DRAIN_S"] = "600"
-    [stubborn] = house.agents("hand")
-    house.env["HUTCH_DRAIN_S"] = str(DRAIN_S)
+    define(agents, system, boss="workers: [hand]", hand=HAND)
+    bosses, hands = system.agents("boss", "boss"), system.agents(*["hand"] * 3)
+    system.env["HUTCH_DRAIN_S"] = "600"
+    [stubborn] = system.agents("hand")
+    system.env["HUTCH_DRAIN_S"] = str(DRAIN_S)
 
     with load(broker_url, "boss", prompted, EVERY_S) as answered:
         until_early_in_a_long_run(agents, hands[0])
@@ -108,7 +108,7 @@ def test_a_scale_in_under_load_loses_and_repays_nothing(
         with pytest.raises(subprocess.TimeoutExpired):
             stubborn.process.wait(GRACE_S)
         stubborn.kill()  # 3 -> 2
-        house.agents("hand")  # 2 -> 3
+        system.agents("hand")  # 2 -> 3
         assert bosses[0].end() == 0  # 2 -> 1
         for hand in hands[1:]:  # 3 -> 1
             until_early_in_a_long_run(agents, hand)
@@ -116,7 +116,7 @@ def test_a_scale_in_under_load_loses_and_repays_nothing(
 
     assert set(answered) == {f"t{number}" for number in range(len(answered))}
     assert set(answered.values()) == {"ok"}
-    waits_s = handed_over_s(house)
+    waits_s = handed_over_s(system)
     assert len(waits_s) >= len(hands)
     calls = Counter(json.dumps(request["messages"]) for request in asked())
     again = [call for call, times in calls.items() if times > 1]

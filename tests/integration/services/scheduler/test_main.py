@@ -19,7 +19,7 @@ from shared.store.database.migrate import migrate
 from tests.support.client import Client, client
 from tests.support.processes import running
 from tests.support.processes.agents import told
-from tests.support.processes.running import Child, House
+from tests.support.processes.running import Child, System
 
 EVERY = timedelta(seconds=1)
 EVERY_SECOND = """
@@ -38,10 +38,10 @@ def agents(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def house(broker_url: str, tmp_path: Path, agents: Path) -> Iterator[House]:
-    with running.house(broker_url, tmp_path, agents) as house:
-        asyncio.run(migrate(house.env["HUTCH_STORE"]))
-        yield house
+def system(broker_url: str, tmp_path: Path, agents: Path) -> Iterator[System]:
+    with running.system(broker_url, tmp_path, agents) as system:
+        asyncio.run(migrate(system.env["HUTCH_STORE"]))
+        yield system
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def pika(broker_url: str) -> Iterator[Client]:
         yield opened
 
 
-def scheduler(house: House) -> Child:
-    child = house.start("services.scheduler")
+def scheduler(system: System) -> Child:
+    child = system.start("services.scheduler")
     child.says('"message": "scheduling"')
     return child
 
@@ -65,19 +65,19 @@ def ticks(pika: Client, seconds: int) -> list[datetime]:
     return found
 
 
-def test_two_schedulers_send_every_tick_once(house: House, pika: Client) -> None:
-    both = [scheduler(house), scheduler(house)]
+def test_two_schedulers_send_every_tick_once(system: System, pika: Client) -> None:
+    both = [scheduler(system), scheduler(system)]
     found = ticks(pika, 5)
     assert len(set(found)) == len(found)
     assert [one.end() for one in both] == [0, 0]
 
 
 @pytest.mark.essential
-def test_a_killed_scheduler_loses_nothing(house: House, pika: Client) -> None:
-    first = scheduler(house)
+def test_a_killed_scheduler_loses_nothing(system: System, pika: Client) -> None:
+    first = scheduler(system)
     (begin,) = ticks(pika, 1)
     first.kill()
-    scheduler(house)
+    scheduler(system)
     found = ticks(pika, 4)
     assert min(found) - begin <= EVERY
 
@@ -88,25 +88,27 @@ async def ended_runs(store_url: str) -> set[str]:
         return await store.read(lambda connection: set(connection.execute(query).scalars()))
 
 
-def test_a_tick_wakes_its_agent_and_the_next_waits_for_its_end(house: House, agents: Path) -> None:
+def test_a_tick_wakes_its_agent_and_the_next_waits_for_its_end(
+    system: System, agents: Path
+) -> None:
     (agents / "alice.yaml").write_text(EVERY_SECOND.replace("queue", "skip"))
-    house.model()
-    house.agents("alice")
-    waking = scheduler(house)
+    system.model()
+    system.agents("alice")
+    waking = scheduler(system)
     first = waking.says(r'"tick": "([^"]+)"')[1]
     waking.says(rf'"tick": "(?!{re.escape(first)})')
-    assert first in asyncio.run(ended_runs(house.env["HUTCH_STORE"]))
+    assert first in asyncio.run(ended_runs(system.env["HUTCH_STORE"]))
 
 
-def test_a_shutdown_ends_it_at_once(house: House, pika: Client) -> None:
-    ending = scheduler(house)
+def test_a_shutdown_ends_it_at_once(system: System, pika: Client) -> None:
+    ending = scheduler(system)
     pika.send("shutdown.scheduler", {"type": "shutdown", "mode": "stop"}, exchange=CONTROL)
     assert ending.ended() == 0
 
 
-def test_without_schedules_it_says_so_and_stays_ready(house: House, agents: Path) -> None:
+def test_without_schedules_it_says_so_and_stays_ready(system: System, agents: Path) -> None:
     (agents / "alice.yaml").write_text("name: alice")
-    idle = house.start("services.scheduler")
+    idle = system.start("services.scheduler")
     idle.says("no agent has a schedule")
     port = int(idle.says(r'"port": (\d+)')[1])
     until = time.monotonic() + running.PATIENCE_S
@@ -118,11 +120,11 @@ def test_without_schedules_it_says_so_and_stays_ready(house: House, agents: Path
 
 
 def test_with_another_store_than_the_agents_it_refuses_to_start(
-    house: House, tmp_path: Path
+    system: System, tmp_path: Path
 ) -> None:
-    scheduler(house)
+    scheduler(system)
     other = f"sqlite:///{tmp_path / 'other.db'}"
     asyncio.run(migrate(other))
-    refused = house.start("services.scheduler", HUTCH_STORE=other)
+    refused = system.start("services.scheduler", HUTCH_STORE=other)
     assert refused.ended() == 1
     assert "another store" in refused.said

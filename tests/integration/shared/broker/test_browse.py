@@ -18,13 +18,13 @@ async def seen(broker: Broker) -> list[str | None]:
         return [delivery.message_id for delivery in held]
 
 
-async def test_what_is_only_looked_at_stays_in_its_order_however_often(broker: Broker) -> None:
+async def test_browsed_messages_stay_in_their_order_however_often(broker: Broker) -> None:
     await bury(broker, "a", "b", "c")
     for _ in range(LOOKS):
         assert await seen(broker) == ["a", "b", "c"]
 
 
-async def test_what_is_acked_is_gone_and_the_rest_keeps_its_order(broker: Broker) -> None:
+async def test_acked_messages_are_gone_and_the_others_keep_their_order(broker: Broker) -> None:
     await bury(broker, "a", "b", "c", "d")
     async with broker.browse("dead") as held:
         await held[1].ack()

@@ -70,7 +70,7 @@ async def test_a_queue_declared_differently_is_refused_and_harms_no_later_declar
         await broker.declare(WHOLE)
 
 
-async def test_a_user_without_the_permission_is_told_so(rabbit: Rabbit) -> None:
+async def test_the_error_for_a_user_without_the_permission_says_so(rabbit: Rabbit) -> None:
     rabbit.ctl("set_permissions", "-p", rabbit.vhost, "guest", "^$", ".*", ".*")
     async with connect(rabbit.url, "test") as broker:
         with pytest.raises(BrokerError, match=r"'hutch\.unrouted', and its user 'guest' may not"):
@@ -88,7 +88,7 @@ async def test_closed_connections_come_back_with_all_that_was_declared(rabbit: R
         assert len(re.findall(r"^control\.i1$", bindings, re.MULTILINE)) == 5
 
 
-async def test_of_a_hosts_addresses_one_that_answers_is_enough(
+async def test_one_answering_address_of_a_host_is_enough(
     rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cluster's nodes share one name; of these three one refuses, one takes and says nothing."""

@@ -48,7 +48,9 @@ async def has(broker: Broker, depth: QueueDepth) -> None:
 
 
 @pytest.mark.essential
-async def test_what_was_published_is_delivered_whole(broker: Broker, consumer: Consumer) -> None:
+async def test_a_published_message_is_delivered_with_all_its_fields(
+    broker: Broker, consumer: Consumer
+) -> None:
     await consumer.start(prefetch=1)
     await broker.publisher.publish(task("t1"))
     delivery = await taken(consumer)
@@ -83,7 +85,7 @@ async def test_a_consumer_is_stopped_and_started_again(broker: Broker, consumer:
     assert consumer.get_nowait() is None
 
 
-async def test_what_was_delivered_before_a_stop_can_be_acked(
+async def test_deliveries_from_before_a_stop_can_be_acked(
     broker: Broker, consumer: Consumer
 ) -> None:
     await consumer.start(prefetch=2)
@@ -181,9 +183,7 @@ async def test_a_closed_consumer_ends_its_stream(broker: Broker, consumer: Consu
     assert [delivery async for delivery in consumer] == []
 
 
-async def test_absurd_properties_cost_nobody_a_connection(
-    consumer: Consumer, rabbit: Rabbit
-) -> None:
+async def test_absurd_properties_close_no_connection(consumer: Consumer, rabbit: Rabbit) -> None:
     await consumer.start(prefetch=1)
     before = rabbit.connections()
     connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))

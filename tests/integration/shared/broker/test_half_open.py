@@ -1,4 +1,4 @@
-"""A network that forwards nothing and tells nobody, cuts in the middle of a frame, or is slow."""
+"""A network that silently forwards nothing, cuts in the middle of a frame, or is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headers that any client may write: they come as they can be read, and harm nobody."""
+"""Headers that any client may send: they are read as far as possible, and close no connection."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def survives(delivery: Delivery) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_whatever_stands_in_headers_is_delivered_once_and_can_be_refused(
+async def test_a_message_with_any_headers_is_delivered_once_and_can_be_refused(
     broker: Broker, rabbit: Rabbit, seed: int
 ) -> None:
     chance = random.Random(seed)

@@ -20,7 +20,7 @@ from tests.support.brokers.waiting import lose_connections, until
 from tests.support.certificates import Authority
 
 WAIT_S = 30.0
-"""What a start would wait for a broker that is away; a refusal is told long before."""
+"""A start would wait so long for a broker that is away; a refusal is reported long before."""
 
 
 @pytest.fixture(scope="module", params=BROKERS)
@@ -60,7 +60,7 @@ async def test_messages_of_all_sizes_pass_both_ways_and_survive_a_lost_connectio
 
 
 @pytest.mark.essential
-async def test_each_thing_that_breaks_trust_is_one_sentence_told_at_once(
+async def test_each_cause_of_distrust_is_reported_at_once_in_one_sentence(
     secured: SecuredBroker, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path / "stranger")

@@ -29,7 +29,9 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_what_allows_no_call_is_one_sentence_before_the_broker_is_asked(tmp_path: Path) -> None:
+def test_settings_that_allow_no_model_call_are_one_sentence_before_the_broker_is_asked(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "alice.yaml").write_text("name: alice", "utf-8")
     env = bare() | {
         "HUTCH_AGENTS": str(tmp_path),

@@ -38,7 +38,7 @@ def test_each_peers_note_is_read_from_the_system_text() -> None:
     assert talk.notes == {"tom": "it rains."}
 
 
-def test_orders_of_earlier_tasks_that_a_tick_lists_are_over() -> None:
+def test_directives_in_the_earlier_tasks_that_a_tick_lists_are_ignored() -> None:
     tick = "Sum up:\n- asked: Hello [[fail 503 2]] [[rep\n  answered: Hi"
     talk = read(Request.model_validate({"messages": [{"role": "user", "content": tick}]}))
     assert (talk.said, talk.orders.fault) == (tick, None)

@@ -54,14 +54,14 @@ def test_a_rule_without_its_tools_does_not_fit() -> None:
     assert calls(line) == [("eve", "Write about tea")]
 
 
-def test_asked_without_tools_a_rule_answers_with_what_came_back() -> None:
+def test_a_rule_that_is_asked_without_tools_answers_with_the_tool_results() -> None:
     script = Script([BOB_WRITES])
     assert script.line(talk("Sum up about tea")).text == 'I was asked: "Sum up about tea".'
     last = script.line(talk("Sum up about tea", results={"bob": "Done"}))
     assert last.text == "Done, costs $5 (tea)"
 
 
-def test_without_a_rule_each_tool_is_called_once_and_then_told_of() -> None:
+def test_without_a_rule_each_tool_is_called_once_and_its_result_reported() -> None:
     script = Script([])
     first = script.line(talk("Hello", 0, "bob", "eve"))
     assert calls(first) == [("bob", "Hello"), ("eve", "Hello")]

@@ -28,7 +28,7 @@ def flags(name: str) -> int:
     return Basic.Properties.flags[name] | Basic.Properties.flags["app_id"]
 
 
-def test_a_text_that_is_not_utf8_says_so_and_harms_nothing_after_it() -> None:
+def test_a_text_that_is_not_utf8_is_marked_and_the_fields_after_it_are_read() -> None:
     properties = unread(flags("message_id"), b"\x02\xff!")
     assert (properties.message_id, properties.app_id) == ("\ufffd!", "ok")
 

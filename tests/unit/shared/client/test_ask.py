@@ -20,7 +20,7 @@ def test_the_response_to_another_task_is_none_whatever_it_correlates_to() -> Non
     assert response_to("t1", delivery(encode(other), correlation_id="t1")) is None
 
 
-def test_what_is_no_response_is_none() -> None:
+def test_a_message_that_is_no_response_is_read_as_none() -> None:
     assert response_to("t1", delivery(encode(Task(content="x")), correlation_id="t1")) is None
 
 

@@ -18,7 +18,7 @@ class Panic(BaseException):
 async def test_a_fault_is_logged_with_its_traceback_and_ends_no_neighbour(
     error: type[BaseException],
 ) -> None:
-    """A `CancelledError` of nobody's is a fault too."""
+    """A `CancelledError` without a cancellation is a fault too."""
 
     async def work() -> None:
         raise error("out of order")

@@ -12,7 +12,7 @@ from shared.errors import BrokerError, RunLost, StoreError
 
 
 class Flaky:
-    """Fails as often as it is told to, then succeeds."""
+    """Fails so many times, then succeeds."""
 
     def __init__(self, failures: int) -> None:
         self.left = failures
@@ -24,7 +24,7 @@ class Flaky:
         return "done"
 
 
-async def test_an_attempt_is_repeated_until_it_succeeds_and_each_failure_is_told() -> None:
+async def test_an_attempt_is_repeated_until_it_succeeds_and_each_failure_is_reported() -> None:
     told: list[str] = []
     done = await retry(
         Flaky(3).attempt, BrokerError, most_s=0.01, report=lambda error: told.append(str(error))
@@ -47,7 +47,7 @@ async def test_without_patience_left_the_failure_is_raised() -> None:
     assert len(told) == 1
 
 
-async def test_what_goes_on_without_its_caller_comes_to_its_end() -> None:
+async def test_work_whose_caller_was_cancelled_runs_to_its_end() -> None:
     may_end, ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
@@ -63,9 +63,7 @@ async def test_what_goes_on_without_its_caller_comes_to_its_end() -> None:
     await ended.wait()
 
 
-async def test_what_fails_when_its_caller_is_gone_is_logged_and_asyncio_has_nothing_to_say() -> (
-    None
-):
+async def test_a_failure_after_its_caller_has_gone_is_logged_once_and_not_by_asyncio() -> None:
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
     may_end, ended = asyncio.Event(), asyncio.Event()

@@ -51,7 +51,7 @@ def test_plain_text_may_begin_with_a_brace_when_it_says_that_it_is_text() -> Non
         Cancel(task_id="a"),
     ],
 )
-def test_what_is_encoded_is_decoded(message: AnyMessage) -> None:
+def test_a_message_is_decoded_as_it_was_encoded(message: AnyMessage) -> None:
     assert decode(encode(message), "application/json") == message
 
 
@@ -82,7 +82,7 @@ def test_what_is_encoded_is_decoded(message: AnyMessage) -> None:
         (b"x" * (MAX_BODY_BYTES + 1), None, "at most 1048576 are taken"),
     ],
 )
-def test_what_is_no_message_is_refused_with_its_reason(
+def test_a_body_that_is_no_message_is_refused_with_its_reason(
     body: bytes, content_type: str | None, reason: str
 ) -> None:
     with pytest.raises(BadMessage, match=r".") as caught:
@@ -91,7 +91,7 @@ def test_what_is_no_message_is_refused_with_its_reason(
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_id_is_the_same_wherever_it_is_reckoned_and_differs_by_agent() -> None:
+def test_a_run_id_is_the_same_wherever_it_is_computed_and_differs_by_agent() -> None:
     assert run_id("bob", "a") == run_id("bob", "a")
     assert run_id("bob", "a") != run_id("alice", "a")
     assert run_id("bob", "ba") != run_id("bobb", "a")
@@ -154,7 +154,7 @@ def test_only_reply_queues_may_be_named_in_reply_to(queue: str, allowed: bool) -
 
 
 @pytest.mark.parametrize("agent", ["a" * 41, "Tom", "tom\nFrom harry", "tom\u0000"])
-def test_who_answers_has_an_agents_name_or_none(agent: str) -> None:
+def test_the_name_of_an_answering_agent_must_be_valid(agent: str) -> None:
     """It stands in peers' notes and in the messages that they make of it."""
     body = json.dumps(
         {"type": "response", "task_id": "t", "agent": agent, "status": "ok", "content": ""}

@@ -79,7 +79,7 @@ async def lookup() -> None:
         "async with asyncio.TaskGroup() as jobs:\n        jobs.create_task(end())",
     ],
 )
-async def test_what_ends_a_task_of_a_tool_does_not_end_the_process(
+async def test_an_exception_that_ends_a_tools_own_task_does_not_end_the_process(
     tmp_path: Path, raised: str, begin: str
 ) -> None:
     source = f"""

@@ -63,7 +63,7 @@ def start() -> Iterator[Start]:
 
 
 def health_url(script: subprocess.Popen[str]) -> str:
-    """Waits for the log line that tells the port: the signal handlers are set by then."""
+    """Waits for the log line with the port: the signal handlers are set by then."""
     assert script.stdout is not None
     told = json.loads(script.stdout.readline())
     assert told["message"] == "health is served"
@@ -178,7 +178,7 @@ def test_debug_adds_the_trace(start: Start) -> None:
     assert err.endswith("hutch agent alice: no broker\n")
 
 
-def test_a_fault_of_ours_says_where(start: Start) -> None:
+def test_an_error_in_our_code_is_logged_with_its_place(start: Start) -> None:
     script = start("    {}['nothing']")
     _, err = script.communicate(timeout=WAIT_S)
     assert script.returncode == 1
@@ -195,7 +195,7 @@ def test_a_wrong_setting_has_exit_code_2(start: Start) -> None:
     assert err.startswith("hutch agent alice: the variable HUTCH_DRAIN_S is wrong:")
 
 
-def test_a_taken_health_port_is_told(start: Start) -> None:
+def test_a_health_port_in_use_is_reported(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         _, err = start(DRAIN, HUTCH_HEALTH_PORT=port).communicate(timeout=WAIT_S)

@@ -95,7 +95,7 @@ def test_a_line_says_when_in_utc_and_carries_what_is_bound(
     assert (said["task"], said["run"], said["agent"]) == ("t-1", "r-1", "alice")
 
 
-def test_libraries_are_heard_from_warnings_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_libraries_are_logged_from_warnings_up(capsys: pytest.CaptureFixture[str]) -> None:
     json_log()
     logging.getLogger("aiormq").info("chatter")
     assert capsys.readouterr().out == ""

@@ -79,7 +79,7 @@ async def test_an_ack_that_was_lost_is_no_new_task_and_one_that_arrived_is_forgo
     assert drawn[1] not in found
 
 
-async def test_what_is_remembered_is_bounded(broker: Broker, mailbox: Consumer) -> None:
+async def test_the_number_of_remembered_ids_is_bounded(broker: Broker, mailbox: Consumer) -> None:
     await send(broker, 3)
     ids, (first, second, third) = DrawnIds(most=2), await taken(mailbox, 3)
     drawn = [ids.of(it) for it in (first, second, third)]
@@ -87,7 +87,7 @@ async def test_what_is_remembered_is_bounded(broker: Broker, mailbox: Consumer) 
     assert ids.of(first) != drawn[0]
 
 
-async def test_what_was_forgotten_while_its_ack_was_made_certain_harms_nothing(
+async def test_an_id_that_is_dropped_while_its_ack_is_confirmed_causes_no_error(
     broker: Broker, mailbox: Consumer
 ) -> None:
     await send(broker, 2)

@@ -81,7 +81,7 @@ async def letters(broker: Broker, count: int) -> list[DeadLetter]:
         (BrokerError("it is full"), "it is full"),
     ],
 )
-async def test_whatever_a_delivery_meets_dead_letters_it_alone(
+async def test_an_unexpected_error_dead_letters_only_its_own_delivery(
     broker: Broker, store: Store, mailbox: Consumer, met: Exception, reason: str
 ) -> None:
     heard = list[str]()
@@ -107,7 +107,7 @@ async def test_whatever_a_delivery_meets_dead_letters_it_alone(
     assert b"too large" not in answered.body, "what a fault of ours says is the operator's"
 
 
-async def test_what_can_not_be_done_yet_keeps_nothing_else_waiting(
+async def test_a_delivery_that_has_to_wait_keeps_no_other_waiting(
     broker: Broker, store: Store, mailbox: Consumer
 ) -> None:
     heard, later = list[str](), asyncio.Event()
@@ -124,7 +124,7 @@ async def test_what_can_not_be_done_yet_keeps_nothing_else_waiting(
         await until(lambda: heard[-1] == "slow")
 
 
-async def test_a_delivery_that_the_broker_takes_back_is_left_to_who_gets_it_next(
+async def test_a_delivery_that_the_broker_takes_back_is_processed_when_it_is_redelivered(
     broker: Broker, store: Store, mailbox: Consumer, rabbit: Rabbit
 ) -> None:
     tried = list[bool]()
@@ -145,7 +145,7 @@ async def test_a_delivery_that_the_broker_takes_back_is_left_to_who_gets_it_next
 
 
 @pytest.mark.parametrize("why", ["gone", "full", "forbidden"])
-async def test_what_the_queue_dead_does_not_take_the_store_keeps(
+async def test_the_store_keeps_dead_letters_that_the_queue_dead_refuses(
     broker: Broker, store: Store, mailbox: Consumer, rabbit: Rabbit, why: str
 ) -> None:
     async def receive(delivery: Delivery) -> None:

@@ -22,7 +22,7 @@ from tests.support.model.endpoint import Endpoint, fault
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.instances import instance
 from tests.support.processes.living import begun, lived
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 pytestmark = pytest.mark.long
 
@@ -45,21 +45,21 @@ def note(text: str) -> str:
 
 
 @pytest.fixture
-def noted(house: House, agents: Path) -> Path:
+def noted(system: System, agents: Path) -> Path:
     """Bob does one thing at a time; what his tool wrote is in this file."""
     (agents / "bob.yaml").write_text(BOB)
     (agents / "tools").mkdir()
     (agents / "tools" / "noting.py").write_text(NOTING)
-    house.env["HUTCH_AGENTS"] = str(agents)
+    system.env["HUTCH_AGENTS"] = str(agents)
     return agents / "tools" / "noted"
 
 
 @pytest.mark.essential
 @pytest.mark.usefixtures("noted")
 def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_goes_on_later(
-    house: House, pika: Client, asked: Asked
+    system: System, pika: Client, asked: Asked
 ) -> None:
-    [bob] = house.agents("bob")
+    [bob] = system.agents("bob")
     first = pika.send("bob", f"{AWAY}[[reply One.]]")
     bob.says("run put off")
     second = pika.send("bob", "[[reply Two.]]")
@@ -70,13 +70,13 @@ def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_goes_on_later(
 
 
 def test_any_replica_goes_on_and_no_finished_step_is_paid_or_done_again(
-    house: House, pika: Client, asked: Asked, noted: Path
+    system: System, pika: Client, asked: Asked, noted: Path
 ) -> None:
-    [first] = house.agents("bob")
+    [first] = system.agents("bob")
     pika.send("bob", f'[[call note {{"text": "once"}}]][[then]]{AWAY}[[reply Done.]]')
     first.says("run put off")
     first.kill()
-    house.agents("bob")
+    system.agents("bob")
     reply = pika.reply()
     assert (reply.status, reply.content) == ("ok", "Done.")
     assert len(asked()) == 1 + ATTEMPTS + 1

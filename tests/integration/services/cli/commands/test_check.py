@@ -87,7 +87,9 @@ def started() -> tuple[int, str]:
         ),
     ],
 )
-def test_what_a_start_refuses_is_found_in_the_same_words(folder: Path, bob: str, tool: str) -> None:
+def test_check_reports_what_a_start_refuses_in_the_same_words(
+    folder: Path, bob: str, tool: str
+) -> None:
     (folder / "bob.yaml").write_text(bob)
     (folder / "tools" / "a.py").write_text(tool)
     found = checked()

@@ -81,7 +81,7 @@ async def test_the_minute_slides(store: Store) -> None:
     assert caused.refusal("bob") is not None
 
 
-async def test_what_goes_on_is_refused_until_it_rests_for_a_minute(store: Store) -> None:
+async def test_an_endless_stream_is_refused_until_a_minute_without_tasks(store: Store) -> None:
     caused = capped(store, 2, clock := Clock())
     for _ in range(2):
         caused.refusal("bob")

@@ -4,7 +4,7 @@ HALF = "\ud83d"
 """Of a surrogate pair: JSON may hold it, UTF-8 may not."""
 
 
-def test_whatever_an_endpoint_says_can_be_kept() -> None:
+def test_every_reply_of_an_endpoint_can_be_stored() -> None:
     call = ToolCall(id=HALF, name=HALF, arguments=HALF)
     said = Completion(
         content=HALF, refusal=HALF, model=HALF, finish_reason=HALF, tool_calls=(call,)

@@ -62,7 +62,7 @@ async def test_a_reply_becomes_a_completion(endpoint: Endpoint, model: OpenAIMod
     assert endpoint.keys == ["Bearer sk-secret-1234"]
 
 
-async def test_nothing_is_sent_that_some_model_refuses(
+async def test_no_request_has_a_field_that_some_model_refuses(
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
     endpoint.script = [Answer(completion(content="Hi."))]

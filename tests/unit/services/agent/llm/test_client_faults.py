@@ -65,7 +65,7 @@ async def speaking(reply: bytes) -> AsyncIterator[str]:
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
     ],
 )
-async def test_what_is_no_http_is_an_endpoint_that_cannot_be_reached(reply: bytes) -> None:
+async def test_a_reply_that_is_no_http_is_an_endpoint_that_cannot_be_reached(reply: bytes) -> None:
     async with speaking(reply) as url:
         error = await failure(url)
     assert isinstance(error, ModelUnavailable)

@@ -60,7 +60,7 @@ def choice(content: str | None = "Hi.", **fields: JsonValue) -> JsonValue:
         ({"count": 7}, 0),
     ],
 )
-async def test_what_is_no_number_of_tokens_counts_as_none(
+async def test_an_invalid_number_of_tokens_is_read_as_zero(
     endpoint: Endpoint, model: OpenAIModel, reported: JsonValue, counted: int
 ) -> None:
     endpoint.script = [Answer(with_usage(prompt_tokens=reported, completion_tokens=reported))]
@@ -137,7 +137,7 @@ LATER: dict[str, JsonValue | bytes] = {
 
 
 @pytest.mark.parametrize("what", LATER)
-async def test_what_is_no_answer_is_tried_again(
+async def test_a_reply_without_an_answer_is_retried(
     endpoint: Endpoint, model: OpenAIModel, what: str
 ) -> None:
     endpoint.script = [Answer(LATER[what]), Answer(HI)]
@@ -145,7 +145,7 @@ async def test_what_is_no_answer_is_tried_again(
 
 
 @pytest.mark.parametrize("what", LATER)
-async def test_what_never_becomes_an_answer_is_reported_as_none(
+async def test_a_model_whose_replies_never_contain_an_answer_is_unavailable(
     endpoint: Endpoint, model: OpenAIModel, what: str
 ) -> None:
     endpoint.script = [Answer(LATER[what])] * ATTEMPTS
@@ -178,7 +178,7 @@ NEVER: dict[str, JsonValue | bytes] = {
 
 
 @pytest.mark.parametrize("what", NEVER)
-async def test_what_is_no_completion_is_a_model_error_at_once(
+async def test_a_reply_that_is_no_completion_is_a_model_error_at_once(
     endpoint: Endpoint, model: OpenAIModel, what: str
 ) -> None:
     endpoint.script = [Answer(NEVER[what])]

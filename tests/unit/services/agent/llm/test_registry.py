@@ -60,7 +60,7 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
     assert "like https://host/v1" in refused(ALICE, settings(model="tiny", base_url=url))
 
 
-def test_a_key_that_no_header_carries_is_refused_without_telling_it() -> None:
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown() -> None:
     said = refused(ALICE, settings(model="tiny", api_key="ключ"))
     assert "OPENAI_API_KEY" in said
     assert "ключ" not in said

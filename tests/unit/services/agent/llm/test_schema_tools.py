@@ -178,7 +178,7 @@ def test_a_call_that_was_cut_off_is_still_a_call_that_was_cut_off() -> None:
     assert (got.tool_calls[0].name, got.finish_reason) == ("bob", "length")
 
 
-def test_a_choice_that_was_cut_off_early_says_nothing() -> None:
+def test_a_choice_that_was_cut_off_early_has_no_text() -> None:
     assert said('{"act', "length").content is None
 
 

@@ -21,7 +21,7 @@ from tests.support.stores.steps import DEFINITION, owned, taken
 KEY = StepKey(turn=1, index=2)
 
 
-def test_a_calls_id_follows_from_what_only_the_store_knows() -> None:
+def test_a_calls_id_is_derived_from_a_nonce_in_the_store() -> None:
     call, sibling = (StepKey(1, index).step_id("run", "nonce") for index in (1, 2))
     assert call == StepKey(1, 1).step_id("run", "nonce"), "the same whenever it is asked again"
     assert call.startswith("run.1.1.1.")

@@ -87,7 +87,7 @@ async def test_a_run_that_is_postponed_to_its_deadline_ends_there(
     endpoint.script = [AWAY]
     assert (await lived(own, endpoint, run)).status == RunState.DUE
     async with asyncio.timeout(10):
-        while not (again := await taken(store)):  # noqa: ASYNC110 - the store tells nobody
+        while not (again := await taken(store)):  # noqa: ASYNC110 - the store sets no event
             await asyncio.sleep(0.05)
     assert (await lived(own, endpoint, again[0])).status == "timeout"
     said = await store.read(lambda db: texts(db, run.run_id))

@@ -97,7 +97,7 @@ async def test_only_cancelled_writers_commit_nothing(store: Store) -> None:
     assert "b" not in await names(store)
 
 
-async def test_a_store_that_closes_cancels_who_still_waits(store_url: str) -> None:
+async def test_a_store_that_closes_cancels_the_callers_that_still_wait(store_url: str) -> None:
     async with open_store(store_url) as opened:
         write = asyncio.create_task(add(opened, "late"))
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Letters that the broker did not take: kept once, in order, until they are dropped."""
+"""Dead letters that the broker did not accept: kept once, in order, until they are dropped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def put(store: Store, it: Kept) -> int:
     return await store.write("", partial(add, letter=it))
 
 
-async def test_what_is_kept_comes_back_as_it_was_the_oldest_first(store: Store) -> None:
+async def test_stored_dead_letters_are_read_back_unchanged_and_oldest_first(store: Store) -> None:
     first, second = letter("b", b"\xff\0" * 100_000), letter("a")
     assert await put(store, first) == 1
     await a_moment_later(store)
@@ -32,7 +32,7 @@ async def test_what_is_kept_comes_back_as_it_was_the_oldest_first(store: Store) 
     assert (await counted(store)).dead_letters_kept == 2
 
 
-async def test_a_letter_that_is_kept_again_is_one(store: Store) -> None:
+async def test_a_dead_letter_that_is_stored_twice_is_kept_once(store: Store) -> None:
     await put(store, letter("a"))
     assert await put(store, letter("a", b"other")) == 1
     assert await store.read(stored) == [letter("a")]

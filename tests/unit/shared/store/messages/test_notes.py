@@ -13,7 +13,7 @@ async def recent(store: Store) -> tuple[str, ...]:
     return await store.read(lambda db: notes.recent(db, "alice"))
 
 
-async def test_a_note_is_heard_once(store: Store) -> None:
+async def test_a_note_is_stored_once(store: Store) -> None:
     assert await heard(store, "m1", "hello")
     assert not await heard(store, "m1", "again")
     assert await recent(store) == ("From tom: hello",)

@@ -15,7 +15,7 @@ async def at_rest(store: Store, agent: str) -> bool:
 
 
 @pytest.mark.parametrize(("whom", "resting"), [("alice", (True, False)), (ALL, (True, True))])
-async def test_a_pause_holds_whom_it_names(
+async def test_a_pause_applies_to_the_agents_that_it_names(
     store: Store, store_url: str, whom: str, resting: tuple[bool, bool]
 ) -> None:
     await store.write("", partial(pause, agent=whom))

@@ -36,13 +36,13 @@ async def test_a_drain_may_become_a_stop_and_a_stop_no_drain(store: Store) -> No
     assert await modes(store, "alice.1") == ["stop"]
 
 
-async def test_who_leaves_takes_its_shutdown_along(store: Store) -> None:
+async def test_an_instance_that_leaves_deletes_its_shutdown(store: Store) -> None:
     await order(store, "alice", "stop")
     await store.write("", partial(heartbeats.remove, instance="alice.1"))
     assert await modes(store, "alice.1") == [None]
 
 
-async def test_a_shutdown_that_nobody_obeyed_is_forgotten_after_its_time(store: Store) -> None:
+async def test_a_shutdown_that_no_process_obeyed_is_deleted_after_its_time(store: Store) -> None:
     await order(store, "alice", "stop")
     await store.write("", partial(remove_old, keep_s=3600))
     assert await modes(store, "alice.1") == ["stop"]

@@ -64,7 +64,7 @@ async def test_without_a_slot_the_first_is_due_and_the_next_is_not(store: Store)
     assert await taken(store) == []
 
 
-async def test_a_run_that_is_put_off_keeps_its_turn(store: Store) -> None:
+async def test_a_postponed_run_keeps_its_turn_in_the_session(store: Store) -> None:
     first = await begun(store, "t1")
     await claim_of(store, "t2")
     await store.write(first.run_id, lambda db: hand_over(db, first, delay_s=600))
@@ -87,7 +87,7 @@ async def test_what_a_run_caused_belongs_to_its_session_without_waiting_in_it(st
     assert (run.session, run.recalled) == ("s1", ())
 
 
-async def test_a_dead_owners_run_goes_on_before_the_next(store: Store) -> None:
+async def test_a_dead_owners_run_continues_before_the_next_of_its_session(store: Store) -> None:
     await begun(store, "t1")
     await claim_of(store, "t2")
     await present(store, "alice.2")
@@ -121,7 +121,7 @@ async def test_one_that_is_cancelled_is_answered_without_its_turn(store: Store) 
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.OK, Status.PARTIAL}))
-async def test_what_did_not_end_with_an_answer_is_not_remembered(
+async def test_a_run_that_did_not_end_with_an_answer_is_not_remembered(
     store: Store, status: Status
 ) -> None:
     await over(store, await begun(store, "t1"), status=Status.PARTIAL)
@@ -138,7 +138,7 @@ async def test_a_duplicate_joins_or_is_answered_and_takes_no_place(store: Store)
     await begun(store, "t2")
 
 
-async def test_what_is_recalled_is_frozen_when_the_run_begins(store: Store) -> None:
+async def test_the_recalled_history_is_frozen_when_the_run_begins(store: Store) -> None:
     await over(store, await begun(store, "t1"))
     second = await begun(store, "t2")
     await claim_of(store, "t3")
@@ -207,7 +207,7 @@ async def test_claims_that_race_make_one_line(store: Store, store_url: str) -> N
     assert seen == {"s0": 8, "s1": 8, "s2": 8}
 
 
-async def test_an_end_that_races_a_claim_leaves_nobody_waiting(
+async def test_an_end_that_races_a_claim_leaves_no_requester_waiting(
     store: Store, store_url: str
 ) -> None:
     await present(store, "alice.2")

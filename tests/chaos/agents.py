@@ -46,7 +46,7 @@ def build(folder: Path) -> Path:
 
 
 def order(task: str, model_s: float = MODEL_S) -> str:
-    """What the manager is told: its worker stamps the task, both then answer with its name."""
+    """The manager's task: its worker stamps it, and both then answer with its name."""
     latency = f"[[latency {model_s}]]"
     stamped = f'{latency}[[call stamp {{\\"step\\": \\"{task}\\"}}]]'
     prompt = f"{task}: {stamped}[[then]]{latency}[[reply stamped {task}]]"
