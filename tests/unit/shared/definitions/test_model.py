@@ -93,7 +93,7 @@ def test_a_definition_survives_being_frozen(folder: Path) -> None:
     [
         ("name: Bob", "bob.yaml:1: name: String should match pattern"),
         ("name: all", "bob.yaml:1: name: 'all' is reserved for commands"),
-        ("name: scheduler", "bob.yaml:1: name: 'scheduler' is taken"),
+        ("name: scheduler", "bob.yaml:1: name: 'scheduler' is reserved"),
         ("name: bob\nworker: [x]", "bob.yaml:2: worker: unknown key; known are description"),
         ("name: bob\nlimits: {turn: 1}", "bob.yaml:2: limits.turn: unknown key"),
         ("name: bob\nlimits: {timeout: 10}", "write a duration with its unit"),
