@@ -44,10 +44,13 @@ def capped_usage(reported: Usage, share: Budget) -> Usage:
     whole tree and from using up what it was not given.
     """
     inputs = _within(reported.input_tokens, share.tokens)
+    outputs = _within(reported.output_tokens, _minus(share.tokens, inputs))
     return Usage(
         model_calls=_within(reported.model_calls, share.model_calls),
         input_tokens=inputs,
-        output_tokens=_within(reported.output_tokens, _minus(share.tokens, inputs)),
+        output_tokens=outputs,
+        cached_tokens=_within(reported.cached_tokens, inputs),
+        reasoning_tokens=_within(reported.reasoning_tokens, outputs),
     )
 
 

@@ -21,6 +21,7 @@ from services.agent.llm.chat import (
     ChatMessage,
     Completion,
     Model,
+    Request,
     Text,
     ToolCall,
     ToolResult,
@@ -174,9 +175,8 @@ class _Loop:
             completion = parse_output(Completion, key, recorded)
         else:
             await self.journal.check_fence()
-            specs = self.specs if with_tools else ()
-            history = tuple(self.history)
-            completion = await self.model.complete(history, specs, self.left.tokens)
+            asked = Request(tuple(self.history), self.specs, self.left.tokens, with_tools)
+            completion = await self.model.complete(asked)
             self.unrecorded = (key, name, completion.model_dump_json())
         self.usage += completion.usage
         self.model_name = completion.model or self.model_name
@@ -214,10 +214,13 @@ class _Loop:
             self.history.append(User(content=NUDGE))
             return
         echo = tuple(
-            call.resendable(f"call_{turn}_{index}")
+            call.resendable(
+                f"c{turn:04}{index:04}"
+            )  # some endpoints take 9 letters and digits only
             for index, call in enumerate(completion.tool_calls, 1)
         )
-        self.history.append(Assistant(content=completion.text or None, tool_calls=echo))
+        said, kept = completion.text or None, completion.kept
+        self.history.append(Assistant(content=said, tool_calls=echo, kept=kept))
         for call, answer in zip(echo, answers, strict=True):
             result = capped(answer.content)
             self.history.append(ToolResult(call_id=call.id, name=call.name, content=result))

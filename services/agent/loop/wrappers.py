@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 
-from services.agent.llm.chat import ChatMessage, Completion, Model, ToolSpec
+from services.agent.llm.chat import Completion, Model, OnText, Request
 from services.agent.loop.journal import StepKey
 from services.agent.loop.loop import Tools
 from shared.definitions.functions import JsonObject
@@ -20,13 +20,10 @@ class ModelWrapper(ABC):
     model: Model
 
     def complete(
-        self,
-        history: Sequence[ChatMessage],
-        tools: Sequence[ToolSpec],
-        most_tokens: int | None = None,
+        self, request: Request, on_text: OnText | None = None
     ) -> Coroutine[None, None, Completion]:
         """See `Model.complete`."""
-        return self.around(partial(self.model.complete, history, tools, most_tokens))
+        return self.around(partial(self.model.complete, request, on_text))
 
     @abstractmethod
     async def around(self, call: Callable[[], Awaitable[Completion]]) -> Completion:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -116,16 +117,16 @@ class Rabbit:
         finally:
             self.ctl("start_app")
 
-    @contextmanager
-    def silent(self, queue: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def silent(self, queue: str) -> AsyncIterator[None]:
         """A quorum queue whose leader takes messages and answers nothing."""
         name = f'rabbit_misc:r(<<"{self.vhost}">>, queue, <<"{queue}">>)'
         leader = f"{{ok, Q}} = rabbit_amqqueue:lookup({name}), {{Leader, _}} = amqqueue:get_pid(Q)"
-        self.ctl("eval", f"{leader}, sys:suspend(Leader).")
+        await asyncio.to_thread(self.ctl, "eval", f"{leader}, sys:suspend(Leader).")
         try:
             yield
         finally:
-            self.ctl("eval", f"{leader}, sys:resume(Leader).")
+            await asyncio.to_thread(self.ctl, "eval", f"{leader}, sys:resume(Leader).")
 
     @contextmanager
     def alarm(self, short_of: Literal["memory", "disk"] = "memory") -> Iterator[None]:

@@ -88,7 +88,7 @@ async def test_a_queue_that_confirms_nothing_does_not_hold_up_the_others(
             except (Unconfirmed, BrokerUnavailable):
                 await asyncio.sleep(0.1)
 
-    with rabbit.silent(topology.mailbox_name("alice")):
+    async with rabbit.silent(topology.mailbox_name("alice")):
         stuck = [asyncio.create_task(insisted(task(f"a{n}", "alice"))) for n in range(50)]
         await asyncio.sleep(0)
         async with asyncio.timeout(60):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.agent.llm.chat import User
+from services.agent.llm.chat import Request, User
 from services.agent.llm.client import OpenAIModel
 from shared.errors import ModelUnavailable, SettingsError
 from tests.support.repository import REPOSITORY
@@ -86,4 +86,4 @@ async def test_while_a_process_runs_it_is_a_model_that_is_away(
     monkeypatch.setenv("SSL_CERT_FILE", "/gone.pem")
     model = OpenAIModel("tiny", "https://127.0.0.1:1/v1")
     with pytest.raises(ModelUnavailable, match=r"SSL_CERT_FILE .* '/gone\.pem'"):
-        await model.complete([User(content="Hello")], [])
+        await model.complete(Request([User(content="Hello")]))

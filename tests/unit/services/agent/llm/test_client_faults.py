@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import JsonValue, SecretStr
 
-from services.agent.llm.chat import ChatMessage, ToolSpec, User
+from services.agent.llm.chat import ChatMessage, Request, ToolSpec, User
 from services.agent.llm.client import ATTEMPTS, OpenAIModel
 from shared.errors import ModelError, ModelUnavailable
 from tests.support.model.endpoint import Answer, Endpoint
@@ -27,7 +27,7 @@ async def failure(
 ) -> ModelError:
     model = OpenAIModel("tiny", url, lambda: SecretStr(key))
     with pytest.raises(ModelError) as caught:
-        await model.complete([User(content=content)], tools)
+        await model.complete(Request([User(content=content)], tools))
     await model.close()
     said = f"{caught.value} {caught.value.public}"
     assert key.strip() not in said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.agent.llm.chat import ChatMessage, System, User
+from services.agent.llm.chat import ChatMessage, Request, System, User
 from services.agent.llm.registry import build
 from shared.definitions.model import Definition, ModelChoice
 from shared.errors import ModelError, SettingsError
@@ -79,7 +79,7 @@ async def test_the_file_wins_over_the_settings(
     choice = ModelChoice(name="hers", base_url=endpoint.url, api_key_env="ALICES_KEY")
     model = build(Definition(name="alice", model=choice), settings(model="ours", api_key="ours"))
     endpoint.script = [Answer(completion(content="Hi."))]
-    await model.complete(HISTORY, [])
+    await model.complete(Request(HISTORY))
     await model.close()
     assert (endpoint.requests[0]["model"], endpoint.keys) == ("hers", ["Bearer alices"])
 
@@ -88,7 +88,7 @@ async def test_our_key_is_not_sent_to_an_endpoint_of_the_file(endpoint: Endpoint
     choice = ModelChoice(base_url=endpoint.url)
     model = build(Definition(name="alice", model=choice), settings(model="ours", api_key="ours"))
     endpoint.script = [Answer(completion(content="Hi."))]
-    await model.complete(HISTORY, [])
+    await model.complete(Request(HISTORY))
     await model.close()
     assert endpoint.keys == ["Bearer none"]
 
@@ -114,7 +114,7 @@ async def sent(
     )
     model = build(Definition(name="alice", model=choice), made)
     endpoint.script = [Answer(completion(content="Hi."))]
-    await model.complete(HISTORY, [])
+    await model.complete(Request(HISTORY))
     await model.close()
     return endpoint.headers[0]
 
@@ -154,6 +154,6 @@ async def test_a_redirect_takes_nothing_elsewhere(
         ]
         model = build(ALICE, settings(model="tiny", base_url=endpoint.url))
         with pytest.raises(ModelError, match=f"redirects to {other.url}"):
-            await model.complete(HISTORY, [])
+            await model.complete(Request(HISTORY))
         await model.close()
         assert other.requests == []

@@ -67,3 +67,11 @@ def test_a_workers_usage_is_bounded_by_zero_and_its_share(usage: Usage, counts: 
 def test_without_a_share_a_workers_usage_is_used_as_reported_but_never_negative() -> None:
     assert capped_usage(reported(12, -3, 7), Budget()) == Usage(model_calls=12, output_tokens=7)
     assert capped_usage(reported(12, 5, 7), Budget(model_calls=3)).tokens == 12
+
+
+def test_cached_and_reasoning_tokens_are_part_of_what_counts() -> None:
+    usage = Usage(input_tokens=5, output_tokens=7, cached_tokens=9, reasoning_tokens=9)
+    assert capped_usage(usage, Budget()).cached_tokens == 5
+    assert capped_usage(usage, Budget()).reasoning_tokens == 7
+    assert usage.tokens == 12
+    assert (usage + usage).cached_tokens == 18

@@ -76,11 +76,11 @@ async def test_calls_are_answered_in_call_order_under_ids_of_our_own() -> None:
     await it.run()
     assistant, *results = it.model.seen[1][2:]
     assert isinstance(assistant, Assistant)
-    assert [call.id for call in assistant.tool_calls] == ["call_1_1", "call_1_2", "call_1_3"]
+    assert [call.id for call in assistant.tool_calls] == ["c00010001", "c00010002", "c00010003"]
     assert results == [
-        ToolResult(call_id="call_1_1", name="bob", content="bob on write"),
-        ToolResult(call_id="call_1_2", name="lookup", content="found 1"),
-        ToolResult(call_id="call_1_3", name="lookup", content="found nothing"),
+        ToolResult(call_id="c00010001", name="bob", content="bob on write"),
+        ToolResult(call_id="c00010002", name="lookup", content="found 1"),
+        ToolResult(call_id="c00010003", name="lookup", content="found nothing"),
     ]
 
 

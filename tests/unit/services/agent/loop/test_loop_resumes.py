@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from services.agent.llm.chat import Assistant, Kept
 from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
 from shared.errors import JournalMismatch, ModelUnavailable, RunLost
 from tests.support.model.doubles import calls, says
@@ -124,3 +125,20 @@ async def test_a_run_whose_model_is_away_goes_on_later_and_repeats_no_call() -> 
     undisturbed = scripted_loop(*SCRIPT)
     assert await back.run() == await undisturbed.run()
     assert ("tool", "search") not in back.performed
+
+
+async def test_the_parts_for_the_endpoint_alone_are_in_the_history_before_and_after_a_resume() -> (
+    None
+):
+    kept = Kept(origin="here tiny", message={"reasoning_content": "Hm."}, calls=({"id": 1},))
+    asked = calls(("lookup", "{}")).model_copy(update={"kept": kept})
+    whole = scripted_loop(asked, says("Done."))
+    await whole.run()
+    del whole.journal.steps[StepKey(2, 0)]
+    resumed = scripted_loop(says("Done."))
+    resumed.journal = whole.journal
+    await resumed.run()
+    assert resumed.model.seen[0] == whole.model.seen[1]
+    said = resumed.model.seen[0][2]
+    assert isinstance(said, Assistant)
+    assert said.kept == kept
