@@ -147,7 +147,7 @@ async def _run(
 def _needs(definition: Definition, instance: Instance) -> topology.Topology:
     """The topology that this process declares: its own queues and its workers' mailboxes."""
     name = definition.name
-    needs = topology.house() + topology.mailbox(name)
+    needs = topology.system() + topology.mailbox(name)
     needs += topology.replies(name, instance.id) + topology.control(name, instance.id)
     needs += topology.store_mark(name, instance.store.id, instance.id)
     for worker in definition.workers:

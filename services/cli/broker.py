@@ -24,5 +24,5 @@ def address(settings: Settings) -> str:
 async def opened_broker(settings: Settings) -> AsyncIterator[Broker]:
     """A connection; the exchanges are declared. Raises `SettingsError`, `BrokerError`."""
     async with connect(address(settings), "hutch command") as broker:
-        await broker.declare(topology.house())
+        await broker.declare(topology.system())
         yield broker

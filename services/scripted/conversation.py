@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from pydantic import BaseModel, Field, JsonValue
 
 from services.scripted.directives import Directives, directives_for, parse
+from shared.contract import prompts
 
 Schema = dict[str, JsonValue]
 
-_NOTE = re.compile(r"^(?:- )?From ([a-z][a-z0-9-]*): (.+)$", re.MULTILINE)
-_CHOICE = re.compile(r"^I use ([\w-]+): ")
-_RESULT = re.compile(r"^Result of [\w-]+: |\n\nIf nothing is missing, .*$")
-_QUOTED = re.compile(r"(?=^- asked: )", re.MULTILINE)
-"""A tick lists earlier tasks, whose directives no longer apply."""
 _SYSTEM = ("system", "developer")
 
 
@@ -71,7 +66,8 @@ class Request(BaseModel):
 @dataclass(frozen=True)
 class Conversation:
     """`asked` is the last user message without directives; `turn` is the number of the model's
-    turns since then; `results` has the last result of each tool in the whole conversation."""
+    turns since then; `results` has the last result of each tool in the whole conversation;
+    `answered` is the latest answer that a tick lists."""
 
     system: str
     asked: str
@@ -81,6 +77,7 @@ class Conversation:
     results: dict[str, str]
     notes: dict[str, str]
     by_schema: bool
+    answered: str = ""
 
 
 def read(request: Request) -> Conversation:
@@ -89,20 +86,22 @@ def read(request: Request) -> Conversation:
     messages = _as_native(request.messages)
     asked_at = _asked_at(messages)
     since = messages[asked_at + 1 :]
-    first, *quoted = _QUOTED.split(messages[asked_at].content or "" if asked_at >= 0 else "", 1)
-    asked, parts = parse(first)
+    text = messages[asked_at].content or "" if asked_at >= 0 else ""
+    request_text, finished = prompts.split_tick(text)
+    asked, parts = parse(request_text)  # the directives in tasks that have finished are over
     turn = sum(message.role == "assistant" for message in since)
     system = "\n".join(message.content or "" for message in messages if message.role in _SYSTEM)
     offered = {tool.function.name: tool.function.parameters for tool in request.tools}
     return Conversation(
         system=system,
-        asked="\n".join([asked, *quoted]),
+        asked=f"{asked}\n{finished}" if finished else asked,
         turn=turn,
         directives=directives_for(parts, turn),
         tools=({} if request.tool_choice == "none" else offered) if choices is None else choices,
         results=_results(messages),
-        notes=dict(_NOTE.findall(system)),
+        notes=prompts.notes_by_peer(system),
         by_schema=choices is not None,
+        answered=prompts.latest_answer(finished),
     )
 
 
@@ -163,17 +162,12 @@ def _as_native(messages: list[Message]) -> list[Message]:
     native: list[Message] = []
     for message in messages:
         before = native[-1] if native else None
-        if message.role == "assistant" and (tool := _chosen(message.content)):
+        if message.role == "assistant" and (tool := prompts.called_tool(message.content or "")):
             call = ToolCall(function=Function(name=tool))
             native.append(Message(role="assistant", tool_calls=[call]))
         elif message.role == "user" and before and before.tool_calls:
-            content = _RESULT.sub("", message.content or "")
+            content = prompts.result_content(message.content or "")
             native.append(Message(role="tool", content=content))
         else:
             native.append(message)
     return native
-
-
-def _chosen(content: str | None) -> str:
-    choice = _CHOICE.match(content or "")
-    return choice[1] if choice else ""

@@ -30,10 +30,11 @@ class Turn(BaseModel):
 class Rule(BaseModel):
     """A rule, which matches if all its conditions hold.
 
-    `system` and `asked` are patterns that are searched in the system text and the user's text;
-    `tools` are offered or have returned a result; `notes` are peers with a note. Templates have the
-    variables `$asked`, `$results`, the last result of each tool and the note of each peer by its
-    name, and the named groups of `asked`.
+    `system`, `asked` and `answered` are patterns that are searched in the system text, the user's
+    text and the latest answer that a tick lists; `tools` are offered or have returned a result;
+    `notes` are peers with a note. Templates have the variables `$asked`, `$results`, the last
+    result of each tool and the note of each peer by its name, and the named groups of `asked` and
+    `answered`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,6 +42,7 @@ class Rule(BaseModel):
     name: str
     system: str = ""
     asked: str = ""
+    answered: str = ""
     tools: list[str] = []
     notes: list[str] = []
     turns: list[Turn]
@@ -74,18 +76,20 @@ class Script:
         if directives.reply is not None:
             return Line(directives.reply)
         for rule in self._rules:
-            if (match := _match(rule, talk)) is not None:
-                return _line(rule, talk, match.groupdict(""))
+            if (groups := _match(rule, talk)) is not None:
+                return _line(rule, talk, groups)
         return _generic(talk)
 
 
-def _match(rule: Rule, talk: Conversation) -> re.Match[str] | None:
+def _match(rule: Rule, talk: Conversation) -> dict[str, str] | None:
+    """The named groups of the patterns; None if the rule doesn't match."""
     matches = (
         re.search(rule.system, talk.system)
         and all(tool in talk.tools or tool in talk.results for tool in rule.tools)
         and all(peer in talk.notes for peer in rule.notes)
     )
-    return re.search(rule.asked, talk.asked) if matches else None
+    asked, answered = re.search(rule.asked, talk.asked), re.search(rule.answered, talk.answered)
+    return asked.groupdict("") | answered.groupdict("") if matches and asked and answered else None
 
 
 def _line(rule: Rule, talk: Conversation, groups: dict[str, str]) -> Line:

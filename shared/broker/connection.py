@@ -28,7 +28,7 @@ from shared.broker.publisher import Outgoing, Publisher
 from shared.broker.tolerant_decoding import decode_tolerantly
 from shared.contract.topology import Topology
 from shared.errors import BrokerUnavailable, Unconfirmed
-from shared.settings.environment import Address
+from shared.settings.secrets import Address
 
 PROBE_TIMEOUT_S = 2.0
 """A healthy broker confirms a message that reaches no queue in milliseconds."""

@@ -19,7 +19,7 @@ from yarl import URL
 
 from shared.broker.errors import FOREIGN, broker_request, cancellable, connection_error
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
-from shared.settings.environment import Address, current
+from shared.settings.secrets import Address, current
 from shared.settings.tls import check_files
 
 HEARTBEAT_S = 10

@@ -82,9 +82,9 @@ async def ask(
     broker refuses, `BadMessage` when the response can't be understood.
     """
     name = uuid4().hex[:12]
-    await broker.declare(topology.visitor(name))
+    await broker.declare(topology.client(name))
     responses = await broker.consumer(topology.reply_queue_name("cli", name))
-    events = await broker.consumer(topology.visitor_events_name(name))
+    events = await broker.consumer(topology.client_events_name(name))
     try:
         async with asyncio.timeout(wait_s + GRACE_S), asyncio.TaskGroup() as jobs:
             following = jobs.create_task(_follow(events, task.id or "", on_event))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
-Mode = Literal["drain", "stop"]
+from shared.contract.messages import ShutdownMode
 
 
 class Stopping:
@@ -15,12 +14,12 @@ class Stopping:
         self._asked = {"drain": asyncio.Event(), "stop": asyncio.Event()}
 
     @property
-    def mode(self) -> Mode | None:
+    def mode(self) -> ShutdownMode | None:
         if self._asked["stop"].is_set():
             return "stop"
         return "drain" if self._asked["drain"].is_set() else None
 
-    def ask(self, mode: Mode) -> None:
+    def ask(self, mode: ShutdownMode) -> None:
         """Request the end, and wake all that wait for this mode; a `stop` is also a `drain`."""
         self._asked["drain"].set()
         if mode == "stop":
@@ -30,5 +29,5 @@ class Stopping:
         """Handle SIGTERM and SIGINT: the first requests a drain, any later one a stop."""
         self.ask("stop" if self.mode else "drain")
 
-    async def wait(self, mode: Mode = "drain") -> None:
+    async def wait(self, mode: ShutdownMode = "drain") -> None:
         await self._asked[mode].wait()

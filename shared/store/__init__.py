@@ -15,7 +15,7 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.engine import Connection
 
 from shared.errors import StoreError
-from shared.settings.environment import Address
+from shared.settings.secrets import Address
 from shared.store.database.engine import Database, create
 from shared.store.database.writer import Writer
 from shared.store.schema import REVISION, identity

@@ -12,7 +12,7 @@ import structlog
 
 from services.agent.instance import Instance
 from shared.broker.publisher import Outgoing, Publisher
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.concurrency.retry import retry
 from shared.contract.topology import CONTROL, REPLIES
 from shared.errors import BrokerError, Undeliverable

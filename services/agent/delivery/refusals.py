@@ -177,7 +177,7 @@ def _id_of(delivery: Delivery) -> str:
     ):
         try:
             return Response.model_validate(
-                {"task_id": candidate, "agent": "", "status": "refused", "content": ""}
+                {"task_id": candidate, "agent": "", "status": Status.REFUSED, "content": ""}
             ).task_id
         except ValidationError:
             continue

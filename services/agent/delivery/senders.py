@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from shared.broker.consumer import Delivery
-from shared.contract.access import SCHEDULER, agent_user, objection
+from shared.contract.access import agent_user, objection
 from shared.contract.messages import Task, Trigger
+from shared.contract.topology import SCHEDULER
 from shared.errors import BadMessage
 
 

@@ -97,12 +97,12 @@ class Settlement:
             await delivery.give_back()
 
     async def _settled(self, delivery: Delivery, receive: Receive) -> None:
-        bad = await _insisting(delivery, lambda: _received(delivery, receive))
+        bad = await _retrying(delivery, lambda: _received(delivery, receive))
         if bad is not None:
             reason, public = bad
             log.warning("message refused", queue=delivery.queue, reason=reason)
             dead_letter = self.refusals.dead_letter(delivery, reason)
-            await _insisting(delivery, lambda: self.refusals.keep(dead_letter))
+            await _retrying(delivery, lambda: self.refusals.keep(dead_letter))
             await self._answer(delivery, public)
         if await delivery.ack():
             await self.ids.acked(delivery)
@@ -111,7 +111,7 @@ class Settlement:
         """Answer a refused message. An answer that can't be sent is only logged, since the dead
         letter is already kept."""
         try:
-            await _insisting(delivery, lambda: self.refusals.answer(delivery, reason))
+            await _retrying(delivery, lambda: self.refusals.answer(delivery, reason))
         except _Gone:
             raise
         except Exception:
@@ -135,7 +135,7 @@ async def _received(delivery: Delivery, receive: Receive) -> tuple[str, str] | N
     return None
 
 
-async def _insisting(delivery: Delivery, attempt: Callable[[], Awaitable[T]]) -> T:
+async def _retrying(delivery: Delivery, attempt: Callable[[], Awaitable[T]]) -> T:
     """Repeat an attempt until it succeeds; raises `_Gone` once the broker has taken the delivery
     back."""
 

@@ -9,8 +9,9 @@ import structlog
 
 from services.agent.instance import Instance
 from services.agent.intake.claim import OWN_ID, Claims
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.contract.messages import Trigger, run_id
+from shared.contract.prompts import finished_task
 from shared.contract.rows import message_of, response_of
 from shared.errors import BadMessage, DamagedRow, StoreError, StoreUnavailable
 from shared.store.queries import history
@@ -75,4 +76,4 @@ def _line(ended: FinishedRun) -> str | None:
     except DamagedRow as error:
         log.warning("damaged run not summed up", run=ended.run_id, reason=str(error))
         return None
-    return f"- asked: {asked[:SUMMED_CHARS]}\n  answered: {answered[:SUMMED_CHARS]}"
+    return finished_task(asked[:SUMMED_CHARS], answered[:SUMMED_CHARS])

@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import JsonValue, SecretStr
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from services.agent.llm import completions, schema_tools
-from services.agent.llm.chat import ChatMessage, Completion, OnText, Request, storable
+from services.agent.llm.chat import ChatMessage, Completion, OnText, Request
 from services.agent.llm.completions import RETRYABLE, parse_reply
 from services.agent.llm.profiles import NO_REASONING, profile
 from services.agent.llm.retry_after import retry_after_s
+from shared.contract.prompts import ToolProtocol
+from shared.contract.rows import storable
 from shared.definitions.functions import JsonObject
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
 from shared.settings.environment import network, network_fault
@@ -68,7 +70,7 @@ class OpenAIModel:
         name: str,
         base_url: str,
         api_key: Key = lambda: None,
-        tool_protocol: Literal["native", "schema"] = "native",
+        tool_protocol: ToolProtocol = "native",
         attempt_s: float = ATTEMPT_S,
         on_failure: OnFailure = ignore_failure,
         withheld_headers: Sequence[str] = (),
@@ -259,7 +261,7 @@ def translate_error(error: Exception, api_key: SecretStr | None) -> ModelError:
 def _detail(error: BaseException, api_key: SecretStr | None) -> str:
     """The error's text without the key, storable and cut."""
     key = api_key.get_secret_value() if api_key else ""
-    text = str(storable(str(error)))
+    text = storable(str(error))
     return (text.replace(key, "***") if key else text)[:MAX_DETAIL_CHARS]
 
 

@@ -33,8 +33,8 @@ from services.agent.loop.endings import refusal_outcome, reply_outcome
 from services.agent.loop.journal import Journal, StepKey, StepKind, parse_output
 from services.agent.loop.prompt import opening_messages
 from services.agent.loop.tool_calls import WorkerArguments, kinds_by_name, parse_arguments
-from services.agent.loop.work import ANSWERED, Outcome, Work, failed
-from shared.contract.messages import Budget, Frozen, Response, Status, Usage
+from services.agent.loop.work import Outcome, Work, failed
+from shared.contract.messages import ANSWERED, Budget, Frozen, Response, Status, Usage
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import capped
 from shared.errors import ModelError, ModelUnavailable, ToolError

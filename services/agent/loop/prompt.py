@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from services.agent.llm.chat import Assistant, ChatMessage, System, User
 from shared.contract.messages import Task, Trigger
+from shared.contract.prompts import LIST_ITEM
 
 WOKEN = "You have been woken up. Do now what your instructions say."
 
@@ -31,11 +32,11 @@ def opening_messages(
     messages: list[ChatMessage] = [System(content="\n\n".join(part for part in parts if part))]
     for asked, answered in exchanges:
         messages += [User(content=asked or WOKEN), Assistant(content=answered)]
-    return [*messages, User(content=message.said or WOKEN)]
+    return [*messages, User(content=message.prompt or WOKEN)]
 
 
 def _noted(notes: Sequence[str]) -> str:
     """A list of the notes. A note's further lines are indented, so that none can look like a
     heading or like another note."""
-    lines = ["- " + note.strip().replace("\n", "\n  ") for note in notes]
+    lines = [LIST_ITEM + note.strip().replace("\n", "\n  ") for note in notes]
     return "\n".join([NOTES, *lines]) if lines else ""

@@ -11,11 +11,12 @@ import structlog
 from services.agent.delivery.outbox import Outbox
 from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
-from services.agent.loop.work import ANSWERED, Outcome, failed
+from services.agent.loop.work import Outcome, failed
 from services.agent.runs.postponement import MOST_FAILURES
 from services.agent.runs.store_journal import StoredJournal
 from shared.concurrency.retry import run_to_completion
 from shared.contract.messages import (
+    ANSWERED,
     HOPS_MOST,
     LABEL_CHARS,
     Budget,
@@ -27,10 +28,11 @@ from shared.contract.messages import (
     encode,
     response_id,
 )
+from shared.contract.rows import storable
 from shared.definitions.results import capped
 from shared.errors import HutchError, StoreError, StoreUnavailable
 from shared.store.runs.end import RunEnd, end
-from shared.store.runs.run import Run, storable
+from shared.store.runs.run import Run
 from shared.store.runs.steps import Step
 
 FAULT = "the run met a fault in its agent's process; the reason is there, in the log"

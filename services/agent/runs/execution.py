@@ -34,7 +34,7 @@ from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.toolbox import RunTools, Toolbox
 from services.agent.runs.workers import Replies, SharedDeadline, WorkerCalls
-from shared.concurrency.boundary import is_own_cancellation
+from shared.concurrency.fault_boundary import is_own_cancellation
 from shared.contract.messages import Status, Task, Trigger, Usage
 from shared.contract.rows import message_of
 from shared.errors import (

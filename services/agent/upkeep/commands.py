@@ -16,7 +16,7 @@ from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.contract.messages import run_id
 from shared.process.stopping import Stopping
 from shared.store.queries.poll import Commands as Found

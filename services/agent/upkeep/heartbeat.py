@@ -17,7 +17,7 @@ from services.agent.instance import Instance
 from services.agent.runs.admission import Admission
 from services.agent.upkeep.commands import Commands
 from services.agent.upkeep.takeover import Takeover
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.concurrency.first import first_of
 from shared.store.processes import heartbeats
 from shared.store.processes.heartbeats import DEAD_AFTER_S

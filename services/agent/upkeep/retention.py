@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from services.agent.instance import Instance
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.store.processes import shutdowns
 from shared.store.retention import forget_runs, forget_ticks
 from shared.store.runs import cancels

@@ -11,7 +11,7 @@ from services.agent.delivery.outbox import Outbox
 from services.agent.instance import Instance
 from services.agent.runs.admission import Admission, Slot
 from services.agent.runs.open_runs import OpenRuns
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.store.messages.outbox import adopt
 from shared.store.queries.poll import Counts
 from shared.store.runs.run import Run

@@ -9,6 +9,7 @@ import typer
 
 from services.cli import agents, output
 from services.cli.store import opened_store
+from shared.contract.topology import ALL
 from shared.settings.environment import Settings
 from shared.store.processes import pauses
 
@@ -36,13 +37,13 @@ def unpause(agent: Agent) -> None:
 
 def _checked(agent: str) -> Settings:
     settings = Settings.from_environment()
-    if agent != "all":
+    if agent != ALL:
         agents.check_agent(settings, agent)
     return settings
 
 
 def _subject(agent: str) -> str:
-    return "all agents are" if agent == "all" else f"{agent} is"
+    return "all agents are" if agent == ALL else f"{agent} is"
 
 
 async def _pause(settings: Settings, agent: str) -> None:
@@ -54,4 +55,4 @@ async def _unpause(settings: Settings, agent: str) -> bool:
     """Unpause; returns whether the agent stays paused because all agents are."""
     async with opened_store(settings) as store:
         await store.write("", lambda connection: pauses.unpause(connection, agent))
-        return pauses.ALL in await store.read(pauses.paused)
+        return ALL in await store.read(pauses.paused)

@@ -13,8 +13,10 @@ from pydantic import TypeAdapter
 from services.cli import agents, output
 from services.cli.options import Json
 from services.cli.store import opened_store
+from shared.contract.messages import Status
 from shared.settings.environment import Settings
 from shared.store.queries.reports import Row, newest
+from shared.store.schema import RunState
 
 SHORT = 12
 """Characters of a run's id: enough to distinguish runs, and 'hutch show' accepts it."""
@@ -22,18 +24,10 @@ SHORT = 12
 COLUMNS = ["run", "agent", "kind", "status", "attempts#", "claimed (UTC)", "seconds#", "task"]
 
 
-class RunStatus(StrEnum):
-    """How a run ended, or its state while it is open."""
-
-    OK = "ok"
-    PARTIAL = "partial"
-    REFUSED = "refused"
-    FAILED = "failed"
-    TIMEOUT = "timeout"
-    CANCELLED = "cancelled"
-    DUE = "due"
-    RUNNING = "running"
-    WAITING = "waiting"
+RunStatus = StrEnum(  # type: ignore[misc]  # mypy knows enums of literals only
+    "RunStatus", [(it.name, it.value) for it in (*Status, *RunState) if it is not RunState.ENDED]
+)
+"""How a run ended, or its state while it is open."""
 
 
 def runs(

@@ -32,7 +32,7 @@ def exported(
 
 def _whole(agents: Definitions) -> Topology:
     """The topology that all agents share, and that of each agent, without duplicate exchanges."""
-    found = topology.house()
+    found = topology.system()
     for name, definition in sorted(agents.items()):
         found += topology.mailbox(name)
         if definition.swarm:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shared.contract import topology as names
-from shared.contract.access import OPERATOR, SCHEDULER, agent_user
+from shared.contract.access import OPERATOR, agent_user
+from shared.contract.topology import ALL, SCHEDULER
 from shared.definitions.model import Definition, Definitions
 
 CLIENT = "client"
@@ -28,7 +29,7 @@ TOPICS = (names.CONTROL, names.DEAD, names.EVENTS)
 
 _INSTANCE = "[0-9a-f]{8}"
 """The end of an instance's id."""
-_VISITOR = "[0-9a-f]{12}"
+_COMMAND = "[0-9a-f]{12}"
 _STORE_ID = "[0-9a-f-]+"
 
 MOST_PROCESSES = 50
@@ -150,11 +151,11 @@ def _operator(agents: Definitions) -> User:
     """The user of commands. It needs the default exchange to replay a dead letter of one member of
     a swarm."""
     queues = (
-        _exactly(names.reply_queue_name("cli", ""), _VISITOR),
-        _exactly(names.visitor_events_name(""), _VISITOR),
+        _exactly(names.reply_queue_name("cli", ""), _COMMAND),
+        _exactly(names.client_events_name(""), _COMMAND),
     )
     groups = sorted({one.swarm for one in agents.values() if one.swarm})
-    roles = [*sorted(agents), SCHEDULER, "all"]
+    roles = [*sorted(agents), SCHEDULER, ALL]
     return User(
         OPERATOR,
         connections=CONNECTIONS_EACH * MOST_COMMANDS,

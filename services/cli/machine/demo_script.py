@@ -15,6 +15,7 @@ from shared.broker.connection import Broker
 from shared.client.ask import ask, publish
 from shared.contract import topology
 from shared.contract.messages import Status, Task, Trigger, Usage
+from shared.contract.prompts import note
 from shared.contract.rows import message_of, output_of, response_of
 from shared.errors import HutchError
 from shared.store import Store
@@ -75,9 +76,9 @@ class DemoScript:
         self.title("A swarm: what Tom answers, his peers remember and use; a trigger wakes Harry")
         await self._ask("tom", "How did the backups go last week?", expected="backups")
         for peer in ("richard", "harry"):
-            await self._noted(peer, "From tom:")
+            await self._noted(peer, note("tom", "").strip())
         await self._ask("richard", "What should we do?", expected="Tom reported")
-        await self._noted("harry", "From richard:")
+        await self._noted("harry", note("richard", "").strip())
         trigger = message(Trigger, sender=YOU, content="What is the weak point?")
         await publish(self.broker, topology.TASKS, "harry", trigger)
         await self._show(await self._ended("harry", "trigger"))
@@ -134,7 +135,7 @@ class DemoScript:
 
         async def poll() -> bool | None:
             notes = await self.store.read(lambda db: recent(db, agent))
-            return any(note.startswith(beginning) for note in notes) or None
+            return any(it.startswith(beginning) for it in notes) or None
 
         await _until(poll, f"{agent} has no note '{beginning} …'")
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from services.cli.machine.models import Endpoint
 from services.cli.machine.orphans import orphan_cleanup
 from services.cli.machine.supervisor import Children, Role, Show
+from shared.contract.topology import SCHEDULER
 from shared.errors import SettingsError
 from shared.process.runtime import STOP_S
-
-SCHEDULER = "scheduler"
 
 MARGIN_S = 2.0
 """The time that a child has in addition to its own limits, before it is killed."""

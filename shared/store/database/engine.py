@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from shared.errors import SettingsError
-from shared.settings.environment import Address, current
+from shared.settings.secrets import Address, current
 from shared.settings.tls import check_files
 from shared.store.database.errors import translated
 

@@ -8,7 +8,7 @@ from alembic.config import Config
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from shared.settings.environment import Address
+from shared.settings.secrets import Address
 from shared.store.database.engine import create
 from shared.store.database.errors import translated
 

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.prompts import note
 from shared.store.database.dialect import insert_new
 from shared.store.schema import notes
 
@@ -61,4 +62,4 @@ def _readable(connection: Connection, agent: str) -> Iterator[str]:
         except (ValueError, TypeError, RecursionError) as error:
             log.warning("damaged note not remembered", note=row.message_id, reason=str(error))
             continue
-        yield f"From {row.peer}: {body}"
+        yield note(row.peer, str(body))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.topology import ALL
 from shared.store.database.dialect import insert_new
 from shared.store.schema import pauses
-
-ALL = "all"
-"""Stands for all agents in place of a name; no agent can have this name."""
 
 
 def pause(connection: Connection, agent: str) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from sqlalchemy import case, delete, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.messages import ShutdownMode
 from shared.store.database.dialect import upsert
 from shared.store.schema import instances, now_s, shutdowns
 
-Mode = Literal["drain", "stop"]
 
-
-def request(connection: Connection, agent: str | None, mode: Mode) -> None:
+def request(connection: Connection, agent: str | None, mode: ShutdownMode) -> None:
     """Record that every process of an agent, or of all agents for None, is to end.
 
     A process that starts later has another name and is not affected. A stop is never changed back

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import exists, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.messages import ANSWERED
 from shared.store.schema import RunState, runs
 
 SUMMARISED_RUNS = 10
@@ -37,7 +38,7 @@ def finished_work(connection: Connection, agent: str) -> list[FinishedRun]:
             runs.c.state == RunState.ENDED,
             runs.c.kind != "tick",
             runs.c.session.is_(None),
-            runs.c.status.in_(["ok", "partial"]),
+            runs.c.status.in_(ANSWERED),
         )
         .order_by(runs.c.ended_at.desc(), runs.c.run_id)
         .limit(SUMMARISED_RUNS)

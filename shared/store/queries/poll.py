@@ -21,10 +21,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
+from shared.contract.messages import ShutdownMode
+from shared.contract.topology import ALL
 from shared.store.messages.dead_letters import KEPT
 from shared.store.messages.outbox import ORPHANED, UNSENT
-from shared.store.processes.pauses import ALL
-from shared.store.processes.shutdowns import Mode
 from shared.store.runs.cancels import CANCELLED, ENDABLE
 from shared.store.runs.takeover import SUSPECT, TAKEABLE
 from shared.store.schema import (
@@ -66,7 +66,7 @@ class Commands:
     cancelled: tuple[str, ...] = ()
     endable: bool = False
     paused: bool = False
-    shutdown: Mode | None = None
+    shutdown: ShutdownMode | None = None
 
 
 @dataclass(frozen=True)

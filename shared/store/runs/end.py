@@ -9,6 +9,7 @@ from sqlalchemy import and_, select
 from sqlalchemy.engine import Connection
 
 from shared.contract.messages import Cancel, encode
+from shared.contract.rows import storable
 from shared.errors import RunLost
 from shared.store.database.dialect import insert_new
 from shared.store.messages import outbox
@@ -16,7 +17,7 @@ from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import answer, waiting
 from shared.store.runs import cancels
 from shared.store.runs.claim import Claim, Request, Verdict, claim
-from shared.store.runs.run import CHANGE, Run, change, storable
+from shared.store.runs.run import CHANGE, Run, change
 from shared.store.runs.steps import Step
 from shared.store.schema import RunState, now_s, runs, steps
 

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from sqlalchemy import Float, bindparam, case, select, update
 from sqlalchemy.engine import Connection
 
+from shared.contract.messages import Status
 from shared.errors import HutchError
 from shared.store.database.dialect import insert_new
 from shared.store.runs import cancels
@@ -61,7 +62,7 @@ def replay(
         return Replayed.EARLIER
     if run.state != RunState.ENDED:
         raise HutchError(f"run {run_id} hasn't ended yet: try again in a moment")
-    if run.status != "failed":
+    if run.status != Status.FAILED:
         raise HutchError(f"run {run_id} has ended {run.status}: there is nothing to replay")
     _decide(connection, run_id, epoch, doubtful(connection, run_id), decision)
     cancels.remove(connection, run_id)

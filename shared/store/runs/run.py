@@ -123,11 +123,6 @@ def dump_lines(lines: tuple[str, ...]) -> str:
     return _LINES.dump_json(lines).decode()
 
 
-def storable(text: str) -> str:
-    """The text without characters that a store refuses: NUL and lone surrogates."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
 def dump_exchanges(recalled: Exchanges) -> str:
     return _EXCHANGES.dump_json(recalled).decode()
 

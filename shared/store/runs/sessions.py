@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.engine import Connection
 
+from shared.contract.messages import ANSWERED
 from shared.contract.rows import message_of, response_of
 from shared.errors import DamagedRow
 from shared.store.database.dialect import lock_name
@@ -28,9 +29,6 @@ RECALLED_CHARS = 40_000
 
 TEXT_CHARS = 10_000
 """The limit of each text, so that the newest run always fits."""
-
-RECALLED_STATUSES = ("ok", "partial")
-"""Runs with another status are not shown: a model that sees a refusal would refuse again."""
 
 log = structlog.get_logger()
 
@@ -97,7 +95,7 @@ def recall(connection: Connection, agent: str, session: str, place: int) -> Exch
             runs.c.session == session,
             runs.c.agent == agent,
             runs.c.session_place < place,
-            runs.c.status.in_(RECALLED_STATUSES),
+            runs.c.status.in_(ANSWERED),
         )
         .order_by(runs.c.session_place.desc())
         .limit(RECALLED_RUNS)
@@ -106,7 +104,7 @@ def recall(connection: Connection, agent: str, session: str, place: int) -> Exch
     left = RECALLED_CHARS
     for row in connection.execute(newest):
         try:
-            asked = message_of(row.message).said[:TEXT_CHARS]
+            asked = message_of(row.message).prompt[:TEXT_CHARS]
             answered = response_of(row.response).content[:TEXT_CHARS]
         except DamagedRow as error:
             log.warning("damaged run not recalled", run=row.run_id, reason=str(error))

@@ -7,9 +7,10 @@ from collections.abc import Collection
 from sqlalchemy import Float, and_, bindparam, case, not_, or_, select, update
 from sqlalchemy.engine import Connection
 
+from shared.contract.rows import storable
 from shared.store.processes.heartbeats import ownerless
 from shared.store.runs.cancels import UNWANTED
-from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row, storable
+from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row
 from shared.store.runs.run import COLUMNS as RUN_COLUMNS
 from shared.store.runs.sessions import freeze_recalled, has_its_turn
 from shared.store.schema import INTEGER_MAX, RunState, definitions, now_s, runs

@@ -81,7 +81,7 @@ def test_hutch_up_starts_the_others_and_names_the_fault(wrong: System, agents: P
 def test_an_agent_whose_tool_fails_does_not_end_the_others(wrong: System, agents: Path) -> None:
     (agents / "carol.yaml").write_text("name: carol\ntools: ['absent.py:f']\n")
     child = wrong.start("services.cli", "up", "--provider", "scripted")
-    child.wait_for(r"carol +\| hutch agent carol: .*there is no such file, but 'f' is wanted")
+    child.wait_for(r"carol +\| hutch agent carol: .*there is no such file to load 'f' from")
     child.wait_for(r"carol +\| not started again; the others go on")
     child.wait_for(r'alice +\| .*"consuming"')
     assert child.end() == 0

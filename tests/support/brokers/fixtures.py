@@ -44,5 +44,5 @@ def broker_url(rabbit: Rabbit) -> str:
 async def broker(rabbit: Rabbit) -> AsyncIterator[Broker]:
     """Connected, with the exchanges of every system and one mailbox: bob's."""
     async with connect(rabbit.url, "test") as connected:
-        await connected.declare(topology.house() + topology.mailbox("bob"))
+        await connected.declare(topology.system() + topology.mailbox("bob"))
         yield connected

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.contract.messages import ShutdownMode
 from shared.contract.topology import CONTROL
 from shared.store import open_store
 from shared.store.processes import shutdowns
-from shared.store.processes.shutdowns import Mode
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.processes.agents import lose_control_messages
@@ -41,7 +41,7 @@ AT_ONCE_S = 2.5
 """Less than the three seconds of silence after which a dead process's runs are taken."""
 
 
-def row(system: System, agent: str, mode: Mode) -> None:
+def row(system: System, agent: str, mode: ShutdownMode) -> None:
     async def write() -> None:
         async with open_store(system.env["HUTCH_STORE"]) as store:
             await store.write("", partial(shutdowns.request, agent=agent, mode=mode))
@@ -63,7 +63,7 @@ def ready(child: Child) -> str:
 
 @pytest.mark.parametrize("mode", ["drain", "stop"])
 def test_a_row_ends_a_process_though_no_message_arrives_and_not_the_next_one(
-    system: System, pika: Client, mode: Mode
+    system: System, pika: Client, mode: ShutdownMode
 ) -> None:
     [bob, other] = system.agents("bob", "bob")
     lose_control_messages(pika)

@@ -16,7 +16,7 @@ from tests.support.brokers.waiting import free_port, lose_connections, until
 from tests.support.network.proxy import address, proxy
 
 WHOLE = (
-    topology.house()
+    topology.system()
     + topology.mailbox("alice")
     + topology.swarm("office", "alice")
     + topology.replies("alice", "i1")
@@ -74,7 +74,7 @@ async def test_the_error_for_a_user_without_the_permission_says_so(rabbit: Rabbi
     rabbit.ctl("set_permissions", "-p", rabbit.vhost, "guest", "^$", ".*", ".*")
     async with connect(rabbit.url, "test") as broker:
         with pytest.raises(BrokerError, match=r"'hutch\.unrouted', and its user 'guest' may not"):
-            await broker.declare(topology.house())
+            await broker.declare(topology.system())
 
 
 @pytest.mark.essential
@@ -174,7 +174,7 @@ async def test_an_exchange_that_has_gone_before_it_is_bound_is_waited_for(rabbit
         return topology.control("alice", instance) + topology.Topology(bindings=bindings)
 
     async with connect(rabbit.url, "other") as other:
-        await other.declare(topology.house())
+        await other.declare(topology.system())
         async with connect(rabbit.url, "test", wait_s=30) as broker:
             declaring = asyncio.create_task(broker.declare(unmade("i1")))
             with pytest.raises(BrokerUnavailable, match=r"no exchange 'hutch\.store\.alice'"):
@@ -188,12 +188,12 @@ async def test_another_kind_of_queue_is_refused_without_waiting(rabbit: Rabbit) 
     rabbit.ctl("eval", DECLARE_CLASSIC.format(vhost=rabbit.vhost))
     async with asyncio.timeout(30), connect(rabbit.url, "test", wait_s=60) as broker:
         with pytest.raises(BrokerError, match="the queue 'dead' exists with another"):
-            await broker.declare(topology.house())
+            await broker.declare(topology.system())
 
 
 async def test_a_queue_whose_process_is_down_is_consumed_when_it_is_back(rabbit: Rabbit) -> None:
     async with connect(rabbit.url, "test", wait_s=30) as broker:
-        await broker.declare(topology.house() + topology.mailbox("alice"))
+        await broker.declare(topology.system() + topology.mailbox("alice"))
         rabbit.ctl("eval", QUEUE_PROCESS.format(vhost=rabbit.vhost, do="stop"))
         consumer = await broker.consumer("agent.alice")
         await consumer.start(1)

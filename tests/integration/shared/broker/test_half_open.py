@@ -32,7 +32,7 @@ def network(rabbit: Rabbit) -> Iterator[Proxy]:
 async def far(network: Proxy, rabbit: Rabbit) -> AsyncIterator[Broker]:
     """The broker behind the network, with bob's mailbox."""
     async with connect(network.url(rabbit.url), "test") as connected:
-        await connected.declare(topology.house() + topology.mailbox("bob"))
+        await connected.declare(topology.system() + topology.mailbox("bob"))
         yield connected
         network.flow()
 

@@ -33,7 +33,7 @@ def secured(
 
 async def echoed(broker: Broker, bodies: list[bytes]) -> list[bytes]:
     """Published at once and consumed again."""
-    await broker.declare(topology.house() + topology.mailbox("bob"))
+    await broker.declare(topology.system() + topology.mailbox("bob"))
     consumer = await broker.consumer("agent.bob")
     await consumer.start(len(bodies))
     out = [Outgoing("", "agent.bob", body, str(n)) for n, body in enumerate(bodies)]

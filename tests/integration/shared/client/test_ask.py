@@ -23,7 +23,7 @@ OTHERS = ANSWERED.model_copy(update={"task_id": "t2", "content": "of another tas
 @pytest_asyncio.fixture
 async def broker(rabbit: Rabbit) -> AsyncIterator[Broker]:
     async with connect(rabbit.url, "test") as connected:
-        await connected.declare(topology.house() + topology.mailbox("bob"))
+        await connected.declare(topology.system() + topology.mailbox("bob"))
         yield connected
 
 

@@ -69,7 +69,7 @@ async def begun(own: Instance, failures: int = 0) -> tuple[Run, Run]:
 
 async def test_an_unexpected_error_fails_only_its_own_run(store: Store, rabbit: Rabbit) -> None:
     async with connect(rabbit.url, "test") as broker:
-        await broker.declare(topology.house())
+        await broker.declare(topology.system())
         own = replace(instance(store), publisher=broker.publisher)
         run, other = await begun(own)
         with capture_logs() as lines:

@@ -89,7 +89,7 @@ async def test_after_too_many_failures_in_a_row_it_is_given_up(
     with Endpoint().serving() as endpoint:
         endpoint.script = [fault(503, retry_after="100")]
         async with connect(rabbit.url, "test") as broker:
-            await broker.declare(topology.house())
+            await broker.declare(topology.system())
             own = replace(instance(store), publisher=broker.publisher)
             run = await begun(own)
             often = update(runs).where(runs.c.run_id == run.run_id).values(failures=MOST_FAILURES)

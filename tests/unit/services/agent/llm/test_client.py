@@ -26,7 +26,7 @@ from services.agent.llm.chat import (
 from services.agent.llm.client import ATTEMPTS, OpenAIModel, translate_error
 from shared.contract.messages import Usage
 from shared.errors import ModelError, ModelFault, ModelUnavailable
-from shared.settings.environment import secret
+from shared.settings.secrets import secret
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
 
 KEY = SecretStr("sk-secret-1234")

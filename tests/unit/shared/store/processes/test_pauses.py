@@ -4,8 +4,9 @@ from functools import partial
 
 import pytest
 
+from shared.contract.topology import ALL
 from shared.store import Store, open_store
-from shared.store.processes.pauses import ALL, pause, paused, unpause
+from shared.store.processes.pauses import pause, paused, unpause
 from tests.support.stores.steps import seen
 
 

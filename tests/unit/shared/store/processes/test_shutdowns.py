@@ -4,24 +4,25 @@ from functools import partial
 
 import pytest
 
+from shared.contract.messages import ShutdownMode
 from shared.store import Store
 from shared.store.processes import heartbeats
-from shared.store.processes.shutdowns import Mode, remove_old, request
+from shared.store.processes.shutdowns import remove_old, request
 from shared.store.queries.poll import poll
 
 
-async def shut_down(store: Store, agent: str | None, mode: Mode) -> None:
+async def shut_down(store: Store, agent: str | None, mode: ShutdownMode) -> None:
     await store.write("", partial(request, agent=agent, mode=mode))
 
 
-async def modes(store: Store, *instances: str) -> list[Mode | None]:
+async def modes(store: Store, *instances: str) -> list[ShutdownMode | None]:
     seen = [await store.read(partial(poll, agent="alice", instance=it)) for it in instances]
     return [it.commands.shutdown for it in seen]
 
 
 @pytest.mark.parametrize(("whose", "of_bob"), [("alice", None), (None, "drain")])
 async def test_a_shutdown_names_the_processes_that_are_there(
-    store: Store, whose: str | None, of_bob: Mode | None
+    store: Store, whose: str | None, of_bob: ShutdownMode | None
 ) -> None:
     await store.write("", partial(heartbeats.record, instance="bob.1", agent="bob"))
     await shut_down(store, whose, "drain")

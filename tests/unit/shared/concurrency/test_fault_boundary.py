@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 
 
 class Panic(BaseException):

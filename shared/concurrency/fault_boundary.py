@@ -1,4 +1,7 @@
-"""Containment of faults: an error in one run, message or row must not end its process."""
+"""The boundary around a fault: a fault in one run, message or row affects no other.
+
+It also never ends the process.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ log = structlog.get_logger()
 
 
 def is_own_cancellation(error: BaseException) -> bool:
-    """Whether the error is the cancellation of the current job, the only one to be raised again.
+    """Whether the error cancels the running job. Only such an error may pass a boundary.
 
-    A `CancelledError` that comes from called code is a fault like any other.
+    Any other `CancelledError` came out of the called code, and is a fault.
     """
     job = asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and (job is None or job.cancelling() > 0)
 
 
 async def contained(work: Callable[[], Awaitable[None]], fault: str) -> None:
-    """Do some work; an error is logged as `fault`, with its traceback, and not raised.
+    """Do the work, and log what it raises as `fault`, with its traceback, instead of raising it.
 
     This includes `KeyboardInterrupt` and `SystemExit`, which would end the process.
     """
