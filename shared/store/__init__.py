@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from shared.errors import StoreError
 from shared.settings.environment import Address
-from shared.store.database.engine import Database, create
+from shared.store.database.engine import BUSY_TIMEOUT_MS, Database, create
 from shared.store.database.writer import Writer
 from shared.store.schema import REVISION, identity
 
@@ -50,13 +50,18 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    address: Address, *, patience_s: float = PATIENCE_S, start_s: float = 0.0
+    address: Address,
+    *,
+    patience_s: float = PATIENCE_S,
+    start_s: float = 0.0,
+    busy_timeout_ms: int = BUSY_TIMEOUT_MS,
 ) -> AsyncIterator[Store]:
     """Open a migrated store; raises `StoreError` with the command to run when it isn't.
 
     A store that is away is waited for: `start_s` for the first answer, then `patience_s` for each.
+    An SQLite file that another process locks counts as away after `busy_timeout_ms`.
     """
-    database = create(address)
+    database = create(address, busy_timeout_ms=busy_timeout_ms)
     writer = Writer(database, patience_s)
     job: asyncio.Task[None] | None = None
     try:
