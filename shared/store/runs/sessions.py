@@ -86,7 +86,16 @@ def has_its_turn() -> ColumnElement[bool]:
     return or_(runs.c.session_place.is_(None), ~waits)
 
 
-def recall(connection: Connection, agent: str, session: str, place: int) -> Exchanges:
+def recall(
+    connection: Connection,
+    agent: str,
+    session: str,
+    place: int,
+    *,
+    most_runs: int = RECALLED_RUNS,
+    most_chars: int = RECALLED_CHARS,
+    text_chars: int = TEXT_CHARS,
+) -> Exchanges:
     """What was asked and answered in a session before a place, oldest first, within limits.
 
     An exchange that can't be read is left out, and logged.
@@ -100,14 +109,14 @@ def recall(connection: Connection, agent: str, session: str, place: int) -> Exch
             runs.c.status.in_(REMEMBERED),
         )
         .order_by(runs.c.session_place.desc())
-        .limit(RECALLED_RUNS)
+        .limit(most_runs)
     )
     found: list[tuple[str, str]] = []
-    left = RECALLED_CHARS
+    left = most_chars
     for row in connection.execute(newest):
         try:
-            asked = message_of(row.message).said[:TEXT_CHARS]
-            answered = response_of(row.response).content[:TEXT_CHARS]
+            asked = message_of(row.message).said[:text_chars]
+            answered = response_of(row.response).content[:text_chars]
         except DamagedRow as error:
             log.warning("damaged run not recalled", run=row.run_id, reason=str(error))
             continue
