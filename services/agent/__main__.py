@@ -61,7 +61,7 @@ async def serve(process: Process, name: str) -> None:
     metrics = Metrics(process.registry)
     models = ModelRegistry(settings, metrics.model_failed)
     model = models.of(definition)  # a missing key or model is an error now, not at the first task
-    await model.warm()  # as are proxies and certificates; no heartbeat waits yet
+    await model.warm()  # loads proxies and certificates now, while no heartbeat waits for it
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
     async with (
@@ -81,7 +81,7 @@ async def serve(process: Process, name: str) -> None:
         await store.write("", lambda db: freeze(db, snapshot.digest, snapshot.body))
         # Before the first claim: any replica takes the runs of an instance without a row.
         await store.write("", lambda db: heartbeats.record(db, instance.id, name))
-        log.info("speaks to", model=model.name, base_url=model.base_url)
+        log.info("model chosen", model=model.name, base_url=model.base_url)
         try:
             await _run(process, instance, broker, toolbox, models)
         finally:
@@ -145,7 +145,7 @@ async def _run(
 
 
 def _needs(definition: Definition, instance: Instance) -> topology.Topology:
-    """What this process declares: its own queues, and its workers' mailboxes too."""
+    """The topology that this process declares: its own queues and its workers' mailboxes."""
     name = definition.name
     needs = topology.house() + topology.mailbox(name)
     needs += topology.replies(name, instance.id) + topology.control(name, instance.id)

@@ -1,4 +1,4 @@
-"""A chat completion request as the script sees it: who asks what, and what has come back."""
+"""A chat completion request as the script needs it: the task, the turn and the results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, Field, JsonValue
 
-from services.scripted.directives import Orders, orders_of, parse
+from services.scripted.directives import Directives, directives_for, parse
 
 Schema = dict[str, JsonValue]
 
@@ -15,7 +15,7 @@ _NOTE = re.compile(r"^(?:- )?From ([a-z][a-z0-9-]*): (.+)$", re.MULTILINE)
 _CHOICE = re.compile(r"^I use ([\w-]+): ")
 _RESULT = re.compile(r"^Result of [\w-]+: |\n\nIf nothing is missing, .*$")
 _QUOTED = re.compile(r"(?=^- asked: )", re.MULTILINE)
-"""A tick lists earlier tasks: whatever they ordered is over."""
+"""A tick lists earlier tasks, whose directives no longer apply."""
 _SYSTEM = ("system", "developer")
 
 
@@ -51,7 +51,7 @@ class ResponseFormat(BaseModel):
 
 
 class Request(BaseModel):
-    """What the scripted model reads of a request; all else is let pass."""
+    """The fields of a request that the scripted model reads; others are ignored."""
 
     model: str = ""
     messages: list[Message] = Field(min_length=1)
@@ -64,19 +64,19 @@ class Request(BaseModel):
 
     @property
     def limit(self) -> int | None:
-        """The most tokens that the reply may have, under the new name or the old."""
+        """The most tokens that the reply may have, under the field's new or old name."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """`turn` counts the model's earlier turns since the user spoke last; `results` has what each
-    tool returned last, at any time."""
+    """`asked` is the last user message without directives; `turn` is the number of the model's
+    turns since then; `results` has the last result of each tool in the whole conversation."""
 
     system: str
-    said: str
+    asked: str
     turn: int
-    orders: Orders
+    directives: Directives
     tools: dict[str, Schema]
     results: dict[str, str]
     notes: dict[str, str]
@@ -84,21 +84,21 @@ class Conversation:
 
 
 def read(request: Request) -> Conversation:
-    """Raises `BadMessage` when the user's text holds a directive that can't be understood."""
+    """The conversation of a request. Raises `BadMessage` for an invalid directive in its text."""
     choices = _choices(request.response_format)
     messages = _as_native(request.messages)
     asked_at = _asked_at(messages)
     since = messages[asked_at + 1 :]
-    asked, *quoted = _QUOTED.split(messages[asked_at].content or "" if asked_at >= 0 else "", 1)
-    said, parts = parse(asked)
+    first, *quoted = _QUOTED.split(messages[asked_at].content or "" if asked_at >= 0 else "", 1)
+    asked, parts = parse(first)
     turn = sum(message.role == "assistant" for message in since)
     system = "\n".join(message.content or "" for message in messages if message.role in _SYSTEM)
     offered = {tool.function.name: tool.function.parameters for tool in request.tools}
     return Conversation(
         system=system,
-        said="\n".join([said, *quoted]),
+        asked="\n".join([asked, *quoted]),
         turn=turn,
-        orders=orders_of(parts, turn),
+        directives=directives_for(parts, turn),
         tools=({} if request.tool_choice == "none" else offered) if choices is None else choices,
         results=_results(messages),
         notes=dict(_NOTE.findall(system)),
@@ -107,13 +107,13 @@ def read(request: Request) -> Conversation:
 
 
 def _asked_at(messages: list[Message]) -> int:
-    """Where the user spoke last; -1: never."""
+    """The place of the last user message; -1 if there is none."""
     places = [place for place, message in enumerate(messages) if message.role == "user"]
     return places[-1] if places else -1
 
 
 def _results(messages: list[Message]) -> dict[str, str]:
-    """What each tool returned last. Calls without an id are matched by their order."""
+    """The last result of each tool. Calls without an id are matched by their order."""
     results: dict[str, str] = {}
     waiting: list[ToolCall] = []
     for message in messages:
@@ -127,7 +127,7 @@ def _results(messages: list[Message]) -> dict[str, str]:
 
 
 def _choices(form: ResponseFormat | None) -> dict[str, Schema] | None:
-    """The tools that a schema lets the model choose from, by name; None: no such schema.
+    """The tools that the response's schema lets the model choose from, by name; None without one.
 
     The schema is a choice between objects whose `action` is "answer" or a tool's name.
     """
@@ -155,9 +155,10 @@ def _only(action: JsonValue) -> str:
 
 
 def _as_native(messages: list[Message]) -> list[Message]:
-    """An answer that chose a tool, and the message after it, as a tool call and its result.
+    """The messages, with each text that chose a tool, and the message after it, turned into a tool
+    call and its result.
 
-    So the conversations of `tool_protocol: schema`, told as plain text, read as native ones.
+    So conversations of `tool_protocol: schema`, which are plain text, are read like native ones.
     """
     native: list[Message] = []
     for message in messages:

@@ -29,6 +29,8 @@ ANNOUNCEMENTS = 1000
 SILENT_S = 15.0
 """RabbitMQ's channel waits for a queue that doesn't answer, such as a quorum queue without a
 leader. After this time, the messages that it holds back are published on a new one."""
+SILENT_TURN_S = 3.0
+"""For one message to an address that was silent: then it is another address's turn."""
 WATCH_S = 2.0
 _TRANSIENT = aio_pika.DeliveryMode.NOT_PERSISTENT
 
@@ -71,8 +73,9 @@ class Publisher:
         self._lane = Lane(link, confirms=True)
         self._default_lane = Lane(link, confirms=True)
         self._direct = _SingleFile(direct)
-        self._silent = _SingleFile(silent)
-        self._silent_addresses: set[Address] = set()
+        self._silent = _SingleFile(silent, SILENT_TURN_S)
+        self._silent_addresses: dict[Address, asyncio.Lock] = {}
+        """Of each, one message at a time waits for its turn."""
         self._events: asyncio.Queue[Event] = asyncio.Queue(ANNOUNCEMENTS)
         self._in_flight: dict[str, _InFlight] = {}
         self.dropped = 0
@@ -102,15 +105,13 @@ class Publisher:
                 sent = self._in_flight[message.message_id] = _InFlight(job, address, link, since)
                 job.add_done_callback(lambda done: self._landed(message.message_id, done))
                 await asyncio.shield(job)
-                self._silent_addresses.discard(address)
+                self._silent_addresses.pop(address, None)
         except BrokerUnavailable as error:
             if sent is None:
                 raise
-            if sent.link is self._silent.link:
-                await sent.link.renew()
             raise _unconfirmed(doing) from error
         except Undeliverable:  # no queue is there that could be silent
-            self._silent_addresses.discard(address)
+            self._silent_addresses.pop(address, None)
             raise
 
     @asynccontextmanager
@@ -118,12 +119,16 @@ class Publisher:
         if _is_direct(message):
             async with self._direct.channel() as channel:
                 yield self._direct.link, channel
-        elif (message.exchange, message.routing_key) in self._silent_addresses:
-            async with self._silent.channel() as channel:
-                yield self._silent.link, channel
-        else:
-            lane = self._lane if message.exchange else self._default_lane
-            yield self._link, await lane.channel()
+            return
+        address = message.exchange, message.routing_key
+        if turn := self._silent_addresses.get(address):
+            async with turn:
+                if address in self._silent_addresses:  # none was confirmed meanwhile
+                    async with self._silent.channel() as channel:
+                        yield self._silent.link, channel
+                    return
+        lane = self._lane if message.exchange else self._default_lane
+        yield self._link, await lane.channel()
 
     async def watching(self) -> None:
         """The job that renews a connection on which a message has waited for `SILENT_S`.
@@ -136,7 +141,8 @@ class Publisher:
                 waiting = self._waiting(link)
                 if waiting and not await link.blocked():
                     if link is self._link:  # a direct reply's address is never used again
-                        self._silent_addresses |= waiting
+                        for address in waiting:
+                            self._silent_addresses.setdefault(address, asyncio.Lock())
                     await link.renew()
 
     def _waiting(self, link: Link) -> set[Address]:
@@ -174,10 +180,14 @@ class Publisher:
 
 
 class _SingleFile:
-    """A connection, opened by its first message, that carries one message at a time."""
+    """A connection, opened by its first message, that carries one message at a time.
 
-    def __init__(self, link: Link) -> None:
+    A message that takes longer than its turn costs it the connection: a channel may be stuck.
+    """
+
+    def __init__(self, link: Link, turn_s: float | None = None) -> None:
         self.link = link
+        self._turn_s = turn_s
         self._lane = Lane(link, confirms=True)
         self._turn = asyncio.Lock()
 
@@ -185,7 +195,12 @@ class _SingleFile:
     async def channel(self) -> AsyncIterator[AbstractChannel]:
         async with self._turn:
             await self.link.open_once()
-            yield await self._lane.channel()
+            try:
+                async with asyncio.timeout(self._turn_s):
+                    yield await self._lane.channel()
+            except TimeoutError:
+                await self.link.renew()
+                raise
 
 
 async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) -> None:

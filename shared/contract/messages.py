@@ -73,12 +73,23 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+def _is_zero(count: int) -> bool:
+    """Such a count is not sent: readers of an earlier version know no such field."""
+    return count == 0
+
+
 class Usage(Frozen):
     """What was paid for, the whole subtree of workers included."""
 
     model_calls: Count = 0
     input_tokens: Count = 0
     output_tokens: Count = 0
+    cached_tokens: Count = Field(
+        default=0, exclude_if=_is_zero, description="of the input, read from the endpoint's cache"
+    )
+    reasoning_tokens: Count = Field(
+        default=0, exclude_if=_is_zero, description="of the output, for reasoning"
+    )
 
     @property
     def tokens(self) -> int:
@@ -90,6 +101,8 @@ class Usage(Frozen):
             model_calls=_sum(self.model_calls, other.model_calls),
             input_tokens=_sum(self.input_tokens, other.input_tokens),
             output_tokens=_sum(self.output_tokens, other.output_tokens),
+            cached_tokens=_sum(self.cached_tokens, other.cached_tokens),
+            reasoning_tokens=_sum(self.reasoning_tokens, other.reasoning_tokens),
         )
 
 

@@ -1,4 +1,4 @@
-"""The figures of one house on this machine: `python -m tests.bench.figures`.
+"""The figures of one system on this machine: `python -m tests.bench.figures`.
 
 A manager with eight workers in eight processes, 1 s in each worker's model call: from publish to
 reply, as a client sees it; and what an idle agent costs. Nothing else should run beside it.
@@ -19,7 +19,7 @@ from shared.store.database.migrate import migrate
 from tests.support.brokers.rabbitmq import container, vhost
 from tests.support.client import Client, client
 from tests.support.processes import running
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 WORKERS = [f"w{number}" for number in range(1, 9)]
 ROUNDS = 5
@@ -37,10 +37,10 @@ def define(folder: Path) -> Path:
     return agents
 
 
-def started_s(house: House, name: str) -> float:
+def started_s(system: System, name: str) -> float:
     """From the start of a process until it consumes."""
     began = time.monotonic()
-    house.agents(name)
+    system.agents(name)
     return time.monotonic() - began
 
 
@@ -59,8 +59,8 @@ def memory_mb(pid: int) -> dict[str, float]:
     return {name: round(sizes[name], 1) for name in ("Rss", "Pss")}
 
 
-def measure(house: House, pika: Client) -> None:
-    starts = [started_s(house, name) for name in (*WORKERS, "boss")]
+def measure(system: System, pika: Client) -> None:
+    starts = [started_s(system, name) for name in (*WORKERS, "boss")]
     say(f"start until consuming: median {statistics.median(starts):.2f} s of {len(starts)}")
     warm_s = fan_out_s(pika)
     rounds = sorted(fan_out_s(pika) for _ in range(ROUNDS))
@@ -68,16 +68,19 @@ def measure(house: House, pika: Client) -> None:
     say(f"eight workers of 1 s, publish to reply: median {statistics.median(rounds):.2f} s")
     say(f"  ({shown}; the first, which loads the model's client: {warm_s:.2f} s)")
     time.sleep(IDLE_S)  # the figure is that of an agent which has been idle so long
-    say(f"an agent, {IDLE_S:.0f} s idle: {memory_mb(house.children[1].process.pid)} MB")
+    say(f"an agent, {IDLE_S:.0f} s idle: {memory_mb(system.children[1].process.pid)} MB")
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as name, container() as server, vhost(server) as rabbit:
         folder = Path(name)
-        with running.house(rabbit.url, folder, define(folder)) as house, client(rabbit.url) as pika:
-            asyncio.run(migrate(house.env["HUTCH_STORE"]))
-            house.model()
-            measure(house, pika)
+        with (
+            running.system(rabbit.url, folder, define(folder)) as system,
+            client(rabbit.url) as pika,
+        ):
+            asyncio.run(migrate(system.env["HUTCH_STORE"]))
+            system.model()
+            measure(system, pika)
 
 
 if __name__ == "__main__":

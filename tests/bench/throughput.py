@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.store.database.migrate import migrate
-from tests.bench.broadcast import HEARERS, broadcasts
+from tests.bench.broadcast import LISTENERS, broadcasts
 from tests.bench.crowd import MODEL_S, crowds
 from tests.bench.load import Figures, load
 from tests.bench.rounds import ROUNDS, WARM_UP, alternating, median, ratio
@@ -24,7 +24,7 @@ from tests.bench.subjects import stored
 from tests.bench.subjects.agents import check, define, echo, new_store, real, stubbed
 from tests.support.brokers.rabbitmq import container, vhost
 from tests.support.processes import running
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 from tests.support.stores import postgresql as stores
 
 TASKS_AT = {64: 1500, 1: 150}
@@ -32,15 +32,15 @@ TASKS_AT = {64: 1500, 1: 150}
 say = Console(highlight=False).print
 
 
-def rates(house: House, url: str, folder: Path, postgresql: str) -> None:
+def rates(system: System, url: str, folder: Path, postgresql: str) -> None:
     asyncio.run(migrate(postgresql))
     urls = {name: new_store(folder, name) for name in ("sqlite", "client")}
     urls["postgresql"] = postgresql
     subjects = [
-        echo(house),
-        stubbed(house, "sqlite", urls["sqlite"]),
-        stubbed(house, "postgresql", postgresql),
-        real(house, "client", urls["client"]),
+        echo(system),
+        stubbed(system, "sqlite", urls["sqlite"]),
+        stubbed(system, "postgresql", postgresql),
+        real(system, "client", urls["client"]),
     ]
 
     async def measured() -> None:
@@ -71,8 +71,8 @@ def add_rows(table: Table, at_once: int, measured: dict[str, list[Figures]]) -> 
         )
 
 
-def crowd(house: House, url: str, folder: Path) -> None:
-    subject = stubbed(house, "crowd", new_store(folder, "crowd"), BENCH_MODEL_S=str(MODEL_S))
+def crowd(system: System, url: str, folder: Path) -> None:
+    subject = stubbed(system, "crowd", new_store(folder, "crowd"), BENCH_MODEL_S=str(MODEL_S))
 
     async def measured() -> None:
         async with load(url) as asking:
@@ -88,10 +88,10 @@ def crowd(house: House, url: str, folder: Path) -> None:
     asyncio.run(measured())
 
 
-def swarm(house: House, url: str, folder: Path) -> None:
+def swarm(system: System, url: str, folder: Path) -> None:
     store = new_store(folder, "swarm")
-    hearers = [f"peer{number}" for number in range(1, HEARERS + 1)]
-    speaker, *_ = [stubbed(house, name, store) for name in ("speaker", *hearers)]
+    listeners = [f"peer{number}" for number in range(1, LISTENERS + 1)]
+    speaker, *_ = [stubbed(system, name, store) for name in ("speaker", *listeners)]
 
     async def measured() -> None:
         async with load(url) as asking:
@@ -99,19 +99,19 @@ def swarm(house: House, url: str, folder: Path) -> None:
         answered_ms = statistics.median(it.answered_ms for it in rounds)
         noted_ms = statistics.median(it.noted_ms for it in rounds)
         say(
-            f"a broadcast to {HEARERS} agents: answered after {answered_ms:.0f} ms, "
+            f"a broadcast to {LISTENERS} agents: answered after {answered_ms:.0f} ms, "
             f"noted by all of them after {noted_ms:.0f} ms"
         )
 
     asyncio.run(measured())
 
 
-def age(house: House, url: str, folder: Path) -> None:
+def age(system: System, url: str, folder: Path) -> None:
     urls = {name: new_store(folder, name) for name in ("few", "many", "forgetting")}
     stored.fill(urls["few"], "few", stored.FEW, age_s=0)
     stored.fill(urls["many"], "many", stored.MANY, age_s=0)
     stored.fill(urls["forgetting"], "forgetting", stored.MANY, age_s=stored.OLD_S)
-    few, many = (stubbed(house, name, urls[name]) for name in ("few", "many"))
+    few, many = (stubbed(system, name, urls[name]) for name in ("few", "many"))
 
     async def measured() -> None:
         async with load(url) as asking:
@@ -121,7 +121,7 @@ def age(house: House, url: str, folder: Path) -> None:
             compared(
                 f"{stored.MANY:,} stored runs beside {stored.FEW:,}", rounds["many"], rounds["few"]
             )
-            busy = stubbed(house, "forgetting", urls["forgetting"])
+            busy = stubbed(system, "forgetting", urls["forgetting"])
             found = await stored.forgetting(asking, busy, urls["forgetting"], many)
         compared(f"{found.deleted:,} runs forgotten meanwhile", found.during, found.beside)
 
@@ -147,14 +147,14 @@ def main() -> None:
         agents.mkdir()
         for agent in ("sqlite", "postgresql", "client", "crowd", "few", "many", "forgetting"):
             define(agents, agent)
-        for agent in ("speaker", *(f"peer{number}" for number in range(1, HEARERS + 1))):
+        for agent in ("speaker", *(f"peer{number}" for number in range(1, LISTENERS + 1))):
             define(agents, agent, swarm="office")
         say(f"RabbitMQ {server.version}, PostgreSQL {postgresql.version}")
-        with running.house(rabbit.url, folder, agents) as house:
-            rates(house, rabbit.url, folder, database)
+        with running.system(rabbit.url, folder, agents) as system:
+            rates(system, rabbit.url, folder, database)
         for part in (crowd, swarm, age):
-            with running.house(rabbit.url, folder, agents) as house:
-                part(house, rabbit.url, folder)
+            with running.system(rabbit.url, folder, agents) as system:
+                part(system, rabbit.url, folder)
 
 
 if __name__ == "__main__":

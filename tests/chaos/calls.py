@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 EVERY_S = 2.0
-"""Between two looks: the server's log forgets its oldest after 2000 requests."""
+"""Between two polls: the server's log drops its oldest entries after 2000 requests."""
 TASK = re.compile(r"task-\d+-\d+")
 
 
@@ -26,14 +26,14 @@ class Calls(threading.Thread):
 
     def run(self) -> None:
         while not self._ending.wait(EVERY_S):
-            self.look()
+            self.poll()
 
     def end(self) -> None:
         self._ending.set()
         self.join()
-        self.look()
+        self.poll()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         with urllib.request.urlopen(self._log, timeout=30) as reply:
             log = json.load(reply)
         self.total = int(log["count"])
@@ -46,7 +46,7 @@ class Calls(threading.Thread):
 
 
 def step_of(request: dict[str, Any]) -> str:
-    """Agent (told by what it is offered), task and turn of a request."""
+    """A request's agent (recognised by its tools and workers), task and turn."""
     messages = request["messages"]
     said = " ".join(message["content"] for message in messages if message["role"] == "user")
     task = TASK.search(said)

@@ -15,14 +15,14 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
 from shared.contract.topology import TASKS
-from tests.chaos.house import MANAGER, order
+from tests.chaos.agents import MANAGER, content
 from tests.chaos.ledger import Ledger
 
 REPLIES = "reply.chaos"
 EVERY_S = 1.0
 """Between two tasks of one sender."""
 POISONOUS, REPEATED = 0.03, 0.05
-"""Shares of messages that nobody understands, and of tasks that are sent twice."""
+"""Shares of malformed messages, and of tasks that are sent twice."""
 AGAIN_S = 0.3
 LOST = (pika.exceptions.AMQPError, OSError)
 POISONS = (b'{"content": ', b'{"type": "dance"}', b"\xff\xfe\xfa")
@@ -124,11 +124,11 @@ def poisonous(name: str) -> bytes:
 
 
 def task(name: str) -> bytes:
-    return json.dumps({"type": "task", "id": name, "content": order(name)}).encode()
+    return json.dumps({"type": "task", "id": name, "content": content(name)}).encode()
 
 
 class Listener(Client):
-    """Hears every response, and acks it once it stands in the ledger."""
+    """Consumes every response, and acks it once it is in the ledger."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
         super().__init__("listener", url)
@@ -142,7 +142,7 @@ class Listener(Client):
                 return
             if method is None or properties is None or body is None:
                 continue
-            self._ledger.hear(properties.correlation_id or "no correlation id", body)
+            self._ledger.receive(properties.correlation_id or "no correlation id", body)
             channel.basic_ack(method.delivery_tag or 0)
 
 

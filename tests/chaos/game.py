@@ -1,4 +1,4 @@
-"""One game: load and faults for a while, then heal, drain and look."""
+"""One game: load and faults for a while, then heal, drain and check."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared.store.database.migrate import migrate
+from tests.chaos.agents import MANAGER, REPLICAS, WORKER, build
 from tests.chaos.calls import Calls
 from tests.chaos.clients import Listener, Sender, declare, opened
 from tests.chaos.ground import GROUNDS, Ground
-from tests.chaos.house import MANAGER, REPLICAS, WORKER, build
 from tests.chaos.ledger import Ledger
 from tests.chaos.nemesis import Done, Fault, Kind, Nemesis
 from tests.chaos.report import Costs, Left, Report
 from tests.chaos.supervisor import Supervisor
 from tests.support.invariants import Rest
+from tests.support.network.proxy import Proxy, address, proxy
 from tests.support.processes import running
-from tests.support.proxy import Proxy, address, proxy
 
 SENDERS = 2
 FROZEN_S = (4.0, 8.0)
 """Longer than the silence after which a process is taken for dead."""
 STALLED_S = (4.0, 12.0)
 PATIENCE_S = 150.0
-"""Without a single new answer, until the rest is given up: a manager asks again after 60 s."""
+"""Time without a new answer after which the rest is given up: a manager asks again after 60 s."""
 SETTLE_S = 30.0
-"""For what is still on its way when the last answer has come."""
+"""For messages that are still on their way after the last answer."""
 POLL_S = 0.5
 
 Say = Callable[[str], None]
@@ -41,15 +41,15 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
     with (
         GROUNDS[store](folder) as ground,
         proxy(address(ground.broker_url)) as network,
-        running.house(network.url(ground.broker_url), folder, build(folder)) as house,
+        running.system(network.url(ground.broker_url), folder, build(folder)) as system,
     ):
         say(f"RabbitMQ {ground.broker}, {store}")
-        house.env |= {"HUTCH_STORE": ground.store_url, "CHAOS_MARKS": str(marks)}
+        system.env |= {"HUTCH_STORE": ground.store_url, "CHAOS_MARKS": str(marks)}
         asyncio.run(migrate(ground.store_url))
-        house.model()
-        calls = Calls(house.env["OPENAI_BASE_URL"])
+        system.model()
+        calls = Calls(system.env["OPENAI_BASE_URL"])
         calls.start()
-        supervisor, rest = Supervisor(house), Rest(house, ground.broker_url)
+        supervisor, rest = Supervisor(system), Rest(system, ground.broker_url)
         supervisor.start(REPLICAS)
         ledger = Ledger()
         try:

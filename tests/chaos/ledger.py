@@ -1,4 +1,4 @@
-"""What the clients have sent and heard; every thread writes here, the report reads."""
+"""The messages that the clients have sent and received; all threads write, the report reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Heard:
+class Received:
     """One delivery of a response; `at` is on the monotonic clock."""
 
     body: bytes
@@ -31,21 +31,21 @@ class Ledger:
     """Tasks that the broker may have; those in `confirmed` it has for certain."""
     confirmed: set[str] = field(default_factory=set)
     poisons: set[str] = field(default_factory=set)
-    """Messages that nobody can understand, and that the broker has confirmed."""
-    heard: dict[str, list[Heard]] = field(default_factory=lambda: defaultdict(list))
+    """Malformed messages that the broker has confirmed."""
+    received: dict[str, list[Received]] = field(default_factory=lambda: defaultdict(list))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def hear(self, task: str, body: bytes) -> None:
+    def receive(self, task: str, body: bytes) -> None:
         with self._lock:
-            self.heard[task].append(Heard(body, time.monotonic()))
+            self.received[task].append(Received(body, time.monotonic()))
 
-    def responses(self) -> dict[str, list[Heard]]:
+    def responses(self) -> dict[str, list[Received]]:
         """A copy, by task."""
         with self._lock:
-            return {task: list(deliveries) for task, deliveries in self.heard.items()}
+            return {task: list(deliveries) for task, deliveries in self.received.items()}
 
     @property
     def open(self) -> set[str]:
         """Confirmed, and not answered yet."""
         with self._lock:
-            return (self.confirmed | self.poisons) - self.heard.keys()
+            return (self.confirmed | self.poisons) - self.received.keys()

@@ -8,7 +8,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from tests.support.processes.running import Child, House
+from tests.support.processes.running import Child, System
 
 POLL_S = 0.1
 RESTART_S = 0.5
@@ -26,19 +26,19 @@ class Place:
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that ended by itself, or by an order; `said` are its last lines."""
+    """A process that ended by itself or after a command; `output` are its last lines."""
 
     agent: str
     code: int
-    said: str
+    output: str
 
     def __str__(self) -> str:
-        return f"{self.agent} ({self.code}): {self.said}"
+        return f"{self.agent} ({self.code}): {self.output}"
 
 
 @dataclass
 class Supervisor:
-    house: House
+    system: System
     killed: int = 0
     frozen: int = 0
     ended: list[Ended] = field(default_factory=list)
@@ -49,13 +49,13 @@ class Supervisor:
 
     def start(self, replicas: dict[str, int]) -> None:
         for agent, number in replicas.items():
-            children = self.house.agents(*[agent] * number)
+            children = self.system.agents(*[agent] * number)
             self._places += [Place(agent, child) for child in children]
         self._job = threading.Thread(target=self._watch, daemon=True)
         self._job.start()
 
     def end(self) -> None:
-        """Start nobody any more."""
+        """Start no process any more."""
         self._ending.set()
         assert self._job is not None
         self._job.join()
@@ -102,8 +102,8 @@ class Supervisor:
         if code is None:
             return
         if code != -signal.SIGKILL and not place.due_at:
-            self.ended.append(Ended(place.agent, code, place.child.ending))
+            self.ended.append(Ended(place.agent, code, place.child.last_output))
             place.due_at = time.monotonic() + RESTART_S
         if time.monotonic() >= place.due_at:
-            place.child = self.house.start("services.agent", place.agent)
+            place.child = self.system.start("services.agent", place.agent)
             place.due_at = 0.0

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.support.client import client
-from tests.support.processes.running import house
+from tests.support.processes.running import system
 
 ANSWER_S = 240.0
 """Three replies, a quarter of a minute on two idle cores; each is bounded in its length."""
@@ -14,10 +14,10 @@ ANSWER_S = 240.0
 
 def test_alice_asks_bob_and_answers(broker_for_local_model: str, tmp_path: Path) -> None:
     url = broker_for_local_model
-    with house(url, tmp_path) as own, client(url) as pika:
+    with system(url, tmp_path) as own, client(url) as pika:
         up = own.start("services.cli", "up", "alice", "bob", "--provider", "local")
         for name in ("alice", "bob"):
-            up.says(rf'{name} +\| .*"consuming"')
+            up.wait_for(rf'{name} +\| .*"consuming"')
         ask = "Ask Bob to write an email for you and let me know what he has written."
         call = pika.send("alice", ask)
         reply = pika.reply(ANSWER_S)
@@ -28,4 +28,4 @@ def test_alice_asks_bob_and_answers(broker_for_local_model: str, tmp_path: Path)
     assert reply.status in {"ok", "partial"}, reply.body
     assert reply.content.strip()
     assert reply.body["model"] == "smollm2-135m"
-    assert [run for run in bobs if run["status"] in {"ok", "partial"}], up.said
+    assert [run for run in bobs if run["status"] in {"ok", "partial"}], up.output

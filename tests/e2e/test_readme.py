@@ -17,20 +17,20 @@ from services.cli.__main__ import app
 from shared.definitions.loader import load
 from shared.definitions.model import Definition
 from tests.e2e import readme
-from tests.e2e.stack import REPLY_S, Stack
 from tests.support.processes.running import Child
 from tests.support.repository import REPOSITORY
+from tests.support.stack import REPLY_S, Stack
 
 pytestmark = pytest.mark.essential
 
 BIN = Path(sys.executable).parent
 PUBLISHED = "hutch:local-only@127.0.0.1:5672"
-"""As README.md has it; the stack under test has a port of its own."""
+"""The port in README.md; the stack under test has another one."""
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What somebody has who has done as 'Your own agents' says."""
+    """The files of a reader who has followed 'Your own agents'."""
     for language, path in (("yaml", "agents/carol.yaml"), ("python", "agents/tools/orders.py")):
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -42,13 +42,13 @@ def folder(tmp_path: Path) -> Path:
 def up(command: list[str], environment: dict[str, str], said: Path) -> Iterator[Child]:
     child = Child([*command, "--provider", "scripted"], environment, said)
     try:
-        child.says(r'carol +\| .*"consuming"')
+        child.wait_for(r'carol +\| .*"consuming"')
         yield child
     finally:
         assert child.end() == 0
 
 
-def test_an_agent_of_ones_own_is_checked_started_and_asked(stack: Stack, folder: Path) -> None:
+def test_a_users_own_agent_is_checked_started_and_asked(stack: Stack, folder: Path) -> None:
     check, start, ask = readme.commands("hutch check")
     environment = {
         **{name: text for name, text in os.environ.items() if "OPENAI" not in name},
@@ -76,7 +76,7 @@ def test_the_keys_of_an_agents_file_are_all_explained(folder: Path) -> None:
     assert named == set(Definition.model_fields)
 
 
-def test_a_client_of_anybodys_publishes_and_reads_the_answer(stack: Stack) -> None:
+def test_a_foreign_client_publishes_and_reads_the_answer(stack: Stack) -> None:
     snippet = readme.block("python", "pika")
     address = stack.url().removeprefix("amqp://").rstrip("/")
     assert PUBLISHED in snippet

@@ -16,7 +16,7 @@ from tests.support.client import Client, client
 from tests.support.machine import need
 from tests.support.processes.agents import ASK
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import House, until
+from tests.support.processes.running import System, until
 
 pytestmark = pytest.mark.long
 
@@ -38,9 +38,9 @@ def status(url: str) -> str:
 
 
 def test_a_broker_that_is_stopped_and_started_costs_no_answer_and_no_call(
-    house: House, rabbit: Rabbit, asked: Asked
+    system: System, rabbit: Rabbit, asked: Asked
 ) -> None:
-    agents = house.agents("bob", "alice")
+    agents = system.agents("bob", "alice")
     send(rabbit.url, "alice", ASK)
     until(lambda: len(asked()) == 2)
     with rabbit.stopped():
@@ -72,23 +72,23 @@ class TestOnANodeOfItsOwn:
 
     @pytest.mark.long
     def test_a_broker_that_is_killed_has_lost_nothing_that_it_had_confirmed(
-        self, house: House, node: RabbitNode, asked: Asked
+        self, system: System, node: RabbitNode, asked: Asked
     ) -> None:
-        bob, _ = house.agents("bob", "alice")
+        bob, _ = system.agents("bob", "alice")
         send(node.url, "alice", ASK)
         until(lambda: len(asked()) == 2)
         bob.end()
         for _ in range(5):
             send(node.url, "bob", "Write.")
         crash(node)
-        house.agents("bob")
+        system.agents("bob")
         assert [status(node.url) for _ in range(6)] == ["ok"] * 6
 
 
 def test_a_mailbox_that_is_deleted_is_declared_and_consumed_again(
-    house: House, pika: Client, rabbit: Rabbit
+    system: System, pika: Client, rabbit: Rabbit
 ) -> None:
-    [bob] = house.agents("bob")
+    [bob] = system.agents("bob")
     assert pika.ask("bob", "Write.").status == "ok"
     rabbit.ctl("delete_queue", "-p", rabbit.vhost, "agent.bob")
     until(lambda: "agent.bob\t1" in consumers(rabbit))
@@ -101,24 +101,24 @@ def consumers(rabbit: Rabbit) -> str:
 
 
 def test_a_mailbox_without_its_binding_gets_its_tasks_all_the_same(
-    house: House, pika: Client
+    system: System, pika: Client
 ) -> None:
-    house.agents("bob")
+    system.agents("bob")
     pika.channel.queue_unbind("agent.bob", TASKS, "bob")
     assert pika.ask("bob", "Write.").status == "ok"
 
 
 def test_permissions_that_are_taken_away_and_given_back_cost_no_answer(
-    house: House, rabbit: Rabbit, asked: Asked
+    system: System, rabbit: Rabbit, asked: Asked
 ) -> None:
-    agents = house.agents("bob", "alice")
+    agents = system.agents("bob", "alice")
     send(rabbit.url, "alice", ASK)
     until(lambda: len(asked()) == 2)
     rabbit.ctl("set_permissions", "-p", rabbit.vhost, "guest", "^$", "^$", "^$")
     rabbit.close_connections()
-    until(lambda: all("may not" in agent.said for agent in agents))
+    until(lambda: all("may not" in agent.output for agent in agents))
     time.sleep(2)
-    assert max(agent.said.count("may not") for agent in agents) < 10, "no tight loop"
+    assert max(agent.output.count("may not") for agent in agents) < 10, "no tight loop"
     rabbit.ctl("set_permissions", "-p", rabbit.vhost, "guest", ".*", ".*", ".*")
     assert status(rabbit.url) == "ok"
     assert len(asked()) == 3

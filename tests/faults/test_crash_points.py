@@ -10,11 +10,11 @@ import pytest
 
 from shared.store import open_store
 from shared.store.queries.reports import loads
-from tests.chaos.house import MANAGER, MODEL_CALLS, WORKER, answer, order
+from tests.chaos.agents import MANAGER, MODEL_CALLS, WORKER, answer, content
 from tests.support.client import Client
 from tests.support.processes.crashing import POINTS
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import Child, House, until
+from tests.support.processes.running import Child, System, until
 
 pytestmark = pytest.mark.long
 
@@ -24,49 +24,49 @@ ONLY = {
     WORKER: ("tool-step",),
 }
 ON_OCCASION = ("take-over", "hand-over", "dead-letter")
-"""Where a run that is left alone never comes."""
+"""Crash points that a run without a fault never reaches."""
 SLOW_S = 2.0
-"""Of a model call, where a test has to be in time for it."""
+"""A model call's time, where a test has to act during it."""
 
 
 def points(role: str) -> list[str]:
-    """Those that a run of this role comes by."""
+    """The crash points that a run of this role reaches."""
     others = {what for of, them in ONLY.items() if of != role for what in them}
     return [it for it in POINTS if not it.endswith((*others, *ON_OCCASION))]
 
 
-def pair(house: House, point: str, role: str) -> Child:
+def pair(system: System, point: str, role: str) -> Child:
     """The one that dies, consuming; the other role's process too."""
     both = [
-        house.start("tests.support.processes.crashing", point, "services.agent", role),
-        house.start("services.agent", other(role)),
+        system.start("tests.support.processes.crashing", point, "services.agent", role),
+        system.start("services.agent", other(role)),
     ]
     for child in both:
-        child.says("consuming")
+        child.wait_for("consuming")
     return both[0]
 
 
 def died(child: Child) -> None:
-    assert child.ended() == -signal.SIGKILL, child.said
+    assert child.ended() == -signal.SIGKILL, child.output
 
 
 def other(role: str) -> str:
     return WORKER if role == MANAGER else MANAGER
 
 
-def kept(house: House, pika: Client, asked: Asked, marks: Path) -> None:
+def kept(system: System, pika: Client, asked: Asked, marks: Path) -> None:
     """The promises; waits until nothing is under way any more."""
     first = pika.reply()
     assert (first.status, first.content) == ("ok", answer(TASK))
-    until(lambda: asyncio.run(at_rest(house)))
-    while copy := pika.heard():
+    until(lambda: asyncio.run(at_rest(system)))
+    while copy := pika.received():
         assert (copy.body, copy.message_id) == (first.body, first.message_id)
     assert len(asked()) <= MODEL_CALLS + 1
     assert len((marks / TASK).read_text()) <= 1 + 1
 
 
-async def at_rest(house: House) -> bool:
-    async with open_store(house.env["HUTCH_STORE"]) as store:
+async def at_rest(system: System) -> bool:
+    async with open_store(system.env["HUTCH_STORE"]) as store:
         return not await store.read(loads)
 
 
@@ -74,52 +74,52 @@ async def at_rest(house: House) -> bool:
     ("role", "point"), [(role, point) for role in (MANAGER, WORKER) for point in points(role)]
 )
 def test_a_process_that_dies_there_costs_one_call_at_most(
-    house: House, pika: Client, asked: Asked, marks: Path, role: str, point: str
+    system: System, pika: Client, asked: Asked, marks: Path, role: str, point: str
 ) -> None:
-    victim = pair(house, point, role)
-    pika.send(MANAGER, {"id": TASK, "content": order(TASK)})
+    victim = pair(system, point, role)
+    pika.send(MANAGER, {"id": TASK, "content": content(TASK)})
     died(victim)
-    house.agents(role)
-    kept(house, pika, asked, marks)
+    system.agents(role)
+    kept(system, pika, asked, marks)
 
 
 @pytest.mark.parametrize("point", ["before-take-over", "after-take-over"])
 @pytest.mark.parametrize("role", [MANAGER, WORKER])
-def test_whoever_dies_while_it_takes_over_is_taken_over_itself(
-    house: House, pika: Client, asked: Asked, marks: Path, role: str, point: str
+def test_runs_of_a_process_that_dies_during_a_takeover_are_taken_over(
+    system: System, pika: Client, asked: Asked, marks: Path, role: str, point: str
 ) -> None:
-    [first], _ = house.agents(role), house.agents(other(role))
-    pika.send(MANAGER, {"id": TASK, "content": order(TASK, SLOW_S)})
+    [first], _ = system.agents(role), system.agents(other(role))
+    pika.send(MANAGER, {"id": TASK, "content": content(TASK, SLOW_S)})
     until(lambda: len(asked()) == 2)  # the worker's first model call is under way
     first.kill()
-    died(house.start("tests.support.processes.crashing", point, "services.agent", role))
-    house.agents(role)
-    kept(house, pika, asked, marks)
+    died(system.start("tests.support.processes.crashing", point, "services.agent", role))
+    system.agents(role)
+    kept(system, pika, asked, marks)
 
 
 @pytest.mark.parametrize("point", ["before-hand-over", "after-hand-over"])
 @pytest.mark.parametrize("role", [MANAGER, WORKER])
-def test_whoever_dies_while_it_hands_over_loses_nothing(
-    house: House, pika: Client, asked: Asked, marks: Path, role: str, point: str
+def test_a_process_that_dies_while_it_hands_over_loses_no_run(
+    system: System, pika: Client, asked: Asked, marks: Path, role: str, point: str
 ) -> None:
-    house.env["HUTCH_DRAIN_S"] = "0"
-    victim = pair(house, point, role)
-    pika.send(MANAGER, {"id": TASK, "content": order(TASK, SLOW_S)})
+    system.env["HUTCH_DRAIN_S"] = "0"
+    victim = pair(system, point, role)
+    pika.send(MANAGER, {"id": TASK, "content": content(TASK, SLOW_S)})
     until(lambda: len(asked()) == 2)
     victim.process.terminate()
     died(victim)
-    house.agents(role)
-    kept(house, pika, asked, marks)
+    system.agents(role)
+    kept(system, pika, asked, marks)
 
 
 @pytest.mark.parametrize("point", ["before-dead-letter", "after-dead-letter"])
 def test_a_bad_message_is_kept_and_answered_though_its_process_dies(
-    house: House, pika: Client, marks: Path, point: str
+    system: System, pika: Client, marks: Path, point: str
 ) -> None:
-    victim = pair(house, point, WORKER)
+    victim = pair(system, point, WORKER)
     pika.send(WORKER, b'{"content": ', message_id="bad")
     died(victim)
-    house.agents(WORKER)
+    system.agents(WORKER)
     assert pika.reply().status == "refused"
     headers, body = pika.taken("dead")
     assert (headers["x-hutch-message-id"], body) == ("bad", b'{"content": ')

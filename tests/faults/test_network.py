@@ -8,20 +8,20 @@ import pytest
 
 from shared.broker.link import HEARTBEAT_S
 from tests.support.client import Client
+from tests.support.network.proxy import Proxy
 from tests.support.processes.agents import ASK
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import House, until
-from tests.support.proxy import Proxy
+from tests.support.processes.running import System, until
 
 pytestmark = pytest.mark.long
 
 MOST_STALLED_S = 3 * HEARTBEAT_S + 15.0
 
 
-def test_agents_notice_that_nothing_comes_through_and_come_back(
-    house: House, pika: Client, asked: Asked, network: Proxy
+def test_agents_notice_a_half_open_network_and_reconnect(
+    system: System, pika: Client, asked: Asked, network: Proxy
 ) -> None:
-    agents = house.agents("bob", "alice")
+    agents = system.agents("bob", "alice")
     assert pika.ask("alice", ASK).status == "ok"
     pika.send("alice", ASK)
     until(lambda: len(asked()) == 5)
@@ -39,9 +39,9 @@ def test_agents_notice_that_nothing_comes_through_and_come_back(
 
 
 def test_frames_that_are_cut_in_the_middle_cost_no_answer(
-    house: House, pika: Client, asked: Asked, network: Proxy
+    system: System, pika: Client, asked: Asked, network: Proxy
 ) -> None:
-    house.agents("bob", "alice")
+    system.agents("bob", "alice")
     for number in range(1, 6):
         network.cut()
         assert pika.ask("alice", "[[reply fine]]").status == "ok"
@@ -49,8 +49,8 @@ def test_frames_that_are_cut_in_the_middle_cost_no_answer(
     assert network.connections > 4, "some were made anew"
 
 
-def test_a_slow_network_makes_slow_answers(house: House, pika: Client, network: Proxy) -> None:
-    agents = house.agents("bob", "alice")
+def test_a_slow_network_makes_slow_answers(system: System, pika: Client, network: Proxy) -> None:
+    agents = system.agents("bob", "alice")
     before = network.connections
     network.delay(0.5)
     replies = {pika.ask("alice", ASK).status for _ in range(2)}

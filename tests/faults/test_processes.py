@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.house import MODEL_CALLS, answer, order
+from tests.chaos.agents import MODEL_CALLS, answer, content
 from tests.support.client import Client
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import House, until
+from tests.support.processes.running import System, until
 
 pytestmark = pytest.mark.long
 
@@ -18,19 +18,19 @@ TEAM = ("hand", "hand", "boss", "boss")
 
 def send(pika: Client, number: int) -> str:
     task = f"task-1-{number}"
-    pika.send("boss", {"id": task, "content": order(task)})
+    pika.send("boss", {"id": task, "content": content(task)})
     return task
 
 
 def test_all_replicas_are_killed_at_once_and_each_task_is_answered_once(
-    house: House, pika: Client, asked: Asked, marks: Path
+    system: System, pika: Client, asked: Asked, marks: Path
 ) -> None:
-    team = house.agents(*TEAM)
+    team = system.agents(*TEAM)
     tasks = [send(pika, number) for number in range(10)]
     until(lambda: len(asked()) >= 8)
     for child in team:
         child.process.kill()
-    house.agents(*TEAM)
+    system.agents(*TEAM)
     assert {reply.content for reply in pika.replies(10)} == {answer(task) for task in tasks}
     assert len(asked()) <= 10 * MODEL_CALLS + len(team), "one call died with each, at most"
     assert sum(len(mark.read_text()) for mark in marks.iterdir()) <= 10 + 2

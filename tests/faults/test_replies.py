@@ -1,4 +1,4 @@
-"""Replies as they should not be: to nobody, no reply at all, twice, late."""
+"""Wrong replies: to no call, no reply at all, sent twice, late."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from shared.contract.messages import run_id
 from shared.contract.topology import reply_queue_name
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Body, Client
+from tests.support.network.proxy import Proxy
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import Child, House, until
-from tests.support.proxy import Proxy
+from tests.support.processes.running import Child, System, until
 from tests.support.stores.calls import first_call
 
 pytestmark = pytest.mark.long
@@ -48,7 +48,7 @@ class Bob:
         self._pika.channel.connection.sleep(0.05)
         return None
 
-    def says(self, reply_to: str, call: str, body: Body) -> None:
+    def answer(self, reply_to: str, call: str, body: Body) -> None:
         self._pika.send(reply_to, body, exchange="hutch.replies", correlation_id=call)
 
 
@@ -62,40 +62,40 @@ def response(task: str, content: str, **more: object) -> dict[str, Any]:
     } | more
 
 
-def where_it_hears(agent: Child) -> str:
+def reply_queue_of(agent: Child) -> str:
     """The reply queue of a process."""
-    return reply_queue_name("alice", agent.says(r'"instance": "(alice\.[0-9a-f]+)"')[1])
+    return reply_queue_name("alice", agent.wait_for(r'"instance": "(alice\.[0-9a-f]+)"')[1])
 
 
-def test_what_is_no_reply_or_nobodys_harms_no_call(
-    house: House, pika: Client, asked: Asked
+def test_a_message_that_is_no_reply_or_has_no_call_affects_no_call(
+    system: System, pika: Client, asked: Asked
 ) -> None:
-    [alice] = house.agents("alice")
+    [alice] = system.agents("alice")
     bob = Bob(pika)
     pika.send("alice", ASK)
     call, reply_to = bob.asked()
     for junk in JUNK:
-        bob.says(reply_to, "of-another-call", junk)
-    bob.says(reply_to, call, response(call, "the one"))
+        bob.answer(reply_to, "of-another-call", junk)
+    bob.answer(reply_to, call, response(call, "the one"))
     assert pika.reply().status == "ok"
     assert asked()[-1]["messages"][-1]["content"] == "the one"
     assert alice.process.poll() is None
 
 
 def test_an_honest_workers_answer_to_another_task_ends_no_call(
-    house: House, pika: Client, asked: Asked
+    system: System, pika: Client, asked: Asked
 ) -> None:
-    """With one user for all, anybody may name anybody's reply queue; the ids tell calls apart."""
-    alice, _ = house.agents("alice", "bob")
-    queue, guessed = where_it_hears(alice), f"{run_id('alice', 't')}.1.1.1"
+    """With one user for all, any client may name any reply queue; the ids distinguish the calls."""
+    alice, _ = system.agents("alice", "bob")
+    queue, guessed = reply_queue_of(alice), f"{run_id('alice', 't')}.1.1.1"
     taken = pika.ask("bob", {"content": "Claimed in advance.", "id": guessed})
     assert taken.status == "ok"
     pika.send("alice", {"content": '[[call bob {"prompt": "[[latency 5]]Write."}]]', "id": "t"})
     until(lambda: "[[latency 5]]Write." in str(asked()))
-    call = first_call(house.env["HUTCH_STORE"], "alice", "t")
+    call = first_call(system.env["HUTCH_STORE"], "alice", "t")
     pika.send("bob", "Sell everything.", reply_to=queue, correlation_id=call)
     pika.send("bob", b'{"type": ', reply_to=queue, correlation_id=guessed)
-    alice.says("reply to another task")
+    alice.wait_for("reply to another task")
     assert pika.reply().status == "ok"
     said = asked()[-1]["messages"][-1]["content"]
     assert "Write." in said
@@ -103,52 +103,52 @@ def test_an_honest_workers_answer_to_another_task_ends_no_call(
 
 
 @pytest.mark.parametrize("spent", [{"model_calls": -7991}, {"model_calls": 7991}, {}])
-def test_what_a_worker_says_it_has_spent_does_not_lift_the_budget(
-    house: House, pika: Client, asked: Asked, spent: dict[str, int]
+def test_a_usage_that_a_worker_reports_does_not_raise_the_budget(
+    system: System, pika: Client, asked: Asked, spent: dict[str, int]
 ) -> None:
-    house.agents("alice")
+    system.agents("alice")
     bob = Bob(pika)
     budget = {"model_calls": 4}
     pika.send("alice", {"content": f"{ASK}[[again]]", "id": "t", "budget": budget})
-    while (reply := pika.heard()) is None:
+    while (reply := pika.received()) is None:
         if call := bob.was_asked():
-            bob.says(call[1], call[0], response(call[0], "Written.", usage=spent))
+            bob.answer(call[1], call[0], response(call[0], "Written.", usage=spent))
     assert reply.status == "partial"
     assert 1 < len(asked()) <= budget["model_calls"]
     assert reply.body["usage"]["model_calls"] <= budget["model_calls"]
 
 
-def test_of_two_replies_the_first_counts_and_a_late_one_is_dropped(
-    house: House, pika: Client, asked: Asked
+def test_the_first_of_two_replies_is_used_and_a_late_one_is_dropped(
+    system: System, pika: Client, asked: Asked
 ) -> None:
-    [alice] = house.agents("alice")
+    [alice] = system.agents("alice")
     bob = Bob(pika)
     pika.send("alice", ASK)
     call, reply_to = bob.asked()
     for content in ("first", "second"):
-        bob.says(reply_to, call, response(call, content))
+        bob.answer(reply_to, call, response(call, content))
     first = pika.reply()
     assert asked()[-1]["messages"][-1]["content"] == "first"
-    bob.says(reply_to, call, response(call, "late"))
+    bob.answer(reply_to, call, response(call, "late"))
     pika.send("alice", ASK)
     other, reply_to = bob.asked()
-    bob.says(reply_to, other, response(other, "next"))
+    bob.answer(reply_to, other, response(other, "next"))
     assert pika.reply().status == first.status == "ok"
     assert asked()[-1]["messages"][-1]["content"] == "next"
-    assert "reply not understood" not in alice.said
+    assert "reply not understood" not in alice.output
 
 
-def test_a_reply_that_comes_while_its_caller_is_cut_off_is_heard_when_it_is_back(
-    house: House, pika: Client, asked: Asked, rabbit: Rabbit, network: Proxy
+def test_a_reply_that_comes_while_its_caller_is_disconnected_is_received_after_it_reconnects(
+    system: System, pika: Client, asked: Asked, rabbit: Rabbit, network: Proxy
 ) -> None:
-    house.agents("alice")
+    system.agents("alice")
     bob = Bob(pika)
     pika.send("alice", ASK)
     call, reply_to = bob.asked()
     network.stall()
     rabbit.close_connections_of("alice.")
     until(lambda: not pika.consumers(reply_to))
-    bob.says(reply_to, call, response(call, "Written."))
+    bob.answer(reply_to, call, response(call, "Written."))
     network.flow()
     assert pika.reply().status == "ok"
     assert len(asked()) == 2, "nothing was asked again"

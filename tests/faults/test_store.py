@@ -17,9 +17,9 @@ from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.processes import running
 from tests.support.processes.agents import ASK
-from tests.support.processes.clerk import letters
+from tests.support.processes.clerk import dead_letters
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import House, until
+from tests.support.processes.running import System, until
 from tests.support.stores.postgresql import Postgres
 
 pytestmark = pytest.mark.long
@@ -29,13 +29,13 @@ MORE_THAN_THE_DELIVERY_LIMIT = 13
 Outage = Callable[[], AbstractContextManager[None]]
 
 
-def survives(house: House, pika: Client, asked: Asked, outage: Outage, seconds: float) -> None:
+def survives(system: System, pika: Client, asked: Asked, outage: Outage, seconds: float) -> None:
     """An outage while Alice waits for Bob, whose model call ends meanwhile."""
-    agents = house.agents("bob", "alice")
+    agents = system.agents("bob", "alice")
     pika.send("alice", ASK)
     until(lambda: len(asked()) == 2)
     with outage():
-        until(lambda: all("store away" in agent.said for agent in agents))
+        until(lambda: all("store away" in agent.output for agent in agents))
         waiting = [pika.send("bob", "[[reply later]]") for _ in range(3)]
         time.sleep(seconds)
     replies = pika.replies(4)
@@ -43,37 +43,37 @@ def survives(house: House, pika: Client, asked: Asked, outage: Outage, seconds: 
     assert {reply.correlation_id for reply in replies} >= set(waiting)
     assert len(asked()) == 6, "nothing was paid twice: the living were not robbed"
     assert [agent.process.poll() for agent in agents] == [None, None]
-    assert not any("run taken over" in agent.said for agent in agents)
+    assert not any("run taken over" in agent.output for agent in agents)
 
 
 class TestOnPostgresql:
     @pytest.fixture
-    def house(self, broker_url: str, postgresql_url: str, tmp_path: Path) -> Iterator[House]:
-        with running.house(broker_url, tmp_path) as house:
-            house.env["HUTCH_STORE"] = postgresql_url
+    def system(self, broker_url: str, postgresql_url: str, tmp_path: Path) -> Iterator[System]:
+        with running.system(broker_url, tmp_path) as system:
+            system.env["HUTCH_STORE"] = postgresql_url
             asyncio.run(migrate(postgresql_url))
-            house.model()
-            yield house
+            system.model()
+            yield system
 
     @pytest.mark.long
     @pytest.mark.parametrize("seconds", [5, 40])
-    def test_a_server_that_refuses_everybody_for_a_while_is_waited_for(
+    def test_a_server_that_refuses_all_connections_for_a_while_is_waited_for(
         self,
-        house: House,
+        system: System,
         pika: Client,
         asked: Asked,
         postgresql: Postgres,
         postgresql_url: str,
         seconds: int,
     ) -> None:
-        survives(house, pika, asked, lambda: postgresql.away(postgresql_url), seconds)
+        survives(system, pika, asked, lambda: postgresql.away(postgresql_url), seconds)
 
     @pytest.mark.long
     @pytest.mark.parametrize("seconds", [5, 40])
-    def test_a_server_that_stands_still_for_a_while_is_waited_for(
-        self, house: House, pika: Client, asked: Asked, postgresql: Postgres, seconds: int
+    def test_a_server_that_is_frozen_for_a_while_is_waited_for(
+        self, system: System, pika: Client, asked: Asked, postgresql: Postgres, seconds: int
     ) -> None:
-        agents = house.agents("bob", "alice")
+        agents = system.agents("bob", "alice")
         pika.send("alice", ASK)
         until(lambda: len(asked()) == 2)
         with postgresql.frozen():
@@ -93,34 +93,34 @@ def bob_loses_his_connections(rabbit: Rabbit) -> None:
 
 class TestOnSqlite:
     @pytest.fixture
-    def house(self, broker_url: str, tmp_path: Path) -> Iterator[House]:
-        with running.house(broker_url, tmp_path) as house:
-            asyncio.run(migrate(house.env["HUTCH_STORE"]))
-            house.model()
-            yield house
+    def system(self, broker_url: str, tmp_path: Path) -> Iterator[System]:
+        with running.system(broker_url, tmp_path) as system:
+            asyncio.run(migrate(system.env["HUTCH_STORE"]))
+            system.model()
+            yield system
 
     @pytest.fixture
-    def file(self, house: House) -> Path:
-        return Path(house.env["HUTCH_STORE"].removeprefix("sqlite:///"))
+    def file(self, system: System) -> Path:
+        return Path(system.env["HUTCH_STORE"].removeprefix("sqlite:///"))
 
     @pytest.mark.long
     def test_a_file_that_another_program_has_locked_is_waited_for(
-        self, house: House, pika: Client, asked: Asked, file: Path
+        self, system: System, pika: Client, asked: Asked, file: Path
     ) -> None:
-        survives(house, pika, asked, lambda: locked(file), 5)
+        survives(system, pika, asked, lambda: locked(file), 5)
 
     @pytest.mark.long
     def test_while_the_store_is_away_lost_connections_repeat_and_give_up_no_task(
-        self, house: House, pika: Client, asked: Asked, file: Path, rabbit: Rabbit
+        self, system: System, pika: Client, asked: Asked, file: Path, rabbit: Rabbit
     ) -> None:
-        """The first deliveries wait for their claims: nobody knows yet that the store is away."""
-        [bob] = house.agents("bob")
+        """The first deliveries wait for their claims: the outage has not been noticed yet."""
+        [bob] = system.agents("bob")
         with locked(file):
             calls = {pika.send("bob", body) for body in (b"Write.", b"Write.", b'{"content": "x"}')}
             calls.add(pika.send("bob", {"id": "t-1", "content": "Write."}))
             for _ in range(1, MORE_THAN_THE_DELIVERY_LIMIT):
                 bob_loses_his_connections(rabbit)
-            assert "store away" in bob.said
+            assert "store away" in bob.output
         answered = dict[str, set[str]]()
         while answered.keys() != calls:  # a copy may come twice, under the same id
             reply = pika.reply()
@@ -129,22 +129,22 @@ class TestOnSqlite:
         assert [len(ids) for ids in answered.values()] == [1] * 4
         assert pika.ask("bob", "Last.").status == "ok"
         assert len(asked()) == 5, "each task was run once, with an id or without"
-        assert letters(house) == []
+        assert dead_letters(system) == []
 
     def test_with_a_file_that_may_only_be_read_no_task_is_taken(
-        self, house: House, pika: Client, file: Path
+        self, system: System, pika: Client, file: Path
     ) -> None:
-        [bob] = house.agents("bob")
+        [bob] = system.agents("bob")
         bob.end()
         call = pika.send("bob", "Write.")
         for part in file.parent.glob("hutch.db*"):
             part.chmod(0o444)
-        powerless = house.start_by(WITHOUT_ROOTS_POWER, "services.agent", "bob")
-        powerless.says("readonly database")
-        assert "run started" not in powerless.said
+        powerless = system.start_by(WITHOUT_ROOTS_POWER, "services.agent", "bob")
+        powerless.wait_for("readonly database")
+        assert "run started" not in powerless.output
         powerless.kill()
         file.chmod(0o644)
-        house.agents("bob")
+        system.agents("bob")
         assert pika.reply().correlation_id == call
 
 

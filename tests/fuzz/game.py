@@ -1,4 +1,4 @@
-"""One game: attack for a while, then be quiet, drain and look."""
+"""One game: attack for a while, then be quiet, drain and check."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from tests.chaos.supervisor import Supervisor
 from tests.fuzz import ledger as ledgers
 from tests.fuzz import logs
 from tests.fuzz.attack import team
-from tests.fuzz.attack.clients import Attacker, Ears
+from tests.fuzz.attack.clients import Attacker, Receiver
 from tests.fuzz.attack.endpoint import endpoint
 from tests.fuzz.attack.stranger import Stranger
 from tests.fuzz.attack.team import REPLICAS
-from tests.fuzz.draws.commands import Orders
+from tests.fuzz.draws.commands import Commands
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.report import Found, Report
 from tests.support import client
 from tests.support.invariants import Rest, living
 from tests.support.processes import running
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 ATTACKERS = 2
 STARTED_S = 60.0
 PATIENCE_S = 60.0
-"""Without a single new answer, until the rest is given up: a run takes 20 s at most, and a
+"""Time without a new answer after which the rest is given up: a run takes 20 s at most, and a
 manager asks its worker again after 60."""
 SETTLE_S = 90.0
 HONEST_S = 20.0
-"""For an honest task when nothing else is there; it takes well under a second."""
+"""For an honest task in an idle system; it takes well under a second."""
 POLL_S = 0.5
 
 Say = Callable[[str], None]
@@ -45,18 +45,18 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
     with (
         GROUNDS[store](folder) as ground,
         endpoint(seed) as model,
-        running.house(ground.broker_url, folder, team.build(folder)) as house,
+        running.system(ground.broker_url, folder, team.build(folder)) as system,
         closing(ledgers.opened(folder)) as journal,
     ):
         say(f"RabbitMQ {ground.broker}, {store}")
-        house.env |= {"HUTCH_STORE": ground.store_url, "OPENAI_BASE_URL": model.base_url}
-        house.env["HUTCH_DEBUG"] = "1"  # a process that dies shows where
+        system.env |= {"HUTCH_STORE": ground.store_url, "OPENAI_BASE_URL": model.base_url}
+        system.env["HUTCH_DEBUG"] = "1"  # a process that dies shows where
         asyncio.run(migrate(ground.store_url))
-        ledger, supervisor = Ledger(journal), Supervisor(house)
+        ledger, supervisor = Ledger(journal), Supervisor(system)
         supervisor.start(REPLICAS)
-        rest = Rest(house, ground.broker_url)
+        rest = Rest(system, ground.broker_url)
         try:
-            with attacked(house, ground.broker_url, ledger, seed, seconds) as orders:
+            with attacked(system, ground.broker_url, ledger, seed, seconds) as commands:
                 say("quiet; draining")
                 drain(ledger)
                 wrong = rest.settled(patience_s=SETTLE_S)
@@ -70,44 +70,46 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
             wrong,
             silent,
             logs.faults(sorted(folder.glob("*-services.agent-*.log"))),
-            orders.faults,
-            orders.given,
+            commands.faults,
+            commands.given,
             model.asked,
         )
         return Report(ledger, found)
 
 
 @contextmanager
-def attacked(house: House, url: str, ledger: Ledger, seed: int, seconds: float) -> Iterator[Orders]:
-    """Attacks for so many seconds; in the block nobody does any more, but answers are heard."""
-    ears = Ears(url, ledger)
-    ears.start()
-    assert ears.listening.wait(STARTED_S), "the listener did not start"
+def attacked(
+    system: System, url: str, ledger: Ledger, seed: int, seconds: float
+) -> Iterator[Commands]:
+    """Attacks for so many seconds; in the block no attack runs, but answers are still received."""
+    receiver = Receiver(url, ledger)
+    receiver.start()
+    assert receiver.listening.wait(STARTED_S), "the listener did not start"
     numbers = count()
     attackers = [
-        Attacker(url, ledger, seed, numbers, ears, lambda agent: instances(house, agent))
+        Attacker(url, ledger, seed, numbers, receiver, lambda agent: instances(system, agent))
         for _ in range(ATTACKERS)
     ]
-    orders, stranger = Orders(house, ledger, seed), Stranger(url, seed)
-    for job in (*attackers, orders, stranger):
+    commands, stranger = Commands(system, ledger, seed), Stranger(url, seed)
+    for job in (*attackers, commands, stranger):
         job.start()
     time.sleep(seconds)
     for attacker in attackers:
         attacker.quiet.set()
-    orders.end()
-    orders.give("unpause", "all")
+    commands.end()
+    commands.give("unpause", "all")
     try:
-        yield orders
+        yield commands
     finally:
-        clients = (*attackers, ears, stranger)
+        clients = (*attackers, receiver, stranger)
         died = [it.name for it in clients if not it.is_alive()]
         for client_ in clients:
             client_.end()
         assert not died, f"these clients have ended by a fault of their own: {died}"
 
 
-def instances(house: House, agent: str) -> list[str]:
-    return [it.instance for it in living(house.children) if it.name == agent]
+def instances(system: System, agent: str) -> list[str]:
+    return [it.instance for it in living(system.children) if it.name == agent]
 
 
 def drain(ledger: Ledger) -> None:
@@ -119,7 +121,7 @@ def drain(ledger: Ledger) -> None:
 
 
 def silence(url: str) -> Iterator[tuple[str, str]]:
-    """Who does not answer an honest task at once, and how."""
+    """The agents that do not answer an honest task at once, and the reasons."""
     for agent in REPLICAS:
         with client.client(url) as honest:
             honest.send(agent, f"honest f0.{agent}")

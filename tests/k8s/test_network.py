@@ -1,10 +1,10 @@
-"""Who may open a connection to whom: what one side may send and the other may receive."""
+"""The connections between pods: what one side may send and the other may receive."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.k8s.rendering import Manifest, Overlay
+from tests.support.k8s.rendering import Manifest, Overlay
 
 Edge = tuple[str, str, int]
 
@@ -43,12 +43,12 @@ def component(labels: dict[str, str]) -> str:
     return labels["app.kubernetes.io/component"]
 
 
-def test_nothing_is_open_that_is_not_named(overlay: Overlay) -> None:
+def test_every_port_that_no_policy_names_is_closed(overlay: Overlay) -> None:
     nothing = overlay.of("NetworkPolicy")["nothing"]["spec"]
     assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def test_each_process_reaches_only_what_it_needs(local: Overlay) -> None:
+def test_each_process_reaches_only_the_services_that_it_needs(local: Overlay) -> None:
     out, into = set(edges(local, "egress")), set(edges(local, "ingress"))
     assert out == into  # what may be sent may be received, and the other way round
     assert {edge for edge in out if edge[2] != 5671} == {
@@ -75,6 +75,6 @@ def test_in_production_only_agents_reach_the_world_and_no_private_address(
     assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(block["except"])
 
 
-def test_every_port_of_a_rule_is_one_that_somebody_serves(local: Overlay) -> None:
+def test_every_port_of_a_rule_is_served_by_a_pod(local: Overlay) -> None:
     served = {port["containerPort"] for _, it in local.containers() for port in it.get("ports", [])}
     assert {port for _, _, port in edges(local, "ingress")} - {5671} <= served

@@ -14,7 +14,7 @@ from shared.definitions.loader import load
 from shared.process.runtime import STOP_S
 from shared.settings.environment import Settings
 from shared.telemetry.metrics import Metrics
-from tests.k8s.rendering import Overlay
+from tests.support.k8s.rendering import Overlay
 from tests.support.repository import REPOSITORY
 
 AGENTS = load(REPOSITORY / "agents")
@@ -43,7 +43,7 @@ def test_the_agents_are_those_of_the_folder_word_for_word(overlay: Overlay) -> N
     assert texts == {file.name: file.read_text("utf-8") for file in files}
 
 
-def test_agents_read_their_tools_where_they_look_for_them(overlay: Overlay) -> None:
+def test_agents_read_their_tools_from_the_mounted_folder(overlay: Overlay) -> None:
     for name in AGENTS:
         volumes = overlay.pods()[name]["spec"]["volumes"]
         sources = next(it for it in volumes if it["name"] == "agents")["projected"]["sources"]
@@ -95,7 +95,7 @@ def test_a_roll_starts_the_new_before_it_ends_the_old(overlay: Overlay) -> None:
         assert rolling == {"maxSurge": 1, "maxUnavailable": 0}, name
 
 
-def test_every_agent_is_scaled_on_its_own_mailbox_and_never_to_none(production: Overlay) -> None:
+def test_every_agent_is_scaled_on_its_own_mailbox_and_never_to_zero(production: Overlay) -> None:
     scaled = production.of("ScaledObject")
     assert set(scaled) == set(AGENTS)
     for name, item in scaled.items():
@@ -109,7 +109,7 @@ def test_every_agent_is_scaled_on_its_own_mailbox_and_never_to_none(production: 
 
 
 def test_prometheus_finds_every_process_by_its_name(production: Overlay) -> None:
-    """Where the pods' port, the image's and the page that the processes serve are one."""
+    """The pods' port is the image's, and a process serves this page on it."""
     monitor = production.of("PodMonitor")["hutch"]["spec"]
     (of_component,) = monitor["selector"]["matchExpressions"]
     (endpoint,) = monitor["podMetricsEndpoints"]

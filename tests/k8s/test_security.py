@@ -1,4 +1,4 @@
-"""What a scanner finds, and what no scanner looks for."""
+"""The findings of a scanner, and rules that no scanner checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 from services.cli.deploy.users import users
 from shared.contract.access import agent_user
 from shared.definitions.loader import load
-from tests.k8s.rendering import Manifest, Overlay, tool
+from tests.support.k8s.rendering import Manifest, Overlay, tool
 from tests.support.repository import REPOSITORY
 
 CREDENTIALS = re.compile(r"(\w+)://([^@/]*)@")
@@ -122,7 +122,7 @@ def test_local_secrets_are_clearly_no_secrets() -> None:
     assert re.findall(r"API_KEY=([\w-]+)", text) == ["scripted"]
 
 
-def test_production_reaches_broker_and_store_by_tls_and_looks_at_whom(production: Overlay) -> None:
+def test_production_reaches_broker_and_store_by_tls_and_verifies_both(production: Overlay) -> None:
     for name, container in production.containers():
         env = {it["name"]: it.get("value", "") for it in container["env"]}
         mounted = {it["mountPath"] for it in container["volumeMounts"]}
@@ -132,8 +132,8 @@ def test_production_reaches_broker_and_store_by_tls_and_looks_at_whom(production
             assert secrets(production.pods()[name])["/tls/broker"] == "rabbitmq-tls"
 
 
-def test_keda_looks_at_the_brokers_certificate(production: Overlay) -> None:
-    """Of a trigger's metadata it would not read `tls`."""
+def test_keda_verifies_the_brokers_certificate(production: Overlay) -> None:
+    """KEDA would not read `tls` from a trigger's metadata."""
     spec = production.of("TriggerAuthentication")["rabbitmq"]["spec"]
     (tls,) = spec["configMapTargetRef"]
     assert tls["parameter"] == "tls"

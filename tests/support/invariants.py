@@ -1,4 +1,4 @@
-"""What holds whenever nothing is under way, whatever was done to the processes before.
+"""Invariants of a system at rest, whatever happened to its processes before.
 
 Slots taken are as many as runs open, in each process; no message waits, none is unacked, but for
 the dead letters; every consumer is there; nothing is open in the store or left in its outbox.
@@ -26,12 +26,12 @@ from shared.definitions.model import Definitions
 from shared.store import open_store
 from shared.store.queries.reports import Load, loads
 from tests.support.client import Client
-from tests.support.processes.running import Child, House
+from tests.support.processes.running import Child, System
 
 ABOUT = ("slots", "open runs", "outbox", "waiting", "unacked", "consumers", "processes")
-"""How the sentences begin; `unanswered` and `answered in two ways` where a client is asked too."""
+"""The beginnings of the sentences; with a client also `unanswered`, `answered in two ways`."""
 PATIENCE_S = 60.0
-"""Until what is still on its way has settled: a bad message is tried for seconds, a call too."""
+"""For messages and calls that are still under way: a bad message is retried for seconds."""
 POLL_S = 0.2
 ANSWER_S = 10.0
 _INSTANCE = re.compile(r'"instance": "(([a-z0-9-]+)\.[0-9a-f]{8})"')
@@ -49,7 +49,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class Slots:
-    """Of one process, as it counts them itself: two counts that must agree."""
+    """A process's own two counts of its runs, which must agree."""
 
     taken: int
     open: int
@@ -63,15 +63,15 @@ class Queued:
 
 @dataclass
 class Rest:
-    """What is wrong, in sentences; `settled` waits until nothing is."""
+    """The violations, in sentences; `settled` waits until there is none."""
 
-    house: House
+    system: System
     broker_url: str
     excused: dict[str, str] = field(default_factory=dict)
     """Sentences that begin so are no fault here, and why not."""
 
     def settled(self, client: Client | None = None, *, patience_s: float = PATIENCE_S) -> list[str]:
-        """What is still wrong when nothing is, or the patience is over; agents live on.
+        """Wait until there is no violation; those that are left when the patience is over.
 
         With a client, one response to each of its tasks is asked for too.
         """
@@ -81,12 +81,12 @@ class Rest:
         return wrong
 
     def wrong(self, client: Client | None = None) -> list[str]:
-        agents = living(self.house.children)
-        known = read_folder(Path(self.house.env["HUTCH_AGENTS"])).found
+        agents = living(self.system.children)
+        known = read_folder(Path(self.system.env["HUTCH_AGENTS"])).found
         return self._unexcused(
             [
                 *leaked(agents),
-                *left_in_store(self.house.env["HUTCH_STORE"]),
+                *left_in_store(self.system.env["HUTCH_STORE"]),
                 *queued(self.broker_url, agents, known),
                 *(client.at_odds() if client else ()),
             ]
@@ -94,12 +94,12 @@ class Rest:
 
     def ended(self) -> list[str]:
         """End every agent; what is wrong with how they end, or with what they have left unacked."""
-        agents = living(self.house.children)
-        children = [it for it in self.house.children if it.process.poll() is None and is_agent(it)]
+        agents = living(self.system.children)
+        children = [it for it in self.system.children if it.process.poll() is None and is_agent(it)]
         for child in children:
             child.process.send_signal(signal.SIGTERM)
         codes = [(child.name, child.ended()) for child in children]
-        known = read_folder(Path(self.house.env["HUTCH_AGENTS"])).found
+        known = read_folder(Path(self.system.env["HUTCH_AGENTS"])).found
         names = [*queues_of(agents, known), topology.UNROUTED_QUEUE]
         counts = counted(self.broker_url, names)
         return self._unexcused(
@@ -118,14 +118,14 @@ def is_agent(child: Child) -> bool:
 
 
 def living(children: Iterable[Child]) -> list[Agent]:
-    """Those that consume, or did."""
-    found = (told(it) for it in children if it.process.poll() is None and is_agent(it))
+    """The agents' processes that consume, or did."""
+    found = (agent_of(it) for it in children if it.process.poll() is None and is_agent(it))
     return [agent for agent in found if agent is not None]
 
 
-def told(child: Child) -> Agent | None:
+def agent_of(child: Child) -> Agent | None:
     """None: it has not come so far yet."""
-    said = child.beginning
+    said = child.first_output
     if (instance := _INSTANCE.search(said)) and (port := _PORT.search(said)):
         return Agent(instance[2], instance[1], int(port[1]))
     return None
@@ -172,7 +172,7 @@ async def _loads(url: str) -> dict[str, Load]:
 
 
 def queues_of(agents: Iterable[Agent], known: Definitions) -> Counter[str]:
-    """What these processes consume, and how many of them each."""
+    """The queues that these processes consume, and the number of consumers of each."""
     found: Counter[str] = Counter()
     for agent in agents:
         found[topology.mailbox_name(agent.name)] += 1
@@ -194,7 +194,7 @@ def queued(url: str, agents: Sequence[Agent], known: Definitions) -> Iterator[st
 
 
 def counted(url: str, names: Iterable[str]) -> dict[str, Queued]:
-    """As the queues themselves count; those that are not there are left out."""
+    """The depths as the queues count them; queues that do not exist are left out."""
     found: dict[str, Queued] = {}
     with connected(url) as connection:
         for name in sorted(names):

@@ -25,7 +25,7 @@ TOM_SAID = "From tom: Six of last week's seven backups succeeded."
 
 
 class Stage:
-    """Plays agents against the script without a broker, and keeps who was called by whom."""
+    """Plays agents against the script without a broker, and records which agent called which."""
 
     def __init__(self) -> None:
         self.turns: list[tuple[str, list[str]]] = []
@@ -74,7 +74,7 @@ def test_every_shipped_agent_says_what_it_is_for() -> None:
     assert all(agent.description and agent.preamble for agent in AGENTS.values())
 
 
-def test_alice_asks_bob_for_an_email_and_tells_what_he_has_written(stage: Stage) -> None:
+def test_alice_asks_bob_for_an_email_and_answers_with_his_text(stage: Stage) -> None:
     said = stage.ask(
         "alice", "Ask Bob to write an email for you and let me know what he has written."
     )
@@ -82,7 +82,7 @@ def test_alice_asks_bob_for_an_email_and_tells_what_he_has_written(stage: Stage)
     assert "Subject: Fire drill on Friday" in said
 
 
-def test_alice_passes_on_what_the_email_is_about(stage: Stage) -> None:
+def test_alice_passes_the_emails_subject_on_to_bob(stage: Stage) -> None:
     said = stage.ask("alice", "Ask Bob for an email about the new lift and let me know.")
     assert "Subject: News about the new lift\n" in said
 
@@ -106,20 +106,20 @@ def test_the_editor_splits_the_job_checks_and_merges(stage: Stage, text: str) ->
     assert f"The draft has {words} words. The check: The draft agrees with facts 1 and 2." in said
 
 
-def test_richard_builds_on_what_tom_has_told_the_swarm(stage: Stage) -> None:
+def test_richard_builds_on_toms_broadcast(stage: Stage) -> None:
     found = stage.ask("tom", "How did last week's backups go?")
     question = "What should we do about the backups?"
     assert "I have heard nothing from Tom" in stage.ask("richard", question)
     assert found in stage.ask("richard", question, f"From tom: {found}")
 
 
-def test_harry_doubts_what_the_others_have_said(stage: Stage) -> None:
+def test_harry_doubts_the_other_members_broadcasts(stage: Stage) -> None:
     said = stage.ask("harry", "What could be wrong?", TOM_SAID, "From richard: Buy a disk.")
     assert 'Richard concludes "Buy a disk."' in said
     assert "Tom reported" in stage.ask("harry", "What could be wrong?", TOM_SAID)
 
 
-def test_a_tick_is_summed_up_by_what_was_answered_last(stage: Stage) -> None:
+def test_a_tick_is_summed_up_by_the_last_answer(stage: Stage) -> None:
     done = "- asked: A\n  answered: One. More.\n- asked: B\n  answered: Six of seven. Rest."
     assert stage.ask("tom", f"Sum up in one sentence:\n{done}") == "In short: Six of seven."
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Protocol
 
-from pydantic import BeforeValidator, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
 from pydantic_core import from_json, to_json
 
 from shared.contract.messages import Frozen, Usage
@@ -22,6 +24,19 @@ def storable(text: object) -> object:
 
 Text = Annotated[str, BeforeValidator(storable)]
 """Text from outside, cleaned by `storable`."""
+
+
+def _whole_characters(value: object) -> object:
+    """The same JSON value without half surrogate pairs; NULs stay, as JSON text escapes them."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+_Verbatim = Annotated[JsonObject, BeforeValidator(_whole_characters)]
+
+
+def _is_empty(value: object) -> bool:
+    """Empty fields are left out of the journal: earlier versions can read the rest."""
+    return not value
 
 
 class ToolSpec(Frozen):
@@ -68,6 +83,21 @@ class ToolCall(Frozen):
         return ToolCall(id=call_id, name=sanitised(self.name), arguments=arguments)
 
 
+class Kept(Frozen):
+    """The parts of a reply that only its endpoint understands and that it wants back unchanged.
+
+    `origin` names endpoint and model: any other model gets the history without these parts.
+    """
+
+    origin: Text
+    message: _Verbatim = Field(default={}, exclude_if=_is_empty)
+    """Fields beside content and calls, such as `reasoning_content`."""
+    calls: tuple[_Verbatim, ...] = Field(default=(), exclude_if=_is_empty)
+    """For each call in order, the fields beside its id, name and arguments."""
+    items: tuple[_Verbatim, ...] = Field(default=(), exclude_if=_is_empty)
+    """The whole reply as the Responses API gave it: its reasoning refers to its calls."""
+
+
 class Completion(Frozen):
     """One reply of a model. `usage` counts the requests that were answered, normally one."""
 
@@ -77,6 +107,7 @@ class Completion(Frozen):
     refusal: Text | None = None
     usage: Usage = Usage(model_calls=1)
     model: Text | None = None
+    kept: Kept | None = Field(default=None, exclude_if=_is_empty)
 
     @property
     def text(self) -> str:
@@ -96,6 +127,7 @@ class Assistant(Frozen):
 
     content: str | None
     tool_calls: tuple[ToolCall, ...] = ()
+    kept: Kept | None = None
 
 
 class ToolResult(Frozen):
@@ -109,13 +141,32 @@ class ToolResult(Frozen):
 ChatMessage = System | User | Assistant | ToolResult
 
 
+@dataclass(frozen=True)
+class Request:
+    """What a model is asked for one reply."""
+
+    history: Sequence[ChatMessage] = ()
+    tools: Sequence[ToolSpec] = ()
+    most_tokens: int | None = None
+    """The longest reply, reasoning included."""
+    call_tools: bool = True
+    """False: no tool may be called. `tools` are still those of the calls in the history, as some
+    endpoints refuse a history of calls to tools that the request does not list.
+    """
+    answer_schema: JsonObject | None = None
+    """The JSON schema of an answer that is JSON. The answer can violate it: it is not checked."""
+
+
+OnText = Callable[[str], None]
+"""Receives an answer's text piece by piece as it comes. A call with an empty text means that the
+reply begins again: all pieces before it are void.
+"""
+
+
 class Model(Protocol):
-    async def complete(
-        self,
-        history: Sequence[ChatMessage],
-        tools: Sequence[ToolSpec],
-        most_tokens: int | None = None,
-    ) -> Completion:
-        """One reply of at most `most_tokens`. The implementation retries; it raises only
-        `ModelError`.
+    async def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
+        """One reply. The implementation retries; it raises only `ModelError`.
+
+        Only with `on_text` the reply is streamed. The completion is the same either way; pieces
+        that were passed on before an error belong to no completion.
         """

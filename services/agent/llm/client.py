@@ -17,7 +17,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_random_exponential
 
 from services.agent.llm import completions, schema_tools
-from services.agent.llm.chat import ChatMessage, Completion, ToolSpec, storable
+from services.agent.llm.chat import ChatMessage, Completion, OnText, Request, storable
 from services.agent.llm.completions import RETRYABLE, parse_reply
 from services.agent.llm.profiles import NO_REASONING, profile
 from services.agent.llm.retry_after import retry_after_s
@@ -99,13 +99,16 @@ class OpenAIModel:
         if self._client is not None:
             await self._client.close()
 
-    async def complete(
-        self,
-        history: Sequence[ChatMessage],
-        tools: Sequence[ToolSpec],
-        most_tokens: int | None = None,
-    ) -> Completion:
+    async def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
         """See `Model.complete`. With its retries the call takes at most `TOTAL_S`."""
+        reply = await self._complete(request)
+        if on_text and reply.content:
+            on_text(reply.content)
+        return reply
+
+    async def _complete(self, request: Request) -> Completion:
+        history, most_tokens = request.history, request.most_tokens
+        tools = request.tools if request.call_tools else ()
         try:
             if self._tool_protocol == "native":
                 fields = completions.tools_field(tools)

@@ -1,7 +1,7 @@
-"""A run's budget: what is left of it, and how it is divided among calls to workers.
+"""A run's budget: the rest of it, and its division among calls to workers.
 
-All are pure functions of the recorded steps, so a resumed run computes the same shares. A worker
-reserves its share when it is called; what it has not spent returns with its response.
+These are pure functions of the recorded steps, so a resumed run computes the same shares. A call
+reserves a worker's share; the worker's response returns what it has not spent.
 """
 
 from __future__ import annotations
@@ -44,10 +44,13 @@ def capped_usage(reported: Usage, share: Budget) -> Usage:
     whole tree and from using up what it was not given.
     """
     inputs = _within(reported.input_tokens, share.tokens)
+    outputs = _within(reported.output_tokens, _minus(share.tokens, inputs))
     return Usage(
         model_calls=_within(reported.model_calls, share.model_calls),
         input_tokens=inputs,
-        output_tokens=_within(reported.output_tokens, _minus(share.tokens, inputs)),
+        output_tokens=outputs,
+        cached_tokens=_within(reported.cached_tokens, inputs),
+        reasoning_tokens=_within(reported.reasoning_tokens, outputs),
     )
 
 

@@ -1,13 +1,13 @@
-"""Base classes for what surrounds a model or tools: one signature, one method to override."""
+"""Base classes for wrappers of a model or of tools: a subclass overrides one method, `around`."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 
-from services.agent.llm.chat import ChatMessage, Completion, Model, ToolSpec
+from services.agent.llm.chat import Completion, Model, OnText, Request
 from services.agent.loop.journal import StepKey
 from services.agent.loop.loop import Tools
 from shared.definitions.functions import JsonObject
@@ -15,27 +15,24 @@ from shared.definitions.functions import JsonObject
 
 @dataclass
 class ModelWrapper(ABC):
-    """A model around another model."""
+    """A model that wraps another model."""
 
     model: Model
 
     def complete(
-        self,
-        history: Sequence[ChatMessage],
-        tools: Sequence[ToolSpec],
-        most_tokens: int | None = None,
+        self, request: Request, on_text: OnText | None = None
     ) -> Coroutine[None, None, Completion]:
         """See `Model.complete`."""
-        return self.around(partial(self.model.complete, history, tools, most_tokens))
+        return self.around(partial(self.model.complete, request, on_text))
 
     @abstractmethod
     async def around(self, call: Callable[[], Awaitable[Completion]]) -> Completion:
-        """Make the call, with whatever has to happen before and after it."""
+        """Make the call, and do what is necessary before and after it."""
 
 
 @dataclass
 class ToolsWrapper(ABC):
-    """Tools around other tools."""
+    """Tools that wrap other tools."""
 
     tools: Tools
 
@@ -45,4 +42,4 @@ class ToolsWrapper(ABC):
 
     @abstractmethod
     async def around(self, key: StepKey, name: str, call: Callable[[], Awaitable[str]]) -> str:
-        """Make the call, with whatever has to happen before and after it."""
+        """Make the call, and do what is necessary before and after it."""

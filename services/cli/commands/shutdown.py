@@ -24,10 +24,10 @@ NOT_AGENTS = {"all", "scheduler"}
 def shutdown(
     agent: Annotated[str, typer.Argument(help="An agent, 'scheduler', or 'all'.")],
     stop: Annotated[
-        bool, typer.Option("--stop", help="Hand over what runs instead of finishing it.")
+        bool, typer.Option("--stop", help="Hand over open runs instead of finishing them.")
     ] = False,
 ) -> None:
-    """End an agent's processes, ahead of any backlog; what waits in its mailbox stays there."""
+    """End an agent's processes, ahead of any backlog; its mailbox keeps its messages."""
     settings = Settings.from_environment()
     if agent not in NOT_AGENTS:
         agents.check_agent(settings, agent)
@@ -48,12 +48,12 @@ async def _shutdown(settings: Settings, agent: str, mode: Mode) -> str:
     except BrokerError as error:
         if not by_row:
             raise
-        output.remark(f"only the store was told, which takes a little longer: {error}")
+        output.remark(f"only the store has the command, which takes a little longer: {error}")
     return f"asked {asked} to {'stop' if mode == 'stop' else 'finish and end'}"
 
 
 async def _write(settings: Settings, agent: str, mode: Mode) -> tuple[str, bool]:
-    """Write the shutdown's row; returns who is asked, and whether living processes will read it.
+    """Write the shutdown's row; returns its addressees, and whether living processes will read it.
 
     The scheduler reads no rows. Without the store, only the message reaches the agents.
     """

@@ -21,7 +21,8 @@ from shared.store.queries.reports import Load, loads
 
 @dataclass(frozen=True)
 class AgentStatus:
-    """`replicas` by their heartbeats; `queued` and `consumers` as the broker counts its mailbox."""
+    """One agent's line: `replicas` are counted by heartbeats, `queued` and `consumers` by the
+    broker."""
 
     agent: str
     replicas: int
@@ -36,7 +37,8 @@ class AgentStatus:
 
 @dataclass(frozen=True)
 class SystemStatus:
-    """`takes_messages` is false while the broker, short of memory or disk, blocks publishers."""
+    """All agents, and the broker's state: `takes_messages` is false while the broker blocks
+    publishers because its memory or disk is short."""
 
     agents: list[AgentStatus]
     dead_letters: int

@@ -1,4 +1,4 @@
-"""A broker for a machine without one: found, started or installed, and ended again."""
+"""A broker on this machine: found, started or installed, and ended afterwards."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shared.telemetry.logs import masked_text
 
 Say = Callable[[str], None]
 Ask = Callable[[str], bool]
-"""Whether the distribution's package may be installed; the text is the question."""
+"""Asks the question whether the distribution's package may be installed."""
 
 WAYS = (
     "no broker can be started here: set RABBITMQ_URL (amqp://user:password@host:5672/), start "
     "docker or podman, or install rabbitmq-server"
 )
-INSTALLING = "installing the distribution's rabbitmq-server by apt-get, its service kept off"
+INSTALLING = "installing the distribution's rabbitmq-server with apt-get, without its service"
 
 
 @contextmanager
@@ -36,13 +36,13 @@ def local_broker(
     keep: bool = True,
     package: RabbitPackage = DEBIAN,
 ) -> Iterator[str]:
-    """The URL of a broker, which is ended with the context if it was started here.
+    """The URL of a broker. A broker that was started here is ended with the context.
 
-    The ways are tried in this order, and `say` gets a line for each: the URL that is `given`; a
-    container engine; an installed rabbitmq-server; the distribution's package, if `ask` agrees.
-    With `keep`, the next start in the same `home` finds what the queues held. While the context
-    lasts, `home.broker_url` returns the URL of a broker that was started here. Raises
-    `BrokerError`, which says what to do, when there is no way to a broker.
+    These are tried in order, and `say` gets a line for each: the URL that is `given`; a container
+    engine; an installed rabbitmq-server; the distribution's package, if `ask` agrees. With `keep`,
+    the next start in the same `home` has the messages of this one. While the context lasts,
+    `home.broker_url` returns the URL of a broker that was started here. Raises `BrokerError`, which
+    says what to do, if none of them works.
     """
     if given:
         say(f"broker: {masked_text(given)}, from RABBITMQ_URL")
@@ -66,7 +66,7 @@ def _started(
     if engine is None:
         say("broker: RABBITMQ_URL is not set, and no container engine answers")
     else:
-        say(f"broker: RABBITMQ_URL is not set; starting {rabbitmq_container.IMAGE} by {engine}")
+        say(f"broker: RABBITMQ_URL is not set; starting {rabbitmq_container.IMAGE} with {engine}")
         try:
             container = RabbitContainer(engine, container_name(home), keep=keep)
             container.start()

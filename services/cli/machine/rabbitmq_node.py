@@ -1,7 +1,7 @@
-"""The installed rabbitmq-server as a private node: own ports, data, cookie and epmd.
+"""The installed rabbitmq-server as a private node with its own ports, data, cookie and epmd.
 
-It listens on the loopback only, writes nothing outside its folder, and has no contact with the
-system's service or another private node.
+It listens on the loopback interface only, writes nothing outside its folder, and has no contact
+with the system's service or another private node.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NODE = "hutch@localhost"
 
 
 class RabbitNode:
-    """A broker with its data in a folder, which the next start reads again."""
+    """A broker whose data are in a folder; the next start in that folder reads them."""
 
     def __init__(self, folder: Path, package: RabbitPackage = DEBIAN) -> None:
         self._folder = folder.resolve()
@@ -43,7 +43,7 @@ class RabbitNode:
 
     @property
     def ending(self) -> str:
-        """The shell command for `stop`."""
+        """The shell command that does the same as `stop`."""
         assert self._server is not None
         pid = self._server.pid
         gone = f"for i in $(seq {STOP_TIMEOUT_S:.0f}); do kill -0 {pid} || break; sleep 1; done"
@@ -54,7 +54,10 @@ class RabbitNode:
         return self._folder / "log" / f"{NODE}.log"
 
     def start(self) -> None:
-        """Returns when the node takes connections; raises `BrokerError`, which names the log."""
+        """Start the node and wait until it accepts connections.
+
+        Raises `BrokerError`, which names the log.
+        """
         server = self._package.script("rabbitmq-server")
         if server is None:
             raise BrokerError("rabbitmq-server is not installed: install it, or set RABBITMQ_URL")
@@ -78,7 +81,7 @@ class RabbitNode:
             raise
 
     def stop(self) -> None:
-        """End the node and its epmd; harmless when it is not running."""
+        """End the node and its epmd, if they are running."""
         if self._server is not None:
             self._server.terminate()
             try:
@@ -117,7 +120,7 @@ class RabbitNode:
         )
 
     def _stop_epmd(self) -> None:
-        """Retries: epmd refuses to end until it has noticed that the node has."""
+        """End epmd, with retries: it refuses until it has noticed that the node has ended."""
         epmd = shutil.which("epmd")
         until = time.monotonic() + STOP_TIMEOUT_S
         while epmd is not None and _answers(self._epmd_port) and time.monotonic() < until:

@@ -19,10 +19,10 @@ class RabbitPackage:
     scripts: Path = Path("/usr/lib/rabbitmq/bin")
     """Debian's scripts; those on the PATH are wrappers that only the system's user may run."""
     policy: Path = Path("/usr/sbin/policy-rc.d")
-    """Every package runs it before it starts its service; exit code 101 forbids the start."""
+    """Each package runs it before it starts its service; exit code 101 forbids the start."""
 
     def script(self, name: str) -> str | None:
-        """The path of one of RabbitMQ's scripts; None when it is not installed."""
+        """The path of one of RabbitMQ's scripts; None if it is not installed."""
         path = self.scripts / name
         return str(path) if path.exists() else shutil.which(name)
 
@@ -32,7 +32,7 @@ class RabbitPackage:
 
     @property
     def installable(self) -> bool:
-        """Whether this is Debian or Ubuntu, as root."""
+        """Whether the package can be installed here: on Debian or Ubuntu, as root."""
         return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
     def install(self) -> None:

@@ -14,7 +14,7 @@ from shared.store import open_store
 from shared.store.database.migrate import migrate
 from shared.store.schema import RunState, outbox, runs, steps
 from tests.bench.rounds import Subject
-from tests.support.processes.running import Child, House
+from tests.support.processes.running import Child, System
 
 CONCURRENCY = 1000
 """Only the load decides how much is under way."""
@@ -34,28 +34,28 @@ def new_store(folder: Path, name: str) -> str:
     return url
 
 
-def stubbed(house: House, name: str, store: str, **env: str) -> Subject:
+def stubbed(system: System, name: str, store: str, **env: str) -> Subject:
     """An agent whose model answers in process."""
     return _consuming(
-        house.start("tests.bench.subjects.stubbed", name, HUTCH_STORE=store, **env), name
+        system.start("tests.bench.subjects.stubbed", name, HUTCH_STORE=store, **env), name
     )
 
 
-def real(house: House, name: str, store: str) -> Subject:
+def real(system: System, name: str, store: str) -> Subject:
     """An agent with the `openai` client, and an endpoint that answers at once."""
-    served = house.start("tests.bench.subjects.endpoint").says(r"serving (\S+)")
+    served = system.start("tests.bench.subjects.endpoint").wait_for(r"serving (\S+)")
     env = {"HUTCH_STORE": store, "OPENAI_BASE_URL": served[1]}
-    return _consuming(house.start("services.agent", name, **env), name)
+    return _consuming(system.start("services.agent", name, **env), name)
 
 
-def echo(house: House) -> Subject:
-    child = house.start("tests.bench.subjects.echo", "echo")
-    child.says("consuming")
+def echo(system: System) -> Subject:
+    child = system.start("tests.bench.subjects.echo", "echo")
+    child.wait_for("consuming")
     return Subject("bare echo", psutil.Process(child.process.pid), "echo", exchange="")
 
 
 def _consuming(child: Child, name: str) -> Subject:
-    child.says("consuming")
+    child.wait_for("consuming")
     return Subject(name, psutil.Process(child.process.pid), name)
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
 
 from services.agent import __main__ as agent
-from services.agent.llm.chat import ChatMessage, Completion, ToolSpec
+from services.agent.llm.chat import Completion, OnText, Request
 from services.agent.llm.client import OpenAIModel
 from services.agent.llm.registry import ModelRegistry
 from shared.contract.messages import Usage
@@ -30,12 +29,7 @@ class Stub(OpenAIModel):
     async def warm(self) -> None:
         """There is no client to load."""
 
-    async def complete(
-        self,
-        history: Sequence[ChatMessage],
-        tools: Sequence[ToolSpec],
-        most_tokens: int | None = None,
-    ) -> Completion:
+    async def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
         if MODEL_S:
             await asyncio.sleep(MODEL_S)
         return SAID

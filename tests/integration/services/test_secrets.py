@@ -1,4 +1,4 @@
-"""Secrets planted wherever Hutch takes them: changed without a restart, and told by nothing."""
+"""Secrets planted wherever Hutch takes them: changed without a restart, and in no output."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sqlalchemy.engine import make_url
 
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import PATIENCE_S, Client, client
-from tests.support.processes.running import Child, House
+from tests.support.processes.running import Child, System
 from tests.support.stores.postgresql import Postgres
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
 
 BROKER, STORE = "planted-broker-pw", "planted-store-pw"
-KEY, ALICES_KEY, NEW = "planted-key-of-the-house", "planted-key-of-alice", "planted-new-pw"
+KEY, ALICES_KEY, NEW = "planted-key-of-the-system", "planted-key-of-alice", "planted-new-pw"
 PLANTED = "planted-"
 HIDDEN = f"amqp://planted:{BROKER}@"
 
@@ -34,20 +34,20 @@ BOB = "name: bob\ndescription: Writes.\n"
 
 
 @contextmanager
-def telltale() -> Iterator[tuple[str, list[str]]]:
-    """An endpoint that refuses every key and repeats it; the keys that it has heard."""
-    heard: list[str] = []
+def repeating_endpoint() -> Iterator[tuple[str, list[str]]]:
+    """An endpoint that refuses every key and repeats it; the keys that it has received."""
+    received: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            heard.append(str(self.headers["Authorization"]))
-            told = json.dumps({"error": {"message": f"no such key: {heard[-1]}"}}).encode()
+            received.append(str(self.headers["Authorization"]))
+            answers = json.dumps({"error": {"message": f"no such key: {received[-1]}"}}).encode()
             self.send_response(401)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(told)))
+            self.send_header("Content-Length", str(len(answers)))
             self.end_headers()
-            self.wfile.write(told)
+            self.wfile.write(answers)
 
         def log_message(self, format: str, *args: object) -> None: ...
 
@@ -55,7 +55,7 @@ def telltale() -> Iterator[tuple[str, list[str]]]:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", heard
+            yield f"http://127.0.0.1:{server.server_port}", received
         finally:
             server.shutdown()
             serving.join()
@@ -63,8 +63,8 @@ def telltale() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def planted(
-    house: House, rabbit: Rabbit, postgresql: Postgres, postgresql_url: str, tmp_path: Path
-) -> Iterator[House]:
+    system: System, rabbit: Rabbit, postgresql: Postgres, postgresql_url: str, tmp_path: Path
+) -> Iterator[System]:
     """Users of the test's own at broker and store; their URLs and a key are in files."""
     database = postgresql_url.rpartition("/")[2]
     user = f"gardener_{database}"
@@ -79,19 +79,19 @@ def planted(
     }
     for name, secret in files.items():
         (tmp_path / name).write_text(f"{secret}\n")
-        house.env |= {name: "", f"{name}_FILE": str(tmp_path / name)}
-    migrated = house.hutch("migrate")
+        system.env |= {name: "", f"{name}_FILE": str(tmp_path / name)}
+    migrated = system.hutch("migrate")
     assert migrated.returncode == 0, migrated.stderr
     try:
-        yield house
+        yield system
     finally:
-        for child in house.children:
+        for child in system.children:
             child.kill()
         rabbit.ctl("delete_user", user)
 
 
-def user_of(house: House) -> str:
-    return str(make_url(Path(house.env["HUTCH_STORE_FILE"]).read_text().strip()).username)
+def user_of(system: System) -> str:
+    return str(make_url(Path(system.env["HUTCH_STORE_FILE"]).read_text().strip()).username)
 
 
 def cut_off(rabbit: Rabbit, user: str) -> None:
@@ -108,7 +108,7 @@ def changed(tmp_path: Path, name: str, old: str) -> None:
 
 @pytest.mark.essential
 def test_changed_passwords_need_no_restart(
-    planted: House, rabbit: Rabbit, postgresql: Postgres, pika: Client, tmp_path: Path
+    planted: System, rabbit: Rabbit, postgresql: Postgres, pika: Client, tmp_path: Path
 ) -> None:
     """First broker and store know the new ones, then the files: as long as that lasts, it waits."""
     [bob] = planted.agents("bob")
@@ -117,16 +117,16 @@ def test_changed_passwords_need_no_restart(
     postgresql.sql(f"ALTER ROLE {user} PASSWORD '{NEW}'")
     cut_off(rabbit, user)
     postgresql.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename='{user}'")
-    bob.says(f"refused the user '{user}'")
-    bob.says("store away.*password authentication failed")
+    bob.wait_for(f"refused the user '{user}'")
+    bob.wait_for("store away.*password authentication failed")
     changed(tmp_path, "RABBITMQ_URL", BROKER)
     changed(tmp_path, "HUTCH_STORE", STORE)
     assert pika.ask("bob", "Write.").status == "ok"
-    assert PLANTED not in bob.said
+    assert PLANTED not in bob.output
 
 
-def test_nothing_tells_a_secret(
-    planted: House,
+def test_no_output_contains_a_secret(
+    planted: System,
     rabbit: Rabbit,
     postgresql: Postgres,
     pika: Client,
@@ -134,15 +134,15 @@ def test_nothing_tells_a_secret(
     tmp_path: Path,
 ) -> None:
     """After runs that went well and ill, a lost broker, a lost store, and starts that failed."""
-    with telltale() as (url, keys):
+    with repeating_endpoint() as (url, keys):
         (agents / "alice.yaml").write_text(ALICE.format(url=url))
         (agents / "bob.yaml").write_text(BOB)
         planted.env |= {"HUTCH_AGENTS": str(agents), "ALICES_KEY": ALICES_KEY, "HUTCH_DEBUG": "1"}
         up = planted.start("services.cli", "up")
         for name in ("alice", "bob"):
-            up.says(f"{name}.*consuming")
-        told = [pika.ask("bob", "Write.").body, pika.ask("alice", "Write.").body]
-        assert [body["status"] for body in told] == ["ok", "failed"]
+            up.wait_for(f"{name}.*consuming")
+        answers = [pika.ask("bob", "Write.").body, pika.ask("alice", "Write.").body]
+        assert [body["status"] for body in answers] == ["ok", "failed"]
         assert f"Bearer {ALICES_KEY}" in keys
         pika.send("bob", b"{")
         commands = commands_of_all(up)
@@ -151,14 +151,14 @@ def test_nothing_tells_a_secret(
         assert pika.ask("bob", "Write again.").status == "ok"
         assert up.end() == 0
         outputs = [
-            json.dumps(told),
+            json.dumps(answers),
             commands,
             connected,
             *spoken(planted),
             *failed_starts(planted, tmp_path),
             stream(rabbit),
             dumped(planted, postgresql),
-            up.said,
+            up.output,
         ]
     for needed in ("store away", "run.ended", "no such key", "services.agent", "INSERT INTO"):
         assert any(needed in output for output in outputs), needed
@@ -167,37 +167,40 @@ def test_nothing_tells_a_secret(
 
 
 def commands_of_all(up: Child) -> str:
-    """What `ps` shows of the house's processes."""
+    """The system's processes as `ps` shows them."""
     own = psutil.Process(up.process.pid)
     return "\n".join(str(one.cmdline()) for one in (own, *own.children(recursive=True)))
 
 
-def lose_both(house: House, rabbit: Rabbit, postgresql: Postgres, up: Child) -> None:
-    database = house.env["HUTCH_STORE_FILE"]
+def lose_both(system: System, rabbit: Rabbit, postgresql: Postgres, up: Child) -> None:
+    database = system.env["HUTCH_STORE_FILE"]
     with postgresql.away(Path(database).read_text().strip()):
-        cut_off(rabbit, user_of(house))
-        up.says("store away")
+        cut_off(rabbit, user_of(system))
+        up.wait_for("store away")
 
 
-def spoken(house: House) -> list[str]:
-    """No agent runs: who asks one waits in vain."""
+def spoken(system: System) -> list[str]:
+    """The output of many commands; no agent runs, so that `ask` ends without an answer."""
     commands = ["status", "runs", "check", "topology", "dead list", "show none"]
     commands.append("ask --timeout 1s nobody Hello")
-    done = [house.hutch("--debug", *command.split()) for command in commands]
+    done = [system.hutch("--debug", *command.split()) for command in commands]
     return [one.stdout + one.stderr for one in done]
 
 
-def failed_starts(house: House, tmp_path: Path) -> list[str]:
-    """Each setting wrong in some way, in a file or not, with the trace that HUTCH_DEBUG shows."""
+def failed_starts(system: System, tmp_path: Path) -> list[str]:
+    """Starts with each setting wrong in some way, with the trace that HUTCH_DEBUG shows."""
     wrong = {
         "RABBITMQ_URL": [
-            Path(house.env["RABBITMQ_URL_FILE"]).read_text().strip() + "-elsewhere",
+            Path(system.env["RABBITMQ_URL_FILE"]).read_text().strip() + "-elsewhere",
             f"{HIDDEN}[/",
             f"{HIDDEN}h:{PLANTED}/",
             f"http://planted:{BROKER}@h/",
         ],
         "HUTCH_STORE": [
-            Path(house.env["HUTCH_STORE_FILE"]).read_text().strip().replace("gardener_", "nobody_"),
+            Path(system.env["HUTCH_STORE_FILE"])
+            .read_text()
+            .strip()
+            .replace("gardener_", "nobody_"),
             f"postgresql://planted:{STORE}@h:{PLANTED}/db",
             f"mysql://planted:{STORE}@h/db",
         ],
@@ -209,9 +212,9 @@ def failed_starts(house: House, tmp_path: Path) -> list[str]:
             (tmp_path / "wrong").write_text(value)
             file = {f"{name}_FILE": f"{tmp_path}/wrong"}
             env = file if number % 2 else {name: value, f"{name}_FILE": ""}
-            ended = house.start("services.agent", "bob", **env)
+            ended = system.start("services.agent", "bob", **env)
             assert ended.ended(), value
-            said.append(ended.said)
+            said.append(ended.output)
     return said
 
 
@@ -233,9 +236,9 @@ def stream(rabbit: Rabbit) -> str:
     raise AssertionError("the consumer was cancelled")
 
 
-def dumped(house: House, postgresql: Postgres) -> str:
+def dumped(system: System, postgresql: Postgres) -> str:
     """Every row of the store."""
-    database = Path(house.env["HUTCH_STORE_FILE"]).read_text().strip().rpartition("/")[2]
+    database = Path(system.env["HUTCH_STORE_FILE"]).read_text().strip().rpartition("/")[2]
     command = ["pg_dump", "-U", "hutch", "--data-only", "--column-inserts", database]
     done = postgresql.container.exec(command)
     assert done.exit_code == 0

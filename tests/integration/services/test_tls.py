@@ -12,10 +12,10 @@ import pytest
 
 from shared.store.database.migrate import migrate
 from tests.support.brokers.secured import BROKERS, SecuredBroker, SecuredStore, secured_store
-from tests.support.certificates import Authority
 from tests.support.client import client
+from tests.support.network.certificates import Authority
 from tests.support.processes import running
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 pytestmark = pytest.mark.long
 
@@ -36,21 +36,21 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredStore]:
 
 
 @pytest.fixture
-def house(broker: SecuredBroker, store: SecuredStore, tmp_path: Path) -> Iterator[House]:
-    with running.house(broker.url(), tmp_path) as house:
-        house.env["HUTCH_STORE"] = store.url()
-        house.model()
-        yield house
+def system(broker: SecuredBroker, store: SecuredStore, tmp_path: Path) -> Iterator[System]:
+    with running.system(broker.url(), tmp_path) as system:
+        system.env["HUTCH_STORE"] = store.url()
+        system.model()
+        yield system
 
 
 def subjects(broker: SecuredBroker) -> set[str]:
-    """Of the certificates that the broker's clients have shown."""
+    """The subjects of the certificates that the broker's clients have shown."""
     listed = broker.ctl("list_connections", "ssl", "peer_cert_subject").splitlines()
     return {line.split("\t")[1] for line in listed if line.startswith("true")}
 
 
 def serials(store: SecuredStore) -> set[str]:
-    """The same at the store; the test's own looks go another way."""
+    """The same at the store; the test's own queries are not counted."""
     return set(
         store.server.sql(
             "SELECT client_serial FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
@@ -77,9 +77,9 @@ def asked(broker: SecuredBroker, text: str) -> str:
 
 
 def test_an_agent_answers_and_takes_up_certificates_that_were_renewed(
-    house: House, broker: SecuredBroker, store: SecuredStore
+    system: System, broker: SecuredBroker, store: SecuredStore
 ) -> None:
-    [bob] = house.agents("bob")
+    [bob] = system.agents("bob")
     assert asked(broker, "Write.") == "ok"
     shown = served(broker), subjects(broker), serials(store)
     assert len(shown[1]) == len(shown[2]) == 1
@@ -98,11 +98,11 @@ def test_an_agent_answers_and_takes_up_certificates_that_were_renewed(
     assert again[1] != shown[1]
     assert again[2] != shown[2]
     assert bob.end() == 0
-    assert "Traceback" not in bob.said
+    assert "Traceback" not in bob.output
 
 
 def test_another_authority_is_one_sentence_and_an_exit_code(
-    house: House, broker: SecuredBroker, store: SecuredStore, tmp_path: Path
+    system: System, broker: SecuredBroker, store: SecuredStore, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path / "stranger").file
     wrong = {
@@ -110,10 +110,10 @@ def test_another_authority_is_one_sentence_and_an_exit_code(
         "HUTCH_STORE": store.url(sslrootcert=stranger),
     }
     for name, url in wrong.items():
-        bob = house.start("services.agent", "bob", **{name: url})
+        bob = system.start("services.agent", "bob", **{name: url})
         assert bob.ended() == 1
-        *_, last = bob.said.splitlines()
+        *_, last = bob.output.splitlines()
         assert last.startswith("hutch agent bob: ")
         assert "self-signed certificate in certificate chain" in last
         assert name in last
-        assert "Traceback" not in bob.said
+        assert "Traceback" not in bob.output

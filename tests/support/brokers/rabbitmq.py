@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -46,7 +47,7 @@ ALARMS = {
     ),
     "disk": (("set_disk_free_limit", "9999GB"), ("set_disk_free_limit", "50MB")),
 }
-"""What raises an alarm, and what ends it."""
+"""The limits that raise an alarm, and those that end it."""
 
 
 ALARM_POLL_S = 0.2
@@ -60,7 +61,7 @@ class Server:
     version: str
     ctl: Callable[..., str]
     metrics: str = ""
-    """Host and port of what it tells Prometheus, where it does."""
+    """Host and port of its metrics, where it has any."""
     _fresh: list[str] = field(default_factory=list)
     _used: list[str] = field(default_factory=list)
 
@@ -96,7 +97,7 @@ class Rabbit:
         self.ctl("close_all_connections", "--vhost", self.vhost, "a test closes them")
 
     def close_connections_of(self, client: str) -> None:
-        """Those whose given name begins so."""
+        """Close the connections whose name begins so."""
         for line in self.ctl("list_connections", "pid", "client_properties").splitlines():
             pid, _, properties = line.partition("\t")
             if f'"{client}' in properties:
@@ -116,20 +117,20 @@ class Rabbit:
         finally:
             self.ctl("start_app")
 
-    @contextmanager
-    def silent(self, queue: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def silent(self, queue: str) -> AsyncIterator[None]:
         """A quorum queue whose leader takes messages and answers nothing."""
         name = f'rabbit_misc:r(<<"{self.vhost}">>, queue, <<"{queue}">>)'
         leader = f"{{ok, Q}} = rabbit_amqqueue:lookup({name}), {{Leader, _}} = amqqueue:get_pid(Q)"
-        self.ctl("eval", f"{leader}, sys:suspend(Leader).")
+        await asyncio.to_thread(self.ctl, "eval", f"{leader}, sys:suspend(Leader).")
         try:
             yield
         finally:
-            self.ctl("eval", f"{leader}, sys:resume(Leader).")
+            await asyncio.to_thread(self.ctl, "eval", f"{leader}, sys:resume(Leader).")
 
     @contextmanager
     def alarm(self, short_of: Literal["memory", "disk"] = "memory") -> Iterator[None]:
-        """The broker is short of it and takes no messages; it looks every few seconds."""
+        """The broker is short of it and takes no messages; it checks every few seconds."""
         now, then = ALARMS[short_of]
         self.ctl(*now)
         try:

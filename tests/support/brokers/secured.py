@@ -1,4 +1,4 @@
-"""A broker and a PostgreSQL that speak TLS, and let nobody in without a certificate."""
+"""A broker and a PostgreSQL that speak TLS and require client certificates."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from yarl import URL
 
 from services.cli.machine.rabbitmq_node import RabbitNode
 from tests.support.brokers.rabbitmq import AMQP_PORT, IMAGE, RabbitMqContainer, ctl_in
-from tests.support.certificates import Authority, Pair
 from tests.support.machine import need, need_image
+from tests.support.network.certificates import Authority, Pair
 from tests.support.processes.running import until
 from tests.support.stores.postgresql import PASSWORD, Postgres
 from tests.support.stores.postgresql import server as postgresql
@@ -49,7 +49,7 @@ class SecuredBroker:
     client: Pair
 
     def url(self, host: str = "localhost", **changed: Part) -> str:
-        """As a client should write it; None leaves a part of the query out."""
+        """The URL for a client; None leaves a part of the query out."""
         files: dict[str, Part] = {
             "cafile": self.authority.file,
             "certfile": self.client.certificate,
@@ -59,14 +59,14 @@ class SecuredBroker:
         return str(URL(f"amqps://guest:guest@{host}:{self.port}/").with_query(query))
 
     def renew(self) -> None:
-        """A new certificate in the old one's place, looked at now and not in two minutes."""
+        """A new certificate in the old one's place, read now and not in two minutes."""
         self.authority.issue("localhost")
         readable(self.own)
         self.ctl("eval", "ssl:clear_pem_cache().")
 
 
 def readable(pair: Pair) -> None:
-    """By the broker's user too, who is another one in a container."""
+    """Make them readable for the broker's user, which is another one in a container."""
     for file in (pair.certificate, pair.key):
         file.chmod(ALL_READ)
 
@@ -143,7 +143,7 @@ class SecuredStore:
     client: Pair
 
     def url(self, address: str | None = None, **changed: Part) -> str:
-        """As a client should write it; None leaves a part of the query out."""
+        """The URL for a client; None leaves a part of the query out."""
         parts: dict[str, Part] = {
             "sslmode": "verify-full",
             "sslrootcert": self.authority.file,

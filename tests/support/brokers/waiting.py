@@ -37,6 +37,6 @@ async def lose_connections(rabbit: Rabbit, broker: Broker) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as holder:
         return int(holder.getsockname()[1])

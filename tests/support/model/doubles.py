@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from services.agent.llm.chat import ChatMessage, Completion, ToolCall, ToolSpec
+from services.agent.llm.chat import ChatMessage, Completion, OnText, Request, ToolCall
 from services.agent.loop.journal import StepKey
 from shared.contract.messages import Budget, Response, Status, Usage
 from shared.definitions.functions import JsonObject
@@ -39,15 +39,10 @@ class ScriptedModel:
         self.offered: list[tuple[str, ...]] = []
         self.limits: list[int | None] = []
 
-    async def complete(
-        self,
-        history: Sequence[ChatMessage],
-        tools: Sequence[ToolSpec],
-        most_tokens: int | None = None,
-    ) -> Completion:
-        self.limits.append(most_tokens)
-        self.seen.append(tuple(history))
-        self.offered.append(tuple(tool.name for tool in tools))
+    async def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
+        self.limits.append(request.most_tokens)
+        self.seen.append(tuple(request.history))
+        self.offered.append(tuple(it.name for it in request.tools if request.call_tools))
         said = self.script[len(self.seen) - 1]
         if isinstance(said, HutchError):
             raise said

@@ -1,4 +1,4 @@
-"""What the loop's tests say often: a house with a scripted model, and a piece of work."""
+"""A loop with a scripted model, and a piece of work: shared by the loop's tests."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _search(arguments: JsonObject) -> str:
 
 
 @dataclass
-class House:
+class ScriptedLoop:
     """A model with its script, and everything else that a run needs."""
 
     model: ScriptedModel
@@ -83,8 +83,8 @@ class House:
         return {("tool", name) for name in tools} | {("worker", name) for name in workers}
 
 
-def house(*script: Completion | ModelError) -> House:
-    return House(ScriptedModel(*script))
+def scripted_loop(*script: Completion | ModelError) -> ScriptedLoop:
+    return ScriptedLoop(ScriptedModel(*script))
 
 
 async def until(condition: Callable[[], bool]) -> None:

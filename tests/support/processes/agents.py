@@ -1,4 +1,4 @@
-"""Agents of a test's own, and what tests do with them and read of them."""
+"""Agents of a test's own, their states, and a supervisor for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shared.contract.topology import CONTROL
 from tests.support.client import Client
-from tests.support.processes.running import POLL_S, House
+from tests.support.processes.running import POLL_S, System
 
 ASK = '[[call bob {"prompt": "[[latency 2]]Write an email."}]]'
 
@@ -27,26 +27,26 @@ def die() -> str:
 '''
 
 
-def define(agents: Path, house: House, **files: str) -> None:
+def define(agents: Path, system: System, **files: str) -> None:
     """Agents of the test's own instead of the shipped ones."""
     for name, fields in files.items():
         (agents / f"{name}.yaml").write_text(f"name: {name}\n{fields}\n", "utf-8")
-    house.env["HUTCH_AGENTS"] = str(agents)
+    system.env["HUTCH_AGENTS"] = str(agents)
 
 
 def calling(worker: str, prompt: str) -> str:
     return f"[[call {worker} {json.dumps({'prompt': prompt})}]]"
 
 
-def tree(house: House, agents: Path) -> None:
+def tree(system: System, agents: Path) -> None:
     """top asks mid, mid asks low, and low takes its time."""
-    define(agents, house, top="workers: [mid]", mid="workers: [low]", low="")
-    house.agents("top", "mid", "low")
+    define(agents, system, top="workers: [mid]", mid="workers: [low]", low="")
+    system.agents("top", "mid", "low")
 
 
-def states(house: House, store: str = "") -> dict[str, str]:
-    """Each agent's one run, and how it ended, or the state that it is in."""
-    path = (store or house.env["HUTCH_STORE"]).removeprefix("sqlite:///")
+def states(system: System, store: str = "") -> dict[str, str]:
+    """The status or, where it is open, the state of each agent's only run."""
+    path = (store or system.env["HUTCH_STORE"]).removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as reading:
         found = reading.execute("SELECT agent, coalesce(status, state) FROM runs")
         return dict(found.fetchall())
@@ -59,16 +59,16 @@ def lose_control_messages(pika: Client) -> None:
 
 
 @contextmanager
-def supervised(house: House) -> Iterator[list[int]]:
+def supervised(system: System) -> Iterator[list[int]]:
     """One Bob, started again whenever he dies; the exit codes that he has had."""
-    [bob] = house.agents("bob")
+    [bob] = system.agents("bob")
     codes: list[int] = []
     over = threading.Event()
 
     def keep() -> None:
         codes.append(bob.process.wait())
         while not over.is_set():
-            codes.append(house.start("services.agent", "bob").process.wait())
+            codes.append(system.start("services.agent", "bob").process.wait())
 
     keeper = threading.Thread(target=keep)
     keeper.start()
@@ -77,11 +77,11 @@ def supervised(house: House) -> Iterator[list[int]]:
     finally:
         over.set()
         while keeper.is_alive():
-            house.children[-1].process.terminate()
+            system.children[-1].process.terminate()
             keeper.join(POLL_S)
 
 
-def told(port: int, what: str) -> tuple[int, str]:
+def http_get(port: int, what: str) -> tuple[int, str]:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", f"/{what}")

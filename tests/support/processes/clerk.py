@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 TOOLS = """
 import time
@@ -37,7 +37,7 @@ tools: ["orders.py:pay", {function: "orders.py:lookup", repeatable: true}]
 """
 
 LONG_S = 600
-"""Nobody waits for it: its process is killed."""
+"""Never waited for: its process is killed."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,17 @@ class Clerk:
 
     @property
     def effects(self) -> list[str]:
-        """What the tools have done so far, a line a call."""
+        """The calls of the tools so far, one a line."""
         return self.file.read_text("utf-8").split() if self.file.exists() else []
 
 
-def define(house: House, agents: Path) -> Clerk:
+def define(system: System, agents: Path) -> Clerk:
     file = agents / "effects"
     (agents / "tools").mkdir()
     (agents / "tools" / "orders.py").write_text(TOOLS.format(effects=str(file)), "utf-8")
     (agents / "clerk.yaml").write_text(CLERK, "utf-8")
     (agents / "helper.yaml").write_text("name: helper", "utf-8")
-    house.env["HUTCH_AGENTS"] = str(agents)
+    system.env["HUTCH_AGENTS"] = str(agents)
     return Clerk(file)
 
 
@@ -64,9 +64,9 @@ def call(tool: str, seconds: float, order: int = 7) -> str:
     return f'[[call {tool} {{"order": {order}, "seconds": {seconds}}}]]'
 
 
-def letters(house: House, *filters: str) -> list[dict[str, Any]]:
-    """As `hutch dead list` has them."""
-    listed = house.hutch("dead", "list", *filters, "--json")
+def dead_letters(system: System, *filters: str) -> list[dict[str, Any]]:
+    """The dead letters, as `hutch dead list` prints them."""
+    listed = system.hutch("dead", "list", *filters, "--json")
     assert listed.returncode == 0, listed.stderr
     found: list[dict[str, Any]] = json.loads(listed.stdout)
     return found

@@ -14,7 +14,7 @@ import pytest
 from shared.store.database.migrate import migrate
 from tests.support.client import Client, client
 from tests.support.processes import running
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 Asked = Callable[[], list[dict[str, Any]]]
 
@@ -28,12 +28,12 @@ def agents(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def house(broker_url: str, tmp_path: Path, agents: Path) -> Iterator[House]:
+def system(broker_url: str, tmp_path: Path, agents: Path) -> Iterator[System]:
     """A migrated store and the scripted model; the test starts its agents."""
-    with running.house(broker_url, tmp_path) as house:
-        asyncio.run(migrate(house.env["HUTCH_STORE"]))
-        house.model()
-        yield house
+    with running.system(broker_url, tmp_path) as system:
+        asyncio.run(migrate(system.env["HUTCH_STORE"]))
+        system.model()
+        yield system
 
 
 @pytest.fixture
@@ -43,21 +43,23 @@ def pika(broker_url: str) -> Iterator[Client]:
 
 
 @pytest.fixture
-def asked(house: House) -> Asked:
+def asked(system: System) -> Asked:
     """The requests that the model server has had, oldest first."""
-    return lambda: requests(house)
+    return lambda: requests(system)
 
 
-def requests(house: House) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(_log(house), timeout=10) as reply:
+def requests(system: System) -> list[dict[str, Any]]:
+    with urllib.request.urlopen(_log(system), timeout=10) as reply:
         found: list[dict[str, Any]] = json.load(reply)["requests"]
         return found
 
 
-def forget(house: House) -> None:
+def forget(system: System) -> None:
     """Empty the model server's log."""
-    urllib.request.urlopen(urllib.request.Request(_log(house), method="DELETE"), timeout=10).close()
+    urllib.request.urlopen(
+        urllib.request.Request(_log(system), method="DELETE"), timeout=10
+    ).close()
 
 
-def _log(house: House) -> str:
-    return house.env["OPENAI_BASE_URL"].removesuffix("/v1") + "/requests"
+def _log(system: System) -> str:
+    return system.env["OPENAI_BASE_URL"].removesuffix("/v1") + "/requests"

@@ -22,7 +22,7 @@ POLL_S = 0.05
 
 
 def until(what: Callable[[], object], patience_s: float = PATIENCE_S) -> float:
-    """Wait for something that tells nobody; the seconds that it took."""
+    """Poll until this is true; the seconds that it took."""
     began = time.monotonic()
     while not what():
         assert time.monotonic() - began < patience_s, "it never came true"
@@ -31,48 +31,48 @@ def until(what: Callable[[], object], patience_s: float = PATIENCE_S) -> float:
 
 
 LAST_BYTES = 4_000
-BEGINNING = 100_000
-"""Characters of a log in which a process has said what it is."""
+FIRST_CHARACTERS = 100_000
+"""Characters at the start of a log that contain the process's name and ports."""
 
 
 class Child:
-    """One process; what it says goes to a file."""
+    """One process; its output goes to a file."""
 
-    def __init__(self, command: list[str], env: Mapping[str, str], said: Path) -> None:
-        self.name = said.stem
-        self._said = said
-        with said.open("wb") as sink:
+    def __init__(self, command: list[str], env: Mapping[str, str], log: Path) -> None:
+        self.name = log.stem
+        self._log = log
+        with log.open("wb") as sink:
             self.process = subprocess.Popen(
                 command, env=dict(env), stdout=sink, stderr=subprocess.STDOUT, cwd=REPOSITORY
             )
 
     @property
-    def said(self) -> str:
-        return self._said.read_text("utf-8", "replace")
+    def output(self) -> str:
+        return self._log.read_text("utf-8", "replace")
 
     @property
-    def ending(self) -> str:
-        """Its last lines, likewise."""
-        with self._said.open("rb") as log:
-            log.seek(max(0, self._said.stat().st_size - LAST_BYTES))
-            return log.read().decode("utf-8", "replace").strip()
+    def last_output(self) -> str:
+        """The last part of its output, without white space around it."""
+        with self._log.open("rb") as file:
+            file.seek(max(0, self._log.stat().st_size - LAST_BYTES))
+            return file.read().decode("utf-8", "replace").strip()
 
     @property
-    def beginning(self) -> str:
-        """What it has said first, however long its log is by now."""
-        with self._said.open(encoding="utf-8", errors="replace") as log:
-            return log.read(BEGINNING)
+    def first_output(self) -> str:
+        """The first part of its output, however long its log is by now."""
+        with self._log.open(encoding="utf-8", errors="replace") as file:
+            return file.read(FIRST_CHARACTERS)
 
-    def says(self, pattern: str, patience_s: float = PATIENCE_S) -> re.Match[str]:
-        """Wait for this in what it says; fails when it ends before, or never says it."""
+    def wait_for(self, pattern: str, patience_s: float = PATIENCE_S) -> re.Match[str]:
+        """Wait for this pattern in its output; fails when it ends before, or never prints it."""
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
             ended = self.process.poll() is not None
-            if match := re.search(pattern, self.said):
+            if match := re.search(pattern, self.output):
                 return match
-            assert not ended, f"it ended without saying '{pattern}':\n{self.said}"
+            assert not ended, f"it ended without '{pattern}' in its output:\n{self.output}"
             time.sleep(POLL_S)
-        raise AssertionError(f"it never said '{pattern}':\n{self.said}")
+        raise AssertionError(f"'{pattern}' never came in its output:\n{self.output}")
 
     def ended(self) -> int:
         """Wait for its end; the exit code."""
@@ -89,7 +89,7 @@ class Child:
 
 
 @dataclass
-class House:
+class System:
     """Starts our processes on one broker and one store; `env` is what they all get."""
 
     env: dict[str, str]
@@ -97,20 +97,20 @@ class House:
     children: list[Child] = field(default_factory=list)
 
     def start(self, *arguments: str, **env: str) -> Child:
-        """`python -m` with these arguments; `env` goes before the house's."""
+        """`python -m` with these arguments; `env` overrides the system's."""
         return self.start_by((), *arguments, **env)
 
     def start_by(self, command: tuple[str, ...], *arguments: str, **env: str) -> Child:
         """`start`, by a command that runs another."""
-        said = self.logs / f"{len(self.children)}-{'-'.join(arguments)}.log"
-        child = Child([*command, sys.executable, "-m", *arguments], self.env | env, said)
+        log = self.logs / f"{len(self.children)}-{'-'.join(arguments)}.log"
+        child = Child([*command, sys.executable, "-m", *arguments], self.env | env, log)
         self.children.append(child)
         return child
 
     def model(self) -> Child:
         """The scripted model on a free port; agents that start later speak to it."""
         child = self.start("services.scripted", HUTCH_SCRIPTED_PORT="0")
-        served = child.says(r'the scripted model is served".*"port": (\d+)')
+        served = child.wait_for(r'the scripted model is served".*"port": (\d+)')
         self.env["OPENAI_BASE_URL"] = f"http://127.0.0.1:{served[1]}/v1"
         return child
 
@@ -118,11 +118,11 @@ class House:
         """These agents, consuming."""
         children = [self.start("services.agent", name) for name in names]
         for child in children:
-            child.says("consuming")
+            child.wait_for("consuming")
         return children
 
     def freeze(self, child: Child) -> None:
-        """Stop it, but not in the middle of a commit: SQLite's lock would stop everybody."""
+        """Stop it, but not in the middle of a commit: SQLite's lock would stop all processes."""
         until(lambda: self._frozen(child))
 
     def _frozen(self, child: Child) -> bool:
@@ -150,7 +150,7 @@ class House:
 
 
 @contextmanager
-def house(broker_url: str, folder: Path, agents: Path = REPOSITORY / "agents") -> Iterator[House]:
+def system(broker_url: str, folder: Path, agents: Path = REPOSITORY / "agents") -> Iterator[System]:
     """Processes with a SQLite store in `folder`, not migrated yet; none outlives the block."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
     env = kept | {
@@ -161,7 +161,7 @@ def house(broker_url: str, folder: Path, agents: Path = REPOSITORY / "agents") -
         "HUTCH_DRAIN_S": "5",
         "OPENAI_MODEL": "scripted",
     }
-    running = House(env, folder)
+    running = System(env, folder)
     try:
         yield running
     finally:

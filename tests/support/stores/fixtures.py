@@ -12,7 +12,7 @@ from shared.store import Store, open_store
 from shared.store.database.migrate import migrate
 from shared.store.processes import heartbeats
 from shared.store.runs.claim import freeze
-from tests.support.report import said
+from tests.support.report import summary
 from tests.support.stores import postgresql as servers
 from tests.support.stores.postgresql import Postgres
 from tests.support.stores.steps import DEFINITION
@@ -37,7 +37,7 @@ def on_both_stores(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def postgresql(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     with servers.server() as running:
-        said(request.config)["postgresql"] = f"ran on PostgreSQL {running.version}"
+        summary(request.config)["postgresql"] = f"ran on PostgreSQL {running.version}"
         yield running
 
 

@@ -47,7 +47,7 @@ class Postgres:
 
     @contextmanager
     def away(self, database: str) -> Iterator[None]:
-        """One database refuses everybody, as a server that restarts does."""
+        """One database refuses all connections, as a server that restarts does."""
         name = database.rpartition("/")[2]
         self.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         self.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='{name}'")

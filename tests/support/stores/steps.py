@@ -1,4 +1,4 @@
-"""What the store's tests say often: a request, a claim, a takeover, an end."""
+"""Steps shared by the store's tests: a request, a claim, a takeover, an end."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def ended(
 
 
 async def seen(store: Store, agent: str = "alice", dead: Collection[str] = ()) -> Poll:
-    """What the first instance of an agent sees."""
+    """A poll by the first instance of an agent."""
     return await store.read(partial(poll, agent=agent, instance=f"{agent}.1", dead=dead))
 
 
@@ -100,7 +100,7 @@ async def counted(store: Store, dead: Collection[str] = ()) -> Counts:
 async def a_moment_later(store: Store) -> None:
     """SQLite's clock counts milliseconds: what happens within one of them has no order."""
     before = await _now(store)
-    while await _now(store) <= before:  # noqa: ASYNC110 - a clock tells nobody
+    while await _now(store) <= before:  # noqa: ASYNC110 - a clock sets no event
         await asyncio.sleep(0.0005)
 
 
@@ -110,5 +110,5 @@ async def _now(store: Store) -> float:
 
 async def until_away(store: Store) -> None:
     async with asyncio.timeout(20):
-        while store.available:  # noqa: ASYNC110 - the store tells nobody
+        while store.available:  # noqa: ASYNC110 - the store sets no event
             await asyncio.sleep(0.01)

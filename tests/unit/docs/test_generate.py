@@ -28,7 +28,7 @@ def test_no_generated_document_is_stale(generate: ModuleType) -> None:
         assert (DOCS / name).read_text("utf-8") == text, f"run python docs/generate.py: {name}"
 
 
-def test_what_we_send_fits_the_published_schema(generate: ModuleType) -> None:
+def test_every_message_that_we_send_fits_the_published_schema(generate: ModuleType) -> None:
     schema = generate.schema() | {"$ref": "#/$defs/Task"}
     jsonschema.validate(json.loads(encode(Task(id="a", content="Do this."))), schema)
     with pytest.raises(jsonschema.ValidationError):

@@ -12,7 +12,7 @@ from tests.support.client import Client
 from tests.support.processes.agents import define, states
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.load import load
-from tests.support.processes.running import House, until
+from tests.support.processes.running import System, until
 
 pytestmark = [
     pytest.mark.long,
@@ -42,11 +42,11 @@ def gate() -> str:
 
 
 @pytest.fixture
-def before(house: House, agents: Path) -> Path:
+def before(system: System, agents: Path) -> Path:
     """The agents as they are at first."""
     (agents / "tools").mkdir()
     (agents / "tools" / "text.py").write_text(TOOLS, "utf-8")
-    define(agents, house, **BEFORE)
+    define(agents, system, **BEFORE)
     return agents
 
 
@@ -59,17 +59,17 @@ def prompted(number: int) -> str:
 
 
 def test_a_rolling_restart_loses_and_repeats_nothing(
-    house: House, asked: Asked, before: Path, broker_url: str
+    system: System, asked: Asked, before: Path, broker_url: str
 ) -> None:
-    house.env["HUTCH_DRAIN_S"] = "40"
-    running = {name: house.agents(name, name) for name in ("ann", "boss")}
+    system.env["HUTCH_DRAIN_S"] = "40"
+    running = {name: system.agents(name, name) for name in ("ann", "boss")}
     with load(broker_url, "boss", prompted) as answered:
         until(lambda: len(asked()) > 10)
-        define(before, house, **AFTER)
+        define(before, system, **AFTER)
         for name, old in running.items():
             for process in old:
-                [new] = house.agents(name)
-                new.says("run started")
+                [new] = system.agents(name)
+                new.wait_for("run started")
                 assert process.end() == 0
     assert len(answered) > 10
     assert set(answered.values()) == {"ok"}
@@ -80,27 +80,27 @@ def test_a_rolling_restart_loses_and_repeats_nothing(
     assert {request["model"] for request in asked()} == {"first", "second"}
 
 
-def test_what_is_under_way_goes_on_with_what_its_claim_froze(
-    house: House, pika: Client, asked: Asked, before: Path
+def test_an_open_run_continues_with_the_snapshot_of_its_claim(
+    system: System, pika: Client, asked: Asked, before: Path
 ) -> None:
-    house.env["HUTCH_DRAIN_S"] = "1"
-    [boss] = house.agents("boss")
+    system.env["HUTCH_DRAIN_S"] = "1"
+    [boss] = system.agents("boss")
     pika.send("boss", {"content": calling("[[call gate {}]]"), "id": "t1"})
-    until(lambda: states(house) == {"boss": "waiting"})
-    define(before, house, **AFTER)
+    until(lambda: states(system) == {"boss": "waiting"})
+    define(before, system, **AFTER)
     assert boss.end() == 0
-    house.agents("boss")
+    system.agents("boss")
 
-    define(before, house, **BEFORE)
-    [ann] = house.agents("ann")
+    define(before, system, **BEFORE)
+    [ann] = system.agents("ann")
     until((before / "tools" / "begun").exists)
-    define(before, house, **AFTER)
+    define(before, system, **AFTER)
     assert ann.end() == 0
-    house.agents("ann")
+    system.agents("ann")
 
     assert pika.reply().status == "ok"
     assert len(asked()) == 4
     assert {request["model"] for request in asked()} == {"first"}
-    told = asked()[2]["messages"]
-    assert told[0]["content"].startswith("Write.\n")
-    assert told[-1]["content"] == "the tool 'gate' is not there any more"
+    messages = asked()[2]["messages"]
+    assert messages[0]["content"].startswith("Write.\n")
+    assert messages[-1]["content"] == "the tool 'gate' is not there any more"

@@ -1,4 +1,4 @@
-"""What a scale-in does to an agent under load: SIGTERM to one process, SIGKILL after its grace."""
+"""A scale-in of an agent under load: SIGTERM to one process, SIGKILL after its grace period."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from shared.store.database.migrate import migrate
 from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.load import load
-from tests.support.processes.running import Child, House, until
-from tests.support.report import said
+from tests.support.processes.running import Child, System, until
+from tests.support.report import summary
 
 pytestmark = [
     pytest.mark.long,
@@ -28,9 +28,9 @@ pytestmark = [
 DRAIN_S = 6.0
 """Instead of 20: nothing but the test's patience asks for it."""
 GRACE_S = 2.0
-"""Of the process that has not drained when its grace is over, as a pod's that asks for too much."""
+"""The grace period of the process that is killed, as a pod's that is shorter than a drain."""
 CALL_S = 0.4
-"""Of a model call of a worker; far below half a drain, also on a busy machine."""
+"""A worker's model call takes so long: far below half a drain, also on a busy machine."""
 TURNS = 18
 """Model calls of a long run: longer than a drain."""
 EVERY_S, EVERY_LONG = 0.8, 3
@@ -61,17 +61,17 @@ def calls_of(tasks: int) -> int:
 
 
 def until_early_in_a_long_run(agents: Path, child: Child) -> None:
-    """It then has more to do than half a drain has time for."""
+    """Until the process has more work than half a drain has time for."""
     mark = agents / "tools" / str(child.process.pid)
     until(lambda: mark.exists() and int(mark.read_text("utf-8") or 0) > TURNS * 0.6)
 
 
-def handed_over_s(house: House) -> list[float]:
+def handed_over_s(system: System) -> list[float]:
     """From each hand-over to its run's next start, as the processes' logs have it."""
     lines = [
         (datetime.fromisoformat(line["time"]), line["message"], line.get("run"))
-        for child in house.children
-        for line in map(json.loads, re.findall(r"^{.*}$", child.said, re.MULTILINE))
+        for child in system.children
+        for line in map(json.loads, re.findall(r"^{.*}$", child.output, re.MULTILINE))
         if line.get("message") in {"run handed over", "run started"}
     ]
     waits = []
@@ -83,7 +83,7 @@ def handed_over_s(house: House) -> list[float]:
 
 
 def test_a_scale_in_under_load_loses_and_repays_nothing(
-    house: House,
+    system: System,
     asked: Asked,
     agents: Path,
     broker_url: str,
@@ -91,14 +91,14 @@ def test_a_scale_in_under_load_loses_and_repays_nothing(
     pytestconfig: pytest.Config,
 ) -> None:
     asyncio.run(migrate(postgresql_url))
-    house.env |= {"HUTCH_STORE": postgresql_url, "HUTCH_DRAIN_S": str(DRAIN_S)}
+    system.env |= {"HUTCH_STORE": postgresql_url, "HUTCH_DRAIN_S": str(DRAIN_S)}
     (agents / "tools").mkdir()
     (agents / "tools" / "count.py").write_text(COUNT, "utf-8")
-    define(agents, house, boss="workers: [hand]", hand=HAND)
-    bosses, hands = house.agents("boss", "boss"), house.agents(*["hand"] * 3)
-    house.env["HUTCH_DRAIN_S"] = "600"
-    [stubborn] = house.agents("hand")
-    house.env["HUTCH_DRAIN_S"] = str(DRAIN_S)
+    define(agents, system, boss="workers: [hand]", hand=HAND)
+    bosses, hands = system.agents("boss", "boss"), system.agents(*["hand"] * 3)
+    system.env["HUTCH_DRAIN_S"] = "600"
+    [stubborn] = system.agents("hand")
+    system.env["HUTCH_DRAIN_S"] = str(DRAIN_S)
 
     with load(broker_url, "boss", prompted, EVERY_S) as answered:
         until_early_in_a_long_run(agents, hands[0])
@@ -108,7 +108,7 @@ def test_a_scale_in_under_load_loses_and_repays_nothing(
         with pytest.raises(subprocess.TimeoutExpired):
             stubborn.process.wait(GRACE_S)
         stubborn.kill()  # 3 -> 2
-        house.agents("hand")  # 2 -> 3
+        system.agents("hand")  # 2 -> 3
         assert bosses[0].end() == 0  # 2 -> 1
         for hand in hands[1:]:  # 3 -> 1
             until_early_in_a_long_run(agents, hand)
@@ -116,13 +116,13 @@ def test_a_scale_in_under_load_loses_and_repays_nothing(
 
     assert set(answered) == {f"t{number}" for number in range(len(answered))}
     assert set(answered.values()) == {"ok"}
-    waits_s = handed_over_s(house)
+    waits_s = handed_over_s(system)
     assert len(waits_s) >= len(hands)
     calls = Counter(json.dumps(request["messages"]) for request in asked())
     again = [call for call, times in calls.items() if times > 1]
     assert len(calls) == calls_of(len(answered))
     assert calls.total() - len(calls) <= 1, f"beside the killed one's call in flight: {again}"
-    said(pytestconfig)["scale-in"] = (
+    summary(pytestconfig)["scale-in"] = (
         f"{len(answered)} tasks, 0 lost, {calls.total()} model calls for {len(calls)} steps, "
         f"{len(waits_s)} hand-overs, the longest wait {max(waits_s):.1f} s"
     )

@@ -22,7 +22,7 @@ from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.processes.agents import lose_control_messages
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import Child, House, until
+from tests.support.processes.running import Child, System, until
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 
@@ -41,17 +41,17 @@ AT_ONCE_S = 2.5
 """Less than the three seconds of silence after which a dead process's runs are taken."""
 
 
-def row(house: House, agent: str, mode: Mode) -> None:
+def row(system: System, agent: str, mode: Mode) -> None:
     async def write() -> None:
-        async with open_store(house.env["HUTCH_STORE"]) as store:
+        async with open_store(system.env["HUTCH_STORE"]) as store:
             await store.write("", partial(shutdowns.request, agent=agent, mode=mode))
 
     asyncio.run(write())
 
 
 def ready(child: Child) -> str:
-    """What it says of its readiness."""
-    served = re.search(r'health is served".*"port": (\d+)', child.said)
+    """The text of its readiness check."""
+    served = re.search(r'health is served".*"port": (\d+)', child.output)
     assert served is not None
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{served[1]}/ready", timeout=10) as reply:
@@ -63,36 +63,36 @@ def ready(child: Child) -> str:
 
 @pytest.mark.parametrize("mode", ["drain", "stop"])
 def test_a_row_ends_a_process_though_no_message_arrives_and_not_the_next_one(
-    house: House, pika: Client, mode: Mode
+    system: System, pika: Client, mode: Mode
 ) -> None:
-    [bob, other] = house.agents("bob", "bob")
+    [bob, other] = system.agents("bob", "bob")
     lose_control_messages(pika)
-    row(house, "bob", mode)
-    [later] = house.agents("bob")
+    row(system, "bob", mode)
+    [later] = system.agents("bob")
     assert (bob.ended(), other.ended()) == (0, 0)
     assert pika.ask("bob", "Write.").status == "ok"
     assert later.process.poll() is None
 
 
-def test_a_frozen_process_obeys_when_it_wakes(house: House, pika: Client) -> None:
-    [bob] = house.agents("bob")
-    house.freeze(bob)
-    row(house, "bob", "drain")
+def test_a_frozen_process_obeys_when_it_wakes(system: System, pika: Client) -> None:
+    [bob] = system.agents("bob")
+    system.freeze(bob)
+    row(system, "bob", "drain")
     bob.process.send_signal(signal.SIGCONT)
     assert bob.ended() == 0
 
 
 @pytest.mark.essential
-def test_a_message_alone_ends_a_process(house: House, pika: Client) -> None:
-    [bob] = house.agents("bob")
+def test_a_message_alone_ends_a_process(system: System, pika: Client) -> None:
+    [bob] = system.agents("bob")
     pika.channel.basic_publish(CONTROL, "shutdown.bob", json.dumps({"type": "shutdown"}).encode())
     assert bob.ended() == 0
 
 
 def test_a_process_that_is_asked_to_end_is_not_ready_at_once_and_takes_nothing_new(
-    house: House, pika: Client, asked: Asked
+    system: System, pika: Client, asked: Asked
 ) -> None:
-    [bob] = house.agents("bob")
+    [bob] = system.agents("bob")
     first = pika.send("bob", "[[latency 3]]Write.")
     until(lambda: len(asked()) == 1)
     assert ready(bob) == "ok"
@@ -105,43 +105,43 @@ def test_a_process_that_is_asked_to_end_is_not_ready_at_once_and_takes_nothing_n
 
 
 @pytest.mark.essential
-def test_what_the_grace_did_not_suffice_for_goes_on_at_once_elsewhere(
-    house: House, pika: Client, asked: Asked
+def test_runs_that_outlast_the_grace_period_continue_at_once_elsewhere(
+    system: System, pika: Client, asked: Asked
 ) -> None:
-    house.env["HUTCH_DRAIN_S"] = "0.5"
-    [first] = house.agents("bob")
+    system.env["HUTCH_DRAIN_S"] = "0.5"
+    [first] = system.agents("bob")
     pika.send("bob", "[[latency 6]]Write.")
     until(lambda: len(asked()) == 1)
-    [second] = house.agents("bob")
+    [second] = system.agents("bob")
     assert first.end() == 0
     began = time.monotonic()
-    second.says("run started")
+    second.wait_for("run started")
     assert time.monotonic() - began < AT_ONCE_S
     assert pika.reply().status == "ok"
     assert len(asked()) == 2, "the call that was cut off, again"
 
 
-def test_a_delivery_that_can_not_be_settled_holds_up_no_process_that_ends(
-    house: House, pika: Client, rabbit: Rabbit
+def test_a_delivery_that_cannot_be_settled_holds_up_no_process_that_ends(
+    system: System, pika: Client, rabbit: Rabbit
 ) -> None:
-    [bob] = house.agents("bob")
+    [bob] = system.agents("bob")
     bob.process.send_signal(signal.SIGSTOP)
     pika.send("bob", b'{"content": ', message_id="bad")
     with rabbit.alarm():
         bob.process.send_signal(signal.SIGCONT)
-        bob.says("message refused")  # its dead letter is not taken now
+        bob.wait_for("message refused")  # its dead letter is not taken now
         assert bob.end() == 0
-    house.agents("bob")
+    system.agents("bob")
     assert pika.taken("dead")[0]["x-hutch-message-id"] == "bad"
 
 
-def test_what_a_tool_has_left_behind_holds_up_no_process_that_ends(
-    house: House, pika: Client, agents: Path
+def test_threads_that_a_tool_has_left_behind_delay_no_process_that_ends(
+    system: System, pika: Client, agents: Path
 ) -> None:
     (agents / "tools").mkdir()
     (agents / "tools" / "left.py").write_text(LEFT, "utf-8")
     (agents / "bob.yaml").write_text("name: bob\ntools: ['left.py:leave']", "utf-8")
-    house.env["HUTCH_AGENTS"] = str(agents)
-    [bob] = house.agents("bob")
+    system.env["HUTCH_AGENTS"] = str(agents)
+    [bob] = system.agents("bob")
     assert pika.ask("bob", "[[call leave {}]]").status == "ok"
     assert bob.end() == 0

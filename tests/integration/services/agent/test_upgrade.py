@@ -20,7 +20,7 @@ from shared.store.database.engine import create
 from shared.store.database.migrate import MIGRATIONS, migrate
 from tests.support.client import Client
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 pytestmark = pytest.mark.long
 
@@ -52,32 +52,32 @@ async def _restored(url: str) -> None:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def old_house(request: pytest.FixtureRequest, house: House, tmp_path: Path) -> House:
+def old_system(request: pytest.FixtureRequest, system: System, tmp_path: Path) -> System:
     """Our processes on the upgraded store."""
     url = f"sqlite:///{tmp_path / 'old.db'}"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgresql_url")
     asyncio.run(_restored(url))
-    house.env["HUTCH_STORE"] = url
-    return house
+    system.env["HUTCH_STORE"] = url
+    return system
 
 
-def test_open_runs_of_the_last_version_go_on_and_repeat_no_finished_step(
-    old_house: House, asked: Asked
+def test_open_runs_of_the_last_version_continue_and_repeat_no_finished_step(
+    old_system: System, asked: Asked
 ) -> None:
-    alice, bob = old_house.agents("alice", "bob")
-    alice.says(r'run ended.*"status": "ok"|"status": "ok".*run ended')
-    bob.says("run taken over")
+    alice, bob = old_system.agents("alice", "bob")
+    alice.wait_for(r'run ended.*"status": "ok"|"status": "ok".*run ended')
+    bob.wait_for("run taken over")
     assert len(asked()) == 2, "Bob's call that died with him, and Alice's last"
-    shown = old_house.hutch("show", OPEN_RUN, "--json")
+    shown = old_system.hutch("show", OPEN_RUN, "--json")
     assert shown.returncode == 0
     assert OPEN in shown.stdout
 
 
 def test_a_task_that_the_last_version_ended_gets_its_stored_response(
-    old_house: House, pika: Client, asked: Asked
+    old_system: System, pika: Client, asked: Asked
 ) -> None:
-    old_house.agents("bob")
+    old_system.agents("bob")
     reply = pika.ask("bob", {"content": "Write an email.", "id": ENDED})
     assert reply.content == 'I was asked: "Write an email.".'
     assert not [it for it in asked() if "Write an email." in str(it)], "nothing was paid again"

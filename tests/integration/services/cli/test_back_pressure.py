@@ -10,7 +10,7 @@ import pytest
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import Child, House, until
+from tests.support.processes.running import Child, System, until
 
 pytestmark = pytest.mark.long
 
@@ -18,7 +18,7 @@ SHORT = "the broker takes no messages: its memory or disk is short"
 
 
 def readiness(child: Child) -> str:
-    port = child.says(r'health is served".*"port": (\d+)')[1]
+    port = child.wait_for(r'health is served".*"port": (\d+)')[1]
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=10) as reply:
             return str(reply.read().decode())
@@ -26,24 +26,24 @@ def readiness(child: Child) -> str:
         return str(error.read().decode())
 
 
-def test_status_reports_a_broker_that_takes_no_messages(house: House, rabbit: Rabbit) -> None:
-    assert SHORT not in house.hutch("status").stdout
+def test_status_reports_a_broker_that_takes_no_messages(system: System, rabbit: Rabbit) -> None:
+    assert SHORT not in system.hutch("status").stdout
     with rabbit.alarm():
-        assert SHORT in house.hutch("status").stdout
-        assert '"takes_messages":false' in house.hutch("status", "--json").stdout
-    assert SHORT not in house.hutch("status").stdout
+        assert SHORT in system.hutch("status").stdout
+        assert '"takes_messages":false' in system.hutch("status", "--json").stdout
+    assert SHORT not in system.hutch("status").stdout
 
 
-def test_a_run_goes_on_under_the_alarm_and_its_response_comes_after_it(
-    house: House, rabbit: Rabbit, pika: Client, asked: Asked
+def test_a_run_continues_under_the_alarm_and_its_response_comes_after_it(
+    system: System, rabbit: Rabbit, pika: Client, asked: Asked
 ) -> None:
-    [bob] = house.agents("bob")
+    [bob] = system.agents("bob")
     pika.send("bob", "[[latency 8]]Write.")
     until(lambda: len(asked()) == 1)
     with rabbit.alarm():
-        bob.says("run ended")
+        bob.wait_for("run ended")
         until(lambda: readiness(bob).startswith(SHORT))
-        said = house.hutch("send", "bob", "Another one.")
+        said = system.hutch("send", "bob", "Another one.")
         assert said.returncode == 1
         assert "publish again with the same message_id" in said.stderr
     assert pika.reply().status == "ok"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
@@ -23,88 +23,88 @@ WRITTEN = "Subject: Fire drill on Friday"
 
 
 @pytest.mark.essential
-def test_ask_prints_the_response_and_the_runs_events(house: House) -> None:
-    house.agents("alice", "bob")
-    asked = house.hutch("ask", "alice", WISH, "--id", "wish-1")
+def test_ask_prints_the_response_and_the_runs_events(system: System) -> None:
+    system.agents("alice", "bob")
+    asked = system.hutch("ask", "alice", WISH, "--id", "wish-1")
     assert asked.returncode == 0
     assert WRITTEN in asked.stdout
-    told = [line.split(" ", 1)[1] for line in asked.stderr.splitlines()]
-    assert told[:3] == ["alice begins", "alice asks bob", "bob begins"]
-    assert "alice hears from bob: ok" in told
+    events = [line.split(" ", 1)[1] for line in asked.stderr.splitlines()]
+    assert events[:3] == ["alice begins", "alice asks bob", "bob begins"]
+    assert "alice has an answer from bob: ok" in events
 
-    again = json.loads(house.hutch("ask", "alice", WISH, "--id", "wish-1", "--json").stdout)
+    again = json.loads(system.hutch("ask", "alice", WISH, "--id", "wish-1", "--json").stdout)
     assert (again["status"], again["task_id"], again["model"]) == ("ok", "wish-1", "scripted")
-    other = house.hutch("ask", "alice", "Something else", "--id", "wish-1")
+    other = system.hutch("ask", "alice", "Something else", "--id", "wish-1")
     assert other.returncode == 1
     assert "the id 'wish-1' was used for another task" in other.stdout
     assert other.stderr.endswith("alice has ended with: refused\n")
 
-    listed = json.loads(house.hutch("runs", "--json").stdout)
+    listed = json.loads(system.hutch("runs", "--json").stdout)
     assert [(run["agent"], run["status"]) for run in listed] == [("bob", "ok"), ("alice", "ok")]
-    shown = house.hutch("show", "wish-1").stdout
+    shown = system.hutch("show", "wish-1").stdout
     assert "claimed" in shown
     assert "turn 1: model\ncalls bob {" in shown
     assert "turn 1: worker bob\nSubject:" in shown
     assert "response: ok; 3 model calls" in shown
     assert "└── bob  ok" in shown
-    by_prefix = json.loads(house.hutch("show", listed[0]["run_id"][:8], "--json").stdout)
+    by_prefix = json.loads(system.hutch("show", listed[0]["run_id"][:8], "--json").stdout)
     assert by_prefix["run"]["parent_id"] == "wish-1"
 
 
-def test_an_answer_is_printed_as_it_is_never_as_markup(house: House) -> None:
-    house.agents("bob")
-    asked = house.hutch("ask", "bob", "[[reply [bold]see[/bold] [link] now]]")
+def test_an_answer_is_printed_as_it_is_never_as_markup(system: System) -> None:
+    system.agents("bob")
+    asked = system.hutch("ask", "bob", "[[reply [bold]see[/bold] [link] now]]")
     assert asked.stdout == "[bold]see[/bold] [link] now\n"
 
 
-def test_ask_without_a_process_prints_a_remark_at_once_and_fails_in_the_end(house: House) -> None:
-    asked = house.hutch("ask", "bob", "Hello", "--timeout", "1s")
+def test_ask_without_a_process_prints_a_remark_at_once_and_fails_in_the_end(system: System) -> None:
+    asked = system.hutch("ask", "bob", "Hello", "--timeout", "1s")
     assert asked.returncode == 1
     first, last = asked.stderr.splitlines()
     assert first == "no process of 'bob' takes tasks now: it waits until one does"
     assert last.startswith("hutch: no response from 'bob' within 1 s")
 
 
-def test_a_task_sent_before_its_agent_started_waits_for_it(house: House) -> None:
-    task_id = house.hutch("send", "bob", "Write about lifts").stdout.strip()
-    house.agents("bob")
-    asked = house.hutch("ask", "bob", "Write about lifts", "--id", task_id)
+def test_a_task_sent_before_its_agent_started_waits_for_it(system: System) -> None:
+    task_id = system.hutch("send", "bob", "Write about lifts").stdout.strip()
+    system.agents("bob")
+    asked = system.hutch("ask", "bob", "Write about lifts", "--id", task_id)
     assert asked.returncode == 0
-    assert len(json.loads(house.hutch("runs", "bob", "--json").stdout)) == 1
+    assert len(json.loads(system.hutch("runs", "bob", "--json").stdout)) == 1
 
 
-def test_a_trigger_wakes_one_and_a_broadcast_every_member(house: House) -> None:
-    house.agents("tom", "richard", "harry", "bob")
-    woken = house.hutch("trigger", "bob", "Write about lifts").stdout.strip()
-    everybody = house.hutch("broadcast", "research", "How are the backups?").stdout.strip()
+def test_a_trigger_wakes_one_and_a_broadcast_every_member(system: System) -> None:
+    system.agents("tom", "richard", "harry", "bob")
+    woken = system.hutch("trigger", "bob", "Write about lifts").stdout.strip()
+    broadcast = system.hutch("broadcast", "research", "How are the backups?").stdout.strip()
     until = time.monotonic() + 30
-    wanted = {(woken, "bob")} | {(everybody, name) for name in ("tom", "richard", "harry")}
+    wanted = {(woken, "bob")} | {(broadcast, name) for name in ("tom", "richard", "harry")}
     while time.monotonic() < until:
-        listed = json.loads(house.hutch("runs", "--status", "ok", "--json").stdout)
+        listed = json.loads(system.hutch("runs", "--status", "ok", "--json").stdout)
         if wanted <= {(run["task_id"], run["agent"]) for run in listed}:
             break
     else:
         pytest.fail(f"not all woke: {listed}")
-    several = house.hutch("show", everybody)
+    several = system.hutch("show", broadcast)
     assert several.returncode == 1
     assert "means more than one run" in several.stderr
 
 
-def test_a_broadcast_that_no_process_receives_fails(house: House) -> None:
-    said = house.hutch("broadcast", "research", "Anybody?")
+def test_a_broadcast_that_no_process_receives_fails(system: System) -> None:
+    said = system.hutch("broadcast", "research", "Anybody?")
     assert said.returncode == 1
     assert "hutch.swarm.research" in said.stderr
 
 
 def test_status_counts_heartbeats_and_the_mailbox(
-    house: House,
+    system: System,
 ) -> None:
-    killed, *_ = house.agents("bob", "bob")
-    house.hutch("send", "alice", WISH)
-    house.hutch("ask", "bob", "Hello")
+    killed, *_ = system.agents("bob", "bob")
+    system.hutch("send", "alice", WISH)
+    system.hutch("ask", "bob", "Hello")
 
     def status(agent: str) -> dict[str, int]:
-        found = json.loads(house.hutch("status", "--json").stdout)
+        found = json.loads(system.hutch("status", "--json").stdout)
         by_agent: dict[str, dict[str, int]] = {it["agent"]: it for it in found["agents"]}
         return by_agent[agent]
 
@@ -113,15 +113,15 @@ def test_status_counts_heartbeats_and_the_mailbox(
     assert (alice["replicas"], alice["consumers"], alice["queued"]) == (0, 0, 1)
     killed.kill()
     assert status("bob")["replicas"] == 1
-    assert "dead letters: 0" in house.hutch("status").stdout
+    assert "dead letters: 0" in system.hutch("status").stdout
 
 
-def test_status_shows_what_runs_and_what_waits(house: House) -> None:
-    house.agents("alice", "bob")
-    house.hutch("send", "alice", '[[call bob {"prompt": "Hello [[latency 20]]"}]]')
+def test_status_shows_running_processes_and_waiting_tasks(system: System) -> None:
+    system.agents("alice", "bob")
+    system.hutch("send", "alice", '[[call bob {"prompt": "Hello [[latency 20]]"}]]')
     until = time.monotonic() + 15
     while time.monotonic() < until:
-        found = json.loads(house.hutch("status", "--json").stdout)["agents"]
+        found = json.loads(system.hutch("status", "--json").stdout)["agents"]
         counts = {it["agent"]: (it["running"], it["waiting"]) for it in found}
         if (counts["alice"], counts["bob"]) == ((0, 1), (1, 0)):
             return
@@ -129,38 +129,38 @@ def test_status_shows_what_runs_and_what_waits(house: House) -> None:
 
 
 @pytest.mark.parametrize("mode", ["drain", "stop"])
-def test_shutdown_ends_an_agents_processes_and_says_how_many(house: House, mode: str) -> None:
-    alice, *bobs = house.agents("alice", "bob", "bob")
-    said = house.hutch("shutdown", "bob", *(["--stop"] if mode == "stop" else []))
+def test_shutdown_ends_an_agents_processes_and_prints_how_many(system: System, mode: str) -> None:
+    alice, *bobs = system.agents("alice", "bob", "bob")
+    said = system.hutch("shutdown", "bob", *(["--stop"] if mode == "stop" else []))
     assert said.stdout.startswith("asked 2 processes of 'bob' to ")
     assert [bob.ended() for bob in bobs] == [0, 0]
     assert alice.process.poll() is None
-    again = house.hutch("shutdown", "bob")
+    again = system.hutch("shutdown", "bob")
     assert again.returncode == 1
     assert again.stderr == "hutch: no process of 'bob' runs on this broker: nothing to end\n"
 
 
 def test_an_agent_that_does_not_exist_is_refused_by_a_running_agent(
-    house: House, tmp_path: Path
+    system: System, tmp_path: Path
 ) -> None:
-    house.agents("bob")
-    said = house.hutch("ask", "alcie", "Hi", HUTCH_AGENTS=str(tmp_path / "nowhere"))
+    system.agents("bob")
+    said = system.hutch("ask", "alcie", "Hi", HUTCH_AGENTS=str(tmp_path / "nowhere"))
     assert said.returncode == 1
     assert said.stdout.startswith("no agent 'alcie'; known: alice, bob")
 
 
-def test_a_terminal_shows_the_live_task_tree(house: House) -> None:
-    house.agents("alice", "bob")
-    seen = on_a_terminal(house, "ask", "alice", WISH)
+def test_a_terminal_shows_the_live_task_tree(system: System) -> None:
+    system.agents("alice", "bob")
+    seen = on_a_terminal(system, "ask", "alice", WISH)
     assert "└── \x1b[1mbob\x1b[0m  ok" in seen
     assert seen.rstrip().endswith("Bob")
 
 
-def on_a_terminal(house: House, *arguments: str) -> str:
+def on_a_terminal(system: System, *arguments: str) -> str:
     """The command's whole output on a terminal."""
     ours, its = os.openpty()
     command = [sys.executable, "-m", "services.cli", *arguments]
-    env = house.env | {"TERM": "xterm"}
+    env = system.env | {"TERM": "xterm"}
     with subprocess.Popen(command, env=env, cwd=REPOSITORY, stdout=its, stderr=its) as process:
         os.close(its)
         seen = b""
@@ -178,9 +178,9 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def test_ctrl_c_ends_a_waiting_command_quietly(house: House) -> None:
-    asking = house.start("services.cli", "ask", "bob", "Hello")
-    asking.says("it waits until one does")
+def test_ctrl_c_ends_a_waiting_command_quietly(system: System) -> None:
+    asking = system.start("services.cli", "ask", "bob", "Hello")
+    asking.wait_for("it waits until one does")
     asking.process.send_signal(signal.SIGINT)
     assert asking.ended() == 130
-    assert len(asking.said.splitlines()) == 1
+    assert len(asking.output.splitlines()) == 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 
 from tests.support.brokers.rabbitmq import Rabbit
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 
-def test_a_wrong_password_is_one_sentence_that_does_not_show_it(house: House) -> None:
-    wrong = house.env["RABBITMQ_URL"].replace("guest:guest", "guest:hunter2")
-    said = house.hutch("ask", "alice", "Hi", RABBITMQ_URL=wrong)
+def test_a_wrong_password_is_one_sentence_that_does_not_show_it(system: System) -> None:
+    wrong = system.env["RABBITMQ_URL"].replace("guest:guest", "guest:hunter2")
+    said = system.hutch("ask", "alice", "Hi", RABBITMQ_URL=wrong)
     assert said.returncode == 1
     assert len(said.stderr.splitlines()) == 1
     assert "refused the user 'guest': correct the user or password" in said.stderr
@@ -18,25 +18,25 @@ def test_a_wrong_password_is_one_sentence_that_does_not_show_it(house: House) ->
 
 
 def test_an_answer_comes_though_the_connection_was_lost_meanwhile(
-    house: House, rabbit: Rabbit
+    system: System, rabbit: Rabbit
 ) -> None:
-    house.agents("bob")
-    asking = house.start("services.cli", "ask", "bob", "Hello [[latency 4]]")
-    asking.says("bob begins")
+    system.agents("bob")
+    asking = system.start("services.cli", "ask", "bob", "Hello [[latency 4]]")
+    asking.wait_for("bob begins")
     rabbit.close_connections()
     assert asking.ended() == 0
-    assert "Hello" in asking.said
+    assert "Hello" in asking.output
 
 
 def test_the_broker_imports_the_topology_and_the_agents_find_nothing_to_change(
-    house: House, rabbit: Rabbit
+    system: System, rabbit: Rabbit
 ) -> None:
-    printed = base64.b64encode(house.hutch("topology").stdout.encode()).decode()
+    printed = base64.b64encode(system.hutch("topology").stdout.encode()).decode()
     file = f"/tmp/{rabbit.vhost}.json"  # where the broker runs, which may be a container
     rabbit.ctl("eval", f'ok = file:write_file("{file}", base64:decode("{printed}")).')
     rabbit.ctl("import_definitions", file)
     rabbit.ctl("eval", f'ok = file:delete("{file}").')
     listed = rabbit.ctl("list_queues", "-p", rabbit.vhost, "name").split()
     assert {"agent.bob", "swarm.tom", "dead", "events", "unrouted"} <= set(listed)
-    house.agents("bob", "tom")
-    assert house.hutch("ask", "bob", "Hello").returncode == 0
+    system.agents("bob", "tom")
+    assert system.hutch("ask", "bob", "Hello").returncode == 0

@@ -27,7 +27,7 @@ async def store(store_url: str) -> AsyncIterator[Store]:
 
 @pytest_asyncio.fixture
 async def broker(rabbit: Rabbit) -> AsyncIterator[Broker]:
-    """Connected, with the house and one mailbox: alice's."""
+    """Connected, with the exchanges of every system and one mailbox: alice's."""
     async with connect(rabbit.url, "test") as connected:
         await connected.declare(topology.house() + topology.mailbox("alice"))
         yield connected

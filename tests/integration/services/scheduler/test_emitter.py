@@ -52,7 +52,7 @@ async def passing(store: Store, broker: Broker, one: Scheduled) -> AsyncIterator
 
 
 async def settle(store: Store, one: Scheduled) -> ticks.Settled:
-    """What a scheduler does before it publishes."""
+    """Decide the ticks, as a scheduler does before it publishes."""
     return await store.write(
         one.key,
         partial(
@@ -80,7 +80,7 @@ async def has(store: Store, expected: Callable[[dict[str, int]], bool]) -> None:
 
 
 async def make_older(store: Store, column: str, seconds: float) -> None:
-    """As if so much time had passed since."""
+    """Move this time back, as if so much time had passed."""
     of_all = update(schema.ticks).values({column: schema.ticks.c[column] - seconds})
     await store.write("", lambda connection: connection.execute(of_all).rowcount)
 
@@ -105,7 +105,7 @@ async def sent(store: Store) -> set[str]:
 
 
 async def claimed(store: Store, tick_id: str) -> Run:
-    """What alice does with a tick."""
+    """Claim a tick as alice does."""
     await store.write("", lambda connection: freeze(connection, "hash", "{}"))
     request = Request(
         run_id=run_id("alice", tick_id),
@@ -127,16 +127,16 @@ async def claimed(store: Store, tick_id: str) -> Run:
     return made.run
 
 
-async def test_a_schedule_met_for_the_first_time_has_missed_nothing(
-    store: Store, broker: Broker
-) -> None:
+async def test_a_new_schedule_has_missed_no_tick(store: Store, broker: Broker) -> None:
     async with passing(store, broker, schedule("1h", missed="all")):
         await has(store, lambda found: found == {"seen": 1})
     assert await mailbox(broker) == []
 
 
 @pytest.mark.essential
-async def test_of_two_that_settle_at_once_one_decides(store: Store, store_url: str) -> None:
+async def test_one_of_two_schedulers_that_settle_at_once_decides(
+    store: Store, store_url: str
+) -> None:
     one = schedule("1h", missed="all")
     await settle(store, one)
     await make_older(store, "nominal_at", 50 * HOUR_S)
@@ -147,7 +147,7 @@ async def test_of_two_that_settle_at_once_one_decides(store: Store, store_url: s
 
 @pytest.mark.essential
 @pytest.mark.parametrize(("missed", "count"), [("last", 1), ("all", 3)])
-async def test_after_a_gap_it_makes_up_for_what_was_missed(
+async def test_after_a_gap_the_missed_ticks_are_sent(
     store: Store, broker: Broker, missed: str, count: int
 ) -> None:
     one = schedule("1h", missed=missed)
@@ -162,7 +162,7 @@ async def test_after_a_gap_it_makes_up_for_what_was_missed(
     assert (await settle(store, one)).ticks == ()
 
 
-async def test_with_none_it_lets_go_of_what_was_missed(store: Store, broker: Broker) -> None:
+async def test_missed_none_drops_the_missed_ticks(store: Store, broker: Broker) -> None:
     far = (datetime.now(UTC).month + 5) % 12 + 1  # half a year from now, and from a year ago
     once = {"name": "plan", "prompt": "Plan.", "cron": f"0 0 1 {far} *", "missed": "none"}
     one = Scheduled("alice", Schedule.model_validate(once))
@@ -188,7 +188,7 @@ async def test_while_a_tick_is_unclaimed_or_open_the_next_are_skipped(
     assert len(await mailbox(broker)) == 1
 
 
-async def test_a_tick_that_nobody_claims_holds_nothing_up_for_ever(
+async def test_an_unclaimed_tick_does_not_hold_up_later_ones_for_ever(
     store: Store, broker: Broker
 ) -> None:
     one = schedule("1s")
@@ -199,7 +199,7 @@ async def test_a_tick_that_nobody_claims_holds_nothing_up_for_ever(
 
 
 @pytest.mark.essential
-async def test_what_a_dead_scheduler_left_is_published_by_another(
+async def test_the_unsent_ticks_of_a_dead_scheduler_are_published_by_another(
     store: Store, broker: Broker
 ) -> None:
     one = schedule("1h")

@@ -18,8 +18,8 @@ from shared.store import open_store, schema
 from shared.store.database.migrate import migrate
 from tests.support.client import Client, client
 from tests.support.processes import running
-from tests.support.processes.agents import told
-from tests.support.processes.running import Child, House
+from tests.support.processes.agents import http_get
+from tests.support.processes.running import Child, System
 
 EVERY = timedelta(seconds=1)
 EVERY_SECOND = """
@@ -38,10 +38,10 @@ def agents(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def house(broker_url: str, tmp_path: Path, agents: Path) -> Iterator[House]:
-    with running.house(broker_url, tmp_path, agents) as house:
-        asyncio.run(migrate(house.env["HUTCH_STORE"]))
-        yield house
+def system(broker_url: str, tmp_path: Path, agents: Path) -> Iterator[System]:
+    with running.system(broker_url, tmp_path, agents) as system:
+        asyncio.run(migrate(system.env["HUTCH_STORE"]))
+        yield system
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def pika(broker_url: str) -> Iterator[Client]:
         yield opened
 
 
-def scheduler(house: House) -> Child:
-    child = house.start("services.scheduler")
-    child.says('"message": "scheduling"')
+def scheduler(system: System) -> Child:
+    child = system.start("services.scheduler")
+    child.wait_for('"message": "scheduling"')
     return child
 
 
 def ticks(pika: Client, seconds: int) -> list[datetime]:
-    """What comes to the mailbox until so many seconds in a row are there, by nominal time."""
+    """The mailbox's ticks by nominal time, until so many seconds in a row are there."""
     found: list[datetime] = []
     while not found or not {min(found) + n * EVERY for n in range(seconds)} <= set(found):
         _, body = pika.taken(mailbox_name("alice"))
@@ -65,19 +65,19 @@ def ticks(pika: Client, seconds: int) -> list[datetime]:
     return found
 
 
-def test_two_schedulers_send_every_tick_once(house: House, pika: Client) -> None:
-    both = [scheduler(house), scheduler(house)]
+def test_two_schedulers_send_every_tick_once(system: System, pika: Client) -> None:
+    both = [scheduler(system), scheduler(system)]
     found = ticks(pika, 5)
     assert len(set(found)) == len(found)
     assert [one.end() for one in both] == [0, 0]
 
 
 @pytest.mark.essential
-def test_a_killed_scheduler_loses_nothing(house: House, pika: Client) -> None:
-    first = scheduler(house)
+def test_a_killed_scheduler_loses_nothing(system: System, pika: Client) -> None:
+    first = scheduler(system)
     (begin,) = ticks(pika, 1)
     first.kill()
-    scheduler(house)
+    scheduler(system)
     found = ticks(pika, 4)
     assert min(found) - begin <= EVERY
 
@@ -88,41 +88,43 @@ async def ended_runs(store_url: str) -> set[str]:
         return await store.read(lambda connection: set(connection.execute(query).scalars()))
 
 
-def test_a_tick_wakes_its_agent_and_the_next_waits_for_its_end(house: House, agents: Path) -> None:
+def test_a_tick_wakes_its_agent_and_the_next_waits_for_its_end(
+    system: System, agents: Path
+) -> None:
     (agents / "alice.yaml").write_text(EVERY_SECOND.replace("queue", "skip"))
-    house.model()
-    house.agents("alice")
-    waking = scheduler(house)
-    first = waking.says(r'"tick": "([^"]+)"')[1]
-    waking.says(rf'"tick": "(?!{re.escape(first)})')
-    assert first in asyncio.run(ended_runs(house.env["HUTCH_STORE"]))
+    system.model()
+    system.agents("alice")
+    waking = scheduler(system)
+    first = waking.wait_for(r'"tick": "([^"]+)"')[1]
+    waking.wait_for(rf'"tick": "(?!{re.escape(first)})')
+    assert first in asyncio.run(ended_runs(system.env["HUTCH_STORE"]))
 
 
-def test_a_shutdown_ends_it_at_once(house: House, pika: Client) -> None:
-    ending = scheduler(house)
+def test_a_shutdown_ends_it_at_once(system: System, pika: Client) -> None:
+    ending = scheduler(system)
     pika.send("shutdown.scheduler", {"type": "shutdown", "mode": "stop"}, exchange=CONTROL)
     assert ending.ended() == 0
 
 
-def test_without_schedules_it_says_so_and_stays_ready(house: House, agents: Path) -> None:
+def test_without_schedules_it_says_so_and_stays_ready(system: System, agents: Path) -> None:
     (agents / "alice.yaml").write_text("name: alice")
-    idle = house.start("services.scheduler")
-    idle.says("no agent has a schedule")
-    port = int(idle.says(r'"port": (\d+)')[1])
+    idle = system.start("services.scheduler")
+    idle.wait_for("no agent has a schedule")
+    port = int(idle.wait_for(r'"port": (\d+)')[1])
     until = time.monotonic() + running.PATIENCE_S
-    while (answer := told(port, "ready"))[0] != 200 and time.monotonic() < until:
+    while (answer := http_get(port, "ready"))[0] != 200 and time.monotonic() < until:
         time.sleep(running.POLL_S)
     assert answer[0] == 200
-    assert 'hutch_ticks_total{outcome="sent"} 0.0' in told(port, "metrics")[1]
+    assert 'hutch_ticks_total{outcome="sent"} 0.0' in http_get(port, "metrics")[1]
     assert idle.end() == 0
 
 
 def test_with_another_store_than_the_agents_it_refuses_to_start(
-    house: House, tmp_path: Path
+    system: System, tmp_path: Path
 ) -> None:
-    scheduler(house)
+    scheduler(system)
     other = f"sqlite:///{tmp_path / 'other.db'}"
     asyncio.run(migrate(other))
-    refused = house.start("services.scheduler", HUTCH_STORE=other)
+    refused = system.start("services.scheduler", HUTCH_STORE=other)
     assert refused.ended() == 1
-    assert "another store" in refused.said
+    assert "another store" in refused.output

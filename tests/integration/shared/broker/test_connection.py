@@ -13,7 +13,7 @@ from shared.contract.messages import Event
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import free_port, lose_connections, until
-from tests.support.proxy import address, proxy
+from tests.support.network.proxy import address, proxy
 
 WHOLE = (
     topology.house()
@@ -59,7 +59,7 @@ async def test_a_replica_with_another_store_is_refused_while_the_first_lives(
         await second.declare(REPLICA)
 
 
-async def test_a_queue_declared_differently_is_refused_and_harms_no_later_declaration(
+async def test_a_queue_declared_differently_is_refused_and_affects_no_later_declaration(
     rabbit: Rabbit,
 ) -> None:
     other = topology.Topology(queues=(topology.quorum("agent.bob", delivery_limit=3),))
@@ -70,7 +70,7 @@ async def test_a_queue_declared_differently_is_refused_and_harms_no_later_declar
         await broker.declare(WHOLE)
 
 
-async def test_a_user_without_the_permission_is_told_so(rabbit: Rabbit) -> None:
+async def test_the_error_for_a_user_without_the_permission_says_so(rabbit: Rabbit) -> None:
     rabbit.ctl("set_permissions", "-p", rabbit.vhost, "guest", "^$", ".*", ".*")
     async with connect(rabbit.url, "test") as broker:
         with pytest.raises(BrokerError, match=r"'hutch\.unrouted', and its user 'guest' may not"):
@@ -88,7 +88,7 @@ async def test_closed_connections_come_back_with_all_that_was_declared(rabbit: R
         assert len(re.findall(r"^control\.i1$", bindings, re.MULTILINE)) == 5
 
 
-async def test_of_a_hosts_addresses_one_that_answers_is_enough(
+async def test_one_answering_address_of_a_host_is_enough(
     rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A cluster's nodes share one name; of these three one refuses, one takes and says nothing."""
@@ -155,7 +155,7 @@ async def test_a_job_of_the_connection_that_fails_ends_what_uses_it(rabbit: Rabb
 
 
 async def test_a_queue_that_another_connection_still_has_is_waited_for(rabbit: Rabbit) -> None:
-    """As after a reconnect, while the broker holds the lost connection for alive."""
+    """As after a reconnect, while the broker still considers the lost connection alive."""
     async with connect(rabbit.url, "test", wait_s=30) as broker:
         async with connect(rabbit.url, "before") as before:
             await before.declare(WHOLE)

@@ -48,7 +48,9 @@ async def has(broker: Broker, depth: QueueDepth) -> None:
 
 
 @pytest.mark.essential
-async def test_what_was_published_is_delivered_whole(broker: Broker, consumer: Consumer) -> None:
+async def test_a_published_message_is_delivered_with_all_its_fields(
+    broker: Broker, consumer: Consumer
+) -> None:
     await consumer.start(prefetch=1)
     await broker.publisher.publish(task("t1"))
     delivery = await taken(consumer)
@@ -62,7 +64,7 @@ async def test_what_was_published_is_delivered_whole(broker: Broker, consumer: C
     await has(broker, QueueDepth(0, 0))
 
 
-async def test_prefetch_bounds_what_is_delivered(broker: Broker, consumer: Consumer) -> None:
+async def test_prefetch_bounds_the_unacked_deliveries(broker: Broker, consumer: Consumer) -> None:
     for number in range(3):
         await broker.publisher.publish(task(f"t{number}"))
     await consumer.start(prefetch=2)
@@ -83,7 +85,7 @@ async def test_a_consumer_is_stopped_and_started_again(broker: Broker, consumer:
     assert consumer.get_nowait() is None
 
 
-async def test_what_was_delivered_before_a_stop_can_be_acked(
+async def test_deliveries_from_before_a_stop_can_be_acked(
     broker: Broker, consumer: Consumer
 ) -> None:
     await consumer.start(prefetch=2)
@@ -168,12 +170,12 @@ async def test_a_queue_that_was_deleted_while_its_consumer_was_stopped_is_declar
 
 
 async def test_a_queue_that_does_not_exist_cannot_be_consumed(broker: Broker) -> None:
-    nobody = await broker.consumer("agent.nobody")
+    missing = await broker.consumer("agent.nobody")
     with pytest.raises(BrokerError, match=r"no queue 'agent\.nobody'"):
-        await nobody.start(prefetch=1)
+        await missing.start(prefetch=1)
     await broker.declare(topology.mailbox("nobody"))
-    await nobody.start(prefetch=1)
-    await until(lambda: nobody.consuming)
+    await missing.start(prefetch=1)
+    await until(lambda: missing.consuming)
 
 
 async def test_a_closed_consumer_ends_its_stream(broker: Broker, consumer: Consumer) -> None:
@@ -181,9 +183,7 @@ async def test_a_closed_consumer_ends_its_stream(broker: Broker, consumer: Consu
     assert [delivery async for delivery in consumer] == []
 
 
-async def test_absurd_properties_cost_nobody_a_connection(
-    consumer: Consumer, rabbit: Rabbit
-) -> None:
+async def test_absurd_properties_close_no_connection(consumer: Consumer, rabbit: Rabbit) -> None:
     await consumer.start(prefetch=1)
     before = rabbit.connections()
     connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))

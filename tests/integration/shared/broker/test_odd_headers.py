@@ -1,4 +1,4 @@
-"""Headers that any client may write: they come as they can be read, and harm nobody."""
+"""Headers that any client may send: they are read as far as possible, and close no connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from services.agent.delivery.message_ids import DrawnIds
+from services.agent.delivery.message_ids import MessageIds
 from shared.broker.connection import Broker
 from shared.broker.consumer import Delivery
 from shared.broker.dead_letters import headers, read
@@ -52,7 +52,7 @@ def text(value: bytes) -> bytes:
 
 
 def odd_value(chance: random.Random, levels: int = LEVELS) -> bytes:
-    """Of every type that the protocol has, at its limits and beyond sense."""
+    """A value of any type of the protocol, at its limits or absurd."""
 
     def inside() -> bytes:
         return b"".join(odd_value(chance, levels - 1) for _ in range(chance.randrange(4)))
@@ -117,14 +117,14 @@ def survives(delivery: Delivery) -> None:
     said = headers("no sense", delivery.headers, attempts=1 + delivery.redeliveries)
     frame = marshal(ContentHeader(properties=Basic.Properties(headers={**said})), 1)
     assert len(frame) < SMALLEST_FRAME
-    letter = read(delivery)
-    assert read(delivery).id == letter.id
-    assert len(f"{letter.first}{letter.queue}{letter.routing_key}") < SMALLEST_FRAME
-    assert DrawnIds().of(delivery)
+    dead_letter = read(delivery)
+    assert read(delivery).id == dead_letter.id
+    assert len(f"{dead_letter.first}{dead_letter.queue}{dead_letter.routing_key}") < SMALLEST_FRAME
+    assert MessageIds().id_of(delivery)
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_whatever_stands_in_headers_is_delivered_once_and_can_be_refused(
+async def test_a_message_with_any_headers_is_delivered_once_and_can_be_refused(
     broker: Broker, rabbit: Rabbit, seed: int
 ) -> None:
     chance = random.Random(seed)

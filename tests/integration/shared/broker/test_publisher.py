@@ -78,7 +78,7 @@ async def test_a_direct_reply_at_which_the_broker_fails_costs_no_other_message_i
 async def test_a_queue_that_confirms_nothing_does_not_hold_up_the_others(
     broker: Broker, rabbit: Rabbit
 ) -> None:
-    """Its channel stops at it; whoever insists has its message confirmed all the same."""
+    """Its channel stops at it; a message that is published again is confirmed all the same."""
     await broker.declare(topology.mailbox("alice"))
 
     async def insisted(message: Outgoing) -> None:
@@ -88,7 +88,7 @@ async def test_a_queue_that_confirms_nothing_does_not_hold_up_the_others(
             except (Unconfirmed, BrokerUnavailable):
                 await asyncio.sleep(0.1)
 
-    with rabbit.silent(topology.mailbox_name("alice")):
+    async with rabbit.silent(topology.mailbox_name("alice")):
         stuck = [asyncio.create_task(insisted(task(f"a{n}", "alice"))) for n in range(50)]
         await asyncio.sleep(0)
         async with asyncio.timeout(60):
@@ -101,7 +101,7 @@ async def test_a_queue_that_confirms_nothing_does_not_hold_up_the_others(
     assert depth.messages >= 200  # a message whose confirm was lost may be there twice
 
 
-async def test_a_message_says_nothing_of_a_priority(broker: Broker, rabbit: Rabbit) -> None:
+async def test_a_message_carries_no_priority(broker: Broker, rabbit: Rabbit) -> None:
     """aio-pika sets 0 by itself, and brokers may put that behind messages without a priority."""
     await broker.publisher.publish(task("t1"))
     connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
@@ -111,7 +111,7 @@ async def test_a_message_says_nothing_of_a_priority(broker: Broker, rabbit: Rabb
     assert (properties.message_id, properties.priority) == ("t1", None)
 
 
-async def test_without_mandatory_nobody_is_told(broker: Broker) -> None:
+async def test_a_message_without_mandatory_is_dropped_silently(broker: Broker) -> None:
     lost = Outgoing(topology.REPLIES, "reply.gone", b"{}", "t1", mandatory=False)
     await broker.publisher.publish(lost)
 
@@ -134,7 +134,7 @@ async def test_a_full_queue_refuses(broker: Broker) -> None:
 
 
 @pytest.mark.essential
-async def test_a_refused_message_harms_no_other(broker: Broker, rabbit: Rabbit) -> None:
+async def test_a_refused_message_affects_no_other(broker: Broker, rabbit: Rabbit) -> None:
     publisher = broker.publisher
     if rabbit.version.startswith("3"):  # takes up to 128 MB
         await publisher.publish(task("large", body=bytes(TOO_LARGE)), timeout_s=60)
@@ -162,7 +162,7 @@ async def test_a_routing_key_that_is_too_long_is_our_error(broker: Broker) -> No
         {"correlation_id": "half a character: \ud800"},
     ],
 )
-async def test_a_message_whose_properties_do_not_fit_is_never_sent_and_harms_no_other(
+async def test_a_message_whose_properties_do_not_fit_is_never_sent_and_affects_no_other(
     broker: Broker, rabbit: Rabbit, properties: dict[str, Any]
 ) -> None:
     await broker.publisher.publish(task("before"))

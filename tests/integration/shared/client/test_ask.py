@@ -48,7 +48,7 @@ async def test_the_task_is_published_again_until_its_own_response_comes(broker: 
     assert (await asking).content == "done"
 
 
-async def test_a_response_that_can_not_be_understood_is_raised_as_it_is(broker: Broker) -> None:
+async def test_a_response_that_cannot_be_parsed_raises_bad_message(broker: Broker) -> None:
     mailbox = await broker.consumer(topology.mailbox_name("bob"))
     await mailbox.start(10)
     asking = asyncio.create_task(client.ask(broker, "bob", TASK, 30.0, lambda _: None))
@@ -62,7 +62,7 @@ async def test_no_response_in_time_is_an_error(broker: Broker) -> None:
         await client.ask(broker, "bob", TASK, 0.1, lambda _: None, grace_s=0.1)
 
 
-async def test_what_no_queue_takes_is_undeliverable(broker: Broker) -> None:
+async def test_a_message_that_no_queue_accepts_is_undeliverable(broker: Broker) -> None:
     with pytest.raises(Undeliverable):
         await client.publish(broker, topology.CONTROL, "cancel.bob", Cancel(task_id="t1"))
     assert not await client.cancel(broker, "bob", Cancel(task_id="t1"))

@@ -1,4 +1,4 @@
-"""TLS to a real PostgreSQL that lets nobody in without a certificate: all of it from the URL."""
+"""TLS to a real PostgreSQL that requires client certificates, configured by the URL alone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from shared.errors import SettingsError, StoreError, StoreUnavailable
 from shared.store import open_store
 from shared.store.database.migrate import migrate
 from tests.support.brokers.secured import SecuredStore, secured_store
-from tests.support.certificates import Authority
+from tests.support.network.certificates import Authority
 from tests.support.stores.postgresql import PASSWORD
 
 WAIT_S = 30.0
-"""What a start would wait for a store that is away; a refusal is told long before."""
+"""A start would wait so long for a store that is away; a refusal is reported long before."""
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +32,13 @@ async def test_a_run_of_the_migrations_and_reads_go_over_tls_that_both_sides_ver
     await migrate(secured.url())
     seen = "SELECT ssl, client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
     async with open_store(secured.url()) as store:
-        encrypted, whom = await store.read(lambda db: tuple(db.execute(text(seen)).one()))
+        encrypted, subject = await store.read(lambda db: tuple(db.execute(text(seen)).one()))
     assert encrypted
-    assert "/CN=hutch" in whom
+    assert "/CN=hutch" in subject
 
 
 @pytest.mark.essential
-async def test_each_thing_that_breaks_trust_is_one_sentence_told_at_once(
+async def test_each_cause_of_distrust_is_reported_at_once_in_one_sentence(
     secured: SecuredStore, tmp_path: Path
 ) -> None:
     stranger = Authority(tmp_path / "stranger")
@@ -77,7 +77,9 @@ async def test_a_certificate_that_is_not_there_is_named(secured: SecuredStore) -
             pass
 
 
-async def test_a_server_without_tls_is_no_store_for_who_insists_on_it(postgresql_url: str) -> None:
+async def test_a_server_without_tls_is_refused_where_the_url_requires_tls(
+    postgresql_url: str,
+) -> None:
     with pytest.raises(StoreError, match=r"no TLS there.*correct sslmode") as caught:
         await migrate(f"{postgresql_url}?sslmode=require")
     assert not isinstance(caught.value, StoreUnavailable)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from services.agent.llm.chat import User
+from services.agent.llm.chat import Request, User
 from services.agent.llm.client import OpenAIModel
 from shared.errors import ModelUnavailable, SettingsError
 from tests.support.repository import REPOSITORY
@@ -29,7 +29,9 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_what_allows_no_call_is_one_sentence_before_the_broker_is_asked(tmp_path: Path) -> None:
+def test_settings_that_allow_no_model_call_are_one_sentence_before_the_broker_is_asked(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "alice.yaml").write_text("name: alice", "utf-8")
     env = bare() | {
         "HUTCH_AGENTS": str(tmp_path),
@@ -84,4 +86,4 @@ async def test_while_a_process_runs_it_is_a_model_that_is_away(
     monkeypatch.setenv("SSL_CERT_FILE", "/gone.pem")
     model = OpenAIModel("tiny", "https://127.0.0.1:1/v1")
     with pytest.raises(ModelUnavailable, match=r"SSL_CERT_FILE .* '/gone\.pem'"):
-        await model.complete([User(content="Hello")], [])
+        await model.complete(Request([User(content="Hello")]))

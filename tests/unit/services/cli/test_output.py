@@ -13,9 +13,9 @@ def test_only_the_last_column_of_a_table_is_cut(
     capsys: pytest.CaptureFixture[str], agent: str, width: int
 ) -> None:
     row = ["23f368abcdef", agent, "12", REASON]
-    show_table(["letter", "agent", "at#", "reason"], [row], piped_width=width)
+    show_table(["id", "agent", "at#", "reason"], [row], piped_width=width)
     head, line = capsys.readouterr().out.splitlines()
-    assert head.split() == ["letter", "agent", "at", "reason"]
+    assert head.split() == ["id", "agent", "at", "reason"]
     assert line.split()[:3] == ["23f368abcdef", agent, "12"]
     assert "the id was used fo" in line
     assert line.rstrip().endswith("…")

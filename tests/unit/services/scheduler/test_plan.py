@@ -26,7 +26,7 @@ SENDING, SKIPPED, MISSED = TickOutcome.SENDING, TickOutcome.SKIPPED, TickOutcome
 LATE = timedelta(minutes=5)
 
 
-def test_nothing_is_decided_before_its_time() -> None:
+def test_no_tick_is_decided_before_its_time() -> None:
     assert outcomes(hourly(), last=TEN) == []
 
 
@@ -46,7 +46,7 @@ def test_the_longest_names_still_make_an_id() -> None:
     assert Trigger(id=tick.message_id).id == tick.message_id
 
 
-def test_nobody_knows_the_id_of_a_tick_before_it_is_sent() -> None:
+def test_the_id_of_a_tick_cannot_be_known_before_it_is_sent() -> None:
     before = Standing(TEN, TEN - timedelta(hours=1), busy=False)
     ((one,), (other,)) = hourly().choose(before), hourly().choose(before)
     assert one.tick_id == other.tick_id
@@ -68,13 +68,13 @@ def test_while_the_one_before_is_open_a_tick_is_skipped_or_queued() -> None:
         ("all", LATE, [SENDING, SENDING, SENDING]),
     ],
 )
-def test_what_was_missed_is_made_up_for_as_asked(
+def test_missed_ticks_are_sent_as_the_schedule_asks(
     missed: str, late: timedelta, expected: list[TickOutcome]
 ) -> None:
     assert outcomes(hourly(missed=missed), TEN - timedelta(hours=3), late) == expected
 
 
-def test_all_makes_up_for_a_hundred_and_says_that_there_were_more() -> None:
+def test_missed_all_sends_a_hundred_ticks_and_logs_that_there_were_more() -> None:
     found = outcomes(hourly(missed="all"), TEN - timedelta(days=365))
     assert found == [MISSED] + [SENDING] * MOST_MADE_UP
 

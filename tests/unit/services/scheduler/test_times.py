@@ -23,7 +23,7 @@ def times(schedule: Schedule, after: str, count: int) -> list[str]:
     return [f"{at:%m-%d %H:%M}" for at in islice(following(schedule, utc(after)), count)]
 
 
-def test_every_counts_from_the_epoch() -> None:
+def test_the_times_of_every_are_multiples_since_the_epoch() -> None:
     assert times(every("7h"), "1970-01-01T00:00", 2) == ["01-01 07:00", "01-01 14:00"]
 
 

@@ -124,14 +124,14 @@ async def test_a_dropped_connection_is_a_connection_error(client: openai.AsyncOp
         ("[[latency soon]]", {}, "write seconds"),
     ],
 )
-async def test_what_it_cannot_do_is_said(
+async def test_the_error_for_a_bad_request_names_its_reason(
     client: openai.AsyncOpenAI, text: str, more: dict[str, object], said: str
 ) -> None:
     with pytest.raises(openai.BadRequestError, match=said):
         await ask(client, text, **more)
 
 
-async def test_the_log_tells_who_asked_what_until_it_is_emptied(
+async def test_the_log_lists_each_agents_requests_until_it_is_emptied(
     client: openai.AsyncOpenAI,
 ) -> None:
     await ask(client, "Hello", tools=[TOOL])
@@ -147,7 +147,7 @@ async def test_the_log_tells_who_asked_what_until_it_is_emptied(
     assert await client.get("../requests", cast_to=object) == {"count": 0, "requests": []}
 
 
-async def test_one_who_dies_before_he_has_asked_has_asked_nothing(
+async def test_a_request_that_was_cut_off_is_not_recorded(
     client: openai.AsyncOpenAI,
 ) -> None:
     url = client.base_url

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.scripted.conversation import Conversation, Schema
-from services.scripted.directives import Orders
+from services.scripted.directives import Directives
 from services.scripted.script import BRIEF_LENGTH, Line, Rule, Script, Turn, brief
 
 PROMPT: Schema = {
@@ -16,7 +16,7 @@ PROMPT: Schema = {
 BOB_WRITES = Rule(
     name="Ann has Bob write",
     system="Ann",
-    said=r"about (?P<topic>\w+)",
+    asked=r"about (?P<topic>\w+)",
     tools=["bob"],
     turns=[Turn(calls={"bob": {"prompt": "On $topic"}}), Turn(reply="$bob, costs $5 ($topic)")],
 )
@@ -35,7 +35,9 @@ def talk(
     by_schema: bool = False,
 ) -> Conversation:
     offered = dict.fromkeys(tools, PROMPT)
-    return Conversation("You are Ann.", said, turn, Orders(), offered, results or {}, {}, by_schema)
+    return Conversation(
+        "You are Ann.", said, turn, Directives(), offered, results or {}, {}, by_schema
+    )
 
 
 def calls(line: Line) -> list[tuple[str, object]]:
@@ -54,14 +56,14 @@ def test_a_rule_without_its_tools_does_not_fit() -> None:
     assert calls(line) == [("eve", "Write about tea")]
 
 
-def test_asked_without_tools_a_rule_answers_with_what_came_back() -> None:
+def test_a_rule_that_is_asked_without_tools_answers_with_the_tool_results() -> None:
     script = Script([BOB_WRITES])
     assert script.line(talk("Sum up about tea")).text == 'I was asked: "Sum up about tea".'
     last = script.line(talk("Sum up about tea", results={"bob": "Done"}))
     assert last.text == "Done, costs $5 (tea)"
 
 
-def test_without_a_rule_each_tool_is_called_once_and_then_told_of() -> None:
+def test_without_a_rule_each_tool_is_called_once_and_its_result_reported() -> None:
     script = Script([])
     first = script.line(talk("Hello", 0, "bob", "eve"))
     assert calls(first) == [("bob", "Hello"), ("eve", "Hello")]

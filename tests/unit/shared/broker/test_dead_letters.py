@@ -28,8 +28,8 @@ DIED = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 
 def ours(reason: str = "no sense", **facts: str | int) -> Delivery:
     said: dict[str, str | int] = {"queue": "agent.bob", "routing_key": "bob", **facts}
-    letter = delivery(b"{", correlation_id="c", reply_to="reply.x")
-    return replace(letter, headers=headers(reason, None, **said), message_id=PREFIX + "abc")
+    dead_letter = delivery(b"{", correlation_id="c", reply_to="reply.x")
+    return replace(dead_letter, headers=headers(reason, None, **said), message_id=PREFIX + "abc")
 
 
 def brokers(reason: str = "delivery_limit", queue: str = "agent.bob") -> Delivery:
@@ -37,28 +37,32 @@ def brokers(reason: str = "delivery_limit", queue: str = "agent.bob") -> Deliver
     return replace(delivery(b"{}"), headers={"x-death": [death]}, message_id="m-1")
 
 
-def test_a_letter_of_ours_says_everything() -> None:
-    letter = read(ours(message_id="m", sender="shop", attempts=3, run_id="r", epoch=2))
-    assert (letter.id, letter.agent, letter.message_id) == ("abc", "bob", "m")
-    assert (letter.sender, letter.attempts) == ("shop", 3)
-    assert (letter.run_id, letter.epoch) == ("r", 2)
-    assert letter.last.reason == "no sense"
-    assert letter.last.at is not None
-    assert letter.first == letter.last
+def test_a_dead_letter_of_an_agents_has_every_field() -> None:
+    dead_letter = read(ours(message_id="m", sender="shop", attempts=3, run_id="r", epoch=2))
+    assert (dead_letter.id, dead_letter.agent, dead_letter.message_id) == ("abc", "bob", "m")
+    assert (dead_letter.sender, dead_letter.attempts) == ("shop", 3)
+    assert (dead_letter.run_id, dead_letter.epoch) == ("r", 2)
+    assert dead_letter.last.reason == "no sense"
+    assert dead_letter.last.at is not None
+    assert dead_letter.first == dead_letter.last
 
 
-def test_a_letter_of_the_brokers_says_what_it_knows() -> None:
-    letter = read(brokers())
-    assert (letter.agent, letter.queue, letter.message_id) == ("bob", "agent.bob", "m-1")
-    assert letter.last.reason.startswith(
+def test_a_dead_letter_of_the_brokers_has_the_fields_that_the_broker_knows() -> None:
+    dead_letter = read(brokers())
+    assert (dead_letter.agent, dead_letter.queue, dead_letter.message_id) == (
+        "bob",
+        "agent.bob",
+        "m-1",
+    )
+    assert dead_letter.last.reason.startswith(
         "the broker gave it up: it was delivered more than 10 times"
     )
-    assert letter.last.at == DIED
-    assert letter.attempts is None
+    assert dead_letter.last.at == DIED
+    assert dead_letter.attempts is None
     assert "later" in read(brokers("later")).last.reason
 
 
-def test_an_id_is_the_same_at_every_look_and_another_for_each_letter() -> None:
+def test_an_id_is_the_same_at_every_listing_and_different_for_each_dead_letter() -> None:
     assert read(brokers()).id == read(brokers()).id
     letters = [brokers(), brokers("expired"), replace(brokers(), body=b"[]"), ours()]
     assert len({read(it).id for it in letters}) == len(letters)
@@ -74,12 +78,14 @@ def test_an_id_is_the_same_at_every_look_and_another_for_each_letter() -> None:
         {"x-hutch-reason": 7, "x-hutch-at": "noon", "x-hutch-attempts": "many"},
     ],
 )
-def test_whatever_else_stands_there_is_a_letter_too(said: dict[str, object]) -> None:
-    letter = read(replace(delivery(b"\xff"), headers=said))
-    assert "nothing says why" in letter.last.reason
-    assert letter.last.at is None
-    with pytest.raises(HutchError, match=f"can only be dropped, with 'hutch dead drop {letter.id}"):
-        letter.again()
+def test_a_message_with_any_other_headers_is_read_as_a_dead_letter(said: dict[str, object]) -> None:
+    dead_letter = read(replace(delivery(b"\xff"), headers=said))
+    assert "nothing says why" in dead_letter.last.reason
+    assert dead_letter.last.at is None
+    with pytest.raises(
+        HutchError, match=f"can only be dropped, with 'hutch dead drop {dead_letter.id}"
+    ):
+        dead_letter.again()
 
 
 @pytest.mark.parametrize(
@@ -98,22 +104,22 @@ def test_a_message_goes_back_to_where_it_came_from(
     assert (again.body, again.correlation_id, again.reply_to) == (b"{", "c", "reply.x")
 
 
-def test_its_id_is_its_own_or_the_letters_and_never_changes() -> None:
+def test_a_replayed_message_keeps_its_id_or_gets_one_from_its_dead_letter() -> None:
     assert read(ours(message_id="m")).again().message_id == "m"
     assert read(ours()).again().message_id == read(ours()).again().message_id == "replay.abc"
 
 
-def test_the_first_failure_is_told_with_the_last_however_often_it_fails() -> None:
-    once = letter = read(ours("once"))
+def test_the_first_and_the_last_failure_are_kept_however_often_it_fails() -> None:
+    once = dead_letter = read(ours("once"))
     for reason in ("twice", "thrice"):
-        failed_again = headers(reason, letter.again().headers, queue="agent.bob")
-        letter = read(replace(delivery(b"{"), headers=failed_again))
-    assert (letter.first, letter.last.reason) == (once.first, "thrice")
+        failed_again = headers(reason, dead_letter.again().headers, queue="agent.bob")
+        dead_letter = read(replace(delivery(b"{"), headers=failed_again))
+    assert (dead_letter.first, dead_letter.last.reason) == (once.first, "thrice")
 
 
-@pytest.mark.parametrize("letter", ["x", "é", "你", "\U0001f600"])
-def test_a_reason_is_cut_to_what_a_header_takes_and_says_so(letter: str) -> None:
-    whole = letter * 10_000
+@pytest.mark.parametrize("character", ["x", "é", "你", "\U0001f600"])
+def test_a_reason_is_cut_to_the_length_of_a_header_and_marked_as_cut(character: str) -> None:
+    whole = character * 10_000
     reason = read(ours(whole)).last.reason
     assert MOST_REASON_BYTES - 4 < len(reason.encode()) <= MOST_REASON_BYTES
     assert reason.endswith(f"… (cut, it had {len(whole.encode())} bytes)")
@@ -123,7 +129,7 @@ def test_a_reason_that_no_text_can_hold_is_shown_as_far_as_it_goes() -> None:
     assert read(ours("half a character: \ud800")).last.reason == "half a character: ?"
 
 
-def test_a_letter_fits_the_smallest_frame_whatever_its_message_brings() -> None:
+def test_a_dead_letter_fits_the_smallest_frame_whatever_its_message_contains() -> None:
     """4096 bytes are the least that the protocol lets a broker take."""
     longest = "\U0001f600" * 63
     foreign: dict[str, object] = {
@@ -156,17 +162,17 @@ def test_a_letter_fits_the_smallest_frame_whatever_its_message_brings() -> None:
     assert len(frame) + 200 < 4096, "with some room for what brokers add"
 
 
-def test_what_anybody_writes_into_a_letter_goes_back_bounded() -> None:
+def test_headers_in_a_dead_letter_are_bounded_when_it_is_replayed() -> None:
     names = ("message-id", "routing-key", "reason", "first-reason")
     said: dict[str, object] = {f"x-hutch-{name}": "x" * 130_000 for name in names}
-    letter = read(replace(delivery(b"{"), headers=said | {"x-hutch-queue": "unrouted"}))
-    again = letter.again()
+    dead_letter = read(replace(delivery(b"{"), headers=said | {"x-hutch-queue": "unrouted"}))
+    again = dead_letter.again()
     assert max(len(it) for it in (again.message_id, again.routing_key)) <= 255
     assert len(str(again.headers)) < 1000
 
 
-def test_a_letter_that_the_store_has_kept_is_the_same() -> None:
-    letter = Outgoing(
+def test_a_dead_letter_is_the_same_when_it_is_read_back_from_the_store() -> None:
+    dead_letter = Outgoing(
         "hutch.dead",
         "agent.bob",
         b"\xff\0",
@@ -176,18 +182,20 @@ def test_a_letter_that_the_store_has_kept_is_the_same() -> None:
         headers=headers("no sense", None, queue="agent.bob", message_id="m", attempts=2),
         content_type="text/plain",
     )
-    assert from_store(kept(letter)) == read(letter)
+    assert from_store(kept(dead_letter)) == read(dead_letter)
 
 
-def test_of_damaged_properties_a_letter_is_left() -> None:
-    letter = from_store(Kept(PREFIX + "abc", "agent.bob", b"{", {"headers": 7, "reply_to": []}))
-    assert (letter.id, letter.body, letter.reply_to) == ("abc", b"{", None)
+def test_a_dead_letter_with_damaged_properties_can_still_be_read() -> None:
+    dead_letter = from_store(
+        Kept(PREFIX + "abc", "agent.bob", b"{", {"headers": 7, "reply_to": []})
+    )
+    assert (dead_letter.id, dead_letter.body, dead_letter.reply_to) == ("abc", b"{", None)
 
 
-def test_only_what_the_broker_gave_up_may_have_been_run() -> None:
+def test_only_a_message_that_the_broker_gave_up_may_have_been_run() -> None:
     assert read(brokers()).by_broker
     assert not read(ours()).by_broker
 
 
-def test_a_fault_without_a_time_is_told_without_one() -> None:
+def test_a_failure_without_a_time_is_read_without_one() -> None:
     assert read(replace(delivery(b""), headers={"x-hutch-reason": "why"})).last == Fault("why")

@@ -77,7 +77,7 @@ async def test_a_real_cancellation_stays_one() -> None:
 
 
 @pytest.mark.parametrize("said", [None, ConnectionResetError()])
-async def test_a_cancellation_counts_though_something_is_said_at_the_same_moment(
+async def test_a_cancellation_ends_the_job_even_if_the_reply_arrives_at_the_same_moment(
     said: Exception | None,
 ) -> None:
     reply = asyncio.get_running_loop().create_future()
@@ -135,7 +135,7 @@ def test_a_difference_names_the_entity_and_both_values() -> None:
         amqp.ConnectionInternalError(541, "INTERNAL_ERROR"),
     ],
 )
-def test_what_a_broker_can_do_a_moment_later_is_unavailable(error: Exception) -> None:
+def test_an_error_that_may_pass_is_unavailable(error: Exception) -> None:
     assert isinstance(fault(error, "declare"), BrokerUnavailable)
 
 
@@ -147,5 +147,5 @@ def test_what_a_broker_can_do_a_moment_later_is_unavailable(error: Exception) ->
         amqp.ChannelAccessRefused("ACCESS_REFUSED - configure access to queue 'dead' refused"),
     ],
 )
-def test_what_a_broker_refuses_for_good_is_not(error: Exception) -> None:
+def test_an_error_that_will_not_pass_is_not_unavailable(error: Exception) -> None:
     assert not isinstance(fault(error, "declare"), BrokerUnavailable)

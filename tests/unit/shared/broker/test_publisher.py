@@ -1,4 +1,4 @@
-"""Which of the messages under way a broker has refused, when it closes their channel."""
+"""The messages under way that a broker has refused when it closes their channel."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_body_too_large_is_known_by_its_size() -> None:
     assert _is_about(error, outgoing("hutch.tasks"))
 
 
-def test_a_closed_channel_that_says_nothing_is_nobodys_fault() -> None:
+def test_a_closed_channel_without_a_reason_is_attributed_to_no_message() -> None:
     assert not _is_about(ChannelClosed(""), outgoing("hutch.tasks"))
 
 
@@ -46,7 +46,7 @@ def test_an_answer_that_a_foreign_queue_may_not_get_names_the_key_that_lets_it()
     assert "foreign_clients: true" in str(error)
 
 
-def test_what_must_arrive_is_tried_again_and_what_nobody_waits_for_is_not() -> None:
+def test_only_a_mandatory_message_is_published_again_after_a_refusal() -> None:
     must, may = (outgoing("hutch.replies", mandatory=it) for it in (True, False))
     assert type(_forbidden(must, "publish")) is BrokerError
     assert isinstance(_forbidden(may, "publish"), Undeliverable)

@@ -28,7 +28,7 @@ def flags(name: str) -> int:
     return Basic.Properties.flags[name] | Basic.Properties.flags["app_id"]
 
 
-def test_a_text_that_is_not_utf8_says_so_and_harms_nothing_after_it() -> None:
+def test_a_text_that_is_not_utf8_is_marked_and_the_fields_after_it_are_read() -> None:
     properties = unread(flags("message_id"), b"\x02\xff!")
     assert (properties.message_id, properties.app_id) == ("\ufffd!", "ok")
 
@@ -91,7 +91,7 @@ def test_a_table_is_read_as_the_client_wrote_it() -> None:
 
 
 def test_a_hundred_thousand_items_are_read_in_no_time() -> None:
-    """With a copy of the rest for each it took six seconds, in which no heartbeat was sent."""
+    """Copying the rest for each item took six seconds, in which no heartbeat was sent."""
     began = time.process_time()
     properties = table(b"\x01aA" + struct.pack(">I", 130_000) + b"V" * 130_000)
     assert time.process_time() - began < 2
@@ -117,6 +117,6 @@ def test_tables_are_read_so_many_levels_deep(levels: int) -> None:
         nested(10_000),
     ],
 )
-def test_headers_that_can_not_be_read_are_none(field: bytes) -> None:
+def test_headers_that_cannot_be_read_are_none(field: bytes) -> None:
     properties = unread(flags("headers"), struct.pack(">I", len(field)) + field)
     assert (properties.headers, properties.app_id) == ({}, "ok")

@@ -9,7 +9,7 @@ from shared.concurrency.boundary import contained
 
 
 class Panic(BaseException):
-    """As extensions in other languages raise them."""
+    """Like the exceptions of extensions in other languages."""
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ class Panic(BaseException):
 async def test_a_fault_is_logged_with_its_traceback_and_ends_no_neighbour(
     error: type[BaseException],
 ) -> None:
-    """A `CancelledError` of nobody's is a fault too."""
+    """A `CancelledError` without a cancellation is a fault too."""
 
     async def work() -> None:
         raise error("out of order")

@@ -12,7 +12,7 @@ from shared.errors import BrokerError, RunLost, StoreError
 
 
 class Flaky:
-    """Fails as often as it is told to, then succeeds."""
+    """Fails so many times, then succeeds."""
 
     def __init__(self, failures: int) -> None:
         self.left = failures
@@ -24,30 +24,30 @@ class Flaky:
         return "done"
 
 
-async def test_an_attempt_is_repeated_until_it_succeeds_and_each_failure_is_told() -> None:
-    told: list[str] = []
+async def test_an_attempt_is_repeated_until_it_succeeds_and_each_failure_is_reported() -> None:
+    failures: list[str] = []
     done = await insist(
-        Flaky(3).attempt, BrokerError, most_s=0.01, told=lambda error: told.append(str(error))
+        Flaky(3).attempt, BrokerError, most_s=0.01, told=lambda error: failures.append(str(error))
     )
     assert done == "done"
-    assert told == ["2 more", "1 more", "0 more"]
+    assert failures == ["2 more", "1 more", "0 more"]
 
 
 async def test_another_failure_is_raised_at_once() -> None:
-    told: list[Exception] = []
+    failures: list[Exception] = []
     with pytest.raises(BrokerError):
-        await insist(Flaky(1).attempt, StoreError, most_s=0.01, told=told.append)
-    assert told == []
+        await insist(Flaky(1).attempt, StoreError, most_s=0.01, told=failures.append)
+    assert failures == []
 
 
 async def test_without_patience_left_the_failure_is_raised() -> None:
-    told: list[Exception] = []
+    failures: list[Exception] = []
     with pytest.raises(BrokerError, match="1 more"):
-        await insist(Flaky(2).attempt, BrokerError, most_s=0.01, told=told.append, patience_s=0)
-    assert len(told) == 1
+        await insist(Flaky(2).attempt, BrokerError, most_s=0.01, told=failures.append, patience_s=0)
+    assert len(failures) == 1
 
 
-async def test_what_goes_on_without_its_caller_comes_to_its_end() -> None:
+async def test_work_whose_caller_was_cancelled_runs_to_its_end() -> None:
     may_end, ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
@@ -63,9 +63,7 @@ async def test_what_goes_on_without_its_caller_comes_to_its_end() -> None:
     await ended.wait()
 
 
-async def test_what_fails_when_its_caller_is_gone_is_logged_and_asyncio_has_nothing_to_say() -> (
-    None
-):
+async def test_a_failure_after_its_caller_has_gone_is_logged_once_and_not_by_asyncio() -> None:
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
     may_end, ended = asyncio.Event(), asyncio.Event()

@@ -50,7 +50,7 @@ async def test_a_call_that_was_cancelled_runs_on_and_its_result_is_dropped() -> 
         await call
 
 
-async def test_what_it_raises_the_caller_gets() -> None:
+async def test_the_caller_gets_the_exception() -> None:
     def work() -> None:
         raise ValueError("no")
 
@@ -62,7 +62,7 @@ async def test_what_it_raises_the_caller_gets() -> None:
     "raised",
     [StopIteration, SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError],
 )
-async def test_what_would_end_or_cancel_the_caller_comes_as_an_error(
+async def test_an_exception_that_would_end_or_cancel_the_caller_is_raised_as_an_error(
     raised: type[BaseException],
 ) -> None:
     def work() -> None:
@@ -72,7 +72,7 @@ async def test_what_would_end_or_cancel_the_caller_comes_as_an_error(
         await in_thread(work)
 
 
-def test_a_call_that_ends_after_its_loop_harms_nobody() -> None:
+def test_a_thread_that_ends_after_its_event_loop_raises_nothing() -> None:
     """pytest fails a test whose thread ends with an exception."""
     ended = threading.Event()
     threads: list[threading.Thread] = []

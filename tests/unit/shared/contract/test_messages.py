@@ -1,4 +1,4 @@
-"""What is taken for a message, what isn't, and what the refusal says."""
+"""Bodies that are messages, bodies that are not, and the reasons for a refusal."""
 
 import json
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ def test_plain_text_is_a_task(content_type: str | None) -> None:
     )
 
 
-def test_plain_text_may_begin_with_a_brace_when_it_says_that_it_is_text() -> None:
+def test_text_with_the_content_type_of_text_may_begin_with_a_brace() -> None:
     assert decode(b"{curly}", "text/plain") == Task(content="{curly}")
 
 
@@ -51,7 +51,7 @@ def test_plain_text_may_begin_with_a_brace_when_it_says_that_it_is_text() -> Non
         Cancel(task_id="a"),
     ],
 )
-def test_what_is_encoded_is_decoded(message: AnyMessage) -> None:
+def test_a_message_is_decoded_as_it_was_encoded(message: AnyMessage) -> None:
     assert decode(encode(message), "application/json") == message
 
 
@@ -82,7 +82,7 @@ def test_what_is_encoded_is_decoded(message: AnyMessage) -> None:
         (b"x" * (MAX_BODY_BYTES + 1), None, "at most 1048576 are taken"),
     ],
 )
-def test_what_is_no_message_is_refused_with_its_reason(
+def test_a_body_that_is_no_message_is_refused_with_its_reason(
     body: bytes, content_type: str | None, reason: str
 ) -> None:
     with pytest.raises(BadMessage, match=r".") as caught:
@@ -91,7 +91,7 @@ def test_what_is_no_message_is_refused_with_its_reason(
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_id_is_the_same_wherever_it_is_reckoned_and_differs_by_agent() -> None:
+def test_a_run_id_is_the_same_wherever_it_is_computed_and_differs_by_agent() -> None:
     assert run_id("bob", "a") == run_id("bob", "a")
     assert run_id("bob", "a") != run_id("alice", "a")
     assert run_id("bob", "ba") != run_id("bobb", "a")
@@ -124,8 +124,8 @@ def test_no_text_poses_as_two_nor_as_a_session(one: Task | Trigger, other: Task 
     assert content_hash(one) != content_hash(other)
 
 
-def test_an_earlier_versions_hash_is_what_its_rows_hold() -> None:
-    """Of tests/integration/services/agent/journal-0.1.0.sql."""
+def test_an_earlier_versions_hash_equals_that_of_its_rows() -> None:
+    """The hash in tests/integration/services/agent/journal-0.1.0.sql."""
     task = Task(id="task-that-ended", content="Write an email.")
     assert earlier_content_hash(task) == "5bae89c916621fc295fda4e7ebd0b93b"
     assert content_hash(task) != earlier_content_hash(task)
@@ -154,8 +154,8 @@ def test_only_reply_queues_may_be_named_in_reply_to(queue: str, allowed: bool) -
 
 
 @pytest.mark.parametrize("agent", ["a" * 41, "Tom", "tom\nFrom harry", "tom\u0000"])
-def test_who_answers_has_an_agents_name_or_none(agent: str) -> None:
-    """It stands in peers' notes and in the messages that they make of it."""
+def test_the_name_of_an_answering_agent_must_be_valid(agent: str) -> None:
+    """The name is in peers' notes and in the prompts that contain them."""
     body = json.dumps(
         {"type": "response", "task_id": "t", "agent": agent, "status": "ok", "content": ""}
     )

@@ -52,7 +52,7 @@ RESPONSE = {"type": "response", "task_id": "t", "agent": "bob", "status": "ok", 
         (TASK, "key\n" + "x" * 500, 1, f"task.key?{'x' * 36}: Extra inputs are not permitted"),
     ],
 )
-def test_what_is_out_of_bounds_is_refused_with_its_field(
+def test_a_value_out_of_bounds_is_refused_with_its_field(
     kind: dict[str, object], field: str, value: object, reason: str
 ) -> None:
     with pytest.raises(BadMessage) as caught:
@@ -73,7 +73,7 @@ def test_what_is_out_of_bounds_is_refused_with_its_field(
         b'{"content": "\\udc00\\ud800"}',
     ],
 )
-def test_what_json_can_write_and_nobody_can_read_is_refused(body: bytes) -> None:
+def test_json_that_cannot_be_read_or_stored_is_refused(body: bytes) -> None:
     with pytest.raises(BadMessage) as caught:
         decode(body)
     assert "\n" not in str(caught.value)
@@ -104,16 +104,16 @@ def test_any_text_that_json_can_carry_comes_back_as_it_was(text: str) -> None:
     assert decode(encode(task)) == task
 
 
-def test_odd_numbers_count_as_what_they_are() -> None:
+def test_numbers_in_other_notations_are_read_by_their_value() -> None:
     assert decode(b'{"content": "x", "hops": -0}').hops == 0
     assert decode(b'{"content": "x", "hops": 1e1}').hops == 10
 
 
-def test_of_a_key_that_stands_twice_the_last_counts() -> None:
+def test_the_last_of_two_equal_keys_is_used() -> None:
     assert decode(b'{"content": "x", "content": "y"}') == Task(content="y")
 
 
-def test_sums_of_usage_stay_what_a_message_can_carry() -> None:
+def test_sums_of_usage_stay_within_the_bounds_of_a_message() -> None:
     most = Usage(model_calls=COUNT_MOST, input_tokens=COUNT_MOST, output_tokens=1)
     total = most + most
     assert (total.model_calls, total.output_tokens, total.tokens) == (COUNT_MOST, 2, COUNT_MOST)
@@ -122,7 +122,7 @@ def test_sums_of_usage_stay_what_a_message_can_carry() -> None:
 
 
 @pytest.mark.parametrize("number", [10**400, float("inf"), COUNT_MOST + 1, -COUNT_MOST - 1])
-def test_an_event_carries_no_number_that_nobody_can_print(number: float) -> None:
+def test_an_event_carries_no_number_that_cannot_be_printed(number: float) -> None:
     with pytest.raises(ValidationError):
         Event(
             name="run.ended",

@@ -49,7 +49,7 @@ def test_a_reply_queue_may_be_named_in_reply_to_and_a_mailbox_may_not() -> None:
 
 
 @pytest.mark.parametrize("key", ["shutdown.bob", "shutdown.all", "cancel.bob"])
-def test_a_process_hears_what_is_meant_for_it(key: str) -> None:
+def test_a_process_receives_the_commands_addressed_to_it(key: str) -> None:
     keys = [binding.routing_key for binding in topology.control("bob", "i1").bindings]
     assert key in keys
 

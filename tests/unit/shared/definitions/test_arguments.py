@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from tests.unit.shared.definitions.tool_file import failure, tool
+from tests.support.tool_file import failure, tool
 
 
 async def test_a_default_stands_in_for_an_absent_argument(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ async def test_null_without_a_default_is_refused(tmp_path: Path) -> None:
         ("list[str]", [5], "['5']"),
     ],
 )
-async def test_a_text_is_read_as_what_is_wanted_where_only_that_fits(
+async def test_a_text_is_parsed_as_the_hinted_type_where_only_that_fits(
     tmp_path: Path, hint: str, sent: JsonValue, got: str
 ) -> None:
     source = f"from typing import Literal\ndef lookup(it: {hint}) -> str:\n    return repr(it)"
@@ -85,12 +85,16 @@ def lookup(order: Order) -> int:
 
 
 @pytest.mark.parametrize("sent", ["one", "[1", "{}", "NaN"])
-async def test_a_text_that_is_nothing_of_the_kind_is_refused(tmp_path: Path, sent: str) -> None:
+async def test_a_text_that_cannot_be_parsed_as_the_hinted_type_is_refused(
+    tmp_path: Path, sent: str
+) -> None:
     made = tool(tmp_path, "def lookup(ids: list[int]) -> list[int]:\n    return ids")
     assert "ids: Input should be a valid list" in await failure(made, ids=sent)
 
 
-async def test_what_a_validator_refuses_is_not_sent_to_it_otherwise(tmp_path: Path) -> None:
+async def test_a_text_that_a_validator_refuses_is_not_parsed_and_tried_again(
+    tmp_path: Path,
+) -> None:
     source = """
 from typing import Annotated
 from pydantic import BeforeValidator

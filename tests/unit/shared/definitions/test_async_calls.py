@@ -11,7 +11,7 @@ import pytest
 from shared.definitions.async_calls import Later, awaited
 from shared.definitions.functions import load
 from shared.errors import ToolError
-from tests.unit.shared.definitions.tool_file import failure, tool
+from tests.support.tool_file import failure, tool
 
 
 async def test_a_tool_that_cancels_itself_has_failed(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_an_async_function_that_does_not_end_is_left_behind() -> None:
         "async with asyncio.TaskGroup() as jobs:\n        jobs.create_task(end())",
     ],
 )
-async def test_what_ends_a_task_of_a_tool_does_not_end_the_process(
+async def test_an_exception_that_ends_a_tools_own_task_does_not_end_the_process(
     tmp_path: Path, raised: str, begin: str
 ) -> None:
     source = f"""

@@ -57,12 +57,12 @@ def test_a_byte_order_mark_and_json_are_read_too(tmp_path: Path) -> None:
         ("a: [{b: 1, b: 1}]", "bob.yaml:1: a.0.b: it stands there twice"),
     ],
 )
-def test_a_key_that_stands_there_twice_is_a_fault(tmp_path: Path, text: str, said: str) -> None:
+def test_a_repeated_key_is_a_fault(tmp_path: Path, text: str, said: str) -> None:
     [fault] = faults(tmp_path, text)
     assert said in fault
 
 
-def test_of_two_keys_the_first_is_read(tmp_path: Path) -> None:
+def test_the_first_of_two_keys_is_read(tmp_path: Path) -> None:
     assert document(tmp_path, "a: 1\na: 2").value == {"a": 1}
 
 
@@ -84,7 +84,7 @@ def test_of_two_keys_the_first_is_read(tmp_path: Path) -> None:
         ("=", "an instruction"),
     ],
 )
-def test_what_yaml_reads_otherwise_than_people_is_a_fault(
+def test_a_value_that_yaml_and_people_read_differently_is_a_fault(
     tmp_path: Path, text: str, kind: str
 ) -> None:
     [fault] = faults(tmp_path, f"x: y\na: [{text}]")
@@ -93,7 +93,7 @@ def test_what_yaml_reads_otherwise_than_people_is_a_fault(
 
 
 @pytest.mark.parametrize("text", ["yes", "on", "No", "true", "~", "null", "5"])
-def test_what_is_no_text_without_quotes_is_kept_in_mind(tmp_path: Path, text: str) -> None:
+def test_unquoted_scalars_that_are_no_text_are_recorded(tmp_path: Path, text: str) -> None:
     assert document(tmp_path, f"a: {text}").unquoted["a",].startswith(f"{text} is ")
     assert not document(tmp_path, f"a: '{text}'").unquoted
 
@@ -174,5 +174,7 @@ def test_an_alias_of_itself_is_refused(tmp_path: Path, text: str) -> None:
         ("- a\n" * (MOST_NODES + 1), "too many values"),
     ],
 )
-def test_what_is_no_document_is_refused_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+def test_text_that_is_no_document_is_refused_with_its_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
     assert said in refusal(tmp_path, text)

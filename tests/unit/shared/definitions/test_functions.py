@@ -6,7 +6,7 @@ import pytest
 
 from shared.definitions.functions import load, sanitised
 from shared.errors import SettingsError
-from tests.unit.shared.definitions.tool_file import failure, tool
+from tests.support.tool_file import failure, tool
 
 
 def refusal(folder: Path, source: str, name: str = "lookup") -> str:
@@ -72,7 +72,7 @@ async def test_plain_functions_run_side_by_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "statement", ["raise ValueError('no such order')", "import sys; sys.exit('no such order')"]
 )
-async def test_what_a_tool_raises_is_told_to_the_model(tmp_path: Path, statement: str) -> None:
+async def test_a_tools_exception_is_reported_to_the_model(tmp_path: Path, statement: str) -> None:
     made = tool(tmp_path, f"def lookup() -> None:\n    {statement}")
     said = await failure(made)
     assert said.startswith("lookup failed: ")
@@ -110,7 +110,7 @@ def test_a_tool_that_cannot_be_one_is_refused(tmp_path: Path, source: str, fault
     assert "\n" not in said
 
 
-async def test_a_file_called_like_a_module_disturbs_nothing(tmp_path: Path) -> None:
+async def test_a_tool_file_may_have_the_name_of_a_module(tmp_path: Path) -> None:
     source = "import queue\ndef lookup() -> str:\n    return queue.Queue.__name__"
     made = tool(tmp_path, source, file="queue.py")
     assert await made.call({}) == "Queue"

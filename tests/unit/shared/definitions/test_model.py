@@ -1,4 +1,4 @@
-"""An agent's file: what it may say, and the line that a fault is told in."""
+"""An agent's file: its fields, and the line that reports a fault."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -161,11 +161,11 @@ def test_a_url_has_a_host_that_can_be_asked(url: str) -> None:
         f"http://{'h' * 64}/",
     ],
 )
-def test_what_no_request_can_be_sent_to_is_no_url(url: str) -> None:
+def test_a_url_that_no_request_can_be_sent_to_is_refused(url: str) -> None:
     assert not is_url(url)
 
 
-def test_an_agents_name_is_what_commands_call_nobody_else() -> None:
+def test_an_agents_name_is_valid_and_reserved_by_no_command() -> None:
     assert [it for it in ("bob-2", "all", "scheduler", "Bob", "b b", "bob\n") if is_name(it)] == [
         "bob-2"
     ]

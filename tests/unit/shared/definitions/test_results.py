@@ -1,4 +1,4 @@
-"""What a tool came to, whatever it raises or returns."""
+"""The result of a tool's call, whatever the tool raises or returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from shared.definitions.functions import JsonObject, load
 from shared.definitions.results import MAX_RESULT_CHARS, MAX_TRACE_CHARS
 from shared.errors import ToolError
-from tests.unit.shared.definitions.tool_file import failure, tool
+from tests.support.tool_file import failure, tool
 
 RAISED = {
     "an exception of its own that is no Exception": "raise Panic('lost')",
@@ -45,21 +45,19 @@ ALIKE = [name for name, statement in RAISED.items() if "current_task" not in sta
 
 
 @pytest.mark.parametrize("what", ALIKE)
-async def test_whatever_a_plain_tool_raises_is_an_answer(tmp_path: Path, what: str) -> None:
+async def test_any_exception_of_a_plain_tool_is_an_answer(tmp_path: Path, what: str) -> None:
     made = tool(tmp_path, f"{ODD}\ndef lookup() -> None:\n    {RAISED[what]}")
     assert (await failure(made)).startswith("lookup failed: ")
 
 
 @pytest.mark.parametrize("what", RAISED)
-async def test_whatever_an_async_tool_raises_is_an_answer(tmp_path: Path, what: str) -> None:
+async def test_any_exception_of_an_async_tool_is_an_answer(tmp_path: Path, what: str) -> None:
     made = tool(tmp_path, f"{ODD}\nasync def lookup() -> None:\n    {RAISED[what]}")
     assert (await failure(made)).startswith("lookup failed: ")
 
 
 @pytest.mark.parametrize("what", ALIKE)
-async def test_whatever_a_validator_of_a_tool_raises_is_an_answer(
-    tmp_path: Path, what: str
-) -> None:
+async def test_any_exception_of_a_validator_is_an_answer(tmp_path: Path, what: str) -> None:
     source = f"""{ODD}
 from typing import Annotated
 from pydantic import BeforeValidator
@@ -72,12 +70,12 @@ def lookup(n: Annotated[int, BeforeValidator(check)]) -> int:
 
 
 @pytest.mark.parametrize("what", ALIKE)
-async def test_whatever_a_result_raises_is_an_answer(tmp_path: Path, what: str) -> None:
+async def test_any_exception_while_a_result_is_read_is_an_answer(tmp_path: Path, what: str) -> None:
     source = f"{ODD}\ndef lookup():\n    yield 1\n    {RAISED[what]}"
     assert (await failure(tool(tmp_path, source))).startswith("lookup failed: ")
 
 
-async def test_a_secret_in_what_a_tool_raises_is_masked(tmp_path: Path) -> None:
+async def test_a_secret_in_a_tools_exception_is_masked(tmp_path: Path) -> None:
     source = "def lookup() -> None:\n    raise ValueError('the key sk-abcdefgh is wrong')"
     assert await failure(tool(tmp_path, source)) == (
         "lookup failed: ValueError: the key sk-*** is wrong"
@@ -128,7 +126,7 @@ class Odd(Exception):
         ("async def lookup():\n    return map(noted, [1, 2])", {}, 2),
     ],
 )
-async def test_what_is_not_awaited_runs_in_a_thread(
+async def test_the_plain_code_of_a_tool_runs_in_a_thread(
     tmp_path: Path, function: str, arguments: JsonObject, times: int
 ) -> None:
     """Validators, the function, what it returns and how that is serialised."""
@@ -140,7 +138,7 @@ async def test_what_is_not_awaited_runs_in_a_thread(
 
 
 @pytest.mark.parametrize("prefix", ["", "async "])
-async def test_what_a_tool_raised_is_shown_in_a_thread(tmp_path: Path, prefix: str) -> None:
+async def test_a_tools_exception_is_formatted_in_a_thread(tmp_path: Path, prefix: str) -> None:
     made = tool(tmp_path, f"{SLOW}\n{prefix}def lookup() -> None:\n    raise Odd")
     assert await failure(made) == "lookup failed: Odd: odd"
     seen = json.loads(await load(tmp_path, "orders.py:threads").call({}))
@@ -158,7 +156,9 @@ async def test_what_a_tool_raised_is_shown_in_a_thread(tmp_path: Path, prefix: s
         "async def both():\n    yield 1\n    yield 2\nasync def lookup():\n    return both()",
     ],
 )
-async def test_what_yields_or_comes_later_is_read_to_its_end(tmp_path: Path, function: str) -> None:
+async def test_generators_and_awaitables_are_read_to_their_end(
+    tmp_path: Path, function: str
+) -> None:
     assert await tool(tmp_path, function).call({}) == "[1,2]"
 
 
@@ -172,7 +172,7 @@ async def test_a_result_that_is_no_json_is_a_failure(tmp_path: Path) -> None:
     assert "lookup failed: PydanticSerializationError" in await failure(made)
 
 
-async def test_a_long_result_is_cut_and_says_so(tmp_path: Path) -> None:
+async def test_a_long_result_is_cut_and_marked_as_cut(tmp_path: Path) -> None:
     made = tool(tmp_path, "def lookup() -> str:\n    return 'x' * 60_000")
     result = await made.call({})
     assert len(result) < MAX_RESULT_CHARS + 100
@@ -204,7 +204,7 @@ def lookup():
     assert await load(tmp_path, "orders.py:what").call({}) == "60000"
 
 
-async def test_of_a_text_of_another_class_only_the_characters_count(tmp_path: Path) -> None:
+async def test_a_text_of_a_subclass_is_read_as_its_characters(tmp_path: Path) -> None:
     source = """
 class Odd(str):
     def __getitem__(self, at): raise ValueError

@@ -64,11 +64,11 @@ def start() -> Iterator[Start]:
 
 
 def health_url(script: subprocess.Popen[str]) -> str:
-    """Waits for the log line that tells the port: the signal handlers are set by then."""
+    """Waits for the log line with the port: the signal handlers are set by then."""
     assert script.stdout is not None
-    told = json.loads(script.stdout.readline())
-    assert told["message"] == "health is served"
-    return f"http://{told['host']}:{told['port']}"
+    line = json.loads(script.stdout.readline())
+    assert line["message"] == "health is served"
+    return f"http://{line['host']}:{line['port']}"
 
 
 def serving(script: subprocess.Popen[str]) -> None:
@@ -179,7 +179,7 @@ def test_debug_adds_the_trace(start: Start) -> None:
     assert err.endswith("hutch agent alice: no broker\n")
 
 
-def test_a_fault_of_ours_says_where(start: Start) -> None:
+def test_an_error_in_our_code_is_logged_with_its_place(start: Start) -> None:
     script = start("    {}['nothing']")
     _, err = script.communicate(timeout=WAIT_S)
     assert script.returncode == 1
@@ -196,14 +196,14 @@ def test_a_wrong_setting_has_exit_code_2(start: Start) -> None:
     assert err.startswith("hutch agent alice: the variable HUTCH_DRAIN_S is wrong:")
 
 
-def test_a_taken_health_port_is_told(start: Start) -> None:
+def test_a_health_port_in_use_is_reported(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         _, err = start(DRAIN, HUTCH_HEALTH_PORT=port).communicate(timeout=WAIT_S)
     assert f"can't serve health on 127.0.0.1:{port}: Address already in use" in err
 
 
-def test_health_is_what_the_process_says(start: Start) -> None:
+def test_the_health_page_shows_the_reason_that_the_process_gives(start: Start) -> None:
     script = start("""
     p.ready, p.live = lambda: "no broker yet", lambda: "broker silent for 60 s"
     await p.stopping.wait()

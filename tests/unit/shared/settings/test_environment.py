@@ -29,7 +29,7 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
         Settings.from_environment()
 
 
-def test_without_a_broker_the_sentence_says_what_to_set() -> None:
+def test_without_a_broker_the_sentence_names_the_variable_to_set() -> None:
     with pytest.raises(SettingsError, match=r"no broker: set RABBITMQ_URL"):
         Settings.from_environment().broker()
 
@@ -97,7 +97,7 @@ def test_a_secret_given_twice_is_refused_by_both_names(
         (b"\xff\xfe", "a file that can't be read"),
     ],
 )
-def test_a_secrets_file_that_holds_none_is_told_at_the_start(
+def test_a_secrets_file_without_a_secret_is_reported_at_the_start(
     name: str, content: bytes | None, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "secret"
@@ -138,7 +138,7 @@ def test_space_around_a_value_is_no_part_of_it(
         ("OPENAI_PROJECT_ID", "größe"),
     ],
 )
-def test_what_no_header_carries_is_refused(
+def test_a_value_that_no_header_can_carry_is_refused(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)

@@ -15,7 +15,7 @@ def test_a_side_that_hangs_up_or_is_away_has_refused_nothing(error: OSError) -> 
     assert refused(error) == ""
 
 
-def test_a_refusal_is_found_under_what_a_library_made_of_it() -> None:
+def test_a_tls_refusal_is_found_in_the_cause_of_a_librarys_error() -> None:
     error = ConnectionError("closed")
     error.__cause__ = ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] alert (_ssl.c:1)")
     assert "certificate required" in refused(error)

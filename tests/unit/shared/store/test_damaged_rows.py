@@ -1,4 +1,4 @@
-"""A row that can't be read harms nobody: neither its neighbours nor the process that meets it."""
+"""A row that can't be read affects neither its neighbours nor the process that reads it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_a_damaged_run_stops_no_neighbour_and_is_not_taken_again(
 
 
 @each_column
-async def test_a_damaged_run_that_has_ended_is_left_out_where_others_are_told_of_it(
+async def test_a_damaged_run_that_has_ended_is_left_out_of_other_runs_prompts(
     store: Store, store_url: str, column: Column[Any]
 ) -> None:
     for number, value in enumerate(values(store_url, column)):
@@ -86,7 +86,7 @@ async def test_an_exchange_that_cannot_be_read_is_not_recalled(store: Store, sto
 
 
 @pytest.mark.parametrize("column", [runs.c.notes, runs.c.recalled], ids=str)
-async def test_what_could_not_be_read_is_named(store: Store, column: Column[Any]) -> None:
+async def test_the_damaged_column_is_named(store: Store, column: Column[Any]) -> None:
     await claim_of(store, "t1", slot=False)
     await damage(store, asking("t1").run_id, column, "'garbage {'")
     (run,) = await taken(store)
@@ -98,7 +98,7 @@ async def test_a_run_whose_definition_is_gone_is_taken_as_damaged(
     store: Store, store_url: str
 ) -> None:
     if store_url.startswith("postgresql"):
-        return  # it lets nobody delete what a run refers to
+        return  # it refuses to delete a row that a run refers to
     await claimed(store, request(), slot=False)
     await damage(store, request().run_id, runs.c.definition, "'gone'")
     (run,) = await taken(store)
@@ -106,7 +106,7 @@ async def test_a_run_whose_definition_is_gone_is_taken_as_damaged(
 
 
 @pytest.mark.parametrize("stored", [*TEXTS, None])
-async def test_a_repeated_task_whose_response_cannot_be_read_is_told_so(
+async def test_a_repeated_task_whose_response_cannot_be_read_is_answered_with_that_reason(
     store: Store, stored: str | None
 ) -> None:
     await ended(store, await owned(store))

@@ -57,7 +57,7 @@ async def test_an_open_run_is_never_forgotten(store: Store) -> None:
     assert (await claimed(store, request())).verdict is Verdict.JOINED
 
 
-async def test_what_is_still_to_be_sent_outlives_its_run(store: Store) -> None:
+async def test_unsent_messages_outlive_their_run(store: Store) -> None:
     messages = await ended(store, await owned(store))
     assert await forgotten(store, AT_ONCE_S)
     found = await store.write(
@@ -157,7 +157,9 @@ async def test_open_runs_are_refused_and_nothing_is_deleted(store: Store) -> Non
     assert await erased(store) == 2
 
 
-async def test_what_an_agent_caused_is_forgotten_with_it_and_the_rest_is_kept(store: Store) -> None:
+async def test_forgetting_an_agents_run_deletes_the_runs_that_it_caused_and_no_others(
+    store: Store,
+) -> None:
     mine = await stepped(store, "t1")
     await answered(store, await stepped(store, "t1.1", agent="bob", cause="t1"))
     await answered(store, mine)
@@ -167,7 +169,7 @@ async def test_what_an_agent_caused_is_forgotten_with_it_and_the_rest_is_kept(st
     assert kept == [run_id("bob", "t2")]
 
 
-async def test_what_is_cut_off_between_two_batches_is_found_again(store: Store) -> None:
+async def test_a_retention_that_is_cut_off_between_two_batches_is_resumed(store: Store) -> None:
     mine = await stepped(store, "t1")
     for number in range(4):
         await answered(store, await stepped(store, f"t1.{number}", agent="bob", cause="t1"))
@@ -175,7 +177,7 @@ async def test_what_is_cut_off_between_two_batches_is_found_again(store: Store) 
     assert [await erased(store, agent="alice", batch=2) for _ in range(4)] == [2, 2, 1, 0]
 
 
-async def test_what_is_still_to_be_sent_is_sent(store: Store) -> None:
+async def test_unsent_messages_are_sent(store: Store) -> None:
     messages = await over(store, await stepped(store, "t1"))
     assert await erased(store) == 1
     found = await store.write(
@@ -202,7 +204,7 @@ async def test_a_run_that_begins_meanwhile_is_seen_or_remembers_nothing(
             assert bool(claim.run.recalled) is refused
 
 
-async def test_runs_outside_the_session_are_nothing_to_it(store: Store) -> None:
+async def test_runs_outside_the_session_do_not_hold_it_up(store: Store) -> None:
     run = (await claimed(store, request("t1"))).run
     assert run is not None
     await ended(store, run)

@@ -1,4 +1,4 @@
-"""What was sent is forgotten: each row once, however many are confirmed together."""
+"""Sent messages are deleted: each row once, however many are confirmed together."""
 
 from __future__ import annotations
 

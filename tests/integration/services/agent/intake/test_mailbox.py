@@ -1,4 +1,4 @@
-"""What comes to a mailbox: good, repeated, bad, lost."""
+"""Messages in a mailbox: good, repeated, bad, lost."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from tests.support.brokers.rabbitmq import Server, vhost
 from tests.support.client import Client, client
 from tests.support.processes import running
 from tests.support.processes.fixtures import Asked, forget
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 pytestmark = pytest.mark.essential
 
@@ -30,27 +30,27 @@ BAD = [
 
 
 @pytest.fixture(scope="module")
-def bobs_house(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def bobs_system(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """One Bob for all the tests here: none of them may harm him."""
     with (
         vhost(server) as rabbit,
-        running.house(rabbit.url, tmp_path_factory.mktemp("bob")) as house,
+        running.system(rabbit.url, tmp_path_factory.mktemp("bob")) as system,
     ):
-        asyncio.run(migrate(house.env["HUTCH_STORE"]))
-        house.model()
-        house.agents("bob")
-        yield house
+        asyncio.run(migrate(system.env["HUTCH_STORE"]))
+        system.model()
+        system.agents("bob")
+        yield system
 
 
 @pytest.fixture
-def house(bobs_house: House) -> House:
-    forget(bobs_house)
-    return bobs_house
+def system(bobs_system: System) -> System:
+    forget(bobs_system)
+    return bobs_system
 
 
 @pytest.fixture
-def pika(house: House) -> Iterator[Client]:
-    with client(house.env["RABBITMQ_URL"]) as client_:
+def pika(system: System) -> Iterator[Client]:
+    with client(system.env["RABBITMQ_URL"]) as client_:
         client_.channel.queue_purge("dead")  # of what other tests have left there
         yield client_
 
@@ -67,13 +67,13 @@ def test_a_message_id_stands_in_for_an_id(pika: Client) -> None:
 
 
 def test_direct_reply_to_gets_its_response(pika: Client) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
     queue = "amq.rabbitmq.reply-to"
-    pika.channel.basic_consume(queue, lambda *it: heard.append(it[3]), auto_ack=True)
+    pika.channel.basic_consume(queue, lambda *it: received.append(it[3]), auto_ack=True)
     pika.send("bob", "Write.", reply_to=queue)
-    while not heard:
+    while not received:
         pika.channel.connection.process_data_events(time_limit=60)
-    assert json.loads(heard[0])["status"] == "ok"
+    assert json.loads(received[0])["status"] == "ok"
 
 
 def test_a_reply_queue_of_a_clients_own_needs_no_binding(pika: Client) -> None:
@@ -149,8 +149,8 @@ def test_a_task_that_the_broker_may_drop_is_refused_when_it_comes(
     assert asked() == []
 
 
-async def test_aio_pikas_robust_client_is_answered_in_its_anonymous_queue(house: House) -> None:
-    connection = await aio_pika.connect_robust(house.env["RABBITMQ_URL"])
+async def test_aio_pikas_robust_client_is_answered_in_its_anonymous_queue(system: System) -> None:
+    connection = await aio_pika.connect_robust(system.env["RABBITMQ_URL"])
     async with connection, asyncio.timeout(60):
         channel = await connection.channel()
         queue = await channel.declare_queue(exclusive=True)

@@ -1,22 +1,22 @@
-"""How many deliveries may be on their way to a process, as the broker knows it."""
+"""The number of unacked deliveries of a process, as the broker counts them."""
 
 import time
 from pathlib import Path
 
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
-from tests.support.processes.running import PATIENCE_S, House
+from tests.support.processes.running import PATIENCE_S, System
 
 CONCURRENCY = 6
 
 
 def test_an_agent_that_was_full_consumes_as_widely_again(
-    rabbit: Rabbit, house: House, agents: Path, pika: Client
+    rabbit: Rabbit, system: System, agents: Path, pika: Client
 ) -> None:
     """It begins again when one slot is free; it must not go on with one delivery at a time."""
     (agents / "alice.yaml").write_text(f"name: alice\nlimits: {{concurrency: {CONCURRENCY}}}")
-    house.env["HUTCH_AGENTS"] = str(agents)
-    house.agents("alice")
+    system.env["HUTCH_AGENTS"] = str(agents)
+    system.agents("alice")
     for number in range(CONCURRENCY):
         pika.send("alice", f"[[latency {1 + number / 2}]]go")  # their slots come free one by one
     pika.replies(CONCURRENCY)

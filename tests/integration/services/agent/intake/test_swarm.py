@@ -10,23 +10,25 @@ from shared.contract.messages import response_id, run_id
 from tests.support.client import Client
 from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import House, until
+from tests.support.processes.running import System, until
 
 
 @pytest.mark.essential
-def test_a_peer_remembers_what_another_has_said(house: House, pika: Client, asked: Asked) -> None:
-    _, [richard, harry] = house.agents("tom"), house.agents("richard", "harry")
+def test_a_peer_remembers_another_members_broadcast(
+    system: System, pika: Client, asked: Asked
+) -> None:
+    _, [richard, harry] = system.agents("tom"), system.agents("richard", "harry")
     assert pika.ask("tom", "[[reply The backups failed.]]").status == "ok"
-    richard.says("note heard")
-    harry.says("note heard")
+    richard.wait_for("note stored")
+    harry.wait_for("note stored")
     assert pika.ask("richard", "What should we do about the backups?").status == "ok"
     of_richard = asked()[-1]
     assert "From tom: The backups failed." in of_richard["messages"][0]["content"]
     assert "From tom" not in asked()[0]["messages"][0]["content"], "he doesn't hear himself"
 
 
-def test_a_broadcast_trigger_wakes_every_member(house: House, pika: Client, asked: Asked) -> None:
-    house.agents("tom", "richard", "harry")
+def test_a_broadcast_trigger_wakes_every_member(system: System, pika: Client, asked: Asked) -> None:
+    system.agents("tom", "richard", "harry")
     pika.send(
         "", {"type": "trigger", "id": "all", "content": "Report."}, exchange="hutch.swarm.research"
     )
@@ -34,20 +36,20 @@ def test_a_broadcast_trigger_wakes_every_member(house: House, pika: Client, aske
 
 
 def test_a_peer_that_reacts_stops_at_the_hop_limit(
-    house: House, pika: Client, asked: Asked, agents: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    define(agents, house, ping="swarm: game\non_peer: react", pong="swarm: game\non_peer: react")
-    ping, pong = house.agents("ping", "pong")
+    define(agents, system, ping="swarm: game\non_peer: react", pong="swarm: game\non_peer: react")
+    ping, pong = system.agents("ping", "pong")
     assert pika.ask("ping", "Begin.").status == "ok"
-    until(lambda: "hop limit reached" in ping.said + pong.said)
+    until(lambda: "hop limit reached" in ping.output + pong.output)
     assert len(asked()) == 4, "the task, and three reactions to it"
 
 
 def test_no_client_takes_the_ids_of_a_peers_note_and_of_the_reaction_to_it_in_advance(
-    house: House, pika: Client, asked: Asked, agents: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    define(agents, house, ping="swarm: game", pong="swarm: game\non_peer: react")
-    _, pong = house.agents("ping", "pong")
+    define(agents, system, ping="swarm: game", pong="swarm: game\non_peer: react")
+    _, pong = system.agents("ping", "pong")
     predicted = response_id(run_id("ping", "t"))
     assert pika.ask("pong", {"content": "Taken.", "id": predicted}).status == "ok"
     note = {"type": "response", "id": predicted, "task_id": "t", "agent": "harry"}
@@ -56,14 +58,14 @@ def test_no_client_takes_the_ids_of_a_peers_note_and_of_the_reaction_to_it_in_ad
     until(lambda: "Your peer harry has said" in str(asked()))
     assert pika.ask("ping", {"content": "[[reply Begin.]]", "id": "t"}).status == "ok"
     until(lambda: "Your peer ping has said:\\nBegin." in str(asked()))
-    assert "message refused" not in pong.said
+    assert "message refused" not in pong.output
 
 
 def test_an_agent_at_rest_sums_up_once(
-    house: House, pika: Client, asked: Asked, agents: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    define(agents, house, tom="swarm: research\ntick: 1s")
-    house.agents("tom", "tom")
+    define(agents, system, tom="swarm: research\ntick: 1s")
+    system.agents("tom", "tom")
     pika.ask("tom", "[[reply I have looked into it.]]")
     until(lambda: len(asked()) == 2)
     assert "Sum up in one sentence" in asked()[-1]["messages"][-1]["content"]
@@ -74,26 +76,24 @@ def test_an_agent_at_rest_sums_up_once(
     assert len(summed) == 2, "one for each change of its history, whatever the replicas"
 
 
-def test_a_shutdown_is_received_ahead_of_the_backlog(house: House, pika: Client) -> None:
-    [tom] = house.agents("tom")
+def test_a_shutdown_is_received_ahead_of_the_backlog(system: System, pika: Client) -> None:
+    [tom] = system.agents("tom")
     for _ in range(40):
         pika.send("tom", "[[latency 1]]Work.")
-    tom.says("run started")
+    tom.wait_for("run started")
     began = time.monotonic()
     body = {"type": "shutdown", "mode": "stop"}
     pika.send("shutdown.tom", body, exchange="hutch.control")
     assert tom.ended() == 0
     assert time.monotonic() - began < 20
-    assert tom.said.count('"run ended"') < 40
-    house.agents("tom")
+    assert tom.output.count('"run ended"') < 40
+    system.agents("tom")
     assert len({reply.body["task_id"] for reply in pika.replies(40)}) == 40
 
 
 @pytest.mark.essential
-def test_what_a_swarm_can_not_understand_is_kept_with_its_reason(
-    house: House, pika: Client
-) -> None:
-    house.agents("tom")
+def test_a_bad_broadcast_is_a_dead_letter_with_its_reason(system: System, pika: Client) -> None:
+    system.agents("tom")
     pika.send("", {"type": "gossip"}, exchange="hutch.swarm.research")
     headers, body = pika.taken("dead")
     assert json.loads(body) == {"type": "gossip"}

@@ -16,7 +16,7 @@ from tests.support.brokers.divided import divide
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.processes import running
-from tests.support.processes.running import Child, House, until
+from tests.support.processes.running import Child, System, until
 
 pytestmark = pytest.mark.long
 
@@ -63,13 +63,13 @@ def waiting(channel: BlockingChannel) -> int:
     return count
 
 
-def at_rest(house: House, channel: BlockingChannel) -> Counter[str]:
+def at_rest(system: System, channel: BlockingChannel) -> Counter[str]:
     """Wait until nothing is open or queued; the runs by status."""
     found = [Counter[str]()]
 
     def rests() -> bool:
         """Twice the same: a message on its way is neither in the mailbox nor a run."""
-        listed = json.loads(house.hutch("runs", "--json", "--limit", "1000").stdout)
+        listed = json.loads(system.hutch("runs", "--json", "--limit", "1000").stdout)
         before, found[0] = found[0], Counter(run["status"] for run in listed)
         ended = {"ok", "refused"} == found[0].keys()
         return ended and before == found[0] and not waiting(channel)
@@ -81,21 +81,21 @@ def at_rest(house: House, channel: BlockingChannel) -> Counter[str]:
 def check(runs: Counter[str], carol: Child) -> None:
     assert runs["ok"] <= LIMIT + 1, "the first, and as many as the limit allows"
     assert runs.total() == 1 + 2 * runs["ok"], "all that was sent became runs, and no more came"
-    assert "tasks refused for a minute" in carol.said
-    assert f"runs of carol have caused more than {LIMIT} tasks of carol" in carol.said
+    assert "tasks refused for a minute" in carol.output
+    assert f"runs of carol have caused more than {LIMIT} tasks of carol" in carol.output
 
 
-def test_the_sender_that_its_tasks_name_is_held(house: House, pika: Client, agents: Path) -> None:
+def test_the_sender_that_its_tasks_name_is_held(system: System, pika: Client, agents: Path) -> None:
     define(agents, {"sender": "carol"})
-    house.env["HUTCH_AGENTS"] = str(agents)
-    [carol] = house.agents("carol")
+    system.env["HUTCH_AGENTS"] = str(agents)
+    [carol] = system.agents("carol")
     events = pika.channel.queue_declare("", exclusive=True).method.queue
     pika.channel.queue_bind(events, EVENTS, "carol.tasks.limit")
     assert pika.ask("carol", {"id": "first", "content": SPREAD}).status == "ok"
-    check(at_rest(house, pika.channel), carol)
+    check(at_rest(system, pika.channel), carol)
     assert json.loads(pika.taken(events)[1])["detail"] == {"cause": "carol", "limit": LIMIT}
     assert pika.ask("carol", "[[reply yes]]").status == "ok", "others are heard meanwhile"
-    refused = json.loads(house.hutch("runs", "--json", "--status", "refused").stdout)[0]
+    refused = json.loads(system.hutch("runs", "--json", "--status", "refused").stdout)[0]
     again = {"id": refused["task_id"], "content": SPREAD, "sender": "carol"}
     assert pika.ask("carol", again).content.startswith("not begun: runs of carol")
 
@@ -104,13 +104,13 @@ def test_its_user_is_limited_though_its_tasks_name_no_agent(
     rabbit: Rabbit, agents: Path, tmp_path: Path
 ) -> None:
     define(agents, {})
-    with running.house(rabbit.url, tmp_path, agents) as house:
+    with running.system(rabbit.url, tmp_path, agents) as system:
         divided = divide(rabbit, tmp_path / "users", agents)
-        asyncio.run(migrate(house.env["HUTCH_STORE"]))
-        house.model()
-        carol = house.start("services.agent", "carol", **divided.env("agent.carol"))
-        carol.says("consuming")
-        sent = house.hutch("send", "carol", SPREAD, **divided.env("operator"))
+        asyncio.run(migrate(system.env["HUTCH_STORE"]))
+        system.model()
+        carol = system.start("services.agent", "carol", **divided.env("agent.carol"))
+        carol.wait_for("consuming")
+        sent = system.hutch("send", "carol", SPREAD, **divided.env("operator"))
         assert sent.returncode == 0, sent.stderr
         with divided.all_powerful() as channel:
-            check(at_rest(house, channel), carol)
+            check(at_rest(system, channel), carol)

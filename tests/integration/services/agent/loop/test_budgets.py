@@ -10,7 +10,7 @@ import pytest
 from tests.support.client import Client, Reply
 from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked, forget
-from tests.support.processes.running import Child, House, until
+from tests.support.processes.running import Child, System, until
 
 pytestmark = pytest.mark.long
 
@@ -18,11 +18,11 @@ BUSY = '[[call low {"prompt": "go"}]][[again]]'
 """Spends what it gets: a call of its own and one of its worker's, turn after turn."""
 
 
-def tree(agents: Path, house: House) -> Child:
+def tree(agents: Path, system: System) -> Child:
     """A boss over three workers that share a fourth."""
     three = dict.fromkeys(("ann", "ben", "cy"), "workers: [low]")
-    define(agents, house, boss="workers: [ann, ben, cy]", low="", **three)
-    *_, boss = house.agents("low", "ann", "ben", "cy", "boss")
+    define(agents, system, boss="workers: [ann, ben, cy]", low="", **three)
+    *_, boss = system.agents("low", "ann", "ben", "cy", "boss")
     return boss
 
 
@@ -39,22 +39,22 @@ def ask(pika: Client, content: str, **budget: int) -> Reply:
 @pytest.mark.essential
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 def test_three_parallel_workers_never_spend_more_calls_than_there_are(
-    house: House, pika: Client, asked: Asked, agents: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    tree(agents, house)
-    everybody = call("ann", BUSY) + call("ben", BUSY) + call("cy", BUSY) + "[[again]]"
+    tree(agents, system)
+    all_three = call("ann", BUSY) + call("ben", BUSY) + call("cy", BUSY) + "[[again]]"
     for most in (1, 2, 4, 11, 26):
-        forget(house)
-        reply = ask(pika, everybody, model_calls=most)
+        forget(system)
+        reply = ask(pika, all_three, model_calls=most)
         assert reply.status == "partial"
         assert reply.body["usage"]["model_calls"] == len(asked()) <= most
         assert len(asked()) > most / 2, "most of it is of use"
 
 
 def test_a_manager_that_is_killed_asks_its_workers_with_the_same_shares(
-    house: House, pika: Client, asked: Asked, agents: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    boss = tree(agents, house)
+    boss = tree(agents, system)
     slow = "[[latency 2]]" + BUSY
     body = {
         "content": call("ann", slow) + call("ben", slow),
@@ -64,7 +64,7 @@ def test_a_manager_that_is_killed_asks_its_workers_with_the_same_shares(
     pika.send("boss", body)
     until(lambda: len(asked()) >= 3)
     boss.kill()
-    house.agents("boss")
+    system.agents("boss")
     reply = pika.reply()
     assert reply.status == "partial"
     assert reply.body["usage"]["model_calls"] == len(asked()) == 7
@@ -73,42 +73,42 @@ def test_a_manager_that_is_killed_asks_its_workers_with_the_same_shares(
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 def test_replies_are_limited_to_the_tokens_that_are_left_and_the_rest_is_reported(
-    house: House, agents: Path, asked: Asked
+    system: System, agents: Path, asked: Asked
 ) -> None:
-    tree(agents, house)
+    tree(agents, system)
     order = call("ann", f"[[reply {'word ' * 400}]]")
-    said = house.hutch("ask", "boss", order, "--id", "t", "--tokens", "2000")
+    said = system.hutch("ask", "boss", order, "--id", "t", "--tokens", "2000")
     limits = [request["limit"] for request in asked()]
     assert limits[0] == 2000
     assert all(limit < 2000 for limit in limits[1:])
-    spent = json.loads(house.hutch("ask", "boss", order, "--id", "t", "--json").stdout)["usage"]
+    spent = json.loads(system.hutch("ask", "boss", order, "--id", "t", "--json").stdout)["usage"]
     tokens = spent["input_tokens"] + spent["output_tokens"]
     assert f"spent {tokens} of 2000 tokens" in said.stderr
     assert ("more than the budget" in said.stderr) == (tokens > 2000)
-    shown = house.hutch("show", "t").stdout
+    shown = system.hutch("show", "t").stdout
     assert "budget: 2000 tokens" in shown
     assert f"spent {tokens} of 2000 tokens" in shown
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
-def test_what_a_prompt_takes_beyond_the_budget_is_one_call_and_is_reported(
-    house: House, agents: Path, asked: Asked
+def test_a_prompt_that_exceeds_the_budget_costs_one_call_and_is_reported(
+    system: System, agents: Path, asked: Asked
 ) -> None:
-    boss = tree(agents, house)
-    said = house.hutch("ask", "boss", call("ann", "go") + "x" * 400, "--tokens", "20")
+    boss = tree(agents, system)
+    said = system.hutch("ask", "boss", call("ann", "go") + "x" * 400, "--tokens", "20")
     assert said.stdout == "the budget of 20 tokens is spent\n"
     assert "of 20 tokens: more than the budget" in said.stderr
     assert len(asked()) == 1
-    boss.says("budget overshot")
+    boss.wait_for("budget overshot")
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
-def test_a_worker_that_gave_no_answer_has_spent_all_the_same(
-    house: House, pika: Client, agents: Path
+def test_the_usage_of_a_worker_without_an_answer_is_counted(
+    system: System, pika: Client, agents: Path
 ) -> None:
     slow = "workers: [low]\nlimits: {timeout: 4s}"
-    define(agents, house, boss="workers: [ann, ben]", ann=slow, ben="", low="")
-    house.agents("low", "ann", "ben", "boss")
+    define(agents, system, boss="workers: [ann, ben]", ann=slow, ben="", low="")
+    system.agents("low", "ann", "ben", "boss")
     late = call("ann", '[[call low {"prompt": "go"}]][[then]][[latency 30]]')
     reply = ask(pika, late + call("ben", "[[refuse]]"), model_calls=20)
     assert reply.status == "ok"
@@ -117,10 +117,10 @@ def test_a_worker_that_gave_no_answer_has_spent_all_the_same(
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 def test_a_task_that_comes_without_means_is_answered_and_not_run(
-    house: House, pika: Client, asked: Asked, agents: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    define(agents, house, boss="")
-    house.agents("boss")
+    define(agents, system, boss="")
+    system.agents("boss")
     reply = ask(pika, "Hello", model_calls=0)
     assert (reply.status, reply.content) == ("refused", "not begun: its budget is spent")
     assert asked() == []

@@ -1,4 +1,4 @@
-"""A deadline ends a whole tree with `timeout`, whoever still waits for whom."""
+"""A deadline ends a whole tree with `timeout`, whichever of its runs still wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.support.client import Client
 from tests.support.processes.agents import calling, states, tree
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import House, until
+from tests.support.processes.running import System, until
 
 pytestmark = [
     pytest.mark.long,
@@ -31,47 +31,47 @@ def in_seconds(seconds: float) -> str:
 
 @pytest.mark.essential
 def test_a_deadline_ends_every_descendant(
-    house: House, pika: Client, asked: Asked, agents: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    tree(house, agents)
+    tree(system, agents)
     pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(8)})
     until(lambda: len(asked()) == 3)
     assert pika.reply().status == "timeout"
-    until(lambda: states(house) == dict.fromkeys(("top", "mid", "low"), "timeout"))
-    assert all(-0.5 < late < SOON_S for late in late_s(house)), late_s(house)
+    until(lambda: states(system) == dict.fromkeys(("top", "mid", "low"), "timeout"))
+    assert all(-0.5 < late < SOON_S for late in late_s(system)), late_s(system)
     assert len(asked()) == 3
 
 
-def late_s(house: House) -> list[float]:
-    """How long after its deadline each run ended, by the store's clock."""
-    file = house.env["HUTCH_STORE"].removeprefix("sqlite:///")
+def late_s(system: System) -> list[float]:
+    """The seconds from each run's deadline to its end, by the store's clock."""
+    file = system.env["HUTCH_STORE"].removeprefix("sqlite:///")
     with closing(sqlite3.connect(file)) as reading:
         return [late for (late,) in reading.execute("SELECT ended_at - deadline_at FROM runs")]
 
 
 def test_a_manager_ends_at_its_deadline_though_its_worker_hangs_and_so_does_that_worker(
-    house: House, pika: Client, asked: Asked, agents: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    tree(house, agents)
-    low = next(child for child in house.children if '"agent": "low"' in child.said)
+    tree(system, agents)
+    low = next(child for child in system.children if '"agent": "low"' in child.output)
     pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(8)})
     until(lambda: len(asked()) == 3)
-    house.freeze(low)
+    system.freeze(low)
     assert pika.reply().status == "timeout"
-    until(lambda: states(house) == {"top": "timeout", "mid": "timeout", "low": "running"})
+    until(lambda: states(system) == {"top": "timeout", "mid": "timeout", "low": "running"})
     low.process.send_signal(signal.SIGCONT)
-    assert until(lambda: states(house)["low"] == "timeout") < SOON_S
+    assert until(lambda: states(system)["low"] == "timeout") < SOON_S
     assert len(asked()) == 3
 
 
 def test_a_child_that_comes_after_the_deadline_is_answered_unrun(
-    house: House, pika: Client, asked: Asked, agents: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    tree(house, agents)
-    low = next(child for child in house.children if '"agent": "low"' in child.said)
-    house.freeze(low)
+    tree(system, agents)
+    low = next(child for child in system.children if '"agent": "low"' in child.output)
+    system.freeze(low)
     pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(6)})
     assert pika.reply().status == "timeout"
     low.process.send_signal(signal.SIGCONT)
-    until(lambda: states(house) == dict.fromkeys(("top", "mid", "low"), "timeout"))
+    until(lambda: states(system) == dict.fromkeys(("top", "mid", "low"), "timeout"))
     assert len(asked()) == 2

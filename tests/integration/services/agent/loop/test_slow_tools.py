@@ -1,4 +1,4 @@
-"""A plain tool that is long at work in every way: its process lives, and nobody takes its run."""
+"""A plain tool that takes long in every way: its process lives, and no replica takes its run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 pytestmark = pytest.mark.long
 
@@ -49,17 +49,17 @@ async def later(n: int) -> list[Line]:
 @pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
 @pytest.mark.parametrize("tool", ["lines", "models", "later"])
 def test_a_tool_whose_result_takes_long_to_read_keeps_its_run(
-    house: House, pika: Client, asked: Asked, agents: Path, tool: str
+    system: System, pika: Client, asked: Asked, agents: Path, tool: str
 ) -> None:
     (agents / "tools").mkdir()
     (agents / "tools" / "slow.py").write_text(TOOLS, "utf-8")
     (agents / "clerk.yaml").write_text(
         f'name: clerk\ntools: [{{function: "slow.py:{tool}", repeatable: true}}]', "utf-8"
     )
-    house.env["HUTCH_AGENTS"] = str(agents)
-    both = house.agents("clerk", "clerk")
+    system.env["HUTCH_AGENTS"] = str(agents)
+    both = system.agents("clerk", "clerk")
     number = 2 * SILENCE_S
     pika.send("clerk", f'[[call {tool} {{"n": {number}}}]]')
     assert pika.reply().status == "ok"
-    assert "run taken over" not in both[0].said + both[1].said
+    assert "run taken over" not in both[0].output + both[1].output
     assert len(asked()) == 2

@@ -1,4 +1,4 @@
-"""Rows that nobody can read, in the store of processes that live on it."""
+"""Rows that cannot be read, in the store of running processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.store import open_store
 from shared.store.schema import runs
 from tests.support.client import Client
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 from tests.support.stores.damage import TEXTS, damage
 
 pytestmark = pytest.mark.long
@@ -23,36 +23,36 @@ COUNTLESS = TEXTS[3]
 """Hops with 4,300 digits, as an earlier version took them."""
 
 
-def damaged(house: House, task_id: str, column: Column[Any]) -> None:
+def damaged(system: System, task_id: str, column: Column[Any]) -> None:
     async def write() -> None:
-        async with open_store(house.env["HUTCH_STORE"]) as store:
+        async with open_store(system.env["HUTCH_STORE"]) as store:
             await damage(store, run_id("bob", task_id), column, f"'{COUNTLESS}'")
 
     asyncio.run(write())
 
 
 @pytest.mark.parametrize("column", [runs.c.message, runs.c.response], ids=str)
-def test_what_was_damaged_stops_neither_its_session_nor_the_tick_nor_a_command(
-    house: House, pika: Client, asked: Asked, agents: Path, store_url: str, column: Column[Any]
+def test_a_damaged_row_stops_neither_its_session_nor_the_tick_nor_a_command(
+    system: System, pika: Client, asked: Asked, agents: Path, store_url: str, column: Column[Any]
 ) -> None:
     (agents / "bob.yaml").write_text("{name: bob, tick: 1s}", "utf-8")
-    house.env |= {"HUTCH_AGENTS": str(agents), "HUTCH_STORE": store_url}
-    [bob] = house.agents("bob")
+    system.env |= {"HUTCH_AGENTS": str(agents), "HUTCH_STORE": store_url}
+    [bob] = system.agents("bob")
     for task_id in ("t1", "t2"):
         said = {"id": task_id, "content": f"This is {task_id}.", "session": "s1"}
         assert pika.ask("bob", said).status == "ok"
     assert pika.ask("bob", {"id": "t3", "content": "This is t3."}).status == "ok"
-    damaged(house, "t1", column)
-    damaged(house, "t3", column)
+    damaged(system, "t1", column)
+    damaged(system, "t3", column)
     next_one = {"id": "t4", "content": "Who is there?", "session": "s1"}
     assert pika.ask("bob", next_one).status == "ok"
     shown = str(asked()[-1]["messages"])
     assert "This is t2." in shown
     assert "This is t1." not in shown
-    bob.says("damaged run not recalled")
-    bob.says("damaged run not summed up")
+    bob.wait_for("damaged run not recalled")
+    bob.wait_for("damaged run not summed up")
     assert pika.ask("bob", "Still there?").status == "ok"
-    seen = house.hutch("show", "t1")
+    seen = system.hutch("show", "t1")
     assert (seen.returncode, seen.stderr) == (0, "")
     assert "damaged: the stored" in seen.stdout
     assert bob.process.poll() is None

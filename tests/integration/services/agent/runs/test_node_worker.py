@@ -13,7 +13,7 @@ import pytest
 from tests.support.client import Client
 from tests.support.machine import need
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import PATIENCE_S, Child, House
+from tests.support.processes.running import PATIENCE_S, Child, System
 from tests.support.repository import REPOSITORY
 
 WORKER = REPOSITORY / "examples" / "node-worker"
@@ -40,7 +40,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bob(installed: Path, broker_url: str, house: House, tmp_path: Path) -> Iterator[Child]:
+def bob(installed: Path, broker_url: str, system: System, tmp_path: Path) -> Iterator[Child]:
     env = os.environ | {"RABBITMQ_URL": broker_url}
     child = Child(["node", str(installed / "worker.js")], env, tmp_path / "node.log")
     try:
@@ -51,22 +51,22 @@ def bob(installed: Path, broker_url: str, house: House, tmp_path: Path) -> Itera
 
 
 @pytest.mark.essential
-def test_alice_asks_a_bob_who_is_written_in_node(
-    house: House, pika: Client, asked: Asked, bob: Child
+def test_alice_asks_a_worker_that_is_written_in_node(
+    system: System, pika: Client, asked: Asked, bob: Child
 ) -> None:
-    house.agents("alice")
+    system.agents("alice")
     reply = pika.ask("alice", "Ask Bob to write an email for you.")
     assert reply.status == "ok"
-    told = asked()[-1]["messages"][-1]["content"]
-    assert "Node" in told
-    assert told in reply.content
+    result = asked()[-1]["messages"][-1]["content"]
+    assert "Node" in result
+    assert result in reply.content
     assert len(asked()) == 2, "Bob has asked no model"
 
 
 def test_a_client_that_is_written_in_node_gets_its_response(
-    house: House, installed: Path, broker_url: str
+    system: System, installed: Path, broker_url: str
 ) -> None:
-    house.agents("bob")
+    system.agents("bob")
     (installed / "client.js").write_text(CLIENT, "utf-8")
     asked = subprocess.run(
         ["node", "client.js"],

@@ -11,7 +11,7 @@ import pytest
 from tests.support.client import Client
 from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import House, until
+from tests.support.processes.running import System, until
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 
@@ -28,98 +28,98 @@ def gate() -> str:
 
 
 @pytest.fixture
-def gate(house: House, agents: Path, tmp_path: Path) -> Path:
+def gate(system: System, agents: Path, tmp_path: Path) -> Path:
     """An agent `ann` with a tool that returns once this file is there."""
     file = tmp_path / "gate"
-    define(agents, house, ann="tools: ['gate.py:gate']")
+    define(agents, system, ann="tools: ['gate.py:gate']")
     (agents / "tools").mkdir()
     (agents / "tools" / "gate.py").write_text(GATE.format(str(file)), "utf-8")
     return file
 
 
-def status(house: House, agent: str) -> dict[str, int]:
-    found = json.loads(house.hutch("status", "--json").stdout)["agents"]
+def status(system: System, agent: str) -> dict[str, int]:
+    found = json.loads(system.hutch("status", "--json").stdout)["agents"]
     by_agent: dict[str, dict[str, int]] = {it["agent"]: it for it in found}
     return by_agent[agent]
 
 
-def steps(house: House, task_id: str) -> int:
-    shown = json.loads(house.hutch("show", task_id, "--json").stdout)
+def steps(system: System, task_id: str) -> int:
+    shown = json.loads(system.hutch("show", task_id, "--json").stdout)
     return len(shown["texts"]["steps"])
 
 
-def test_what_runs_waits_before_its_next_model_call_and_what_comes_waits_in_the_mailbox(
-    house: House, pika: Client, asked: Asked, gate: Path
+def test_a_pause_holds_open_runs_before_their_next_model_call_and_new_tasks_in_the_mailbox(
+    system: System, pika: Client, asked: Asked, gate: Path
 ) -> None:
-    [ann] = house.agents("ann")
+    [ann] = system.agents("ann")
     first = pika.send("ann", {"content": "[[call gate {}]]", "id": "first"})
     until(lambda: len(asked()) == 1)
-    said = house.hutch("pause", "ann").stdout
-    assert said == "ann is paused: 'hutch unpause ann' lets go\n"
-    ann.says("agent.paused")
+    said = system.hutch("pause", "ann").stdout
+    assert said == "ann is paused: 'hutch unpause ann' ends the pause\n"
+    ann.wait_for("agent.paused")
     gate.touch()
-    until(lambda: steps(house, "first") == 2)
+    until(lambda: steps(system, "first") == 2)
     second = pika.send("ann", "[[reply second]]")
-    until(lambda: status(house, "ann")["queued"] == 1)
-    assert status(house, "ann")["paused"]
-    assert "paused" in house.hutch("status").stdout
+    until(lambda: status(system, "ann")["queued"] == 1)
+    assert status(system, "ann")["paused"]
+    assert "paused" in system.hutch("status").stdout
 
     assert ann.end() == 0, "a paused agent drains: what is open is handed over"
-    [again] = house.agents("ann")
-    assert status(house, "ann")["queued"] == 1, "kept across restarts"
+    [again] = system.agents("ann")
+    assert status(system, "ann")["queued"] == 1, "kept across restarts"
     assert len(asked()) == 1
-    assert house.hutch("unpause", "ann").stdout == "ann is not paused any more\n"
-    again.says("agent.unpaused")
+    assert system.hutch("unpause", "ann").stdout == "ann is not paused any more\n"
+    again.wait_for("agent.unpaused")
     assert {reply.correlation_id for reply in pika.replies(2)} == {first, second}
-    assert not status(house, "ann")["paused"]
+    assert not status(system, "ann")["paused"]
     assert len(asked()) == 3
 
 
-@pytest.mark.parametrize("whom", ["bob", pytest.param("all", marks=pytest.mark.essential)])
+@pytest.mark.parametrize("names", ["bob", pytest.param("all", marks=pytest.mark.essential)])
 def test_a_pause_and_its_end_are_obeyed_within_a_second(
-    house: House, pika: Client, asked: Asked, whom: str
+    system: System, pika: Client, asked: Asked, names: str
 ) -> None:
-    [bob] = house.agents("bob")
-    house.hutch("pause", whom)
-    assert until(lambda: "agent.paused" in bob.said) < QUICK_S
+    [bob] = system.agents("bob")
+    system.hutch("pause", names)
+    assert until(lambda: "agent.paused" in bob.output) < QUICK_S
     pika.send("bob", "Write.")
-    house.hutch("unpause", whom)
+    system.hutch("unpause", names)
     assert until(lambda: len(asked()) == 1) < QUICK_S
     assert pika.reply().status == "ok"
 
 
 def test_a_paused_agents_deadlines_count_on(
-    house: House, pika: Client, asked: Asked, gate: Path
+    system: System, pika: Client, asked: Asked, gate: Path
 ) -> None:
-    [ann] = house.agents("ann")
+    [ann] = system.agents("ann")
     soon = (datetime.now(UTC) + timedelta(seconds=8)).isoformat()
     pika.send("ann", {"content": "[[call gate {}]]", "id": "t1", "deadline": soon})
     until(lambda: len(asked()) == 1)
-    house.hutch("pause", "ann")
-    ann.says("agent.paused")
+    system.hutch("pause", "ann")
+    ann.wait_for("agent.paused")
     gate.touch()
     assert pika.reply().status == "timeout"
     assert len(asked()) == 1
 
 
 def test_a_paused_agent_obeys_a_cancel(
-    house: House, pika: Client, asked: Asked, gate: Path
+    system: System, pika: Client, asked: Asked, gate: Path
 ) -> None:
-    [ann] = house.agents("ann")
+    [ann] = system.agents("ann")
     pika.send("ann", {"content": "[[call gate {}]]", "id": "t1"})
     until(lambda: len(asked()) == 1)
-    house.hutch("pause", "ann")
-    ann.says("agent.paused")
+    system.hutch("pause", "ann")
+    ann.wait_for("agent.paused")
     gate.touch()
-    until(lambda: steps(house, "t1") == 2)
-    assert house.hutch("cancel", "t1").stdout == "task t1 of ann has ended: cancelled\n"
+    until(lambda: steps(system, "t1") == 2)
+    assert system.hutch("cancel", "t1").stdout == "task t1 of ann has ended: cancelled\n"
     assert pika.reply().status == "cancelled"
     assert len(asked()) == 1
 
 
-def test_who_is_paused_by_name_stays_so_while_all_are(house: House) -> None:
-    for whom in ("bob", "all"):
-        house.hutch("pause", whom)
-    said = house.hutch("unpause", "bob").stdout
-    assert said == "bob stays paused, as all are: 'hutch unpause all' lets everybody go\n"
-    assert house.hutch("unpause", "all").stdout == "all agents are not paused any more\n"
+def test_an_agent_paused_by_name_cannot_be_unpaused_while_all_are_paused(system: System) -> None:
+    for names in ("bob", "all"):
+        system.hutch("pause", names)
+    said = system.hutch("unpause", "bob").stdout
+    assert said == "bob stays paused, since all agents are: 'hutch unpause all' unpauses them\n"
+    assert system.hutch("unpause", "all").stdout == "all agents are not paused any more\n"

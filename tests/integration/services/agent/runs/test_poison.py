@@ -12,10 +12,10 @@ from services.agent.runs.execution import MOST_ATTEMPTS
 from tests.support.client import Client
 from tests.support.processes.agents import POISON, supervised
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import POLL_S, House
+from tests.support.processes.running import POLL_S, System
 
 pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]
-"""Who is taken over is decided in the store, whatever the broker."""
+"""Takeovers are decided in the store, so that one version of the broker is enough."""
 
 NEIGHBOURS = 2
 LATENCY_S = 3.0
@@ -24,18 +24,18 @@ BOB = "name: bob\ntools: [{function: poison.py:die, repeatable: true}]\n"
 
 
 @pytest.fixture
-def bobs_house(house: House, agents: Path) -> House:
+def bobs_system(system: System, agents: Path) -> System:
     (agents / "bob.yaml").write_text(BOB)
     (agents / "tools").mkdir()
     (agents / "tools" / "poison.py").write_text(POISON)
-    house.env["HUTCH_AGENTS"] = str(agents)
-    return house
+    system.env["HUTCH_AGENTS"] = str(agents)
+    return system
 
 
-def test_a_poison_is_found_and_its_neighbours_are_unharmed(
-    bobs_house: House, pika: Client, asked: Asked
+def test_a_poison_is_found_and_its_neighbours_are_not_affected(
+    bobs_system: System, pika: Client, asked: Asked
 ) -> None:
-    with supervised(bobs_house) as codes:
+    with supervised(bobs_system) as codes:
         for number in range(NEIGHBOURS):
             pika.send("bob", f"[[latency {LATENCY_S}]][[reply Unharmed {number}.]]")
         while len(asked()) < NEIGHBOURS:

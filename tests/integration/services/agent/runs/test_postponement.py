@@ -22,12 +22,12 @@ from tests.support.model.endpoint import Endpoint, fault
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.instances import instance
 from tests.support.processes.living import begun, lived
-from tests.support.processes.running import House
+from tests.support.processes.running import System
 
 pytestmark = pytest.mark.long
 
 AWAY = f"[[fail 503 {ATTEMPTS}]]"
-"""For all the tries of one call; the next call finds it back."""
+"""For all the tries of one call; the next call succeeds."""
 BOB = """
 name: bob
 tools: [{function: noting.py:note, repeatable: true}]
@@ -45,23 +45,23 @@ def note(text: str) -> str:
 
 
 @pytest.fixture
-def noted(house: House, agents: Path) -> Path:
+def noted(system: System, agents: Path) -> Path:
     """Bob does one thing at a time; what his tool wrote is in this file."""
     (agents / "bob.yaml").write_text(BOB)
     (agents / "tools").mkdir()
     (agents / "tools" / "noting.py").write_text(NOTING)
-    house.env["HUTCH_AGENTS"] = str(agents)
+    system.env["HUTCH_AGENTS"] = str(agents)
     return agents / "tools" / "noted"
 
 
 @pytest.mark.essential
 @pytest.mark.usefixtures("noted")
-def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_goes_on_later(
-    house: House, pika: Client, asked: Asked
+def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_continues_later(
+    system: System, pika: Client, asked: Asked
 ) -> None:
-    [bob] = house.agents("bob")
+    [bob] = system.agents("bob")
     first = pika.send("bob", f"{AWAY}[[reply One.]]")
-    bob.says("run put off")
+    bob.wait_for("run postponed")
     second = pika.send("bob", "[[reply Two.]]")
     replies = pika.replies(2)
     assert [reply.correlation_id for reply in replies] == [second, first]
@@ -69,14 +69,14 @@ def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_goes_on_later(
     assert len(asked()) == ATTEMPTS + 2
 
 
-def test_any_replica_goes_on_and_no_finished_step_is_paid_or_done_again(
-    house: House, pika: Client, asked: Asked, noted: Path
+def test_any_replica_continues_and_no_finished_step_is_paid_or_done_again(
+    system: System, pika: Client, asked: Asked, noted: Path
 ) -> None:
-    [first] = house.agents("bob")
+    [first] = system.agents("bob")
     pika.send("bob", f'[[call note {{"text": "once"}}]][[then]]{AWAY}[[reply Done.]]')
-    first.says("run put off")
+    first.wait_for("run postponed")
     first.kill()
-    house.agents("bob")
+    system.agents("bob")
     reply = pika.reply()
     assert (reply.status, reply.content) == ("ok", "Done.")
     assert len(asked()) == 1 + ATTEMPTS + 1
@@ -101,4 +101,4 @@ async def test_after_too_many_failures_in_a_row_it_is_given_up(
     assert dead.messages == 1
     said = await store.read(lambda db: texts(db, run.run_id))
     assert "given up: the model's endpoint failed" in (said.response or "")
-    assert "put off 8 times in a row" in (said.detail or "")
+    assert "postponed 8 times in a row" in (said.detail or "")

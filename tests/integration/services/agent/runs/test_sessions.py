@@ -12,7 +12,7 @@ import pytest
 from tests.support.client import Client
 from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked
-from tests.support.processes.running import House, until
+from tests.support.processes.running import System, until
 
 pytestmark = pytest.mark.long
 
@@ -24,14 +24,16 @@ def task(task_id: str, content: str, session: str | None = "s1", **more: Any) ->
 
 
 def talk(request: dict[str, Any]) -> list[str]:
-    """What the model was shown beside the system's text."""
+    """The messages that the model was shown, without the system message."""
     return [said["content"] for said in request["messages"] if said["role"] != "system"]
 
 
 @pytest.mark.essential
 @on_one_broker
-def test_a_session_remembers_and_another_does_not(house: House, pika: Client, asked: Asked) -> None:
-    house.agents("bob", "bob")
+def test_a_session_remembers_and_another_does_not(
+    system: System, pika: Client, asked: Asked
+) -> None:
+    system.agents("bob", "bob")
     pika.ask("bob", task("t1", "[[reply Noted.]]I am Ann."))
     pika.ask("bob", task("t2", "[[reply Ann.]]Who am I?"))
     pika.ask("bob", task("t3", "Who am I?", "s2"))
@@ -43,10 +45,10 @@ def test_a_session_remembers_and_another_does_not(house: House, pika: Client, as
     assert (again.content, len(asked())) == ("Ann.", 4)
 
 
-def test_one_runs_at_a_time_in_claim_order_on_any_replica(
-    house: House, pika: Client, asked: Asked
+def test_a_sessions_runs_go_one_at_a_time_in_claim_order_on_any_replica(
+    system: System, pika: Client, asked: Asked
 ) -> None:
-    house.agents("bob", "bob")
+    system.agents("bob", "bob")
     for number in range(6):
         pika.send("bob", task(f"t{number}", f"[[latency 0.4]][[reply answer {number}]]"))
     replies = pika.replies(6)
@@ -59,10 +61,10 @@ def test_one_runs_at_a_time_in_claim_order_on_any_replica(
 
 @on_one_broker
 def test_runs_that_wait_for_their_turn_hold_no_slot(
-    house: House, pika: Client, agents: Path, asked: Asked
+    system: System, pika: Client, agents: Path, asked: Asked
 ) -> None:
-    define(agents, house, ann="limits: {concurrency: 2}")
-    house.agents("ann")
+    define(agents, system, ann="limits: {concurrency: 2}")
+    system.agents("ann")
     for number in range(5):
         pika.send("ann", task(f"t{number}", "[[latency 60]]"))
     until(lambda: len(asked()) == 1)
@@ -71,22 +73,22 @@ def test_runs_that_wait_for_their_turn_hold_no_slot(
 
 
 def test_the_next_waits_until_a_killed_owners_run_has_ended(
-    house: House, pika: Client, asked: Asked
+    system: System, pika: Client, asked: Asked
 ) -> None:
-    [bob] = house.agents("bob")
+    [bob] = system.agents("bob")
     pika.send("bob", task("t1", "[[latency 4]][[reply first]]"))
     until(lambda: len(asked()) == 1)
     pika.send("bob", task("t2", "[[reply second]]"))
-    until(lambda: "t2" in house.hutch("runs").stdout)
+    until(lambda: "t2" in system.hutch("runs").stdout)
     bob.kill()
-    house.agents("bob")
+    system.agents("bob")
     assert [pika.reply().content for _ in range(2)] == ["first", "second"]
     assert "first" in talk(asked()[-1])
 
 
 @on_one_broker
-def test_a_deadline_ends_the_wait_for_a_turn(house: House, pika: Client, asked: Asked) -> None:
-    house.agents("bob")
+def test_a_deadline_ends_the_wait_for_a_turn(system: System, pika: Client, asked: Asked) -> None:
+    system.agents("bob")
     pika.send("bob", task("t1", "[[latency 12]][[reply first]]"))
     until(lambda: len(asked()) == 1)
     soon = datetime.now(UTC) + timedelta(seconds=1)
@@ -102,16 +104,16 @@ def test_a_deadline_ends_the_wait_for_a_turn(house: House, pika: Client, asked: 
 
 @on_one_broker
 def test_a_session_neither_broadcasts_nor_sees_notes_and_nor_do_its_workers(
-    house: House, pika: Client, asked: Asked, agents: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    define(agents, house, ann="swarm: s\nworkers: [ben]", ben="swarm: s", cy="swarm: s")
-    *_, cy = house.agents("ann", "ben", "cy")
+    define(agents, system, ann="swarm: s\nworkers: [ben]", ben="swarm: s", cy="swarm: s")
+    *_, cy = system.agents("ann", "ben", "cy")
     pika.ask("ann", task("t0", "[[reply public]]", None))
-    cy.says("note heard")
+    cy.wait_for("note stored")
     secret = json.dumps({"prompt": "[[reply secret]]"})
     assert pika.ask("ann", task("t1", f"[[call ben {secret}]]")).status == "ok"
     pika.ask("ben", task("t2", "[[reply shout]]", None))
-    until(lambda: cy.said.count('"note heard"') == 2)
+    until(lambda: cy.output.count('"note stored"') == 2)
     pika.ask("cy", task("t3", "Hello", None))
     seen = asked()[-1]["messages"][0]["content"]
     assert "From ann: public" in seen
@@ -122,35 +124,35 @@ def test_a_session_neither_broadcasts_nor_sees_notes_and_nor_do_its_workers(
 
 
 @on_one_broker
-def test_send_and_ask_go_on_with_one_conversation(house: House, asked: Asked) -> None:
-    house.agents("bob")
-    sent = house.hutch("send", "bob", "[[reply Noted.]]I am Ann.", "--session", "s1")
-    house.hutch("ask", "bob", "Who am I?", "--session", "s1", "--model-calls", "1")
+def test_send_and_ask_continue_with_one_conversation(system: System, asked: Asked) -> None:
+    system.agents("bob")
+    sent = system.hutch("send", "bob", "[[reply Noted.]]I am Ann.", "--session", "s1")
+    system.hutch("ask", "bob", "Who am I?", "--session", "s1", "--model-calls", "1")
     assert talk(asked()[1]) == [*talk(asked()[0]), "Noted.", "Who am I?"]
-    shown = house.hutch("show", sent.stdout.strip()).stdout
+    shown = system.hutch("show", sent.stdout.strip()).stdout
     assert "session s1" in shown
-    wrong = house.hutch("ask", "bob", "Hello", "--session", "not one word")
+    wrong = system.hutch("ask", "bob", "Hello", "--session", "not one word")
     assert wrong.returncode == 2
     assert wrong.stderr.startswith("hutch: session: ")
 
 
 @on_one_broker
 def test_forget_deletes_a_session_and_refuses_while_it_is_open(
-    house: House, pika: Client, asked: Asked, agents: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    define(agents, house, ann="workers: [ben]", ben="")
-    house.agents("ann", "ben")
+    define(agents, system, ann="workers: [ben]", ben="")
+    system.agents("ann", "ben")
     pika.send("ben", task("t0", "[[latency 60]]", "s0"))
     until(lambda: len(asked()) == 1)
-    refused = house.hutch("forget", "s0")
+    refused = system.hutch("forget", "s0")
     assert refused.returncode == 1
     assert refused.stderr.startswith("hutch: session 's0' has 1 open runs (t0 of ben): wait")
 
     order = ["ask", "ann", '[[call ben {"prompt": "go"}]]', "--session", "s1", "--id", "t1"]
-    assert house.hutch(*order).returncode == 0
-    assert "session s1" in house.hutch("show", "t1").stdout
-    assert house.hutch("forget", "s1").stdout == "forgot 2 runs of session 's1'\n"
-    assert house.hutch("show", "t1").returncode == 1
-    assert house.hutch("forget", "s1").stdout == "forgot 0 runs of session 's1'\n"
-    assert house.hutch(*order).returncode == 0
+    assert system.hutch(*order).returncode == 0
+    assert "session s1" in system.hutch("show", "t1").stdout
+    assert system.hutch("forget", "s1").stdout == "forgot 2 runs of session 's1'\n"
+    assert system.hutch("show", "t1").returncode == 1
+    assert system.hutch("forget", "s1").stdout == "forgot 0 runs of session 's1'\n"
+    assert system.hutch(*order).returncode == 0
     assert len(asked()) == 1 + 3 + 3, "a forgotten task runs again"

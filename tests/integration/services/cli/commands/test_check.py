@@ -87,7 +87,9 @@ def started() -> tuple[int, str]:
         ),
     ],
 )
-def test_what_a_start_refuses_is_found_in_the_same_words(folder: Path, bob: str, tool: str) -> None:
+def test_check_reports_what_a_start_refuses_in_the_same_words(
+    folder: Path, bob: str, tool: str
+) -> None:
     (folder / "bob.yaml").write_text(bob)
     (folder / "tools" / "a.py").write_text(tool)
     found = checked()
@@ -134,7 +136,7 @@ def test_every_agents_faults_are_found_at_once(folder: Path) -> None:
     ]
 
 
-def test_one_agents_tools_lend_another_nothing(folder: Path) -> None:
+def test_a_tool_cannot_import_through_another_agents_path(folder: Path) -> None:
     tools = folder / "tools"
     (tools / "names.py").write_text("")
     (tools / "a.py").write_text(

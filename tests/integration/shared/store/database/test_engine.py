@@ -85,7 +85,7 @@ async def test_a_password_may_change_meanwhile_but_not_the_store(
 
 
 async def test_many_reads_at_once_share_few_connections(store: Store) -> None:
-    """`max_connections` is reckoned with it."""
+    """`max_connections` is derived from it."""
     held = text(
         "SELECT count(*), pg_sleep(0.1) FROM pg_stat_activity WHERE datname = current_database()"
     )

@@ -63,7 +63,7 @@ async def test_an_id_that_was_used_for_other_content_takes_no_slot(store: Store)
         assert it.taken == (0, 0)
 
 
-async def test_a_repeated_task_takes_no_slot_beside_its_run(store: Store) -> None:
+async def test_a_repeated_task_takes_no_second_slot(store: Store) -> None:
     async with replica(store) as it:
         await asyncio.gather(*(it.claims.accept(TASK, "task") for _ in range(3)))
         assert it.taken == (1, 1)

@@ -16,6 +16,7 @@ from services.agent.llm.chat import (
     Assistant,
     ChatMessage,
     Completion,
+    Request,
     System,
     ToolCall,
     ToolResult,
@@ -43,7 +44,7 @@ async def model(endpoint: Endpoint) -> AsyncIterator[OpenAIModel]:
 
 async def failure(model: OpenAIModel) -> ModelError:
     with pytest.raises(ModelError) as caught:
-        await model.complete(HISTORY, [])
+        await model.complete(Request(HISTORY))
     assert KEY.get_secret_value() not in f"{caught.value} {caught.value.public}"
     return caught.value
 
@@ -53,7 +54,7 @@ async def failure(model: OpenAIModel) -> ModelError:
 
 async def test_a_reply_becomes_a_completion(endpoint: Endpoint, model: OpenAIModel) -> None:
     endpoint.script = [Answer(completion(content="Hi."))]
-    assert await model.complete(HISTORY, []) == Completion(
+    assert await model.complete(Request(HISTORY)) == Completion(
         content="Hi.",
         finish_reason="stop",
         usage=Usage(model_calls=1, input_tokens=7, output_tokens=3),
@@ -62,11 +63,11 @@ async def test_a_reply_becomes_a_completion(endpoint: Endpoint, model: OpenAIMod
     assert endpoint.keys == ["Bearer sk-secret-1234"]
 
 
-async def test_nothing_is_sent_that_some_model_refuses(
+async def test_no_request_has_a_field_that_some_model_refuses(
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
     endpoint.script = [Answer(completion(content="Hi."))]
-    await model.complete(HISTORY, [])
+    await model.complete(Request(HISTORY))
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hello"},
@@ -78,19 +79,19 @@ async def test_tools_calls_and_results_go_out_in_the_native_form(
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
     endpoint.script = [Answer(completion(content="Hi."))]
-    call = ToolCall(id="call_1_1", name="lookup", arguments="{}")
-    result = ToolResult(call_id="call_1_1", name="lookup", content="found")
+    call = ToolCall(id="c00010001", name="lookup", arguments="{}")
+    result = ToolResult(call_id="c00010001", name="lookup", content="found")
     history: list[ChatMessage] = [Assistant(content=None, tool_calls=(call,)), result]
-    await model.complete(history, [TOOL])
+    await model.complete(Request(history, [TOOL]))
     sent = endpoint.requests[0]
     function: JsonValue = {"name": "lookup", "arguments": "{}"}
     assert sent["messages"] == [
         {
             "role": "assistant",
             "content": None,
-            "tool_calls": [{"id": "call_1_1", "type": "function", "function": function}],
+            "tool_calls": [{"id": "c00010001", "type": "function", "function": function}],
         },
-        {"role": "tool", "tool_call_id": "call_1_1", "content": "found"},
+        {"role": "tool", "tool_call_id": "c00010001", "content": "found"},
     ]
     described = {"name": "lookup", "description": "Finds.", "parameters": {"type": "object"}}
     assert sent["tools"] == [{"type": "function", "function": described}]
@@ -105,7 +106,7 @@ async def test_calls_are_read_however_endpoints_write_them(
 ) -> None:
     call: JsonValue = {"function": {"name": "lookup", "arguments": arguments}}
     endpoint.script = [Answer(completion(content=None, tool_calls=[call]))]
-    got = await model.complete(HISTORY, [TOOL])
+    got = await model.complete(Request(HISTORY, [TOOL]))
     assert got.tool_calls == (ToolCall(id="", name="lookup", arguments=read),)
 
 
@@ -113,21 +114,21 @@ async def test_a_reply_without_usage_model_or_reason_is_a_reply(
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
     endpoint.script = [Answer({"choices": [{"message": {"content": "Hi.", "tool_calls": None}}]})]
-    assert await model.complete(HISTORY, []) == Completion(content="Hi.")
+    assert await model.complete(Request(HISTORY)) == Completion(content="Hi.")
 
 
 async def test_a_refusal_is_read(endpoint: Endpoint, model: OpenAIModel) -> None:
     endpoint.script = [Answer(completion(content=None, refusal="I won't."))]
-    assert (await model.complete(HISTORY, [])).refusal == "I won't."
+    assert (await model.complete(Request(HISTORY))).refusal == "I won't."
 
 
 async def test_schema_protocol_constrains_the_choice(endpoint: Endpoint) -> None:
     choice = '{"action": "lookup", "arguments": {"order": 1}}'
     endpoint.script = [Answer(completion(content=choice)), Answer(completion(content="Hi."))]
     model = OpenAIModel("tiny", endpoint.url, tool_protocol="schema")
-    with_tool = await model.complete(HISTORY, [TOOL])
+    with_tool = await model.complete(Request(HISTORY, [TOOL]))
     assert with_tool.tool_calls == (ToolCall(name="lookup", arguments='{"order": 1}'),)
-    assert (await model.complete(HISTORY, [])).content == "Hi."
+    assert (await model.complete(Request(HISTORY))).content == "Hi."
     await model.close()
     first, second = endpoint.requests
     assert first.keys() == {"model", "messages", "response_format"}
@@ -142,7 +143,7 @@ async def test_a_passing_fault_is_tried_again(
     endpoint: Endpoint, model: OpenAIModel, status: int
 ) -> None:
     endpoint.script = [fault(status, **SOON), Answer(completion(content="Hi."))]
-    assert (await model.complete(HISTORY, [])).content == "Hi."
+    assert (await model.complete(Request(HISTORY))).content == "Hi."
 
 
 @pytest.mark.parametrize(
@@ -192,7 +193,7 @@ async def test_retry_after_is_read_in_every_form(
     endpoint: Endpoint, model: OpenAIModel, said: str
 ) -> None:
     endpoint.script = [fault(503, retry_after=said), Answer(completion(content="Hi."))]
-    assert (await model.complete(HISTORY, [])).content == "Hi."
+    assert (await model.complete(Request(HISTORY))).content == "Hi."
 
 
 async def test_a_date_an_hour_away_is_not_waited_for(
@@ -218,7 +219,7 @@ async def test_every_failed_attempt_is_reported_with_its_reason(endpoint: Endpoi
     endpoint.script = [fault(429, **SOON), fault(529, **SOON), Answer(completion(content="Hi."))]
     endpoint.script += [fault(400), fault(403), fault(429, "insufficient_quota"), Answer([])]
     model = OpenAIModel("tiny", endpoint.url, lambda: KEY, on_failure=failures.append)
-    assert (await model.complete(HISTORY, [])).content == "Hi."
+    assert (await model.complete(Request(HISTORY))).content == "Hi."
     assert failures == ["rate_limited", "unavailable"]
     for _ in range(4):
         await failure(model)
@@ -254,7 +255,7 @@ async def test_the_key_is_asked_for_at_each_call_and_one_that_cannot_be_read_may
     endpoint.script = [Answer(completion(content="Hi."))] * 2
     for key in ("first", "second"):
         file.write_text(f"{key}\n")
-        await model.complete([User(content="Hello")], [])
+        await model.complete(Request([User(content="Hello")]))
     assert endpoint.keys == ["Bearer first", "Bearer second"]
     file.unlink()
     error = await failure(model)
@@ -293,10 +294,10 @@ def test_starting_an_agent_does_not_import_the_package() -> None:
 
 
 async def test_at_the_turn_limit_a_choice_becomes_its_text(endpoint: Endpoint) -> None:
-    """Without tools, after calls: no JSON is left in the answer."""
+    """When tools are no longer offered after calls, no JSON is left in the answer."""
     endpoint.script = [Answer(completion(content='{"action": "answer", "answer": "Done."}'))]
     model = OpenAIModel("tiny", endpoint.url, tool_protocol="schema")
     call = Assistant(content=None, tool_calls=(ToolCall(name="lookup", arguments="{}"),))
-    concluded = await model.complete([*HISTORY, call], [])
+    concluded = await model.complete(Request([*HISTORY, call]))
     await model.close()
     assert concluded.content == "Done."

@@ -1,4 +1,4 @@
-"""Whatever goes wrong in a call is a `ModelError`, and its text can be stored and shown."""
+"""Every failure of a call is a `ModelError`, and its text can be stored and shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import JsonValue, SecretStr
 
-from services.agent.llm.chat import ChatMessage, ToolSpec, User
+from services.agent.llm.chat import ChatMessage, Request, ToolSpec, User
 from services.agent.llm.client import ATTEMPTS, OpenAIModel
 from shared.errors import ModelError, ModelUnavailable
 from tests.support.model.endpoint import Answer, Endpoint
@@ -27,7 +27,7 @@ async def failure(
 ) -> ModelError:
     model = OpenAIModel("tiny", url, lambda: SecretStr(key))
     with pytest.raises(ModelError) as caught:
-        await model.complete([User(content=content)], tools)
+        await model.complete(Request([User(content=content)], tools))
     await model.close()
     said = f"{caught.value} {caught.value.public}"
     assert key.strip() not in said
@@ -65,7 +65,7 @@ async def speaking(reply: bytes) -> AsyncIterator[str]:
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
     ],
 )
-async def test_what_is_no_http_is_an_endpoint_that_cannot_be_reached(reply: bytes) -> None:
+async def test_a_reply_that_is_no_http_is_an_endpoint_that_cannot_be_reached(reply: bytes) -> None:
     async with speaking(reply) as url:
         error = await failure(url)
     assert isinstance(error, ModelUnavailable)

@@ -1,4 +1,4 @@
-"""How much a model may say at most, and what endpoints make of that."""
+"""The limit of a reply's tokens, and the endpoints' reactions to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from services.agent.llm.chat import ChatMessage, ToolSpec, User
+from services.agent.llm.chat import ChatMessage, Request, ToolSpec, User
 from services.agent.llm.client import OpenAIModel
 from shared.errors import ModelError
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
@@ -29,7 +29,7 @@ async def test_a_limit_of_tokens_is_sent_under_the_name_that_the_endpoint_reads(
 ) -> None:
     endpoint.script = [Answer(completion(content='{"action": "answer", "answer": "Hi."}'))]
     model = OpenAIModel("tiny", endpoint.url, tool_protocol=protocol)
-    await model.complete(HISTORY, [TOOL], most_tokens=70)
+    await model.complete(Request(HISTORY, [TOOL], 70))
     await model.close()
     assert endpoint.requests[0]["max_tokens"] == 70
 
@@ -49,7 +49,7 @@ async def test_an_endpoint_that_refuses_the_limit_is_asked_otherwise(
 ) -> None:
     answers = [fault(400, message=said) for said in refusals]
     endpoint.script = [*answers, Answer(completion(content="Hi."))]
-    assert (await model.complete(HISTORY, [], most_tokens=70)).content == "Hi."
+    assert (await model.complete(Request(HISTORY, most_tokens=70))).content == "Hi."
     limits = [request.keys() - {"model", "messages"} for request in endpoint.requests]
     assert limits == [{name} if name else set() for name in sent]
 
@@ -59,7 +59,7 @@ async def test_another_refusal_under_a_limit_is_none_of_the_limits(
 ) -> None:
     endpoint.script = [fault(400)]
     with pytest.raises(ModelError):
-        await model.complete(HISTORY, [], most_tokens=70)
+        await model.complete(Request(HISTORY, most_tokens=70))
     assert len(endpoint.requests) == 1
 
 
@@ -71,7 +71,7 @@ async def test_an_endpoint_that_refuses_tools_with_reasoning_is_asked_without_fr
 ) -> None:
     endpoint.script = [fault(400, message=EFFORT), *[Answer(completion(content="Hi."))] * 3]
     for tools in ([TOOL], [TOOL], []):
-        assert (await model.complete(HISTORY, tools)).content == "Hi."
+        assert (await model.complete(Request(HISTORY, tools))).content == "Hi."
     efforts = [request.get("reasoning_effort") for request in endpoint.requests]
     assert efforts == [None, "none", "none", None]
 
@@ -82,7 +82,7 @@ async def test_refusals_of_two_fields_are_each_met(endpoint: Endpoint, model: Op
         fault(400, message=EFFORT),
         Answer(completion(content="Hi.")),
     ]
-    await model.complete(HISTORY, [TOOL], most_tokens=70)
+    await model.complete(Request(HISTORY, [TOOL], 70))
     sent = endpoint.requests[-1]
     assert (sent["max_completion_tokens"], sent["reasoning_effort"]) == (70, "none")
     assert "max_tokens" not in sent
@@ -93,12 +93,12 @@ async def test_an_effort_that_is_refused_too_is_not_tried_again(
 ) -> None:
     endpoint.script = [fault(400, message=EFFORT), fault(400, message="no reasoning_effort here")]
     with pytest.raises(ModelError, match="no reasoning_effort here"):
-        await model.complete(HISTORY, [TOOL])
+        await model.complete(Request(HISTORY, [TOOL]))
     assert len(endpoint.requests) == 2
 
 
 async def test_without_tools_no_effort_is_sent(endpoint: Endpoint, model: OpenAIModel) -> None:
     endpoint.script = [fault(400, message=EFFORT)]
     with pytest.raises(ModelError):
-        await model.complete(HISTORY, [])
+        await model.complete(Request(HISTORY))
     assert len(endpoint.requests) == 1

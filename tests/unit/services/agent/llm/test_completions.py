@@ -1,4 +1,4 @@
-"""What endpoints answer with a 200: read where it is an answer, tried again where it is none."""
+"""Replies with status 200: read where they contain an answer, retried where they do not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from pydantic import JsonValue, SecretStr
 
 from services.agent.llm import client as model_module
-from services.agent.llm.chat import ChatMessage, Completion, ToolCall, User
+from services.agent.llm.chat import ChatMessage, Completion, Request, ToolCall, User
 from services.agent.llm.client import ATTEMPTS, OpenAIModel
 from services.agent.llm.completions import MOST_TOKENS
 from services.agent.llm.transport import MAX_COMPRESSED_BYTES, MAX_REPLY_BYTES
@@ -60,11 +60,11 @@ def choice(content: str | None = "Hi.", **fields: JsonValue) -> JsonValue:
         ({"count": 7}, 0),
     ],
 )
-async def test_what_is_no_number_of_tokens_counts_as_none(
+async def test_an_invalid_number_of_tokens_is_read_as_zero(
     endpoint: Endpoint, model: OpenAIModel, reported: JsonValue, counted: int
 ) -> None:
     endpoint.script = [Answer(with_usage(prompt_tokens=reported, completion_tokens=reported))]
-    reply = await model.complete(HISTORY, [])
+    reply = await model.complete(Request(HISTORY))
     assert reply.content == "Hi."
     assert reply.usage == Usage(model_calls=1, input_tokens=counted, output_tokens=counted)
 
@@ -74,7 +74,7 @@ async def test_a_number_that_python_does_not_read_spoils_no_reply(
 ) -> None:
     body = json.dumps(with_usage(prompt_tokens=0)).replace(": 0", ": 1" + "0" * 5_000)
     endpoint.script = [Answer(body.encode())]
-    reply = await model.complete(HISTORY, [])
+    reply = await model.complete(Request(HISTORY))
     assert (reply.content, reply.usage.input_tokens) == ("Hi.", 0)
 
 
@@ -83,10 +83,10 @@ async def test_a_usage_that_is_none_spoils_no_reply(
     endpoint: Endpoint, model: OpenAIModel, usage: JsonValue
 ) -> None:
     endpoint.script = [Answer({"choices": [choice()], "usage": usage})]
-    assert await model.complete(HISTORY, []) == Completion(content="Hi.")
+    assert await model.complete(Request(HISTORY)) == Completion(content="Hi.")
 
 
-async def test_wrong_types_where_nothing_depends_on_them_are_ignored(
+async def test_wrong_types_in_unused_fields_are_ignored(
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
     call: JsonValue = {"id": 5, "type": 7, "function": {"name": "lookup", "arguments": "{}"}}
@@ -94,7 +94,7 @@ async def test_wrong_types_where_nothing_depends_on_them_are_ignored(
     one: JsonValue = {"message": message, "index": "x", "logprobs": 3, "error": None}
     odd: JsonValue = {"created": "x", "id": 5, "object": [], "model": {}, "error": None}
     endpoint.script = [Answer({"choices": [one], **odd})]  # type: ignore[dict-item]  # it is one
-    reply = await model.complete(HISTORY, [])
+    reply = await model.complete(Request(HISTORY))
     assert reply == Completion(tool_calls=(ToolCall(name="lookup", arguments="{}"),))
 
 
@@ -103,7 +103,7 @@ async def test_a_mark_or_space_before_the_json_is_no_part_of_it(
     endpoint: Endpoint, model: OpenAIModel, prefix: bytes
 ) -> None:
     endpoint.script = [Answer(prefix + json.dumps(HI).encode())]
-    assert (await model.complete(HISTORY, [])).content == "Hi."
+    assert (await model.complete(Request(HISTORY))).content == "Hi."
 
 
 async def test_text_in_one_choice_and_calls_in_another_are_one_reply(
@@ -112,7 +112,7 @@ async def test_text_in_one_choice_and_calls_in_another_are_one_reply(
     call: JsonValue = {"function": {"name": "lookup", "arguments": "{}"}}
     calls: JsonValue = {"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
     endpoint.script = [Answer({"choices": [choice("I look.", finish_reason="stop"), calls]})]
-    assert await model.complete(HISTORY, []) == Completion(
+    assert await model.complete(Request(HISTORY)) == Completion(
         content="I look.",
         tool_calls=(ToolCall(name="lookup", arguments="{}"),),
         finish_reason="tool_calls",
@@ -137,20 +137,20 @@ LATER: dict[str, JsonValue | bytes] = {
 
 
 @pytest.mark.parametrize("what", LATER)
-async def test_what_is_no_answer_is_tried_again(
+async def test_a_reply_without_an_answer_is_retried(
     endpoint: Endpoint, model: OpenAIModel, what: str
 ) -> None:
     endpoint.script = [Answer(LATER[what]), Answer(HI)]
-    assert (await model.complete(HISTORY, [])).content == "Hi."
+    assert (await model.complete(Request(HISTORY))).content == "Hi."
 
 
 @pytest.mark.parametrize("what", LATER)
-async def test_what_never_becomes_an_answer_is_reported_as_none(
+async def test_a_model_whose_replies_never_contain_an_answer_is_unavailable(
     endpoint: Endpoint, model: OpenAIModel, what: str
 ) -> None:
     endpoint.script = [Answer(LATER[what])] * ATTEMPTS
     with pytest.raises(ModelUnavailable) as caught:
-        await model.complete(HISTORY, [])
+        await model.complete(Request(HISTORY))
     assert "the endpoint's reply" in str(caught.value)
     assert KEY.get_secret_value() not in str(caught.value)
 
@@ -178,12 +178,12 @@ NEVER: dict[str, JsonValue | bytes] = {
 
 
 @pytest.mark.parametrize("what", NEVER)
-async def test_what_is_no_completion_is_a_model_error_at_once(
+async def test_a_reply_that_is_no_completion_is_a_model_error_at_once(
     endpoint: Endpoint, model: OpenAIModel, what: str
 ) -> None:
     endpoint.script = [Answer(NEVER[what])]
     with pytest.raises(ModelError) as caught:
-        await model.complete(HISTORY, [])
+        await model.complete(Request(HISTORY))
     assert "the endpoint's reply" in str(caught.value)
     assert KEY.get_secret_value() not in str(caught.value)
     assert not isinstance(caught.value, ModelUnavailable)
@@ -197,7 +197,7 @@ async def test_a_reply_that_weighs_little_and_unfolds_to_much_is_not_read(
     assert MAX_COMPRESSED_BYTES < len(bomb) < MAX_REPLY_BYTES
     endpoint.script = [Answer(bomb, headers={"content-encoding": "gzip"})]
     with pytest.raises(ModelError, match="the endpoint's reply is longer"):
-        await model.complete(HISTORY, [])
+        await model.complete(Request(HISTORY))
     assert endpoint.headers[0]["accept-encoding"] == "identity"
 
 
@@ -206,4 +206,4 @@ async def test_a_reply_that_is_compressed_all_the_same_is_read(
 ) -> None:
     body = gzip.compress(json.dumps(HI).encode())
     endpoint.script = [Answer(body, headers={"content-encoding": "gzip"})]
-    assert (await model.complete(HISTORY, [])).content == "Hi."
+    assert (await model.complete(Request(HISTORY))).content == "Hi."

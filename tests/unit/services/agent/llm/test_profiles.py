@@ -8,7 +8,7 @@ from services.agent.llm.profiles import profile
 @pytest.mark.parametrize(
     ("url", "null"), [("https://api.openai.com/v1", True), ("http://localhost:11434/v1", False)]
 )
-def test_profiles_tell_endpoints_apart(url: str, null: bool) -> None:
+def test_profiles_are_chosen_by_the_endpoints_host(url: str, null: bool) -> None:
     assert profile(url).null_content == null
 
 

@@ -1,10 +1,10 @@
-"""Which model an agent speaks to: its file over the settings, and none assumed."""
+"""The choice of an agent's model: its file before the settings, and no default."""
 
 from __future__ import annotations
 
 import pytest
 
-from services.agent.llm.chat import ChatMessage, System, User
+from services.agent.llm.chat import ChatMessage, Request, System, User
 from services.agent.llm.registry import build
 from shared.definitions.model import Definition, ModelChoice
 from shared.errors import ModelError, SettingsError
@@ -60,7 +60,7 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
     assert "like https://host/v1" in refused(ALICE, settings(model="tiny", base_url=url))
 
 
-def test_a_key_that_no_header_carries_is_refused_without_telling_it() -> None:
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown() -> None:
     said = refused(ALICE, settings(model="tiny", api_key="ключ"))
     assert "OPENAI_API_KEY" in said
     assert "ключ" not in said
@@ -79,7 +79,7 @@ async def test_the_file_wins_over_the_settings(
     choice = ModelChoice(name="hers", base_url=endpoint.url, api_key_env="ALICES_KEY")
     model = build(Definition(name="alice", model=choice), settings(model="ours", api_key="ours"))
     endpoint.script = [Answer(completion(content="Hi."))]
-    await model.complete(HISTORY, [])
+    await model.complete(Request(HISTORY))
     await model.close()
     assert (endpoint.requests[0]["model"], endpoint.keys) == ("hers", ["Bearer alices"])
 
@@ -88,7 +88,7 @@ async def test_our_key_is_not_sent_to_an_endpoint_of_the_file(endpoint: Endpoint
     choice = ModelChoice(base_url=endpoint.url)
     model = build(Definition(name="alice", model=choice), settings(model="ours", api_key="ours"))
     endpoint.script = [Answer(completion(content="Hi."))]
-    await model.complete(HISTORY, [])
+    await model.complete(Request(HISTORY))
     await model.close()
     assert endpoint.keys == ["Bearer none"]
 
@@ -114,7 +114,7 @@ async def sent(
     )
     model = build(Definition(name="alice", model=choice), made)
     endpoint.script = [Answer(completion(content="Hi."))]
-    await model.complete(HISTORY, [])
+    await model.complete(Request(HISTORY))
     await model.close()
     return endpoint.headers[0]
 
@@ -145,7 +145,7 @@ async def test_headers_of_the_environment_do_not_go_with_another_key(
     assert "hidden" not in str(await sent(endpoint, monkeypatch, choice, endpoint.url))
 
 
-async def test_a_redirect_takes_nothing_elsewhere(
+async def test_no_key_or_header_follows_a_redirect(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Endpoint().serving() as other:
@@ -154,6 +154,6 @@ async def test_a_redirect_takes_nothing_elsewhere(
         ]
         model = build(ALICE, settings(model="tiny", base_url=endpoint.url))
         with pytest.raises(ModelError, match=f"redirects to {other.url}"):
-            await model.complete(HISTORY, [])
+            await model.complete(Request(HISTORY))
         await model.close()
         assert other.requests == []

@@ -1,4 +1,4 @@
-"""How long an endpoint asks its clients to stay away, however it says it."""
+"""The time that an endpoint asks its clients to wait, in any form of the header."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def test_a_wait_is_finite_or_none_is_asked_for(
 
 
 @pytest.mark.parametrize(("away_s", "waited_s"), [(600, 600), (-600, 0)])
-def test_a_date_is_as_far_as_it_is(away_s: float, waited_s: float) -> None:
+def test_a_retry_after_date_is_converted_to_seconds_from_now(
+    away_s: float, waited_s: float
+) -> None:
     at = datetime.now(UTC) + timedelta(seconds=away_s)
     asked = retry_after_s({"retry-after": format_datetime(at, usegmt=True)})
     assert asked == pytest.approx(waited_s, abs=60)

@@ -79,7 +79,7 @@ def test_the_schema_allows_an_answer_or_one_call(choice: JsonValue, allowed: boo
     assert allows(choice, BOB, LOOKUP) is allowed
 
 
-def test_definitions_of_two_tools_do_not_meet() -> None:
+def test_definitions_of_two_tools_do_not_collide() -> None:
     other: JsonValue = {"type": "string"}
     parameters = LOOKUP.parameters | {"$defs": {"Order": other}}
     search = ToolSpec(name="search", description="", parameters=parameters)
@@ -177,7 +177,7 @@ def test_a_call_that_was_cut_off_is_still_a_call_that_was_cut_off() -> None:
     assert (got.tool_calls[0].name, got.finish_reason) == ("bob", "length")
 
 
-def test_a_choice_that_was_cut_off_early_says_nothing() -> None:
+def test_a_choice_that_was_cut_off_early_has_no_text() -> None:
     assert said('{"act', "length").content is None
 
 

@@ -11,7 +11,7 @@ from services.agent.loop.work import Work
 from shared.contract.messages import Budget, Status, Task, Usage
 from shared.errors import RunLost
 from tests.support.model.doubles import COST, calls, says
-from tests.support.model.loop import BOB, house, work
+from tests.support.model.loop import BOB, scripted_loop, work
 
 CAROL = '{"prompt": "check"}'
 TWICE = (calls(("bob", BOB), ("carol", CAROL)), calls(("carol", CAROL)), says("Done."))
@@ -23,21 +23,21 @@ def given(model_calls: int | None = None, tokens: int | None = None, turns: int 
 
 
 async def test_a_run_without_a_budget_sets_no_limits() -> None:
-    it = house(*TWICE)
+    it = scripted_loop(*TWICE)
     assert (await it.run()).status is Status.OK
     assert it.model.limits == [None] * 3
     assert list(it.workers.budgets.values()) == [Budget()] * 3
 
 
-async def test_workers_get_what_is_left_but_one_call_and_their_rest_comes_back() -> None:
-    it = house(*TWICE)
+async def test_workers_share_all_remaining_calls_but_one_and_return_unused_ones() -> None:
+    it = scripted_loop(*TWICE)
     outcome = await it.run(given(model_calls=10))
     assert (outcome.status, outcome.usage.model_calls) == (Status.OK, 6)
     assert list(it.workers.budgets.values()) == [Budget(model_calls=n) for n in (4, 4, 5)]
 
 
 async def test_each_reply_is_limited_to_the_tokens_that_are_left() -> None:
-    it = house(*TWICE)
+    it = scripted_loop(*TWICE)
     await it.run(given(tokens=1000))
     assert COST.tokens == 15
     assert it.model.limits == [1000, 1000 - 3 * 15, 1000 - 5 * 15]
@@ -47,7 +47,7 @@ async def test_each_reply_is_limited_to_the_tokens_that_are_left() -> None:
 
 
 async def test_the_last_call_of_a_budget_asks_for_the_best_answer() -> None:
-    it = house(calls(("bob", BOB)), says("As far as Bob knows."))
+    it = scripted_loop(calls(("bob", BOB)), says("As far as Bob knows."))
     outcome = await it.run(given(model_calls=3))
     assert (outcome.status, outcome.content) == (Status.PARTIAL, "As far as Bob knows.")
     assert outcome.detail == "the budget of 3 model calls was reached"
@@ -56,21 +56,21 @@ async def test_the_last_call_of_a_budget_asks_for_the_best_answer() -> None:
 
 
 async def test_a_budget_of_one_call_is_spent_on_an_answer() -> None:
-    it = house(says("All I know."))
+    it = scripted_loop(says("All I know."))
     outcome = await it.run(given(model_calls=1))
     assert (outcome.status, outcome.content) == (Status.PARTIAL, "All I know.")
     assert it.model.seen[0][-1] == User(content=f"Do it.\n\n{CONCLUDE}")
 
 
 async def test_the_only_call_of_an_agent_without_tools_answers_as_ever() -> None:
-    it = house(says("Done."))
+    it = scripted_loop(says("Done."))
     bare = given(model_calls=1).model_copy(update={"tools": (), "workers": ()})
     assert (await it.run(bare)).status is Status.OK
     assert it.model.seen[0][-1] == User(content="Do it.")
 
 
 async def test_an_empty_answer_is_not_nudged_without_means() -> None:
-    it = house(says(None))
+    it = scripted_loop(says(None))
     bare = given(model_calls=1).model_copy(update={"tools": (), "workers": ()})
     outcome = await it.run(bare)
     assert (outcome.status, outcome.content) == (
@@ -80,7 +80,7 @@ async def test_an_empty_answer_is_not_nudged_without_means() -> None:
 
 
 async def test_no_answer_to_the_last_call_is_a_failure() -> None:
-    outcome = await house(says(None)).run(given(model_calls=1))
+    outcome = await scripted_loop(says(None)).run(given(model_calls=1))
     assert (outcome.status, outcome.content) == (
         Status.FAILED,
         "no answer within the budget of 1 model calls",
@@ -88,7 +88,7 @@ async def test_no_answer_to_the_last_call_is_a_failure() -> None:
 
 
 async def test_spent_tokens_end_the_run_before_the_next_call() -> None:
-    it = house(calls(("lookup", "{}")))
+    it = scripted_loop(calls(("lookup", "{}")))
     outcome = await it.run(given(tokens=12))
     assert (outcome.status, outcome.content) == (
         Status.FAILED,
@@ -98,20 +98,20 @@ async def test_spent_tokens_end_the_run_before_the_next_call() -> None:
 
 
 async def test_a_worker_without_a_share_is_not_asked() -> None:
-    it = house(calls(("bob", BOB), ("carol", CAROL)), says("Alone."))
+    it = scripted_loop(calls(("bob", BOB), ("carol", CAROL)), says("Alone."))
     outcome = await it.run(given(model_calls=3))
     assert it.results == ["bob on write", NOT_ASKED]
     assert (outcome.status, outcome.usage.model_calls) == (Status.PARTIAL, 3)
 
 
-async def test_calls_that_can_not_be_made_get_no_share() -> None:
-    it = house(calls(("bob", "{}"), ("nobody", "{}"), ("bob", BOB)), says("Done."))
+async def test_calls_that_cannot_be_made_get_no_share() -> None:
+    it = scripted_loop(calls(("bob", "{}"), ("nobody", "{}"), ("bob", BOB)), says("Done."))
     await it.run(given(model_calls=5))
     assert list(it.workers.budgets.values()) == [Budget(model_calls=3)]
 
 
 async def test_a_worker_that_has_used_up_its_share_leaves_its_manager_the_rest() -> None:
-    it = house(calls(("bob", BOB)), says("Done."))
+    it = scripted_loop(calls(("bob", BOB)), says("Done."))
     share = (300 - 15) // 2
     it.workers.cost = Usage(model_calls=1, input_tokens=share)
     outcome = await it.run(given(tokens=300))
@@ -120,13 +120,13 @@ async def test_a_worker_that_has_used_up_its_share_leaves_its_manager_the_rest()
 
 
 async def test_the_turn_limit_holds_under_a_budget() -> None:
-    it = house(calls(("lookup", "{}")), says("So far."))
+    it = scripted_loop(calls(("lookup", "{}")), says("So far."))
     outcome = await it.run(given(model_calls=50, turns=1))
     assert outcome.detail == "the limit of 1 turns was reached"
 
 
 @pytest.mark.parametrize("lost_after", range(6))
-async def test_a_resumed_run_shares_out_what_it_shared_out_before(lost_after: int) -> None:
+async def test_a_resumed_run_gives_its_workers_the_same_shares(lost_after: int) -> None:
     class Dying(MemoryJournal):
         async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
             self.record_at_end(key, kind, name, output)
@@ -136,15 +136,15 @@ async def test_a_resumed_run_shares_out_what_it_shared_out_before(lost_after: in
                 raise RunLost("killed")
             super().record_at_end(key, kind, name, output)
 
-    whole = house(*TWICE)
+    whole = scripted_loop(*TWICE)
     outcome = await whole.run(given(model_calls=10, tokens=1000))
 
-    killed = house(*TWICE)
+    killed = scripted_loop(*TWICE)
     killed.journal = Dying()
     with pytest.raises(RunLost):
         await killed.run(given(model_calls=10, tokens=1000))
     paid = sum(kind == "model" for kind, *_ in killed.journal.steps.values())
-    resumed = house(*TWICE[paid:])
+    resumed = scripted_loop(*TWICE[paid:])
     resumed.journal = MemoryJournal(killed.journal.steps)
     assert await resumed.run(given(model_calls=10, tokens=1000)) == outcome
     assert resumed.model.limits == whole.model.limits[paid:]

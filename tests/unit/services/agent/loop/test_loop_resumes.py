@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
+from services.agent.llm.chat import Assistant, Kept
 from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
 from shared.errors import JournalMismatch, ModelUnavailable, RunLost
 from tests.support.model.doubles import calls, says
-from tests.support.model.loop import BOB, house, until
+from tests.support.model.loop import BOB, scripted_loop, until
 
 
 class DyingJournal(MemoryJournal):
@@ -40,7 +41,7 @@ STEPS = 9
 
 
 async def test_an_undisturbed_run_has_these_steps() -> None:
-    it = house(*SCRIPT)
+    it = scripted_loop(*SCRIPT)
     await it.run()
     assert len(it.journal.steps) == STEPS
 
@@ -48,16 +49,16 @@ async def test_an_undisturbed_run_has_these_steps() -> None:
 @pytest.mark.parametrize("after", [True, False], ids=["committed", "uncommitted"])
 @pytest.mark.parametrize("lives", range(STEPS))
 async def test_a_run_killed_at_any_step_repeats_no_finished_call(lives: int, after: bool) -> None:
-    whole = house(*SCRIPT)
+    whole = scripted_loop(*SCRIPT)
     outcome = await whole.run()
-    killed = house(*SCRIPT)
+    killed = scripted_loop(*SCRIPT)
     killed.journal = DyingJournal(killed.journal, lives, after=after)
     with pytest.raises(RunLost):
         await killed.run()
     finished = {(kind, name) for kind, name, _ in killed.journal.steps.values()}
     paid = sum(kind == "model" for kind, *_ in killed.journal.steps.values())
 
-    resumed = house(*SCRIPT[paid:])
+    resumed = scripted_loop(*SCRIPT[paid:])
     resumed.journal = MemoryJournal(killed.journal.steps)
     assert await resumed.run() == outcome
     assert resumed.journal.steps == whole.journal.steps
@@ -66,16 +67,16 @@ async def test_a_run_killed_at_any_step_repeats_no_finished_call(lives: int, aft
 
 
 async def test_a_finished_run_replays_without_any_call() -> None:
-    it = house(*SCRIPT)
+    it = scripted_loop(*SCRIPT)
     outcome = await it.run()
-    replayed = house()
+    replayed = scripted_loop()
     replayed.journal = it.journal
     assert await replayed.run() == outcome
     assert (replayed.performed, replayed.workers.log) == (set(), [])
 
 
 async def test_a_lost_run_calls_nothing() -> None:
-    it = house(says("Done."))
+    it = scripted_loop(says("Done."))
     it.journal.lost = True
     with pytest.raises(RunLost):
         await it.run()
@@ -88,7 +89,7 @@ async def test_a_run_lost_between_its_steps_calls_no_tool_or_worker() -> None:
             await super().record(key, kind, name, output)
             self.lost = True
 
-    it = house(calls(("lookup", "{}"), ("bob", BOB)))
+    it = scripted_loop(calls(("lookup", "{}"), ("bob", BOB)))
     it.journal = LostAfterTheModel()
     with pytest.raises(RunLost):
         await it.run()
@@ -96,7 +97,7 @@ async def test_a_run_lost_between_its_steps_calls_no_tool_or_worker() -> None:
 
 
 async def test_a_journal_of_another_run_is_not_followed() -> None:
-    it = house(calls(("lookup", "{}")), says("Done."))
+    it = scripted_loop(calls(("lookup", "{}")), says("Done."))
     await it.run()
     it.journal.steps[StepKey(1, 1)] = ("tool", "search", "{}")
     with pytest.raises(JournalMismatch):
@@ -104,7 +105,7 @@ async def test_a_journal_of_another_run_is_not_followed() -> None:
 
 
 async def test_a_cancelled_run_is_cancelled_and_not_failed() -> None:
-    it = house(calls(("bob", BOB)))
+    it = scripted_loop(calls(("bob", BOB)))
     it.workers.gates["bob"] = asyncio.Event()
     running = asyncio.create_task(it.run())
     await until(lambda: "waiting" in it.workers.log)
@@ -114,13 +115,30 @@ async def test_a_cancelled_run_is_cancelled_and_not_failed() -> None:
     assert list(it.journal.steps) == [StepKey(1, 0)]
 
 
-async def test_a_run_whose_model_is_away_goes_on_later_and_repeats_no_call() -> None:
-    away = house(SCRIPT[0], ModelUnavailable("503"))
+async def test_a_run_whose_model_is_away_continues_later_and_repeats_no_call() -> None:
+    away = scripted_loop(SCRIPT[0], ModelUnavailable("503"))
     with pytest.raises(ModelUnavailable):
         await away.run()
     assert len(away.journal.steps) == 4, "the parallel calls of the turn before are finished"
-    back = house(*SCRIPT[1:])
+    back = scripted_loop(*SCRIPT[1:])
     back.journal = MemoryJournal(away.journal.steps)
-    undisturbed = house(*SCRIPT)
+    undisturbed = scripted_loop(*SCRIPT)
     assert await back.run() == await undisturbed.run()
     assert ("tool", "search") not in back.performed
+
+
+async def test_the_parts_for_the_endpoint_alone_are_in_the_history_before_and_after_a_resume() -> (
+    None
+):
+    kept = Kept(origin="here tiny", message={"reasoning_content": "Hm."}, calls=({"id": 1},))
+    asked = calls(("lookup", "{}")).model_copy(update={"kept": kept})
+    whole = scripted_loop(asked, says("Done."))
+    await whole.run()
+    del whole.journal.steps[StepKey(2, 0)]
+    resumed = scripted_loop(says("Done."))
+    resumed.journal = whole.journal
+    await resumed.run()
+    assert resumed.model.seen[0] == whole.model.seen[1]
+    said = resumed.model.seen[0][2]
+    assert isinstance(said, Assistant)
+    assert said.kept == kept

@@ -9,21 +9,21 @@ import pytest
 from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
 from shared.errors import RunLost
 from tests.support.model.doubles import calls, says
-from tests.support.model.loop import BOB, house, until, work
+from tests.support.model.loop import BOB, scripted_loop, until, work
 
 WITH_PAY = work(tools=("lookup", "pay"))
 ORDER = '{"order":7}'
 
 
 async def test_the_start_of_a_call_that_must_not_be_made_twice_is_committed() -> None:
-    it = house(calls(("lookup", "{}"), ("pay", ORDER), ("bob", BOB)), says("Paid."))
+    it = scripted_loop(calls(("lookup", "{}"), ("pay", ORDER), ("bob", BOB)), says("Paid."))
     await it.run(WITH_PAY)
     assert it.journal.starts == {StepKey(1, 2): ("pay", ORDER)}
     assert it.journal.call_in_doubt() is None
 
 
 async def test_no_arguments_are_an_empty_object() -> None:
-    it = house(calls(("pay", " ")), says("Paid."))
+    it = scripted_loop(calls(("pay", " ")), says("Paid."))
     await it.run(WITH_PAY)
     assert it.journal.starts == {StepKey(1, 1): ("pay", "{}")}
 
@@ -33,7 +33,7 @@ async def test_it_is_committed_before_the_tool_acts() -> None:
         async def start(self, key: StepKey, name: str, arguments: str) -> None:
             raise RunLost("taken meanwhile")
 
-    it = house(calls(("pay", ORDER)))
+    it = scripted_loop(calls(("pay", ORDER)))
     it.journal = Lost()
     with pytest.raises(RunLost):
         await it.run(WITH_PAY)
@@ -47,7 +47,7 @@ async def test_a_run_cut_off_while_the_tool_acts_is_in_doubt_of_it() -> None:
                 raise RunLost("killed")
             await super().record(key, kind, name, output)
 
-    it = house(calls(("pay", ORDER)))
+    it = scripted_loop(calls(("pay", ORDER)))
     it.journal = Cut()
     with pytest.raises(RunLost):
         await it.run(WITH_PAY)
@@ -56,13 +56,13 @@ async def test_a_run_cut_off_while_the_tool_acts_is_in_doubt_of_it() -> None:
 
 
 async def test_a_call_with_wrong_arguments_never_begins() -> None:
-    it = house(calls(("pay", "[")), says("Sorry."))
+    it = scripted_loop(calls(("pay", "[")), says("Sorry."))
     await it.run(WITH_PAY)
     assert it.journal.starts == {}
 
 
 async def test_calls_side_by_side_all_begin_and_end() -> None:
-    it = house(calls(("pay", ORDER), ("pay", ORDER)), says("Paid."))
+    it = scripted_loop(calls(("pay", ORDER), ("pay", ORDER)), says("Paid."))
     await it.run(WITH_PAY)
     assert sorted(it.journal.starts) == [StepKey(1, 1), StepKey(1, 2)]
     assert it.journal.call_in_doubt() is None
@@ -77,7 +77,7 @@ async def test_a_cancelled_run_leaves_the_doubt_of_the_tool_that_was_acting() ->
             acting.set()
             await asyncio.Event().wait()
 
-    it = house(calls(("pay", ORDER)))
+    it = scripted_loop(calls(("pay", ORDER)))
     it.journal = Acting()
     running = asyncio.create_task(it.run(WITH_PAY))
     await until(acting.is_set)

@@ -33,7 +33,7 @@ def test_a_snapshot_comes_back_from_its_body_as_it_was() -> None:
     assert Snapshot.model_validate_json(frozen.body) == frozen
 
 
-def test_a_snapshot_that_says_nothing_of_it_has_tools_that_must_not_run_twice() -> None:
+def test_tools_in_a_snapshot_without_the_field_repeatable_are_not_repeatable() -> None:
     tool = '{"name": "b", "description": "", "parameters": {}}'
     frozen = Snapshot.model_validate_json(
         f'{{"definition": {{"name": "alice", "tools": ["a.py:b"]}}, "tools": [{tool}]}}'

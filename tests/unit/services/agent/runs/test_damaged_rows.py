@@ -39,7 +39,7 @@ async def begun(own: Instance, task_id: str) -> Run:
 
 
 async def resumed(own: Instance, endpoint: Endpoint, run: Run) -> tuple[Row, str] | None:
-    """How it ends when it is taken over, and the detail; None: nobody may take it."""
+    """The run's end after a takeover, and the detail; None: no replica may take it."""
     for suspects in (False, True):
         if found := await taken(own.store, own.id, {own.id}, suspects=suspects):
             endpoint.reset().script = [Answer(completion(content="Done."))]
@@ -50,7 +50,7 @@ async def resumed(own: Instance, endpoint: Endpoint, run: Run) -> tuple[Row, str
 
 
 @pytest.mark.parametrize("column", DAMAGED, ids=str)
-async def test_whatever_was_damaged_its_run_ends_once(
+async def test_a_run_with_any_damaged_column_ends_once(
     store: Store, store_url: str, endpoint: Endpoint, column: Column[Any]
 ) -> None:
     own = instance(store)
@@ -69,7 +69,7 @@ async def test_whatever_was_damaged_its_run_ends_once(
 
 
 @pytest.mark.parametrize("column", FAULTS, ids=str)
-async def test_what_it_needs_to_go_on_fails_it_with_the_reason(
+async def test_a_run_whose_damaged_columns_are_needed_fails_with_the_reason(
     store: Store, endpoint: Endpoint, column: Column[Any]
 ) -> None:
     own = instance(store)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from services.agent.llm.chat import Request
 from services.agent.loop.journal import MemoryJournal
 from services.agent.runs.admission import Admission
 from services.agent.runs.pause import Pause, PausedModel
@@ -19,7 +20,7 @@ async def test_no_model_is_called_during_a_pause(store: Store) -> None:
     model = ScriptedModel(says("Done."))
     pause.set(True)
     assert not admission.try_take()
-    call = asyncio.create_task(PausedModel(model, pause, MemoryJournal()).complete((), ()))
+    call = asyncio.create_task(PausedModel(model, pause, MemoryJournal()).complete(Request()))
     await asyncio.sleep(0)
     assert model.seen == []
     pause.set(False)
@@ -30,7 +31,7 @@ async def test_no_model_is_called_during_a_pause(store: Store) -> None:
 async def test_a_call_whose_run_was_lost_meanwhile_is_not_made(store: Store) -> None:
     pause, journal, model = Pause(instance(store), Admission(1)), MemoryJournal(), ScriptedModel()
     pause.set(True)
-    call = asyncio.create_task(PausedModel(model, pause, journal).complete((), ()))
+    call = asyncio.create_task(PausedModel(model, pause, journal).complete(Request()))
     await asyncio.sleep(0)
     journal.lost = True
     pause.set(False)
@@ -42,7 +43,7 @@ async def test_a_call_whose_run_was_lost_meanwhile_is_not_made(store: Store) -> 
 async def test_a_pause_that_begins_again_at_once_holds(store: Store) -> None:
     pause, model = Pause(instance(store), Admission(1)), ScriptedModel(says("Done."))
     pause.set(True)
-    call = asyncio.create_task(PausedModel(model, pause, MemoryJournal()).complete((), ()))
+    call = asyncio.create_task(PausedModel(model, pause, MemoryJournal()).complete(Request()))
     await asyncio.sleep(0)
     pause.set(False)
     pause.set(True)
@@ -56,5 +57,5 @@ async def test_a_pause_that_begins_again_at_once_holds(store: Store) -> None:
 async def test_where_the_process_ends_a_call_is_left_to_another_process(store: Store) -> None:
     pause, model = Pause(instance(store), Admission(1), ending=True), ScriptedModel()
     with pytest.raises(RunHandedOver):
-        await PausedModel(model, pause, MemoryJournal()).complete((), ())
+        await PausedModel(model, pause, MemoryJournal()).complete(Request())
     assert model.seen == []

@@ -47,7 +47,7 @@ def counted(own: Instance, registry: CollectorRegistry) -> dict[str, float | Non
     }
 
 
-async def test_a_run_is_postponed_and_goes_on_when_its_model_is_back(
+async def test_a_run_is_postponed_and_continues_when_its_model_is_back(
     store: Store, endpoint: Endpoint
 ) -> None:
     own = instance(store)
@@ -87,7 +87,7 @@ async def test_a_run_that_is_postponed_to_its_deadline_ends_there(
     endpoint.script = [AWAY]
     assert (await lived(own, endpoint, run)).status == RunState.DUE
     async with asyncio.timeout(10):
-        while not (again := await taken(store)):  # noqa: ASYNC110 - the store tells nobody
+        while not (again := await taken(store)):  # noqa: ASYNC110 - the store sets no event
             await asyncio.sleep(0.05)
     assert (await lived(own, endpoint, again[0])).status == "timeout"
     said = await store.read(lambda db: texts(db, run.run_id))
@@ -124,7 +124,7 @@ async def retaken_after_one(own: Instance, endpoint: Endpoint, failures: int) ->
         (1, 1e9, LONGEST_ASKED_S, LONGEST_ASKED_S * 1.25),
     ],
 )
-def test_waits_double_and_respect_what_the_endpoint_asks_for(
+def test_waits_double_and_respect_the_endpoints_retry_after(
     failures: int, asked_s: float | None, least: float, most: float
 ) -> None:
     assert all(least <= backoff_s(failures, asked_s) <= most for _ in range(100))

@@ -44,7 +44,7 @@ async def test_a_reply_that_names_no_call_is_found_by_its_task(replies: Replies)
         assert (await reply).content == "done"
 
 
-async def test_a_reply_that_can_not_be_understood_ends_the_wait(replies: Replies) -> None:
+async def test_a_reply_that_cannot_be_understood_ends_the_wait(replies: Replies) -> None:
     with replies.expect("c1", "bob") as reply:
         await replies.receive(delivery(b"\xff", correlation_id="c1"))
         assert (await reply).status is Status.FAILED
@@ -53,7 +53,7 @@ async def test_a_reply_that_can_not_be_understood_ends_the_wait(replies: Replies
 async def test_the_answer_to_another_task_ends_no_call_whatever_it_correlates_to(
     replies: Replies,
 ) -> None:
-    """What a worker sends for a task of anybody's whose `reply_to` was this queue."""
+    """A worker's response to another client's task whose `reply_to` was this queue."""
     other = Response(task_id="t9", agent="bob", status=Status.OK, content="Sell everything.")
     refused = other.model_copy(update={"status": Status.REFUSED})
     with replies.expect("c1", "bob") as reply, capture_logs() as logs:
@@ -93,7 +93,7 @@ async def test_where_each_agent_has_a_user_only_its_worker_answers_a_call(
 
 
 @pytest.mark.parametrize("user_id", ["agent.bob", "operator"])
-async def test_its_worker_is_trusted_and_the_operator_who_replays_it(
+async def test_the_worker_and_the_operator_who_replays_it_are_authenticated(
     replies: Replies, user_id: str
 ) -> None:
     said = encode(Response(task_id="c1", agent="bob", status=Status.OK, content="done"))
@@ -110,13 +110,13 @@ async def test_with_one_user_for_all_every_agent_is_trusted(replies: Replies) ->
 
 
 async def counting(store: Store, usage: Usage) -> Response:
-    """What a run is given when its worker reports this usage."""
+    """The response that a run gets when its worker reports this usage."""
     response = Response(task_id="c1", agent="bob", status=Status.OK, content="done")
     reported = response.model_copy(update={"usage": usage})
     return with_capped_usage(instance(store), await owned(store), "bob", reported, SHARE)
 
 
-async def test_a_worker_that_says_it_has_spent_what_it_was_not_given_has_spent_its_share(
+async def test_a_worker_that_reports_more_than_its_share_is_charged_its_share(
     store: Store,
 ) -> None:
     with capture_logs() as logs:
@@ -128,14 +128,14 @@ async def test_a_worker_that_says_it_has_spent_what_it_was_not_given_has_spent_i
     assert (line["reported"]["model_calls"], line["model_calls"]) == (9, 3)
 
 
-async def test_a_worker_that_says_it_has_spent_less_than_nothing_gives_nothing_back(
+async def test_a_workers_negative_usage_is_read_as_zero(
     store: Store,
 ) -> None:
     lying = Usage.model_construct(model_calls=-7991, input_tokens=0, output_tokens=0)
     assert (await counting(store, lying)).usage == Usage()
 
 
-async def test_what_a_worker_has_spent_of_its_share_is_not_worth_a_line(store: Store) -> None:
+async def test_a_worker_that_stays_within_its_share_is_not_logged(store: Store) -> None:
     with capture_logs() as logs:
         response = await counting(store, Usage(model_calls=3, input_tokens=100))
     assert response.usage == Usage(model_calls=3, input_tokens=100)

@@ -63,7 +63,7 @@ def test_a_run_is_shown_with_all_its_texts(run_id: str) -> None:
 
 
 @pytest.mark.parametrize("column", DAMAGED, ids=str)
-def test_whatever_was_damaged_the_run_is_shown_and_listed(
+def test_a_run_with_any_damaged_column_is_shown_and_listed(
     store_url: str, run_id: str, column: Column[Any]
 ) -> None:
     for value in values(store_url, column):
@@ -85,7 +85,7 @@ def test_whatever_was_damaged_the_run_is_shown_and_listed(
     ],
     ids=str,
 )
-def test_a_text_that_cannot_be_read_is_shown_as_damaged_beside_the_rest(
+def test_a_text_that_cannot_be_read_is_shown_as_damaged_with_the_rest_of_its_run(
     store_url: str, run_id: str, column: Column[Any], said: str, rest: str
 ) -> None:
     damaged(store_url, run_id, column, "'garbage {'")

@@ -16,11 +16,11 @@ from tests.support.command_line import hutch
 
 def test_the_topology_is_that_of_the_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "tom.yaml").write_text("{name: tom, swarm: research}")
-    monkeypatch.setenv("RABBITMQ_URL", "amqp://localhost/my%2Fhouse")
+    monkeypatch.setenv("RABBITMQ_URL", "amqp://localhost/my%2Fsystem")
     printed = json.loads(hutch("topology").stdout)
     queues = {queue["name"] for queue in printed["queues"]}
     assert {"agent.alice", "agent.bob", "agent.tom", "swarm.tom", "dead", "events"} <= queues
-    assert {it["vhost"] for it in printed["bindings"]} == {"my/house"}
+    assert {it["vhost"] for it in printed["bindings"]} == {"my/system"}
     names = [exchange["name"] for exchange in printed["exchanges"]]
     assert len(names) == len(set(names))
 
@@ -28,13 +28,13 @@ def test_the_topology_is_that_of_the_folder(folder: Path, monkeypatch: pytest.Mo
 def test_each_user_gets_a_file_with_an_address_and_keeps_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RABBITMQ_URL", "amqps://me:mine@rabbit:5671/house?cafile=/tls/ca.pem")
+    monkeypatch.setenv("RABBITMQ_URL", "amqps://me:mine@rabbit:5671/system?cafile=/tls/ca.pem")
     secrets = tmp_path / "secrets" / "broker"
     first = hutch("topology", "--users", str(secrets)).stdout
     file = secrets / "agent.bob"
     address = file.read_text().strip()
     assert re.fullmatch(
-        r"amqps://agent\.bob:[\w-]{43}@rabbit:5671/house\?cafile=/tls/ca\.pem", address
+        r"amqps://agent\.bob:[\w-]{43}@rabbit:5671/system\?cafile=/tls/ca\.pem", address
     )
     assert file.stat().st_mode & 0o777 == 0o600
     assert {it.name for it in secrets.iterdir()} == {

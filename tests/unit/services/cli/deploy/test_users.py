@@ -44,7 +44,7 @@ def test_no_agents_user_has_a_name_that_is_taken() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))
-def test_an_agent_may_declare_what_its_process_declares_and_nothing_else(name: str) -> None:
+def test_an_agent_may_declare_only_its_own_process_topology(name: str) -> None:
     user = EVERYBODY[agent_user(name)]
     assert all(may(user.configure, made) for made in own(name))
     shared = topology.house() + topology.mailbox(name)

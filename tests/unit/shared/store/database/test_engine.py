@@ -66,7 +66,7 @@ class Slow:
     entered: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
-    def beat(self, connection: Connection) -> None:
+    def heartbeat(self, connection: Connection) -> None:
         heartbeats.record(connection, "slow", "a")
         self.entered.set()
         self.go_on.wait(20)
@@ -77,7 +77,7 @@ async def test_a_writer_that_is_cancelled_while_it_commits_is_committed_all_the_
 ) -> None:
     slow = Slow()
     async with open_store(store_url) as store:
-        write = asyncio.create_task(store.write("", slow.beat))
+        write = asyncio.create_task(store.write("", slow.heartbeat))
         await asyncio.to_thread(slow.entered.wait, 20)
         write.cancel()
         slow.go_on.set()
@@ -91,7 +91,7 @@ async def test_a_store_that_closes_in_the_middle_of_a_commit_waits_for_its_threa
 ) -> None:
     slow = Slow()
     async with open_store(store_url) as store:
-        write = asyncio.create_task(store.write("", slow.beat))
+        write = asyncio.create_task(store.write("", slow.heartbeat))
         await asyncio.to_thread(slow.entered.wait, 20)
         asyncio.get_running_loop().call_later(0.05, slow.go_on.set)
     with pytest.raises(asyncio.CancelledError):
@@ -103,13 +103,13 @@ async def test_a_store_that_closes_in_the_middle_of_a_commit_waits_for_its_threa
 async def test_a_close_that_is_cancelled_closes_the_file_all_the_same(store_url: str) -> None:
     database, slow = create(store_url), Slow()
 
-    def beat(connection: Connection) -> sqlite3.Connection:
-        slow.beat(connection)
+    def heartbeat(connection: Connection) -> sqlite3.Connection:
+        slow.heartbeat(connection)
         opened = connection.connection.driver_connection
         assert isinstance(opened, sqlite3.Connection)
         return opened
 
-    write = asyncio.create_task(database.run(beat, writes=True))
+    write = asyncio.create_task(database.run(heartbeat, writes=True))
     await asyncio.to_thread(slow.entered.wait, 20)
     close = asyncio.create_task(database.close())
     await asyncio.sleep(0)

@@ -71,14 +71,14 @@ def test_a_locked_full_or_read_only_disk_passes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ERROR", "CONSTRAINT", "CORRUPT"])
-def test_what_sqlite_refuses_for_good_is_not_retried(name: str) -> None:
+def test_permanent_errors_of_sqlite_are_not_retried(name: str) -> None:
     with pytest.raises(StoreError) as caught, translated():
         raise of_driver(with_code(name))
     assert not isinstance(caught.value, StoreUnavailable)
 
 
 def adapted(error: Exception) -> exc.DBAPIError:
-    """As SQLAlchemy wraps an error of asyncpg's."""
+    """An error of asyncpg's as SQLAlchemy wraps it."""
     dialect: Any = PGDialect_asyncpg  # this part of it has no types
     orig = dialect.import_dbapi().Error("said", error)
     orig.__cause__ = error
@@ -107,7 +107,7 @@ def test_a_server_that_shuts_down_or_breaks_a_deadlock_passes(kind: type[Excepti
     "kind",
     [asyncpg.UndefinedTableError, asyncpg.CharacterNotInRepertoireError, asyncpg.DataError],
 )
-def test_what_postgresql_refuses_for_good_is_not_retried(kind: type[Exception]) -> None:
+def test_permanent_errors_of_postgresql_are_not_retried(kind: type[Exception]) -> None:
     with pytest.raises(StoreError) as caught, translated():
         raise adapted(kind("said"))
     assert not isinstance(caught.value, StoreUnavailable)

@@ -57,11 +57,11 @@ async def test_commits_that_wait_together_share_a_transaction_in_order_of_key(
 ) -> None:
     seen: list[tuple[str, int]] = []
 
-    def look(connection: Connection, key: str) -> None:
+    def note(connection: Connection, key: str) -> None:
         seen.append((key, id(connection)))
 
     writes = [
-        store.write(key, lambda db, key=key: look(db, key))  # type: ignore[misc]  # bound now
+        store.write(key, lambda db, key=key: note(db, key))  # type: ignore[misc]  # bound now
         for key in ("c", "a", "b")
     ]
     await asyncio.gather(*writes)
@@ -97,7 +97,7 @@ async def test_only_cancelled_writers_commit_nothing(store: Store) -> None:
     assert "b" not in await names(store)
 
 
-async def test_a_store_that_closes_cancels_who_still_waits(store_url: str) -> None:
+async def test_a_store_that_closes_cancels_the_callers_that_still_wait(store_url: str) -> None:
     async with open_store(store_url) as opened:
         write = asyncio.create_task(add(opened, "late"))
         await asyncio.sleep(0)

@@ -63,7 +63,9 @@ async def test_a_sent_message_is_gone_and_an_undeliverable_one_is_kept_aside(
     assert (await claimed(store, request(requester=Requester("reply.other")))).outbound
 
 
-async def test_the_oldest_unsent_message_has_an_age_whoever_publishes_it(store: Store) -> None:
+async def test_the_age_of_the_oldest_unsent_message_does_not_depend_on_its_publisher(
+    store: Store,
+) -> None:
     async def age_s(agent: str = "alice") -> float:
         return (await seen(store, agent)).counts.oldest_unsent_s
 

@@ -45,7 +45,7 @@ async def shift(store: Store, column: str, seconds: float) -> None:
 
 
 async def forget_message_ids(store: Store) -> None:
-    """As an earlier version has left its rows."""
+    """Change the rows to those of an earlier version."""
     of_all = update(schema.ticks).values(message_id=None)
     await store.write("", lambda db: db.execute(of_all).rowcount)
 
@@ -82,7 +82,7 @@ async def test_a_clock_that_was_ahead_and_is_set_back_costs_one_tick(
         assert first.nominal_at == again
 
 
-async def test_a_schedule_that_was_first_met_by_a_clock_that_was_ahead_begins_at_once(
+async def test_a_schedule_first_read_with_a_clock_that_was_ahead_begins_at_once(
     store: Store,
 ) -> None:
     one = schedule(every="1m")
@@ -103,7 +103,7 @@ async def test_a_step_back_that_is_shorter_than_the_period_doubles_nothing(store
         assert (again.last, again.ticks, again.set_back_s) == (tick.nominal_at, (), 0)
 
 
-async def test_of_schedulers_that_find_the_clock_set_back_one_opens_the_times_again(
+async def test_one_scheduler_alone_reopens_the_times_after_the_clock_is_set_back(
     store: Store,
 ) -> None:
     one = schedule(every="1m")
@@ -132,7 +132,7 @@ async def test_a_time_that_comes_again_is_another_tick_and_the_first_one_stays_s
     }
 
 
-async def test_while_the_run_of_an_opened_tick_goes_on_the_next_is_skipped(store: Store) -> None:
+async def test_while_the_run_of_an_opened_tick_continues_the_next_is_skipped(store: Store) -> None:
     one = schedule(every="1h")
     await settle(store, one)
     [tick] = emitted(await settle(store, one, DAY))
@@ -158,7 +158,9 @@ async def test_ticks_of_an_earlier_version_hold_up_the_next_and_are_opened_too(
     assert len((await settle(store, one, DAY)).ticks) > 1
 
 
-async def test_a_tick_that_was_left_by_a_clock_that_was_ahead_is_anybodys(store: Store) -> None:
+async def test_a_tick_left_by_a_scheduler_whose_clock_was_ahead_is_sent_by_another(
+    store: Store,
+) -> None:
     one = schedule(every="1h")
     await settle(store, one)
     [tick] = emitted(await settle(store, one, timedelta(hours=1)))
@@ -169,7 +171,7 @@ async def test_a_tick_that_was_left_by_a_clock_that_was_ahead_is_anybodys(store:
     assert (await unsent(store)).ticks == ()
 
 
-async def test_a_tick_that_nobody_claims_holds_nothing_up_longer_after_a_step_back(
+async def test_an_unclaimed_tick_holds_up_later_ones_no_longer_after_the_clock_is_set_back(
     store: Store,
 ) -> None:
     one = schedule(every="1h")
@@ -180,9 +182,7 @@ async def test_a_tick_that_nobody_claims_holds_nothing_up_longer_after_a_step_ba
 
 
 @pytest.mark.parametrize("seconds", [1e300, -1e300])
-async def test_ticks_whose_times_were_damaged_count_for_nothing(
-    store: Store, seconds: float
-) -> None:
+async def test_ticks_whose_times_were_damaged_are_ignored(store: Store, seconds: float) -> None:
     one = schedule(every="1s")
     await settle(store, one)
     assert (await settle(store, one, timedelta(seconds=3))).ticks

@@ -30,14 +30,14 @@ async def listed(store: Store, status: str | None = None, limit: int = 10) -> Se
     return await store.read(lambda db: newest(db, "alice", status, limit))
 
 
-async def test_the_load_counts_open_runs_by_state_and_what_is_unsent(store: Store) -> None:
+async def test_the_load_counts_open_runs_by_state_and_unsent_messages(store: Store) -> None:
     await claimed(store, request("t1"), slot=False)
     await owned(store, "t2")
     await ended(store, await owned(store, "t3"))
     assert await store.read(loads) == {"alice": Load(due=1, running=1, unsent=1)}
 
 
-async def test_every_instance_is_there_with_its_beat(store: Store) -> None:
+async def test_every_instance_is_listed_with_its_heartbeat(store: Store) -> None:
     assert await store.read(heartbeats) == [Heartbeat("alice.1", "alice", 1)]
 
 
@@ -67,7 +67,7 @@ async def test_a_run_is_found_by_its_id_its_beginning_and_its_tasks_id(store: St
 
 
 @pytest.mark.parametrize("key", ["%", "_", "t%", "nothing"])
-async def test_wildcards_find_nothing(store: Store, key: str) -> None:
+async def test_wildcards_match_no_run(store: Store, key: str) -> None:
     await owned(store)
     assert await ids(store, key) == []
 
@@ -82,7 +82,7 @@ async def test_a_family_is_all_that_one_message_has_caused(store: Store) -> None
     assert [(row.task_id, row.parent_id) for row in rows] == [("root", None), ("child", "root")]
 
 
-async def test_texts_are_what_was_said_in_a_run(store: Store) -> None:
+async def test_texts_are_a_runs_messages_and_answers(store: Store) -> None:
     run = await owned(store)
     step = Step(1, 0, "model", "turn", '{"content": "größe"}')
     await store.write(run.run_id, lambda db: write_step(db, run, step))

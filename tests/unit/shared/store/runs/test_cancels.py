@@ -46,7 +46,7 @@ async def kept(store: Store) -> int:
 
 
 async def a_while_ago(store: Store, seconds: float = OVERDUE_S) -> None:
-    """As if every cancel had been asked for so long before, and every deadline were as near."""
+    """Move the time of every cancel back by so much."""
     earlier = update(rows).values(asked_at=rows.c.asked_at - seconds)
     await store.write("", lambda db: db.execute(earlier).close())
 
@@ -57,7 +57,7 @@ async def late_by(store: Store, seconds: float) -> None:
 
 
 async def had_for(store: Store, seconds: float = OVERDUE_S) -> None:
-    """As if their owners had had all runs for so long."""
+    """Set the time since which every run has had its owner back by so much."""
     earlier = update(runs).values(due_at=now_s() - seconds)
     await store.write("", lambda db: db.execute(earlier).close())
 
@@ -108,7 +108,7 @@ async def test_a_task_that_was_cancelled_before_it_came_is_claimed_as_cancelled(
     assert not other.cancelled
 
 
-async def test_a_run_that_is_put_off_is_taken_at_once_to_end_it(store: Store) -> None:
+async def test_a_postponed_run_is_taken_at_once_when_it_must_be_ended(store: Store) -> None:
     run = await owned(store)
     await store.write(run.run_id, lambda db: hand_over(db, run, delay_s=600))
     assert await doomed(store) == []
@@ -119,7 +119,9 @@ async def test_a_run_that_is_put_off_is_taken_at_once_to_end_it(store: Store) ->
     assert await doomed(store, "alice.3") == []
 
 
-async def test_a_living_owner_has_time_to_end_it_then_anybody_does(store: Store) -> None:
+async def test_a_living_owner_has_time_to_end_a_cancelled_run_before_a_replica_does(
+    store: Store,
+) -> None:
     zombie = await owned(store)
     await asked(store)
     assert await doomed(store) == []
@@ -136,7 +138,7 @@ async def test_a_living_owner_has_time_to_end_it_then_anybody_does(store: Store)
 async def test_replicas_that_poll_by_turns_leave_a_run_to_the_one_that_ends_it(
     store: Store,
 ) -> None:
-    """Its fence would grow with each poll otherwise, and nobody would come to its end."""
+    """Its fence would grow with each poll otherwise, and no replica would end it."""
     await owned(store)
     await asked(store)
     await a_while_ago(store, 60)
@@ -154,7 +156,7 @@ async def test_replicas_that_poll_by_turns_leave_a_run_to_the_one_that_ends_it(
 
 
 @pytest.mark.parametrize("order", ["cancel", "deadline"])
-async def test_what_a_process_computes_itself_is_left_to_its_own_loop(
+async def test_a_run_that_its_own_process_computes_is_left_to_its_loop(
     store: Store, order: str
 ) -> None:
     mine, orphan = await owned(store), await owned(store, "t2")
@@ -207,7 +209,7 @@ async def test_two_that_want_to_end_it_do_not_both_get_it(store: Store, store_ur
         await claimed(store, request(f"t{number}"), slot=False)
     async with open_store(store_url) as second:
         await asyncio.gather(*(asked(store, f"t{number}") for number in range(20)))
-        # A minute ahead: `OVERDUE_S` after it was asked for, a taken run is anybody's again.
+        # A minute ahead: `OVERDUE_S` after it was asked for, any replica may take the run again.
         await a_while_ago(store, -60)
         takes = await asyncio.gather(
             *(doomed((store, second)[n % 2], f"alice.{n}") for n in range(8)),
@@ -231,7 +233,7 @@ async def test_a_due_run_past_its_deadline_is_taken_and_a_running_one_later(
     )
 
 
-async def test_the_end_answers_open_calls_and_cancels_who_works_for_it(store: Store) -> None:
+async def test_the_end_answers_open_calls_and_cancels_the_workers_of_its_run(store: Store) -> None:
     run = await owned(store)
     await asked(store)
     messages = await cancelled(store, run, answers=(STOPPED,))
@@ -291,7 +293,7 @@ async def test_an_owners_end_and_anothers_cancel_at_once_leave_one_response(
     assert len(outcomes) - len(lost) == sum(row.status == "ok" for row in rows_)
 
 
-async def test_a_cancel_that_met_no_run_is_forgotten_after_its_time(store: Store) -> None:
+async def test_a_cancel_without_a_run_is_deleted_after_its_time(store: Store) -> None:
     await asked(store, "never")
     await store.write("", lambda db: cancels.remove_old(db, "alice", 3600))
     assert await kept(store) == 1

@@ -47,7 +47,7 @@ async def replayed(
     return await store.write(run.run_id, lambda db: replay(db, run.run_id, epoch, time_s, decision))
 
 
-async def test_a_run_goes_on_in_the_next_epoch_with_its_steps(store: Store) -> None:
+async def test_a_run_continues_in_the_next_epoch_with_its_steps(store: Store) -> None:
     first = await given_up(store)
     assert await replayed(store, first) is Replayed.AGAIN
     assert (await counted(store)).takeable == 1
@@ -58,7 +58,7 @@ async def test_a_run_goes_on_in_the_next_epoch_with_its_steps(store: Store) -> N
     assert (found.steps, found.doubtful) == ([MODEL], [])
 
 
-async def test_a_cancel_that_its_end_had_outrun_does_not_meet_it(store: Store) -> None:
+async def test_a_cancel_from_before_a_replay_does_not_cancel_the_new_epoch(store: Store) -> None:
     run = await owned(store)
     await store.write(run.run_id, lambda db: cancels.request(db, "alice", "t1"))
     await failed(store, run)
@@ -67,7 +67,9 @@ async def test_a_cancel_that_its_end_had_outrun_does_not_meet_it(store: Store) -
     assert not again.cancelled
 
 
-async def test_its_new_response_goes_under_an_id_of_its_own_to_whoever_waited(store: Store) -> None:
+async def test_its_new_response_goes_to_every_waiting_requester_under_an_id_of_its_own(
+    store: Store,
+) -> None:
     await replayed(store, await given_up(store))
     joined = await claimed(store, request(requester=None))
     assert joined.outbound == ()
@@ -100,7 +102,9 @@ async def test_a_zombie_of_the_epoch_before_writes_nothing(store: Store) -> None
         await failed(store, zombie)
 
 
-async def test_it_gets_its_time_anew_and_never_less_than_it_had(store: Store) -> None:
+async def test_a_replayed_run_gets_a_new_deadline_that_is_never_earlier_than_the_old_one(
+    store: Store,
+) -> None:
     run = await given_up(store)
     await replayed(store, run, time_s=HOUR_S)
     (again,) = await taken(store)
@@ -126,7 +130,7 @@ async def test_an_open_run_is_not_replayed(store: Store) -> None:
         await replayed(store, run)
 
 
-async def test_a_run_that_was_forgotten_is_told(store: Store) -> None:
+async def test_replaying_a_forgotten_run_is_reported_as_forgotten(store: Store) -> None:
     run = await given_up(store)
     assert await store.read(lambda db: definition_of(db, run.run_id)) == '{"name": "alice"}'
     assert await store.read(lambda db: definition_of(db, "gone")) is None
@@ -134,14 +138,14 @@ async def test_a_run_that_was_forgotten_is_told(store: Store) -> None:
     assert gone is Replayed.FORGOTTEN
 
 
-async def test_a_call_in_doubt_wants_a_decision(store: Store) -> None:
+async def test_a_call_in_doubt_needs_a_decision(store: Store) -> None:
     run = await given_up(store, PAY)
     with pytest.raises(HutchError, match=r"called pay.* add --tool-done RESULT .* or --tool-again"):
         await replayed(store, run)
     assert await taken(store) == []
 
 
-async def test_a_result_that_nothing_waits_for_is_told(store: Store) -> None:
+async def test_a_result_for_a_run_that_is_not_in_doubt_is_refused(store: Store) -> None:
     run = await given_up(store)
     with pytest.raises(HutchError, match="in no doubt of a tool"):
         await replayed(store, run, PAID)
@@ -165,7 +169,7 @@ async def test_a_call_may_be_made_once_more_and_be_in_doubt_again(store: Store) 
 
 
 @pytest.mark.parametrize("decision", [AGAIN, PAID])
-async def test_each_call_in_doubt_wants_a_decision_of_its_own(
+async def test_each_call_in_doubt_needs_a_decision_of_its_own(
     store: Store, decision: Decision
 ) -> None:
     await replayed(store, await given_up(store, MAIL, PAY), decision)

@@ -39,7 +39,7 @@ async def test_the_first_of_a_session_runs_at_once_and_the_next_waits(store: Sto
     assert second.recalled == (("task t1", "answer t1"),)
 
 
-async def test_waiting_runs_go_on_in_claim_order_one_at_a_time(store: Store) -> None:
+async def test_waiting_runs_continue_in_claim_order_one_at_a_time(store: Store) -> None:
     run = await begun(store, "t0")
     for number in (3, 1, 2):
         await claim_of(store, f"t{number}")
@@ -64,7 +64,7 @@ async def test_without_a_slot_the_first_is_due_and_the_next_is_not(store: Store)
     assert await taken(store) == []
 
 
-async def test_a_run_that_is_put_off_keeps_its_turn(store: Store) -> None:
+async def test_a_postponed_run_keeps_its_turn_in_the_session(store: Store) -> None:
     first = await begun(store, "t1")
     await claim_of(store, "t2")
     await store.write(first.run_id, lambda db: hand_over(db, first, delay_s=600))
@@ -79,7 +79,9 @@ async def test_other_sessions_other_agents_and_no_session_don_t_wait(store: Stor
     assert (await claimed(store, asking("t4", agent="bob"), "bob.1")).run is not None
 
 
-async def test_what_a_run_caused_belongs_to_its_session_without_waiting_in_it(store: Store) -> None:
+async def test_a_run_caused_by_another_belongs_to_its_session_without_waiting_in_it(
+    store: Store,
+) -> None:
     await begun(store, "t1")
     caused = replace(asking("t1.call"), takes_turns=False)
     run = (await claimed(store, caused)).run
@@ -87,7 +89,7 @@ async def test_what_a_run_caused_belongs_to_its_session_without_waiting_in_it(st
     assert (run.session, run.recalled) == ("s1", ())
 
 
-async def test_a_dead_owners_run_goes_on_before_the_next(store: Store) -> None:
+async def test_a_dead_owners_run_continues_before_the_next_of_its_session(store: Store) -> None:
     await begun(store, "t1")
     await claim_of(store, "t2")
     await present(store, "alice.2")
@@ -98,7 +100,7 @@ async def test_a_dead_owners_run_goes_on_before_the_next(store: Store) -> None:
     assert [run.task_id for run in await taken(store, "alice.2", {"alice.1"})] == ["t2"]
 
 
-async def test_one_past_its_deadline_is_answered_without_its_turn_and_frees_the_next(
+async def test_a_waiting_run_past_its_deadline_is_answered_before_its_turn_and_frees_the_next(
     store: Store,
 ) -> None:
     first = await begun(store, "t1")
@@ -113,7 +115,7 @@ async def test_one_past_its_deadline_is_answered_without_its_turn_and_frees_the_
     assert (third.task_id, third.recalled) == ("t3", (("task t1", "answer t1"),))
 
 
-async def test_one_that_is_cancelled_is_answered_without_its_turn(store: Store) -> None:
+async def test_a_waiting_run_that_is_cancelled_is_answered_before_its_turn(store: Store) -> None:
     await begun(store, "t1")
     await claim_of(store, "t2")
     await store.write("", lambda db: cancels.request(db, "alice", "t2"))
@@ -121,7 +123,7 @@ async def test_one_that_is_cancelled_is_answered_without_its_turn(store: Store) 
 
 
 @pytest.mark.parametrize("status", sorted(set(Status) - {Status.OK, Status.PARTIAL}))
-async def test_what_did_not_end_with_an_answer_is_not_remembered(
+async def test_a_run_that_did_not_end_with_an_answer_is_not_remembered(
     store: Store, status: Status
 ) -> None:
     await over(store, await begun(store, "t1"), status=Status.PARTIAL)
@@ -138,7 +140,7 @@ async def test_a_duplicate_joins_or_is_answered_and_takes_no_place(store: Store)
     await begun(store, "t2")
 
 
-async def test_what_is_recalled_is_frozen_when_the_run_begins(store: Store) -> None:
+async def test_the_recalled_history_is_frozen_when_the_run_begins(store: Store) -> None:
     await over(store, await begun(store, "t1"))
     second = await begun(store, "t2")
     await claim_of(store, "t3")
@@ -203,7 +205,7 @@ async def test_claims_that_race_make_one_line(store: Store, store_url: str) -> N
     assert seen == {"s0": 8, "s1": 8, "s2": 8}
 
 
-async def test_an_end_that_races_a_claim_leaves_nobody_waiting(
+async def test_an_end_that_races_a_claim_leaves_no_requester_waiting(
     store: Store, store_url: str
 ) -> None:
     await present(store, "alice.2")
@@ -216,7 +218,7 @@ async def test_an_end_that_races_a_claim_leaves_nobody_waiting(
             assert len(run.recalled) == number
 
 
-async def test_one_that_is_replayed_waits_for_a_later_one_at_work(store: Store) -> None:
+async def test_a_replayed_run_waits_for_a_later_run_of_its_session(store: Store) -> None:
     first = await begun(store, "t1")
     await over(store, first, status=Status.FAILED)
     second = await begun(store, "t2")

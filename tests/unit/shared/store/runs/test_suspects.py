@@ -67,7 +67,7 @@ async def test_only_the_one_that_computes_counts_the_death_of_its_owner(store: S
     assert (run.task_id, run.attempts) == ("beside", 2)
 
 
-async def test_a_take_tells_the_dead_ones_runs_from_those_that_were_due(store: Store) -> None:
+async def test_a_take_distinguishes_a_dead_owners_runs_from_due_ones(store: Store) -> None:
     await owned(store, "t1")
     handed = await owned(store, "t2")
     await store.write(handed.run_id, lambda db: hand_over(db, handed))

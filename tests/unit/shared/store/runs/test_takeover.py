@@ -51,7 +51,7 @@ async def due(store: Store, run: Run) -> None:
     )
 
 
-async def test_what_a_living_instance_runs_is_left_to_it(store: Store) -> None:
+async def test_a_living_instance_keeps_its_runs(store: Store) -> None:
     await owned(store)
     assert await taken(store) == []
     assert await counted(store) == Counts()
@@ -71,7 +71,7 @@ async def test_a_dead_instances_runs_are_taken_with_the_next_fence(store: Store)
     assert runs[0].definition == first.definition
 
 
-async def test_a_run_that_nobody_had_a_slot_for_is_taken_with_a_fence_of_its_own(
+async def test_a_run_that_found_no_slot_is_taken_with_a_fence_of_its_own(
     store: Store,
 ) -> None:
     """The first fence says that the run was claimed just now."""
@@ -80,7 +80,7 @@ async def test_a_run_that_nobody_had_a_slot_for_is_taken_with_a_fence_of_its_own
     assert (run.fence, run.attempts) == (2, 0)
 
 
-async def test_a_run_whose_owner_has_no_row_is_anybodys(store: Store) -> None:
+async def test_a_run_whose_owner_has_no_row_may_be_taken_by_any_replica(store: Store) -> None:
     await owned(store, "t1", "alice.0")
     await owned(store, "t2", "alice.1")
     assert tasks(await taken(store)) == ["t1"]
@@ -109,7 +109,7 @@ async def test_a_run_that_waited_for_a_slot_is_no_fresh_one(store: Store) -> Non
     assert (run.fence, run.attempts) == (2, 0)
 
 
-async def test_an_ended_run_is_nobodys(store: Store) -> None:
+async def test_an_ended_run_belongs_to_no_instance(store: Store) -> None:
     await ended(store, await owned(store))
     assert await taken(store, "alice.2", {"alice.1"}) == []
 
@@ -153,7 +153,7 @@ async def test_a_take_repeated_after_an_unknown_commit_finds_its_own(store: Stor
     assert again == first
 
 
-async def test_a_take_repeated_after_a_rollback_takes_what_is_left(store: Store) -> None:
+async def test_a_take_repeated_after_a_rollback_takes_the_remaining_runs(store: Store) -> None:
     await claimed(store, request("t1"), slot=False)
     earlier = {request("t0").run_id: False}  # chosen by an attempt that another replica overtook
     runs = await store.write("", lambda db: take(db, "alice", "alice.1", set(), 5, earlier))
@@ -170,7 +170,7 @@ async def test_a_finished_step_clears_a_run_of_the_deaths_before_it(store: Store
     assert run.attempts == 1
 
 
-async def test_a_run_that_is_postponed_is_nobodys_until_its_time(store: Store) -> None:
+async def test_a_postponed_run_is_not_taken_before_its_due_time(store: Store) -> None:
     run = await owned(store)
     await postponed(store, run)
     assert await taken(store, "alice.2", {"alice.1"}) == []

@@ -1,4 +1,4 @@
-"""Certificates that a test makes for itself: an authority, and those whom it vouches for."""
+"""Certificates that a test makes for itself: an authority, and those that it has signed."""
 
 from __future__ import annotations
 

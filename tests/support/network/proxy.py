@@ -24,9 +24,9 @@ class Proxy:
     to_port: int
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     port: int = 0
-    """Of the proxy, on the loopback."""
+    """The proxy's port, on the loopback."""
     connections: int = 0
-    """How many there have been."""
+    """The number of connections so far."""
     _latency_s: float = 0.0
     _cutting: bool = False
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
@@ -36,7 +36,7 @@ class Proxy:
         return behind.replace(address(behind), f"127.0.0.1:{self.port}")
 
     def stall(self) -> None:
-        """Forward nothing and tell nobody: half-open, as when packets vanish."""
+        """Forward nothing and close nothing: half-open, as when packets are lost."""
         self.loop.call_soon_threadsafe(self._flows.clear)
 
     def flow(self) -> None:
@@ -45,7 +45,7 @@ class Proxy:
         self.loop.call_soon_threadsafe(self._flows.set)
 
     def delay(self, seconds: float) -> None:
-        """Each way takes so much longer; order and throughput stay."""
+        """Delay each direction by so much; order and throughput stay."""
         self._latency_s = seconds
 
     def cut(self) -> None:

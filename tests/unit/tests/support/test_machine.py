@@ -53,7 +53,7 @@ def run(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_what_is_left_out_is_said_before_any_test(tmp_path: Path) -> None:
+def test_missing_parts_are_listed_before_any_test(tmp_path: Path) -> None:
     said = run(tmp_path, "tests.support.machine").splitlines()
     assert said[0].startswith(f"Python {sys.version.split()[0]} runs the tests")
     assert said[1].startswith("found: ")
@@ -62,7 +62,7 @@ def test_what_is_left_out_is_said_before_any_test(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("side_by_side", [(), ("-n", "2")])
-def test_what_a_machine_lacks_is_no_failure_and_one_line_at_the_end(
+def test_a_part_that_a_machine_lacks_is_one_line_at_the_end_and_no_failure(
     tmp_path: Path, side_by_side: tuple[str, ...]
 ) -> None:
     (tmp_path / "test_it.py").write_text(NEEDS, "utf-8")

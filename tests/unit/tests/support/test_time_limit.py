@@ -45,7 +45,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def order(folder: Path, seed: str) -> list[str]:
-    """Each test as its file's letter and its name."""
+    """The tests in their order, each as its file's letter and its name."""
     done = run(folder, "--collect-only", "-q", "--seed", seed)
     found = re.findall(r"^test_(\w)\.py::test_(\w+)$", done.stdout, re.MULTILINE)
     return [f"{file} {test}" for file, test in found]
@@ -62,7 +62,7 @@ def test_a_seed_is_an_order_of_the_files_and_a_files_tests_stay_together(folder:
 
 
 @pytest.mark.parametrize("side_by_side", [(), SIDE_BY_SIDE])
-def test_what_the_time_does_not_reach_is_listed_and_has_not_passed(
+def test_tests_that_the_time_limit_leaves_out_are_listed_and_have_not_passed(
     folder: Path, side_by_side: tuple[str, ...]
 ) -> None:
     done = run(folder, *side_by_side, "--until", str(time.time()))
