@@ -48,7 +48,9 @@ def spent(budget: Budget, usage: Usage) -> str:
     return f"spent {' and '.join(parts)}{over}"
 
 
-def show_table(columns: list[str], rows: list[list[str]]) -> None:
+def show_table(
+    columns: list[str], rows: list[list[str]], *, piped_width: int = PIPED_WIDTH
+) -> None:
     """Print a table. Columns whose names end in `#` hold numbers and are aligned right.
 
     Only the last column is cut if there is no room, so that every id can be copied.
@@ -61,7 +63,7 @@ def show_table(columns: list[str], rows: list[list[str]]) -> None:
     heads = [Text(name.rstrip("#")) for name in columns]
     longest = [max(cell.cell_len for cell in column) for column in zip(heads, *cells, strict=True)]
     before = sum(longest[:-1]) + GAP * len(longest)
-    console = _console()
+    console = _console(piped_width)
     room = max(LAST_CHARS, console.width - before)
     console.width = max(console.width, before + room)
     for row in cells:
@@ -79,5 +81,5 @@ def confirmed(question: str) -> bool:
     return typer.confirm(question, default=True) if sys.stdin.isatty() else True
 
 
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+def _console(piped_width: int = PIPED_WIDTH) -> Console:
+    return Console(width=None if sys.stdout.isatty() else piped_width, highlight=False)

@@ -73,22 +73,32 @@ async def cancel(broker: Broker, agent: str, message: Cancel) -> bool:
 
 
 async def ask(
-    broker: Broker, agent: str, task: Task, wait_s: float, on_event: Callable[[Event], None]
+    broker: Broker,
+    agent: str,
+    task: Task,
+    wait_s: float,
+    on_event: Callable[[Event], None],
+    *,
+    ask_again_s: float = ASK_AGAIN_S,
+    grace_s: float = GRACE_S,
 ) -> Response:
     """Publish a task and wait for its response; `on_event` gets the events of its runs meanwhile.
 
-    The task is published again until the response comes; as the id is the same, it stays one run.
-    Raises `HutchError` when there is no response within `wait_s`, `BrokerError` when the
-    broker refuses, `BadMessage` when the response can't be understood.
+    The task is published again every `ask_again_s`, with the same id, until the response comes:
+    the id makes it one run. Raises `HutchError` when there is no response within `wait_s` and
+    `grace_s`, `BrokerError` when the broker refuses, `BadMessage` when the response can't be
+    understood.
     """
     name = uuid4().hex[:12]
     await broker.declare(topology.client(name))
     responses = await broker.consumer(topology.reply_queue_name("cli", name))
     events = await broker.consumer(topology.client_events_name(name))
     try:
-        async with asyncio.timeout(wait_s + GRACE_S), asyncio.TaskGroup() as jobs:
+        async with asyncio.timeout(wait_s + grace_s), asyncio.TaskGroup() as jobs:
             following = jobs.create_task(_follow(events, task.id or "", on_event))
-            publishing = jobs.create_task(_keep_publishing(broker, agent, task, responses.queue))
+            publishing = jobs.create_task(
+                _keep_publishing(broker, agent, task, responses.queue, ask_again_s)
+            )
             response = await _response(responses, task.id or "")
             following.cancel()
             publishing.cancel()
@@ -102,11 +112,13 @@ async def ask(
         raise group.exceptions[0] from group
 
 
-async def _keep_publishing(broker: Broker, agent: str, task: Task, reply_to: str) -> None:
+async def _keep_publishing(
+    broker: Broker, agent: str, task: Task, reply_to: str, ask_again_s: float
+) -> None:
     while True:
         try:
             await publish(broker, topology.TASKS, agent, task, reply_to)
-            wait_s = ASK_AGAIN_S
+            wait_s = ask_again_s
         except (BrokerUnavailable, Unconfirmed):
             wait_s = RETRY_S
         await asyncio.sleep(wait_s)

@@ -33,7 +33,7 @@ class Outcome:
         return self.value
 
 
-async def awaited(later: Later) -> Outcome:
+async def awaited(later: Later, *, clean_up_s: float = CLEAN_UP_S) -> Outcome:
     """The outcome of a call; an async iterator is read to its end. Raises only `CancelledError`,
     and only if the caller is cancelled.
 
@@ -48,7 +48,7 @@ async def awaited(later: Later) -> Outcome:
         await asyncio.wait({task})
     except asyncio.CancelledError:
         task.cancel()
-        await asyncio.wait({task}, timeout=CLEAN_UP_S)
+        await asyncio.wait({task}, timeout=clean_up_s)
         raise
     return Outcome(raised=asyncio.CancelledError()) if task.cancelled() else task.result()
 

@@ -53,7 +53,7 @@ class Process:
 Main = Callable[[Process], Awaitable[None]]
 
 
-def run(service: str, main: Main) -> int:
+def run(service: str, main: Main, *, stop_s: float = STOP_S) -> int:
     """Run `main` to its end and return the exit code: 0 after a drain or a stop.
 
     A failure is reported in one sentence on stderr, `hutch <service>: …`, and gives the error's own
@@ -65,7 +65,7 @@ def run(service: str, main: Main) -> int:
         debug = settings.debug
         logs.configure(settings.log_format, service)
         with asyncio.Runner() as runner:
-            runner.run(_run(Process(service, settings), main))
+            runner.run(_run(Process(service, settings), main, stop_s))
     except Exception as error:  # noqa: BLE001 - the outermost frame: bugs are reported too
         return report_failure(f"hutch {service}", error, trace=debug)
     return 0
@@ -88,14 +88,14 @@ def report_failure(program: str, error: BaseException, *, trace: bool) -> int:
     return cause.exit_code if isinstance(cause, HutchError) else 1
 
 
-async def _run(process: Process, main: Main) -> None:
+async def _run(process: Process, main: Main, stop_s: float) -> None:
     ProcessCollector(registry=process.registry)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stopping.signalled)
     async with _health(process), asyncio.TaskGroup() as jobs:
         working = jobs.create_task(_work(process, main))
-        overdue = jobs.create_task(_enforce_time_limits(process, working))
+        overdue = jobs.create_task(_enforce_time_limits(process, working, stop_s))
         await asyncio.wait([working])
         overdue.cancel()
 
@@ -119,7 +119,9 @@ def _health(process: Process) -> AbstractAsyncContextManager[None]:
     )
 
 
-async def _enforce_time_limits(process: Process, working: asyncio.Task[None]) -> None:
+async def _enforce_time_limits(
+    process: Process, working: asyncio.Task[None], stop_s: float
+) -> None:
     """Turn a drain into a stop after its time; raise if the stop takes too long as well."""
     await process.stopping.wait("drain")
     if process.ready is None:
@@ -129,7 +131,7 @@ async def _enforce_time_limits(process: Process, working: asyncio.Task[None]) ->
         async with asyncio.timeout(process.settings.drain_s):
             await process.stopping.wait("stop")
     process.stopping.ask("stop")
-    await asyncio.sleep(STOP_S)
+    await asyncio.sleep(stop_s)
     raise HutchError("did not end in time and was cut off; another instance takes over what it ran")
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from shared.errors import StoreError
 from shared.settings.secrets import Address
-from shared.store.database.engine import Database, create
+from shared.store.database.engine import BUSY_TIMEOUT_MS, Database, create
 from shared.store.database.writer import Writer
 from shared.store.schema import REVISION, identity
 
@@ -50,14 +50,19 @@ class Store:
 
 @asynccontextmanager
 async def open_store(
-    address: Address, *, retry_for_s: float = RETRY_FOR_S, start_s: float = 0.0
+    address: Address,
+    *,
+    retry_for_s: float = RETRY_FOR_S,
+    start_s: float = 0.0,
+    busy_timeout_ms: int = BUSY_TIMEOUT_MS,
 ) -> AsyncIterator[Store]:
     """Open a store; raises `StoreError`, which names the command to run, if it is not migrated.
 
     While the store is unavailable, opening it is retried for `start_s` and each later read and
-    write for `retry_for_s`; then `StoreUnavailable` is raised.
+    write for `retry_for_s`; then `StoreUnavailable` is raised. An
+    SQLite file that another process locks is unavailable after `busy_timeout_ms`.
     """
-    database = create(address)
+    database = create(address, busy_timeout_ms=busy_timeout_ms)
     writer = Writer(database, retry_for_s)
     job: asyncio.Task[None] | None = None
     try:

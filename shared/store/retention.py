@@ -22,7 +22,7 @@ MOST_NAMED = 3
 """The most open runs that the refusal to forget a session names."""
 
 
-def forget_runs(connection: Connection, agent: str, keep_s: float) -> bool:
+def forget_runs(connection: Connection, agent: str, keep_s: float, *, batch: int = BATCH) -> bool:
     """Delete one batch of an agent's runs that ended `keep_s` ago or earlier, oldest first.
 
     Open runs and unsent messages are never deleted. False: there was nothing left to delete.
@@ -35,7 +35,7 @@ def forget_runs(connection: Connection, agent: str, keep_s: float) -> bool:
             runs.c.ended_at <= now_s() - keep_s,
         )
         .order_by(runs.c.ended_at)
-        .limit(BATCH)
+        .limit(batch)
         .with_for_update(skip_locked=True)
     )
     old = [row.run_id for row in chosen]
@@ -71,7 +71,9 @@ def forget_ticks(connection: Connection, agent: str, keep_s: float) -> None:
     )
 
 
-def forget_session(connection: Connection, session: str, agent: str | None) -> int:
+def forget_session(
+    connection: Connection, session: str, agent: str | None, *, batch: int = BATCH
+) -> int:
     """Delete one batch of a session's runs; returns how many, 0 when none is left.
 
     With an agent, only its own runs in the session and those that they caused at its workers.
@@ -86,9 +88,9 @@ def forget_session(connection: Connection, session: str, agent: str | None) -> i
             f"session '{session}' has {len(opened)} open runs ({names}): "
             "wait until they end, or cancel them, then forget it"
         )
-    batch = [row["run_id"] for row in found[:BATCH]]
-    delete_runs(connection, batch)
-    return len(batch)
+    run_ids = [row["run_id"] for row in found[:batch]]
+    delete_runs(connection, run_ids)
+    return len(run_ids)
 
 
 def _of_session(connection: Connection, session: str, agent: str | None) -> Sequence[RowMapping]:

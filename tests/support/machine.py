@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.machine import rabbitmq_node
+from services.cli.machine.rabbitmq_package import DEBIAN
 from shared.errors import BrokerError
 
 ANSWER_S = 30.0
@@ -56,9 +56,9 @@ def _docker() -> str | None:
 
 
 def _rabbitmq() -> str | None:
-    if not rabbitmq_node.installed():
+    if not DEBIAN.installed:
         return None
-    folders = rabbitmq_node.SCRIPTS.parent.glob("lib/rabbitmq_server-*")
+    folders = DEBIAN.scripts.parent.glob("lib/rabbitmq_server-*")
     return max((it.name.partition("-")[2] for it in folders), default="")
 
 
@@ -145,10 +145,10 @@ def report() -> list[str]:
 
 def main(say: Callable[[str], object]) -> None:
     """Installs the distribution's broker first, where that can be done."""
-    if not rabbitmq_node.installed() and rabbitmq_node.installable():
+    if not DEBIAN.installed and DEBIAN.installable:
         say("installing rabbitmq-server\n")
         try:
-            rabbitmq_node.install()
+            DEBIAN.install()
         except BrokerError as error:
             say(f"{error}\n")
     for line in report():

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.cli.machine import rabbitmq_container, rabbitmq_node
+from services.cli.machine import rabbitmq_container
 from services.cli.machine.home import locked, recorded
 from services.cli.machine.orphans import orphan_cleanup
 from services.cli.machine.rabbitmq_container import RabbitContainer, container_name
 from services.cli.machine.rabbitmq_node import RabbitNode
+from services.cli.machine.rabbitmq_package import DEBIAN, RabbitPackage
 from shared.errors import BrokerError
 from shared.telemetry.logs import masked_text
 
@@ -27,7 +28,13 @@ INSTALLING = "installing the distribution's rabbitmq-server with apt-get, withou
 
 @contextmanager
 def local_broker(
-    given: str | None, home: Path, say: Say, ask: Ask, *, keep: bool = True
+    given: str | None,
+    home: Path,
+    say: Say,
+    ask: Ask,
+    *,
+    keep: bool = True,
+    package: RabbitPackage = DEBIAN,
 ) -> Iterator[str]:
     """The URL of a broker. A broker that was started here is ended with the context.
 
@@ -43,7 +50,7 @@ def local_broker(
         return
     home.mkdir(parents=True, exist_ok=True)
     with locked(home):
-        broker = _started(home, say, ask, keep=keep)
+        broker = _started(home, say, ask, package, keep=keep)
         with orphan_cleanup(broker.ending), recorded(home, broker.url):
             try:
                 yield broker.url
@@ -52,7 +59,9 @@ def local_broker(
                 broker.stop()
 
 
-def _started(home: Path, say: Say, ask: Ask, *, keep: bool) -> RabbitContainer | RabbitNode:
+def _started(
+    home: Path, say: Say, ask: Ask, package: RabbitPackage, *, keep: bool
+) -> RabbitContainer | RabbitNode:
     engine = rabbitmq_container.engine()
     if engine is None:
         say("broker: RABBITMQ_URL is not set, and no container engine answers")
@@ -65,16 +74,16 @@ def _started(home: Path, say: Say, ask: Ask, *, keep: bool) -> RabbitContainer |
             say(f"broker: {error}; going on without {engine}")
         else:
             return container
-    if not rabbitmq_node.installed():
-        _install(say, ask)
+    if not package.installed:
+        _install(say, ask, package)
     say("broker: starting the installed rabbitmq-server as a private node")
-    node = RabbitNode(home / "rabbitmq")
+    node = RabbitNode(home / "rabbitmq", package)
     node.start()
     return node
 
 
-def _install(say: Say, ask: Ask) -> None:
-    if not rabbitmq_node.installable() or not ask(f"broker: {INSTALLING}?"):
+def _install(say: Say, ask: Ask, package: RabbitPackage) -> None:
+    if not package.installable or not ask(f"broker: {INSTALLING}?"):
         raise BrokerError(WAYS)
     say(f"broker: {INSTALLING} (a minute or two)")
-    rabbitmq_node.install()
+    package.install()

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+from services.cli.machine.rabbitmq_package import DEBIAN, RabbitPackage
 from shared.errors import BrokerError, BrokerUnavailable
 
 START_TIMEOUT_S = 90.0
@@ -23,61 +24,14 @@ STOP_TIMEOUT_S = 30.0
 CTL_TIMEOUT_S = 60.0
 POLL_S = 0.1
 NODE = "hutch@localhost"
-SCRIPTS = Path("/usr/lib/rabbitmq/bin")
-"""Debian's scripts; those on the PATH are wrappers that only the system's user may run."""
-INSTALL_TIMEOUT_S = 600.0
-INSTALL = ["install", "-q", "-y", "--no-install-recommends", "rabbitmq-server"]
-POLICY = Path("/usr/sbin/policy-rc.d")
-"""Each package runs this script before it starts its service; exit code 101 forbids the start."""
-
-
-def script(name: str) -> str | None:
-    """The path of one of RabbitMQ's scripts; None if it is not installed."""
-    path = SCRIPTS / name
-    return str(path) if path.exists() else shutil.which(name)
-
-
-def installed() -> bool:
-    return script("rabbitmq-server") is not None
-
-
-def installable() -> bool:
-    """Whether the package can be installed here: on Debian or Ubuntu, as root."""
-    return os.geteuid() == 0 and shutil.which("apt-get") is not None
-
-
-def install() -> None:
-    """Install the distribution's package and keep its system service from starting."""
-    denying = not POLICY.exists()
-    if denying:
-        POLICY.write_text("#!/bin/sh\nexit 101\n")
-        POLICY.chmod(0o755)
-    try:
-        _apt_get("update", "-q")
-        _apt_get(*INSTALL)
-    finally:
-        if denying:
-            POLICY.unlink()
-
-
-def _apt_get(*arguments: str) -> None:
-    done = subprocess.run(
-        ["apt-get", *arguments],
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_TIMEOUT_S,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise BrokerError(f"apt-get could not install rabbitmq-server: {lines[-1]}")
 
 
 class RabbitNode:
     """A broker whose data are in a folder; the next start in that folder reads them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, package: RabbitPackage = DEBIAN) -> None:
         self._folder = folder.resolve()
+        self._package = package
         self._server: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
         self._port, self._epmd_port, distribution_port = _free_ports(3)
@@ -104,7 +58,7 @@ class RabbitNode:
 
         Raises `BrokerError`, which names the log.
         """
-        server = script("rabbitmq-server")
+        server = self._package.script("rabbitmq-server")
         if server is None:
             raise BrokerError("rabbitmq-server is not installed: install it, or set RABBITMQ_URL")
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +97,8 @@ class RabbitNode:
 
     def ctl(self, *arguments: str) -> str:
         """The output of `rabbitmqctl`; raises `BrokerError` with its error text."""
-        command = [script("rabbitmqctl") or "rabbitmqctl", "--quiet", *arguments]
+        script = self._package.script("rabbitmqctl") or "rabbitmqctl"
+        command = [script, "--quiet", *arguments]
         done = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=CTL_TIMEOUT_S
         )

@@ -47,6 +47,7 @@ class Children:
     group: int
     show: Show
     end_s: float
+    first_pause_s: float = FIRST_PAUSE_S
     _alive: set[Process] = field(default_factory=set)
 
     async def keep(self, role: Role) -> None:
@@ -71,7 +72,7 @@ class Children:
                 often = f"{len(crashes)} crashes within {CRASHES_S:.0f} s"
                 self.show(role.name, f"{ended}, {often}: not started again")
                 return
-            pause_s = min(FIRST_PAUSE_S * 2 ** (len(crashes) - 1), LONGEST_PAUSE_S)
+            pause_s = min(self.first_pause_s * 2 ** (len(crashes) - 1), LONGEST_PAUSE_S)
             self.show(role.name, f"{ended}: started again in {pause_s:g} s")
             await asyncio.sleep(pause_s)
 

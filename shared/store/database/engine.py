@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -67,7 +68,10 @@ class SqliteDatabase:
             return operation(connection)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._close)  # completes even if this is cancelled
+
+    def _close(self) -> None:
+        self._threads.shutdown()
         self._engine.dispose()
 
 
@@ -86,7 +90,7 @@ def parse(url: str) -> URL:
     return address.set(drivername=drivers[backend])
 
 
-def create(given: Address) -> Database:
+def create(given: Address, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Database:
     """The database at an address, not yet connected. Raises `SettingsError`."""
     address = parse(current(given))
     if address.get_backend_name() == "postgresql":
@@ -102,7 +106,7 @@ def create(given: Address) -> Database:
     with translated():
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(address, pool_size=POOL_SIZE)
-    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "connect", partial(_set_up_sqlite, busy_timeout_ms))
     return SqliteDatabase(engine)
 
 
@@ -124,18 +128,20 @@ def _dsn(address: URL) -> str:
     return address.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+def _set_up_sqlite(
+    busy_timeout_ms: int, connection: DBAPIConnection, entry: ConnectionPoolEntry
+) -> None:
     connection.isolation_level = None  # `SqliteDatabase` begins the transactions
     # One text that is not UTF-8 would make the whole query fail, with all its sound rows.
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    _execute_when_free(cursor, "PRAGMA journal_mode = WAL")
+    cursor.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
+    _execute_when_free(cursor, "PRAGMA journal_mode = WAL", busy_timeout_ms / 1000)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()
 
 
-def _execute_when_free(cursor: DBAPICursor, statement: str) -> None:
+def _execute_when_free(cursor: DBAPICursor, statement: str, wait_s: float) -> None:
     """Execute a statement, and retry while the file is busy.
 
     When two processes change the mode of a new file at once, SQLite refuses one without waiting.
@@ -143,7 +149,7 @@ def _execute_when_free(cursor: DBAPICursor, statement: str) -> None:
     for attempt in Retrying(
         retry=retry_if_exception(_is_busy),
         wait=wait_random(max=0.05),
-        stop=stop_after_delay(BUSY_TIMEOUT_MS / 1000),
+        stop=stop_after_delay(wait_s),
         reraise=True,
     ):
         with attempt:

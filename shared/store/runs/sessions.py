@@ -84,8 +84,17 @@ def has_its_turn() -> ColumnElement[bool]:
     return or_(runs.c.session_place.is_(None), ~waits)
 
 
-def recall(connection: Connection, agent: str, session: str, place: int) -> Exchanges:
-    """The exchanges of a session before a place, oldest first, within the limits above.
+def recall(
+    connection: Connection,
+    agent: str,
+    session: str,
+    place: int,
+    *,
+    most_runs: int = RECALLED_RUNS,
+    most_chars: int = RECALLED_CHARS,
+    text_chars: int = TEXT_CHARS,
+) -> Exchanges:
+    """The exchanges of a session before a place, oldest first, within the limits.
 
     An exchange that can't be read is logged and left out.
     """
@@ -98,14 +107,14 @@ def recall(connection: Connection, agent: str, session: str, place: int) -> Exch
             runs.c.status.in_(ANSWERED),
         )
         .order_by(runs.c.session_place.desc())
-        .limit(RECALLED_RUNS)
+        .limit(most_runs)
     )
     found: list[tuple[str, str]] = []
-    left = RECALLED_CHARS
+    left = most_chars
     for row in connection.execute(newest):
         try:
-            asked = message_of(row.message).prompt[:TEXT_CHARS]
-            answered = response_of(row.response).content[:TEXT_CHARS]
+            asked = message_of(row.message).prompt[:text_chars]
+            answered = response_of(row.response).content[:text_chars]
         except DamagedRow as error:
             log.warning("damaged run not recalled", run=row.run_id, reason=str(error))
             continue

@@ -132,7 +132,10 @@ def test_an_old_backup_is_inspected_before_any_run_starts(
     pika.send("alice", {"content": '[[call bob {"prompt": "[[latency 4]]Write."}]]', "id": "old"})
     until(lambda: len(asked()) == 2)
     backup = database(system).with_name("backup.db")
-    with sqlite3.connect(database(system)) as store, sqlite3.connect(backup) as copy:
+    with (
+        closing(sqlite3.connect(database(system))) as store,
+        closing(sqlite3.connect(backup)) as copy,
+    ):
         store.backup(copy)
     assert pika.reply().status == "ok"
     newer = pika.ask("bob", {"content": "Since then.", "id": "new"})

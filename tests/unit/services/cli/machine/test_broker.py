@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.machine import rabbitmq_node
 from services.cli.machine.broker import local_broker
 from services.cli.machine.home import broker_url
+from services.cli.machine.rabbitmq_package import RabbitPackage
 from shared.errors import BrokerError
 
 
@@ -20,6 +20,7 @@ class Machine:
 
     path: Path
     home: Path
+    package: RabbitPackage
     agrees: bool = False
     output: list[str] = field(default_factory=list)
 
@@ -33,7 +34,8 @@ class Machine:
         return self.agrees
 
     def broker(self, given: str | None = None) -> str:
-        with local_broker(given, self.home, self.output.append, self.asked) as url:
+        ways = local_broker(given, self.home, self.output.append, self.asked, package=self.package)
+        with ways as url:
             return url
 
 
@@ -42,10 +44,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     path = tmp_path / "bin"
     path.mkdir()
     monkeypatch.setenv("PATH", str(path))
-    monkeypatch.setattr(rabbitmq_node, "SCRIPTS", path)
-    monkeypatch.setattr(rabbitmq_node, "POLICY", tmp_path / "policy-rc.d")
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    return Machine(path, tmp_path / "home")
+    package = RabbitPackage(scripts=path, policy=tmp_path / "policy-rc.d")
+    return Machine(path, tmp_path / "home", package)
 
 
 def test_a_given_broker_is_used_and_its_password_not_shown(machine: Machine) -> None:

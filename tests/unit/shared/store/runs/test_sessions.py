@@ -150,24 +150,20 @@ async def test_the_recalled_history_is_frozen_when_the_run_begins(store: Store) 
     assert again.recalled == second.recalled == (("task t1", "answer t1"),)
 
 
-async def test_the_newest_are_recalled_as_far_as_they_fit(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sessions, "RECALLED_CHARS", 40)
-    monkeypatch.setattr(sessions, "TEXT_CHARS", 12)
+async def test_the_newest_are_recalled_as_far_as_they_fit(store: Store) -> None:
     for number, said in enumerate(("short", "short", "x" * 99, "short")):
         await over(store, await begun(store, f"t{number}"), said)
-    recalled = (await begun(store, "t9")).recalled
+    recalled = await store.read(
+        lambda db: sessions.recall(db, "alice", "s1", 5, most_chars=40, text_chars=12)
+    )
     assert recalled == (("task t2", "x" * 12), ("task t3", "short"))
 
 
-async def test_no_more_than_so_many_are_recalled(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sessions, "RECALLED_RUNS", 2)
+async def test_no_more_than_so_many_are_recalled(store: Store) -> None:
     for number in range(4):
         await over(store, await begun(store, f"t{number}"))
-    assert [asked for asked, _ in (await begun(store, "t9")).recalled] == ["task t2", "task t3"]
+    recalled = await store.read(lambda db: sessions.recall(db, "alice", "s1", 5, most_runs=2))
+    assert [asked for asked, _ in recalled] == ["task t2", "task t3"]
 
 
 async def test_a_trigger_is_recalled_by_its_words(store: Store) -> None:
