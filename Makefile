@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 # Includes the unit tests that need a container: they run on PostgreSQL what `make check` runs on SQLite.
 INTEGRATION := tests/integration tests/faults tests/chaos tests/fuzz tests/unit
-# Written for two cores. Each worker begins with the tests of one broker; the one that ends first helps.
+# For two cores: each worker begins with the tests of one broker, and takes others when it has finished.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 SUPPLY := $(VENV)-supply
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -96,8 +96,8 @@ lock:
 # The image's packages, by its lock: known vulnerabilities, licences, bill of materials. See docs/security.md.
 audit: $(SUPPLY)/.ready
 	@$(SUPPLY)/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
-		-r requirements.lock || { echo "make: not audited clean: a fault named above is known," \
-		"or the list of known faults could not be asked, and then nothing was audited" >&2; exit 1; }
+		-r requirements.lock || { echo "make: the audit failed: a known vulnerability is named above," \
+		"or PyPI could not be asked, and then nothing was audited" >&2; exit 1; }
 
 licences: $(SUPPLY)/.ready $(VENV)/.runtime
 	@$(SUPPLY)/bin/pip-licenses --python $(BIN)/python --with-urls \

@@ -1,4 +1,4 @@
-"""Every error of ours, one root, one sentence each.
+"""All errors that Hutch raises on purpose.
 
 HutchError                 str() is one sentence for the user: what is wrong and what to do
 ├── SettingsError          a setting or an agent's file is wrong; exit code 2
@@ -6,46 +6,46 @@ HutchError                 str() is one sentence for the user: what is wrong and
 ├── BrokerError            the broker refused or could not be reached
 │   ├── BrokerUnavailable  no connection now; trying again can succeed
 │   ├── Undeliverable      no queue takes this message, or none that our user may reach
-│   ├── Unsendable         its properties don't fit a frame: never sent, and never will be
+│   ├── Unsendable         its properties don't fit a frame: not sent, and no retry can help
 │   └── Unconfirmed        no confirm in time: the message may or may not be in its queue
 ├── StoreError             the store refused or could not be reached
 │   └── StoreUnavailable   trying again can succeed
-├── DamagedRow             what the store holds of a run can't be read: the run ends `failed`
-├── RunLost                another instance owns this run now; stop, write nothing
-├── RunHandedOver          this process ends: another goes on with the run from here
-├── RunCancelled           the run is not wanted any more: it ends `cancelled`
+├── DamagedRow             a run's row in the store can't be read: the run ends `failed`
+├── RunLost                another instance owns this run now: stop, and write nothing
+├── RunHandedOver          this process ends: another one continues the run from here
+├── RunCancelled           the run was cancelled: it ends `cancelled`
 ├── JournalMismatch        a resumed run asks for another step than the one recorded
-├── ToolInDoubt            a call that must not be made twice began, and nobody knows its end
-├── ModelError             a model call failed for good; text safe to show a model apart
-│   ├── ModelUnavailable   the model is away or overloaded; trying again later can succeed
-│   └── ContextExceeded    the request is longer than the model's context; a shorter one can succeed
+├── ToolInDoubt            a call that must not be made twice has begun; its result is unknown
+├── ModelError             a model call failed for good; `public` is the text for models
+│   ├── ModelUnavailable   the model can't be reached or is overloaded; retry later
+│   └── ContextExceeded    the request is longer than the model's context; shorten it
 └── ToolError              a tool call failed; its text is shown to the model
 """
 
 from typing import Literal
 
 ModelFault = Literal["rate_limited", "unavailable", "timeout", "refused", "quota", "invalid"]
-"""Why one try at a model failed; `invalid`: what came back is no usable reply."""
+"""Why an attempt to call a model failed; `invalid`: the reply can't be used."""
 
 
 class HutchError(Exception):
-    """The root: its text is one sentence that a user can act on."""
+    """The root of all; its text is one sentence that a user can act on."""
 
     exit_code = 1
 
 
 class SettingsError(HutchError):
-    """A setting, an agent's file or an argument is wrong; names file and field."""
+    """A setting, an agent's file or an argument is wrong; the text names file and field."""
 
     exit_code = 2
 
 
 class BadMessage(HutchError):
-    """A message that can't be understood: the reason says which field or byte."""
+    """A message that can't be understood; the text names the field or byte."""
 
 
 class BrokerError(HutchError):
-    """The broker refused what was asked."""
+    """The broker refused a request."""
 
 
 class BrokerUnavailable(BrokerError):
@@ -53,19 +53,19 @@ class BrokerUnavailable(BrokerError):
 
 
 class Undeliverable(BrokerError):
-    """The broker returned the message: no queue takes it; or our user may not reach the queue."""
+    """No queue takes the message, so the broker returned it; or our user may not publish there."""
 
 
 class Unsendable(BrokerError):
-    """The protocol can't carry the message's properties: trying again can't help."""
+    """The message's properties don't fit into a frame: no retry can help."""
 
 
 class Unconfirmed(BrokerError):
-    """No confirm within the timeout: publish again with the same message_id."""
+    """The broker sent no confirm in time: publish again with the same `message_id`."""
 
 
 class StoreError(HutchError):
-    """The store refused what was asked."""
+    """The store refused a request."""
 
 
 class StoreUnavailable(StoreError):
@@ -73,27 +73,27 @@ class StoreUnavailable(StoreError):
 
 
 class DamagedRow(HutchError):
-    """A stored text or number can't be read; names the column and what is wrong with it."""
+    """A stored text or number can't be read; the text names the column and the problem."""
 
 
 class RunLost(HutchError):
-    """The fence has moved: another instance owns the run."""
+    """The run's fence has increased: another instance owns the run."""
 
 
 class RunHandedOver(HutchError):
-    """The process ends, and the run has come to a model call that another can begin as well."""
+    """The process ends before the run's next model call, from which another process continues."""
 
 
 class RunCancelled(HutchError):
-    """Somebody has cancelled the run."""
+    """The run was cancelled."""
 
 
 class JournalMismatch(HutchError):
-    """A resumed run asks for another step than the one recorded: the run can't go on."""
+    """A resumed run asks for another step than the one recorded, so it can't continue."""
 
 
 class ToolInDoubt(HutchError):
-    """A call of a tool that isn't repeatable began, and there is no result of it.
+    """A call of a tool that isn't repeatable has begun and has no recorded result.
 
     `str()` is for the operator and shows the arguments; `public` only names the tool.
     """
@@ -123,9 +123,9 @@ class ModelError(HutchError):
 
 
 class ModelUnavailable(ModelError):
-    """A failure that the same call can overcome later, after all its own retries.
+    """A model call failed in all its attempts, and can succeed later.
 
-    `wait_s` is what the endpoint asked for; None: it did not say.
+    `wait_s` is the wait that the endpoint asked for, None if it asked for none.
     """
 
     wait_s: float | None = None
@@ -141,9 +141,9 @@ class ContextExceeded(ModelError):
 
 
 class ToolError(HutchError):
-    """A tool could not be called or raised; the text goes to the model as the result.
+    """A tool could not be called, or raised; the text goes to the model as the result.
 
-    `detail` is the trace of what it raised, secrets masked: for the operator only.
+    `detail` is the traceback with secrets masked, for the operator only.
     """
 
     def __init__(self, text: str, *, detail: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""For all tests: Ctrl-C, what they need, and the lines at the end, also from worker processes."""
+"""For all tests: Ctrl-C, skips for missing parts, and a summary, also from xdist's workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # read when it is imported
 
 from tests.support.machine import need
-from tests.support.report import said
+from tests.support.report import summary
 
 pytest_plugins = [
     "tests.support.brokers.fixtures",
@@ -45,18 +45,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["said"] = said(session.config)
+        output["summary"] = summary(session.config)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:  # a worker of pytest-xdist, which has no types
-    said(node.config).update(getattr(node, "workeroutput", {}).get("said", {}))
+    summary(node.config).update(getattr(node, "workeroutput", {}).get("summary", {}))
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    for name, what in sorted(said(config).items()):
+    for name, what in sorted(summary(config).items()):
         terminalreporter.write_line(f"{name}: {what}")
     skipped = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
     for reason, number in sorted(skipped.items()):

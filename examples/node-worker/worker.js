@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import amqp from "amqplib";
 
-const MAILBOX = "agent.bob"; // declared by the agents that call Bob; here it is only waited for
+const MAILBOX = "agent.bob"; // declared by the agents that call Bob; this program waits for it
 const AT_ONCE = 8;
 // The sender, which the broker verifies. With a broker user for each process, Bob's is agent.bob.
 const USER = decodeURIComponent(new URL(process.env.RABBITMQ_URL).username) || "guest";
@@ -41,7 +41,7 @@ const channel = await connection.createConfirmChannel();
 await channel.prefetch(AT_ONCE);
 const { consumerTag } = await channel.consume(MAILBOX, (message) =>
   answer(channel, message).catch((error) => {
-    console.error(`not answered, to the dead letters: ${error.message}`);
+    console.error(`not answered, becomes a dead letter: ${error.message}`);
     channel.nack(message, false, false);
   }),
 );

@@ -39,9 +39,9 @@ from shared.broker.consumer import Consumer
 from shared.contract import topology
 from shared.definitions.loader import equipped, read_folder
 from shared.definitions.model import Definition
-from shared.process.control import obey
+from shared.process.control import handle_commands
 from shared.process.health import unreachable
-from shared.process.runtime import START_S, Process, leave, run
+from shared.process.runtime import START_S, Process, exit_now, run
 from shared.store import open_store
 from shared.store.processes import heartbeats
 from shared.store.runs.claim import freeze
@@ -61,11 +61,11 @@ async def serve(process: Process, name: str) -> None:
     metrics = Metrics(process.registry)
     models = ModelRegistry(settings, metrics.model_failed)
     model = models.of(definition)  # a missing key or model is an error now, not at the first task
-    await model.warm()  # as are proxies and certificates; no heartbeat waits yet
+    await model.warm()  # loads proxies and certificates now, while no heartbeat waits for it
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
     async with (
-        open_store(settings.store, patience_s=inf, start_s=START_S) as store,
+        open_store(settings.store, retry_for_s=inf, start_s=START_S) as store,
         connect(settings.broker, instance_id, wait_s=START_S) as broker,
     ):
         snapshot = Snapshot.of(name, {**folder.described, name: definition}, toolbox.specs)
@@ -81,7 +81,7 @@ async def serve(process: Process, name: str) -> None:
         await store.write("", lambda db: freeze(db, snapshot.digest, snapshot.body))
         # Before the first claim: any replica takes the runs of an instance without a row.
         await store.write("", lambda db: heartbeats.record(db, instance.id, name))
-        log.info("speaks to", model=model.name, base_url=model.base_url)
+        log.info("model chosen", model=model.name, base_url=model.base_url)
         try:
             await _run(process, instance, broker, toolbox, models)
         finally:
@@ -111,7 +111,7 @@ async def _run(
         unrouted = Unrouted(broker, instance.known, settlement)
         control = await broker.consumer(topology.control_queue_name(instance.id))
         serving = [
-            obey(control, process.stopping, commands.cancel),
+            handle_commands(control, process.stopping, commands.cancel),
             replies.serve(await broker.consumer(replies.queue), settlement),
             Heartbeat(instance, admission, takeover, commands).serve(),
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
@@ -145,9 +145,9 @@ async def _run(
 
 
 def _needs(definition: Definition, instance: Instance) -> topology.Topology:
-    """What this process declares: its own queues, and its workers' mailboxes too."""
+    """The topology that this process declares: its own queues and its workers' mailboxes."""
     name = definition.name
-    needs = topology.house() + topology.mailbox(name)
+    needs = topology.system() + topology.mailbox(name)
     needs += topology.replies(name, instance.id) + topology.control(name, instance.id)
     needs += topology.store_mark(name, instance.store.id, instance.id)
     for worker in definition.workers:
@@ -177,4 +177,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    leave(main())
+    exit_now(main())

@@ -1,4 +1,4 @@
-"""One process of an agent: its names, and what all its parts share."""
+"""One process of an agent: its names, and the objects that all its parts share."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Instance:
         return self.snapshot.definition.name
 
     def announce(self, name: str, run: Run | None = None, **detail: str | int | float) -> None:
-        """Announce an event to whoever listens: counts and names, never a text.
+        """Publish an event with counts and names, never a text.
 
         Returns at once and raises nothing; an event may be lost.
         """

@@ -15,51 +15,53 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "demo": (
         "demo",
-        "Play the shipped examples with the scripted model: broker, agents, scheduler and all.",
+        "Run the shipped examples with the scripted model, and end everything afterwards.",
     ),
-    "init": ("init", "Write two example agents, a compose file and a Dockerfile on Hutch's image."),
+    "init": ("init", "Create a folder with two agents, a compose file and a Dockerfile."),
     "up": (
         "up",
-        "Run the agents and the scheduler, with a broker where none is set, until Ctrl-C.",
+        "Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.",
     ),
-    "ask": ("ask", "Put an agent to work and wait for its response."),
+    "ask": ("ask", "Give an agent a task and wait for its response."),
     "send": (
         "send",
-        "Put an agent to work without waiting; prints the task's id, for 'hutch show'.",
+        "Give an agent a task without waiting; prints the task's id, for 'hutch show'.",
     ),
-    "trigger": ("send", "Wake an agent up; prints the trigger's id, for 'hutch show'."),
+    "trigger": ("send", "Wake an agent; prints the trigger's id, for 'hutch show'."),
     "broadcast": (
         "send",
-        "Wake every member of a swarm up; prints the trigger's id, for 'hutch show'.",
+        "Wake every member of a swarm; prints the trigger's id, for 'hutch show'.",
     ),
     "cancel": (
         "cancel",
-        "Stop a task's run and every run that it has caused, wherever they run.",
+        "Cancel a task's run and every run that it has caused, in all processes.",
     ),
     "pause": (
         "pause",
-        "Let an agent begin no run and call no model, until it is unpaused; "
-        "restarts change nothing.",
+        "Stop an agent from starting runs and calling models, until it is unpaused.",
     ),
     "unpause": (
         "pause",
-        "Let a paused agent go on; 'all' lets everybody go, whoever was paused by name too.",
+        "End the pause of an agent; 'all' also unpauses agents that were paused by name.",
     ),
     "shutdown": (
         "shutdown",
-        "End an agent's processes, ahead of any backlog; what waits in its mailbox stays there.",
+        "End an agent's processes, ahead of any backlog; its mailbox keeps its messages.",
     ),
     "status": ("status", "Show each agent's processes, its mailbox and its runs."),
-    "runs": ("runs", "List runs, the latest first."),
+    "runs": ("runs", "List runs, the newest first."),
     "show": (
         "show",
-        "Show what a run was asked, what it did, what it answered, and the runs it caused.",
+        "Show a run: its task, its steps, its response, and the runs that it has caused.",
     ),
-    "dead": ("dead", "Dead letters: what could not be processed."),
-    "forget": ("forget", "Delete a session's ended runs with their texts; open ones are refused."),
+    "dead": ("dead", "List, show, replay and drop dead letters."),
+    "forget": (
+        "forget",
+        "Delete a session's ended runs with their texts; refused while one of them is open.",
+    ),
     "check": (
         "check",
-        "Check the folder of agents: a fault ends it with exit code 2; advice changes nothing.",
+        "Check the agents' files; a fault means exit code 2, advice does not change it.",
     ),
     "topology": (
         "topology",
@@ -71,7 +73,7 @@ COMMANDS = {
     ),
     "migrate": (
         "migrate",
-        "Create the store's tables, or bring them to this version's; safe to repeat.",
+        "Create the store's tables, or migrate them to this version; safe to repeat.",
     ),
 }
 """In the order of `hutch --help`: each command's module, and the first line of its help."""
@@ -84,7 +86,7 @@ class Commands(TyperGroup):
     a command is one sentence on stderr and the error's exit code.
     """
 
-    def __init__(self, **settings: Any) -> None:  # handed on to typer as they come
+    def __init__(self, **settings: Any) -> None:  # passed to typer unchanged
         super().__init__(**settings)
         for name, (_, help) in COMMANDS.items():
             self.add_command(TyperCommand(name, help=help))
@@ -103,9 +105,9 @@ class Commands(TyperGroup):
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
         except Exception as error:
-            from shared.process.runtime import failed  # imports settings, HTTP and metrics
+            from shared.process.runtime import report_failure  # imports settings, HTTP and metrics
 
-            raise typer.Exit(failed("hutch", error, trace=ctx.params["debug"])) from error
+            raise typer.Exit(report_failure("hutch", error, trace=ctx.params["debug"])) from error
 
 
 def load(name: str) -> TyperCommand | TyperGroup:
@@ -137,7 +139,7 @@ def options(
     ] = False,
 ) -> None:
     """A home for LLM agents on RabbitMQ."""
-    if not debug:  # libraries log what a failure's sentence says better
+    if not debug:  # the failure's sentence replaces what the libraries log about it
         logging.getLogger().addHandler(logging.NullHandler())
 
 

@@ -13,7 +13,7 @@ from shared.settings.environment import Settings
 
 
 def folder(settings: Settings) -> Folder | None:
-    """The folder's agents; None where it can't be read: agents may run on other machines."""
+    """The folder's agents; None if it can't be read, since agents may run on other machines."""
     try:
         return read_folder(settings.agents)
     except SettingsError:
@@ -23,8 +23,8 @@ def folder(settings: Settings) -> Folder | None:
 def check_agent(settings: Settings, name: str) -> None:
     """Raises `SettingsError` for a text that can be no agent's name.
 
-    A name that stands in no file only causes a remark. The files here may be older than the agents
-    that run, or have faults, and no command that controls or reads may depend on them.
+    A name that no file has only causes a remark: the files here may be older than the running
+    agents, or have faults, and commands that control or show agents must not depend on them.
     """
     if not is_name(name):
         raise SettingsError(f"'{name}' can be no agent's name: it is like alice or bob-2")
@@ -33,7 +33,7 @@ def check_agent(settings: Settings, name: str) -> None:
 
 
 def check_group(settings: Settings, group: str) -> None:
-    """As `check_agent`, for a swarm."""
+    """The same check for the name of a swarm; see `check_agent`."""
     if not is_name(group):
         raise SettingsError(f"'{group}' can be no swarm's name: it is like research")
     if found := folder(settings):
@@ -43,7 +43,7 @@ def check_group(settings: Settings, group: str) -> None:
 
 
 def unknown(kind: str, name: str, known: Iterable[str], folder: Folder) -> str:
-    """A sentence with the known names and the one that was probably meant."""
+    """A sentence with the known names and, if there is one, the most similar name."""
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""

@@ -14,7 +14,7 @@ from shared.settings.environment import Settings
 def address(settings: Settings) -> str:
     """RABBITMQ_URL; else the URL of the broker that 'hutch up' runs in this folder.
 
-    Raises `SettingsError` where there is neither.
+    Raises `SettingsError` if there is neither.
     """
     running = broker_url(HOME) if settings.given_broker() is None else None
     return running or settings.broker()
@@ -22,7 +22,7 @@ def address(settings: Settings) -> str:
 
 @asynccontextmanager
 async def opened_broker(settings: Settings) -> AsyncIterator[Broker]:
-    """A connection, and the exchanges declared. Raises `SettingsError`, `BrokerError`."""
+    """A connection; the exchanges are declared. Raises `SettingsError`, `BrokerError`."""
     async with connect(address(settings), "hutch command") as broker:
-        await broker.declare(topology.house())
+        await broker.declare(topology.system())
         yield broker

@@ -13,13 +13,14 @@ from shared.contract.messages import COUNT_MOST, Budget, Lineage
 from shared.definitions.model import Duration
 from shared.errors import SettingsError
 
-Context = Annotated[str | None, typer.Option(help="What the agent should know besides.")]
-Session = Annotated[str | None, typer.Option(help="The conversation that it goes on with.")]
+Context = Annotated[str | None, typer.Option(help="What else the agent should know.")]
+Session = Annotated[str | None, typer.Option(help="The conversation that the task continues.")]
 ModelCalls = Annotated[
-    int | None, typer.Option(min=1, help="At most so many, its workers' included.")
+    int | None, typer.Option(min=1, help="The most model calls, its workers' included.")
 ]
 Tokens = Annotated[
-    int | None, typer.Option(min=1, help="At most so many, in and out, its workers' included.")
+    int | None,
+    typer.Option(min=1, help="The most input and output tokens, its workers' included."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -29,7 +30,7 @@ Sent = TypeVar("Sent", bound=Lineage)
 def message(kind: type[Sent], **fields: object) -> Sent:
     """A message with an id, a sender and a time; fields that are None are left out.
 
-    Raises `SettingsError` naming the field that no message can carry.
+    Raises `SettingsError` with the name of a field whose value is not valid in a message.
     """
     common = {"id": uuid4().hex, "sender": "cli", "sent_at": datetime.now(UTC)}
     given = {key: value for key, value in fields.items() if value is not None}
@@ -41,7 +42,7 @@ def message(kind: type[Sent], **fields: object) -> Sent:
 
 
 def budget(model_calls: int | None, tokens: int | None) -> Budget | None:
-    """None: no limit at all. Raises `SettingsError` for a number that no message can carry."""
+    """The budget; None if neither is limited. Raises `SettingsError` for too large a number."""
     if model_calls is None and tokens is None:
         return None
     if max(model_calls or 0, tokens or 0) > COUNT_MOST:
@@ -50,7 +51,7 @@ def budget(model_calls: int | None, tokens: int | None) -> Budget | None:
 
 
 def duration(option: str, text: str) -> timedelta:
-    """Raises `SettingsError` naming the option."""
+    """The duration that an option's text means. Raises `SettingsError` with the option's name."""
     try:
         return TypeAdapter[timedelta](Duration).validate_python(text)
     except ValidationError as error:

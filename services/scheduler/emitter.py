@@ -1,4 +1,4 @@
-"""One pass after another: settle what has come due in the store, then publish it."""
+"""The emitter: decides in the store on the ticks that are due, then publishes them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import structlog
 from services.scheduler.metrics import Metrics
 from services.scheduler.plan import MOST_MADE_UP, Scheduled
 from shared.broker.publisher import Outgoing, Publisher
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.contract import topology
 from shared.errors import BrokerError
 from shared.store import Store
@@ -22,23 +22,23 @@ from shared.store.messages import ticks
 from shared.store.messages.ticks import Tick, TickOutcome
 
 PAUSE_MOST_S = 1.0
-"""So often, at least, the ticks of a scheduler that died are looked for."""
+"""The longest pause between passes; each pass finds the ticks of a scheduler that died."""
 PAUSE_LEAST_S = 0.01
-"""The two clocks differ a little: no spinning while the store's is about to strike."""
+"""The shortest pause: the store's clock may be a little behind ours, and passes would spin."""
 
 RESEND_S = 5.0
-"""A tick still `sending` after this is anybody's to publish."""
+"""A tick that is still `sending` after this may be published by any scheduler."""
 PUBLISH_S = 4.0
-"""Less than `RESEND_S`: who has not heard the broker by then has given the tick up."""
+"""The timeout of a publication: it ends before another scheduler may publish the tick."""
 
 LEFT_MOST = 100
-"""Left ticks that one pass publishes."""
+"""The most ticks left by other schedulers that one pass publishes."""
 
-PASSING_S = 30.0
-"""No pass for so long and something is wrong; a pass takes at most a few seconds."""
+EMITTING_S = 30.0
+"""Without a pass for so long the process is not ready; a pass takes a few seconds at most."""
 
 FAULT_PAUSE = timedelta(minutes=1)
-"""Until a schedule that met a fault is tried again: a person has to look at it."""
+"""The pause after which a schedule with a fault is tried again: a person has to correct it."""
 
 log = structlog.get_logger()
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
@@ -46,34 +46,35 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass
-class Passes:
-    """Any number of processes may do this on one store: it decides who sends a tick."""
+class Emitter:
+    """Sends ticks, one pass after another. Several processes can do so: the store decides which one
+    sends a tick.
+    """
 
     store: Store
     publisher: Publisher
     metrics: Metrics
     scheduled: Sequence[Scheduled]
     _stands: dict[Scheduled, tuple[datetime, datetime]] = field(default_factory=dict)
-    """Of each schedule the time up to which all is decided, and the next to decide on."""
+    """For each schedule: the time up to which all is decided, and the next time to decide on."""
     _passed_at: float = float("-inf")
 
     @property
-    def passing(self) -> bool:
-        return time.monotonic() - self._passed_at < PASSING_S
+    def emitting(self) -> bool:
+        return time.monotonic() - self._passed_at < EMITTING_S
 
     async def serve(self) -> None:
-        """Pass and wait, until cancelled. A fault of one schedule, or of one tick, is logged and
-        holds back no other.
+        """Make passes until cancelled. A fault of a schedule or tick is logged and delays no other.
 
-        Cancelled between publishing and committing `sent`, it leaves the tick to whoever looks
-        next: a copy with the same id.
+        If it is cancelled after publishing a tick and before committing it as `sent`, a later pass
+        of any scheduler publishes a copy with the same id.
         """
         while True:
             pause_s = await self._pass()
             await asyncio.sleep(pause_s)
 
     async def _pass(self) -> float:
-        """Returns the seconds until the next one."""
+        """One pass; returns the seconds until the next one."""
         began = time.monotonic()
         unsent = await self.store.write(
             "", partial(ticks.take_unsent, silence_s=RESEND_S, most=LEFT_MOST)
@@ -89,12 +90,12 @@ class Passes:
         return min(PAUSE_MOST_S, max(PAUSE_LEAST_S, ahead_s - (time.monotonic() - began)))
 
     def _waits(self, one: Scheduled, now: datetime) -> bool:
-        """Nothing is to be decided now: neither has a time come, nor was the clock set back."""
+        """Whether nothing is to be decided now: no time is due, and the clock was not set back."""
         last, coming = self._stands.get(one, (_AT_ONCE, _AT_ONCE))
         return last <= now < coming
 
     async def _settled(self, one: Scheduled, now: datetime) -> list[Tick]:
-        """As `_settle`; none, and a pause, where that meets a fault."""
+        """Like `_settle`; after a fault in it, no ticks, and a pause for this schedule."""
         sending: list[Tick] = []
 
         async def settle() -> None:
@@ -105,7 +106,7 @@ class Passes:
         return sending
 
     async def _settle(self, one: Scheduled) -> list[Tick]:
-        """Decide what has come due of one schedule; returns what is this process's to send."""
+        """Decide on the due ticks of one schedule; returns those that this process sends."""
         settled = await self.store.write(
             one.key,
             partial(
@@ -120,10 +121,10 @@ class Passes:
         if settled.set_back_s:
             seconds = round(settled.set_back_s, 1)
             log.warning("clock set back: one tick is left out", schedule=one.key, seconds=seconds)
-        self._tell(one, [tick.outcome for tick in settled.ticks])
+        self._record(one, [tick.outcome for tick in settled.ticks])
         return [tick for tick in settled.ticks if tick.outcome is TickOutcome.SENDING]
 
-    def _tell(self, one: Scheduled, outcomes: Sequence[TickOutcome]) -> None:
+    def _record(self, one: Scheduled, outcomes: Sequence[TickOutcome]) -> None:
         skipped, missed = outcomes.count(TickOutcome.SKIPPED), outcomes.count(TickOutcome.MISSED)
         self.metrics.ticks.labels(TickOutcome.SKIPPED).inc(skipped)
         self.metrics.ticks.labels(TickOutcome.MISSED).inc(missed)
@@ -153,7 +154,7 @@ class Passes:
             log.warning("ticks to be sent again", ticks=len(failures), error=str(failures[0]))
 
     async def _send(self, tick: Tick) -> BrokerError | None:
-        """Publish, then commit that it is sent; the error when the broker has not confirmed."""
+        """Publish a tick and commit it as `sent`; returns the error if it was not confirmed."""
         message = Outgoing(
             topology.TASKS, tick.agent, (tick.message or "").encode(), message_id=tick.published_as
         )

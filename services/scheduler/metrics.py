@@ -1,11 +1,11 @@
-"""What a scheduler counts."""
+"""The scheduler's metrics."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from shared.store.messages.ticks import TickOutcome
 
 LATE_BUCKETS_S = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 600, 3600)
-"""From a pass that was awake to an hour away."""
+"""From a tick sent at its time to one sent after an hour's absence."""
 
 
 class Metrics:
@@ -20,6 +20,5 @@ class Metrics:
             registry=registry,
         )
         for outcome in (TickOutcome.SENT, TickOutcome.SKIPPED, TickOutcome.MISSED):
-            self.ticks.labels(
-                outcome.value
-            )  # from the start: a series that comes later is no alert
+            # A series must exist from the start: an alert can't use one that appears later.
+            self.ticks.labels(outcome.value)

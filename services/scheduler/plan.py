@@ -1,4 +1,4 @@
-"""What is to be done about the times of a schedule that have come: send, skip or let go."""
+"""The outcome of each nominal time of a schedule that has come: sent, skipped or missed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from secrets import token_hex
 
 from services.scheduler.times import following, newest
 from shared.contract.messages import Trigger, encode
+from shared.contract.topology import SCHEDULER
 from shared.definitions.model import Definitions, Schedule
-from shared.store.messages.ticks import Standing, Tick, TickOutcome
+from shared.store.messages.ticks import ScheduleState, Tick, TickOutcome
 
 PUNCTUAL = timedelta(seconds=60)
-"""The newest tick is not missed until then: a restart or a store briefly away takes less."""
+"""A tick is not missed before this: a restart, or a store that is briefly away, takes less."""
 
 MOST_MADE_UP = 100
-"""Ticks that `missed: all` sends at once; older ones are missed for good."""
+"""The most ticks that `missed: all` sends at once; older ones are missed."""
 
 SECRET_BYTES = 8
-"""Of a tick's message id: enough that nobody finds it by trying, and that an id still holds it."""
+"""Random bytes in a tick's message id: too many to guess, and an id has room for them."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +35,18 @@ class Scheduled:
         return f"{self.agent}.{self.schedule.name}"
 
     def coming(self, after: datetime) -> Iterator[datetime]:
-        """Its nominal times later than `after`, in order."""
+        """The nominal times later than `after`, in order."""
         return following(self.schedule, after)
 
-    def choose(self, standing: Standing) -> Sequence[Tick]:
+    def choose(self, state: ScheduleState) -> Sequence[Tick]:
         """A decision on each nominal time since the last one decided, oldest first.
 
-        At most `MOST_MADE_UP` + 1: what is older still is missed without a row of its own.
+        At most `MOST_MADE_UP` + 1; older times are missed and get no row.
         """
-        come = newest(self.schedule, standing.last, standing.now, MOST_MADE_UP + 1)
-        wanted = self._wanted(come, standing.now)
+        come = newest(self.schedule, state.last, state.now, MOST_MADE_UP + 1)
+        wanted = self._wanted(come, state.now)
         # More than one is sent only where all are asked for: those never skip each other.
-        skip = self.schedule.overlap == "skip" and standing.busy and len(wanted) == 1
+        skip = self.schedule.overlap == "skip" and state.busy and len(wanted) == 1
         outcome = TickOutcome.SKIPPED if skip else TickOutcome.SENDING
         return [self._tick(at, outcome if at in wanted else TickOutcome.MISSED) for at in come]
 
@@ -66,7 +67,7 @@ class Scheduled:
             content=self.schedule.prompt,
             schedule=self.schedule.name,
             nominal_at=nominal_at,
-            sender="scheduler",
+            sender=SCHEDULER,
         )
         message = encode(trigger).decode()
         return Tick(

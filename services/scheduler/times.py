@@ -1,10 +1,10 @@
-"""When a schedule is due: pure reckoning of its nominal times, all in UTC.
+"""The nominal times of a schedule, computed in UTC.
 
-`every` counts from the epoch. `cron` is read in its time zone by cronsim, which does as
-Debian's cron does when the clocks change. A line with a fixed hour and minute runs once on
-such a day: one that falls into the hour left out runs when that hour would have ended, one
-in the hour that comes twice runs in the first. A line whose minute or hour begins with `*`,
-or that counts seconds, follows the time that passes.
+`every` counts from the epoch. cronsim computes the times of `cron` in its time zone; when the
+clocks change, it does as Debian's cron. A line with a fixed hour and minute runs once on such a
+day: in the hour that is left out, it runs when that hour would have ended; in the hour that comes
+twice, it runs in the first. A line whose minute or hour begins with `*`, or that has seconds, runs
+by elapsed time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ REACH_GROWTH = 4
 
 
 def following(schedule: Schedule, after: datetime) -> Iterator[datetime]:
-    """The nominal times later than `after`, in order; a cron line without any ends."""
+    """The nominal times later than `after`, in order. A cron line may have none left."""
     if schedule.every is not None:
         count = (after - EPOCH) // schedule.every
         while True:
@@ -33,14 +33,14 @@ def following(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     elif schedule.cron is not None:
         for local in CronSim(schedule.cron, after.astimezone(ZoneInfo(schedule.timezone))):
             nominal = local.astimezone(UTC)
-            if nominal > after:  # begun in an hour's second coming, cronsim returns to its first
+            if nominal > after:  # from an hour's second occurrence, cronsim goes back to its first
                 yield nominal
 
 
 def newest(schedule: Schedule, after: datetime, until: datetime, most: int) -> list[datetime]:
     """The last `most` nominal times in (after, until], oldest first.
 
-    Looks back from `until`, further each time, so that a long absence costs little.
+    The search begins shortly before `until` and goes further back, so a long gap costs little.
     """
     reach = FIRST_REACH
     while True:

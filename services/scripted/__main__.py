@@ -1,4 +1,4 @@
-"""`python -m services.scripted`: serves the scripted model until it is told to end."""
+"""`python -m services.scripted`: serves the scripted model until the process is ended."""
 
 from __future__ import annotations
 

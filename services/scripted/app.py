@@ -1,4 +1,4 @@
-"""The HTTP side: both wires, streamed or not, faults on request, and the log that tests read."""
+"""The HTTP endpoint: both wires, requested faults, and a log of requests that tests read."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from services.scripted.streams import chunks, events
 from shared.errors import BadMessage
 
 LOG_LENGTH = 2000
-"""Requests that the log keeps; the oldest are forgotten first."""
+"""The most requests in the log; the oldest are removed first."""
 LOG_TEXT = 8000
-"""Characters that the log keeps of each message."""
+"""The most characters of each message in the log."""
 
 
 @dataclass
 class Entry:
-    """One request; `status` is None while it is under way, 0 where the connection was dropped."""
+    """One request. `status` is None while it is in progress, 0 if the connection was dropped."""
 
     at: float = field(default_factory=time.time)
     model: str = ""
@@ -43,7 +43,7 @@ class Entry:
 
 
 class Log:
-    """The latest requests, and how many there have been since the log was last emptied."""
+    """The latest requests, and the number of requests since the log was last emptied."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque(maxlen=LOG_LENGTH)
@@ -64,7 +64,7 @@ class Log:
 
 
 class Dropped(Response):
-    """Promises a body and ends without it, upon which the server closes the connection."""
+    """A response that announces a body and sends none, so that the server closes the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
@@ -72,12 +72,12 @@ class Dropped(Response):
 
 
 class Model:
-    """The endpoint's handlers over one script, one log and the tries of failing requests."""
+    """The endpoint's handlers, with one script, one log and the attempts of failing requests."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
         self._log = Log()
-        self._tries: Counter[str] = Counter()
+        self._attempts: Counter[str] = Counter()
 
     async def complete(self, http: requests.Request) -> Response:
         return await self._answered(http, Request.model_validate_json, as_responses=False)
@@ -90,7 +90,7 @@ class Model:
     ) -> Response:
         try:
             body = await http.body()
-        except requests.ClientDisconnect:  # it has died before it had asked
+        except requests.ClientDisconnect:  # before its request was complete
             return Dropped()
         entry = self._log.opened()
         reply = await self._reply(body, entry, parse, as_responses=as_responses)
@@ -109,11 +109,11 @@ class Model:
             return _error(400, f"{where}: {first['msg']}")
         except BadMessage as error:
             return _error(400, str(error))
-        _note(entry, request, talk)
-        await asyncio.sleep(talk.orders.latency_s)
-        if "drop" in talk.orders.flags:
+        _log(entry, request, talk)
+        await asyncio.sleep(talk.directives.latency_s)
+        if "drop" in talk.directives.flags:
             return Dropped()
-        if (fault := talk.orders.fault) and self._fails(digest(request), fault):
+        if (fault := talk.directives.fault) and self._fails(digest(request), fault):
             return _failed(fault)
         said = completion(request, talk, self._script.line(talk))
         if as_responses:
@@ -125,15 +125,15 @@ class Model:
         return StreamingResponse(parts, media_type="text/event-stream")
 
     def _fails(self, key: str, fault: Fault) -> bool:
-        self._tries[key] += 1
-        return self._tries[key] <= fault.times
+        self._attempts[key] += 1
+        return self._attempts[key] <= fault.times
 
     async def shown(self, _: requests.Request) -> Response:
         return JSONResponse(self._log.shown())
 
     async def forget(self, _: requests.Request) -> Response:
         self._log.clear()
-        self._tries.clear()
+        self._attempts.clear()
         return Response(status_code=204)
 
 
@@ -164,7 +164,7 @@ async def _live(_: requests.Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-def _note(entry: Entry, request: Request, talk: Conversation) -> None:
+def _log(entry: Entry, request: Request, talk: Conversation) -> None:
     entry.model = request.model
     entry.system = talk.system[:LOG_TEXT]
     entry.tools = list(talk.tools)
@@ -182,7 +182,7 @@ def _failed(fault: Fault) -> Response:
     return reply
 
 
-def _error(status: int, said: str) -> Response:
+def _error(status: int, message: str) -> Response:
     kind = "invalid_request_error" if status == 400 else "scripted_fault"
-    body = {"error": {"message": said, "type": kind, "param": None, "code": None}}
+    body = {"error": {"message": message, "type": kind, "param": None, "code": None}}
     return JSONResponse(body, status_code=status)

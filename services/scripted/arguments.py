@@ -1,4 +1,4 @@
-"""Arguments that fit a tool's schema, made from one text."""
+"""Arguments that match a tool's schema, made from one text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.scripted.conversation import Schema
 
 
 def arguments_for(schema: Schema, text: str) -> dict[str, object]:
-    """The required ones; a string is the text, a number the first one in it."""
+    """The required arguments: a string is the text, a number is the first number in the text."""
     fields = schema.get("properties")
     required = schema.get("required")
     if not isinstance(fields, dict) or not isinstance(required, list):
@@ -22,7 +22,7 @@ def _example(schema: JsonValue, text: str, root: Schema) -> object:
     if not isinstance(schema, dict):
         return text
     if isinstance(schema.get("$ref"), str):
-        return _example(_referred(str(schema["$ref"]), root), text, root)
+        return _example(_resolved(str(schema["$ref"]), root), text, root)
     for one_of in (schema.get(key) for key in ("enum", "anyOf", "oneOf")):
         if isinstance(one_of, list) and one_of:
             return one_of[0] if "enum" in schema else _example(one_of[0], text, root)
@@ -43,7 +43,7 @@ def _example(schema: JsonValue, text: str, root: Schema) -> object:
     return text
 
 
-def _referred(pointer: str, root: Schema) -> JsonValue:
+def _resolved(pointer: str, root: Schema) -> JsonValue:
     place: JsonValue = root
     for key in pointer.removeprefix("#/").split("/"):
         place = place.get(key) if isinstance(place, dict) else None

@@ -1,4 +1,4 @@
-"""What the scripted model says, as a chat completion on the wire."""
+"""Chat completions in OpenAI's wire format, made from the script's lines."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Wire = dict[str, object]
 
 
 def digest(request: Request) -> str:
-    """The same for the same request: completions and calls are numbered by it."""
+    """A hash of the request, for the ids of its completion and calls."""
     return hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:16]
 
 
 def completion(request: Request, talk: Conversation, line: Line) -> Wire:
     key = digest(request)
     message = _message(talk, line, key)
-    asked = _tokens(request.model_dump_json(include={"messages", "tools"}))
-    said = _tokens(json.dumps(message))
-    limit = request.limit or said
-    cut, said = said > limit, min(said, limit)
+    inputs = _tokens(request.model_dump_json(include={"messages", "tools"}))
+    outputs = _tokens(json.dumps(message))
+    limit = request.limit or outputs
+    cut, outputs = outputs > limit, min(outputs, limit)
     if cut:
         message = _shortened(message, limit)
     return {
@@ -45,19 +45,19 @@ def completion(request: Request, talk: Conversation, line: Line) -> Wire:
             }
         ],
         "usage": {
-            "prompt_tokens": asked,
-            "completion_tokens": said,
-            "total_tokens": asked + said,
+            "prompt_tokens": inputs,
+            "completion_tokens": outputs,
+            "total_tokens": inputs + outputs,
         },
     }
 
 
 def _message(talk: Conversation, line: Line, key: str) -> Wire:
-    flags = talk.orders.flags
+    flags = talk.directives.flags
     message: Wire = {"role": "assistant", "content": None, "refusal": None}
     broken = "malformed" in flags
     if "refuse" in flags:
-        return message | {"refusal": "The scripted model was told to refuse."}
+        return message | {"refusal": "The scripted model refuses, as a directive demands."}
     if "empty" in flags:
         return message | {"content": ""}
     if talk.by_schema:
@@ -69,14 +69,14 @@ def _message(talk: Conversation, line: Line, key: str) -> Wire:
 
 
 def _shortened(message: Wire, tokens: int) -> Wire:
-    """The text as far as it comes; calls stay, as what is cut off is not run."""
+    """The message with its text cut. Calls stay whole: those of a cut reply are never run."""
     text = message["content"]
     cut = text[: tokens * CHARS_PER_TOKEN] if isinstance(text, str) else text
     return message | {"content": cut}
 
 
 def _choice(line: Line) -> str:
-    """The one thing that a turn of the schema protocol chooses."""
+    """The call or answer that a turn of `tool_protocol: schema` chooses, as JSON."""
     if line.calls:
         call = line.calls[0]
         return json.dumps({"action": call.tool, "arguments": call.arguments})
@@ -92,12 +92,12 @@ def _tool_call(call: Call, call_id: str, broken: bool) -> Wire:
 
 
 def _broken(text: str) -> str:
-    """JSON whose end is missing, as from a model that was cut off."""
+    """JSON without its end, as in a reply that was cut off."""
     return text[:-1]
 
 
 def _finish(talk: Conversation, message: Wire) -> str:
-    if "length" in talk.orders.flags:
+    if "length" in talk.directives.flags:
         return "length"
     return "tool_calls" if message.get("tool_calls") else "stop"
 

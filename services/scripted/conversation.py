@@ -1,21 +1,16 @@
-"""A chat completion request as the script sees it: who asks what, and what has come back."""
+"""A chat completion request as the script needs it: the task, the turn and the results."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from pydantic import BaseModel, Field, JsonValue
 
-from services.scripted.directives import Orders, orders_of, parse
+from services.scripted.directives import Directives, directives_for, parse
+from shared.contract import prompts
 
 Schema = dict[str, JsonValue]
 
-_NOTE = re.compile(r"^(?:- )?From ([a-z][a-z0-9-]*): (.+)$", re.MULTILINE)
-_CHOICE = re.compile(r"^I use ([\w-]+): ")
-_RESULT = re.compile(r"^Result of [\w-]+: |\n\nIf nothing is missing, .*$")
-_QUOTED = re.compile(r"(?=^- asked: )", re.MULTILINE)
-"""A tick lists earlier tasks: whatever they ordered is over."""
 _SYSTEM = ("system", "developer")
 
 
@@ -55,7 +50,7 @@ class StreamOptions(BaseModel):
 
 
 class Request(BaseModel):
-    """What the scripted model reads of a request; all else is let pass."""
+    """The fields of a request that the scripted model reads; others are ignored."""
 
     model: str = ""
     messages: list[Message] = Field(min_length=1)
@@ -69,56 +64,60 @@ class Request(BaseModel):
 
     @property
     def limit(self) -> int | None:
-        """The most tokens that the reply may have, under the new name or the old."""
+        """The most tokens that the reply may have, under the field's new or old name."""
         return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """`turn` counts the model's earlier turns since the user spoke last; `results` has what each
-    tool returned last, at any time."""
+    """`asked` is the last user message without directives; `turn` is the number of the model's
+    turns since then; `results` has the last result of each tool in the whole conversation;
+    `answered` is the latest answer that a tick lists."""
 
     system: str
-    said: str
+    asked: str
     turn: int
-    orders: Orders
+    directives: Directives
     tools: dict[str, Schema]
     results: dict[str, str]
     notes: dict[str, str]
     by_schema: bool
+    answered: str = ""
 
 
 def read(request: Request) -> Conversation:
-    """Raises `BadMessage` when the user's text holds a directive that can't be understood."""
+    """The conversation of a request. Raises `BadMessage` for an invalid directive in its text."""
     choices = _choices(request.response_format)
     messages = _as_native(request.messages)
     asked_at = _asked_at(messages)
     since = messages[asked_at + 1 :]
-    asked, *quoted = _QUOTED.split(messages[asked_at].content or "" if asked_at >= 0 else "", 1)
-    said, parts = parse(asked)
+    text = messages[asked_at].content or "" if asked_at >= 0 else ""
+    request_text, finished = prompts.split_tick(text)
+    asked, parts = parse(request_text)  # the directives in tasks that have finished are over
     turn = sum(message.role == "assistant" for message in since)
     system = "\n".join(message.content or "" for message in messages if message.role in _SYSTEM)
     offered = {tool.function.name: tool.function.parameters for tool in request.tools}
     return Conversation(
         system=system,
-        said="\n".join([said, *quoted]),
+        asked=f"{asked}\n{finished}" if finished else asked,
         turn=turn,
-        orders=orders_of(parts, turn),
+        directives=directives_for(parts, turn),
         tools=({} if request.tool_choice == "none" else offered) if choices is None else choices,
         results=_results(messages),
-        notes=dict(_NOTE.findall(system)),
+        notes=prompts.notes_by_peer(system),
         by_schema=choices is not None,
+        answered=prompts.latest_answer(finished),
     )
 
 
 def _asked_at(messages: list[Message]) -> int:
-    """Where the user spoke last; -1: never."""
+    """The place of the last user message; -1 if there is none."""
     places = [place for place, message in enumerate(messages) if message.role == "user"]
     return places[-1] if places else -1
 
 
 def _results(messages: list[Message]) -> dict[str, str]:
-    """What each tool returned last. Calls without an id are matched by their order."""
+    """The last result of each tool. Calls without an id are matched by their order."""
     results: dict[str, str] = {}
     waiting: list[ToolCall] = []
     for message in messages:
@@ -132,7 +131,7 @@ def _results(messages: list[Message]) -> dict[str, str]:
 
 
 def _choices(form: ResponseFormat | None) -> dict[str, Schema] | None:
-    """The tools that a schema lets the model choose from, by name; None: no such schema.
+    """The tools that the response's schema lets the model choose from, by name; None without one.
 
     The schema is a choice between objects whose `action` is "answer" or a tool's name.
     """
@@ -160,24 +159,20 @@ def _only(action: JsonValue) -> str:
 
 
 def _as_native(messages: list[Message]) -> list[Message]:
-    """An answer that chose a tool, and the message after it, as a tool call and its result.
+    """The messages, with each text that chose a tool, and the message after it, turned into a tool
+    call and its result.
 
-    So the conversations of `tool_protocol: schema`, told as plain text, read as native ones.
+    So conversations of `tool_protocol: schema`, which are plain text, are read like native ones.
     """
     native: list[Message] = []
     for message in messages:
         before = native[-1] if native else None
-        if message.role == "assistant" and (tool := _chosen(message.content)):
+        if message.role == "assistant" and (tool := prompts.called_tool(message.content or "")):
             call = ToolCall(function=Function(name=tool))
             native.append(Message(role="assistant", tool_calls=[call]))
         elif message.role == "user" and before and before.tool_calls:
-            content = _RESULT.sub("", message.content or "")
+            content = prompts.result_content(message.content or "")
             native.append(Message(role="tool", content=content))
         else:
             native.append(message)
     return native
-
-
-def _chosen(content: str | None) -> str:
-    choice = _CHOICE.match(content or "")
-    return choice[1] if choice else ""

@@ -1,4 +1,4 @@
-"""What a test asks of the scripted model, written into the user's text; see the package."""
+"""Directives for the scripted model in the user's text; the package's docstring lists them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CALL = re.compile(r"([\w-]+)\s*")
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a tool, its arguments as the JSON object they will be."""
+    """One call of a tool; its arguments are the JSON object that is sent."""
 
     tool: str
     arguments: dict[str, object] = field(default_factory=dict)
@@ -32,8 +32,8 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Orders:
-    """What is asked of one turn."""
+class Directives:
+    """The directives for one turn."""
 
     latency_s: float = 0.0
     fault: Fault | None = None
@@ -42,35 +42,35 @@ class Orders:
     flags: frozenset[str] = frozenset()
 
 
-def parse(text: str) -> tuple[str, tuple[Orders, ...]]:
-    """The text without its directives, and the orders of each part in turn; at least one.
+def parse(text: str) -> tuple[str, tuple[Directives, ...]]:
+    """The text without its directives, and the directives of each part, at least one.
 
     Raises `BadMessage`. Words in double brackets that are no directive stay in the text.
     """
-    said: list[str] = []
-    parts = [Orders()]
+    rest: list[str] = []
+    parts = [Directives()]
     end = 0
-    for start, stop, name, words in _directives(text):
-        said.append(text[end:start])
+    for start, stop, name, words in _found(text):
+        rest.append(text[end:start])
         end = stop
         if name == "then":
-            parts.append(Orders())
+            parts.append(Directives())
         else:
-            parts[-1] = _obeyed(parts[-1], name, words)
-    said.append(text[end:])
-    return re.sub(r" {2,}", " ", "".join(said)).strip(), tuple(parts)
+            parts[-1] = _added(parts[-1], name, words)
+    rest.append(text[end:])
+    return re.sub(r" {2,}", " ", "".join(rest)).strip(), tuple(parts)
 
 
-def orders_of(parts: tuple[Orders, ...], turn: int) -> Orders:
-    """What holds in this turn, counted from 0 since the user spoke."""
+def directives_for(parts: tuple[Directives, ...], turn: int) -> Directives:
+    """The directives for a turn; turns count from 0 since the last user message."""
     last = len(parts) - 1
     if turn <= last or "again" in parts[last].flags:
         return parts[min(turn, last)]
     return replace(parts[last], calls=(), flags=parts[last].flags - {"malformed"})
 
 
-def _directives(text: str) -> Iterator[tuple[int, int, str, str]]:
-    """Start, end, name and words of each; directives inside another belong to that one."""
+def _found(text: str) -> Iterator[tuple[int, int, str, str]]:
+    """Start, end, name and words of each directive; nested ones are words of the outer one."""
     position = 0
     while match := _OPEN.search(text, position):
         depth = 1
@@ -79,23 +79,23 @@ def _directives(text: str) -> Iterator[tuple[int, int, str, str]]:
             if not depth:
                 break
         else:
-            return  # never closed: cut off, or no directive
+            return  # never closed, so it was cut off or is no directive
         position = match.end() + bracket.end()
         yield match.start(), position, match[1], text[match.end() : position - 2].strip()
 
 
-def _obeyed(orders: Orders, name: str, words: str) -> Orders:
+def _added(directives: Directives, name: str, words: str) -> Directives:
     match name:
         case "latency":
-            return replace(orders, latency_s=_seconds(words))
+            return replace(directives, latency_s=_seconds(words))
         case "fail":
-            return replace(orders, fault=_fault(words))
+            return replace(directives, fault=_fault(words))
         case "reply":
-            return replace(orders, reply=words)
+            return replace(directives, reply=words)
         case "call":
-            return replace(orders, calls=(*orders.calls, _call(words)))
+            return replace(directives, calls=(*directives.calls, _call(words)))
         case _:
-            return replace(orders, flags=orders.flags | {name})
+            return replace(directives, flags=directives.flags | {name})
 
 
 def _seconds(words: str) -> float:

@@ -1,4 +1,4 @@
-"""What the scripted model says: directives first, then the script's rules, then a generic one."""
+"""The script: a reply is chosen by directives, by the script's rules, or by the generic rule."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from services.scripted.conversation import Conversation
 from services.scripted.directives import Call
 
 BRIEF_LENGTH = 300
-"""Characters of a text that are repeated within another, so that chains don't grow for ever."""
+"""A text that is repeated in another is cut at this length, so that chains don't grow for ever."""
 
 
 class Turn(BaseModel):
-    """Calls by tool, with templates for the arguments, or a reply."""
+    """The calls of a turn by tool, with templates for their arguments, or a reply."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,17 +28,21 @@ class Turn(BaseModel):
 
 
 class Rule(BaseModel):
-    """Fits when all that it names fits; `system` and `said` are searched as patterns.
+    """A rule, which matches if all its conditions hold.
 
-    Templates know `$asked`, `$results`, the last result of each tool and the note of each
-    peer by its name, and the named groups of `said`.
+    `system`, `asked` and `answered` are patterns that are searched in the system text, the user's
+    text and the latest answer that a tick lists; `tools` are offered or have returned a result;
+    `notes` are peers with a note. Templates have the variables `$asked`, `$results`, the last
+    result of each tool and the note of each peer by its name, and the named groups of `asked` and
+    `answered`.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
     system: str = ""
-    said: str = ""
+    asked: str = ""
+    answered: str = ""
     tools: list[str] = []
     notes: list[str] = []
     turns: list[Turn]
@@ -46,14 +50,14 @@ class Rule(BaseModel):
 
 @dataclass(frozen=True)
 class Line:
-    """What is said in one turn: calls, or else a text."""
+    """The reply of one turn: calls, or a text if there are none."""
 
     text: str = ""
     calls: tuple[Call, ...] = ()
 
 
 class Script:
-    """The rules in their order; the first that fits speaks."""
+    """The rules in their order; the first one that matches is used."""
 
     def __init__(self, rules: list[Rule]) -> None:
         self._rules = rules
@@ -64,34 +68,36 @@ class Script:
         return cls(TypeAdapter(list[Rule]).validate_python(yaml.safe_load(text)))
 
     def line(self, talk: Conversation) -> Line:
-        orders = talk.orders
-        if orders.calls and talk.tools:
-            return Line(calls=orders.calls)
-        if "malformed" in orders.flags and talk.tools:
+        directives = talk.directives
+        if directives.calls and talk.tools:
+            return Line(calls=directives.calls)
+        if "malformed" in directives.flags and talk.tools:
             return Line(calls=_generic_calls(talk)[:1])
-        if orders.reply is not None:
-            return Line(orders.reply)
+        if directives.reply is not None:
+            return Line(directives.reply)
         for rule in self._rules:
-            if (match := _fits(rule, talk)) is not None:
-                return _played(rule, talk, match.groupdict(""))
+            if (groups := _match(rule, talk)) is not None:
+                return _line(rule, talk, groups)
         return _generic(talk)
 
 
-def _fits(rule: Rule, talk: Conversation) -> re.Match[str] | None:
-    fits = (
+def _match(rule: Rule, talk: Conversation) -> dict[str, str] | None:
+    """The named groups of the patterns; None if the rule doesn't match."""
+    matches = (
         re.search(rule.system, talk.system)
         and all(tool in talk.tools or tool in talk.results for tool in rule.tools)
         and all(peer in talk.notes for peer in rule.notes)
     )
-    return re.search(rule.said, talk.said) if fits else None
+    asked, answered = re.search(rule.asked, talk.asked), re.search(rule.answered, talk.answered)
+    return asked.groupdict("") | answered.groupdict("") if matches and asked and answered else None
 
 
-def _played(rule: Rule, talk: Conversation, groups: dict[str, str]) -> Line:
+def _line(rule: Rule, talk: Conversation, groups: dict[str, str]) -> Line:
     words = {
         **groups,
         **{peer: brief(note) for peer, note in talk.notes.items()},
         **talk.results,
-        "asked": brief(talk.said),
+        "asked": brief(talk.asked),
         "results": _returned(talk),
     }
     turns = _one_by_one(rule.turns) if talk.by_schema else rule.turns
@@ -107,7 +113,7 @@ def _played(rule: Rule, talk: Conversation, groups: dict[str, str]) -> Line:
 
 
 def _one_by_one(turns: list[Turn]) -> list[Turn]:
-    """The same calls where a turn is one choice: one call a turn."""
+    """The same turns with one call each, for `tool_protocol: schema`."""
     return [
         part
         for turn in turns
@@ -122,12 +128,12 @@ def _filled(template: str, words: dict[str, str]) -> str:
 def _generic(talk: Conversation) -> Line:
     if talk.tools.keys() - talk.results.keys() and (talk.by_schema or not talk.turn):
         return Line(calls=_generic_calls(talk))
-    asked = f'I was asked: "{brief(talk.said)}".'
+    asked = f'I was asked: "{brief(talk.asked)}".'
     return Line(f"{asked} {_returned(talk)}".strip())
 
 
 def _generic_calls(talk: Conversation) -> tuple[Call, ...]:
-    text = brief(talk.said) or "Begin."
+    text = brief(talk.asked) or "Begin."
     calls = (
         Call(name, arguments_for(schema, text))
         for name, schema in talk.tools.items()
@@ -137,7 +143,7 @@ def _generic_calls(talk: Conversation) -> tuple[Call, ...]:
 
 
 def _returned(talk: Conversation) -> str:
-    return " ".join(f'{tool} returned: "{brief(said)}".' for tool, said in talk.results.items())
+    return " ".join(f'{tool} returned: "{brief(it)}".' for tool, it in talk.results.items())
 
 
 def brief(text: str) -> str:

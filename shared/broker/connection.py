@@ -1,4 +1,4 @@
-"""The broker, as the rest of Hutch uses it."""
+"""The interface to the broker that all other packages use."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from tenacity import (
 from shared.broker.browse import browsing
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.declare import DECLARE_TIMEOUT_S, declare, one_channel
-from shared.broker.errors import speaking
+from shared.broker.errors import broker_request
 from shared.broker.link import Link
 from shared.broker.publisher import Outgoing, Publisher
-from shared.broker.tolerant_decoding import read_leniently
+from shared.broker.tolerant_decoding import decode_tolerantly
 from shared.contract.topology import Topology
 from shared.errors import BrokerUnavailable, Unconfirmed
-from shared.settings.environment import Address
+from shared.settings.secrets import Address
 
 PROBE_TIMEOUT_S = 2.0
-"""A healthy broker confirms a message that no queue takes in milliseconds."""
+"""A healthy broker confirms a message that reaches no queue in milliseconds."""
 
 RETRY_S = 0.5
 """Seconds between two attempts to declare while a broker is still starting."""
@@ -48,10 +48,10 @@ class QueueDepth:
 
 class Broker:
     """Publishes on one connection and consumes on another, so that a broker that blocks publishers
-    still delivers messages and takes acks. `Publisher` opens two more when they are needed.
+    still delivers messages and accepts acks. `Publisher` opens two more when they are needed.
 
-    After a connection is lost, or the broker cancels a consumer, everything that was declared here
-    is declared again in the same order; then started consumers are started again.
+    After a connection is lost, or the broker cancels a consumer, all topologies are declared again
+    in the same order; then started consumers are started again.
     """
 
     def __init__(self, publishing: Link, consuming: Link, publisher: Publisher, wait_s: float):
@@ -65,11 +65,11 @@ class Broker:
 
     @property
     def connected(self) -> bool:
-        """Both connections are up, and what was declared and consumed is restored."""
+        """Whether both connections are up, with their topologies and consumers restored."""
         return self._publishing.ready and self._consuming.ready
 
     async def blocked(self) -> bool:
-        """The broker takes no messages at the moment, because its memory or disk is short."""
+        """Whether the broker accepts no messages now, because its memory or disk is short."""
         return await self._publishing.blocked()
 
     async def declare(self, topology: Topology) -> None:
@@ -77,35 +77,35 @@ class Broker:
 
         Exclusive queues belong to the consuming connection. While the broker is unreachable or
         starting, this waits as long as `connect` does. What our user may not declare must exist.
-        Raises `BrokerError` naming what is missing or exists differently; this topology is then
-        not declared again after a reconnect.
+        Raises `BrokerError` that names what is missing or exists with other arguments; this
+        topology is then not declared after a reconnect.
         """
 
         async def attempt() -> None:
-            async with speaking("declare the topology", DECLARE_TIMEOUT_S):
+            async with broker_request("declare the topology", DECLARE_TIMEOUT_S):
                 await declare(await self._consuming.connection(), topology)
 
-        await self._patiently(attempt)
+        await self._retried(attempt)
         self._declared.append(topology)
 
     async def consumer(self, queue: str) -> Consumer:
-        """A consumer of this queue, on a channel of its own; call its `start` to consume."""
+        """A consumer of this queue, with its own channel; it consumes after `start`."""
         consumer = Consumer(queue, self._consuming.repair)
 
         async def attempt() -> None:
-            async with speaking(f"open a channel for '{queue}'"):
+            async with broker_request(f"open a channel for '{queue}'"):
                 await consumer.resume(await self._consuming.connection())
 
-        await self._patiently(attempt)
+        await self._retried(attempt)
         self._consumers.append(consumer)
         return consumer
 
-    async def _patiently(self, attempt: Callable[[], Awaitable[None]]) -> None:
+    async def _retried(self, attempt: Callable[[], Awaitable[None]]) -> None:
         async for trial in AsyncRetrying(
             retry=retry_if_exception_type(BrokerUnavailable),
             wait=wait_fixed(RETRY_S),
             stop=stop_after_delay(self._wait_s),
-            before_sleep=_say_why,
+            before_sleep=_log_first_failure,
             reraise=True,
         ):
             with trial:
@@ -113,7 +113,7 @@ class Broker:
 
     async def depth(self, queue: str) -> QueueDepth | None:
         """The number of messages and consumers of a queue; None if there is no such queue."""
-        async with speaking(f"look at the queue '{queue}'"):
+        async with broker_request(f"look at the queue '{queue}'"):
             try:
                 async with one_channel(await self._consuming.connection()) as channel:
                     found = await channel.queue_declare(queue, passive=True)
@@ -124,8 +124,8 @@ class Broker:
     async def takes_messages(self) -> bool:
         """Whether the broker confirms messages now; under a memory or disk alarm it doesn't.
 
-        Publishes two messages to a queue that doesn't exist. Two, because the broker still takes a
-        connection's first message before it stops reading.
+        Publishes two messages to a queue that doesn't exist: a broker with an alarm still reads a
+        connection's first message before it blocks the connection.
         """
         nowhere = f"probe.{uuid4().hex}"
         try:
@@ -154,14 +154,14 @@ class Broker:
 
 @asynccontextmanager
 async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIterator[Broker]:
-    """Connects to the broker for as long as the context lasts; `name` is shown by its management.
+    """A connected broker for the time of the context; the broker's management shows `name`.
 
     Raises `BrokerUnavailable` when no broker answers within `wait_s`, and at once `BrokerError` if
-    the broker refuses the user, vhost or certificate. Later declarations wait as long. A lost
-    connection is restored without the caller. A bug in the jobs that restore it cancels the
+    the broker refuses the user, vhost or certificate. Later declarations wait as long. Lost
+    connections are restored in the background. A bug in the jobs that restore them cancels the
     block, and the context raises the bug's error.
     """
-    read_leniently()
+    decode_tolerantly()
     publishing = Link(address, f"{name} publishes")
     consuming = Link(address, f"{name} consumes")
     direct = Link(address, f"{name} replies")
@@ -174,11 +174,11 @@ async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIte
         await consuming.open(wait_s)
         broker = Broker(publishing, consuming, publisher, wait_s)
         work = [link.keep() for link in links]
-        work += [publisher.announcing(), publisher.watching()]
+        work += [publisher.send_events(), publisher.renew_silent()]
         jobs = [asyncio.create_task(job) for job in work]
-        inside = asyncio.current_task()
+        caller = asyncio.current_task()
         for job in jobs:
-            job.add_done_callback(lambda ended: _end_with(ended, inside))
+            job.add_done_callback(lambda ended: _cancel_if_failed(ended, caller))
         try:
             yield broker
         finally:
@@ -190,15 +190,15 @@ async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIte
         await asyncio.gather(*(link.close() for link in links))
         for outcome in ended:
             if isinstance(outcome, Exception):
-                raise outcome  # a bug of ours: these jobs translate what they meet
+                raise outcome  # a bug: these jobs handle every error of the broker
 
 
-def _say_why(state: RetryCallState) -> None:
+def _log_first_failure(state: RetryCallState) -> None:
     if state.attempt_number == 1 and state.outcome is not None:
         _log.warning("%s", state.outcome.exception())
 
 
-def _end_with(ended: asyncio.Task[None], inside: asyncio.Task[object] | None) -> None:
-    """Without these jobs, a lost connection would never come back, and no error would show it."""
-    if inside is not None and not ended.cancelled() and ended.exception():
-        inside.cancel()
+def _cancel_if_failed(ended: asyncio.Task[None], caller: asyncio.Task[object] | None) -> None:
+    """Cancel the caller if a job has failed: a lost connection would silently stay lost."""
+    if caller is not None and not ended.cancelled() and ended.exception():
+        caller.cancel()

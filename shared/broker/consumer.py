@@ -1,4 +1,4 @@
-"""Consuming: deliveries as a stream that outlives connections."""
+"""Consuming of a queue, as a stream of deliveries that continues after a lost connection."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 from pamqp.commands import Basic
 
 from shared.broker.declare import plain_channel
-from shared.broker.errors import speaking, user_in
+from shared.broker.errors import broker_request, user_in
 from shared.errors import BrokerError, BrokerUnavailable
 
 MOST_REDELIVERIES = 2**31
-"""A larger count is not a broker's."""
+"""A larger count was not set by a broker."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message. The job that takes it from the stream acks it, exactly once."""
+    """One message as the broker delivers it. The job that takes it from the stream must ack it or
+    give it back, exactly once."""
 
     body: bytes
     message_id: str | None
@@ -34,9 +35,9 @@ class Delivery:
     routing_key: str
     queue: str
     user_id: str | None
-    """The user that published it, if the message names one: the broker refuses a false name."""
+    """The user that published it, None if the message names none; the broker verifies the name."""
     received_as: str
-    """The user that this process is connected as."""
+    """The broker's user of this process."""
     app_id: str | None
     timestamp: datetime | None
     expiration: str | None
@@ -46,44 +47,46 @@ class Delivery:
 
     @property
     def redeliveries(self) -> int:
-        """How often the broker says it came before; any client can set this header."""
+        """The earlier deliveries by the broker's count; any client can set this header."""
         count = self.headers.get("x-delivery-count")
         return count if isinstance(count, int) and 0 < count < MOST_REDELIVERIES else 0
 
     @property
     def gone(self) -> bool:
-        """It can't be acked any more: its channel is closed, and the broker delivers it again."""
+        """Whether its channel is closed: it can't be acked, and the broker delivers it again."""
         return self._channel.is_closed
 
     async def ack(self) -> bool:
-        """Send the ack. False if the channel is gone: the broker will deliver the message again.
+        """Send the ack. False if the channel is closed: the broker delivers the message again.
 
         If the ack can't be sent in time, the channel is closed; otherwise the broker would wait for
-        the ack as long as the process lives. After True the ack can still be lost with its
-        connection, see `acked_for_certain`.
+        the ack until the process ends. After True the ack can still be lost with its connection,
+        see `acked_for_certain`.
         """
         try:
-            async with speaking("acknowledge a message"):
+            async with broker_request("acknowledge a message"):
                 await self._channel.basic_ack(self._tag)
         except BrokerError:
-            await _closed(self._channel)
+            await _close_channel(self._channel)
             return False
         return True
 
     async def give_back(self) -> None:
-        """Let the broker deliver it again, which it counts as a redelivery."""
+        """Return the message to its queue; the broker counts the next delivery as a redelivery."""
         try:
-            async with speaking("give back a message"):
+            async with broker_request("give back a message"):
                 await self._channel.basic_nack(self._tag, requeue=True)
         except BrokerError:
-            await _closed(self._channel)
+            await _close_channel(self._channel)
 
     async def acked_for_certain(self) -> bool:
-        """Whether the broker has received an ack that was sent before: it handles a channel's
-        requests in order, so its answer to a later one proves it. False: it is not known.
+        """Whether the broker has received the ack that was sent. False: it is not known.
+
+        The broker handles the requests of a channel in order, so its reply to a later request
+        proves that the ack has arrived.
         """
         try:
-            async with speaking("ask whether an ack has arrived"):
+            async with broker_request("ask whether an ack has arrived"):
                 await self._channel.flow(active=True)
         except BrokerError:
             return False
@@ -96,9 +99,9 @@ class Consumer:
     After a reconnect, a started consumer is started again and a stopped one stays stopped.
     Deliveries stay in the stream after a stop or a lost connection.
 
-    It consumes on a plain channel: aio-pika's `Queue.consume` builds an `IncomingMessage`
-    first, which fails for a `delivery_mode` of 7, so that the message would stay unacknowledged;
-    and it says nothing when the broker cancels the consumer.
+    It consumes on a plain channel, not with aio-pika's `Queue.consume`. That one builds an
+    `IncomingMessage`, which fails for a `delivery_mode` of 7, and the message would stay
+    unacknowledged; and it does not report that the broker has cancelled the consumer.
     """
 
     def __init__(self, queue: str, repair: Callable[[], None]) -> None:
@@ -114,7 +117,7 @@ class Consumer:
 
     @property
     def consuming(self) -> bool:
-        """The broker has a consumer of ours on the queue now."""
+        """Whether the broker has this consumer on the queue now."""
         return self._tag is not None and self._open
 
     @property
@@ -137,11 +140,13 @@ class Consumer:
         return delivery
 
     async def start(self, prefetch: int) -> None:
-        """Consume with at most `prefetch` messages unacknowledged. Cheap to call at any time.
+        """Consume with at most `prefetch` messages unacknowledged. A call that changes nothing
+        sends nothing.
 
-        Without a connection, it starts when the connection is back. Raises `BrokerError` when the
-        broker refuses the first start, for instance because there is no such queue; it is then not
-        started. After a later refusal the topology is declared again, until the start succeeds.
+        Without a connection, consuming starts when the connection is restored. Raises `BrokerError`
+        when the broker refuses the first start, for instance because there is no such queue; the
+        consumer is then not started. After a later refusal the topology is declared again, until
+        the start succeeds.
         """
         async with self._changing:
             if self.consuming and prefetch == self._prefetch:
@@ -157,7 +162,7 @@ class Consumer:
                 self._repair()
 
     async def stop(self) -> None:
-        """Stop new deliveries; those in the stream must still be acked."""
+        """Stop new deliveries; deliveries in the stream must still be acked."""
         async with self._changing:
             self._prefetch = None
             await self._cancel()
@@ -167,7 +172,7 @@ class Consumer:
         await self.stop()
         self.end()
         if self._channel is not None:
-            await _closed(self._channel)
+            await _close_channel(self._channel)
 
     def end(self) -> None:
         """End the iteration."""
@@ -175,8 +180,9 @@ class Consumer:
         self._stream.put_nowait(None)
 
     async def resume(self, connection: Connection) -> None:
-        """Called for each new connection and after each loss of a channel or consumer."""
-        async with self._changing, speaking(f"consume from '{self.queue}'"):
+        """Open the channel and consume again, as needed. Called for each new connection, and
+        after each loss of a channel or consumer."""
+        async with self._changing, broker_request(f"consume from '{self.queue}'"):
             if not self._open:
                 self._tag = None
                 self._channel = await plain_channel(connection)
@@ -192,7 +198,7 @@ class Consumer:
     async def _consume(self) -> None:
         if self._channel is None or self._prefetch is None:
             return
-        async with speaking(f"consume from '{self.queue}'"):
+        async with broker_request(f"consume from '{self.queue}'"):
             await self._channel.basic_qos(prefetch_count=self._prefetch)
             begun = await self._channel.basic_consume(self.queue, self._hand_over)
         self._tag, self._has_begun = begun.consumer_tag, True
@@ -202,10 +208,10 @@ class Consumer:
         if tag is None or self._channel is None:
             return
         try:
-            async with speaking(f"stop consuming from '{self.queue}'"):
+            async with broker_request(f"stop consuming from '{self.queue}'"):
                 await self._channel.basic_cancel(tag)
         except BrokerError:
-            return  # the consumer went with its channel
+            return  # the consumer has ended with its channel
 
     def _cancelled(self, _: Basic.Cancel) -> None:
         self._tag = None
@@ -219,18 +225,18 @@ class Consumer:
         self._stream.put_nowait(delivery_of(message, self.queue))
 
 
-async def _closed(channel: AbstractChannel) -> None:
+async def _close_channel(channel: AbstractChannel) -> None:
     if channel.is_closed:
         return
     try:
-        async with speaking("close a channel"):
+        async with broker_request("close a channel"):
             await channel.close()
     except BrokerError:
-        return  # gone is as good as closed
+        return  # a lost channel is closed too
 
 
 def delivery_of(message: DeliveredMessage, queue: str) -> Delivery:
-    """Our own view of what the client delivers."""
+    """The `Delivery` for a message of aiormq."""
     properties = message.header.properties
     return Delivery(
         body=message.body,

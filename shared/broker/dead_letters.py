@@ -1,7 +1,8 @@
-"""Dead letters: messages that could not be processed, with the reason and where they came from.
+"""Dead letters: messages that could not be processed, with the reason and their origin.
 
-Agents write most of them and put all of that into headers. A message that the broker gives up
-carries the broker's header (`x-death`). Any other client may publish to the queue without either.
+Agents write most of them and put both into headers. A message that the broker has dead-lettered
+carries the broker's own header (`x-death`). Any other client may publish to the queue without
+either header.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from shared.contract.topology import (
 from shared.errors import HutchError
 
 PREFIX = "dead."
-"""The `message_id` of a dead letter of ours begins with it; the rest is the dead letter's id."""
+"""The prefix of the `message_id` of our own dead letters; the rest is the dead letter's id."""
 
 MOST_REASON_BYTES = 600
 MOST_FACT_BYTES = 255
-"""All headers and properties of a message share one AMQP frame, of 4096 bytes at least. A reason
-is a sentence; a fact is a name or an id, which AMQP limits to as many bytes."""
+"""All headers and properties of a message share one AMQP frame, whose limit can be as low as 4096
+bytes. A reason is a sentence. A fact is a name or an id, which AMQP limits to 255 bytes too."""
 
 BROKERS_REASONS = {
     "delivery_limit": (
@@ -48,7 +49,7 @@ GIVEN_UP = "the broker gave it up: "
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a message was given up, and when, where that is known."""
+    """Why a message was given up; `at` is the time, None if it is not known."""
 
     reason: str
     at: datetime | None = None
@@ -58,7 +59,7 @@ class Fault:
 class DeadLetter:
     """One dead letter. `queue`, `routing_key` and `message_id` are the original message's.
 
-    `attempts` counts the processes that failed on it, where that is known. With a `run_id` the
+    `attempts` counts the processes that failed on it, None if it is not known. With a `run_id`, the
     message had become a run, which was given up in `epoch`.
     """
 
@@ -80,7 +81,7 @@ class DeadLetter:
 
     @property
     def agent(self) -> str:
-        """The agent that it was addressed to, whether there is such an agent or not."""
+        """The name of the agent that the message was addressed to; the agent may not exist."""
         for prefix in (mailbox_name(""), swarm_queue_name("")):
             if self.queue.startswith(prefix):
                 return self.queue.removeprefix(prefix)
@@ -88,14 +89,15 @@ class DeadLetter:
 
     @property
     def by_broker(self) -> bool:
-        """The broker gave it up, not an agent: an agent may have claimed it after all."""
+        """Whether the broker dead-lettered it, not an agent. An agent may have claimed the message
+        nevertheless, without the broker having received the ack."""
         return self.last.reason.startswith(GIVEN_UP)
 
-    def again(self) -> Outgoing:
-        """The original message, addressed to where it came from; its id is the same each time.
+    def original(self) -> Outgoing:
+        """The original message, addressed to its original queue; its id is the same at each call.
 
-        The first failure goes with it, for the next dead letter, should it fail again. Raises
-        `HutchError` when the dead letter doesn't say where it came from.
+        Its headers record the first failure, for a new dead letter if it fails again. Raises
+        `HutchError` when the dead letter does not say which queue the message came from.
         """
         exchange, key = self._source()
         return Outgoing(
@@ -110,8 +112,8 @@ class DeadLetter:
         )
 
     def _source(self) -> tuple[str, str]:
-        """Exchange and routing key. A mailbox, or a message that found none, is reached by the
-        agent's name; what one member of a swarm could not process goes to that member alone."""
+        """Exchange and routing key. A message from a mailbox, or from `unrouted`, is published to
+        the agent's name. A broadcast that one member could not process goes to its queue alone."""
         if self.queue in {mailbox_name(self.agent), UNROUTED_QUEUE}:
             return TASKS, self.agent
         if self.queue:
@@ -125,24 +127,24 @@ class DeadLetter:
 def headers(
     reason: str, earlier: Mapping[str, object] | None = None, **facts: str | int
 ) -> dict[str, str | int]:
-    """The headers of a new dead letter. `facts` are named as the fields of `DeadLetter`; `earlier`
-    are the headers of the message, which tell of the first failure if it was replayed.
+    """The headers of a new dead letter. The names of `facts` are fields of `DeadLetter`; `earlier`
+    are the headers of the message, which record the first failure if it was replayed.
 
-    They always fit the smallest frame, together with the message's properties: text that is too
-    long is cut and marked as cut.
+    They always fit into the smallest frame, together with the message's properties: longer text
+    is cut and marked as cut.
     """
     fault = Fault(cut(reason, MOST_REASON_BYTES), datetime.now(UTC))
     first = _fault(earlier or {}, "first-") or fault
-    said = {
+    bounded = {
         _name(key): cut(value, MOST_FACT_BYTES) if isinstance(value, str) else value
         for key, value in facts.items()
     }
-    return said | _first(first) | {_name("reason"): fault.reason, _name("at"): _written(fault)}
+    return bounded | _first(first) | {_name("reason"): fault.reason, _name("at"): _time_text(fault)}
 
 
 def cut(text: str, most_bytes: int) -> str:
-    """The text in at most so many bytes of UTF-8; if it was longer, its end says how long."""
-    whole = text.encode("utf-8", "replace")  # half a character can be in an error's text
+    """The text, cut to `most_bytes` of UTF-8; the end of a cut text states its full length."""
+    whole = text.encode("utf-8", "replace")  # the text of an error can hold a lone surrogate
     if len(whole) <= most_bytes:
         return whole.decode()
     mark = f"… (cut, it had {len(whole)} bytes)"
@@ -150,25 +152,25 @@ def cut(text: str, most_bytes: int) -> str:
 
 
 def kept(dead_letter: Outgoing) -> Kept:
-    """A dead letter as the store keeps it when the broker doesn't take it."""
-    said = {
+    """A dead letter in the form in which the store keeps it when the broker does not accept it."""
+    properties = {
         "headers": dict(dead_letter.headers),
         "reply_to": dead_letter.reply_to,
         "correlation_id": dead_letter.correlation_id,
         "content_type": dead_letter.content_type,
     }
-    return Kept(dead_letter.message_id, dead_letter.routing_key, dead_letter.body, said)
+    return Kept(dead_letter.message_id, dead_letter.routing_key, dead_letter.body, properties)
 
 
 def from_store(it: Kept) -> DeadLetter:
-    """A dead letter that the store has kept; never raises."""
+    """A dead letter that the store has kept. Never raises: unreadable properties are left out."""
 
     def text(name: str) -> str | None:
         value = it.properties.get(name)
         return value if isinstance(value, str) else None
 
-    said = it.properties.get("headers")
-    headers = said.items() if isinstance(said, dict) else ()
+    given = it.properties.get("headers")
+    headers = given.items() if isinstance(given, dict) else ()
     published = Outgoing(
         exchange=DEAD,
         routing_key=it.routing_key,
@@ -183,23 +185,23 @@ def from_store(it: Kept) -> DeadLetter:
 
 
 def read(delivery: Delivery | Outgoing) -> DeadLetter:
-    """Any message of the dead-letter queue as a dead letter; never raises."""
-    said, death = delivery.headers, _death(delivery.headers)
+    """Any message of the dead-letter queue as a dead letter. Never raises."""
+    given, death = delivery.headers, _death(delivery.headers)
     given_up = Fault(_brokers_reason(death), _time(death.get("time")))
-    last = _fault(said) or given_up
+    last = _fault(given) or given_up
     user = (delivery.user_id or delivery.app_id) if isinstance(delivery, Delivery) else None
     return DeadLetter(
         id=_id(delivery),
-        first=_fault(said, "first-") or last,
+        first=_fault(given, "first-") or last,
         last=last,
-        queue=_text(said, "queue") or cut(str(death.get("queue") or ""), MOST_FACT_BYTES),
-        routing_key=_text(said, "routing_key") or _routing_key(death),
-        message_id=_text(said, "message_id") or _brokers_id(delivery),
-        sender=_text(said, "sender") or user or "",
-        attempts=_number(said, "attempts"),
-        instance=_text(said, "instance"),
-        run_id=_text(said, "run_id"),
-        epoch=_number(said, "epoch") or 0,
+        queue=_text(given, "queue") or cut(str(death.get("queue") or ""), MOST_FACT_BYTES),
+        routing_key=_text(given, "routing_key") or _routing_key(death),
+        message_id=_text(given, "message_id") or _brokers_id(delivery),
+        sender=_text(given, "sender") or user or "",
+        attempts=_number(given, "attempts"),
+        instance=_text(given, "instance"),
+        run_id=_text(given, "run_id"),
+        epoch=_number(given, "epoch") or 0,
         reply_to=delivery.reply_to,
         correlation_id=delivery.correlation_id,
         content_type=delivery.content_type,
@@ -208,12 +210,12 @@ def read(delivery: Delivery | Outgoing) -> DeadLetter:
 
 
 def _id(delivery: Delivery | Outgoing) -> str:
-    """From the message id of ours; for any other, a hash of what stays the same."""
+    """The id in our own message id; for other messages, a hash of the parts that never change."""
     given = delivery.message_id or ""
     if given.startswith(PREFIX):
         return given.removeprefix(PREFIX)
-    what = (given, delivery.correlation_id, _death(delivery.headers), delivery.body)
-    return hashlib.sha256(repr(what).encode()).hexdigest()[:32]
+    parts = (given, delivery.correlation_id, _death(delivery.headers), delivery.body)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
 
 def _brokers_id(delivery: Delivery | Outgoing) -> str:
@@ -221,9 +223,9 @@ def _brokers_id(delivery: Delivery | Outgoing) -> str:
     return "" if given.startswith(PREFIX) else given
 
 
-def _death(said: Mapping[str, object]) -> Mapping[str, object]:
-    """The newest entry of the broker's header; empty where there is none."""
-    deaths = said.get("x-death")
+def _death(headers: Mapping[str, object]) -> Mapping[str, object]:
+    """The newest entry of the broker's header `x-death`; empty if there is none."""
+    deaths = headers.get("x-death")
     if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict):
         return deaths[0]
     return {}
@@ -242,30 +244,30 @@ def _routing_key(death: Mapping[str, object]) -> str:
 
 
 def _first(fault: Fault) -> dict[str, str | int]:
-    return {_name("first-reason"): fault.reason, _name("first-at"): _written(fault)}
+    return {_name("first-reason"): fault.reason, _name("first-at"): _time_text(fault)}
 
 
-def _fault(said: Mapping[str, object], which: str = "") -> Fault | None:
-    reason = _text(said, f"{which}reason", MOST_REASON_BYTES)
-    return Fault(reason, _time(_text(said, f"{which}at"))) if reason else None
+def _fault(headers: Mapping[str, object], which: str = "") -> Fault | None:
+    reason = _text(headers, f"{which}reason", MOST_REASON_BYTES)
+    return Fault(reason, _time(_text(headers, f"{which}at"))) if reason else None
 
 
 def _name(field: str) -> str:
     return f"x-hutch-{field.replace('_', '-')}"
 
 
-def _text(said: Mapping[str, object], field: str, most_bytes: int = MOST_FACT_BYTES) -> str:
-    """Bounded when read too: any client can publish such headers."""
-    value = said.get(_name(field))
+def _text(headers: Mapping[str, object], field: str, most_bytes: int = MOST_FACT_BYTES) -> str:
+    """A header's text, cut on reading as well: any client can publish such headers."""
+    value = headers.get(_name(field))
     return cut(value, most_bytes) if isinstance(value, str) else ""
 
 
-def _number(said: Mapping[str, object], field: str) -> int | None:
-    value = said.get(_name(field))
+def _number(headers: Mapping[str, object], field: str) -> int | None:
+    value = headers.get(_name(field))
     return value if isinstance(value, int) else None
 
 
-def _written(fault: Fault) -> str:
+def _time_text(fault: Fault) -> str:
     return fault.at.isoformat(timespec="seconds") if fault.at else ""
 
 
@@ -273,7 +275,7 @@ def _time(value: object) -> datetime | None:
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     try:
-        read = datetime.fromisoformat(value) if isinstance(value, str) else None
+        parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
     except (ValueError, OverflowError):
         return None
-    return _time(read) if read else None
+    return _time(parsed) if parsed else None

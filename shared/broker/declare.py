@@ -1,4 +1,4 @@
-"""Declaring a topology, or finding it there where our user may not declare."""
+"""Declaring a topology, or checking that it exists where our user may not declare."""
 
 from __future__ import annotations
 
@@ -13,39 +13,42 @@ from aiormq.exceptions import (
     ChannelNotFoundEntity,
 )
 
-from shared.broker.errors import RPC_TIMEOUT_S, speaking, user_in
+from shared.broker.errors import RPC_TIMEOUT_S, broker_request, user_in
 from shared.contract.topology import Binding, Exchange, Queue, Topology
 from shared.errors import BrokerError, BrokerUnavailable
 
 DECLARE_TIMEOUT_S = 30.0
-"""For a whole topology: the first quorum queues of a fresh broker take seconds."""
+"""The time for a whole topology: the first quorum queues of a new broker take seconds."""
 
 
 async def declare(connection: Connection, topology: Topology) -> None:
-    """Declares all of it, in its order. What our user may not declare must be there already,
-    with its bindings.
+    """Declare exchanges, queues and bindings in the topology's order. Those that our user may not
+    declare must exist already, with their bindings.
 
-    Raises `BrokerError` naming what is missing or exists differently; `BrokerUnavailable` where
-    something has gone again meanwhile.
+    Raises `BrokerError` that names what is missing or exists with other arguments, and
+    `BrokerUnavailable` if something was deleted meanwhile.
     """
     found: set[str] = set()
     entities: tuple[Exchange | Queue, ...] = (*topology.exchanges, *topology.queues)
-    async with speaking("declare the topology", DECLARE_TIMEOUT_S), AsyncExitStack() as channels:
+    async with (
+        broker_request("declare the topology", DECLARE_TIMEOUT_S),
+        AsyncExitStack() as channels,
+    ):
         channel = await channels.enter_async_context(one_channel(connection))
         for it in entities:
             if not await _declared(channel, it):
                 # The refusal has closed the channel.
                 channel = await channels.enter_async_context(one_channel(connection))
-                await _find(connection, it)
+                await _check_exists(connection, it)
                 found.add(it.name)
         for binding in topology.bindings:
-            if binding.queue not in found:  # its bindings came with it
+            if binding.queue not in found:  # else it exists already, with its bindings
                 await _bind(channel, binding)
 
 
 @asynccontextmanager
 async def one_channel(connection: Connection) -> AsyncIterator[AbstractChannel]:
-    """A channel for one purpose: a refusal closes it and harms nothing else."""
+    """A channel for one request: a refusal closes it, and no other request is affected."""
     channel = await plain_channel(connection)
     try:
         yield channel
@@ -56,8 +59,8 @@ async def one_channel(connection: Connection) -> AsyncIterator[AbstractChannel]:
 async def plain_channel(connection: Connection) -> AbstractChannel:
     """A channel without confirms that may be opened and closed any number of times.
 
-    aio-pika 10.2 keeps 4 KB of each of its own channels until the connection ends, which would add
-    up where a refusal closes them again and again, so this is one of the underlay connection.
+    It belongs to the underlying aiormq connection: aio-pika 10.2 keeps 4 KB for each of its own
+    channels until the connection ends, which adds up where refusals keep closing them.
     """
     if connection.transport is None:
         raise ChannelInvalidStateError("the connection is closed")
@@ -66,20 +69,20 @@ async def plain_channel(connection: Connection) -> AbstractChannel:
 
 
 async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
-    """False if our user may not declare it; the channel is then closed."""
-    async with speaking(f"declare the {_kind(it)} '{it.name}'"):
+    """Declare it; False if our user may not, and then the broker has closed the channel."""
+    async with broker_request(f"declare the {_kind(it)} '{it.name}'"):
         try:
-            await _say(it, channel, passive=False)
+            await _send_declare(it, channel, passive=False)
         except ChannelAccessRefused:
             return False
     return True
 
 
-async def _find(connection: Connection, it: Exchange | Queue) -> None:
-    async with speaking(f"look at the {_kind(it)} '{it.name}'"):
+async def _check_exists(connection: Connection, it: Exchange | Queue) -> None:
+    async with broker_request(f"look at the {_kind(it)} '{it.name}'"):
         try:
             async with one_channel(connection) as channel:
-                await _say(it, channel, passive=True)
+                await _send_declare(it, channel, passive=True)
         except ChannelNotFoundEntity as error:
             raise BrokerError(
                 f"the broker has no {_kind(it)} '{it.name}', and its user "
@@ -89,11 +92,11 @@ async def _find(connection: Connection, it: Exchange | Queue) -> None:
 
 
 async def _bind(channel: AbstractChannel, it: Binding) -> None:
-    async with speaking(f"bind the queue '{it.queue}' to '{it.exchange}'"):
+    async with broker_request(f"bind the queue '{it.queue}' to '{it.exchange}'"):
         try:
             await channel.queue_bind(it.queue, it.exchange, it.routing_key)
         except ChannelNotFoundEntity as error:
-            # Declared a moment ago: one of `auto_delete` has gone with its last binding since.
+            # It was declared a moment ago; an `auto_delete` one is deleted with its last binding.
             raise BrokerUnavailable(
                 f"the broker has no exchange '{it.exchange}' or queue '{it.queue}' any more; "
                 "try again"
@@ -104,7 +107,7 @@ def _kind(it: Exchange | Queue) -> str:
     return "queue" if isinstance(it, Queue) else "exchange"
 
 
-async def _say(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
+async def _send_declare(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
     if isinstance(it, Queue):
         await channel.queue_declare(
             it.name,

@@ -1,4 +1,4 @@
-"""The one place where errors of the AMQP client become errors of ours."""
+"""Translation of the AMQP client's errors into `BrokerError`s; no other module translates them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.errors import BrokerError, BrokerUnavailable, Undeliverable
 from shared.settings import tls
 
 RPC_TIMEOUT_S = 10.0
-"""For one request to the broker; a healthy one answers in milliseconds."""
+"""The time for one request; a healthy broker answers in milliseconds."""
 
 FOREIGN = (
     amqp.AMQPError,
@@ -26,7 +26,7 @@ FOREIGN = (
     RuntimeError,  # a closed channel or connection
     ValueError,  # a name or number that the protocol can't carry
 )
-"""All that aio-pika, aiormq and pamqp raise, `CancelledError` apart."""
+"""Every error that aio-pika, aiormq and pamqp raise, except `CancelledError`."""
 
 _DIFFERENCE = re.compile(
     r"inequivalent arg '(?P<argument>[^']+)' for (?P<kind>queue|exchange) '(?P<name>[^']+)'"
@@ -34,17 +34,17 @@ _DIFFERENCE = re.compile(
 )
 
 
-_COMING_UP = re.compile(
+_NOT_YET_SERVING = re.compile(
     r"is down|inaccessible|has crashed|stopped by supervisor|tim(?:eout|ed out)|unavailable"
 )
-"""A queue exists and can't serve at this moment, in the broker's words."""
+"""The broker's words for a queue that exists but cannot be used at the moment."""
 
 
 @contextmanager
 def cancellable() -> Iterator[None]:
-    """A cancellation of this job is raised even if an answer or error came at the same moment.
+    """Raise a cancellation of this job even if a reply or an error arrives at the same moment.
 
-    `asyncio.wait_for`, which aio-pika and aiormq use, loses it then (before Python 3.12).
+    Before Python 3.12, `asyncio.wait_for`, which aio-pika and aiormq use, loses it in that case.
     """
     job = asyncio.current_task()
     before = job.cancelling() if job else 0
@@ -56,19 +56,21 @@ def cancellable() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> AsyncIterator[None]:
-    """All requests to the broker go in here: it bounds their time, and raises only our errors.
+async def broker_request(
+    doing: str, timeout_s: float | None = RPC_TIMEOUT_S
+) -> AsyncIterator[None]:
+    """Limit the time of a request to the broker, and translate its errors to `BrokerError`s.
 
-    `doing` completes "the broker refused to …". When a connection ends, aiormq raises
-    `CancelledError` in the jobs that wait for it: that becomes `BrokerUnavailable`, while a
-    cancellation of this job passes.
+    Every request runs inside this context. `doing` completes "the broker refused to …". When a
+    connection ends, aiormq raises `CancelledError` in the jobs that wait for it: that becomes
+    `BrokerUnavailable`, while a cancellation of this job is raised as it is.
     """
     with cancellable():
         try:
             async with asyncio.timeout(timeout_s):
                 yield
         except FOREIGN as error:
-            raise fault(error, doing) from error
+            raise broker_error(error, doing) from error
         except asyncio.CancelledError as error:
             job = asyncio.current_task()
             if job is None or job.cancelling():
@@ -76,8 +78,8 @@ async def speaking(doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> Async
             raise _lost(doing) from error
 
 
-def fault(error: BaseException, doing: str) -> BrokerError:
-    """Our error for one of the client; its text says what was being done."""
+def broker_error(error: BaseException, doing: str) -> BrokerError:
+    """The `BrokerError` for an error of the AMQP client; `doing` becomes a part of its text."""
     match error:
         case TimeoutError():
             return BrokerUnavailable(f"the broker did not answer in time to {doing}; try again")
@@ -93,7 +95,7 @@ def fault(error: BaseException, doing: str) -> BrokerError:
             return BrokerUnavailable(
                 f"the broker could not {doing} yet: another connection still has it to itself"
             )
-        case amqp.ChannelClosed() if _COMING_UP.search(str(error)):
+        case amqp.ChannelClosed() if _NOT_YET_SERVING.search(str(error)):
             return BrokerUnavailable(f"the broker could not {doing} yet: {error}")
         case OSError() | EOFError() | RuntimeError() | amqp.ProtocolSyntaxError():
             return _lost(doing)
@@ -106,13 +108,13 @@ def fault(error: BaseException, doing: str) -> BrokerError:
 
 
 def user_in(url: URL) -> str:
-    """The user that the broker knows this connection by; empty where a certificate says it."""
+    """The broker's user of this connection; empty if a certificate names it, not the address."""
     by_password = url.query.get("auth", "plain").lower() == "plain"
     return (url.user or "guest") if by_password else ""
 
 
-def refusal(error: BaseException, url: URL) -> BrokerError:
-    """Why a first connection could not be made; the password is not in it."""
+def connection_error(error: BaseException, url: URL) -> BrokerError:
+    """The error for a connection that could not be opened; its text never has the password."""
     where = f"{url.host}:{url.port}"
     user = user_in(url)
     text = str(error)
@@ -122,7 +124,7 @@ def refusal(error: BaseException, url: URL) -> BrokerError:
             "correct the user or password in RABBITMQ_URL"
         )
     if isinstance(error, amqp.InvalidFrameError) and "Connection.OpenOk" in text:
-        # aiormq drops the broker's words here; only the vhost is asked for at this point
+        # aiormq drops the broker's reason; at this point of the handshake it concerns the vhost.
         vhost = url.path.removeprefix("/") or "/"
         return BrokerError(
             f"the broker at {where} has no vhost '{vhost}' for the user '{user}': correct the end "

@@ -1,8 +1,8 @@
-"""One connection that comes back after every loss, and what is opened on it.
+"""A connection that is restored after every loss, and its channels.
 
-Built on aio-pika's plain connection, not on its robust objects: those restore in no fixed order
-what weak references still hold, wait without a timeout and try again without jitter. Here one loop
-restores everything, in order.
+It uses aio-pika's plain connection instead of its robust classes. Those restore only objects that
+are still referenced, in no fixed order; they wait without a timeout and retry without jitter. Here
+one loop restores everything, in order.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, ConnectionParameter, TimeoutType
 from yarl import URL
 
-from shared.broker.errors import FOREIGN, cancellable, refusal, speaking
+from shared.broker.errors import FOREIGN, broker_request, cancellable, connection_error
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
-from shared.settings.environment import Address, current
+from shared.settings.secrets import Address, current
 from shared.settings.tls import check_files
 
 HEARTBEAT_S = 10
-"""A broker that sends nothing is given up after three of these."""
+"""A connection on which nothing arrives for three times this long is given up."""
 RECONNECT_S = 1.0
-"""Each attempt waits a random time up to this, so that not all clients come at once."""
+"""The longest random wait before a reconnect, so that not all clients reconnect at once."""
 CONNECT_TIMEOUT_S = 10.0
-"""Shared by all addresses of the host."""
+"""The time for one attempt to connect, divided among the host's addresses."""
 FIRST_RETRY_S = 0.5
 PORTS = {"amqp": 5672, "amqps": 5671}
 TLS_FILES = ("cafile", "certfile", "keyfile")
-"""In the address's query, where aiormq looks for them."""
+"""Parameters in the query of the broker's address, from which aiormq reads file names."""
 
 Restore = Callable[[aio_pika.Connection], Awaitable[None]]
 _log = logging.getLogger(__name__)
 
 
 class Link:
-    """A connection for as long as the process lives; the job `keep` restores it after a loss."""
+    """A connection for the lifetime of the process; the job `keep` restores it after a loss."""
 
     def __init__(self, address: Address, name: str) -> None:
         self._address = address
@@ -47,14 +47,14 @@ class Link:
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
         self.restore: Restore | None = None
-        """Called after each reconnect and each `repair`, again and again until it succeeds."""
+        """Called after each reconnect and each `repair`, and repeated until it succeeds."""
 
     @property
     def ready(self) -> bool:
         return self._ready.is_set() and not self._lost.is_set()
 
     async def blocked(self) -> bool:
-        """The broker has stopped reading what is published here: its memory or disk is short."""
+        """Whether the broker reads nothing from this connection: its memory or disk is short."""
         transport = self._connection.transport if self._connection else None
         if transport is None or transport.connection.is_closed:
             return False
@@ -66,73 +66,74 @@ class Link:
         return False
 
     async def open(self, wait_s: float) -> None:
-        """Connect for the first time. Tries for `wait_s` while no broker answers, once if refused.
+        """Connect for the first time. Retries for `wait_s` while no broker answers.
 
-        Raises `BrokerError`, or `SettingsError` if the address is not valid.
+        Raises `BrokerError`, at once if the broker refuses, or `SettingsError` if the address is
+        not valid.
         """
-        until, said = asyncio.get_running_loop().time() + wait_s, False
+        until, logged = asyncio.get_running_loop().time() + wait_s, False
         while True:
             try:
                 await self._connect()
             except BrokerUnavailable as error:
                 if asyncio.get_running_loop().time() >= until:
                     raise
-                if not said:
+                if not logged:
                     _log.warning("%s", error)
-                said = True
+                logged = True
                 await asyncio.sleep(FIRST_RETRY_S)
             else:
                 self._ready.set()
                 return
 
     async def open_once(self) -> None:
-        """`open`, unless it was opened before. Not for concurrent callers."""
+        """Connect like `open` if there was no connection yet. Not for concurrent callers."""
         if self._connection is None:
             await self.open(wait_s=0)
 
     async def connection(self) -> aio_pika.Connection:
-        """The connection, once it is up and restored. Waits without a timeout of its own."""
+        """Wait, without a timeout, until the connection is up and restored, and return it."""
         await self._ready.wait()
         assert self._connection is not None
         return self._connection
 
     async def renew(self) -> None:
-        """Close a connection on which the broker doesn't answer any more; `keep` opens another."""
+        """Close a connection on which the broker no longer responds; `keep` opens another one."""
         if self._connection is not None:
             try:
-                async with speaking("close the connection"):
+                async with broker_request("close the connection"):
                     await self._connection.close()
             except BrokerUnavailable:
                 _log.debug("the broker was gone before the connection was closed")
 
     def repair(self) -> None:
-        """Restore everything on this connection, because a part of it broke."""
+        """Make `keep` restore everything on this connection, because a part of it has failed."""
         self._lost.set()
 
     async def keep(self) -> None:
         """Reconnect and restore after each loss, until cancelled."""
-        said = ""
+        logged = ""
         while True:
             await self._lost.wait()
             self._ready.clear()
             await asyncio.sleep(random.uniform(0, RECONNECT_S))
             self._lost.clear()
             try:
-                await self._restored()
+                await self._reconnect_and_restore()
             except (BrokerError, SettingsError) as error:
-                if str(error) != said:
+                if str(error) != logged:
                     _log.warning("%s", error)
-                said = str(error)
+                logged = str(error)
                 self._lost.set()
             else:
-                said = ""
+                logged = ""
                 self._ready.set()
 
     async def close(self) -> None:
         self._ready.clear()
         await self.renew()
 
-    async def _restored(self) -> None:
+    async def _reconnect_and_restore(self) -> None:
         if self._connection is None or not self._connection.connected.is_set():
             await self._connect()
             _log.info("connected to the broker again")
@@ -140,18 +141,18 @@ class Link:
             await self.restore(self._connection)
 
     async def _connect(self) -> None:
-        # Read each time: the password or a certificate may have been changed meanwhile.
+        # Read at each attempt: the password or a certificate may have changed.
         url = parsed(current(self._address))
         if self._connection is not None:
             await self.close()
         with cancellable():
-            connection = await _connected(url, self._name)
+            connection = await _connect_to_host(url, self._name)
         connection.close_callbacks.add(lambda *_: self._lost.set())
         self._connection = connection
 
 
-class Lane:
-    """One channel of a link, opened at its first use and again when it was closed."""
+class LinkChannel:
+    """One channel of a link, opened at its first use and reopened after it was closed."""
 
     def __init__(self, link: Link, *, confirms: bool) -> None:
         self._link = link
@@ -159,8 +160,8 @@ class Lane:
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
 
-    async def channel(self) -> AbstractChannel:
-        """Waits for the connection, without a timeout of its own."""
+    async def get(self) -> AbstractChannel:
+        """The open channel. Waits for the connection without a timeout."""
         async with self._opening:
             connection = await self._link.connection()
             if self._channel is None or self._channel.is_closed:
@@ -171,7 +172,7 @@ class Lane:
 
 
 class _Connection(aio_pika.Connection):
-    """A connection to one address of a host, whose certificate bears the host's name."""
+    """A connection to an IP address; the certificate is checked against the host's name."""
 
     PARAMETERS = (
         *aio_pika.Connection.PARAMETERS,
@@ -182,15 +183,16 @@ class _Connection(aio_pika.Connection):
         try:
             await super().connect(timeout)
         except BaseException:
-            await self.close()  # or its `__del__` would, in a task or thread of its own choice
+            await self.close()  # else `__del__` closes it, in an arbitrary task or thread
             raise
 
 
-async def _connected(url: URL, name: str) -> aio_pika.Connection:
-    """Connects to the first address of the host that answers: a cluster's nodes share one name.
+async def _connect_to_host(url: URL, name: str) -> aio_pika.Connection:
+    """Connect to the first address of the host that answers; a cluster's nodes may share one name.
 
-    The time is divided among the addresses, so that a silent one leaves time for the others. The
-    order is random: the resolver may put the same one first each time, frozen or not.
+    The time is divided among the addresses, so that one that does not answer leaves time for the
+    others. The order is random: the resolver may return the same address first each time, even
+    when it does not answer.
     """
     named = url.update_query(heartbeat=HEARTBEAT_S, name=name)
     if url.scheme == "amqps":
@@ -199,7 +201,7 @@ async def _connected(url: URL, name: str) -> aio_pika.Connection:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             addresses = await _addresses(url)
     except FOREIGN as error:
-        raise refusal(error, url) from error
+        raise connection_error(error, url) from error
     for tried, address in enumerate(addresses, 1):
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S / len(addresses)):
@@ -207,7 +209,7 @@ async def _connected(url: URL, name: str) -> aio_pika.Connection:
                     named.with_host(address), connection_class=_Connection
                 )
         except FOREIGN as error:
-            refused = refusal(error, url)
+            refused = connection_error(error, url)
             if tried == len(addresses) or not isinstance(refused, BrokerUnavailable):
                 raise refused from error
     raise AssertionError("a name that is found has an address")
@@ -222,14 +224,14 @@ async def _addresses(url: URL) -> list[str]:
 
 
 def parsed(url: str) -> URL:
-    """The broker's address as a URL. Raises `SettingsError`, which does not show the password."""
+    """The broker's address as a URL. Raises `SettingsError`; its text has no password."""
     try:
         address = URL(url)
         if address.scheme in PORTS and address.host:
             check_files("RABBITMQ_URL", address.query, TLS_FILES)
             return address.with_port(address.port or PORTS[address.scheme])
     except ValueError:
-        pass  # said below, without the address: it may hold a password
+        pass  # raised below without the address, which may hold a password
     raise SettingsError(
         "RABBITMQ_URL is no broker's address: write amqp://user:password@host:5672/"
     )

@@ -1,4 +1,4 @@
-"""Publishing: messages with confirms, events with best effort."""
+"""Publishing of messages, with confirms, and of events, without."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from shared.broker.errors import fault, speaking, user_in
-from shared.broker.link import Lane, Link
+from shared.broker.errors import broker_error, broker_request, user_in
+from shared.broker.link import Link, LinkChannel
 from shared.contract import topology
 from shared.contract.messages import Event, encode
 from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable, Unsendable
 
 CONFIRM_TIMEOUT_S = 10.0
-"""A quorum queue confirms in milliseconds; under a memory alarm nothing does."""
+"""A quorum queue confirms in milliseconds; under a memory alarm the broker confirms nothing."""
 ANNOUNCE_TIMEOUT_S = 1.0
-ANNOUNCEMENTS = 1000
-"""How many events may wait to be sent; further ones are dropped and counted."""
+EVENT_QUEUE_SIZE = 1000
+"""The number of events that may wait to be sent; further ones are dropped and counted."""
 SILENT_S = 15.0
-"""RabbitMQ's channel waits for a queue that doesn't answer, such as a quorum queue without a
-leader. After this time, the messages that it holds back are published on a new one."""
+"""A channel of RabbitMQ waits for a queue that does not respond, such as a quorum queue without a
+leader, and delays all later messages. After this time they are published on a new connection."""
 SILENT_TURN_S = 3.0
-"""For one message to an address that was silent: then it is another address's turn."""
+"""The time for one message to a silent address, before another address has its turn."""
 WATCH_S = 2.0
 _TRANSIENT = aio_pika.DeliveryMode.NOT_PERSISTENT
 
@@ -60,57 +60,60 @@ class _InFlight:
 
 
 class Publisher:
-    """Any number of jobs may publish at once, on one shared channel. The default exchange has
-    another: our user may not be allowed to use it, and such a refusal closes the channel.
+    """Any number of jobs may publish at once, on one shared channel. Messages to the default
+    exchange have a second channel: our user may lack the permission, and such a refusal closes the
+    channel.
 
-    Two kinds of messages that would stop the others have connections of their own. A direct reply:
-    RabbitMQ 3 closes the connection for an address that it did not make or of a lost node. And a
-    message to an address whose queue has confirmed nothing for `SILENT_S`, until it confirms again.
+    Two kinds of messages could block the others and have connections of their own. The first are
+    direct replies: RabbitMQ 3 closes the connection if it did not create the reply address, or if
+    the address belongs to a lost node. The second are messages to an address whose queue has
+    confirmed nothing for `SILENT_S`, until it confirms again.
     """
 
     def __init__(self, link: Link, direct: Link, silent: Link) -> None:
         self._link = link
-        self._lane = Lane(link, confirms=True)
-        self._default_lane = Lane(link, confirms=True)
-        self._direct = _SingleFile(direct)
-        self._silent = _SingleFile(silent, SILENT_TURN_S)
+        self._shared_channel = LinkChannel(link, confirms=True)
+        self._default_exchange_channel = LinkChannel(link, confirms=True)
+        self._direct = _SerialChannel(direct)
+        self._silent = _SerialChannel(silent, SILENT_TURN_S)
         self._silent_addresses: dict[Address, asyncio.Lock] = {}
-        """Of each, one message at a time waits for its turn."""
-        self._events: asyncio.Queue[Event] = asyncio.Queue(ANNOUNCEMENTS)
+        """The lock lets one message of each address at a time wait for its turn."""
+        self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE_SIZE)
         self._in_flight: dict[str, _InFlight] = {}
         self.dropped = 0
-        """How many events were never sent."""
+        """The number of events that were never sent."""
 
     async def publish(self, message: Outgoing, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
-        """Returns when the broker has confirmed that the message is safe in every queue.
+        """Publish one message; returns when the broker has confirmed it for every queue.
 
         Never publishes a second time. Raises `BrokerUnavailable` (not sent), `Unconfirmed` (sent,
         outcome unknown), `Unsendable` (its properties don't fit into a frame), `BrokerError` (the
-        broker refused it) or `Undeliverable`: no queue takes it, the broker fails at this direct
-        reply, or our user may not send it and it is optional or for a foreign queue.
+        broker refused it) or `Undeliverable`: no queue takes the message, the broker fails on this
+        direct reply, or our user may not send it and it is not mandatory or goes to a client's own
+        queue.
 
-        The client distinguishes returned messages by `message_id` alone. Of two with the same id
-        at once, one could be confirmed falsely: so the second waits for the first, even when the
-        caller of the first has given up.
+        aio-pika matches returned messages by `message_id` alone: of two messages in flight with
+        the same id, one could be confirmed by mistake. So the second waits for the first, even
+        after the caller of the first has given up.
         """
         sent: _InFlight | None = None
         address = message.exchange, message.routing_key
         doing = f"publish '{message.message_id}' to '{message.exchange}/{message.routing_key}'"
         try:
-            async with speaking(doing, timeout_s), self._channel(message) as (link, channel):
+            async with broker_request(doing, timeout_s), self._channel(message) as (link, channel):
                 while before := self._in_flight.get(message.message_id):
                     await asyncio.wait({before.job})
                 since = asyncio.get_running_loop().time()
                 job = asyncio.create_task(_confirmed(channel, message, doing))
                 sent = self._in_flight[message.message_id] = _InFlight(job, address, link, since)
-                job.add_done_callback(lambda done: self._landed(message.message_id, done))
+                job.add_done_callback(lambda done: self._forget_in_flight(message.message_id, done))
                 await asyncio.shield(job)
                 self._silent_addresses.pop(address, None)
         except BrokerUnavailable as error:
             if sent is None:
                 raise
             raise _unconfirmed(doing) from error
-        except Undeliverable:  # no queue is there that could be silent
+        except Undeliverable:  # there is no queue, so the address is not silent
             self._silent_addresses.pop(address, None)
             raise
 
@@ -123,17 +126,18 @@ class Publisher:
         address = message.exchange, message.routing_key
         if turn := self._silent_addresses.get(address):
             async with turn:
-                if address in self._silent_addresses:  # none was confirmed meanwhile
+                if address in self._silent_addresses:  # no message was confirmed meanwhile
                     async with self._silent.channel() as channel:
                         yield self._silent.link, channel
                     return
-        lane = self._lane if message.exchange else self._default_lane
-        yield self._link, await lane.channel()
+        used = self._shared_channel if message.exchange else self._default_exchange_channel
+        yield self._link, await used.get()
 
-    async def watching(self) -> None:
+    async def renew_silent(self) -> None:
         """The job that renews a connection on which a message has waited for `SILENT_S`.
 
-        Not while the broker is blocked: then no address confirms, and all will.
+        It renews none while the broker is blocked: no message is confirmed then, and all are
+        confirmed after it.
         """
         while True:
             await asyncio.sleep(WATCH_S)
@@ -157,9 +161,9 @@ class Publisher:
         except asyncio.QueueFull:
             self.dropped += 1
 
-    async def announcing(self) -> None:
-        """The job that sends what was announced."""
-        lane = Lane(self._link, confirms=False)
+    async def send_events(self) -> None:
+        """The job that publishes the announced events."""
+        channel = LinkChannel(self._link, confirms=False)
         while True:
             events = [await self._events.get()]
             while not self._events.empty():
@@ -168,27 +172,27 @@ class Publisher:
                 self.dropped += len(events)
                 continue
             try:
-                async with speaking("announce events", ANNOUNCE_TIMEOUT_S):
-                    await _announce(await lane.channel(), events)
+                async with broker_request("announce events", ANNOUNCE_TIMEOUT_S):
+                    await _announce(await channel.get(), events)
             except BrokerError:
                 self.dropped += len(events)
 
-    def _landed(self, message_id: str, job: asyncio.Task[None]) -> None:
+    def _forget_in_flight(self, message_id: str, job: asyncio.Task[None]) -> None:
         del self._in_flight[message_id]
         if not job.cancelled():
-            job.exception()  # its caller may be gone; asyncio would complain
+            job.exception()  # read, or asyncio warns when the caller has been cancelled
 
 
-class _SingleFile:
-    """A connection, opened by its first message, that carries one message at a time.
+class _SerialChannel:
+    """A connection that the first message opens, with one channel for one message at a time.
 
-    A message that takes longer than its turn costs it the connection: a channel may be stuck.
+    If a message takes longer than `turn_s`, the connection is renewed: the channel may be stuck.
     """
 
     def __init__(self, link: Link, turn_s: float | None = None) -> None:
         self.link = link
         self._turn_s = turn_s
-        self._lane = Lane(link, confirms=True)
+        self._channel = LinkChannel(link, confirms=True)
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
@@ -197,16 +201,16 @@ class _SingleFile:
             await self.link.open_once()
             try:
                 async with asyncio.timeout(self._turn_s):
-                    yield await self._lane.channel()
+                    yield await self._channel.get()
             except TimeoutError:
                 await self.link.renew()
                 raise
 
 
 async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) -> None:
-    written = await _written(channel, message, doing)
+    written = await _to_aio_pika(channel, message, doing)
     exchange = await channel.get_exchange(message.exchange, ensure=False)
-    async with speaking(doing, timeout_s=None):
+    async with broker_request(doing, timeout_s=None):
         try:
             await exchange.publish(written, message.routing_key, mandatory=message.mandatory)
         except amqp.ConnectionInternalError as error:
@@ -218,12 +222,12 @@ async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) ->
                 raise _unconfirmed(doing) from error
             if isinstance(error, amqp.ChannelAccessRefused):
                 raise _forbidden(message, doing) from error
-            raise fault(error, doing) from error
+            raise broker_error(error, doing) from error
 
 
-async def _written(channel: AbstractChannel, message: Outgoing, doing: str) -> aio_pika.Message:
-    """aio-pika's message. Raises `Unsendable` for properties that don't fit into a frame: the
-    broker would close the connection for all messages."""
+async def _to_aio_pika(channel: AbstractChannel, message: Outgoing, doing: str) -> aio_pika.Message:
+    """The message in aio-pika's form. Raises `Unsendable` for properties that don't fit into a
+    frame: the broker would close the connection, which all messages share."""
     connection = (await channel.get_underlay_channel()).connection
     written = aio_pika.Message(
         message.body,
@@ -235,7 +239,7 @@ async def _written(channel: AbstractChannel, message: Outgoing, doing: str) -> a
         reply_to=message.reply_to,
         user_id=user_in(connection.url),
     )
-    written.priority = None  # else it is 0, and brokers may put that behind none
+    written.priority = None  # aio-pika sets 0, which a broker may rank below no priority
     header = ContentHeader(body_size=len(message.body), properties=written.properties)
     try:
         frame = marshal(header, 1)
@@ -255,7 +259,7 @@ def _is_direct(message: Outgoing) -> bool:
 
 
 def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:
-    """Whether this message was the refused one, which closed the channel for all under way."""
+    """Whether the broker closed the channel because of this message, not another one in flight."""
     text, exchange = str(error), message.exchange or topology.DEFAULT_EXCHANGE
     if "access to topic '" in text:
         return f"access to topic '{message.routing_key}' in exchange '{exchange}'" in text
@@ -263,7 +267,10 @@ def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:
 
 
 def _forbidden(message: Outgoing, doing: str) -> BrokerError:
-    """A `BrokerError` for a message that must arrive, as it is retried: permission may be given."""
+    """The error for a message that our user may not publish.
+
+    A mandatory one gets a plain `BrokerError`, which is retried: the permission may be granted.
+    """
     if not message.exchange:
         return Undeliverable(
             f"could not {doing}: the broker's user may not write to the default exchange; if a "
@@ -277,8 +284,10 @@ def _forbidden(message: Outgoing, doing: str) -> BrokerError:
 
 
 async def _announce(channel: AbstractChannel, events: Sequence[Event]) -> None:
-    """Waits for the socket after the last event: `Exchange.publish` waits after each, which is
-    slower than events are announced under load."""
+    """Publish events; waits for the socket after the last one only.
+
+    `Exchange.publish` waits after each, which is slower than events are announced under load.
+    """
     underlay = await channel.get_underlay_channel()
     assert isinstance(underlay, Channel)  # the interface leaves out `wait`
     user = user_in(underlay.connection.url) or None
@@ -287,7 +296,7 @@ async def _announce(channel: AbstractChannel, events: Sequence[Event]) -> None:
             encode(event),
             exchange=topology.EVENTS,
             routing_key=f"{event.agent}.{event.name}",
-            properties=Basic.Properties(  # each its own: the client writes an id into it
+            properties=Basic.Properties(  # one per event: the client writes an id into it
                 content_type="application/json", delivery_mode=_TRANSIENT, user_id=user
             ),
             wait=number == len(events),

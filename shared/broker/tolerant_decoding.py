@@ -1,10 +1,10 @@
 """Decoding of malformed properties, which any client may publish, without losing the connection.
 
-pamqp raises for text that is not UTF-8 and for a time beyond the calendar, and aiormq then closes
-the whole connection; the message comes again with the next connection and closes that one too.
-Also, pamqp copies the rest of a table for each item: a hundred thousand items block the process for
-seconds. pamqp has no hook for this, so entries of its tables of decoders are replaced. Tests send
-such messages through a real broker, and fail when the replacement stops working.
+pamqp raises for text that is not UTF-8 and for times that Python can't represent, and aiormq then
+closes the whole connection. The message is delivered again on the next connection and closes that
+one too. pamqp also copies the rest of a table for each item: a hundred thousand items block the
+process for seconds. pamqp has no hook for this, so entries of its tables of decoders are replaced.
+Tests send such messages through a real broker, and fail when the replacement stops working.
 """
 
 from __future__ import annotations
@@ -17,29 +17,31 @@ from pamqp.common import FieldValue
 Decoder = Callable[[bytes], tuple[int, FieldValue]]
 
 MOST_LEVELS = 16
-"""Nesting of tables and arrays. Nothing useful is nested so deep, and recursive functions print,
-hash and mask these values later."""
+"""The limit for nested tables and arrays: recursive functions print, hash and mask these values
+later. No useful value is nested this deep."""
 
 _LENGTH_BYTES = 4
-"""A table, an array and a long text begin with their length, as a big-endian number."""
+"""The size of the big-endian length with which a table, an array and a long text begin."""
 _LONG = (b"S", b"x", b"A", b"F")
-"""Types of items that begin with their length; others take 8 bytes at most."""
+"""Item types that begin with their length; other items take at most 8 bytes."""
 _TIME_BYTES = 8
 _TEXT_BYTES = 255
-"""The limit of a short text; each `�` takes three bytes, and refusals send these texts on."""
+"""The limit of a short text. Replacing bytes by `�`, of three bytes each, could exceed it, and a
+refusal that copies the text could then not be sent."""
 
 
 class Unreadable(str):
-    """A text that was not UTF-8: it can be shown, but not sent back as it came."""
+    """A text that was not UTF-8: it can be shown, but not sent back unchanged."""
 
     __slots__ = ()
 
 
-def read_leniently() -> None:
-    """Makes pamqp, in this process, decode unreadable text as `�`, times as None, tables as {}."""
+def decode_tolerantly() -> None:
+    """Make pamqp decode unreadable text with `�`, unreadable times as None and unreadable tables as
+    {}, in the whole process."""
     decode.METHODS["shortstr"] = _text
-    decode.METHODS["timestamp"] = _or(decode.timestamp, lambda _: (_TIME_BYTES, None))
-    decode.METHODS["table"] = _or(_shallow_table, lambda value: (_end(value), {}))
+    decode.METHODS["timestamp"] = _with_fallback(decode.timestamp, lambda _: (_TIME_BYTES, None))
+    decode.METHODS["table"] = _with_fallback(_shallow_table, lambda value: (_end(value), {}))
     decode.TABLE_MAPPING[b"F"] = _table
     decode.TABLE_MAPPING[b"A"] = _array
 
@@ -53,14 +55,14 @@ def _text(value: bytes) -> tuple[int, FieldValue]:
         return end, Unreadable(shown[:_TEXT_BYTES].decode("utf-8", "ignore"))
 
 
-def _or(read: Decoder, otherwise: Decoder) -> Decoder:
-    def lenient(value: bytes) -> tuple[int, FieldValue]:
+def _with_fallback(decoder: Decoder, fallback: Decoder) -> Decoder:
+    def tolerant(value: bytes) -> tuple[int, FieldValue]:
         try:
-            return read(value)
-        except Exception:  # noqa: BLE001 - whatever it is, it must not cost the connection
-            return otherwise(value)
+            return decoder(value)
+        except Exception:  # noqa: BLE001 - no error of a decoder may close the connection
+            return fallback(value)
 
-    return lenient
+    return tolerant
 
 
 def _table(value: bytes) -> tuple[int, FieldValue]:
@@ -84,7 +86,7 @@ def _array(value: bytes) -> tuple[int, FieldValue]:
 
 
 def _item(value: bytes, offset: int, end: int) -> tuple[int, FieldValue]:
-    """The offset of the next item, and this one; copies no more than the item can take."""
+    """The offset of the next item, and this item; copies no more bytes than an item can have."""
     kind, length_at = value[offset : offset + 1], offset + 1
     most = length_at + (_end(value[length_at : length_at + _LENGTH_BYTES]) if kind in _LONG else 8)
     taken, item = decode.embedded_value(value[offset : min(most, end)])
@@ -101,7 +103,7 @@ def _shallow_table(value: bytes) -> tuple[int, FieldValue]:
 
 
 def _levels(value: FieldValue) -> int:
-    """The depth of nesting; counting stops beyond `MOST_LEVELS`."""
+    """The depth of nesting, counted up to `MOST_LEVELS` + 1."""
     inside: list[FieldValue] = [value]
     for level in range(MOST_LEVELS + 1):
         inside = [

@@ -1,4 +1,4 @@
-"""Asking agents over the broker: publish a message, wait for a response, cancel a task."""
+"""Requests to agents over the broker: publish a message, wait for a response, cancel a task."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ from shared.errors import (
 )
 
 ASK_AGAIN_S = 30.0
-"""A reconnect can lose a response with its queue; asked again, the agent sends the stored one."""
+"""Seconds until the task is published again: a reconnect can lose the reply queue and a response in
+it, and the agent then sends the stored one."""
 
 RETRY_S = 1.0
-"""Between two tries to publish while the broker is away."""
+"""Seconds between two attempts to publish while the broker is unavailable."""
 
 PREFETCH = 100
-"""Responses and events are acknowledged as fast as they are read."""
+"""Responses and events are acked as soon as they are read."""
 
 GRACE_S = 5.0
-"""After a task's deadline: the agent's own response explains better why there is no result."""
+"""Seconds to wait after a task's deadline for the agent's own response, which states the reason."""
 
 
 async def publish(
     broker: Broker, exchange: str, routing_key: str, message: Lineage, reply_to: str | None = None
 ) -> None:
-    """Returns when the broker has confirmed it; raises `Undeliverable` when no queue takes it.
+    """Publish a message and wait for the confirm. Raises what `Publisher.publish` raises.
 
     With `reply_to`, the response's correlation id is the message's id.
     """
@@ -60,9 +61,9 @@ async def has_consumers(broker: Broker, agent: str) -> bool:
 
 
 async def cancel(broker: Broker, agent: str, message: Cancel) -> bool:
-    """Publish a cancel to the agent's processes; false when there is none.
+    """Publish a cancel to the agent's processes; False when there is none.
 
-    Only processes that run now receive it: the cancel's row in the store is for later ones.
+    Only processes that run now receive it; others read the cancel's row in the store.
     """
     try:
         await publish(broker, topology.CONTROL, topology.cancel_key(agent), message)
@@ -72,22 +73,32 @@ async def cancel(broker: Broker, agent: str, message: Cancel) -> bool:
 
 
 async def ask(
-    broker: Broker, agent: str, task: Task, wait_s: float, on_event: Callable[[Event], None]
+    broker: Broker,
+    agent: str,
+    task: Task,
+    wait_s: float,
+    on_event: Callable[[Event], None],
+    *,
+    ask_again_s: float = ASK_AGAIN_S,
+    grace_s: float = GRACE_S,
 ) -> Response:
-    """Publish a task and wait for its response; `on_event` gets its runs' events meanwhile.
+    """Publish a task and wait for its response; `on_event` gets the events of its runs meanwhile.
 
-    The task is published again, with the same id, until the response comes: the id makes it one
-    run. Raises `HutchError` when there is no response within `wait_s`, `BrokerError` when the
-    broker refuses, `BadMessage` when the response can't be understood.
+    The task is published again every `ask_again_s`, with the same id, until the response comes:
+    the id makes it one run. Raises `HutchError` when there is no response within `wait_s` and
+    `grace_s`, `BrokerError` when the broker refuses, `BadMessage` when the response can't be
+    understood.
     """
     name = uuid4().hex[:12]
-    await broker.declare(topology.visitor(name))
+    await broker.declare(topology.client(name))
     responses = await broker.consumer(topology.reply_queue_name("cli", name))
-    events = await broker.consumer(topology.visitor_events_name(name))
+    events = await broker.consumer(topology.client_events_name(name))
     try:
-        async with asyncio.timeout(wait_s + GRACE_S), asyncio.TaskGroup() as jobs:
+        async with asyncio.timeout(wait_s + grace_s), asyncio.TaskGroup() as jobs:
             following = jobs.create_task(_follow(events, task.id or "", on_event))
-            publishing = jobs.create_task(_keep_publishing(broker, agent, task, responses.queue))
+            publishing = jobs.create_task(
+                _keep_publishing(broker, agent, task, responses.queue, ask_again_s)
+            )
             response = await _response(responses, task.id or "")
             following.cancel()
             publishing.cancel()
@@ -101,11 +112,13 @@ async def ask(
         raise group.exceptions[0] from group
 
 
-async def _keep_publishing(broker: Broker, agent: str, task: Task, reply_to: str) -> None:
+async def _keep_publishing(
+    broker: Broker, agent: str, task: Task, reply_to: str, ask_again_s: float
+) -> None:
     while True:
         try:
             await publish(broker, topology.TASKS, agent, task, reply_to)
-            wait_s = ASK_AGAIN_S
+            wait_s = ask_again_s
         except (BrokerUnavailable, Unconfirmed):
             wait_s = RETRY_S
         await asyncio.sleep(wait_s)
@@ -121,9 +134,9 @@ async def _response(consumer: Consumer, task_id: str) -> Response:
 
 
 def response_to(task_id: str, delivery: Delivery) -> Response | None:
-    """The delivered response if it is the one to this task.
+    """The delivered response if it answers this task, else None.
 
-    The correlation id does not decide it: an agent copies the id that the requester chose, and two
+    The correlation id is no proof: an agent copies the id that the requester chose, and two
     requesters can choose the same. Raises `BadMessage` for a message that has the task's id as
     its correlation id and can't be understood.
     """

@@ -1,4 +1,4 @@
-"""Waiting for the first of several things."""
+"""Waiting for the first of several coroutines to end."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Coroutine
 async def first_of(
     *waits: Coroutine[object, object, object], timeout_s: float | None = None
 ) -> None:
-    """Return when one of them has ended, or after `timeout_s`; the others are then cancelled.
+    """Return when one of the coroutines has ended, or after `timeout_s`; the others are cancelled.
 
-    What they return or raise is not looked at: the caller sees from the state what has happened.
+    Their results and errors are ignored: the caller checks the state that they wait for.
     """
     jobs = [asyncio.create_task(wait) for wait in waits]
     try:

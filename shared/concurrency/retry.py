@@ -1,7 +1,7 @@
-"""Trying again while that can help, and going on though the caller is gone.
+"""Retrying an attempt, and completing work whose caller is cancelled.
 
-On the paths that every task takes: tenacity builds dozens of objects for a call that succeeds at
-once, a twentieth of a task's cost.
+Every task goes through this code. tenacity would build dozens of objects for a call that succeeds
+at once, a twentieth of a task's cost.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 FIRST_S = 0.1
-"""The first wait, doubled after each try; up to a second by chance is added to each."""
+"""The first wait. It doubles after each attempt, and up to a random second is added to each."""
 
 
-async def insist(
+async def retry(
     attempt: Callable[[], Awaitable[T]],
     on: type[Exception] | tuple[type[Exception], ...],
     *,
-    most_s: float,
-    told: Callable[[Exception], object],
-    patience_s: float = math.inf,
+    max_wait_s: float,
+    on_failure: Callable[[Exception], object],
+    give_up_after_s: float = math.inf,
 ) -> T:
-    """Repeat an attempt while it fails with `on`; `told` hears of each failure.
+    """Repeat an attempt while it fails with `on`; `on_failure` is called with each failure.
 
-    A wait is at most `most_s`. After `patience_s` the failure is raised.
+    A wait is at most `max_wait_s`. A failure after `give_up_after_s` is raised.
     """
     began, wait_s = time.monotonic(), FIRST_S
     while True:
         try:
             return await attempt()
         except on as error:
-            told(error)
-            if time.monotonic() - began >= patience_s:
+            on_failure(error)
+            if time.monotonic() - began >= give_up_after_s:
                 raise
-        await asyncio.sleep(min(most_s, wait_s + random.random()))
-        wait_s = min(most_s, wait_s * 2)
+        await asyncio.sleep(min(max_wait_s, wait_s + random.random()))
+        wait_s = min(max_wait_s, wait_s * 2)
 
 
-async def to_its_end(work: Awaitable[T]) -> T:
-    """The result of work that goes on when its caller is cancelled; if it fails then, that is
-    logged: no caller is left to raise it to."""
+async def run_to_completion(work: Awaitable[T]) -> T:
+    """The result of work that continues when its caller is cancelled; a failure is then logged,
+    as there is no caller to raise it to."""
     job = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(job)
@@ -59,4 +59,4 @@ async def to_its_end(work: Awaitable[T]) -> T:
 
 def _log_failure(job: asyncio.Future[T]) -> None:
     if not job.cancelled() and (error := job.exception()) is not None:
-        log.warning("what went on without its caller has failed", error=str(error))
+        log.warning("work failed after its caller was cancelled", error=str(error))

@@ -1,4 +1,4 @@
-"""A call that blocks, in a thread of its own that nothing waits for but its caller."""
+"""Blocking calls, each in a thread of its own, which the end of the process does not wait for."""
 
 from __future__ import annotations
 
@@ -15,34 +15,36 @@ R = TypeVar("R")
 
 
 async def in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """What the function returns or raises. Cancelled, it runs on, and its result is dropped.
+    """Call a function in a new thread; returns or raises what it does.
 
-    Unlike `asyncio.to_thread` it never waits for a free thread, and a process ends without it.
-    What it raises that would end the event loop, or look like an end or a cancellation of the
-    caller, comes as a `RuntimeError` with that as its cause.
+    If the caller is cancelled, the function runs on and its result is dropped. Unlike
+    `asyncio.to_thread`, this never waits for a free thread, and the process can end while the
+    function runs. An error that would end the event loop, or look like the caller's own
+    cancellation or end, is raised as a `RuntimeError` with the error as its cause.
     """
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[R] = loop.create_future()
     call = partial(contextvars.copy_context().run, partial(function, *args, **kwargs))
 
-    def settle(tell: Callable[[], None]) -> None:
+    def settle(deliver: Callable[[], None]) -> None:
         if not outcome.done():
-            tell()
+            deliver()
 
     def work() -> None:
         try:
-            tell = partial(outcome.set_result, call())
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller must get it
-            tell = partial(outcome.set_exception, _raisable(error))
-        with suppress(RuntimeError):  # the loop has ended: there is no caller any more
-            loop.call_soon_threadsafe(settle, tell)
+            deliver = partial(outcome.set_result, call())
+        except BaseException as error:  # noqa: BLE001 - every error is the caller's
+            deliver = partial(outcome.set_exception, _raisable(error))
+        with suppress(RuntimeError):  # the loop has ended, and with it the caller
+            loop.call_soon_threadsafe(settle, deliver)
 
     threading.Thread(target=work, daemon=True).start()
     return await outcome
 
 
 def _raisable(error: BaseException) -> Exception:
-    """A future can't carry `StopIteration`, and the loop obeys any `SystemExit`."""
+    """The error, or a `RuntimeError` in its place: a future can't hold `StopIteration`, and
+    `SystemExit` would end the event loop."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     raisable = RuntimeError(f"it raised {type(error).__name__}")

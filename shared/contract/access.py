@@ -1,16 +1,15 @@
-"""The names of the broker's users, and the rule for which of them a message is believed.
+"""The names of the broker's users, and the rule that verifies a message's sender by its user.
 
-An agent's user has the name of its mailbox, so none is ever a user that somebody else has made, and
-a process knows by its own user that the broker tells agents apart (see `objection`).
+An agent's user has the name of its mailbox, so it is never the name of a user with another purpose.
+By its own user a process knows whether each process has a user of its own (see `objection`).
 """
 
 from __future__ import annotations
 
-from shared.contract.topology import mailbox_name
+from shared.contract.topology import SCHEDULER, mailbox_name
 
-SCHEDULER = "scheduler"
 OPERATOR = "operator"
-"""Commands. It replays dead letters, so it may say anything in anybody's name."""
+"""The user that commands work with. It replays dead letters, so it may send in any name."""
 
 
 def agent_user(agent: str) -> str:
@@ -18,10 +17,10 @@ def agent_user(agent: str) -> str:
 
 
 def objection(received_as: str, user_id: str | None, speaker: str) -> str | None:
-    """Why not to believe that `speaker`, a user, has sent what says so; None: it is believed.
+    """Why a message that names `speaker`, a user, as its sender is refused; None: it is accepted.
 
-    `user_id` is what the broker has vouched for. Where our own user is nobody's in particular, no
-    agent is told from another. The operator speaks for everybody.
+    `user_id` was verified by the broker. If our own user is shared by several processes, senders
+    can't be distinguished, and every message is accepted. The operator may send in any name.
     """
     if not divided(received_as) or user_id in {speaker, OPERATOR}:
         return None
@@ -30,5 +29,5 @@ def objection(received_as: str, user_id: str | None, speaker: str) -> str | None
 
 
 def divided(own: str) -> bool:
-    """Each process has a user of its own here, since ours is such a one."""
+    """Whether each process has a user of its own, which is so if ours is one of them."""
     return own == SCHEDULER or own.startswith(agent_user(""))

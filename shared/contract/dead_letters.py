@@ -1,4 +1,4 @@
-"""A dead letter where the broker's queue `dead` did not take it: as the store keeps it."""
+"""A dead letter in the store, kept there when the broker's queue `dead` did not take it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kept:
-    """A dead letter as it would have been published: `id` is its `message_id`."""
+    """A dead letter with all that its publication needs; `id` is its `message_id`."""
 
     id: str
     routing_key: str
     body: bytes
     properties: Mapping[str, object]
-    """Headers and AMQP properties by their names, as JSON can hold them."""
+    """Headers and AMQP properties by name, as values that JSON has."""

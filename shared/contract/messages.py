@@ -23,24 +23,24 @@ MAX_BODY_BYTES = 1024 * 1024
 """A larger body is refused unread. Big data travels by reference, not by message."""
 
 COUNT_MOST = 2**53 - 1
-"""Of what is counted: the largest integer that every JSON reader keeps exact."""
+"""The largest count: the largest integer that every JSON reader keeps exact."""
 
 HOPS_MOST = 1000
-"""In a chain of broadcasts; a swarm stops long before (`services/agent/intake/swarm.py`)."""
+"""The longest chain of broadcasts; a swarm stops long before (`services/agent/intake/swarm.py`)."""
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
-"""Times are years 1 to 9999 in UTC, whatever their offset: others can't be computed with."""
+"""Times must lie in the years 1 to 9999 in UTC: Python can't compute with others."""
 
 LABEL_CHARS = 128
-"""Of the names that people and endpoints give: of a sender, a schedule, a model."""
+"""The longest name of a sender, a schedule or a model."""
 
 SHOWN_CHARS = 40
-"""Of a sender's own field names in a reason."""
+"""The part of a name chosen by a sender that a reason shows."""
 
 SCHEMA_VERSION = 1
 AGENT_NAME = r"^[a-z][a-z0-9-]{0,39}$"
-"""Names are routing keys, tool names, DNS labels and compose services at once."""
+"""An agent's name is a routing key, a tool name, a DNS label and a compose service at once."""
 
 AgentName = Annotated[str, Field(pattern=AGENT_NAME)]
 Id = Annotated[str, Field(pattern=r"^[!-~]{1,128}$", description="printable ASCII, no spaces")]
@@ -62,7 +62,7 @@ Time = Annotated[
 ]
 
 REPLY_QUEUE = re.compile(rf"(reply\..*|amq\.rabbitmq\.reply-to.*|{'|'.join(CLIENT_QUEUES)})\Z")
-"""The only queues that a `reply_to` may name: no agent can be made to publish elsewhere."""
+"""The only queues that a `reply_to` may name: no client can make an agent publish elsewhere."""
 REPLY_QUEUES = (
     "name it reply.… or a UUID, or use direct reply-to, or a queue that the broker, aio-pika, "
     "Spring or EasyNetQ has named"
@@ -79,7 +79,7 @@ def _is_zero(count: int) -> bool:
 
 
 class Usage(Frozen):
-    """What was paid for, the whole subtree of workers included."""
+    """The model calls and tokens that were used, those of the whole subtree of workers included."""
 
     model_calls: Count = 0
     input_tokens: Count = 0
@@ -96,7 +96,7 @@ class Usage(Frozen):
         return _sum(self.input_tokens, self.output_tokens)
 
     def __add__(self, other: Usage) -> Usage:
-        """A sum beyond `COUNT_MOST` stays there: it is a count too."""
+        """The sum of each count, at most `COUNT_MOST`."""
         return Usage(
             model_calls=_sum(self.model_calls, other.model_calls),
             input_tokens=_sum(self.input_tokens, other.input_tokens),
@@ -111,69 +111,71 @@ def _sum(one: int, other: int) -> int:
 
 
 class Budget(Frozen):
-    """What may still be spent on a message and on all that it causes; absent: no limit."""
+    """The model calls and tokens left for a message and all that it causes; absent: no limit."""
 
     model_calls: Count | None = None
     tokens: Count | None = Field(default=None, description="input and output together")
 
     def overshot(self, usage: Usage) -> bool:
-        """More was spent than this."""
+        """Whether the usage exceeds a limit of this budget."""
         limits = ((self.model_calls, usage.model_calls), (self.tokens, usage.tokens))
         return any(limit is not None and spent > limit for limit, spent in limits)
 
 
 class Lineage(Frozen):
-    """Where a message comes from; whoever causes a message passes this on, one step deeper."""
+    """The origin of a message, which a run passes on, one step deeper, to those that it causes."""
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
-    id: Id | None = Field(default=None, description="idempotency key; absent: drawn at the claim")
-    root_id: Id | None = Field(default=None, description="id of the message that began it all")
+    id: Id | None = Field(default=None, description="idempotency key; absent: chosen at the claim")
+    root_id: Id | None = Field(default=None, description="id of the first message of the tree")
     parent_id: Id | None = Field(default=None, description="id of the task that caused this one")
-    path: tuple[AgentName, ...] = Field(default=(), max_length=64, description="agents visited")
+    path: tuple[AgentName, ...] = Field(
+        default=(), max_length=64, description="agents visited before"
+    )
     hops: int = Field(
         default=0,
         ge=0,
         le=HOPS_MOST,
         description="broadcasts between the root and this message",
     )
-    deadline: Time | None = Field(default=None, description="answered, not run, after it")
+    deadline: Time | None = Field(default=None, description="after it, the answer is `timeout`")
     budget: Budget | None = Field(
-        default=None, description="`{model_calls, tokens}`: what is left; nothing left: not run"
+        default=None, description="`{model_calls, tokens}` left; with nothing left it does not run"
     )
-    session: Id | None = Field(default=None, description="the conversation that it belongs to")
+    session: Id | None = Field(default=None, description="id of its conversation")
     traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f-]{55}$")
-    sender: Label | None = Field(default=None, description="who says so; see docs/security.md")
+    sender: Label | None = Field(default=None, description="who sent it; see docs/security.md")
     sent_at: Time | None = None
 
 
 class Task(Lineage):
-    """Do this. Addressed to one agent; answered by exactly one response."""
+    """A request to one agent. It is answered by exactly one response."""
 
     type: Literal["task"] = "task"
     content: Content
-    context: str | None = Field(default=None, description="what the agent should know besides")
+    context: str | None = Field(default=None, description="further information for the agent")
 
     @property
-    def said(self) -> str:
-        """Content and context in one text, as a model reads them."""
+    def prompt(self) -> str:
+        """The text for the model: content and context."""
         return self.content + (f"\n\nContext:\n{self.context}" if self.context else "")
 
 
 class Trigger(Lineage):
-    """Wake up. The run's response is stored, and sent only where a `reply_to` was named."""
+    """Starts a run of an agent. The response is stored, and sent only if there is a `reply_to`."""
 
     type: Literal["trigger"] = "trigger"
     content: str = ""
     schedule: Label | None = Field(default=None, description="the schedule that fired")
-    nominal_at: Time | None = Field(default=None, description="when it was due")
+    nominal_at: Time | None = Field(default=None, description="the time at which it was due")
 
     @property
-    def said(self) -> str:
+    def prompt(self) -> str:
         return self.content.strip()
 
 
 class Status(StrEnum):
-    """Every way a run can end."""
+    """How a run ended."""
 
     OK = "ok"
     PARTIAL = "partial"
@@ -183,37 +185,46 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+ANSWERED = (Status.OK, Status.PARTIAL)
+"""The statuses of a response that answers what was asked."""
+
+
 class Response(Lineage):
-    """The one answer to a task. A copy may arrive twice, with the same id."""
+    """The one answer to a task. Copies of it can arrive; they have the same id."""
 
     type: Literal["response"] = "response"
     task_id: Id
     agent: str = Field(
         pattern=r"^([a-z][a-z0-9-]{0,39})?$",
-        description="who answers; empty: nobody has that name",
+        description="the agent that answers; empty: no agent has that name",
     )
     status: Status
-    content: str = Field(description="safe to show to a model or a person")
+    content: str = Field(description="the answer; safe to show to a model or a person")
     usage: Usage = Usage()
-    model: Label | None = Field(default=None, description="who spoke, as the endpoint said it")
+    model: Label | None = Field(
+        default=None, description="the model's name, as its endpoint gives it"
+    )
+
+
+ShutdownMode = Literal["drain", "stop"]
 
 
 class Shutdown(Lineage):
-    """End: `drain` finishes what runs, `stop` hands it over. Sent to `hutch.control`."""
+    """Ends processes: `drain` lets runs finish, `stop` hands them over. Sent to `hutch.control`."""
 
     type: Literal["shutdown"] = "shutdown"
-    mode: Literal["drain", "stop"] = "drain"
+    mode: ShutdownMode = "drain"
 
 
 class Cancel(Lineage):
-    """Stop a task, and all that it has caused. Sent to `hutch.control`, with the agent's key."""
+    """Ends a task and all that it has caused. Sent to `hutch.control`, with the agent's key."""
 
     type: Literal["cancel"] = "cancel"
     task_id: Id
 
 
 class Event(Frozen):
-    """What happened, for whoever looks: ids, names, times and counts, never texts."""
+    """A report of something that happened: ids, names, times and counts, never texts."""
 
     type: Literal["event"] = "event"
     name: Label
@@ -232,9 +243,9 @@ _MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(Annotated[AnyMessage, Field(disc
 
 
 def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
-    """The message in a body. Plain text is a task; so is an object that names no `type`.
+    """The message in a body. Plain text is a task, and so is an object without `type`.
 
-    Raises `BadMessage` with one sentence for anything else: never any other error.
+    Raises `BadMessage` with one sentence for any other body, and no other error.
     """
     if len(body) > MAX_BODY_BYTES:
         raise BadMessage(f"the body has {len(body)} bytes; at most {MAX_BODY_BYTES} are taken")
@@ -272,53 +283,53 @@ def _validated(fields: dict[str, Any]) -> AnyMessage:
 
 
 def first_fault(error: ValidationError) -> str:
-    """What is wrong, in one sentence: the first field and its fault, without the value."""
+    """One sentence on the first field that is wrong, without its value."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(_shown(str(part)) for part in first["loc"])
     return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def _shown(given: str) -> str:
-    """Of a name that the sender chose, what fits into one sentence."""
+    """The part of a sender's own name that fits into one sentence."""
     return "".join(char if char.isprintable() else "?" for char in given[:SHOWN_CHARS])
 
 
 def encode(message: Frozen) -> bytes:
-    """The body of a message: compact JSON without the fields that say nothing."""
+    """The body of a message: compact JSON without the fields that are None."""
     return message.model_dump_json(exclude_none=True, by_alias=True).encode()
 
 
 def run_id(agent: str, task_id: str) -> str:
-    """The one run of this task at this agent, the same wherever it is reckoned."""
+    """The id of the one run of a task at an agent. Every process derives the same id."""
     return hashlib.sha256(f"{agent}\0{task_id}".encode()).hexdigest()[:32]
 
 
 def response_id(run: str, epoch: int = 1) -> str:
-    """The id of a run's one response: every copy of it carries the same.
+    """The id of a run's one response, which all its copies have.
 
-    A run that an operator has replayed decides anew, in its next epoch.
+    A run that an operator has replayed has another response, in its next epoch.
     """
     return f"{run}.response" if epoch == 1 else f"{run}.{epoch}.response"
 
 
 def content_hash(message: Task | Trigger) -> str:
-    """Tells a repeated task from another task that took the same id.
+    """A hash that distinguishes a repeated task from another task with the same id.
 
-    The budget is no part of it: asked again with another one, it is still the same task. Each
-    part stands after its length, so that no text can pose as two, or as another's.
+    It leaves out the budget: a task that is sent again with another budget is the same task. Each
+    part follows its length, so different parts never give the same text.
     """
     parts = (message.type, message.content, _context(message), message.session or "")
-    said = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+    text = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def earlier_content_hash(message: Task | Trigger) -> str:
-    """`content_hash` as 0.1.0 computed it, whose rows hold it: NUL stands between the parts, so
-    texts that hold NUL collide."""
-    said = f"{message.type}\0{message.content}\0{_context(message)}"
+    """`content_hash` as 0.1.0 computed and stored it. NUL separates the parts, so texts with NUL
+    can collide."""
+    text = f"{message.type}\0{message.content}\0{_context(message)}"
     if message.session is not None:
-        said += f"\0{message.session}"
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+        text += f"\0{message.session}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _context(message: Task | Trigger) -> str:

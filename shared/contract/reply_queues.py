@@ -1,4 +1,4 @@
-"""Where an answer may be sent: to reply queues only, and to no address that harms the sender."""
+"""The queues that a response may be sent to: reply queues, and no address that harms the sender."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from shared.contract.messages import REPLY_QUEUE
 from shared.contract.topology import DIRECT_REPLY
 
 _PRINTABLE = re.compile(r"[ -~]{1,255}")
-"""What every broker and every store can keep."""
+"""A name that every broker and every store can keep."""
 
 _CHANNEL = re.compile(
     rb"\x83X(?:[dv]\x00(?P<long>.)|w(?P<short>.))(?P<node>reply@\d{1,10}).{12}", re.DOTALL
 )
-"""A process of the broker in Erlang's external term format, with its node's name hashed, as
+"""A process of the broker in Erlang's external term format, with a hash for its node's name, as
 RabbitMQ 3.9 and later write it."""
 
 
 def is_reply_queue(name: str) -> bool:
-    """Whether a `reply_to` may name it.
+    """Whether a `reply_to` may name this queue.
 
-    A client may write the address of a direct reply itself, and the broker hands it on as it is.
-    What no broker can have made is refused; `Publisher` has more on such addresses.
+    A client can write the address of a direct reply itself, and the broker passes it on unchecked.
+    So an address that no broker can have made is refused; see also `Publisher`.
     """
     if _PRINTABLE.fullmatch(name) is None:
         return False
@@ -32,7 +32,7 @@ def is_reply_queue(name: str) -> bool:
 
 
 def _made_by_the_broker(address: str) -> bool:
-    """It reads `.CHANNEL.KEY`, both in Base64."""
+    """Whether the address is `.CHANNEL.KEY`, both in Base64, with a valid channel."""
     nothing, *parts = address.split(".")
     if nothing or len(parts) != 2:
         return False

@@ -1,5 +1,5 @@
-"""Rows read back. A store is also written by other versions, and by hand: what of a row can't be
-read is named, and never raises into a process that only comes by it."""
+"""Reading stored rows. Other versions and people write to a store too, so a row can be damaged:
+`parsed` raises `DamagedRow`, `mended` marks the row, and both name the column."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ T = TypeVar("T")
 
 
 class Called(BaseModel):
-    """A call that a model made, as its step holds it."""
+    """A model's call, as its step stores it."""
 
     name: str = ""
     arguments: str = ""
 
 
 class Output(BaseModel):
-    """What of a finished step's output a person is shown."""
+    """The parts of a finished step's output that people are shown."""
 
     content: str | None = None
     refusal: str | None = None
@@ -35,22 +35,27 @@ _RESPONSE, _OUTPUT = TypeAdapter(Response), TypeAdapter(Output)
 
 
 def message_of(stored: str) -> Task | Trigger:
-    """What a run was asked; raises `DamagedRow`."""
+    """The message of a run; raises `DamagedRow`."""
     return parsed(_MESSAGE, stored, "message")
 
 
 def response_of(stored: str) -> Response:
-    """What a run has answered; raises `DamagedRow`."""
+    """The response of a run; raises `DamagedRow`."""
     return parsed(_RESPONSE, stored, "response")
 
 
 def output_of(stored: str) -> Output:
-    """What a step has come to, for people; raises `DamagedRow`."""
+    """The output of a step, for people; raises `DamagedRow`."""
     return parsed(_OUTPUT, stored, "output")
 
 
+def storable(text: str) -> str:
+    """Text as UTF-8 and any database can hold it: without NUL and half surrogate pairs."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def parsed(kind: TypeAdapter[T], stored: str, column: str) -> T:
-    """A stored JSON text; raises `DamagedRow` with one sentence that names the column."""
+    """The value of a stored JSON text; raises `DamagedRow` with one sentence naming the column."""
     try:
         return kind.validate_json(stored)
     except ValidationError as error:
@@ -58,7 +63,7 @@ def parsed(kind: TypeAdapter[T], stored: str, column: str) -> T:
 
 
 def mended(kind: TypeAdapter[T], row: Mapping[str, object], blank: Mapping[str, object]) -> T:
-    """A row as `kind`. Fields that can't be read are `blank`, and named in its field `damage`."""
+    """A row as `kind`. A field that can't be read has its value in `blank`; `damage` says why."""
     try:
         return kind.validate_python(dict(row))
     except ValidationError as error:

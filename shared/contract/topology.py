@@ -1,6 +1,6 @@
-"""Every exchange and queue, as data. Names come from these functions and from nowhere else.
+"""Every exchange and queue, as data. All names are made by these functions.
 
-Written to be accepted by RabbitMQ 3.10 to 4.3: no transient shared queues, no global QoS.
+RabbitMQ 3.10 to 4.3 accept them: there are no transient shared queues and no global QoS.
 """
 
 from __future__ import annotations
@@ -18,31 +18,35 @@ EVENTS = "hutch.events"
 DEAD = "hutch.dead"
 UNROUTED = "hutch.unrouted"
 DEFAULT_EXCHANGE = "amq.default"
-"""What the broker calls the exchange without a name, where it speaks of who may use it."""
+"""The broker's name, in permissions, for the exchange without a name."""
 DIRECT_REPLY = "amq.rabbitmq.reply-to"
-"""After it the broker puts the address of a client's channel: it delivers there without a queue."""
+"""The broker appends the address of a client's channel, to which it delivers without a queue."""
 DEAD_QUEUE = "dead"
 UNROUTED_QUEUE = "unrouted"
+ALL = "all"
+"""All agents, where a command or a routing key names one; no agent can have this name."""
+SCHEDULER = "scheduler"
+"""The scheduler, as a command, a routing key, a sender or a user of the broker; no agent's name."""
 
 DELIVERY_LIMIT = 10
-"""Redeliveries before the broker dead-letters: only a process that dies on the message itself,
-before its claim, gets here. Attempts of claimed runs are counted in the store."""
+"""Redeliveries after which the broker dead-letters a message. Only a message whose processes die
+before its claim gets so many; the attempts of claimed runs are counted in the store."""
 MAILBOX_BYTES = 512 * 1024 * 1024
 NO_DELIVERY_LIMIT = 1_000_000_000
-"""RabbitMQ 4 drops after 20 redeliveries where nothing is said; at its -1, 3.10 drops at once."""
+"""Without a limit RabbitMQ 4 drops after 20 redeliveries; with -1 for none, 3.10 drops at once."""
 SWARM_LENGTH = 1000
 SWARM_BYTES = 256 * 1024 * 1024
 SWARM_TTL_MS = 24 * 3600 * 1000
 SWARM_EXPIRES_MS = 7 * 24 * 3600 * 1000
 REPLY_EXPIRES_MS = 30 * 60 * 1000
 REPLY_BYTES = 128 * 1024 * 1024
-"""Responses are read as they come; those to a process that hangs or is gone wait at their worker
-once it is full. Of a command's, the oldest are forgotten: asked again, an agent sends the stored
-one."""
+"""Responses are read as they arrive. If a process hangs or is gone and its queue is full, further
+responses wait in the worker's outbox. A command's queue drops the oldest response: when the task is
+sent again, the agent sends the stored one."""
 CONTROL_BYTES = 1024 * 1024
-"""Orders are short, and rows besides."""
+"""Control messages are short, and those for agents are also rows in the store."""
 CLIENT_BYTES = 64 * 1024 * 1024
-"""In a queue that a foreign program has made to hear its answers."""
+"""The limit of a queue that a foreign client has declared for its responses."""
 CLIENT_QUEUES = (
     r"amq\.gen-.+",
     r"amq_[0-9a-f]{32}",
@@ -50,8 +54,9 @@ CLIENT_QUEUES = (
     r"easynetq\.response\..+",
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
 )
-"""The names of such queues, whole: as the broker calls those that are declared without a name, as
-aio-pika's robust client does, Spring AMQP's `AnonymousQueue`, EasyNetQ; a UUID, as with kombu."""
+"""Patterns of the whole names of such queues. The broker makes the first kind, for queues declared
+without a name; aio-pika's robust client, Spring AMQP's `AnonymousQueue` and EasyNetQ make the
+next ones, and kombu uses a UUID."""
 EVENTS_AGE = "7D"
 EVENTS_BYTES = 1024 * 1024 * 1024
 DEAD_BYTES = 1024 * 1024 * 1024
@@ -83,7 +88,7 @@ class Binding:
 
 @dataclass(frozen=True)
 class Policy:
-    """What the broker adds to the arguments of the queues whose names match."""
+    """Arguments that the broker adds to those of the queues whose names match."""
 
     name: str
     pattern: str
@@ -92,7 +97,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Topology:
-    """What to declare, in this order: exchanges, queues, bindings."""
+    """Exchanges, queues and bindings to declare, in this order."""
 
     exchanges: tuple[Exchange, ...] = ()
     queues: tuple[Queue, ...] = ()
@@ -123,8 +128,8 @@ def reply_queue_name(agent: str, instance: str) -> str:
 
 
 def control_queue_name(instance: str) -> str:
-    """An instance's id begins with its role and a dot, which no role has in it: so the broker can
-    keep what one role may touch from another's."""
+    """An instance's id begins with its role and a dot, which no role contains, so a permission by
+    prefix never covers another role's queue."""
     return f"control.{instance}"
 
 
@@ -132,18 +137,18 @@ def cancel_key(agent: str) -> str:
     return f"cancel.{agent}"
 
 
-def shutdown_key(whom: str) -> str:
-    """An agent's name, `scheduler` or `all`."""
-    return f"shutdown.{whom}"
+def shutdown_key(role: str) -> str:
+    """`role` is an agent's name, `SCHEDULER` or `ALL`."""
+    return f"shutdown.{role}"
 
 
 def control_keys(role: str) -> tuple[str, ...]:
-    """What a process hears: `role` is an agent's name, or `scheduler`."""
-    return shutdown_key(role), shutdown_key("all"), cancel_key(role)
+    """The keys of the control messages for a process; `role` is an agent's name or `SCHEDULER`."""
+    return shutdown_key(role), shutdown_key(ALL), cancel_key(role)
 
 
-def visitor_events_name(visitor: str) -> str:
-    return f"events.cli.{visitor}"
+def client_events_name(client: str) -> str:
+    return f"events.cli.{client}"
 
 
 def store_exchange_name(agent: str) -> str:
@@ -151,12 +156,12 @@ def store_exchange_name(agent: str) -> str:
 
 
 def reply_address(reply_to: str) -> tuple[str, str]:
-    """Exchange and routing key of a reply queue; the broker's own names need no exchange."""
+    """Exchange and routing key of a reply queue; a name that the broker chose needs no exchange."""
     return (REPLIES if reply_to.startswith("reply.") else "", reply_to)
 
 
 def quorum(name: str, **arguments: ArgumentValue) -> Queue:
-    """A replicated queue whose dead letters reach `hutch.dead` at least once."""
+    """A replicated queue; each of its dead letters reaches `hutch.dead` at least once."""
     common: Arguments = {
         "x-queue-type": "quorum",
         "x-dead-letter-exchange": DEAD,
@@ -166,8 +171,8 @@ def quorum(name: str, **arguments: ArgumentValue) -> Queue:
     return Queue(name, common | {f"x-{key.replace('_', '-')}": v for key, v in arguments.items()})
 
 
-def house() -> Topology:
-    """What every process needs and none owns: exchanges, dead letters, events, the unrouted."""
+def system() -> Topology:
+    """The exchanges and the queues that all processes share: `dead`, `unrouted` and `events`."""
     return Topology(
         exchanges=(
             Exchange(UNROUTED, "fanout"),
@@ -184,7 +189,7 @@ def house() -> Topology:
                     "x-queue-type": "quorum",
                     "x-max-length-bytes": DEAD_BYTES,
                     "x-overflow": "reject-publish",
-                    "x-delivery-limit": NO_DELIVERY_LIMIT,  # each look at a letter is a delivery
+                    "x-delivery-limit": NO_DELIVERY_LIMIT,  # to read a dead letter is a delivery
                 },
             ),
             quorum(UNROUTED_QUEUE, delivery_limit=DELIVERY_LIMIT, max_length_bytes=MAILBOX_BYTES),
@@ -206,7 +211,7 @@ def house() -> Topology:
 
 
 def mailbox(agent: str) -> Topology:
-    """Where tasks and triggers for an agent wait; its replicas compete for them."""
+    """The queue of an agent's tasks and triggers, which its replicas share."""
     name = mailbox_name(agent)
     queue = quorum(name, delivery_limit=DELIVERY_LIMIT, max_length_bytes=MAILBOX_BYTES)
     return Topology(queues=(queue,), bindings=(Binding(TASKS, name, agent),))
@@ -217,7 +222,7 @@ def swarm_exchange(group: str) -> Topology:
 
 
 def swarm(group: str, agent: str) -> Topology:
-    """What an agent hears of its peers: bounded, the oldest is forgotten, nobody waits for it."""
+    """The queue of the broadcasts of an agent's peers; it is bounded and drops the oldest."""
     name = swarm_queue_name(agent)
     queue = Queue(
         name,
@@ -236,9 +241,9 @@ def swarm(group: str, agent: str) -> Topology:
 
 
 def replies(agent: str, instance: str) -> Topology:
-    """Where one process hears its workers; outlives a reconnect, expires after the process.
+    """The queue of the responses to one process; it outlives a reconnect, and expires later.
 
-    Replicated: a classic queue dies with the broker's node that holds it, and its name with it.
+    It is replicated: a classic queue can be neither used nor declared while its node is down.
     """
     name = reply_queue_name(agent, instance)
     queue = Queue(
@@ -254,41 +259,42 @@ def replies(agent: str, instance: str) -> Topology:
     return Topology(queues=(queue,), bindings=(Binding(REPLIES, name, name),))
 
 
-def _passing(name: str, most_bytes: int) -> Queue:
-    """Gone with its connection; too full, it forgets the oldest."""
+def _transient(name: str, most_bytes: int) -> Queue:
+    """A queue that ends with its connection; a full one drops the oldest message."""
     return Queue(name, {"x-max-length-bytes": most_bytes}, durable=False, exclusive=True)
 
 
 def control(role: str, instance: str) -> Topology:
-    """What one process hears while it is busy; gone with its connection.
+    """The control queue of one process, which ends with its connection.
 
-    `role` is an agent's name, or `scheduler`.
+    `role` is an agent's name or `SCHEDULER`.
     """
     name = control_queue_name(instance)
     return Topology(
-        queues=(_passing(name, CONTROL_BYTES),),
+        queues=(_transient(name, CONTROL_BYTES),),
         bindings=tuple(Binding(CONTROL, name, key) for key in control_keys(role)),
     )
 
 
-def visitor(name: str) -> Topology:
-    """What a command hears while it waits: its responses, and all events; gone with it.
+def client(name: str) -> Topology:
+    """The queues of a client that waits, such as a command: for its responses and for all events.
 
-    A reconnect can lose a response with its queue: asked again, the agent sends the stored one.
+    They end with its connection, so a reconnect can lose a response; when the task is sent again,
+    the agent sends the stored response.
     """
-    responses, events = reply_queue_name("cli", name), visitor_events_name(name)
+    responses, events = reply_queue_name("cli", name), client_events_name(name)
     return Topology(
-        queues=tuple(_passing(it, REPLY_BYTES) for it in (responses, events)),
+        queues=tuple(_transient(it, REPLY_BYTES) for it in (responses, events)),
         bindings=(Binding(REPLIES, responses, responses), Binding(EVENTS, events, "#")),
     )
 
 
 def store_mark(agent: str, store_id: str, instance: str) -> Topology:
-    """Lets the broker refuse a replica that brings another store.
+    """An exchange through which the broker refuses a replica that has another store.
 
-    The broker compares an exchange's `alternate-exchange` when it is declared again: two
-    replicas with different stores conflict at once, and with the last replica's control queue
-    the exchange is gone. Nothing is ever published here.
+    When an exchange is declared again, the broker compares its `alternate-exchange`. So the second
+    of two replicas with different stores is refused at once. The exchange is deleted with the last
+    replica's control queue. Nothing is ever published to it.
     """
     name = store_exchange_name(agent)
     return Topology(
@@ -306,7 +312,7 @@ def store_mark(agent: str, store_id: str, instance: str) -> Topology:
 
 
 POLICIES = (
-    # Its arguments can't change: old processes and new ones declare the same queue.
+    # A queue's arguments can't change: old and new versions declare the same queue.
     Policy("hutch-swarm", r"^swarm\.", {"max-length-bytes": SWARM_BYTES}),
     Policy("hutch-clients", f"^({'|'.join(CLIENT_QUEUES)})$", {"max-length-bytes": CLIENT_BYTES}),
 )

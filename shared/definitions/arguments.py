@@ -1,4 +1,4 @@
-"""The arguments of a tool as models send them: nearly right."""
+"""Arguments of a tool from a model, corrected where their types are nearly right."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from shared.definitions.results import MAX_ERROR_CHARS
 
 MOST_CHANGES = 2
-"""First a text is read as JSON; then it may have been `null`."""
+"""The most corrections: a text is read as JSON, and a `null` in it is then left out."""
 
 
 def checked(
@@ -19,11 +19,10 @@ def checked(
     arguments: Mapping[str, JsonValue],
     optional: Collection[str],
 ) -> dict[str, object]:
-    """The arguments as the function's hints want them; an absent one has a default.
+    """The arguments in the types of the function's hints; one with a default may be absent.
 
-    Where a value doesn't fit as it is: a text that is JSON of what is wanted counts as that, and
-    `null` for a parameter with a default as absent. Raises `ValidationError`, and whatever a
-    user's validator raises.
+    If a value has the wrong type, a text is read as JSON, and `null` for a parameter with a
+    default is left out. Raises `ValidationError`, and whatever a user's validator raises.
     """
     for _ in range(MOST_CHANGES):
         try:
@@ -37,7 +36,7 @@ def checked(
 
 
 def faults(error: ValidationError) -> str:
-    """What is wrong with some arguments, field by field, without the values."""
+    """The faults of the arguments, field by field, without the values."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     lines = (
         f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}" for fault in found
@@ -60,7 +59,9 @@ def _changed(
 
 
 def _is_of_type(fault: str) -> bool:
-    """Whether another type can help: not where a text is wanted, or a user's validator refuses."""
+    """Whether another type can correct this fault. It can't if the type is text, or if a user's
+    validator refused the value.
+    """
     return not fault.startswith("string_") and fault not in {"value_error", "assertion_error"}
 
 

@@ -1,4 +1,4 @@
-"""What a user's async function comes to: awaited in the event loop, and able to end nothing."""
+"""Calls of users' async functions: awaited in the event loop, without the means to end it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 R = TypeVar("R")
 
 CLEAN_UP_S = 1.0
-"""Seconds that an async function may take to end once its call is cancelled: a run's end waits."""
+"""Seconds that a cancelled async function may take to end; the run's end waits for it."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Outcome:
         return self.value
 
 
-async def awaited(later: Later) -> Outcome:
-    """What it comes to; an async iterator is read to its end. Raises only `CancelledError`, and
-    only when the caller is cancelled.
+async def awaited(later: Later, *, clean_up_s: float = CLEAN_UP_S) -> Outcome:
+    """The outcome of a call; an async iterator is read to its end. Raises only `CancelledError`,
+    and only if the caller is cancelled.
 
-    In a task of its own: a function that cancels its task, or lets `SystemExit` out of it, would
-    otherwise cancel the run or end the event loop. The same holds for the tasks that it makes.
+    The call has a task of its own: a function that cancels its task or raises `SystemExit` would
+    otherwise cancel the run or end the event loop. The tasks that it creates are contained too.
     """
     loop = asyncio.get_running_loop()
     if loop.get_task_factory() is None:
@@ -48,7 +48,7 @@ async def awaited(later: Later) -> Outcome:
         await asyncio.wait({task})
     except asyncio.CancelledError:
         task.cancel()
-        await asyncio.wait({task}, timeout=CLEAN_UP_S)
+        await asyncio.wait({task}, timeout=clean_up_s)
         raise
     return Outcome(raised=asyncio.CancelledError()) if task.cancelled() else task.result()
 
@@ -62,16 +62,16 @@ async def _outcome(later: Later) -> Outcome:
         if isinstance(value, AsyncIterator):
             value = [item async for item in value]
         return Outcome(value)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is the call's outcome
+    except BaseException as error:  # noqa: BLE001 - any exception is the call's outcome
         return Outcome(raised=error)
 
 
 _is_users: ContextVar[bool] = ContextVar("_is_users", default=False)
-"""Set in the task of a user's function; the tasks that it makes inherit it."""
+"""Set in the task of a user's function; the tasks that it creates inherit it."""
 
 
 class _Contained(Coroutine[Any, Any, Any]):
-    """A coroutine of a user's task, out of which nothing comes that the event loop obeys."""
+    """A coroutine of a user's task that never raises what would end the event loop."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine

@@ -1,8 +1,8 @@
-"""One YAML document, read as people read it.
+"""One YAML document, read without surprises.
 
-YAML 1.1 reads `010` as eight, `no` as false and `1:30` as ninety, and of two equal keys it keeps
-the last without a word. Here each of these is a fault with its line, unless the field wants what
-YAML reads.
+YAML 1.1 reads `010` as eight, `no` as false and `1:30` as ninety, and of two equal keys it silently
+keeps the last. Here each of these is a fault with its line, unless the field has the type that YAML
+reads.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import yaml
 from shared.errors import SettingsError
 
 MOST_BYTES = 256 * 1024
-"""Far more than a model reads at every call; a file beyond it is something else."""
+"""Far more than a model reads at every call; a larger file is no agent's file."""
 
 MOST_NODES = 10_000
-"""Values in one document, each counted where an alias repeats it: nine aliases of nine aliases
+"""The most values in one document. Each repetition by an alias counts: nine aliases of nine aliases
 of nine aliases … would fill the memory."""
 
 MOST_DEPTH = 20
-"""An agent's file needs four levels."""
+"""The deepest nesting; an agent's file needs four levels."""
 
 Place = tuple[str | int, ...]
-"""Where a value stands: keys and positions from the document's top."""
+"""The place of a value: keys and positions from the document's top."""
 
 _TAGS = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
@@ -44,7 +44,7 @@ _OTHERWISE = {
 
 @dataclass(frozen=True)
 class Fault:
-    """`line` counts from 1; 0 where no line can be named."""
+    """A fault in a document. `line` counts from 1; 0: unknown."""
 
     line: int
     place: Place
@@ -58,22 +58,22 @@ class Fault:
 
 @dataclass
 class Document:
-    """The value has plain types only; where there are faults, the first of two keys counts."""
+    """A document's value, in plain types, and its faults. The first of two equal keys counts."""
 
     value: object = None
     faults: list[Fault] = field(default_factory=list)
     lines: dict[Place, int] = field(default_factory=dict)
     unquoted: dict[Place, str] = field(default_factory=dict)
-    """What stands without quotes and is no text to YAML: `yes is true to YAML`."""
+    """For each value without quotes that YAML reads as no text, a hint: `yes is true to YAML`."""
 
     def line(self, place: Place) -> int:
-        """The line of this place, or of the nearest around it."""
+        """The line of this place, or of the nearest place that contains it."""
         ends = range(len(place), 0, -1)
         return next((self.lines[place[:end]] for end in ends if place[:end] in self.lines), 0)
 
 
 def read(file: Path) -> Document:
-    """Raises `SettingsError`, naming the file, for what can't be read or is no YAML."""
+    """Raises `SettingsError`, naming the file, if it can't be read or is no YAML."""
     text = _text(file)
     document = Document()
     try:
@@ -90,7 +90,7 @@ def read(file: Path) -> Document:
 
 def _text(file: Path) -> str:
     try:
-        if not file.is_file():  # a pipe would be waited for
+        if not file.is_file():  # reading a pipe would block
             there = "a folder" if file.is_dir() else "no file that can be read"
             raise SettingsError(f"{file}: it is {there}: an agent is a file; move this away")
         with file.open("rb") as source:
@@ -122,7 +122,7 @@ class _Reading:
         self._nodes = 0
 
     def value(self, node: yaml.Node, place: Place) -> object:
-        """Raises `yaml.YAMLError` for a document that has no end."""
+        """The value of a node. Raises `yaml.YAMLError` if the document is too large or deep."""
         self._nodes += 1
         if self._nodes > MOST_NODES or len(place) > MOST_DEPTH:
             why = "too many values, or too deeply nested"
@@ -143,13 +143,13 @@ class _Reading:
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode) or key.tag != f"{_TAGS}str":
-                said = f"{key.value} is no text" if isinstance(key, yaml.ScalarNode) else "no text"
-                self._fault(key, place, f"a key that is not text ({said}): put it in quotes")
+                shown = f"{key.value} is no text" if isinstance(key, yaml.ScalarNode) else "no text"
+                self._fault(key, place, f"a key that is not text ({shown}): put it in quotes")
                 continue
             name = self._readable(key, (*place, key.value))
             inside = (*place, name)
             if name in seen:
-                self._fault(key, inside, f"it stands there twice, first in line {seen[name]}")
+                self._fault(key, inside, f"the key occurs twice, first in line {seen[name]}")
                 continue
             seen[name] = self._document.lines[inside] = line
             yield name, self.value(value, inside)
@@ -181,7 +181,7 @@ class _Reading:
         return None
 
     def _readable(self, node: yaml.ScalarNode, place: Place) -> str:
-        """JSON writes a character beyond U+FFFF as two escapes; half of one is no text."""
+        """The text. JSON writes a character beyond U+FFFF as two escapes; one alone is a fault."""
         text = str(node.value)
         try:
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")

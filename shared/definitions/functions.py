@@ -1,7 +1,7 @@
 """Users' Python tools: plain functions, loaded by file path, never by package name.
 
-Type hints become the JSON schema, the docstring becomes the description. A tool's file stands
-alone: it can import what is installed, but not the files beside it.
+Type hints become the JSON schema, the docstring becomes the description. A tool's file
+stands alone: it can import installed packages, but not the files beside it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from shared.telemetry.logs import is_secret
 JsonObject = dict[str, JsonValue]
 
 KEY_PARAMETER = "idempotency_key"
-"""A function's parameter that gets the step's key: the same when the call is made again."""
+"""The parameter that gets the step's key, which is the same if the call is made again."""
 
 _BY_KEYWORD = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 
@@ -47,7 +47,7 @@ class Tool:
     description: str
     parameters: JsonObject
     repeatable: bool
-    """Its call may be made again where nobody knows whether it has acted."""
+    """Whether a call may be made again when it is unknown whether it has acted."""
     _function: Callable[..., object]
     _arguments: TypeAdapter[dict[str, object]]
     _takes_key: bool
@@ -55,14 +55,14 @@ class Tool:
     """The parameters that have a default."""
 
     async def call(self, arguments: dict[str, JsonValue], idempotency_key: str = "") -> str:
-        """The result: a string as it is, anything else as JSON, cut at `MAX_RESULT_CHARS`.
+        """The result: a string unchanged, any other value as JSON, cut at `MAX_RESULT_CHARS`.
 
-        The key goes to a function that has a parameter of that name; no model sees it.
-        All that is the function's runs in a thread of its own, validators, iterators and
-        serialisers included; only what is awaited runs in the event loop. A plain function runs
-        to its end also if the call is cancelled; the process can end before.
-        Raises `ToolError`, with text for the model, for wrong arguments and for whatever the
-        function raises; `CancelledError` only when this call is cancelled.
+        The key is passed to a function that has a parameter of that name; no model sees it.
+        The function's code runs in a thread of its own, and so do its validators, iterators and
+        serialisers; only what is awaited runs in the event loop. A plain function runs to its end
+        even if the call is cancelled, unless the process ends before.
+        Raises `ToolError`, with text for the model, for wrong arguments and for anything that the
+        function raises; `CancelledError` only if this call is cancelled.
         """
         try:
             begun = await in_thread(self._begin, arguments, idempotency_key)
@@ -70,11 +70,11 @@ class Tool:
                 return begun
             outcome = await awaited(begun)
             return await in_thread(answered, self.name, lambda: text_of(outcome.result()))
-        except RuntimeError as error:  # no thread more, says the system
+        except RuntimeError as error:  # the system can start no more threads
             raise ToolError(f"{self.name} could not be called: {error}") from error
 
     def _begin(self, arguments: dict[str, JsonValue], idempotency_key: str) -> str | Later:
-        """All of a plain function; of an async one, all that comes before it is awaited."""
+        """Run a plain function to its end, or an async one up to what must be awaited."""
         values = self._checked(arguments)
         if self._takes_key:
             values[KEY_PARAMETER] = idempotency_key
@@ -103,10 +103,10 @@ def _text_or_later(result: object) -> str | Later:
 
 
 def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
-    """The tool that `orders.py:lookup` names, from `<folder>/tools/orders.py`.
+    """The tool that a reference such as `orders.py:lookup` names, in `<folder>/tools/orders.py`.
 
-    Two functions of one file share its module. Raises `SettingsError` naming file and function,
-    whatever the file raises while it is imported. To be called where no event loop runs.
+    The functions of one file share its module. Raises `SettingsError` naming file and function,
+    also for anything that the file raises while it is imported. Call it where no event loop runs.
     """
     file_name, _, name = reference.partition(":")
     file = folder / "tools" / file_name
@@ -121,10 +121,14 @@ def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
         description = inspect.getdoc(function) or ""
         takes_key = KEY_PARAMETER in inspect.signature(function).parameters
         optional = _name_defaults(parameters, function)
-        to_json([description, parameters])  # half a character could not be sent to a model
+        to_json(
+            [description, parameters]
+        )  # raises for half a character, which no model can be sent
     except SettingsError:
         raise
-    except Exception as error:  # a hint is code too, and a path may be one that no system opens
+    except (
+        Exception
+    ) as error:  # hints are code too, and a path can be one that the system can't open
         raise SettingsError(f"{file}: '{name}': {_first_line(error)}") from error
     parameters.pop("title", None)
     return Tool(
@@ -140,32 +144,32 @@ def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
 
 
 def sanitised(name: str) -> str:
-    """The name as every endpoint takes it: `^[a-zA-Z0-9_-]{1,64}$`."""
+    """The name in a form that every endpoint takes: `^[a-zA-Z0-9_-]{1,64}$`."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "_"
 
 
 def _module(file: Path, function: str) -> ModuleType:
-    """The file's module under a name that no user and no package can have taken."""
+    """The file's module, under a name that no user's module and no package has."""
     name = f"_hutch_tool_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not file.is_file():
-        raise SettingsError(f"{file}: there is no such file, but '{function}' is wanted from it")
+        raise SettingsError(f"{file}: there is no such file to load '{function}' from")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except BaseException as error:
         sys.modules.pop(name, None)
-        said = f"{type(error).__name__}: {_first_line(error)}"
-        raise SettingsError(f"{file}: importing it for '{function}' failed: {said}") from error
+        fault = f"{type(error).__name__}: {_first_line(error)}"
+        raise SettingsError(f"{file}: importing it for '{function}' failed: {fault}") from error
     return module
 
 
 def _signature(function: Callable[..., object]) -> Any:
-    """A TypedDict of what a model passes; parameters with a default may be absent.
+    """A TypedDict of a model's arguments; a parameter with a default may be absent.
 
-    Raises `TypeError`, `ValueError` or `NameError` saying what a tool's signature lacks.
+    Raises `TypeError`, `ValueError` or `NameError` if a tool can't have this signature.
     """
     hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {}
@@ -178,16 +182,16 @@ def _signature(function: Callable[..., object]) -> Any:
             continue
         hint = hints[parameter.name]
         fields[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]
-    make: Any = TypedDict  # to a type checker, a TypedDict can't be made at run time
+    make: Any = TypedDict  # no type checker knows a TypedDict made at run time
     arguments = make("Arguments", fields)
     arguments.__pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
     return arguments
 
 
 def _name_defaults(parameters: JsonObject, function: Callable[..., object]) -> frozenset[str]:
-    """Adds the defaults that JSON can say to the schema; the names of all that there are.
+    """Add the defaults to the schema, if JSON has them; returns the parameters that have a default.
 
-    A default that is a secret by its parameter's name is no model's business.
+    The default of a parameter that is a secret by its name is not shown to a model.
     """
     properties: Any = parameters["properties"]
     given = {
@@ -197,13 +201,13 @@ def _name_defaults(parameters: JsonObject, function: Callable[..., object]) -> f
     }
     for name, default in given.items():
         if not is_secret(name):
-            with suppress(Exception):  # no JSON says it: it is the default all the same
+            with suppress(Exception):  # a default that JSON does not have still applies
                 properties[name]["default"] = from_json(to_json(default), allow_inf_nan=False)
     return frozenset(given)
 
 
 class _Untitled(GenerateJsonSchema):
-    """Titles repeat the names, and every one is paid for at every model call."""
+    """Leaves out titles: they repeat the names and would cost tokens at each model call."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
         return False
@@ -212,5 +216,5 @@ class _Untitled(GenerateJsonSchema):
 def _first_line(error: BaseException) -> str:
     try:
         return str(error).partition("\n")[0][:MAX_ERROR_CHARS]
-    except Exception:  # noqa: BLE001 - the text of a user's exception is a user's code
+    except Exception:  # noqa: BLE001 - formatting a user's exception runs a user's code
         return "without a text"

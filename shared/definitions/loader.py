@@ -1,8 +1,7 @@
-"""The folder of agents: one file each, read so that a fault in one stops nobody else.
+"""The folder of agents, with one file for each. A fault in one file affects no other agent.
 
-A process needs its own file, and the names and descriptions of its workers. `hutch check` asks the
-same functions as a starting process, so what one of them refuses the other does too, in the same
-words.
+A process needs its own file, and the names and descriptions of its workers. `hutch check` calls the
+same functions as a starting process, so both refuse the same faults in the same words.
 """
 
 from __future__ import annotations
@@ -25,26 +24,26 @@ from shared.errors import SettingsError
 
 @dataclass(frozen=True)
 class Folder:
-    """What the files say, by the agents' names; an agent whose name can't be read has its file's.
+    """The agents of a folder by name. If a name can't be read, the file's name stands for it.
 
-    `faults` has a line for each fault of an agent: such an agent does not start.
+    `faults` has a line for each fault of an agent. An agent with faults does not start.
     """
 
     path: Path
     files: Mapping[str, Path]
     found: Definitions
-    """Those whose own file is right."""
+    """The agents whose own file has no fault."""
     described: Definitions
-    """What managers need: also those of whose file only the name and description can be read."""
+    """The names and descriptions for managers, also of agents whose file has other faults."""
     faults: Mapping[str, str]
 
     @property
     def names(self) -> Collection[str]:
-        """Every agent that there is, also those that can't start: tasks wait for them."""
+        """All agents, including those that can't start: their mailboxes take tasks."""
         return list(filter(is_name, self.files))
 
     def definition(self, name: str) -> Definition:
-        """Raises `SettingsError` when the agent can't start as the files are."""
+        """The agent's definition. Raises `SettingsError` if the agent can't start."""
         if name in self.faults:
             raise SettingsError(self.faults[name])
         if name not in self.found:
@@ -54,9 +53,9 @@ class Folder:
 
 
 async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
-    """An agent with its tools, as its process needs them; raises `SettingsError`, a line a fault.
+    """An agent's definition and tools. Raises `SettingsError` with a line for each fault.
 
-    The tools' files are imported in a thread, where no event loop runs: they may run one.
+    The tools' files are imported in a thread without an event loop, so that they may run one.
     """
     definition = folder.definition(name)
     tools: list[Tool] = []
@@ -76,9 +75,9 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
 
 
 def load(path: Path) -> Definitions:
-    """Every agent of a folder without a fault; raises `SettingsError` with a line a fault.
+    """All agents of a folder. Raises `SettingsError` with a line for each fault.
 
-    For what is used as a whole: an agent left out of it would be lost.
+    It is for uses that need every agent: none may be left out because of a fault.
     """
     folder = read_folder(path)
     if folder.faults:
@@ -87,7 +86,7 @@ def load(path: Path) -> Definitions:
 
 
 def read_folder(path: Path) -> Folder:
-    """Raises `SettingsError` where there is no folder, or no file in it."""
+    """The folder and its faults. Raises `SettingsError` if there is no folder, or no file in it."""
     files: dict[str, Path] = {}
     found: dict[str, Definition] = {}
     described: dict[str, Definition] = {}
@@ -110,7 +109,7 @@ def read_folder(path: Path) -> Folder:
 
 
 def texts(path: Path) -> list[Path]:
-    """The agents' files in order, not those that editors and systems hide: `.#alice.yaml`.
+    """The agents' files in order, without hidden ones such as an editor's `.#alice.yaml`.
 
     Raises `SettingsError` as `read_folder` does.
     """
@@ -145,9 +144,9 @@ def _read(file: Path) -> _Read:
     except SettingsError as error:
         return _Read(file, file.stem, None, None, [str(error)])
     if not isinstance(document.value, dict):
-        said = f"{file}: an agent's file is a mapping with at least 'name'"
-        return _Read(file, file.stem, None, None, [said])
-    definition, faults = _understood(document, document.value)
+        fault = f"{file}: an agent's file is a mapping with at least 'name'"
+        return _Read(file, file.stem, None, None, [fault])
+    definition, faults = _validated(document, document.value)
     wrong = {fault.place[0] for fault in faults if fault.place}
     lines = [fault.of(file) for fault in faults]
     if "name" in wrong:
@@ -159,7 +158,7 @@ def _read(file: Path) -> _Read:
     return _Read(file, name, definition, described, lines)
 
 
-def _understood(
+def _validated(
     document: Document, fields: Mapping[str, object]
 ) -> tuple[Definition | None, list[Fault]]:
     faults = list(document.faults)
@@ -168,7 +167,7 @@ def _understood(
     try:
         definition = Definition.model_validate(fields)
     except ValidationError as error:
-        # What is wrong with a value's text has been said already.
+        # A place with a fault in its YAML gets no second fault.
         faults += [fault for fault in _invalid(document, error) if fault.place not in places]
     return (None if faults else definition), faults
 
@@ -198,7 +197,7 @@ def _unknown_workers(
 
 
 def _cycles(name: str, found: Definitions) -> Iterator[str]:
-    """The shortest way from an agent over workers to itself."""
+    """The shortest cycle from an agent over its workers to itself, as a fault."""
     callers: dict[str, str] = {}
     asked = deque([name])
     while asked:

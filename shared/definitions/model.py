@@ -1,4 +1,4 @@
-"""What an agent's file may say; `shared/definitions/loader.py` reads the files."""
+"""The content of an agent's file, as `shared/definitions/loader.py` reads it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from pydantic import (
 )
 
 from shared.contract.messages import AGENT_NAME, AgentName, Frozen
+from shared.contract.prompts import ToolProtocol
+from shared.contract.topology import ALL, SCHEDULER
 from shared.definitions.functions import sanitised
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
-RESERVED = {"all", "scheduler"}
-"""What commands and routing keys call everybody, and the scheduler."""
+RESERVED = {ALL, SCHEDULER}
+"""No agent can have these names."""
 LONGEST = timedelta(days=365)
-"""Of a duration: far more than any run or pause needs, and no time computed from it overflows."""
+"""The longest duration: more than any run needs, and no time computed from it overflows."""
 MOST_CALLABLE = 128
-"""Tools and workers of one agent: endpoints refuse a request that offers more."""
+"""The most tools and workers of one agent: endpoints refuse a request that offers more."""
 _URL = re.compile(
     r"https?://([^\s/?#@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)"
     r"(:(?P<port>[0-9]{1,5}))?([/?#]\S*)?",
@@ -39,7 +41,7 @@ _DURATION = re.compile(r"(?:(\d{1,18})h)?(?:(\d{1,18})m)?(?:(\d{1,18})s)?", re.A
 
 
 def _duration(value: object) -> object:
-    """`10s`, `5m`, `1h30m`; a bare number would leave the unit to be guessed."""
+    """A duration such as `10s`, `5m` or `1h30m`; a number without a unit would be ambiguous."""
     if not isinstance(value, str):
         if isinstance(value, timedelta):
             return value
@@ -95,7 +97,7 @@ def _is_default(value: object) -> bool:
 
 
 class ModelChoice(Frozen):
-    """Which model speaks, where it differs from the process's `OPENAI_*` settings, and how."""
+    """An agent's model and its options, where they differ from the process's settings."""
 
     name: str | None = None
     base_url: str | None = None
@@ -135,13 +137,13 @@ class ModelChoice(Frozen):
 
 
 def is_url(text: str) -> bool:
-    """Whether requests can be sent there: http or https, a host, a port if any, no spaces."""
+    """Whether this is a URL for requests: http or https, a host, perhaps a port, no spaces."""
     match = _URL.fullmatch(text)
     if match is None or not text.isprintable():
         return False
     try:
         match["host"].encode("idna")
-    except UnicodeError:  # no name server can be asked for it
+    except UnicodeError:  # no name server can look it up
         return False
     return match["port"] is None or 0 < int(match["port"]) < 1 << 16
 
@@ -155,13 +157,13 @@ class Limits(Frozen):
         default=600,
         ge=1,
         le=1_000_000,
-        description="tasks that runs of one agent may send to one process of this one, calls of a "
-        "manager to its workers aside; more are refused",
+        description="tasks that runs of one agent may send to one process of this one, without the "
+        "calls of a manager to its workers; more are refused",
     )
 
 
 class Schedule(Frozen):
-    """When to wake an agent. `every` counts from the epoch in UTC; `cron` has a time zone."""
+    """The times at which an agent is woken. `every` counts from the epoch in UTC."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
     prompt: str = Field(min_length=1)
@@ -198,7 +200,7 @@ class Schedule(Frozen):
 
 
 class ToolChoice(Frozen):
-    """A tool by file and function; `repeatable` when a call may be made twice without harm."""
+    """A tool by file and function; `repeatable` if a call may be made twice without harm."""
 
     function: Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$")]
     repeatable: bool = False
@@ -209,7 +211,7 @@ def _tool_by_function(value: object) -> object:
 
 
 class Definition(Frozen):
-    """One agent, as its file says it."""
+    """One agent, as its file defines it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -217,7 +219,7 @@ class Definition(Frozen):
     description: str = ""
     preamble: str = ""
     model: ModelChoice = ModelChoice()
-    tool_protocol: Literal["native", "schema"] | None = None
+    tool_protocol: ToolProtocol | None = None
     workers: tuple[AgentName, ...] = ()
     tools: tuple[Annotated[ToolChoice, BeforeValidator(_tool_by_function)], ...] = ()
     swarm: AgentName | None = None
@@ -226,8 +228,8 @@ class Definition(Frozen):
     schedule: tuple[Schedule, ...] = ()
     foreign_clients: bool = Field(
         default=False,
-        exclude=True,  # no run lives on it
-        description="its user on the broker may answer in queues that are not ours",
+        exclude=True,  # no run depends on it
+        description="its broker user may publish responses to queues of foreign clients",
     )
     limits: Limits = Limits()
 
@@ -235,7 +237,7 @@ class Definition(Frozen):
     @classmethod
     def _own_name(cls, value: str) -> str:
         if value in RESERVED:
-            raise ValueError(f"'{value}' is taken: commands call others so; choose another name")
+            raise ValueError(f"'{value}' is reserved for commands; choose another name")
         return value
 
     @field_validator("model", mode="before")
@@ -244,19 +246,19 @@ class Definition(Frozen):
         return {"name": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _no_doubles(self) -> Definition:
+    def _no_duplicates(self) -> Definition:
         for label, names in (
             ("workers", self.workers),
             ("tools", [tool.function for tool in self.tools]),
             ("schedule", [schedule.name for schedule in self.schedule]),
         ):
             if twice := _twice(names):
-                raise ValueError(f"{label}: '{twice}' stands there twice")
+                raise ValueError(f"{label}: '{twice}' occurs twice")
         return self
 
     @model_validator(mode="after")
     def _callable(self) -> Definition:
-        """What a model can call is distinguished by names, and endpoints take so many."""
+        """A model calls tools and workers by unique names, and endpoints take a limited number."""
         functions = [tool.function.rpartition(":")[2] for tool in self.tools]
         names = [*map(sanitised, functions), *self.workers]
         if twice := _twice(names):
@@ -272,7 +274,7 @@ class Definition(Frozen):
 
 
 def is_name(text: str) -> bool:
-    """Whether an agent can be called so."""
+    """Whether an agent can have this name."""
     return re.fullmatch(AGENT_NAME, text) is not None and text not in RESERVED
 
 

@@ -1,7 +1,7 @@
-"""What a user's function came to, as text for a model and an operator.
+"""Results and exceptions of users' functions, as text for a model and an operator.
 
-Reading an iterator, serialising and showing an exception all run users' code: call these in a
-thread, never in the event loop.
+Reading an iterator, serialising a value and formatting an exception all run users' code: call these
+functions in a thread, never in the event loop.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pydantic_core import to_json
 
+from shared.contract.rows import storable
 from shared.errors import ToolError
 from shared.telemetry.logs import masked_text
 
@@ -25,16 +26,16 @@ MAX_ERROR_CHARS = 1_000
 """Enough of an exception's text for a model to correct itself."""
 
 MAX_TRACE_CHARS = 8_000
-"""Some forty frames: a trace is logged and kept with its step, however deep the recursion."""
+"""Some forty frames: a trace is logged and stored with its step, even that of a deep recursion."""
 
 
 def text_of(result: object) -> str:
-    """A string as it is, anything else as JSON, an iterator read to its end: each cut.
+    """A string unchanged, any other value as JSON, an iterator as an array of its items; all cut.
 
     Raises what the result's own code raises, and `PydanticSerializationError`.
     """
     if isinstance(result, str):
-        return capped(str.__str__(result))  # of a subclass only the characters
+        return capped(str.__str__(result))  # only the characters of a subclass
     if isinstance(result, Iterator):
         return _array(result)
     return capped(to_json(result).decode())
@@ -46,10 +47,10 @@ def capped(text: str, most: int = MAX_RESULT_CHARS) -> str:
 
 
 def answered(tool: str, act: Callable[[], R]) -> R:
-    """What `act` returns; whatever it raises becomes the `ToolError` that answers the model.
+    """The value that `act` returns. Raises a `ToolError` for the model instead of any exception.
 
-    Nothing passes, `SystemExit` and `KeyboardInterrupt` included: nobody else meant them. The
-    exception itself goes no further, so that its code runs in no other thread.
+    This includes `SystemExit` and `KeyboardInterrupt`, which only concern the function. The
+    exception itself stays here, so that its code runs in no other thread.
     """
     try:
         return act()
@@ -59,7 +60,7 @@ def answered(tool: str, act: Callable[[], R]) -> R:
 
 
 def _array(items: Iterator[object]) -> str:
-    """Only what is shown is held, however much is read."""
+    """The items as a JSON array; only the part that is shown is kept in memory."""
     parts: list[str] = []
     length = 1
     for item in items:
@@ -87,7 +88,7 @@ def _shown(error: BaseException) -> str:
 
 
 def _trace(error: BaseException) -> str:
-    """Its traceback with secrets masked, cut in the middle."""
+    """The exception's traceback with secrets masked, cut in the middle."""
     try:
         text = "".join(traceback.format_exception(error))
     except BaseException as fault:  # noqa: BLE001 - as above
@@ -95,4 +96,4 @@ def _trace(error: BaseException) -> str:
     if len(text) > MAX_TRACE_CHARS:
         half = MAX_TRACE_CHARS // 2
         text = f"{text[:half]}\n[cut: {len(text)} characters]\n{text[-half:]}"
-    return masked_text(text.encode("utf-8", "replace").decode().replace("\0", ""))
+    return masked_text(storable(text))

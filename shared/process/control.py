@@ -1,4 +1,4 @@
-"""What a process hears while it is busy, ahead of any backlog: that it, or a task, shall end."""
+"""Control messages, shutdowns and cancels, which a process receives ahead of any backlog."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from shared.process.stopping import Stopping
 log = structlog.get_logger()
 
 PREFETCH = 10
-"""Control messages are few and cost nothing to obey."""
+"""Control messages are few and are handled at once."""
 
 
-async def obey(
+async def handle_commands(
     consumer: Consumer, stopping: Stopping, cancel: Callable[[str], None] | None = None
 ) -> None:
-    """Turn each shutdown into a wish to end, and hand on each cancel's task id.
+    """Request the end of the process for each shutdown, and call `cancel` with a cancel's task id.
 
-    Anything else is dropped with a log line; so are cancels where nothing can be cancelled, and
-    orders of somebody who may not give them. None becomes a dead letter: replayed, it would be an
-    operator's, and obeyed.
+    Other messages are logged and dropped, as are cancels without a `cancel` function and commands
+    of a user who may not give them. None becomes a dead letter: its replay would come from the
+    operator, and be executed.
     """
     await consumer.start(PREFETCH)
     async for delivery in consumer:
         try:
-            _obey(delivery, stopping, cancel)
+            _handle(delivery, stopping, cancel)
         except BadMessage as error:
             log.warning("control message not understood", error=str(error))
         except Exception:
-            log.exception("control message met a fault of ours")  # it must not end the process
+            log.exception("control message failed")  # it must not end the process
         await delivery.ack()
 
 
-def _obey(delivery: Delivery, stopping: Stopping, cancel: Callable[[str], None] | None) -> None:
+def _handle(delivery: Delivery, stopping: Stopping, cancel: Callable[[str], None] | None) -> None:
     message = decode(delivery.body, delivery.content_type)
-    speaker = agent_user(message.sender or "") if isinstance(message, Cancel) else OPERATOR
-    if reason := objection(delivery.received_as, delivery.user_id, speaker):
-        log.warning("order not obeyed", type=message.type, reason=reason)
+    expected_user = agent_user(message.sender or "") if isinstance(message, Cancel) else OPERATOR
+    if reason := objection(delivery.received_as, delivery.user_id, expected_user):
+        log.warning("command refused", type=message.type, reason=reason)
     elif isinstance(message, Shutdown):
-        log.info("shutdown asked for", mode=message.mode)
+        log.info("shutdown requested", mode=message.mode)
         stopping.ask(message.mode)
     elif isinstance(message, Cancel) and cancel is not None:
-        log.info("cancel asked for", task=message.task_id)
+        log.info("cancel requested", task=message.task_id)
         cancel(message.task_id)
     else:
-        log.warning("no control message", type=message.type)
+        log.warning("not a control message", type=message.type)

@@ -1,4 +1,4 @@
-"""What a process answers at /live, /ready and /metrics."""
+"""The HTTP application of a process: /live, /ready and /metrics."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-if TYPE_CHECKING:  # a process that has neither needn't load them
+if TYPE_CHECKING:  # not imported in a process that uses neither
     from shared.broker.connection import Broker
     from shared.store import Store
 
 Check = Callable[[], str | Awaitable[str]]
-"""Why not, in a few words; empty when all is well. Called in the event loop: must not block."""
+"""Returns the reason why the process is not live or ready, empty if it is. It runs on the event
+loop and must not block."""
 
 
 async def unreachable(broker: Broker, store: Store) -> str:
-    """Why a process can't work now, as far as broker and store are to blame."""
+    """The reason why broker or store stop a process from working now; empty if neither does."""
     if not broker.connected:
         return "no connection to the broker"
     if await broker.blocked():
@@ -29,7 +30,8 @@ async def unreachable(broker: Broker, store: Store) -> str:
 
 
 def application(*, live: Check, ready: Check, registry: CollectorRegistry) -> Starlette:
-    """503 with the reason where a check has one; that /live answers says that the loop turns."""
+    """The application. A check's reason is sent with status 503; any response of /live also shows
+    that the event loop is running."""
 
     async def is_live(_: Request) -> Response:
         return await _answer(live)
@@ -46,6 +48,6 @@ def application(*, live: Check, ready: Check, registry: CollectorRegistry) -> St
 
 
 async def _answer(check: Check) -> Response:
-    said = check()
-    why_not = said if isinstance(said, str) else await said
-    return PlainTextResponse(f"{why_not or 'ok'}\n", status_code=503 if why_not else 200)
+    result = check()
+    reason = result if isinstance(result, str) else await result
+    return PlainTextResponse(f"{reason or 'ok'}\n", status_code=503 if reason else 200)

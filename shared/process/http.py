@@ -1,4 +1,4 @@
-"""A small HTTP server beside what a process really does."""
+"""A small HTTP server that runs beside a process's main work."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from starlette.applications import Starlette
 from shared.errors import SettingsError
 
 CLOSE_S = 1
-"""Seconds that open connections get at the end: no reader holds a process longer than this."""
+"""Seconds for which open connections may delay the end of the process."""
 
 
 @contextlib.asynccontextmanager
 async def serving(
     application: Starlette, host: str, port: int, *, what: str, variables: str
 ) -> AsyncIterator[None]:
-    """Answers while what is inside runs. Port 0 is any free one; the log tells which.
+    """Serve the application for the time of the context. Port 0 stands for any free port, which is
+    logged.
 
-    Raises `SettingsError`, naming `what` and the `variables` to set, when the address can't be
-    listened on.
+    Raises `SettingsError`, which names `what` and the `variables` to set, when the server can't
+    listen on the address.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -34,7 +35,7 @@ async def serving(
             f"set {variables}, or port 0 for any free one"
         ) from error
     with listener:
-        # Not `serve`: it takes signals away from the process and wakes ten times a second.
+        # Not `Server.serve`: it replaces the signal handlers and wakes ten times a second.
         config = _lean(application)
         config.load()
         server = uvicorn.Server(config)
@@ -49,7 +50,7 @@ async def serving(
 
 
 def _lean(application: Starlette) -> uvicorn.Config:
-    """Nothing that isn't asked for: each part left out is memory and start-up time saved."""
+    """A configuration without optional parts, which saves memory and start-up time."""
     return uvicorn.Config(
         application,
         http="h11",

@@ -1,4 +1,4 @@
-"""The same life for every process: logging, signals, health, one sentence at a failure."""
+"""The frame of every process: logging, signals, health, and the report of a failure."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from shared.settings.environment import Settings
 from shared.telemetry import logs
 
 STOP_S = 5.0
-"""What handing over may take after a stop: a few commits and publishings."""
+"""The time for handing over after a stop: a few commits and publishes."""
 
 START_S = 60.0
-"""What a starting process waits for a broker or store that is away: all often start together."""
+"""How long a starting process waits for the broker and the store: all often start together."""
 
 
 @dataclass
 class Process:
-    """What a process's `main` gets: its settings, its wish to end, and where it tells its health.
+    """The argument of a process's `main`: its settings, its request to end, its health checks.
 
-    `main` sets `ready` once it serves: asked to end before that, it is cancelled. Afterwards it
-    returns once it may: after a drain when what runs has finished, after a stop at once.
-    A drain becomes a stop after `settings.drain_s`; `STOP_S` after a stop, `main` is cancelled.
+    `main` sets `ready` when it has started: a request to end before that cancels it. Afterwards it
+    must return by itself: after a drain when its open work has finished, after a stop at once. A
+    drain becomes a stop after `settings.drain_s`; `STOP_S` after a stop, `main` is cancelled.
     """
 
     service: str
@@ -53,11 +53,11 @@ class Process:
 Main = Callable[[Process], Awaitable[None]]
 
 
-def run(service: str, main: Main) -> int:
-    """Runs `main` to its end and returns the exit code: 0 after a drain or a stop.
+def run(service: str, main: Main, *, stop_s: float = STOP_S) -> int:
+    """Run `main` to its end and return the exit code: 0 after a drain or a stop.
 
-    A failure is one sentence on stderr, `hutch <service>: …`, with the error's own exit code;
-    `HUTCH_DEBUG` adds the trace.
+    A failure is reported in one sentence on stderr, `hutch <service>: …`, and gives the error's own
+    exit code; `HUTCH_DEBUG` adds the traceback.
     """
     debug = False
     try:
@@ -65,37 +65,37 @@ def run(service: str, main: Main) -> int:
         debug = settings.debug
         logs.configure(settings.log_format, service)
         with asyncio.Runner() as runner:
-            runner.run(_live(Process(service, settings), main))
-    except Exception as error:  # noqa: BLE001 - the outermost frame: a bug ends in one sentence too
-        return failed(f"hutch {service}", error, trace=debug)
+            runner.run(_run(Process(service, settings), main, stop_s))
+    except Exception as error:  # noqa: BLE001 - the outermost frame: bugs are reported too
+        return report_failure(f"hutch {service}", error, trace=debug)
     return 0
 
 
-def leave(code: int) -> NoReturn:
-    """End the process now. What a tool has left behind, a thread, an executor or something
-    registered with `atexit`, would keep it for as long as that takes."""
+def exit_now(code: int) -> NoReturn:
+    """End the process now, without waiting for what a tool has left behind: threads, executors and
+    functions registered with `atexit`."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def failed(who: str, error: BaseException, *, trace: bool) -> int:
-    """Says on stderr, in one sentence, why `who` ends; returns the exit code."""
+def report_failure(program: str, error: BaseException, *, trace: bool) -> int:
+    """Write to stderr, in one sentence, why `program` ends; returns the exit code."""
     if trace:
         traceback.print_exception(error)
     cause = _first(error)
-    sys.stderr.write(f"{who}: {_sentence(cause)}\n")
+    sys.stderr.write(f"{program}: {_sentence(cause)}\n")
     return cause.exit_code if isinstance(cause, HutchError) else 1
 
 
-async def _live(process: Process, main: Main) -> None:
+async def _run(process: Process, main: Main, stop_s: float) -> None:
     ProcessCollector(registry=process.registry)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stopping.signalled)
     async with _health(process), asyncio.TaskGroup() as jobs:
         working = jobs.create_task(_work(process, main))
-        overdue = jobs.create_task(_overdue(process, working))
+        overdue = jobs.create_task(_enforce_time_limits(process, working, stop_s))
         await asyncio.wait([working])
         overdue.cancel()
 
@@ -119,8 +119,10 @@ def _health(process: Process) -> AbstractAsyncContextManager[None]:
     )
 
 
-async def _overdue(process: Process, working: asyncio.Task[None]) -> None:
-    """Turns a drain that has used up its time into a stop; fails when the stop does too."""
+async def _enforce_time_limits(
+    process: Process, working: asyncio.Task[None], stop_s: float
+) -> None:
+    """Turn a drain into a stop after its time; raise if the stop takes too long as well."""
     await process.stopping.wait("drain")
     if process.ready is None:
         working.cancel()
@@ -129,12 +131,12 @@ async def _overdue(process: Process, working: asyncio.Task[None]) -> None:
         async with asyncio.timeout(process.settings.drain_s):
             await process.stopping.wait("stop")
     process.stopping.ask("stop")
-    await asyncio.sleep(STOP_S)
+    await asyncio.sleep(stop_s)
     raise HutchError("did not end in time and was cut off; another instance takes over what it ran")
 
 
 def _first(error: BaseException) -> BaseException:
-    """The error to tell of a group: ours before foreign ones, the first before later ones."""
+    """The error of a group to report: the first `HutchError`, or else the first error."""
     if isinstance(error, BaseExceptionGroup):
         return _first((error.subgroup(HutchError) or error).exceptions[0])
     return error
@@ -144,7 +146,7 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, HutchError):
         return logs.masked_text(str(error))
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    said = logs.masked_text(f"{type(error).__name__}: {error}".splitlines()[0])
+    text = logs.masked_text(f"{type(error).__name__}: {error}".splitlines()[0])
     return (
-        f"a fault of ours at {frame.filename}:{frame.lineno}: {said}; HUTCH_DEBUG=1 shows the trace"
+        f"a fault of ours at {frame.filename}:{frame.lineno}: {text}; HUTCH_DEBUG=1 shows the trace"
     )

@@ -1,10 +1,12 @@
-"""The environment, read here and nowhere else, once, in each process's `__main__`."""
+"""The variables of the environment. Each process reads them once, in its `__main__`.
+
+Only `shared.settings` reads the environment.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -12,23 +14,17 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.contract.prompts import ToolProtocol
 from shared.errors import SettingsError
-
-Address = str | Callable[[], str]
-"""A URL with its password; or what gives it anew at each connection, so that it can change."""
-
-
-def current(address: Address) -> str:
-    return address if isinstance(address, str) else address()
-
+from shared.settings.secrets import current_secret, secret
 
 _Line = Annotated[str, StringConstraints(strip_whitespace=True)]
-"""Files of variables and shells leave a newline or a space at the end."""
+"""Without the newline or space that files of variables and shells leave at the end."""
 _HEADER = re.compile(r"\s*([\w!#$%&'*+.^`|~-]+\s*:[ -~\t]*)?\s*", re.ASCII)
 
 
 def _headers(lines: SecretStr) -> SecretStr:
-    """As the model's package reads them: one a line."""
+    """The headers, one a line, as the `openai` package reads them."""
     if not all(_HEADER.fullmatch(line) for line in lines.get_secret_value().split("\n")):
         raise ValueError("write lines of 'Name: value', in ASCII")
     return lines
@@ -45,7 +41,7 @@ class _Environment(BaseSettings):
         frozen=True,
         extra="ignore",
         populate_by_name=True,
-        env_ignore_empty=True,  # compose files pass `${NAME:-}`: empty is not set
+        env_ignore_empty=True,  # compose files pass `${NAME:-}`: an empty variable is not set
     )
 
     @classmethod
@@ -72,7 +68,7 @@ class Settings(_Environment):
     rabbitmq_url_file: Path | None = Field(
         default=None,
         validation_alias="RABBITMQ_URL_FILE",
-        description="a file that holds it instead; read again at each connection",
+        description="a file with this address instead; read again at each connection",
     )
     store_url: SecretStr = Field(
         default=SecretStr("sqlite:///.hutch/hutch.db"),
@@ -82,7 +78,7 @@ class Settings(_Environment):
     store_url_file: Path | None = Field(
         default=None,
         validation_alias="HUTCH_STORE_FILE",
-        description="a file that holds it instead; read again at each connection",
+        description="a file with this address instead; read again at each connection",
     )
     agents: Path = Field(
         default=Path("agents"), validation_alias="HUTCH_AGENTS", description="folder of agents"
@@ -93,20 +89,20 @@ class Settings(_Environment):
     api_key_file: Path | None = Field(
         default=None,
         validation_alias="OPENAI_API_KEY_FILE",
-        description="a file that holds it instead; read again at each model call",
+        description="a file with this key instead; read again at each model call",
     )
     custom_headers: Annotated[SecretStr, AfterValidator(_headers)] | None = Field(
         default=None,
         validation_alias="OPENAI_CUSTOM_HEADERS",
-        description="lines of 'Name: value' that go where OPENAI_API_KEY goes, and only there",
+        description="lines of 'Name: value', sent only to the endpoint that gets OPENAI_API_KEY",
     )
     organization: Annotated[str, AfterValidator(_header_value)] | None = Field(
-        default=None, validation_alias="OPENAI_ORG_ID", description="goes there as well"
+        default=None, validation_alias="OPENAI_ORG_ID", description="sent to the same endpoint"
     )
     project: Annotated[str, AfterValidator(_header_value)] | None = Field(
-        default=None, validation_alias="OPENAI_PROJECT_ID", description="goes there as well"
+        default=None, validation_alias="OPENAI_PROJECT_ID", description="sent to the same endpoint"
     )
-    tool_protocol: Literal["native", "schema"] = Field(
+    tool_protocol: ToolProtocol = Field(
         default="native",
         validation_alias="HUTCH_TOOL_PROTOCOL",
         description="for agents that name none; schema: for models without native tool calls",
@@ -121,14 +117,14 @@ class Settings(_Environment):
         default=30.0,
         gt=0,
         validation_alias="HUTCH_KEEP_DAYS",
-        description="days that ended runs are kept, and repeated tasks recognised",
+        description="days for which ended runs are kept and repeated tasks recognised",
     )
     health_port: int = Field(
         default=0,
         ge=0,
         le=65535,
         validation_alias="HUTCH_HEALTH_PORT",
-        description="for /live, /ready and /metrics; 0: any free port, told in the log",
+        description="for /live, /ready and /metrics; 0: any free port, named in the log",
     )
     health_host: str = Field(
         default="127.0.0.1",
@@ -138,7 +134,7 @@ class Settings(_Environment):
     debug: bool = Field(
         default=False,
         validation_alias="HUTCH_DEBUG",
-        description="1: a failure shows its trace besides its sentence",
+        description="1: a failure also shows its traceback",
     )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto",
@@ -148,18 +144,21 @@ class Settings(_Environment):
 
     @classmethod
     def from_environment(cls) -> Self:
-        """Also raises `SettingsError` now for a secret's file that can't be read."""
+        """Raises `SettingsError`, also for a secret's file that can't be read."""
         for name in ("RABBITMQ_URL", "HUTCH_STORE", "OPENAI_API_KEY"):
             secret(name)
         return super().from_environment()
 
     def given_broker(self) -> str | None:
-        """The broker's address as it is now. Raises `SettingsError` for a file, as do the next."""
-        url = _now(self.rabbitmq_url, "RABBITMQ_URL", self.rabbitmq_url_file)
+        """The broker's address as it is now, if there is one.
+
+        This and the next methods raise `SettingsError` if a secret's file can't be read.
+        """
+        url = current_secret(self.rabbitmq_url, "RABBITMQ_URL", self.rabbitmq_url_file)
         return url.get_secret_value() if url else None
 
     def broker(self) -> str:
-        """The same, where there must be one."""
+        """The broker's address as it is now. Raises `SettingsError` if there is none."""
         url = self.given_broker()
         if url is None:
             raise SettingsError(
@@ -170,16 +169,16 @@ class Settings(_Environment):
 
     def store(self) -> str:
         """The store's address as it is now."""
-        url = _now(self.store_url, "HUTCH_STORE", self.store_url_file)
+        url = current_secret(self.store_url, "HUTCH_STORE", self.store_url_file)
         assert url is not None
         return url.get_secret_value()
 
     def key(self) -> SecretStr | None:
         """The key of the settings' model as it is now."""
-        return _now(self.api_key, "OPENAI_API_KEY", self.api_key_file)
+        return current_secret(self.api_key, "OPENAI_API_KEY", self.api_key_file)
 
     def account_headers(self) -> tuple[str, ...]:
-        """The headers that the model's package adds by itself: they belong to that key."""
+        """The headers that the `openai` package adds itself; they belong to the key's endpoint."""
         lines = (self.custom_headers or SecretStr("")).get_secret_value().split("\n")
         own = (line.partition(":")[0].strip() for line in lines if ":" in line)
         return ("OpenAI-Organization", "OpenAI-Project", *own)
@@ -198,7 +197,7 @@ class ScriptedSettings(_Environment):
         ge=0,
         le=65535,
         validation_alias="HUTCH_SCRIPTED_PORT",
-        description="0: any free port, told in the log",
+        description="0: any free port, named in the log",
     )
 
 
@@ -209,34 +208,23 @@ class LocalSettings(_Environment):
 
 
 def no_model(agent: str) -> SettingsError:
-    """Said by the agent itself, and by `hutch up` before it starts one."""
+    """The error of an agent without a model, and of `hutch up` before it starts such an agent."""
     return SettingsError(
         f"agent '{agent}' has no model: set OPENAI_API_KEY, or OPENAI_BASE_URL for an endpoint "
         "of your own, or use --provider scripted"
     )
 
 
-def secret(name: str) -> SecretStr | None:
-    """The secret in a variable, or in the file that its twin `<name>_FILE` names, as it is now.
-
-    An agent's file names such a variable (`api_key_env`). Raises `SettingsError` when both are
-    set, or the file can't be read.
-    """
-    value, file = os.environ.get(name), os.environ.get(f"{name}_FILE")
-    if value and file:
-        raise SettingsError(f"{name} and {name}_FILE are both set: unset one of them")
-    return _now(SecretStr(value) if value else None, name, Path(file) if file else None)
-
-
 def network() -> str:
-    """The variables that steer each HTTP client of Hutch, as they are set."""
+    """The variables that configure Hutch's HTTP clients, as they are set, for an error message."""
     names = (it for name in _NETWORK for it in (name, name.lower()) if os.environ.get(it))
     return ", ".join(f"{name}={os.environ[name]}" for name in names) or "the environment"
 
 
 def network_fault() -> str:
-    """What is wrong with them, as far as no HTTP client says so before its first request; empty:
-    nothing. A folder of certificates that is not there is taken, and then no server is trusted.
+    """A fault in those variables that an HTTP client would report late or never; empty: none.
+
+    With a folder of certificates that does not exist, a client starts and then trusts no server.
     """
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         path = os.environ.get(name)
@@ -255,15 +243,3 @@ def _names_host(address: str) -> bool:
         return bool(url.hostname) and url.port != 0
     except ValueError:
         return False
-
-
-def _now(value: SecretStr | None, name: str, file: Path | None) -> SecretStr | None:
-    if file is None:
-        return value and SecretStr(value.get_secret_value().strip())
-    try:
-        held = file.read_text("utf-8").strip()
-    except (OSError, UnicodeError) as error:
-        raise SettingsError(f"{name}_FILE names a file that can't be read: '{file}'") from error
-    if not held:
-        raise SettingsError(f"{name}_FILE names an empty file: '{file}'")
-    return SecretStr(held)

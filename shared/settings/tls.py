@@ -1,7 +1,7 @@
-"""What the broker and the store share of TLS: files that an address names, and why it failed.
+"""TLS of the broker and the store: the files that an address names, and the reason of a failure.
 
-Both take TLS from their address: `amqps://…?cafile=…` and `postgresql://…?sslmode=…`. Their
-clients read the files at each connection, so a certificate is renewed without a restart.
+Their addresses set TLS: `amqps://…?cafile=…` and `postgresql://…?sslmode=…`. The clients read the
+files at each connection, so a certificate can be renewed without a restart.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from shared.errors import SettingsError
 
 _PASSING = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
-"""The other side hung up: it may only be coming up or going down."""
+"""The other side closed the connection: it may be starting or ending."""
 
 
 def check_files(variable: str, query: Mapping[str, str], names: tuple[str, ...]) -> None:
-    """Raises `SettingsError` for a file of the address that can't be read: OpenSSL names none."""
+    """Raises `SettingsError` for a file that the address names and that can't be read.
+
+    OpenSSL's own error would not name the file.
+    """
     for name in names:
         path = query.get(name)
         if path is not None and not os.access(path, os.R_OK):
@@ -25,12 +28,12 @@ def check_files(variable: str, query: Mapping[str, str], names: tuple[str, ...])
 
 
 def refused(error: BaseException) -> str:
-    """Why one side would not trust the other; empty when trying again can help, or it isn't TLS."""
+    """Why TLS failed; empty if it is no TLS error, or one that can pass when it is tried again."""
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, ssl.SSLError) and not isinstance(found, _PASSING):
-            # Both are there only where OpenSSL itself objects.
-            said = getattr(found, "verify_message", "") or getattr(found, "reason", "")
-            return str(said or found).rstrip(".").replace("_", " ").lower()
+            # Only errors of OpenSSL itself have these.
+            reason = getattr(found, "verify_message", "") or getattr(found, "reason", "")
+            return str(reason or found).rstrip(".").replace("_", " ").lower()
         found = found.__cause__
     return ""

@@ -1,7 +1,7 @@
-"""All that knows SQL. `open_store` gives a `Store`; the other modules hold its operations.
+"""The store, and all SQL. `open_store` opens a `Store`; the other modules hold its operations.
 
-An operation is a plain function that takes a connection; `Store.write` writer it, grouped
-with others, `Store.read` runs it without changing anything.
+An operation is a plain function of a connection. `Store.write` runs and commits it, grouped with
+others; `Store.read` runs one that changes nothing.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.engine import Connection
 
 from shared.errors import StoreError
-from shared.settings.environment import Address
-from shared.store.database.engine import Database, create
+from shared.settings.secrets import Address
+from shared.store.database.engine import BUSY_TIMEOUT_MS, Database, create
 from shared.store.database.writer import Writer
 from shared.store.schema import REVISION, identity
 
 T = TypeVar("T")
 
-PATIENCE_S = 60.0
-"""How long a read or write waits for a store that is away, unless its process has more time."""
+RETRY_FOR_S = 60.0
+"""How long a read or write is retried while the store is unavailable, by default."""
 
 
 class Store:
@@ -31,33 +31,39 @@ class Store:
         self._database = database
         self._writer = writer
         self.id = store_id
-        self.here = writer.here
-        self.away = writer.away
-        """Opposite events: whether the last read or write reached the store."""
+        self.reachable = writer.reachable
+        self.unreachable = writer.unreachable
+        """One of these two events is set: whether the last read or write reached the store."""
 
     @property
     def available(self) -> bool:
-        return self.here.is_set()
+        return self.reachable.is_set()
 
     async def write(self, key: str, operation: Callable[[Connection], T]) -> T:
-        """See `Writer.write`."""
+        """Run an operation and commit it, see `Writer.write`."""
         return await self._writer.write(key, operation)
 
     async def read(self, operation: Callable[[Connection], T]) -> T:
-        """Run an operation that changes nothing; as patient as `write`, and raises the same."""
+        """Run an operation that changes nothing; retries and raises as `write` does."""
         return await self._writer.until_available(lambda: self._database.run(operation))
 
 
 @asynccontextmanager
 async def open_store(
-    address: Address, *, patience_s: float = PATIENCE_S, start_s: float = 0.0
+    address: Address,
+    *,
+    retry_for_s: float = RETRY_FOR_S,
+    start_s: float = 0.0,
+    busy_timeout_ms: int = BUSY_TIMEOUT_MS,
 ) -> AsyncIterator[Store]:
-    """Open a migrated store; raises `StoreError` with the command to run when it isn't.
+    """Open a store; raises `StoreError`, which names the command to run, if it is not migrated.
 
-    A store that is away is waited for: `start_s` for the first answer, then `patience_s` for each.
+    While the store is unavailable, opening it is retried for `start_s` and each later read and
+    write for `retry_for_s`; then `StoreUnavailable` is raised. An
+    SQLite file that another process locks is unavailable after `busy_timeout_ms`.
     """
-    database = create(address)
-    writer = Writer(database, patience_s)
+    database = create(address, busy_timeout_ms=busy_timeout_ms)
+    writer = Writer(database, retry_for_s)
     job: asyncio.Task[None] | None = None
     try:
         store_id = await Writer(database, start_s).until_available(lambda: database.run(_identify))

@@ -1,6 +1,6 @@
-"""Deleting what is not kept any longer: old runs and ticks, and sessions on request.
+"""Deleting old runs and ticks, and sessions on request.
 
-A repeated task is recognised as one for as long as its run is kept.
+A repeated task is recognised only as long as its run is kept.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from shared.store.runs import sessions
 from shared.store.schema import RunState, now_s, outbox, requesters, runs, starts, steps, ticks
 
 BATCH = 200
-"""Runs in one commit: some milliseconds, so that nobody waits long behind it."""
+"""The most runs in one commit, which takes some milliseconds: other writers wait only briefly."""
 
 MOST_NAMED = 3
-"""Open runs that a refusal names: enough to begin with."""
+"""The most open runs that the refusal to forget a session names."""
 
 
-def forget_runs(connection: Connection, agent: str, keep_s: float) -> bool:
+def forget_runs(connection: Connection, agent: str, keep_s: float, *, batch: int = BATCH) -> bool:
     """Delete one batch of an agent's runs that ended `keep_s` ago or earlier, oldest first.
 
-    Open runs are never deleted, nor what is still to be sent. False: there was nothing left.
+    Open runs and unsent messages are never deleted. False: there was nothing left to delete.
     """
     chosen = connection.execute(
         select(runs.c.run_id)
@@ -35,7 +35,7 @@ def forget_runs(connection: Connection, agent: str, keep_s: float) -> bool:
             runs.c.ended_at <= now_s() - keep_s,
         )
         .order_by(runs.c.ended_at)
-        .limit(BATCH)
+        .limit(batch)
         .with_for_update(skip_locked=True)
     )
     old = [row.run_id for row in chosen]
@@ -46,7 +46,7 @@ def forget_runs(connection: Connection, agent: str, keep_s: float) -> bool:
 
 
 def delete_runs(connection: Connection, run_ids: Collection[str]) -> None:
-    """With all that is stored of them, but for what is still to be sent."""
+    """Delete runs with all rows that belong to them, except unsent messages."""
     undeliverable = delete(outbox).where(outbox.c.undeliverable_at.is_not(None))
     connection.execute(undeliverable.where(outbox.c.run_id.in_(run_ids)))
     for table in (steps, starts, requesters, runs):
@@ -54,7 +54,7 @@ def delete_runs(connection: Connection, run_ids: Collection[str]) -> None:
 
 
 def forget_ticks(connection: Connection, agent: str, keep_s: float) -> None:
-    """Delete an agent's old ticks; each schedule's first and newest say where it stands."""
+    """Delete an agent's old ticks; each schedule's first and newest rows are its state and stay."""
     newer = ticks.alias()
     is_newest = ~exists().where(
         newer.c.agent == ticks.c.agent,
@@ -71,13 +71,15 @@ def forget_ticks(connection: Connection, agent: str, keep_s: float) -> None:
     )
 
 
-def forget_session(connection: Connection, session: str, agent: str | None) -> int:
+def forget_session(
+    connection: Connection, session: str, agent: str | None, *, batch: int = BATCH
+) -> int:
     """Delete one batch of a session's runs; returns how many, 0 when none is left.
 
-    With an agent, only its own runs there and what they caused at its workers. Raises
-    `StoreError` while one of them is open, and deletes none.
+    With an agent, only its own runs in the session and those that they caused at its workers.
+    Raises `StoreError` while one of them is open, and deletes none.
     """
-    sessions.close(connection, session)
+    sessions.lock_session(connection, session)
     found = _of_session(connection, session, agent)
     opened = [row for row in found if row["state"] != RunState.ENDED]
     if opened:
@@ -86,13 +88,16 @@ def forget_session(connection: Connection, session: str, agent: str | None) -> i
             f"session '{session}' has {len(opened)} open runs ({names}): "
             "wait until they end, or cancel them, then forget it"
         )
-    batch = [row["run_id"] for row in found[:BATCH]]
-    delete_runs(connection, batch)
-    return len(batch)
+    run_ids = [row["run_id"] for row in found[:batch]]
+    delete_runs(connection, run_ids)
+    return len(run_ids)
 
 
 def _of_session(connection: Connection, session: str, agent: str | None) -> Sequence[RowMapping]:
-    """Causes stand last: when a batch ends between, what they have caused is still found."""
+    """The session's runs, each after the runs that it has caused.
+
+    They are found by their cause, so it is deleted last: a batch may delete only some of them.
+    """
     columns = ("run_id", "agent", "task_id", "root_id", "parent_id", "state")
     query = (
         select(*(runs.c[name] for name in columns))
@@ -105,7 +110,7 @@ def _of_session(connection: Connection, session: str, agent: str | None) -> Sequ
         return rows
     found = [row for row in rows if row["agent"] == agent]
     known = {row["run_id"] for row in found}
-    for cause in found:  # it grows while it is read
+    for cause in found:  # the list grows during the iteration
         caused = [
             row
             for row in rows

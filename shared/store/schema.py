@@ -1,7 +1,7 @@
 """The tables. Times are seconds since the epoch by the store's own clock (`now_s`).
 
-Texts that people or models wrote are JSON in a text column: JSON escapes what PostgreSQL's
-text refuses (NUL).
+Texts of people and models are stored as JSON in text columns: JSON escapes NUL, which PostgreSQL
+refuses in text.
 """
 
 from enum import StrEnum
@@ -26,17 +26,17 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 REVISION = "0004"
-"""The newest migration; a process refuses a store of another one."""
+"""The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()
 _Serial = BigInteger().with_variant(Integer, "sqlite")
 
 
-WHOLE_MOST = 2**31 - 1
-"""What an `Integer` holds; one that was damaged may stand there, and one more is refused."""
+INTEGER_MAX = 2**31 - 1
+"""The largest value of an `Integer`. A damaged row may hold it, and adding one would then fail."""
 
 LATEST_S = 253402300799.0
-"""The last second of the year 9999, in which Python's times end."""
+"""The last second of the year 9999, the latest time that Python can represent."""
 
 
 class RunState(StrEnum):
@@ -46,8 +46,8 @@ class RunState(StrEnum):
     ENDED = "ended"
 
 
-class now_s(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
-    """The store's clock, so that replicas on machines with other clocks agree."""
+class now_s(FunctionElement[float]):  # noqa: N801 - it is a SQL function
+    """The store's clock, so that replicas on machines with different clocks agree."""
 
     type = Float()
     inherit_cache = True
@@ -112,32 +112,32 @@ runs = Table(
     Column("recalled", Text),
     Column("nonce", String(16), nullable=False, server_default=""),
 )
-"""`nonce`: drawn at the claim, a part of the ids of the run's calls: from outside nobody can guess
-them. Empty in runs of earlier versions, whose calls keep the ids that they had."""
+"""`nonce` is a random part of the ids of the run's calls, drawn at the claim, so that other clients
+can't guess them. It is empty in runs of earlier versions, whose calls keep their ids."""
 
 _OPEN = text("state <> 'ended'")
 Index("runs_open", runs.c.agent, runs.c.due_at, postgresql_where=_OPEN, sqlite_where=_OPEN)
 Index("runs_ended", runs.c.agent, runs.c.ended_at)
 Index("runs_root", runs.c.root_id)
-_TALK = text("session IS NOT NULL")
+_IN_SESSION = text("session IS NOT NULL")
 Index(
     "runs_session",
     runs.c.session,
     runs.c.agent,
     runs.c.session_place,
-    postgresql_where=_TALK,
-    sqlite_where=_TALK,
+    postgresql_where=_IN_SESSION,
+    sqlite_where=_IN_SESSION,
 )
-_TURNS = text("session IS NOT NULL AND ended_at IS NULL")
+_OPEN_IN_SESSION = text("session IS NOT NULL AND ended_at IS NULL")
 Index(
     "runs_session_open",
     runs.c.session,
     runs.c.agent,
     runs.c.session_place,
-    postgresql_where=_TURNS,
-    sqlite_where=_TURNS,
+    postgresql_where=_OPEN_IN_SESSION,
+    sqlite_where=_OPEN_IN_SESSION,
 )
-"""A look asks it for each run that waits for its turn: it must not read the whole conversation."""
+"""Each poll reads it for every run that waits for its turn, so it must not contain ended runs."""
 
 steps = Table(
     "steps",
@@ -176,7 +176,7 @@ outbox = Table(
     Column("body", Text, nullable=False),
     Column("created_at", Float(53), nullable=False),
     Column("undeliverable_at", Float(53)),
-    sqlite_autoincrement=True,  # a number used again could delete another message's row
+    sqlite_autoincrement=True,  # a reused number could delete another message's row
 )
 _UNSENT = text("undeliverable_at IS NULL")
 Index("outbox_unsent", outbox.c.agent, postgresql_where=_UNSENT, sqlite_where=_UNSENT)
@@ -204,8 +204,8 @@ ticks = Table(
     Column("tried_at", Float(53)),
     Column("message_id", String(128)),
 )
-"""`message_id`: the id that its message carries, with a part that nobody can guess; NULL in rows of
-earlier versions, whose messages carry the `tick_id`."""
+"""`message_id` is the id of the tick's message, with a random part that other clients can't guess.
+It is NULL in rows of earlier versions, whose messages have the `tick_id` as their id."""
 
 Index("ticks_by_schedule", ticks.c.agent, ticks.c.schedule, ticks.c.nominal_at)
 _SENDING = text("outcome = 'sending'")
@@ -223,7 +223,7 @@ starts = Table(
     Column("started_at", Float(53), nullable=False),
     sqlite_with_rowid=False,
 )
-"""Calls of tools that must not run twice, committed before they begin."""
+"""The starts of tool calls that must not be made twice, committed before each call."""
 
 cancels = Table(
     "cancels",
@@ -233,7 +233,7 @@ cancels = Table(
     Column("task_id", String(128), nullable=False),
     Column("asked_at", Float(53), nullable=False),
 )
-"""Tasks that are not wanted any more, whether they have a run yet or not."""
+"""Cancelled tasks, whether they have a run already or not."""
 
 pauses = Table(
     "pauses",
@@ -241,7 +241,7 @@ pauses = Table(
     Column("agent", String(40), primary_key=True),
     Column("paused_at", Float(53), nullable=False),
 )
-"""Agents that begin nothing; `all` is a name that no agent can have."""
+"""Paused agents; `all`, which no agent can be named, stands for every agent."""
 
 shutdowns = Table(
     "shutdowns",
@@ -250,7 +250,7 @@ shutdowns = Table(
     Column("mode", String(8), nullable=False),
     Column("asked_at", Float(53), nullable=False),
 )
-"""Processes that shall end: by their own names, so that a restarted one is not meant."""
+"""Processes that are to end, by instance: a restarted process has another one."""
 
 dead_letters = Table(
     "dead_letters",
@@ -261,4 +261,4 @@ dead_letters = Table(
     Column("properties", Text, nullable=False),
     Column("kept_at", Float(53), nullable=False),
 )
-"""Those that the broker's queue `dead` did not take; `properties` is JSON."""
+"""Dead letters that the broker's queue `dead` did not accept; `properties` is JSON."""

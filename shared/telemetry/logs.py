@@ -1,4 +1,4 @@
-"""Log lines: structured, without secrets, without texts of models and people."""
+"""Structured log lines, without secrets and without texts of models and people."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 MASK = "***"
-_TOLD_BETTER = ("aiormq.connection", "aiormq.channel")
-"""They log each try that fails and each call that is cancelled; `shared.broker` tells both."""
+_DUPLICATE_LOGGERS = ("aiormq.connection", "aiormq.channel")
+"""Loggers of failed attempts and cancelled calls, which `shared.broker` reports already."""
 _SECRET_KEY = re.compile(
     r"(^|[_-])(password|passwd|secret|token|api[_-]?key|authorization|cookie)$", re.IGNORECASE
 )
@@ -25,15 +25,15 @@ _KEY_IN_TEXT = re.compile(r"\b(Bearer |Basic |sk-)[\w.~+/=-]{4,}", re.IGNORECASE
 
 
 def configure(format: Literal["auto", "json", "console"], service: str) -> None:
-    """Sends this process's log to stdout, libraries' from WARNING up, ours from INFO up.
+    """Send this process's log to stdout: libraries' lines from WARNING up, ours from INFO up.
 
-    `auto` is readable on a terminal and JSON elsewhere, with times in UTC. Every line carries
-    `service` and what is bound with `structlog.contextvars`: agent, instance, task, run.
+    `auto` means `console` on a terminal and `json` elsewhere. Times are in UTC. Every line has
+    `service` and the values bound with `structlog.contextvars`: agent, instance, task, run.
     """
     console = format == "console" or (format == "auto" and sys.stdout.isatty())
     chain = [*_common(service), *([] if console else [_event_as_message])]
     structlog.configure(
-        processors=[_whatever_it_holds([*chain, _renderer(console)])],
+        processors=[_never_raising([*chain, _renderer(console)])],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Stdout())),
     )
@@ -49,7 +49,7 @@ def configure(format: Literal["auto", "json", "console"], service: str) -> None:
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.captureWarnings(True)
-    for name in _TOLD_BETTER:
+    for name in _DUPLICATE_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
@@ -75,9 +75,9 @@ def _renderer(console: bool) -> Processor:
     return structlog.processors.JSONRenderer(ensure_ascii=False)
 
 
-def _whatever_it_holds(chain: Sequence[Processor]) -> Processor:
-    """The chain's line, or where a value breaks the chain one that names it: a log line never
-    raises into what it tells of."""
+def _never_raising(chain: Sequence[Processor]) -> Processor:
+    """A processor that runs the chain. If a value makes it raise, the line is replaced by one that
+    reports this: logging never raises into the code that logs."""
 
     def line(logger: WrappedLogger, level: str, event: EventDict) -> str:
         text = event.get("event")
@@ -86,20 +86,20 @@ def _whatever_it_holds(chain: Sequence[Processor]) -> Processor:
             for processor in chain:
                 made = processor(logger, level, made)
             return str(made)
-        except Exception as error:  # noqa: BLE001 - whatever a value's own methods raise
-            why = f"{type(error).__name__} in a value"
-            lost = {"level": level, "message": "log line lost", "lost": str(text), "why": why}
+        except Exception as error:  # noqa: BLE001 - a value's own methods can raise anything
+            reason = f"{type(error).__name__} in a value"
+            lost = {"level": level, "message": "log line lost", "lost": str(text), "why": reason}
             return json.dumps(lost)
 
     return line
 
 
 class _Stdout:
-    """Standard output that takes every text, and loses it where nobody takes it any more."""
+    """Standard output that accepts every text, and drops it if it can't be written."""
 
     def write(self, text: str) -> None:
         encoding = sys.stdout.encoding or "utf-8"
-        with suppress(OSError, ValueError):  # a full disk, a closed pipe: there is nowhere to tell
+        with suppress(OSError, ValueError):  # a full disk or a closed pipe, which can't be logged
             sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def flush(self) -> None:
@@ -108,12 +108,12 @@ class _Stdout:
 
 
 def _event_as_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """`message` is where log collectors look for the text."""
+    """Rename the text's key to `message`, which log collectors expect."""
     return {"time": event.pop("timestamp"), "message": event.pop("event"), **event}
 
 
 def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The same line with secrets masked by the name of their key, in URLs and in headers."""
+    """The event with secrets masked: values of keys such as `password`, and secrets in texts."""
     return {key: _masked(key, value) for key, value in event.items()}
 
 
@@ -135,13 +135,13 @@ def _masked(key: str, value: object) -> object:
 
 @lru_cache(maxsize=1024)
 def is_secret(key: str) -> bool:
-    """Whether what bears this name is a secret."""
+    """Whether the values of this key are secrets."""
     return _SECRET_KEY.search(key) is not None
 
 
 def masked_text(text: str) -> str:
     """The text with passwords in URLs, bearer tokens and API keys replaced."""
-    if "://" in text:  # the cheap looks first: every value of every line comes by here
+    if "://" in text:  # cheap tests first: this runs for every value of every line
         text = _PASSWORD_IN_URL.sub(rf"\g<1>:{MASK}@", text)
     lowered = text.lower()
     if "sk-" in lowered or "bearer " in lowered or "basic " in lowered:

@@ -11,7 +11,7 @@ from shared.errors import ModelFault
 
 
 class Metrics:
-    """The counters of an agent's process; each process sees its own, Prometheus adds them up."""
+    """The metrics of one agent's process; Prometheus adds up those of all processes."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.runs = Gauge(
@@ -41,22 +41,24 @@ class Metrics:
         )
         self.model_failures = Counter(
             "hutch_model_failures",
-            "Tries at the model that failed, those that a later one made up for too.",
+            "Attempts to call the model that failed, also if a later one succeeded.",
             ["reason"],
             registry=registry,
         )
-        self.runs_put_off = Counter(
-            "hutch_runs_put_off", "Runs put off because their model was away.", registry=registry
+        self.runs_postponed = Counter(
+            "hutch_runs_put_off",
+            "Runs postponed because their model was unavailable.",
+            registry=registry,
         )
         self.tokens = Counter(
             "hutch_model_tokens", "Tokens that were paid for.", ["direction"], registry=registry
         )
         self.dead_letters = Counter(
-            "hutch_dead_letters", "Messages sent to the dead letters.", registry=registry
+            "hutch_dead_letters", "Messages that became dead letters.", registry=registry
         )
         self.dead_letters_kept = Gauge(
             "hutch_dead_letters_kept",
-            "Dead letters in the store, of all agents: the queue `dead` did not take them.",
+            "Dead letters of all agents in the store: the queue `dead` did not accept them.",
             registry=registry,
         )
         self.takeovers = Counter(
@@ -64,7 +66,7 @@ class Metrics:
         )
         self.run_deaths = Gauge(
             "hutch_run_deaths",
-            "Processes that died on one open run of the agent, the most, by the store's count.",
+            "The most processes that died on one open run of the agent, by the store's count.",
             registry=registry,
         )
         self.outbox_unsent = Gauge(
@@ -72,17 +74,19 @@ class Metrics:
         )
         self.outbox_oldest_age = Gauge(
             "hutch_outbox_oldest_age_seconds",
-            "Age of the agent's oldest message not yet confirmed, whoever publishes it.",
+            "Age of the agent's oldest message not yet confirmed, of all replicas.",
             registry=registry,
         )
         self.publish_failures = Counter(
-            "hutch_publish_failures", "Publishings to be tried again.", registry=registry
+            "hutch_publish_failures", "Failed publishes that are retried.", registry=registry
         )
         self.oldest_due_age = Gauge(
             "hutch_oldest_due_age_seconds", "Wait of the agent's oldest due run.", registry=registry
         )
         self.events_dropped = Gauge(
-            "hutch_events_dropped", "Events never sent: the broker was away.", registry=registry
+            "hutch_events_dropped",
+            "Events never sent: the broker was unavailable.",
+            registry=registry,
         )
         self._show_zeros()
 
@@ -90,7 +94,7 @@ class Metrics:
         self.model_failures.labels(reason).inc()
 
     def _show_zeros(self) -> None:
-        """A series that exists from the start can be alerted on; one that appears later can't."""
+        """Create all series at the start: alerts miss the first increase of a new series."""
         for reason in get_args(ModelFault):
             self.model_failures.labels(reason)
         for state in ("due", "running", "waiting"):

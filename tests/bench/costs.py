@@ -1,4 +1,4 @@
-"""What agents, broker and store hold now and have used so far: read before and after a while.
+"""Memory and use of agents, broker and store: read twice, with some time in between.
 
 Each reading has its time: on a busy machine one alone takes seconds.
 """
@@ -116,7 +116,7 @@ def a_second(before: T, after: T) -> T:
 
 
 def more(before: T, after: T) -> T:
-    """What has been added to each figure."""
+    """The difference of each figure."""
     was, now = vars(before), vars(after)
     return type(before)(**{name: now[name] - was[name] for name in now})
 

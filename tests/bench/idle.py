@@ -1,4 +1,4 @@
-"""What agents cost that do nothing: `python -m tests.bench.idle [AGENTS …]`, else 1, 10 and 100.
+"""The cost of idle agents: `python -m tests.bench.idle [AGENTS …]`, else 1, 10 and 100.
 
 Each agent is a process of its own, on RabbitMQ and PostgreSQL in containers, the most of them
 once more on SQLite. They start together, get a task each, are left alone, and get a task each
@@ -35,7 +35,7 @@ REACH = 1000
 """Computed from the two measurements: more than a small machine holds."""
 IDLE_S = 20.0
 PATIENCE_S = 300.0
-"""For a hundred that start at once on two cores: the first may be the last."""
+"""For a hundred agents that start at once on two cores, in any order."""
 CONNECTIONS = 400
 """PostgreSQL's `max_connections`: three for each of a hundred agents, and some."""
 say = Console(highlight=False, soft_wrap=True).print
@@ -59,7 +59,7 @@ class Measured:
     again_s: float = 0.0
 
 
-def reckoned(few: Measured, many: Measured, agents: int) -> Measured:
+def computed(few: Measured, many: Measured, agents: int) -> Measured:
     """So many, on the straight line through two measurements; times of starts are left out."""
     factor = (agents - many.agents) / (many.agents - few.agents)
     assert few.store
@@ -101,7 +101,7 @@ def measure(count: int, server: Server, postgresql: Postgres | None) -> Measured
         began = time.monotonic()
         children = [system.start("services.agent", name) for name in names]
         for child in children:
-            child.says("consuming", PATIENCE_S)
+            child.wait_for("consuming", PATIENCE_S)
         ready_s = time.monotonic() - began
         start_cpu_s = of(children).cpu_s
         first_s = asyncio.run(answered_s(rabbit.url, names))
@@ -145,7 +145,7 @@ def seconds(took_s: float, digits: int = 1) -> str:
 
 
 def stored(show: Callable[[costs.Store, costs.Store], str]) -> Callable[[Measured], str]:
-    """What the store holds and what it uses, where it is a server."""
+    """The store's memory and use, where it is a server."""
     return lambda it: show(it.store, it.store_used) if it.store and it.store_used else ""
 
 
@@ -184,7 +184,7 @@ def main() -> None:
         on_sqlite = measure(counts[-1], server, None)
     if len(counts) > 1:
         few, many = (columns[str(count)] for count in counts[-2:])
-        columns[f"{REACH:,}, reckoned"] = reckoned(few, many, REACH)
+        columns[f"{REACH:,}, computed"] = computed(few, many, REACH)
     columns[f"{counts[-1]} on SQLite"] = on_sqlite
     say(f"| agents | {' | '.join(columns)} |")
     say("|---" * (len(columns) + 1) + "|")

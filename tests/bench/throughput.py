@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.store.database.migrate import migrate
-from tests.bench.broadcast import HEARERS, broadcasts
+from tests.bench.broadcast import LISTENERS, broadcasts
 from tests.bench.crowd import MODEL_S, crowds
 from tests.bench.load import Figures, load
 from tests.bench.rounds import ROUNDS, WARM_UP, alternating, median, ratio
@@ -90,8 +90,8 @@ def crowd(system: System, url: str, folder: Path) -> None:
 
 def swarm(system: System, url: str, folder: Path) -> None:
     store = new_store(folder, "swarm")
-    hearers = [f"peer{number}" for number in range(1, HEARERS + 1)]
-    speaker, *_ = [stubbed(system, name, store) for name in ("speaker", *hearers)]
+    listeners = [f"peer{number}" for number in range(1, LISTENERS + 1)]
+    speaker, *_ = [stubbed(system, name, store) for name in ("speaker", *listeners)]
 
     async def measured() -> None:
         async with load(url) as asking:
@@ -99,7 +99,7 @@ def swarm(system: System, url: str, folder: Path) -> None:
         answered_ms = statistics.median(it.answered_ms for it in rounds)
         noted_ms = statistics.median(it.noted_ms for it in rounds)
         say(
-            f"a broadcast to {HEARERS} agents: answered after {answered_ms:.0f} ms, "
+            f"a broadcast to {LISTENERS} agents: answered after {answered_ms:.0f} ms, "
             f"noted by all of them after {noted_ms:.0f} ms"
         )
 
@@ -147,7 +147,7 @@ def main() -> None:
         agents.mkdir()
         for agent in ("sqlite", "postgresql", "client", "crowd", "few", "many", "forgetting"):
             define(agents, agent)
-        for agent in ("speaker", *(f"peer{number}" for number in range(1, HEARERS + 1))):
+        for agent in ("speaker", *(f"peer{number}" for number in range(1, LISTENERS + 1))):
             define(agents, agent, swarm="office")
         say(f"RabbitMQ {server.version}, PostgreSQL {postgresql.version}")
         with running.system(rabbit.url, folder, agents) as system:

@@ -7,9 +7,9 @@ from pathlib import Path
 MANAGER, WORKER = "boss", "hand"
 REPLICAS = {MANAGER: 2, WORKER: 3}
 MODEL_CALLS = 4
-"""Of one task: two of the manager, two of the worker."""
+"""Per task: two of the manager, two of the worker."""
 MODEL_S = 0.15
-"""Of each model call: long enough to be cut off in one."""
+"""A model call's time: long enough for a process to be killed during one."""
 
 TOOL = '''
 import os
@@ -26,7 +26,7 @@ def stamp(step: str) -> str:
 '''
 
 STAMP = "{function: 'stamp.py:stamp', repeatable: true}"
-"""Not repeatable, a call that its process died in would end its run in doubt, never unanswered."""
+"""Repeatable: otherwise a process that dies during a call would leave the run in doubt."""
 
 # One slot each: a process that dies takes one model call with it, and no more.
 DEFINITIONS = {
@@ -45,7 +45,7 @@ def build(folder: Path) -> Path:
     return agents
 
 
-def order(task: str, model_s: float = MODEL_S) -> str:
+def content(task: str, model_s: float = MODEL_S) -> str:
     """The manager's task: its worker stamps it, and both then answer with its name."""
     latency = f"[[latency {model_s}]]"
     stamped = f'{latency}[[call stamp {{\\"step\\": \\"{task}\\"}}]]'

@@ -26,14 +26,14 @@ class Calls(threading.Thread):
 
     def run(self) -> None:
         while not self._ending.wait(EVERY_S):
-            self.look()
+            self.poll()
 
     def end(self) -> None:
         self._ending.set()
         self.join()
-        self.look()
+        self.poll()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         with urllib.request.urlopen(self._log, timeout=30) as reply:
             log = json.load(reply)
         self.total = int(log["count"])

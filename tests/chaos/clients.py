@@ -15,7 +15,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
 from shared.contract.topology import TASKS
-from tests.chaos.agents import MANAGER, order
+from tests.chaos.agents import MANAGER, content
 from tests.chaos.ledger import Ledger
 
 REPLIES = "reply.chaos"
@@ -124,7 +124,7 @@ def poisonous(name: str) -> bytes:
 
 
 def task(name: str) -> bytes:
-    return json.dumps({"type": "task", "id": name, "content": order(name)}).encode()
+    return json.dumps({"type": "task", "id": name, "content": content(name)}).encode()
 
 
 class Listener(Client):
@@ -142,7 +142,7 @@ class Listener(Client):
                 return
             if method is None or properties is None or body is None:
                 continue
-            self._ledger.hear(properties.correlation_id or "no correlation id", body)
+            self._ledger.receive(properties.correlation_id or "no correlation id", body)
             channel.basic_ack(method.delivery_tag or 0)
 
 

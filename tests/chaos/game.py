@@ -17,17 +17,17 @@ from tests.chaos.nemesis import Done, Fault, Kind, Nemesis
 from tests.chaos.report import Costs, Left, Report
 from tests.chaos.supervisor import Supervisor
 from tests.support.invariants import Rest
+from tests.support.network.proxy import Proxy, address, proxy
 from tests.support.processes import running
-from tests.support.proxy import Proxy, address, proxy
 
 SENDERS = 2
 FROZEN_S = (4.0, 8.0)
 """Longer than the silence after which a process is taken for dead."""
 STALLED_S = (4.0, 12.0)
 PATIENCE_S = 150.0
-"""Without a single new answer, until the rest is given up: a manager asks again after 60 s."""
+"""Time without a new answer after which the rest is given up: a manager asks again after 60 s."""
 SETTLE_S = 30.0
-"""For what is still on its way when the last answer has come."""
+"""For messages that are still on their way after the last answer."""
 POLL_S = 0.5
 
 Say = Callable[[str], None]

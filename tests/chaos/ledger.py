@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Heard:
+class Received:
     """One delivery of a response; `at` is on the monotonic clock."""
 
     body: bytes
@@ -32,20 +32,20 @@ class Ledger:
     confirmed: set[str] = field(default_factory=set)
     poisons: set[str] = field(default_factory=set)
     """Malformed messages that the broker has confirmed."""
-    heard: dict[str, list[Heard]] = field(default_factory=lambda: defaultdict(list))
+    received: dict[str, list[Received]] = field(default_factory=lambda: defaultdict(list))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def hear(self, task: str, body: bytes) -> None:
+    def receive(self, task: str, body: bytes) -> None:
         with self._lock:
-            self.heard[task].append(Heard(body, time.monotonic()))
+            self.received[task].append(Received(body, time.monotonic()))
 
-    def responses(self) -> dict[str, list[Heard]]:
+    def responses(self) -> dict[str, list[Received]]:
         """A copy, by task."""
         with self._lock:
-            return {task: list(deliveries) for task, deliveries in self.heard.items()}
+            return {task: list(deliveries) for task, deliveries in self.received.items()}
 
     @property
     def open(self) -> set[str]:
         """Confirmed, and not answered yet."""
         with self._lock:
-            return (self.confirmed | self.poisons) - self.heard.keys()
+            return (self.confirmed | self.poisons) - self.received.keys()

@@ -1,4 +1,4 @@
-"""What goes wrong, and when: a plan that is drawn from a seed, and the hands that carry it out."""
+"""The faults and their times: a plan that is drawn from a seed, and the code that causes them."""
 
 from __future__ import annotations
 

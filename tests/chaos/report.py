@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.agents import MODEL_CALLS, answer
-from tests.chaos.ledger import Heard, Ledger
+from tests.chaos.ledger import Ledger, Received
 from tests.chaos.nemesis import Done
 from tests.support.invariants import ABOUT
 
 SHOWN = 5
-"""Of the names that a violation lists."""
+"""The number of names that a violation lists."""
 
 
 @dataclass(frozen=True)
 class Left:
-    """What is found in processes, store and broker at the end."""
+    """The state of processes, store and broker at the end."""
 
     wrong: Sequence[str]
     """Broken invariants, in sentences; see `tests.support.invariants`."""
@@ -31,9 +31,9 @@ class Left:
 @dataclass(frozen=True)
 class Costs:
     model_calls: Counter[str]
-    """By step."""
+    """The number of model calls by step."""
     marks: dict[str, int]
-    """What the tool has left, by task."""
+    """The marks of the tool, by task."""
     killed: int
     frozen: int
 
@@ -54,25 +54,25 @@ class Report:
         self._recovery()
 
     def _answers(self) -> None:
-        sent, heard = self.ledger.confirmed, self.ledger.responses()
+        sent, received = self.ledger.confirmed, self.ledger.responses()
         known = self.ledger.tried | self.ledger.poisons
-        copies = {task: {it.body for it in them} for task, them in heard.items()}
+        copies = {task: {it.body for it in them} for task, them in received.items()}
         self._row("tasks confirmed by the broker", len(sent))
-        self._none("lost", sent - heard.keys())
+        self._none("lost", sent - received.keys())
         self._none("answered in two ways", {t for t in sent if len(copies.get(t, ())) > 1})
-        self._none("unexpected", heard.keys() - known)
+        self._none("unexpected", received.keys() - known)
         self._none(
             "not ok",
             {
                 f"{task}: {them[0].status}: {them[0].content}"
-                for task, them in heard.items()
+                for task, them in received.items()
                 if task in sent and (them[0].status, them[0].content) != ("ok", answer(task))
             },
         )
         self._none(
-            "poisons not refused", {p for p in self.ledger.poisons if not _refused(heard, p)}
+            "poisons not refused", {p for p in self.ledger.poisons if not _refused(received, p)}
         )
-        again = sum(len(them) - 1 for task, them in heard.items() if task in sent)
+        again = sum(len(them) - 1 for task, them in received.items() if task in sent)
         self._row("copies of a response delivered again", again)
 
     def _cost(self) -> None:
@@ -104,8 +104,8 @@ class Report:
 
     def _recovery(self) -> None:
         """From a fault's end to the next answer, without the time that later faults last."""
-        heard = self.ledger.responses().values()
-        finished = sorted(min(it.at for it in them) for them in heard)
+        received = self.ledger.responses().values()
+        finished = sorted(min(it.at for it in them) for them in received)
         by_kind: dict[str, list[float]] = defaultdict(list)
         for done in self.done:
             after = next((at for at in finished if at > done.at), math.inf)
@@ -133,8 +133,8 @@ def quantile(values: Sequence[float], share: float) -> float:
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
-def _refused(heard: Mapping[str, Sequence[Heard]], poison: str) -> bool:
-    return {it.status for it in heard.get(poison, ())} == {"refused"}
+def _refused(received: Mapping[str, Sequence[Received]], poison: str) -> bool:
+    return {it.status for it in received.get(poison, ())} == {"refused"}
 
 
 def _some(names: set[str]) -> str:

@@ -26,14 +26,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that ended by itself or after a command; `said` are its last lines."""
+    """A process that ended by itself or after a command; `output` are its last lines."""
 
     agent: str
     code: int
-    said: str
+    output: str
 
     def __str__(self) -> str:
-        return f"{self.agent} ({self.code}): {self.said}"
+        return f"{self.agent} ({self.code}): {self.output}"
 
 
 @dataclass
@@ -102,7 +102,7 @@ class Supervisor:
         if code is None:
             return
         if code != -signal.SIGKILL and not place.due_at:
-            self.ended.append(Ended(place.agent, code, place.child.ending))
+            self.ended.append(Ended(place.agent, code, place.child.last_output))
             place.due_at = time.monotonic() + RESTART_S
         if time.monotonic() >= place.due_at:
             place.child = self.system.start("services.agent", place.agent)

@@ -26,7 +26,7 @@ def test_a_minute_of_chaos_breaks_no_promise(store: str, seed: int, tmp_path: Pa
     report = play(store, seconds=60, seed=seed, folder=tmp_path, say=print)
     assert report.violations == [], f"seed {seed}"
     assert len(report.done) >= LEAST_FAULTS
-    assert report.ledger.poisons, "some messages nobody could understand"
+    assert report.ledger.poisons, "some malformed messages"
 
 
 def test_a_seed_makes_one_plan_and_every_kind_has_its_turn() -> None:
@@ -38,8 +38,8 @@ def test_a_seed_makes_one_plan_and_every_kind_has_its_turn() -> None:
     assert all(1 <= fault.seconds <= 2 for fault in faults if fault.kind == "freeze")
 
 
-def heard(ledger: Ledger, task: str, content: str, status: str = "ok") -> None:
-    ledger.hear(task, f'{{"status": "{status}", "content": "{content}"}}'.encode())
+def receive(ledger: Ledger, task: str, content: str, status: str = "ok") -> None:
+    ledger.receive(task, f'{{"status": "{status}", "content": "{content}"}}'.encode())
 
 
 def game() -> tuple[Ledger, Left, Costs]:
@@ -47,8 +47,8 @@ def game() -> tuple[Ledger, Left, Costs]:
     ledger = Ledger(tried={"task-1-1", "task-2-1"}, confirmed={"task-1-1", "task-2-1"})
     ledger.poisons.add("poison-1-2")
     for task in ledger.confirmed:
-        heard(ledger, task, answer(task))
-    heard(ledger, "poison-1-2", "no JSON", "refused")
+        receive(ledger, task, answer(task))
+    receive(ledger, "poison-1-2", "no JSON", "refused")
     calls = Counter(f"{task} turn {n}" for task in ledger.confirmed for n in range(MODEL_CALLS))
     return ledger, NOTHING_LEFT, Costs(calls, {"task-1-1": 1, "task-2-1": 1}, 1, 0)
 
@@ -57,13 +57,13 @@ def violations(ledger: Ledger, left: Left, costs: Costs) -> list[str]:
     return Report(ledger, left, costs, []).violations
 
 
-def test_a_game_in_which_all_went_well_violates_nothing() -> None:
+def test_a_game_without_faults_has_no_violation() -> None:
     assert violations(*game()) == []
 
 
 def test_a_copy_of_a_response_is_counted_and_no_violation() -> None:
     ledger, left, costs = game()
-    heard(ledger, "task-1-1", answer("task-1-1"))
+    receive(ledger, "task-1-1", answer("task-1-1"))
     report = Report(ledger, left, costs, [])
     assert report.violations == []
     assert ("copies of a response delivered again", "1") in report.rows
@@ -72,9 +72,9 @@ def test_a_copy_of_a_response_is_counted_and_no_violation() -> None:
 def test_each_broken_promise_of_an_answer_is_reported() -> None:
     ledger, left, costs = game()
     ledger.confirmed.add("task-1-3")
-    heard(ledger, "task-1-1", "something else", "failed")
-    heard(ledger, "task-9-9", "out of nowhere")
-    del ledger.heard["task-2-1"]
+    receive(ledger, "task-1-1", "something else", "failed")
+    receive(ledger, "task-9-9", "out of nowhere")
+    del ledger.received["task-2-1"]
     said = "\n".join(violations(ledger, left, costs))
     assert "lost: 2: task-1-3, task-2-1" in said
     assert "answered in two ways: 1: task-1-1" in said
@@ -83,8 +83,8 @@ def test_each_broken_promise_of_an_answer_is_reported() -> None:
 
 def test_a_first_answer_that_is_wrong_is_reported() -> None:
     ledger, left, costs = game()
-    ledger.heard["task-1-1"].clear()
-    heard(ledger, "task-1-1", "given up", "failed")
+    ledger.received["task-1-1"].clear()
+    receive(ledger, "task-1-1", "given up", "failed")
     assert violations(ledger, left, costs) == ["not ok: 1: task-1-1: failed: given up"]
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from services.local.__main__ import weights
 from tests.e2e import readme
-from tests.e2e.stack import Stack
 from tests.support.brokers.rabbitmq import container, vhost
 from tests.support.machine import need
-from tests.support.report import said
+from tests.support.report import summary
 from tests.support.repository import REPOSITORY
+from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="session")
@@ -34,5 +34,5 @@ def broker_for_local_model(request: pytest.FixtureRequest) -> Iterator[str]:
     """Its URL; skips where the local model is not installed, before a broker starts."""
     need("local model")
     with container() as server, vhost(server) as rabbit:
-        said(request.config)["local model"] = f"ran with {weights().name}"
+        summary(request.config)["local model"] = f"ran with {weights().name}"
         yield rabbit.url

@@ -1,4 +1,4 @@
-"""What README.md shows, read from README.md itself: the tests run just that."""
+"""The commands and files of README.md, read from README.md itself, so that the tests run them."""
 
 from __future__ import annotations
 

@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from tests.e2e.stack import Stack
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.essential
 
 GRACE_S = 30
 BOBS = 3
-"""As README.md scales them."""
+"""The replicas in README.md's example."""
 
 
 def test_the_smallest_message_gets_its_response(stack: Stack) -> None:
@@ -34,7 +34,7 @@ def test_a_task_by_the_management_api_gets_its_response(stack: Stack) -> None:
             break
 
 
-def test_a_manager_answers_with_what_its_worker_wrote(stack: Stack) -> None:
+def test_a_manager_answers_with_its_workers_text(stack: Stack) -> None:
     question = "Ask Bob to write an email for you and let me know what he has written."
     response = stack.ask("alice", [question])["0"]
     assert response["status"] == "ok"

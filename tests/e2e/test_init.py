@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stack import Stack
 from tests.support.repository import REPOSITORY
+from tests.support.stack import Stack
 
 BOB = """\
 name: bob

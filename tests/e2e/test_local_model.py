@@ -17,7 +17,7 @@ def test_alice_asks_bob_and_answers(broker_for_local_model: str, tmp_path: Path)
     with system(url, tmp_path) as own, client(url) as pika:
         up = own.start("services.cli", "up", "alice", "bob", "--provider", "local")
         for name in ("alice", "bob"):
-            up.says(rf'{name} +\| .*"consuming"')
+            up.wait_for(rf'{name} +\| .*"consuming"')
         ask = "Ask Bob to write an email for you and let me know what he has written."
         call = pika.send("alice", ask)
         reply = pika.reply(ANSWER_S)
@@ -28,4 +28,4 @@ def test_alice_asks_bob_and_answers(broker_for_local_model: str, tmp_path: Path)
     assert reply.status in {"ok", "partial"}, reply.body
     assert reply.content.strip()
     assert reply.body["model"] == "smollm2-135m"
-    assert [run for run in bobs if run["status"] in {"ok", "partial"}], up.said
+    assert [run for run in bobs if run["status"] in {"ok", "partial"}], up.output

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import readme
-from tests.e2e.stack import UP_S, Stack
 from tests.support.machine import need
 from tests.support.repository import REPOSITORY
+from tests.support.stack import UP_S, Stack
 
 PAGE = (REPOSITORY / "docs" / "security.md").read_text("utf-8")
 SHIPPED = (

@@ -17,15 +17,15 @@ from services.cli.__main__ import app
 from shared.definitions.loader import load
 from shared.definitions.model import Definition
 from tests.e2e import readme
-from tests.e2e.stack import REPLY_S, Stack
 from tests.support.processes.running import Child
 from tests.support.repository import REPOSITORY
+from tests.support.stack import REPLY_S, Stack
 
 pytestmark = pytest.mark.essential
 
 BIN = Path(sys.executable).parent
 PUBLISHED = "hutch:local-only@127.0.0.1:5672"
-"""As README.md has it; the stack under test has a port of its own."""
+"""The port in README.md; the stack under test has another one."""
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 def up(command: list[str], environment: dict[str, str], said: Path) -> Iterator[Child]:
     child = Child([*command, "--provider", "scripted"], environment, said)
     try:
-        child.says(r'carol +\| .*"consuming"')
+        child.wait_for(r'carol +\| .*"consuming"')
         yield child
     finally:
         assert child.end() == 0

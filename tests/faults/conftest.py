@@ -13,9 +13,9 @@ from tests.chaos.agents import build
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.invariants import Rest
+from tests.support.network.proxy import Proxy, address, proxy
 from tests.support.processes import running
 from tests.support.processes.running import System
-from tests.support.proxy import Proxy, address, proxy
 
 _EXCUSES = pytest.StashKey[dict[str, str]]()
 
@@ -36,14 +36,14 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
     if isinstance(system, System):
         url = rabbit.url if isinstance(rabbit, Rabbit) else str(had["broker_url"])
         rest = Rest(system, url, item.stash.get(_EXCUSES, {}))
-        heard = client if isinstance(client, Client) else None
-        assert rest.settled(heard) == []
+        listener = client if isinstance(client, Client) else None
+        assert rest.settled(listener) == []
         assert rest.ended() == []
 
 
 @pytest.fixture
 def system(request: pytest.FixtureRequest, rabbit: Rabbit, tmp_path: Path) -> Iterator[System]:
-    """As in the services' tests, with the store that goes with the broker."""
+    """A migrated system, as in the integration tests; SQLite on 3.10, PostgreSQL on 4.0."""
     with running.system(rabbit.url, tmp_path) as system:
         if not rabbit.version.startswith("3"):
             system.env["HUTCH_STORE"] = request.getfixturevalue("postgresql_url")

@@ -116,9 +116,9 @@ def test_permissions_that_are_taken_away_and_given_back_cost_no_answer(
     until(lambda: len(asked()) == 2)
     rabbit.ctl("set_permissions", "-p", rabbit.vhost, "guest", "^$", "^$", "^$")
     rabbit.close_connections()
-    until(lambda: all("may not" in agent.said for agent in agents))
+    until(lambda: all("may not" in agent.output for agent in agents))
     time.sleep(2)
-    assert max(agent.said.count("may not") for agent in agents) < 10, "no tight loop"
+    assert max(agent.output.count("may not") for agent in agents) < 10, "no tight loop"
     rabbit.ctl("set_permissions", "-p", rabbit.vhost, "guest", ".*", ".*", ".*")
     assert status(rabbit.url) == "ok"
     assert len(asked()) == 3

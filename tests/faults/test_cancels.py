@@ -14,7 +14,7 @@ from shared.store import open_store
 from shared.store.runs.cancels import OVERDUE_S
 from shared.store.schema import cancels, now_s
 from tests.support.client import Client
-from tests.support.processes.agents import told
+from tests.support.processes.agents import http_get
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import Child, System, until
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 TASKS = 60
 """With as many, every slot of one process was lost within a second."""
 TIMES = 2
-"""How often each is cancelled once more when it comes."""
+"""The number of further cancels for each task when it comes."""
 
 
 def cancel(pika: Client, task_id: str) -> None:
@@ -43,8 +43,8 @@ def overdue(system: System) -> int:
 
 
 def shown(child: Child, metric: str) -> float:
-    port = int(child.says(r'health is served".*"port": (\d+)')[1])
-    found = re.search(rf"^hutch_{metric} (\S+)$", told(port, "metrics")[1], re.M)
+    port = int(child.wait_for(r'health is served".*"port": (\d+)')[1])
+    found = re.search(rf"^hutch_{metric} (\S+)$", http_get(port, "metrics")[1], re.M)
     assert found, f"no metric hutch_{metric}"
     return float(found[1])
 
@@ -71,6 +71,6 @@ def test_tasks_that_were_cancelled_before_they_came_take_no_slot_for_good(
     queue = mailbox_name("bob")
     assert pika.consumers(queue) == replicas
     assert pika.channel.queue_declare(queue, passive=True).method.message_count == 0
-    assert pika.heard() is None, "one response each"
+    assert pika.received() is None, "one response each"
     assert asked() == []
     assert pika.ask("bob", "Write.").status == "ok"

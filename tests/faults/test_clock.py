@@ -30,7 +30,7 @@ def agent(system: System, name: str, **clock: str) -> Child:
     """Its wall clock is the one that libfaketime is given; its monotonic clock is the real one."""
     faked = {"LD_PRELOAD": str(FAKETIME), "DONT_FAKE_MONOTONIC": "1"} | clock
     child = system.start("services.agent", name, **faked)
-    child.says("consuming")
+    child.wait_for("consuming")
     return child
 
 
@@ -41,14 +41,14 @@ def test_a_process_whose_clock_is_wrong_keeps_deadlines_and_takes_over_no_living
 ) -> None:
     """Replicas on machines with other clocks share PostgreSQL's."""
     right, wrong = system.agents("bob")[0], agent(system, "bob", FAKETIME=shift)
-    assert f"{datetime.now(UTC):%Y-%m-%dT%H}" not in wrong.said
+    assert f"{datetime.now(UTC):%Y-%m-%dT%H}" not in wrong.output
     deadline = (datetime.now(UTC) + SOON).isoformat()
     for _ in range(6):
         task = {"content": "[[latency 4]]Write.", "id": uuid4().hex, "deadline": deadline}
         pika.send("bob", task)
     assert {reply.status for reply in pika.replies(6)} == {"ok"}
     assert len(asked()) == 6
-    assert "run taken over" not in right.said + wrong.said
+    assert "run taken over" not in right.output + wrong.output
     past = {"content": "x", "id": uuid4().hex, "deadline": datetime.now(UTC).isoformat()}
     right.end()
     assert pika.ask("bob", past).status == "timeout"
@@ -62,15 +62,15 @@ def test_a_clock_that_jumps_takes_no_run_from_a_living_process(
     """All on one machine, with its clock in SQLite too."""
     clock = tmp_path / "clock"
     clock.write_text("+0")
-    told = {"FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
-    both = [agent(system, "bob", **told) for _ in range(2)]
+    faked = {"FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+    both = [agent(system, "bob", **faked) for _ in range(2)]
     pika.send("bob", "[[latency 4]]Write.")
     until(lambda: len(asked()) == 1)
     clock.write_text(shift)
     assert pika.reply().status == "ok"
     assert {pika.ask("bob", "Write.").status for _ in range(5)} == {"ok"}
     assert len(asked()) == 6
-    assert not any("run taken over" in child.said for child in both)
+    assert not any("run taken over" in child.output for child in both)
     assert [child.end() for child in both] == [0, 0]
 
 
@@ -94,11 +94,11 @@ def test_a_clock_that_was_ahead_and_is_set_back_costs_a_schedule_one_tick(
     system.env["HUTCH_AGENTS"] = str(agents)
     clock = tmp_path / "clock"
     clock.write_text("+0")
-    told = {"FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
-    faked = {"LD_PRELOAD": str(FAKETIME), "DONT_FAKE_MONOTONIC": "1"} | told
+    faked = {"FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1"}
+    faked = {"LD_PRELOAD": str(FAKETIME), "DONT_FAKE_MONOTONIC": "1"} | faked
     both = [system.start("services.scheduler", **faked) for _ in range(2)]
     for child in both:
-        child.says("scheduling")
+        child.wait_for("scheduling")
     nominal(pika)
     clock.write_text(shift)
     while nominal(pika) < datetime.now(UTC) + SOON:
@@ -110,5 +110,5 @@ def test_a_clock_that_was_ahead_and_is_set_back_costs_a_schedule_one_tick(
     assert first - set_back < LATE
     found = [nominal(pika) for _ in range(3)]
     assert found == [first + timedelta(seconds=number) for number in (1, 2, 3)]
-    assert sum(child.said.count("clock set back") for child in both) == 1
+    assert sum(child.output.count("clock set back") for child in both) == 1
     assert [child.end() for child in both] == [0, 0]

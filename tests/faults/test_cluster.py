@@ -1,4 +1,4 @@
-"""Of three broker nodes one is lost under load: that which leads all queues and has all clients."""
+"""One of three broker nodes is lost under load: the leader of all queues, with all connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.chaos.ledger import Ledger
 from tests.support.brokers.cluster import USER, Cluster, cluster
 from tests.support.machine import need
 from tests.support.processes.running import until
-from tests.support.report import said
+from tests.support.report import summary
 
 pytestmark = pytest.mark.long
 
@@ -28,7 +28,7 @@ HOME = "rabbitmq-3"
 """The clients' node, which stays: the gaps are the agents'."""
 EVERY_S = 0.25
 CALLS = 3
-"""Of a task, to the model: two of the manager's, one of its worker's."""
+"""Model calls of a task: two of the manager's, one of its worker's."""
 STEADY, AWAY = 20, 40
 """Answers that are waited for, before a node is lost and while it is away."""
 PATIENCE_S = 150.0
@@ -38,7 +38,7 @@ KILLED_S, FROZEN_S = 20.0, 60.0
 _runs = count(1)
 
 
-def order(task: str) -> str:
+def content(task: str) -> str:
     latency = "[[latency 0.15]]"
     prompt = f"{task}: {latency}[[reply {task} is written]]"
     asked = f'{latency}[[call bob {{"prompt": "{prompt}"}}]]'
@@ -62,7 +62,7 @@ class Sender(Client):
             properties = pika.BasicProperties(
                 message_id=task, correlation_id=task, reply_to=REPLIES, delivery_mode=2
             )
-            body = json.dumps({"id": task, "content": order(task)}).encode()
+            body = json.dumps({"id": task, "content": content(task)}).encode()
             channel.basic_publish(TASKS, "alice", body, properties, mandatory=True)
             self.ledger.confirmed.add(task)
             self._task = next(self._tasks)
@@ -75,13 +75,15 @@ class Load:
     ledger: Ledger = field(default_factory=Ledger)
 
     def answered(self, more: int) -> None:
-        wanted = len(self.ledger.heard) + more
-        until(lambda: len(self.ledger.heard) >= wanted, PATIENCE_S)
+        wanted = len(self.ledger.received) + more
+        until(lambda: len(self.ledger.received) >= wanted, PATIENCE_S)
 
     def gap_s(self, since: float) -> float:
         """The longest time in which no answer came."""
-        heard = [it.at for them in self.ledger.responses().values() for it in them]
-        return max(b - a for a, b in pairwise([since, *sorted(at for at in heard if at > since)]))
+        received = [it.at for them in self.ledger.responses().values() for it in them]
+        return max(
+            b - a for a, b in pairwise([since, *sorted(at for at in received if at > since)])
+        )
 
     def promises(self) -> str:
         """Checks them, once all is over; says what there was."""
@@ -143,8 +145,8 @@ def test_nodes_that_are_killed_one_after_the_other_cost_no_answer_and_no_call(
             three.container(victim).start()
             rejoined(three, victim)
             load.answered(STEADY)
-    told = ", ".join(f"{gap:.1f}" for gap in gaps)
-    said(request.config)["nodes killed"] = f"{load.promises()}; without an answer {told} s"
+    listed = ", ".join(f"{gap:.1f}" for gap in gaps)
+    summary(request.config)["nodes killed"] = f"{load.promises()}; without an answer {listed} s"
     assert max(gaps) < KILLED_S
 
 
@@ -159,5 +161,5 @@ def test_a_frozen_node_is_given_up_and_costs_no_answer_and_no_call(
             load.answered(AWAY)
         gap_s = load.gap_s(frozen_at)
         load.answered(STEADY)  # while it comes back, which may take minutes
-    said(request.config)["node frozen"] = f"{load.promises()}; without an answer {gap_s:.1f} s"
+    summary(request.config)["node frozen"] = f"{load.promises()}; without an answer {gap_s:.1f} s"
     assert gap_s < FROZEN_S

@@ -10,7 +10,7 @@ import pytest
 
 from shared.store import open_store
 from shared.store.queries.reports import loads
-from tests.chaos.agents import MANAGER, MODEL_CALLS, WORKER, answer, order
+from tests.chaos.agents import MANAGER, MODEL_CALLS, WORKER, answer, content
 from tests.support.client import Client
 from tests.support.processes.crashing import POINTS
 from tests.support.processes.fixtures import Asked
@@ -24,13 +24,13 @@ ONLY = {
     WORKER: ("tool-step",),
 }
 ON_OCCASION = ("take-over", "hand-over", "dead-letter")
-"""Where a run that is left alone never comes."""
+"""Crash points that a run without a fault never reaches."""
 SLOW_S = 2.0
-"""Of a model call, where a test has to be in time for it."""
+"""A model call's time, where a test has to act during it."""
 
 
 def points(role: str) -> list[str]:
-    """Those that a run of this role comes by."""
+    """The crash points that a run of this role reaches."""
     others = {what for of, them in ONLY.items() if of != role for what in them}
     return [it for it in POINTS if not it.endswith((*others, *ON_OCCASION))]
 
@@ -42,12 +42,12 @@ def pair(system: System, point: str, role: str) -> Child:
         system.start("services.agent", other(role)),
     ]
     for child in both:
-        child.says("consuming")
+        child.wait_for("consuming")
     return both[0]
 
 
 def died(child: Child) -> None:
-    assert child.ended() == -signal.SIGKILL, child.said
+    assert child.ended() == -signal.SIGKILL, child.output
 
 
 def other(role: str) -> str:
@@ -59,7 +59,7 @@ def kept(system: System, pika: Client, asked: Asked, marks: Path) -> None:
     first = pika.reply()
     assert (first.status, first.content) == ("ok", answer(TASK))
     until(lambda: asyncio.run(at_rest(system)))
-    while copy := pika.heard():
+    while copy := pika.received():
         assert (copy.body, copy.message_id) == (first.body, first.message_id)
     assert len(asked()) <= MODEL_CALLS + 1
     assert len((marks / TASK).read_text()) <= 1 + 1
@@ -77,7 +77,7 @@ def test_a_process_that_dies_there_costs_one_call_at_most(
     system: System, pika: Client, asked: Asked, marks: Path, role: str, point: str
 ) -> None:
     victim = pair(system, point, role)
-    pika.send(MANAGER, {"id": TASK, "content": order(TASK)})
+    pika.send(MANAGER, {"id": TASK, "content": content(TASK)})
     died(victim)
     system.agents(role)
     kept(system, pika, asked, marks)
@@ -89,7 +89,7 @@ def test_runs_of_a_process_that_dies_during_a_takeover_are_taken_over(
     system: System, pika: Client, asked: Asked, marks: Path, role: str, point: str
 ) -> None:
     [first], _ = system.agents(role), system.agents(other(role))
-    pika.send(MANAGER, {"id": TASK, "content": order(TASK, SLOW_S)})
+    pika.send(MANAGER, {"id": TASK, "content": content(TASK, SLOW_S)})
     until(lambda: len(asked()) == 2)  # the worker's first model call is under way
     first.kill()
     died(system.start("tests.support.processes.crashing", point, "services.agent", role))
@@ -104,7 +104,7 @@ def test_a_process_that_dies_while_it_hands_over_loses_no_run(
 ) -> None:
     system.env["HUTCH_DRAIN_S"] = "0"
     victim = pair(system, point, role)
-    pika.send(MANAGER, {"id": TASK, "content": order(TASK, SLOW_S)})
+    pika.send(MANAGER, {"id": TASK, "content": content(TASK, SLOW_S)})
     until(lambda: len(asked()) == 2)
     victim.process.terminate()
     died(victim)

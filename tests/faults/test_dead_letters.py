@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
-from tests.support.processes.agents import told
-from tests.support.processes.clerk import LONG_S, call, define, letters
+from tests.support.processes.agents import http_get
+from tests.support.processes.clerk import LONG_S, call, dead_letters, define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import Child, System, until
 
@@ -47,8 +47,10 @@ def fill_dead(pika: Client, rabbit: Rabbit) -> None:
 
 
 def kept(child: Child) -> float:
-    port = int(child.says(r'health is served".*"port": (\d+)')[1])
-    found = re.search(r"^hutch_dead_letters_kept(?:{.*})? (\S+)$", told(port, "metrics")[1], re.M)
+    port = int(child.wait_for(r'health is served".*"port": (\d+)')[1])
+    found = re.search(
+        r"^hutch_dead_letters_kept(?:{.*})? (\S+)$", http_get(port, "metrics")[1], re.M
+    )
     return float(found[1]) if found else -1.0
 
 
@@ -71,10 +73,10 @@ def test_bad_messages_with_large_headers_stop_neither_mailbox_nor_swarm_nor_unro
     assert pika.ask("alcie", "Hello?", **FOREIGN).content.startswith("no agent 'alcie'")
     assert pika.ask("alcie", "Hello?").content.startswith("no agent 'alcie'")
 
-    until(lambda: len(letters(system)) == MORE_THAN_PREFETCHED + 3)
-    firsts = [str(it["first"]["reason"]) for it in letters(system)]
+    until(lambda: len(dead_letters(system)) == MORE_THAN_PREFETCHED + 3)
+    firsts = [str(it["first"]["reason"]) for it in dead_letters(system)]
     assert sum(first.endswith("(cut, it had 130000 bytes)") for first in firsts) == len(firsts) - 1
-    assert {it["place"] for it in letters(system)} == {"queue"}
+    assert {it["place"] for it in dead_letters(system)} == {"queue"}
     assert [agent.process.poll() for agent in agents] == [None, None]
 
 
@@ -103,7 +105,7 @@ def test_while_dead_is_full_the_store_keeps_dead_letters_and_no_delivery_waits(
     assert pika.ask("bob", "Write.").status == "ok"
     until(lambda: kept(bob) == 5)
 
-    found = [it for it in letters(system) if it["place"] == "store"]
+    found = [it for it in dead_letters(system) if it["place"] == "store"]
     assert sorted(it["queue"] for it in found) == ["agent.bob"] * 3 + ["swarm.tom", "unrouted"]
     shown = system.hutch("dead", "show", str(found[0]["id"]))
     assert "kept in the store: the queue 'dead' did not take it\n" in shown.stdout
@@ -129,11 +131,11 @@ def test_a_run_that_is_given_up_ends_though_dead_is_full(
     first.kill()
     system.agents("clerk")
     assert pika.reply().status == "failed"
-    [letter] = [it for it in letters(system) if it["place"] == "store"]
+    [letter] = [it for it in dead_letters(system) if it["place"] == "store"]
     assert json.loads(letter["body"])["id"] == "bill-7"
     system.hutch("dead", "replay", str(letter["id"]), "--tool-done", "paid")
     assert pika.reply().status == "ok"
-    assert [it for it in letters(system) if it["place"] == "store"] == []
+    assert [it for it in dead_letters(system) if it["place"] == "store"] == []
 
 
 def test_a_refusal_that_no_store_can_keep_keeps_no_neighbour_waiting(

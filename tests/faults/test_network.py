@@ -8,10 +8,10 @@ import pytest
 
 from shared.broker.link import HEARTBEAT_S
 from tests.support.client import Client
+from tests.support.network.proxy import Proxy
 from tests.support.processes.agents import ASK
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
-from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.long
 

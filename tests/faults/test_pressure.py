@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
-from tests.support.processes.agents import told
+from tests.support.processes.agents import http_get
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import Child, System, until
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.long
 
 
 def ready(child: Child) -> tuple[int, str]:
-    return told(int(child.says(r'health is served".*"port": (\d+)')[1]), "ready")
+    return http_get(int(child.wait_for(r'health is served".*"port": (\d+)')[1]), "ready")
 
 
 def unsent(child: Child) -> float:
-    port = int(child.says(r'health is served".*"port": (\d+)')[1])
-    found = re.search(r"^hutch_outbox_unsent(?:{.*})? (\S+)$", told(port, "metrics")[1], re.M)
+    port = int(child.wait_for(r'health is served".*"port": (\d+)')[1])
+    found = re.search(r"^hutch_outbox_unsent(?:{.*})? (\S+)$", http_get(port, "metrics")[1], re.M)
     return float(found[1]) if found else 0.0
 
 
@@ -35,7 +35,7 @@ def test_under_an_alarm_runs_end_and_are_answered_when_it_is_over(
     call = pika.send("bob", "[[latency 8]][[reply slow]]")
     until(lambda: len(asked()) == 2)
     with rabbit.alarm(short_of):
-        bob.says(r'(?s)"run ended".*"run ended"')
+        bob.wait_for(r'(?s)"run ended".*"run ended"')
         until(lambda: "takes no messages" in ready(bob)[1])
         until(lambda: unsent(bob) == 1)
     reply = pika.reply()
@@ -53,7 +53,7 @@ def test_a_task_for_a_full_mailbox_is_published_again_until_there_is_space(
     pika.send("bob", "First.")
     pika.send("bob", "Second.")  # a quorum queue takes one more than it may hold
     call = pika.send("alice", '[[call bob {"prompt": "Write."}]]')
-    alice.says("worker not asked yet.*the queue is full")
+    alice.wait_for("worker not asked yet.*the queue is full")
     system.agents("bob")
     replies = {reply.correlation_id: reply.status for reply in pika.replies(2)}
     while call not in replies:
@@ -87,8 +87,8 @@ def test_a_response_is_published_again_until_its_full_reply_queue_has_space(
     pika.channel.queue_declare("reply.full", arguments=full)
     for _ in range(3):
         pika.send("bob", "Write.", reply_to="reply.full")
-    until(lambda: bob.said.count('"run ended"') == 3)
+    until(lambda: bob.output.count('"run ended"') == 3)
     until(lambda: unsent(bob) >= 1)
-    heard = {pika.taken("reply.full")[1] for _ in range(3)}
-    assert len(heard) == 3, "three responses, each once"
+    received = {pika.taken("reply.full")[1] for _ in range(3)}
+    assert len(received) == 3, "three responses, each once"
     until(lambda: unsent(bob) == 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.agents import MODEL_CALLS, answer, order
+from tests.chaos.agents import MODEL_CALLS, answer, content
 from tests.support.client import Client
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
@@ -18,7 +18,7 @@ TEAM = ("hand", "hand", "boss", "boss")
 
 def send(pika: Client, number: int) -> str:
     task = f"task-1-{number}"
-    pika.send("boss", {"id": task, "content": order(task)})
+    pika.send("boss", {"id": task, "content": content(task)})
     return task
 
 

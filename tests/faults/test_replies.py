@@ -11,9 +11,9 @@ from shared.contract.messages import run_id
 from shared.contract.topology import reply_queue_name
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Body, Client
+from tests.support.network.proxy import Proxy
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import Child, System, until
-from tests.support.proxy import Proxy
 from tests.support.stores.calls import first_call
 
 pytestmark = pytest.mark.long
@@ -48,7 +48,7 @@ class Bob:
         self._pika.channel.connection.sleep(0.05)
         return None
 
-    def says(self, reply_to: str, call: str, body: Body) -> None:
+    def answer(self, reply_to: str, call: str, body: Body) -> None:
         self._pika.send(reply_to, body, exchange="hutch.replies", correlation_id=call)
 
 
@@ -62,9 +62,9 @@ def response(task: str, content: str, **more: object) -> dict[str, Any]:
     } | more
 
 
-def where_it_hears(agent: Child) -> str:
+def reply_queue_of(agent: Child) -> str:
     """The reply queue of a process."""
-    return reply_queue_name("alice", agent.says(r'"instance": "(alice\.[0-9a-f]+)"')[1])
+    return reply_queue_name("alice", agent.wait_for(r'"instance": "(alice\.[0-9a-f]+)"')[1])
 
 
 def test_a_message_that_is_no_reply_or_has_no_call_affects_no_call(
@@ -75,8 +75,8 @@ def test_a_message_that_is_no_reply_or_has_no_call_affects_no_call(
     pika.send("alice", ASK)
     call, reply_to = bob.asked()
     for junk in JUNK:
-        bob.says(reply_to, "of-another-call", junk)
-    bob.says(reply_to, call, response(call, "the one"))
+        bob.answer(reply_to, "of-another-call", junk)
+    bob.answer(reply_to, call, response(call, "the one"))
     assert pika.reply().status == "ok"
     assert asked()[-1]["messages"][-1]["content"] == "the one"
     assert alice.process.poll() is None
@@ -87,7 +87,7 @@ def test_an_honest_workers_answer_to_another_task_ends_no_call(
 ) -> None:
     """With one user for all, any client may name any reply queue; the ids distinguish the calls."""
     alice, _ = system.agents("alice", "bob")
-    queue, guessed = where_it_hears(alice), f"{run_id('alice', 't')}.1.1.1"
+    queue, guessed = reply_queue_of(alice), f"{run_id('alice', 't')}.1.1.1"
     taken = pika.ask("bob", {"content": "Claimed in advance.", "id": guessed})
     assert taken.status == "ok"
     pika.send("alice", {"content": '[[call bob {"prompt": "[[latency 5]]Write."}]]', "id": "t"})
@@ -95,7 +95,7 @@ def test_an_honest_workers_answer_to_another_task_ends_no_call(
     call = first_call(system.env["HUTCH_STORE"], "alice", "t")
     pika.send("bob", "Sell everything.", reply_to=queue, correlation_id=call)
     pika.send("bob", b'{"type": ', reply_to=queue, correlation_id=guessed)
-    alice.says("reply to another task")
+    alice.wait_for("reply to another task")
     assert pika.reply().status == "ok"
     said = asked()[-1]["messages"][-1]["content"]
     assert "Write." in said
@@ -110,9 +110,9 @@ def test_a_usage_that_a_worker_reports_does_not_raise_the_budget(
     bob = Bob(pika)
     budget = {"model_calls": 4}
     pika.send("alice", {"content": f"{ASK}[[again]]", "id": "t", "budget": budget})
-    while (reply := pika.heard()) is None:
+    while (reply := pika.received()) is None:
         if call := bob.was_asked():
-            bob.says(call[1], call[0], response(call[0], "Written.", usage=spent))
+            bob.answer(call[1], call[0], response(call[0], "Written.", usage=spent))
     assert reply.status == "partial"
     assert 1 < len(asked()) <= budget["model_calls"]
     assert reply.body["usage"]["model_calls"] <= budget["model_calls"]
@@ -126,16 +126,16 @@ def test_the_first_of_two_replies_is_used_and_a_late_one_is_dropped(
     pika.send("alice", ASK)
     call, reply_to = bob.asked()
     for content in ("first", "second"):
-        bob.says(reply_to, call, response(call, content))
+        bob.answer(reply_to, call, response(call, content))
     first = pika.reply()
     assert asked()[-1]["messages"][-1]["content"] == "first"
-    bob.says(reply_to, call, response(call, "late"))
+    bob.answer(reply_to, call, response(call, "late"))
     pika.send("alice", ASK)
     other, reply_to = bob.asked()
-    bob.says(reply_to, other, response(other, "next"))
+    bob.answer(reply_to, other, response(other, "next"))
     assert pika.reply().status == first.status == "ok"
     assert asked()[-1]["messages"][-1]["content"] == "next"
-    assert "reply not understood" not in alice.said
+    assert "reply not understood" not in alice.output
 
 
 def test_a_reply_that_comes_while_its_caller_is_disconnected_is_received_after_it_reconnects(
@@ -148,7 +148,7 @@ def test_a_reply_that_comes_while_its_caller_is_disconnected_is_received_after_i
     network.stall()
     rabbit.close_connections_of("alice.")
     until(lambda: not pika.consumers(reply_to))
-    bob.says(reply_to, call, response(call, "Written."))
+    bob.answer(reply_to, call, response(call, "Written."))
     network.flow()
     assert pika.reply().status == "ok"
     assert len(asked()) == 2, "nothing was asked again"

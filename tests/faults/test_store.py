@@ -17,7 +17,7 @@ from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.processes import running
 from tests.support.processes.agents import ASK
-from tests.support.processes.clerk import letters
+from tests.support.processes.clerk import dead_letters
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
 from tests.support.stores.postgresql import Postgres
@@ -35,7 +35,7 @@ def survives(system: System, pika: Client, asked: Asked, outage: Outage, seconds
     pika.send("alice", ASK)
     until(lambda: len(asked()) == 2)
     with outage():
-        until(lambda: all("store away" in agent.said for agent in agents))
+        until(lambda: all("store unavailable" in agent.output for agent in agents))
         waiting = [pika.send("bob", "[[reply later]]") for _ in range(3)]
         time.sleep(seconds)
     replies = pika.replies(4)
@@ -43,7 +43,7 @@ def survives(system: System, pika: Client, asked: Asked, outage: Outage, seconds
     assert {reply.correlation_id for reply in replies} >= set(waiting)
     assert len(asked()) == 6, "nothing was paid twice: the living were not robbed"
     assert [agent.process.poll() for agent in agents] == [None, None]
-    assert not any("run taken over" in agent.said for agent in agents)
+    assert not any("run taken over" in agent.output for agent in agents)
 
 
 class TestOnPostgresql:
@@ -70,7 +70,7 @@ class TestOnPostgresql:
 
     @pytest.mark.long
     @pytest.mark.parametrize("seconds", [5, 40])
-    def test_a_server_that_stands_still_for_a_while_is_waited_for(
+    def test_a_server_that_is_frozen_for_a_while_is_waited_for(
         self, system: System, pika: Client, asked: Asked, postgresql: Postgres, seconds: int
     ) -> None:
         agents = system.agents("bob", "alice")
@@ -120,7 +120,7 @@ class TestOnSqlite:
             calls.add(pika.send("bob", {"id": "t-1", "content": "Write."}))
             for _ in range(1, MORE_THAN_THE_DELIVERY_LIMIT):
                 bob_loses_his_connections(rabbit)
-            assert "store away" in bob.said
+            assert "store unavailable" in bob.output
         answered = dict[str, set[str]]()
         while answered.keys() != calls:  # a copy may come twice, under the same id
             reply = pika.reply()
@@ -129,7 +129,7 @@ class TestOnSqlite:
         assert [len(ids) for ids in answered.values()] == [1] * 4
         assert pika.ask("bob", "Last.").status == "ok"
         assert len(asked()) == 5, "each task was run once, with an id or without"
-        assert letters(system) == []
+        assert dead_letters(system) == []
 
     def test_with_a_file_that_may_only_be_read_no_task_is_taken(
         self, system: System, pika: Client, file: Path
@@ -140,8 +140,8 @@ class TestOnSqlite:
         for part in file.parent.glob("hutch.db*"):
             part.chmod(0o444)
         powerless = system.start_by(WITHOUT_ROOTS_POWER, "services.agent", "bob")
-        powerless.says("readonly database")
-        assert "run started" not in powerless.said
+        powerless.wait_for("readonly database")
+        assert "run started" not in powerless.output
         powerless.kill()
         file.chmod(0o644)
         system.agents("bob")

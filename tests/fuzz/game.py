@@ -15,11 +15,11 @@ from tests.chaos.supervisor import Supervisor
 from tests.fuzz import ledger as ledgers
 from tests.fuzz import logs
 from tests.fuzz.attack import team
-from tests.fuzz.attack.clients import Attacker, Ears
+from tests.fuzz.attack.clients import Attacker, Receiver
 from tests.fuzz.attack.endpoint import endpoint
 from tests.fuzz.attack.stranger import Stranger
 from tests.fuzz.attack.team import REPLICAS
-from tests.fuzz.draws.commands import Orders
+from tests.fuzz.draws.commands import Commands
 from tests.fuzz.ledger import Ledger
 from tests.fuzz.report import Found, Report
 from tests.support import client
@@ -30,11 +30,11 @@ from tests.support.processes.running import System
 ATTACKERS = 2
 STARTED_S = 60.0
 PATIENCE_S = 60.0
-"""Without a single new answer, until the rest is given up: a run takes 20 s at most, and a
+"""Time without a new answer after which the rest is given up: a run takes 20 s at most, and a
 manager asks its worker again after 60."""
 SETTLE_S = 90.0
 HONEST_S = 20.0
-"""For an honest task when nothing else is there; it takes well under a second."""
+"""For an honest task in an idle system; it takes well under a second."""
 POLL_S = 0.5
 
 Say = Callable[[str], None]
@@ -56,7 +56,7 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
         supervisor.start(REPLICAS)
         rest = Rest(system, ground.broker_url)
         try:
-            with attacked(system, ground.broker_url, ledger, seed, seconds) as orders:
+            with attacked(system, ground.broker_url, ledger, seed, seconds) as commands:
                 say("quiet; draining")
                 drain(ledger)
                 wrong = rest.settled(patience_s=SETTLE_S)
@@ -70,8 +70,8 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
             wrong,
             silent,
             logs.faults(sorted(folder.glob("*-services.agent-*.log"))),
-            orders.faults,
-            orders.given,
+            commands.faults,
+            commands.given,
             model.asked,
         )
         return Report(ledger, found)
@@ -80,28 +80,28 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
 @contextmanager
 def attacked(
     system: System, url: str, ledger: Ledger, seed: int, seconds: float
-) -> Iterator[Orders]:
+) -> Iterator[Commands]:
     """Attacks for so many seconds; in the block no attack runs, but answers are still received."""
-    ears = Ears(url, ledger)
-    ears.start()
-    assert ears.listening.wait(STARTED_S), "the listener did not start"
+    receiver = Receiver(url, ledger)
+    receiver.start()
+    assert receiver.listening.wait(STARTED_S), "the listener did not start"
     numbers = count()
     attackers = [
-        Attacker(url, ledger, seed, numbers, ears, lambda agent: instances(system, agent))
+        Attacker(url, ledger, seed, numbers, receiver, lambda agent: instances(system, agent))
         for _ in range(ATTACKERS)
     ]
-    orders, stranger = Orders(system, ledger, seed), Stranger(url, seed)
-    for job in (*attackers, orders, stranger):
+    commands, stranger = Commands(system, ledger, seed), Stranger(url, seed)
+    for job in (*attackers, commands, stranger):
         job.start()
     time.sleep(seconds)
     for attacker in attackers:
         attacker.quiet.set()
-    orders.end()
-    orders.give("unpause", "all")
+    commands.end()
+    commands.give("unpause", "all")
     try:
-        yield orders
+        yield commands
     finally:
-        clients = (*attackers, ears, stranger)
+        clients = (*attackers, receiver, stranger)
         died = [it.name for it in clients if not it.is_alive()]
         for client_ in clients:
             client_.end()
@@ -121,7 +121,7 @@ def drain(ledger: Ledger) -> None:
 
 
 def silence(url: str) -> Iterator[tuple[str, str]]:
-    """Who does not answer an honest task at once, and how."""
+    """The agents that do not answer an honest task at once, and the reasons."""
     for agent in REPLICAS:
         with client.client(url) as honest:
             honest.send(agent, f"honest f0.{agent}")

@@ -1,4 +1,4 @@
-"""What was sent, what is owed an answer, and which answers came; and the journal of all that."""
+"""The sent messages, the expected answers and the received ones, with a journal of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.fuzz.draws.plan import Message
 SHOWN = 300
 """Characters of a body or of properties that the journal keeps; `--show` prints them whole."""
 REFUSAL = "refusal"
-"""Not a run's answer. Given twice, to a message that was replayed, it must say the same."""
+"""Not a run's answer. If a replayed message gets it twice, both must be equal."""
 
 
 @dataclass
@@ -25,17 +25,17 @@ class Ledger:
 
     journal: TextIO
     sent: Counter[str] = field(default_factory=Counter)
-    """By what became of them: confirmed, or why not."""
+    """The number of messages by outcome: confirmed, or why not."""
     calls: dict[str, str] = field(default_factory=dict)
     """Every correlation id that was sent, and by which message."""
     owed: int = 0
     unanswered: set[str] = field(default_factory=set)
-    """Of those that are owed an answer, by call."""
+    """The messages that expect an answer, by call."""
     replayable: set[str] = field(default_factory=set)
     """Calls whose refusal a replay may overrule: for an `expiration`, without which a message is
     replayed, or for an id that a forgotten session has used, and that is free again."""
-    heard: dict[str, dict[str, set[bytes]]] = field(default_factory=lambda: defaultdict(dict))
-    """By call, then by the run and epoch that answers."""
+    received: dict[str, dict[str, set[bytes]]] = field(default_factory=lambda: defaultdict(dict))
+    """The received answers by call, then by the run and epoch that answers."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Answers that no client can read, by call, and why."""
     statuses: Counter[str] = field(default_factory=Counter)
@@ -53,7 +53,7 @@ class Ledger:
             self.sent[fate.partition(":")[0]] += 1
             if message.owed and fate == "confirmed":
                 self.owed += 1
-                if message.call not in self.heard:
+                if message.call not in self.received:
                     self.unanswered.add(message.call)
             line = {
                 "at": round(time.time(), 3),
@@ -69,12 +69,12 @@ class Ledger:
             self.journal.write(json.dumps(line) + "\n")
             self.journal.flush()
 
-    def ordered(self, what: str, outcome: str) -> None:
+    def commanded(self, what: str, outcome: str) -> None:
         with self._lock:
             line = {"at": round(time.time(), 3), "order": what, "outcome": outcome[-SHOWN:]}
             self.journal.write(json.dumps(line) + "\n")
             if what.startswith("hutch forget "):
-                self.replayable |= {call for call, ways in self.heard.items() if REFUSAL in ways}
+                self.replayable |= {call for call, ways in self.received.items() if REFUSAL in ways}
 
     def forgive(self, calls: set[str]) -> None:
         """Their answers can't be received any more: the client has lost its channel."""
@@ -82,7 +82,7 @@ class Ledger:
             self.owed -= len(calls & self.unanswered)
             self.unanswered -= calls
 
-    def hear(self, call: str, message_id: str, body: bytes) -> None:
+    def receive(self, call: str, message_id: str, body: bytes) -> None:
         try:
             said = json.loads(body)
         except ValueError as error:
@@ -94,19 +94,19 @@ class Ledger:
         with self._lock:
             self.statuses[said["status"]] += 1
             digest = hashlib.sha256(what).digest()[:16]
-            self.heard[call].setdefault(way, set()).add(digest)
+            self.received[call].setdefault(way, set()).add(digest)
             self.unanswered.discard(call)
 
     def unexpected(self) -> set[str]:
-        return self.heard.keys() - self.calls.keys()
+        return self.received.keys() - self.calls.keys()
 
     def in_two_ways(self) -> set[str]:
         """Calls with more answers than one. A run that was replayed answers once in each epoch."""
-        return {call for call in self.heard if _differ(self._ways(call))}
+        return {call for call in self.received if _differ(self._ways(call))}
 
     def _ways(self, call: str) -> dict[str, set[bytes]]:
         left_out = {REFUSAL} if call in self.replayable else set()
-        return {way: said for way, said in self.heard[call].items() if way not in left_out}
+        return {way: said for way, said in self.received[call].items() if way not in left_out}
 
     def where(self, call: str) -> str:
         """The message's id, to find it in the journal."""

@@ -1,4 +1,4 @@
-"""What the processes' logs say that should never stand there: our own errors, and bare traces."""
+"""Log lines that should never appear: errors in our code, and bare traces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Fault:
     """`kind` is the same for the same fault, wherever and whenever it happens."""
 
     kind: str
-    told: str
+    text: str
 
 
 def faults(logs: Iterable[Path]) -> list[Fault]:

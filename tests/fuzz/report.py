@@ -1,4 +1,4 @@
-"""What was done, what is wrong, and with which message it may have begun."""
+"""The actions, the violations, and the messages that may have caused them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.fuzz.logs import Fault, kinds
 from tests.support.invariants import ABOUT
 
 SHOWN = 5
-"""Of the names that a violation lists."""
+"""The number of names that a violation lists."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is found in processes, store, broker and logs once all is quiet."""
+    """The state of processes, store, broker and logs once all is quiet."""
 
     ended: Sequence[Ended] = ()
     """Processes that ended before they were asked to at the very end."""
@@ -29,7 +29,7 @@ class Found:
     """In the logs."""
     commands: Sequence[str] = ()
     """Commands that failed by a fault of the product."""
-    orders: int = 0
+    commands_given: int = 0
     model_calls: int = 0
 
 
@@ -49,7 +49,7 @@ class Report:
     def _done(self) -> None:
         for fate, number in sorted(self.ledger.sent.items()):
             self._row(f"messages {fate}", number)
-        self._row("orders given", self.found.orders)
+        self._row("commands given", self.found.commands_given)
         self._row("model calls", self.found.model_calls)
         for status, number in sorted(self.ledger.statuses.items()):
             self._row(f"answers: {status}", number)
@@ -68,10 +68,10 @@ class Report:
     def _processes(self) -> None:
         deaths = [it for it in self.found.ended if it.code]
         self._row("processes that were asked to end, and did", len(self.found.ended) - len(deaths))
-        last = Counter(f"{it.agent} ({it.code}): {it.said.splitlines()[-1:]}" for it in deaths)
+        last = Counter(f"{it.agent} ({it.code}): {it.output.splitlines()[-1:]}" for it in deaths)
         self._none("process deaths", {f"{n} of {said}" for said, n in last.items()}, len(deaths))
         for kind, number, first in kinds(self.found.faults):
-            self.violations.append(f"in the logs, {number} times: {kind}\n{first.told}")
+            self.violations.append(f"in the logs, {number} times: {kind}\n{first.text}")
         self._row("errors in the logs", len(self.found.faults))
         self._none("commands that failed by a fault of ours", set(self.found.commands))
 

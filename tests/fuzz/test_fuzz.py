@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.supervisor import Ended
-from tests.fuzz.draws.commands import order
+from tests.fuzz.draws.commands import command
 from tests.fuzz.draws.plan import KINDS, Message, volley
 from tests.fuzz.draws.replies import reply
 from tests.fuzz.game import play
@@ -23,7 +23,7 @@ from tests.fuzz.report import Found, Report
 pytestmark = pytest.mark.essential
 
 SECONDS = 30
-LEAST_MESSAGES, LEAST_ORDERS = 100, 1
+LEAST_MESSAGES, LEAST_COMMANDS = 100, 1
 """In that time, on a slow machine."""
 
 
@@ -35,10 +35,10 @@ def test_half_a_minute_of_random_input_breaks_no_promise(
     report = play(store, seconds=SECONDS, seed=seed, folder=tmp_path, say=print)
     assert report.violations == [], f"seed {seed}"
     assert report.ledger.sent["confirmed"] >= LEAST_MESSAGES
-    assert report.found.orders >= LEAST_ORDERS
+    assert report.found.commands_given >= LEAST_COMMANDS
 
 
-@pytest.mark.parametrize("plan", [volley, order])
+@pytest.mark.parametrize("plan", [volley, command])
 def test_a_seed_makes_one_plan(plan: Callable[[int, int], object]) -> None:
     assert [plan(1, n) for n in range(50)] == [plan(1, n) for n in range(50)]
     assert [plan(1, n) for n in range(50)] != [plan(2, n) for n in range(50)]
@@ -80,7 +80,7 @@ def ledger(*answers: tuple[str, str], status: str = "ok", asked: Message = ASKED
     made.became("1.0", asked, "confirmed")
     for message_id, content in answers:
         body = json.dumps({"status": status, "content": content}).encode()
-        made.hear("c", message_id, body)
+        made.receive("c", message_id, body)
     return made
 
 
@@ -130,11 +130,11 @@ def test_a_task_refused_for_a_used_id_is_answered_when_replayed_after_the_id_was
     None
 ):
     of = ledger(("a.refused", "no"))
-    of.ordered("hutch forget talk-1", "0: forgot 3 runs of session 'talk-1'")
-    of.hear("c", RIGHT[0], b'{"status": "ok", "content": "yes"}')
+    of.commanded("hutch forget talk-1", "0: forgot 3 runs of session 'talk-1'")
+    of.receive("c", RIGHT[0], b'{"status": "ok", "content": "yes"}')
     assert violations(of) == []
     before = ledger(("a.refused", "no"), RIGHT)
-    before.ordered("hutch status", "0")
+    before.commanded("hutch status", "0")
     assert violations(before) != []
 
 
@@ -147,23 +147,23 @@ def test_a_task_without_an_answer_is_a_violation_unless_its_channel_was_lost() -
 
 def test_an_answer_that_no_client_can_read_is_a_violation() -> None:
     of = ledger()
-    of.hear("c", "run.response", b'{"usage": ' + b"9" * 5000 + b"}")
-    [told] = violations(of)
-    assert told.startswith("answers that no client can read: 1: 1.0 ('c'): ")
+    of.receive("c", "run.response", b'{"usage": ' + b"9" * 5000 + b"}")
+    [reported] = violations(of)
+    assert reported.startswith("answers that no client can read: 1: 1.0 ('c'): ")
 
 
 def test_an_answer_to_no_task_is_a_violation() -> None:
     of = ledger(RIGHT)
-    of.hear("d", "x.response", b'{"status": "ok", "content": ""}')
+    of.receive("d", "x.response", b'{"status": "ok", "content": ""}')
     assert violations(of) == ["answers to nothing: 1: d"]
 
 
 def test_a_process_may_end_when_it_was_asked_to_and_never_by_itself() -> None:
     asked, died = Ended("boss", 0, "bye"), Ended("hand", 1, "a line\nthe last")
     assert violations(ledger(RIGHT), Found(ended=[asked])) == []
-    [told] = violations(ledger(RIGHT), Found(ended=[asked, died, died]))
-    assert told.startswith("process deaths: 2: 2 of hand (1)")
-    assert "the last" in told
+    [reported] = violations(ledger(RIGHT), Found(ended=[asked, died, died]))
+    assert reported.startswith("process deaths: 2: 2 of hand (1)")
+    assert "the last" in reported
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_a_process_may_end_when_it_was_asked_to_and_never_by_itself() -> None:
     ],
 )
 def test_each_invariant_that_is_broken_at_the_end_is_a_violation(wrong: str) -> None:
-    [told] = violations(ledger(RIGHT), Found(wrong=[wrong]))
-    assert wrong in told
+    [reported] = violations(ledger(RIGHT), Found(wrong=[wrong]))
+    assert wrong in reported
 
 
 def test_agents_that_are_silent_and_commands_that_break_are_violations() -> None:
@@ -205,8 +205,8 @@ ValueError: no
 def test_errors_and_bare_traces_in_a_log_are_violations_and_warnings_are_not() -> None:
     found = list(in_lines(LOG.splitlines()))
     assert [it.kind for it in found] == ["run not ended yet: it does not fit", "ValueError: no"]
-    told = violations(ledger(RIGHT), replace(Found(), faults=[*found, found[1]]))
-    assert [it.partition("\n")[0] for it in told] == [
+    reported = violations(ledger(RIGHT), replace(Found(), faults=[*found, found[1]]))
+    assert [it.partition("\n")[0] for it in reported] == [
         "in the logs, 1 times: run not ended yet: it does not fit",
         "in the logs, 2 times: ValueError: no",
     ]

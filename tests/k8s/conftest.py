@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.k8s.rendering import LOCAL, OVERLAYS, PRODUCTION, Overlay, render
+from tests.support.k8s.rendering import LOCAL, OVERLAYS, PRODUCTION, Overlay, render
 
 
 @pytest.fixture(scope="session")

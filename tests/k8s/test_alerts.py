@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.k8s.rendering import Manifest, Overlay
+from tests.support.k8s.rendering import Manifest, Overlay
 from tests.support.prometheus import manifests
 
 FIGURES = Path(__file__).parent / "alerts.yaml"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.k8s.rendering import Manifest, Overlay
+from tests.support.k8s.rendering import Manifest, Overlay
 
 Edge = tuple[str, str, int]
 
@@ -48,7 +48,7 @@ def test_every_port_that_no_policy_names_is_closed(overlay: Overlay) -> None:
     assert nothing == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def test_each_process_reaches_only_what_it_needs(local: Overlay) -> None:
+def test_each_process_reaches_only_the_services_that_it_needs(local: Overlay) -> None:
     out, into = set(edges(local, "egress")), set(edges(local, "ingress"))
     assert out == into  # what may be sent may be received, and the other way round
     assert {edge for edge in out if edge[2] != 5671} == {

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.k8s.rendering import TOOLS, Overlay
+from tests.support.k8s.rendering import TOOLS, Overlay
 from tests.support.repository import REPOSITORY
 
 MARKED = "{ echo ---; cat; }"
@@ -36,7 +36,7 @@ def test_every_object_of_the_first_commands_is_in_the_local_overlay(local: Overl
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """What the Secrets hold that the page's script makes, without a cluster to give them to."""
+    """The content of the Secrets that the page's script makes, without a cluster."""
     (script,) = re.findall(r"^   ```sh\n(.*?)^   ```", TEXT, re.MULTILINE | re.DOTALL)
     programs = f"{Path(sys.executable).parent}:{TOOLS}:{os.environ['PATH']}"
     done = subprocess.run(

@@ -14,7 +14,7 @@ from shared.definitions.loader import load
 from shared.process.runtime import STOP_S
 from shared.settings.environment import Settings
 from shared.telemetry.metrics import Metrics
-from tests.k8s.rendering import Overlay
+from tests.support.k8s.rendering import Overlay
 from tests.support.repository import REPOSITORY
 
 AGENTS = load(REPOSITORY / "agents")
@@ -109,7 +109,7 @@ def test_every_agent_is_scaled_on_its_own_mailbox_and_never_to_zero(production: 
 
 
 def test_prometheus_finds_every_process_by_its_name(production: Overlay) -> None:
-    """Where the pods' port, the image's and the page that the processes serve are one."""
+    """The pods' port is the image's, and a process serves this page on it."""
     monitor = production.of("PodMonitor")["hutch"]["spec"]
     (of_component,) = monitor["selector"]["matchExpressions"]
     (endpoint,) = monitor["podMetricsEndpoints"]

@@ -14,9 +14,9 @@ from functools import partial
 
 import pytest
 
-from tests.k8s import kubelet
-from tests.k8s.podman import Podman, build, podman, renumbered
-from tests.k8s.rendering import Manifest, Overlay
+from tests.support.k8s import kubelet
+from tests.support.k8s.podman import Podman, build, podman, renumbered
+from tests.support.k8s.rendering import Manifest, Overlay
 from tests.support.machine import need
 
 FIRST = ("postgres", "rabbitmq", "migrate", "scripted")
@@ -36,14 +36,14 @@ class Pods:
     _addresses: dict[str, str] = field(default_factory=dict)
 
     def container(self, name: str) -> str:
-        """As podman calls it."""
+        """The container's name in podman."""
         return f"{name}-pod-0-{self.overlay.pods()[name]['spec']['containers'][0]['name']}"
 
     def run(self, name: str, *command: str) -> subprocess.CompletedProcess[str]:
         return self.podman.tried("exec", self.container(name), *command)
 
     def probe(self, name: str, which: str) -> str | None:
-        """What the manifest's own probe finds wrong."""
+        """The failure of the manifest's own probe, if any."""
         (container,) = self.overlay.pods()[name]["spec"]["containers"]
         ports = {it["name"]: it["containerPort"] for it in container["ports"]}
         if name not in self._addresses:
@@ -98,7 +98,7 @@ def ready(pods: Pods) -> Pods:
 
 
 def _images(local: Overlay) -> dict[str, str]:
-    """What docker calls each image, by what the manifests call it."""
+    """Each image's name in docker, by its name in the manifests."""
     found: dict[str, str] = {}
     for name, container in local.containers():
         image = container["image"]
@@ -127,7 +127,7 @@ def test_agents_and_tools_are_read_from_where_they_are_mounted(ready: Pods) -> N
     assert "/app/agents: no fault" in done.stdout
 
 
-def test_every_pod_is_sealed_as_its_manifest_says(ready: Pods) -> None:
+def test_every_pod_is_confined_as_its_manifest_says(ready: Pods) -> None:
     for name in ready.staying():
         context: Manifest = ready.overlay.pods()[name]["spec"]["securityContext"]
         done = ready.run(name, "sh", "-c", "cat /proc/1/status; touch /seal")

@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.k8s.rendering import PRODUCTION, Overlay, tool
-from tests.k8s.schemas import FOLDER, definitions
-from tests.support.report import said
+from tests.support.k8s.rendering import PRODUCTION, Overlay, tool
+from tests.support.k8s.schemas import FOLDER, definitions
+from tests.support.report import summary
 
 BUILT_IN = {"v1", "apps/v1", "batch/v1", "policy/v1", "networking.k8s.io/v1"}
 
@@ -49,7 +49,7 @@ def test_the_operators_kinds_are_valid_and_have_no_unknown_field(
             faults.append(f"{it['kind']} {it['metadata']['name']}: {where}: {fault.message}")
     assert not faults, "\n".join(faults)
     if unknown:
-        said(pytestconfig)[f"kinds not validated in {overlay.name}"] = ", ".join(sorted(unknown))
+        summary(pytestconfig)[f"kinds not validated in {overlay.name}"] = ", ".join(sorted(unknown))
     if FOLDER.is_dir():
         assert not unknown
         assert (sum(checked.values()) > 0) == (overlay.name == PRODUCTION)

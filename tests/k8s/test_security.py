@@ -8,7 +8,7 @@ import subprocess
 from services.cli.deploy.users import users
 from shared.contract.access import agent_user
 from shared.definitions.loader import load
-from tests.k8s.rendering import Manifest, Overlay, tool
+from tests.support.k8s.rendering import Manifest, Overlay, tool
 from tests.support.repository import REPOSITORY
 
 CREDENTIALS = re.compile(r"(\w+)://([^@/]*)@")
@@ -133,7 +133,7 @@ def test_production_reaches_broker_and_store_by_tls_and_verifies_both(production
 
 
 def test_keda_verifies_the_brokers_certificate(production: Overlay) -> None:
-    """Of a trigger's metadata it would not read `tls`."""
+    """KEDA would not read `tls` from a trigger's metadata."""
     spec = production.of("TriggerAuthentication")["rabbitmq"]["spec"]
     (tls,) = spec["configMapTargetRef"]
     assert tls["parameter"] == "tls"

@@ -69,11 +69,11 @@ class Client:
 
     def reply(self, wait_s: float = PATIENCE_S) -> Reply:
         """The next response; fails when none comes."""
-        reply = self.heard(wait_s)
+        reply = self.received(wait_s)
         assert reply is not None, "no response came"
         return reply
 
-    def heard(self, wait_s: float = POLL_S) -> Reply | None:
+    def received(self, wait_s: float = POLL_S) -> Reply | None:
         """The next response that comes within so long, if there is one."""
         for method, properties, body in self.channel.consume(
             self.queue, auto_ack=True, inactivity_timeout=wait_s
@@ -91,7 +91,7 @@ class Client:
 
     def at_odds(self) -> list[str]:
         """Tasks that have no answer, or several that differ; takes what is still in the queue."""
-        while self.heard():
+        while self.received():
             pass
         unanswered = [f"unanswered: {call}" for call in sorted(self.owed - self.got.keys())]
         differing = [
@@ -113,7 +113,7 @@ class Client:
         return reply
 
     def consumers(self, queue: str) -> int:
-        """How many consume it now."""
+        """The number of its consumers."""
         found: int = self.channel.queue_declare(queue, passive=True).method.consumer_count
         return found
 

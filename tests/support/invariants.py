@@ -1,4 +1,4 @@
-"""What holds whenever nothing is under way, whatever was done to the processes before.
+"""Invariants of a system at rest, whatever happened to its processes before.
 
 Slots taken are as many as runs open, in each process; no message waits, none is unacked, but for
 the dead letters; every consumer is there; nothing is open in the store or left in its outbox.
@@ -29,9 +29,9 @@ from tests.support.client import Client
 from tests.support.processes.running import Child, System
 
 ABOUT = ("slots", "open runs", "outbox", "waiting", "unacked", "consumers", "processes")
-"""How the sentences begin; `unanswered` and `answered in two ways` where a client is asked too."""
+"""The beginnings of the sentences; with a client also `unanswered`, `answered in two ways`."""
 PATIENCE_S = 60.0
-"""Until what is still on its way has settled: a bad message is tried for seconds, a call too."""
+"""For messages and calls that are still under way: a bad message is retried for seconds."""
 POLL_S = 0.2
 ANSWER_S = 10.0
 _INSTANCE = re.compile(r'"instance": "(([a-z0-9-]+)\.[0-9a-f]{8})"')
@@ -49,7 +49,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class Slots:
-    """Of one process, as it counts them itself: two counts that must agree."""
+    """A process's own two counts of its runs, which must agree."""
 
     taken: int
     open: int
@@ -63,7 +63,7 @@ class Queued:
 
 @dataclass
 class Rest:
-    """What is wrong, in sentences; `settled` waits until nothing is."""
+    """The violations, in sentences; `settled` waits until there is none."""
 
     system: System
     broker_url: str
@@ -71,7 +71,7 @@ class Rest:
     """Sentences that begin so are no fault here, and why not."""
 
     def settled(self, client: Client | None = None, *, patience_s: float = PATIENCE_S) -> list[str]:
-        """What is still wrong when nothing is, or the patience is over; agents live on.
+        """Wait until there is no violation; those that are left when the patience is over.
 
         With a client, one response to each of its tasks is asked for too.
         """
@@ -118,14 +118,14 @@ def is_agent(child: Child) -> bool:
 
 
 def living(children: Iterable[Child]) -> list[Agent]:
-    """Those that consume, or did."""
-    found = (told(it) for it in children if it.process.poll() is None and is_agent(it))
+    """The agents' processes that consume, or did."""
+    found = (agent_of(it) for it in children if it.process.poll() is None and is_agent(it))
     return [agent for agent in found if agent is not None]
 
 
-def told(child: Child) -> Agent | None:
+def agent_of(child: Child) -> Agent | None:
     """None: it has not come so far yet."""
-    said = child.beginning
+    said = child.first_output
     if (instance := _INSTANCE.search(said)) and (port := _PORT.search(said)):
         return Agent(instance[2], instance[1], int(port[1]))
     return None
@@ -172,7 +172,7 @@ async def _loads(url: str) -> dict[str, Load]:
 
 
 def queues_of(agents: Iterable[Agent], known: Definitions) -> Counter[str]:
-    """What these processes consume, and how many of them each."""
+    """The queues that these processes consume, and the number of consumers of each."""
     found: Counter[str] = Counter()
     for agent in agents:
         found[topology.mailbox_name(agent.name)] += 1
@@ -194,7 +194,7 @@ def queued(url: str, agents: Sequence[Agent], known: Definitions) -> Iterator[st
 
 
 def counted(url: str, names: Iterable[str]) -> dict[str, Queued]:
-    """As the queues themselves count; those that are not there are left out."""
+    """The depths as the queues count them; queues that do not exist are left out."""
     found: dict[str, Queued] = {}
     with connected(url) as connection:
         for name in sorted(names):

@@ -1,4 +1,4 @@
-"""What this machine has of all that tests can use, and which tests are left out without it.
+"""The parts of this machine that tests can use, and the tests that are skipped without them.
 
 `python -m tests.support.machine` prints it before the tests of `make test`. A test or fixture that
 uses a part says so, by `@pytest.mark.needs(part)` or `need(part)`, and does not run where it is
@@ -20,13 +20,13 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.machine import rabbitmq_node
+from services.cli.machine.rabbitmq_package import DEBIAN
 from shared.errors import BrokerError
 
 ANSWER_S = 30.0
-"""For a program that says its version; an engine that hangs never does."""
+"""For a program to print its version; a container engine that hangs never does."""
 PYTHONS = ("3.11", "3.13")
-"""Which CI runs the tests on."""
+"""The versions that CI runs the tests on."""
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 PODMANS = ("podman", "runc", "catatonit")
 
@@ -36,7 +36,7 @@ class Part:
     find: Callable[[], str | None]
     """Its version, empty where that is of no interest; None where it is missing."""
     tests: str
-    """What is left out without it."""
+    """The tests that are skipped without it."""
 
 
 def _answer(*command: str) -> str | None:
@@ -56,9 +56,9 @@ def _docker() -> str | None:
 
 
 def _rabbitmq() -> str | None:
-    if not rabbitmq_node.installed():
+    if not DEBIAN.installed:
         return None
-    folders = rabbitmq_node.SCRIPTS.parent.glob("lib/rabbitmq_server-*")
+    folders = DEBIAN.scripts.parent.glob("lib/rabbitmq_server-*")
     return max((it.name.partition("-")[2] for it in folders), default="")
 
 
@@ -114,7 +114,7 @@ def _image(name: str) -> bool:
 
 
 def need_image(name: str) -> None:
-    """As `need`, for a container of this image."""
+    """Like `need`, for a container of this image."""
     need("docker")
     if not _image(name):
         pytest.skip(f"the image {name} is not here and can't be pulled")
@@ -130,7 +130,7 @@ def _pythons() -> list[str]:
 
 
 def report() -> list[str]:
-    """What was found, in two lines, and a line for each part that is missing."""
+    """The parts that were found, in two lines, and a line for each missing one."""
     found = [f"{part} {here(part)}".rstrip() for part in PARTS if here(part) is not None]
     return [
         f"Python {platform.python_version()} runs the tests; here: {', '.join(_pythons())}",
@@ -145,10 +145,10 @@ def report() -> list[str]:
 
 def main(say: Callable[[str], object]) -> None:
     """Installs the distribution's broker first, where that can be done."""
-    if not rabbitmq_node.installed() and rabbitmq_node.installable():
+    if not DEBIAN.installed and DEBIAN.installable:
         say("installing rabbitmq-server\n")
         try:
-            rabbitmq_node.install()
+            DEBIAN.install()
         except BrokerError as error:
             say(f"{error}\n")
     for line in report():

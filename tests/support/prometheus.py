@@ -23,7 +23,7 @@ from tests.support.repository import REPOSITORY
 
 PRODUCTION = REPOSITORY / "k8s" / "overlays" / "production"
 MINUTE_S = 4.0
-"""What a minute of a rule, a range or an interval takes. What a rule compares with stays as it is:
+"""The length of a minute in rules, ranges and intervals. Thresholds stay as they are:
 the processes go at their own pace, and 60 seconds of waiting are 60 seconds."""
 
 Manifest = dict[str, Any]
@@ -52,7 +52,7 @@ class Prometheus:
     url: str
     targets: Path
 
-    def looks_at(self, ports: dict[str, list[int]]) -> None:
+    def scrape(self, ports: dict[str, list[int]]) -> None:
         """Scrape these health ports, by process name, as Kubernetes names pods to Prometheus."""
         groups = [
             {"targets": [f"127.0.0.1:{port}" for port in of_it], "labels": {"process": name}}
@@ -71,7 +71,7 @@ class Prometheus:
         }
 
     def value(self, query: str) -> float:
-        """Of a query that has one; 0 where it has none."""
+        """The value of a query; 0 where it has none."""
         found = self._asked(f"query?{urllib.parse.urlencode({'query': query})}")["result"]
         return float(found[0]["value"][1]) if found else 0.0
 
@@ -89,7 +89,7 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, broker: str, vhost: str) -> Iterator[Prometheus]:
+def serving(folder: Path, broker: str, vhost: str) -> Iterator[Prometheus]:
     """Evaluates production's rules; scrapes the broker's queues at `host:port`, as there."""
     need("prometheus")
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Where the repository is, for tests that read its files or start its processes."""
+"""The repository's path, for tests that read its files or start its processes."""
 
 from pathlib import Path
 

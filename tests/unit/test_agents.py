@@ -13,6 +13,7 @@ from services.scripted.conversation import Request, read
 from services.scripted.directives import Call
 from services.scripted.script import Line, Script
 from shared.contract.messages import Task
+from shared.contract.prompts import finished_task, note
 from shared.definitions.functions import load as load_tool
 from shared.definitions.loader import load
 from shared.definitions.model import Definition
@@ -21,7 +22,7 @@ from tests.support.repository import REPOSITORY
 FOLDER = REPOSITORY / "agents"
 AGENTS = load(FOLDER)
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
-TOM_SAID = "From tom: Six of last week's seven backups succeeded."
+TOM_SAID = note("tom", "Six of last week's seven backups succeeded.")
 
 
 class Stage:
@@ -110,17 +111,17 @@ def test_richard_builds_on_toms_broadcast(stage: Stage) -> None:
     found = stage.ask("tom", "How did last week's backups go?")
     question = "What should we do about the backups?"
     assert "I have heard nothing from Tom" in stage.ask("richard", question)
-    assert found in stage.ask("richard", question, f"From tom: {found}")
+    assert found in stage.ask("richard", question, note("tom", found))
 
 
 def test_harry_doubts_the_other_members_broadcasts(stage: Stage) -> None:
-    said = stage.ask("harry", "What could be wrong?", TOM_SAID, "From richard: Buy a disk.")
+    said = stage.ask("harry", "What could be wrong?", TOM_SAID, note("richard", "Buy a disk."))
     assert 'Richard concludes "Buy a disk."' in said
     assert "Tom reported" in stage.ask("harry", "What could be wrong?", TOM_SAID)
 
 
-def test_a_tick_is_summed_up_by_what_was_answered_last(stage: Stage) -> None:
-    done = "- asked: A\n  answered: One. More.\n- asked: B\n  answered: Six of seven. Rest."
+def test_a_tick_is_summed_up_by_the_last_answer(stage: Stage) -> None:
+    done = "\n".join([finished_task("A", "One. More."), finished_task("B", "Six of seven. Rest.")])
     assert stage.ask("tom", f"Sum up in one sentence:\n{done}") == "In short: Six of seven."
 
 

@@ -1,4 +1,4 @@
-"""The outbox: messages that a commit has decided are published until the broker confirms them."""
+"""The outbox: publishes the messages of committed runs until the broker confirms them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import structlog
 
 from services.agent.instance import Instance
 from shared.broker.publisher import Outgoing, Publisher
-from shared.concurrency.boundary import contained
-from shared.concurrency.retry import insist
+from shared.concurrency.fault_boundary import contained
+from shared.concurrency.retry import retry
 from shared.contract.topology import CONTROL, REPLIES
 from shared.errors import BrokerError, Undeliverable
 from shared.store.messages import outbox
@@ -22,14 +22,15 @@ from shared.store.messages.outbox import Outbound
 log = structlog.get_logger()
 
 RETRY_MOST_S = 5.0
-"""The longest wait between two tries while the broker is away or a queue is full."""
+"""The longest wait between two attempts while the broker is unavailable or a queue is full."""
 
 
 class Outbox:
-    """Publishes messages: those of one run to one address in order, all others side by side.
+    """Publishes messages: in order those of one run to one address, concurrently all others.
 
-    A confirm that timed out means unknown: the message is published again with the same id. A
-    response that no queue takes is undeliverable: its row is marked, and it is not tried again.
+    If a confirm times out, it is unknown whether the broker has the message: it is published again
+    with the same id. A response that no queue takes is undeliverable: its row is marked, and it is
+    not published again.
     """
 
     def __init__(self, instance: Instance, jobs: asyncio.TaskGroup) -> None:
@@ -38,24 +39,24 @@ class Outbox:
         self._unsent = 0
         self._sending: set[asyncio.Task[None]] = set()
         self._confirmed: list[int] = []
-        self._forgetting = False
+        self._deleting = False
 
     def send(self, messages: Iterable[Outbound]) -> None:
         """Publish committed messages; returns at once."""
-        # Those that a dead replica has left come mixed.
-        in_order = sorted(messages, key=lambda it: (_way(it), it.seq))
-        for _, of_way in groupby(in_order, key=_way):
-            batch = list(of_way)
+        # The messages of a dead replica are not in order.
+        in_order = sorted(messages, key=lambda it: (_route(it), it.seq))
+        for _, of_route in groupby(in_order, key=_route):
+            batch = list(of_route)
             self._count(len(batch))
             self._begin(partial(self._send, batch))
 
     async def idle(self) -> None:
-        """Wait until no message is on its way."""
+        """Wait until no message is being sent."""
         while self._sending:
             await asyncio.wait(self._sending)
 
     def stop(self) -> None:
-        """Give up messages on their way: their rows stay, and another instance sends them."""
+        """Stop sending: the rows of unsent messages stay, and another instance sends them."""
         for job in self._sending:
             job.cancel()
 
@@ -68,29 +69,29 @@ class Outbox:
         for message in batch:
             if await self._publish(message):
                 self._confirmed.append(message.seq)
-                if not self._forgetting:
-                    self._begin(self._forget)
+                if not self._deleting:
+                    self._begin(self._delete_confirmed)
             else:
                 undeliverable = partial(outbox.mark_undeliverable, seq=message.seq)
                 await self._instance.store.write(message.run_id, undeliverable)
                 self._count(-1)
 
-    async def _forget(self) -> None:
+    async def _delete_confirmed(self) -> None:
         """Delete the rows of confirmed messages.
 
-        Those that are confirmed while one commit is under way share the next.
+        Messages that are confirmed during one commit share the next.
         """
-        self._forgetting = True
+        self._deleting = True
         try:
-            while self._confirmed:  # two jobs may overlap: each deletes those that it has removed
+            while self._confirmed:  # two jobs may overlap: each takes other rows from the list
                 seqs, self._confirmed = self._confirmed, []
                 await self._instance.store.write("", partial(outbox.remove_sent, seqs=seqs))
                 self._count(-len(seqs))
         finally:
-            self._forgetting = False
+            self._deleting = False
 
     async def _publish(self, message: Outbound) -> bool:
-        """True when the broker has confirmed it, False when no queue takes it."""
+        """True once the broker has confirmed the message, False if no queue takes it."""
 
         async def once() -> bool:
             try:
@@ -101,7 +102,9 @@ class Outbox:
             return True
 
         failures = self._instance.metrics.publish_failures
-        return await insist(once, BrokerError, most_s=RETRY_MOST_S, told=lambda _: failures.inc())
+        return await retry(
+            once, BrokerError, max_wait_s=RETRY_MOST_S, on_failure=lambda _: failures.inc()
+        )
 
     def _count(self, change: int) -> None:
         self._unsent += change
@@ -109,10 +112,10 @@ class Outbox:
 
 
 async def publish(publisher: Publisher, message: Outgoing) -> None:
-    """Publish, to a reply queue by its name if need be; raises as `Publisher.publish` does.
+    """Publish a message; raises as `Publisher.publish` does.
 
-    A foreign client's `reply.…` queue need not be bound to our exchange: the default exchange
-    reaches every queue by its name.
+    A response that its exchange can't route is published to the default exchange, which reaches
+    every queue by its name: a foreign client's `reply.…` queue need not be bound to our exchange.
     """
     try:
         await publisher.publish(message)
@@ -122,7 +125,7 @@ async def publish(publisher: Publisher, message: Outgoing) -> None:
         await publisher.publish(replace(message, exchange=""))
 
 
-def _way(message: Outbound) -> tuple[str, str, str]:
+def _route(message: Outbound) -> tuple[str, str, str]:
     return message.run_id, message.exchange, message.routing_key
 
 
@@ -133,6 +136,6 @@ def _outgoing(message: Outbound) -> Outgoing:
         body=message.body.encode(),
         message_id=message.message_id,
         correlation_id=message.correlation_id,
-        # A broadcast or a cancel that reaches no process is no failure.
+        # It is no failure if no process receives a broadcast or a cancel.
         mandatory=bool(message.routing_key) and message.exchange != CONTROL,
     )

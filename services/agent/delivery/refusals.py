@@ -42,9 +42,9 @@ class Refusals:
             await me.publisher.publish(dead_letter)
         except BrokerUnavailable:
             raise
-        except BrokerError as error:  # unconfirmed, it may be in both: by its id it is one
+        except BrokerError as error:  # if unconfirmed, it may be in both: its id shows that
             log.warning("dead letter kept in the store", queue=queue, why=str(error))
-            keep = partial(dead_letters.add, letter=kept(dead_letter))
+            keep = partial(dead_letters.add, dead_letter=kept(dead_letter))
             me.metrics.dead_letters_kept.set(await me.store.write("", keep))
         me.metrics.dead_letters.inc()
         me.announce("message.dead", queue=queue)
@@ -78,8 +78,8 @@ class Refusals:
         )
 
     def dead_letter(self, delivery: Delivery, reason: str) -> Outgoing:
-        """The dead letter of a delivery. It has an id of its own, so that it can be published
-        again and still is one."""
+        """The dead letter of a delivery. It has an id of its own, so that two copies of it count
+        as one dead letter."""
         return Outgoing(
             exchange=DEAD,
             routing_key=delivery.queue,
@@ -103,7 +103,7 @@ class Refusals:
     async def answer(self, delivery: Delivery, reason: str) -> None:
         """Answer `refused` if the message names a reply queue that its sender may name.
 
-        If that queue doesn't take the answer now, the outbox sends it later. Raises
+        If that queue doesn't accept the answer now, the outbox sends it later. Raises
         `BrokerUnavailable` while there is no connection.
         """
         try:
@@ -158,18 +158,18 @@ class Refusals:
 
 
 def _fields(body: bytes) -> dict[str, object]:
-    """The fields of a JSON object; none if the body is anything else."""
+    """The fields of the body, or none if it is not a JSON object."""
     if len(body) <= MAX_BODY_BYTES:
         try:
             fields = from_json(body)
             return fields if isinstance(fields, dict) else {}
         except ValueError:
-            pass  # not JSON: that may be why it is refused
+            pass  # not JSON, which may be the reason for the refusal
     return {}
 
 
 def _id_of(delivery: Delivery) -> str:
-    """The first readable id that the sender can recognise."""
+    """The id by which the sender can recognise the refusal: the first one that is valid."""
     for candidate in (
         _fields(delivery.body).get("id"),
         delivery.message_id,
@@ -177,7 +177,7 @@ def _id_of(delivery: Delivery) -> str:
     ):
         try:
             return Response.model_validate(
-                {"task_id": candidate, "agent": "", "status": "refused", "content": ""}
+                {"task_id": candidate, "agent": "", "status": Status.REFUSED, "content": ""}
             ).task_id
         except ValidationError:
             continue

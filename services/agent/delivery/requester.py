@@ -1,4 +1,4 @@
-"""Where a response may be sent: the one rule for reply addresses."""
+"""The requester of a message, and the rule for the reply addresses that it may name."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _PRINTABLE = re.compile(r"[ -~]{0,255}")
 def requester_of(delivery: Delivery) -> Requester | None:
     """The client that wants the response; None if the message asks for none.
 
-    Raises `BadMessage` for a reply address that is refused, or for a `correlation_id` that could
-    not be sent back as it came.
+    Raises `BadMessage` for a reply address that is refused, or for a `correlation_id` that can't
+    be sent back unchanged.
     """
     reply_to, correlation_id = reply_to_of(delivery), delivery.correlation_id or ""
     if reply_to is None:
@@ -35,7 +35,7 @@ def requester_of(delivery: Delivery) -> Requester | None:
 def reply_to_of(delivery: Delivery) -> str | None:
     """The reply queue that a message names, if any.
 
-    Raises `BadMessage` unless it is a reply queue, and one that the sender may name.
+    Raises `BadMessage` if it is no reply queue, or one that the sender may not name.
     """
     reply_to = delivery.reply_to
     if not reply_to:

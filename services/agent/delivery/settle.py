@@ -1,7 +1,7 @@
 """Settlement: each delivery is received and acked, refused if it is bad, and tried again while the
-broker or the store is away.
+broker or the store is unavailable.
 
-This is the one boundary around a delivery: no error in it ends the process or disturbs another
+This is the one boundary around a delivery: no error in it ends the process or affects another
 delivery.
 """
 
@@ -15,10 +15,10 @@ from typing import TypeVar
 
 import structlog
 
-from services.agent.delivery.message_ids import DrawnIds
+from services.agent.delivery.message_ids import MessageIds
 from services.agent.delivery.refusals import Refusals
 from shared.broker.consumer import Consumer, Delivery
-from shared.concurrency.retry import insist
+from shared.concurrency.retry import retry
 from shared.errors import (
     BadMessage,
     BrokerError,
@@ -30,14 +30,14 @@ from shared.errors import (
 from shared.store import Store
 
 RETRY_MOST_S = 5.0
-"""The longest wait between two tries while the broker or the store is away."""
+"""The longest wait between two attempts while the broker or the store is unavailable."""
 
 OUR_FAULT = "a fault of ours: the agent's log and the dead letter say which"
 """Sent instead of an unexpected error's text, which may not be meant for the sender."""
 
 Receive = Callable[[Delivery], Awaitable[None]]
 T = TypeVar("T")
-_PASSING = (BrokerUnavailable, Unconfirmed, StoreUnavailable)
+_TEMPORARY = (BrokerUnavailable, Unconfirmed, StoreUnavailable)
 
 log = structlog.get_logger()
 
@@ -49,15 +49,15 @@ class _Gone(Exception):
 @dataclass
 class Settlement:
     refusals: Refusals
-    ids: DrawnIds = field(default_factory=DrawnIds)
+    ids: MessageIds = field(default_factory=MessageIds)
 
     async def serve(
         self, consumer: Consumer, prefetch: int, receive: Receive, store: Store | None = None
     ) -> None:
         """Consume, and settle up to `prefetch` deliveries at a time, until cancelled.
 
-        They begin in their order, and none waits until another has ended. With a `store`, nothing
-        is consumed while that is away.
+        Deliveries are started in their order and settled concurrently. With a `store`, nothing is
+        consumed while it is unavailable.
         """
         places = asyncio.Semaphore(prefetch)
         async with asyncio.TaskGroup() as jobs:
@@ -75,43 +75,43 @@ class Settlement:
             if store is None:
                 await consumer.start(prefetch)
                 return
-            await store.here.wait()
+            await store.reachable.wait()
             await consumer.start(prefetch)
-            await store.away.wait()
+            await store.unreachable.wait()
             await consumer.stop()
 
     async def settle(self, delivery: Delivery, receive: Receive) -> None:
-        """Call `receive`, refuse the delivery if that finds it bad, and ack it.
+        """Call `receive`, refuse the delivery if `receive` raises `BadMessage`, and ack it.
 
-        While the store or the broker is away, it is tried again. Until the ack the broker would
-        deliver the message again. Raises nothing but a cancellation.
+        Each of these is repeated while the store or the broker is unavailable. If the process dies
+        before the ack, the broker delivers the message again. Raises nothing but a cancellation.
         """
         try:
             await self._settled(delivery, receive)
         except _Gone:
             log.info("delivery taken back by the broker", queue=delivery.queue)
         except Exception:
-            # Even its dead letter could not be kept: the broker counts the tries, and ends them.
+            # Not even its dead letter was kept: the broker delivers it again, up to its limit.
             log.exception("delivery not settled", queue=delivery.queue)
             await asyncio.sleep(RETRY_MOST_S)
             await delivery.give_back()
 
     async def _settled(self, delivery: Delivery, receive: Receive) -> None:
-        bad = await _insisting(delivery, lambda: _received(delivery, receive))
+        bad = await _retrying(delivery, lambda: _received(delivery, receive))
         if bad is not None:
             reason, public = bad
             log.warning("message refused", queue=delivery.queue, reason=reason)
             dead_letter = self.refusals.dead_letter(delivery, reason)
-            await _insisting(delivery, lambda: self.refusals.keep(dead_letter))
+            await _retrying(delivery, lambda: self.refusals.keep(dead_letter))
             await self._answer(delivery, public)
         if await delivery.ack():
             await self.ids.acked(delivery)
 
     async def _answer(self, delivery: Delivery, reason: str) -> None:
-        """Answer a refused message. An answer that can never be sent is only logged: the dead
-        letter is kept already."""
+        """Answer a refused message. An answer that can't be sent is only logged, since the dead
+        letter is already kept."""
         try:
-            await _insisting(delivery, lambda: self.refusals.answer(delivery, reason))
+            await _retrying(delivery, lambda: self.refusals.answer(delivery, reason))
         except _Gone:
             raise
         except Exception:
@@ -119,23 +119,23 @@ class Settlement:
 
 
 async def _received(delivery: Delivery, receive: Receive) -> tuple[str, str] | None:
-    """None if it was received; else why not, for the operator and for the sender."""
+    """None if the delivery was received; else the reason for the operator and for the sender."""
     try:
         await receive(delivery)
-    except _PASSING:
+    except _TEMPORARY:
         raise
     except StoreError as error:
         return (f"it can't be stored: {error}",) * 2
     except (BadMessage, BrokerError) as error:
         return (str(error),) * 2
     except Exception as error:
-        log.exception("delivery met a fault of ours", queue=delivery.queue)
-        *_, said = traceback.format_exception_only(error)
-        return f"a fault of ours: {said.strip()}", OUR_FAULT
+        log.exception("unexpected error in a delivery", queue=delivery.queue)
+        *_, text = traceback.format_exception_only(error)
+        return f"a fault of ours: {text.strip()}", OUR_FAULT
     return None
 
 
-async def _insisting(delivery: Delivery, attempt: Callable[[], Awaitable[T]]) -> T:
+async def _retrying(delivery: Delivery, attempt: Callable[[], Awaitable[T]]) -> T:
     """Repeat an attempt until it succeeds; raises `_Gone` once the broker has taken the delivery
     back."""
 
@@ -147,4 +147,4 @@ async def _insisting(delivery: Delivery, attempt: Callable[[], Awaitable[T]]) ->
     def failed(error: Exception) -> None:
         log.warning("delivery not settled yet", queue=delivery.queue, error=str(error))
 
-    return await insist(once, _PASSING, most_s=RETRY_MOST_S, told=failed)
+    return await retry(once, _TEMPORARY, max_wait_s=RETRY_MOST_S, on_failure=failed)

@@ -1,4 +1,4 @@
-"""Claims: each message becomes a run in one commit, which starts here if a slot is free."""
+"""Claims: one commit turns a message into a run; the run starts here if a slot is free."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import structlog
 
 from services.agent.delivery.outbox import Outbox
 from services.agent.instance import Instance
-from services.agent.intake.task_limit import Caused
+from services.agent.intake.task_limit import TaskLimit
 from services.agent.loop.work import Outcome
 from services.agent.runs.admission import Admission
 from services.agent.runs.ending import response
@@ -36,8 +36,8 @@ log = structlog.get_logger()
 Kind = Literal["task", "trigger", "reaction", "tick"]
 
 OWN_ID = "@"
-"""Begins the ids of an agent's own ticks and reactions. Such ids can be guessed, so a message from
-outside may not use them first."""
+"""The first character of the ids of an agent's own ticks and reactions. Such ids can be guessed, so
+messages from outside may not use them."""
 
 
 @dataclass
@@ -46,10 +46,10 @@ class Claims:
     admission: Admission
     runs: OpenRuns
     outbox: Outbox
-    caused: Caused = field(init=False)
+    task_limit: TaskLimit = field(init=False)
 
     def __post_init__(self) -> None:
-        self.caused = Caused(self.instance)
+        self.task_limit = TaskLimit(self.instance)
 
     async def accept(
         self,
@@ -58,20 +58,20 @@ class Claims:
         requester: Requester | None = None,
         cause: str | None = None,
     ) -> None:
-        """Returns once the message is a committed run, or its known response is on its way.
+        """Claim a message; returns once it is a committed run, or its stored response is sent.
 
         The caller acks after that. Raises `BadMessage` if the id belongs to other content, or is
         one of the agent's own. `cause` is the agent whose run has sent the message: if its runs
-        send too many, the message is refused.
+        send too many, the message is answered `refused`.
         """
         if message.id is None:
             message = message.model_copy(update={"id": uuid4().hex})
         elif message.id.startswith(OWN_ID) and kind in {"task", "trigger"}:
             raise BadMessage(
-                f"id: those that begin with '{OWN_ID}' are the agent's own; draw another"
+                f"id: those that begin with '{OWN_ID}' are the agent's own; choose another"
             )
         request = self._request(message, kind, requester)
-        if cause is not None and (reason := self.caused.refusal(cause)):
+        if cause is not None and (reason := self.task_limit.refusal(cause)):
             await self._refuse(request, message, reason)
             return
         spare = slot = self.admission.try_take()
@@ -88,17 +88,17 @@ class Claims:
                 spare.release()
         self.outbox.send(claimed.outbound)
         if claimed.verdict is Verdict.CLAIMED and claimed.run is None:
-            # It is due, for any replica: there was no slot, or its session was busy a moment ago.
+            # Any replica may take it: there was no slot here, or its session had an open run.
             self.admission.note_due(waits=slot is None)
         if claimed.verdict is Verdict.CONFLICT:
             raise _conflict(request)
 
     async def _refuse(self, request: Request, message: Task | Trigger, reason: str) -> None:
-        """Commit a run that has ended with its claim, so that a repetition gets the same answer."""
+        """Commit claim and end of a run together, so that a repeated message is refused too."""
 
         def ending_of(run: Run) -> RunEnd:
-            said = response(run, message, Outcome(status=Status.REFUSED, content=reason))
-            return RunEnd(said.status, response_id(run.run_id), encode(said).decode())
+            refusal = response(run, message, Outcome(status=Status.REFUSED, content=reason))
+            return RunEnd(refusal.status, response_id(run.run_id), encode(refusal).decode())
 
         claimed = await self.instance.store.write(
             request.key, lambda db: refuse(db, request, self.instance.id, ending_of)

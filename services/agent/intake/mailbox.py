@@ -1,8 +1,8 @@
-"""The mailbox: each delivery becomes a committed claim, and is acked then.
+"""The mailbox: each delivery is claimed, which is one commit, and then acked.
 
 It is consumed only while a new run could start at once, so that replicas share the work, and while
-the store is there to claim it. A delivery that arrives when no slot is free is claimed as a due
-run: none waits unacked, unless the store is away.
+the store is available. A delivery that arrives when no slot is free is claimed as a due run: no
+delivery waits unacked, unless the store is unavailable.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import asyncio
 from dataclasses import dataclass
 
 from services.agent.delivery.requester import requester_of
-from services.agent.delivery.senders import check, speakers
+from services.agent.delivery.senders import check_sender, named_users
 from services.agent.delivery.settle import Settlement
 from services.agent.intake.claim import Claims
-from services.agent.intake.task_limit import cause
+from services.agent.intake.task_limit import causing_agent
 from services.agent.runs.admission import Admission
 from shared.broker.consumer import Consumer, Delivery
 from shared.concurrency.first import first_of
@@ -22,10 +22,10 @@ from shared.contract.messages import Task, Trigger, decode
 from shared.errors import BadMessage
 
 MOST_PREFETCH = 64
-"""The largest number of deliveries on their way: those that arrive together share a commit."""
+"""The most deliveries in progress at once: those that arrive together share a commit."""
 
 WIDEN_S = 0.2
-"""How soon the prefetch is compared with the free slots again, while it could still grow."""
+"""The interval at which the prefetch is compared with the free slots, while it could still grow."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Mailbox:
 
     @property
     def serving(self) -> bool:
-        """Whether it is consumed, or would be if the process were not busy."""
+        """Whether the mailbox is consumed, or would be if the process were not busy."""
         return self.consumer.consuming or self.admission.busy.is_set()
 
     async def serve(self) -> None:
@@ -51,23 +51,23 @@ class Mailbox:
                 jobs.create_task(self.settlement.settle(delivery, self._receive))
 
     async def regulate(self) -> None:
-        """Consume while admission accepts new deliveries and the store is there, until cancelled.
+        """Consume while admission accepts deliveries and the store is available, until cancelled.
 
-        Without its store the process could claim none, and the broker gives a delivery up that
-        comes again with too many lost connections.
+        Without its store the process could claim nothing. Each lost connection would be one more
+        delivery of what waits, and the broker gives up a message after too many deliveries.
         """
         while True:
             await self.admission.accepting.wait()
-            await self.claims.instance.store.here.wait()
+            await self.claims.instance.store.reachable.wait()
             await self._consume()
             await self.consumer.stop()
 
     async def _consume(self) -> None:
-        """Consume until the process is busy or the store is away.
+        """Consume until the process is busy or the store is unavailable.
 
         The prefetch is the number of free slots. It grows as more of them become free.
         """
-        busy, away = self.admission.busy, self.claims.instance.store.away
+        busy, away = self.admission.busy, self.claims.instance.store.unreachable
         prefetch, widest = 0, min(self.admission.concurrency, MOST_PREFETCH)
         while not busy.is_set() and not away.is_set():
             prefetch = max(prefetch, min(self.admission.free, widest))
@@ -84,15 +84,16 @@ class Mailbox:
                 "shutdowns and cancels go to hutch.control, responses to reply queues"
             )
         known = self.claims.instance.known
-        check(delivery, *speakers(message, known))
+        check_sender(delivery, *named_users(message, known))
         requester = requester_of(delivery)
-        message = self.settlement.ids.identified(message, delivery)
-        because = cause(message, delivery, known)
-        await self.claims.accept(message, message.type, requester, because)
+        message = self.settlement.ids.with_id(message, delivery)
+        await self.claims.accept(
+            message, message.type, requester, causing_agent(message, delivery, known)
+        )
 
 
 def check_expiration(delivery: Delivery) -> None:
-    """Raises `BadMessage` for a message with a time to live: once expired, it is never answered."""
+    """Raises `BadMessage` for a message that can expire: the broker would drop it unanswered."""
     if delivery.expiration is not None:
         raise BadMessage(
             "expiration: the broker may drop such a task unanswered; put a `deadline` in the body "

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from services.agent.delivery.senders import check, speakers
+from services.agent.delivery.senders import check_sender, named_users
 from services.agent.delivery.settle import Settlement
 from services.agent.instance import Instance
 from services.agent.intake.claim import OWN_ID, Claims
-from services.agent.intake.task_limit import cause
+from services.agent.intake.task_limit import causing_agent
 from shared.broker.consumer import Consumer, Delivery
 from shared.contract.access import agent_user
 from shared.contract.messages import Response, Trigger, decode, run_id
@@ -20,10 +20,10 @@ from shared.store.messages import notes
 log = structlog.get_logger()
 
 PREFETCH = 10
-"""Each broadcast is one small commit. The queue itself is bounded, and drops the oldest."""
+"""Each broadcast is one small commit. The queue is bounded and drops its oldest messages."""
 
 MOST_HOPS = 4
-"""The longest chain of reactions: later broadcasts in it are only kept as notes."""
+"""The longest chain of reactions: later broadcasts of the chain only become notes."""
 
 
 @dataclass
@@ -38,18 +38,18 @@ class Swarm:
     async def _receive(self, delivery: Delivery) -> None:
         message = decode(delivery.body, delivery.content_type)
         if isinstance(message, Trigger):
-            check(delivery, *speakers(message, self.instance.known))
-            message = self.settlement.ids.identified(message, delivery)
-            because = cause(message, delivery, self.instance.known)
-            await self.claims.accept(message, "trigger", cause=because)
+            check_sender(delivery, *named_users(message, self.instance.known))
+            message = self.settlement.ids.with_id(message, delivery)
+            agent = causing_agent(message, delivery, self.instance.known)
+            await self.claims.accept(message, "trigger", cause=agent)
         elif not isinstance(message, Response):
-            raise BadMessage(f"a swarm hears responses and triggers, not a {message.type}")
+            raise BadMessage(f"a swarm receives responses and triggers, not a {message.type}")
         elif message.agent != self.instance.agent:
-            check(delivery, agent_user(message.agent))
+            check_sender(delivery, agent_user(message.agent))
             await self._remember(message)
 
     async def _remember(self, response: Response) -> None:
-        # The peer's name is part of the id, so that no other peer can use it first.
+        # The peer's name is part of the id, so that no other peer can use the id first.
         message_id = OWN_ID + run_id(response.agent, response.id or response.task_id)
         me = self.instance
         fresh = await me.store.write(
@@ -59,10 +59,10 @@ class Swarm:
             ),
         )
         if fresh:
-            log.info("note heard", peer=response.agent)
+            log.info("note stored", peer=response.agent)
         me.announce("note.heard", peer=response.agent)
-        # Also for a known note: the process that kept it may have died before the reaction was
-        # claimed.
+        # Also for a known note: the process that stored it may have died before it claimed the
+        # reaction.
         if me.definition.on_peer == "react":
             await self._react(response, message_id)
 

@@ -1,8 +1,8 @@
-"""The limit on the tasks that the runs of one agent cause here in a minute: it ends a circle of
+"""The limit on the tasks that the runs of one agent cause here in a minute: it stops a cycle of
 tasks that a tool sends.
 
-Each process counts for itself, and counts only messages that an agent is known to have sent: by the
-broker's user where each agent has its own, by the lineage otherwise.
+Each process counts separately. It counts only messages that are known to come from an agent: by the
+broker's user where each agent has its own, otherwise by `path` and `sender`.
 """
 
 from __future__ import annotations
@@ -25,21 +25,23 @@ WINDOW_S = 60.0
 log = structlog.get_logger()
 
 
-def cause(message: Task | Trigger, delivery: Delivery, known: Collection[str]) -> str | None:
-    """The agent whose run has sent a message; None if no run did, or none that could go in circles.
+def causing_agent(
+    message: Task | Trigger, delivery: Delivery, known: Collection[str]
+) -> str | None:
+    """The agent whose run has sent a message; None for a message that the limit does not cover.
 
-    A manager's call to its worker can't: the turns of the waiting run and the depth of the chain
-    are limited. A message that an operator replays is not sent by a run.
+    It does not cover messages that no run has sent, such as an operator's replay, nor a manager's
+    calls to its workers: the turns of the waiting run and the depth of the chain limit those.
     """
     if delivery.user_id == OPERATOR:
         return None
-    user, said = delivery.user_id or "", message.sender
+    user, sender = delivery.user_id or "", message.sender
     if user.startswith(agent_user("")):
         agent = user.removeprefix(agent_user(""))
     elif message.path:
         agent = message.path[-1]
-    elif said is not None and said in known:
-        agent = said
+    elif sender is not None and sender in known:
+        agent = sender
     else:
         return None
     return None if _is_call(message, delivery, agent) else agent
@@ -57,8 +59,9 @@ class _Recent:
 
 
 @dataclass
-class Caused:
-    """`clock` is monotonic: a machine's clock that jumps does not change the count."""
+class TaskLimit:
+    """Counts tasks by causing agent. `clock` is monotonic, so a jump of the machine's clock does
+    not change the count."""
 
     instance: Instance
     clock: Callable[[], float] = time.monotonic
@@ -66,10 +69,10 @@ class Caused:
     _swept_at: float = float("-inf")
 
     def refusal(self, agent: str) -> str | None:
-        """Count one more task; if that is too many, the sentence that refuses it.
+        """Count one more task; returns the reason to refuse it if that is too many, else None.
 
-        Refused tasks count too, so that multiplying work is refused until it stops. For each agent
-        it is logged, and announced as an event, once a minute.
+        Refused tasks count too, so tasks that multiply are refused until they stop. A refusal is
+        logged, and announced as an event, at most once a minute for each causing agent.
         """
         most, now = self.instance.definition.limits.caused_per_minute, self.clock()
         self._sweep(now)
@@ -90,7 +93,7 @@ class Caused:
         return reason
 
     def _sweep(self, now: float) -> None:
-        """Forget agents that have caused nothing for a minute: a path can hold any name."""
+        """Forget agents that have caused nothing for a minute: a path can contain any name."""
         if now - self._swept_at >= WINDOW_S:
             self._swept_at = now
             fresh = (it for it in self._recent.items() if now - it[1].at[-1] < WINDOW_S)

@@ -1,5 +1,5 @@
-"""Tasks that no mailbox takes: any agent process refuses them, or declares the missing mailbox and
-sends them on."""
+"""Unrouted tasks, which no mailbox has received: an agent process refuses each of them, or declares
+the missing mailbox and forwards the task to it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.contract.topology import TASKS, mailbox
 from shared.errors import BadMessage
 
 PREFETCH = 10
-"""Such tasks are rare; one that has to wait must not hold up the others."""
+"""Such tasks are rare; a task that has to wait must not delay the others."""
 
 
 @dataclass
@@ -36,13 +36,12 @@ class Unrouted:
         if name not in self.known:
             known = ", ".join(sorted(self.known))
             raise BadMessage(f"no agent '{name[:40]}'; known: {known}")
-        if divided(delivery.received_as):  # sent on, it would bear this process's user
+        if divided(delivery.received_as):  # forwarded, it would seem to come from this process
             raise BadMessage(
                 f"'{name}' has no mailbox, or it is not bound: import what 'hutch topology' prints"
             )
-        await self.broker.declare(
-            mailbox(name)
-        )  # its agent has not started yet: the task can wait there
+        # Its agent has not started yet: the task can wait in the mailbox.
+        await self.broker.declare(mailbox(name))
         await self.broker.publisher.publish(
             Outgoing(
                 exchange=TASKS,

@@ -11,18 +11,13 @@ from pydantic import BeforeValidator, Field, JsonValue
 from pydantic_core import from_json, to_json
 
 from shared.contract.messages import Frozen, Usage
+from shared.contract.rows import storable
 from shared.definitions.functions import JsonObject, sanitised
 from shared.errors import ToolError
 
-
-def storable(text: object) -> object:
-    """Text that UTF-8 and any database can hold: no half surrogate pairs, no NUL."""
-    if not isinstance(text, str):
-        return text
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
-
-
-Text = Annotated[str, BeforeValidator(storable)]
+Text = Annotated[
+    str, BeforeValidator(lambda value: storable(value) if isinstance(value, str) else value)
+]
 """Text from outside, cleaned by `storable`."""
 
 

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from pydantic import SecretStr
@@ -26,6 +26,7 @@ from services.agent.llm.fallbacks import fallbacks
 from services.agent.llm.profiles import Profile, Wire, profile
 from services.agent.llm.streams import Assembly, Shown, streamed_reply, whole_reply
 from shared.contract.messages import Usage
+from shared.contract.prompts import ToolProtocol
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
@@ -93,7 +94,7 @@ class OpenAIModel:
         name: str,
         base_url: str,
         api_key: Key = lambda: None,
-        tool_protocol: Literal["native", "schema"] = "native",
+        tool_protocol: ToolProtocol = "native",
         attempt_s: float = ATTEMPT_S,
         on_failure: OnFailure = ignore_failure,
         withheld_headers: Sequence[str] = (),

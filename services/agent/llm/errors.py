@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from services.agent.llm.chat import storable
+from shared.contract.rows import storable
 from shared.errors import (
     ContextExceeded,
     ModelError,
@@ -244,7 +244,7 @@ def _window(text: str) -> int | None:
 def _clean(text: str, api_key: SecretStr | None) -> str:
     """The text without the key, storable and cut."""
     key = api_key.get_secret_value() if api_key else ""
-    text = str(storable(text))
+    text = storable(text)
     return (text.replace(key, "***") if key else text)[:MAX_DETAIL_CHARS]
 
 

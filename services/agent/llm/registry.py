@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from services.agent.llm.client import Key, OnFailure, OpenAIModel, ignore_failure
 from shared.definitions.model import Definition, ModelChoice, is_url
 from shared.errors import SettingsError
-from shared.settings.environment import Settings, no_model, secret
+from shared.settings.environment import Settings, no_model
+from shared.settings.secrets import secret
 
 OPENAI = "https://api.openai.com/v1"
 

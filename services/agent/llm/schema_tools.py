@@ -22,6 +22,7 @@ from services.agent.llm.chat import (
     ToolSpec,
     User,
 )
+from shared.contract import prompts
 from shared.definitions.functions import JsonObject
 from shared.errors import ModelError
 
@@ -31,11 +32,6 @@ ANSWER = (
     "Once you have what you need, or if no tool can help, "
     'choose the action "answer" and write your answer.'
 )
-THEN = 'If nothing is missing, choose the action "answer" and tell what you have found.'
-"""Added after results: a small model repeats its last choice unless it has just read of another.
-
-It is prose because a small model would copy an example instead of answering.
-"""
 
 
 def choice_schema(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> JsonObject | None:
@@ -65,7 +61,7 @@ def render_history(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) ->
     if not tools:
         return rendered
     if history and isinstance(history[-1], ToolResult):
-        rendered[-1] = User(content=f"{rendered[-1].content}\n\n{THEN}")
+        rendered[-1] = User(content=f"{rendered[-1].content}{prompts.ANSWER_REMINDER}")
     return _with_instructions(rendered, tools)
 
 
@@ -118,9 +114,9 @@ def _plain(message: ChatMessage) -> ChatMessage:
     """Calls become prose: a small model would copy an earlier choice word for word."""
     match message:
         case ToolResult():
-            return User(content=f"Result of {message.name}: {message.content}")
+            return User(content=prompts.result(message.name, message.content))
         case Assistant(content=content, tool_calls=calls) if calls:
-            used = [f"I use {call.name}: {call.arguments}" for call in calls]
+            used = [prompts.call(call.name, call.arguments) for call in calls]
             return Assistant(content="\n".join([*([content] if content else []), *used]))
     return message
 

@@ -1,7 +1,7 @@
-"""A run's budget: what is left of it, and how it is divided among calls to workers.
+"""A run's budget: the rest of it, and its division among calls to workers.
 
-All are pure functions of the recorded steps, so a resumed run computes the same shares. A worker
-reserves its share when it is called; what it has not spent returns with its response.
+These are pure functions of the recorded steps, so a resumed run computes the same shares. A call
+reserves a worker's share; the worker's response returns what it has not spent.
 """
 
 from __future__ import annotations

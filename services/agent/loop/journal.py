@@ -13,7 +13,7 @@ from shared.errors import JournalMismatch, RunLost, ToolInDoubt
 
 FIRST_EPOCH = 1
 SEAL_BYTES = 12
-"""Length of the part of a step's id that can't be guessed."""
+"""Length in bytes of the part of a step's id that can't be guessed."""
 
 StepKind = Literal["model", "tool", "worker"]
 Output = TypeVar("Output", bound=Frozen)
@@ -21,7 +21,8 @@ Output = TypeVar("Output", bound=Frozen)
 
 @dataclass(frozen=True, order=True)
 class StepKey:
-    """A step's place in its run: turns from 1; index 0 is the model call, 1… its calls in order."""
+    """A step's place in its run. Turns count from 1; index 0 is the model call, and 1, 2, … are the
+    calls of its reply, in order."""
 
     turn: int
     index: int
@@ -59,18 +60,19 @@ class Journal(Protocol):
         """In place of `record` for the last step: it is committed together with the run's end."""
 
     async def check_fence(self) -> None:
-        """Called before each call that costs or acts. Raises `RunLost` as `record` does."""
+        """To be awaited before each call that costs money or has effects. Raises `RunLost` as
+        `record` does."""
 
     async def start(self, key: StepKey, name: str, arguments: str) -> None:
-        """In place of `check_fence` before a call that must not be made twice: commits that it
-        begins. `arguments` is JSON. If this is cancelled, the call counts as not begun. Raises
-        `RunLost`.
+        """In place of `check_fence` before a call that must not be made twice: commits its start.
+
+        `arguments` is JSON. If this is cancelled, the call counts as not started. Raises `RunLost`.
         """
 
     def call_in_doubt(self) -> ToolInDoubt | None:
         """The first call with a recorded start and no result.
 
-        Asked before the run goes on, it is a call during which an earlier owner died.
+        Before a resumed run makes calls itself, that is a call during which an earlier owner died.
         """
 
 
@@ -113,7 +115,7 @@ class MemoryJournal:
 
 
 def check_step(key: StepKey, recorded: tuple[str, str], asked: tuple[str, str]) -> None:
-    """Raises `JournalMismatch` if the recorded kind and name aren't those asked for."""
+    """Raises `JournalMismatch` if the recorded kind and name aren't those that the run asks for."""
     if recorded != asked:
         found = " ".join(map(str, recorded))
         raise JournalMismatch(

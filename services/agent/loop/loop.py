@@ -1,6 +1,6 @@
 """The loop: query the model, execute its calls, append their answers, repeat.
 
-The outside is reached through protocols only: no broker, HTTP, SQL, environment or clock here.
+It uses the outside world only through protocols: no broker, HTTP, SQL, environment or clock.
 The history is a pure function of `Work` and the recorded steps, so any other process can go on
 with an interrupted run without repeating finished steps.
 """
@@ -33,8 +33,8 @@ from services.agent.loop.endings import refusal_outcome, reply_outcome
 from services.agent.loop.journal import Journal, StepKey, StepKind, parse_output
 from services.agent.loop.prompt import opening_messages
 from services.agent.loop.tool_calls import WorkerArguments, kinds_by_name, parse_arguments
-from services.agent.loop.work import ANSWERED, Outcome, Work, failed
-from shared.contract.messages import Budget, Frozen, Response, Status, Usage
+from services.agent.loop.work import Outcome, Work, failed
+from shared.contract.messages import ANSWERED, Budget, Frozen, Response, Status, Usage
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import capped
 from shared.errors import ModelError, ModelUnavailable, ToolError
@@ -54,7 +54,7 @@ class Workers(Protocol):
     async def ask(
         self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
     ) -> Response:
-        """A worker's response; asked again under the same key, it is the same response.
+        """A worker's response; a second call with the same key gets the same response.
 
         `budget` limits the whole subtree, and the response's usage never exceeds it. Calls run
         concurrently. A timeout and an unknown worker are responses too.
@@ -101,7 +101,7 @@ async def run(
 
     Raises `RunLost` if another instance has taken the run, `JournalMismatch` if the journal
     records other steps than this run takes, `ModelUnavailable` if the run can go on later from its
-    finished steps, and whatever the journal's store raises.
+    finished steps, and the errors of the journal's store.
     """
     loop = _Loop(work, model, tools, workers, journal)
     try:
@@ -209,7 +209,7 @@ class _Loop:
         return [started[it.key].result() if isinstance(it, _Call) else it for it in prepared]
 
     def append(self, turn: int, completion: Completion, answers: Sequence[_Answer]) -> None:
-        """Add the reply and its answers under our own ids: a model's can be empty or repeated."""
+        """Add the reply and its answers under new ids: a model's own can be empty or repeated."""
         if not completion.tool_calls:
             self.history.append(User(content=NUDGE))
             return
@@ -225,7 +225,7 @@ class _Loop:
             self.usage += answer.usage
 
     async def conclude(self, turn: int, limit: str) -> Outcome:
-        """Ask once, without tools, for the best answer possible within the limit."""
+        """Query the model a last time, without tools, for its best answer within the limit."""
         self.history.append(User(content=CONCLUDE))
         completion = await self.query(turn, "conclude", with_tools=False)
         if refused := refusal_outcome(completion):
@@ -243,9 +243,9 @@ class _Loop:
         return outcome.model_copy(update={"usage": self.usage, "model": self.model_name})
 
     def _prepare_all(self, turn: int, calls: Sequence[ToolCall]) -> list[_Call | _Answer]:
-        """Each call ready to be performed, or its answer if that is known already.
+        """Prepare each call; a call whose answer is known already becomes that answer.
 
-        Shares of the budget don't depend on recorded answers, so a resumed run computes the same.
+        The budget's shares don't depend on recorded answers, so a resumed run computes the same.
         """
         parsed = [self._parse(call) for call in calls]
         budgets = shares(self.left, sum(isinstance(it, WorkerArguments) for it in parsed))
@@ -284,7 +284,7 @@ class _Loop:
         return prepared if recorded is None else parse_output(_Answer, key, recorded)
 
     async def _perform(self, call: _Call) -> _Answer:
-        """Make the call and record its answer at once, whatever becomes of the other calls."""
+        """Make the call and record its answer at once, before the other calls have ended."""
         if call.once is None:
             await self.journal.check_fence()
         else:
@@ -314,9 +314,9 @@ class _Loop:
     async def _wait(
         self, tools: Sequence[asyncio.Task[_Answer]], workers: Sequence[asyncio.Task[_Answer]]
     ) -> None:
-        """Until all calls have ended: tools first, as the run keeps its slot until they have.
+        """Wait until all calls have ended: first for the tools, which need the run's slot.
 
-        No timeout is needed here: the caller of `run` and `Workers.ask` keep the deadlines.
+        There is no timeout here: the caller of `run` and `Workers.ask` enforce the deadlines.
         """
         if tools:
             await asyncio.wait(tools)
@@ -326,7 +326,7 @@ class _Loop:
 
 
 def cancelled_call() -> str:
-    """The output of the step of a call whose run was cancelled before the call ended."""
+    """The recorded output of a call whose run was cancelled before the call ended."""
     return _Answer(content=CANCELLED, status=Status.CANCELLED).output()
 
 

@@ -16,8 +16,8 @@ def precheck(definition: Definition, message: Task | Trigger, left_s: float) -> 
     if message.budget and is_spent(message.budget):
         return Outcome(status=Status.REFUSED, content="not begun: its budget is spent")
     if name in path:
-        circle = " -> ".join((*path, name))
-        return Outcome(status=Status.REFUSED, content=f"a circle of calls: {circle}")
+        cycle = " -> ".join((*path, name))
+        return Outcome(status=Status.REFUSED, content=f"a cycle of calls: {cycle}")
     if len(path) >= definition.limits.depth:
         chain = " -> ".join((*path, name))
         return Outcome(

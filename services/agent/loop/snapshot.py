@@ -1,4 +1,4 @@
-"""The snapshot of an agent that a claim freezes: later edits don't affect the run."""
+"""The snapshot of an agent that a claim stores: later edits of the files don't affect the run."""
 
 from __future__ import annotations
 

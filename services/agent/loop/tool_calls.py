@@ -21,7 +21,7 @@ PARAMETERS: JsonObject = {
             "minLength": 1,
             "description": "what to do; all it needs to know",
         },
-        "context": {"type": "string", "description": "what it should know besides"},
+        "context": {"type": "string", "description": "what else it should know"},
     },
     "required": ["prompt"],
     "additionalProperties": False,
@@ -29,7 +29,7 @@ PARAMETERS: JsonObject = {
 
 
 class WorkerSpec(Frozen):
-    """A worker as its manager's model sees it: without its preamble."""
+    """A worker as its manager's model sees it, without the preamble."""
 
     name: str
     description: str

@@ -11,9 +11,6 @@ from services.agent.loop.tool_calls import WorkerSpec
 from shared.contract.messages import Frozen, Status, Task, Trigger, Usage
 from shared.definitions.model import Definition
 
-ANSWERED = frozenset({Status.OK, Status.PARTIAL})
-"""The statuses of a response that answers what was asked."""
-
 
 class Work(Frozen):
     """The inputs of a run, frozen at its claim."""

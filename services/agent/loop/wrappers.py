@@ -1,4 +1,4 @@
-"""Base classes for what surrounds a model or tools: one signature, one method to override."""
+"""Base classes for wrappers of a model or of tools: a subclass overrides one method, `around`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.definitions.functions import JsonObject
 
 @dataclass
 class ModelWrapper(ABC):
-    """A model around another model."""
+    """A model that wraps another model."""
 
     model: Model
 
@@ -27,12 +27,12 @@ class ModelWrapper(ABC):
 
     @abstractmethod
     async def around(self, call: Callable[[], Awaitable[Completion]]) -> Completion:
-        """Make the call, with whatever has to happen before and after it."""
+        """Make the call, and do what is necessary before and after it."""
 
 
 @dataclass
 class ToolsWrapper(ABC):
-    """Tools around other tools."""
+    """Tools that wrap other tools."""
 
     tools: Tools
 
@@ -42,4 +42,4 @@ class ToolsWrapper(ABC):
 
     @abstractmethod
     async def around(self, key: StepKey, name: str, call: Callable[[], Awaitable[str]]) -> str:
-        """Make the call, with whatever has to happen before and after it."""
+        """Make the call, and do what is necessary before and after it."""

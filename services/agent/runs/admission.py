@@ -6,22 +6,22 @@ import asyncio
 from collections import deque
 
 OPEN_RUNS = 1000
-"""Runs that one process holds open at most, waiting ones included: each takes some 20 kB."""
+"""The most open runs in one process, waiting ones included: each takes about 20 kB of memory."""
 
 
 class Slot:
-    """The place of one open run. The run computes from the moment the slot is taken, except while
-    the slot is paused.
+    """Permission for one open run to compute, from the moment the slot is taken, except while the
+    slot is paused.
 
-    The caller that takes a slot releases it, however the run ends. After the first release, all
-    methods do nothing.
+    The caller that takes a slot must release it, however the run ends. After the first release,
+    all methods do nothing.
     """
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
 
     def release(self) -> None:
-        """The run has ended here, or does not start after all."""
+        """The run has ended here, or will not start."""
         self._admission._release(self)
 
     def pause(self) -> None:
@@ -29,22 +29,22 @@ class Slot:
         self._admission._pause(self)
 
     async def resume(self) -> None:
-        """Wait for a free place, ahead of all new runs; then the run computes again.
+        """Wait until the run may compute again; it goes before all new runs.
 
-        Cancelled, the slot stays paused.
+        If this is cancelled, the slot stays paused.
         """
         await self._admission._resume(self)
 
     def share(self) -> None:
-        """A step of the run has finished. A suspect's isolation ends with that."""
+        """A step of the run has finished. If the run is a suspect, its isolation ends."""
         self._admission._share(self)
 
 
 class Admission:
     """Decides what may start in this process; the mailbox, the takeover and the commands ask it.
 
-    A slot that was taken and not yet released is open. An open slot computes or waits. A slot is
-    free while fewer than `concurrency` runs compute and fewer than `open_runs` are open.
+    A slot is open from when it is taken until it is released. An open slot computes or waits. A
+    slot is free while fewer than `concurrency` runs compute and fewer than `open_runs` are open.
 
     | state                    | new deliveries | due runs  | a suspect           | resumed runs |
     |--------------------------|----------------|-----------|---------------------|--------------|
@@ -56,8 +56,8 @@ class Admission:
     | closed                   | no             | no        | no                  | free slot    |
 
     Several of these states can hold at once; the strictest then decides, except that a closed
-    process waits for no suspect. Resumed runs get a free slot before new ones. A run that only has
-    to end gets a slot in every state (`take_beyond`).
+    process waits for no suspect. Resumed runs get a free slot before new ones. A run that is only
+    to be ended gets a slot in every state (`take_beyond`).
 
     A due run waits from `note_due` or `end_poll` until an `end_poll` that says otherwise. A suspect
     waits while `expect_suspect` says so; it is alone from `try_take_alone` until its slot is
@@ -102,7 +102,7 @@ class Admission:
 
     @property
     def taken(self) -> int:
-        """The number of open slots. Unless a claim is under way, it equals that of open runs."""
+        """The number of open slots. Unless a claim is in progress, it equals that of open runs."""
         return len(self._open)
 
     @property
@@ -118,7 +118,7 @@ class Admission:
         return self.take_beyond() if self.free else None
 
     def take_beyond(self) -> Slot:
-        """A slot, beyond the limit if need be, for a run that only has to end."""
+        """A slot for a run that is only to be ended, beyond the limit if necessary."""
         slot = Slot(self)
         self._open.add(slot)
         self._computing.add(slot)
@@ -134,7 +134,7 @@ class Admission:
         return self._alone
 
     def expect_suspect(self, waits: bool) -> None:
-        """Whether a suspect waits: until it has its slot, no run starts or resumes."""
+        """Set whether a suspect waits: while one does, no run starts or resumes."""
         self._suspect_waits = waits
         self._update()
 
@@ -153,7 +153,7 @@ class Admission:
         self._update()
 
     def end_poll(self, *, waits: bool) -> None:
-        """The due runs that a poll has found are taken, or some still wait for a slot."""
+        """A poll has ended. `waits` says that some of the due runs still wait for a slot."""
         self._due_waits = waits
         self._update()
 
@@ -183,22 +183,22 @@ class Admission:
         self._pause(slot)
 
     async def _resume(self, slot: Slot) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._resuming.append((slot, turn))
+        resumed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._resuming.append((slot, resumed))
         self._update()
         try:
-            await turn
+            await resumed
         except asyncio.CancelledError:
-            self._pause(slot)  # its turn may have come at the same moment
+            self._pause(slot)  # it may have been resumed at the same moment
             raise
 
     def _update(self) -> None:
         """Give free slots to resuming runs first, before any other caller can see them as free."""
         while self._resuming and self.computing < self._most:
-            slot, turn = self._resuming.popleft()
-            if not turn.done():
+            slot, resumed = self._resuming.popleft()
+            if not resumed.done():
                 self._computing |= {slot} & self._open
-                turn.set_result(None)
+                resumed.set_result(None)
         free = self.free > 0
         accepting = free and not self._due_waits
         for event, on in (

@@ -24,7 +24,7 @@ from shared.store.runs.steps import Step, steps_of
 
 @dataclass
 class CancelScope:
-    """The time limit of one loop, which a cancel brings forward."""
+    """The time limit of one loop. A cancel makes it expire at once."""
 
     limit: asyncio.Timeout
     cancelled: bool = False
@@ -39,7 +39,7 @@ class CancelScopes:
     """The scopes of the loops that run in this process, by run."""
 
     _open: dict[str, CancelScope] = field(default_factory=dict)
-    """Of two loops of one run, which this process took back from itself, the newer one's."""
+    """By run id. If this process has taken a run over from itself, the scope of its newer loop."""
 
     @asynccontextmanager
     async def open(self, run: Run, left_s: float) -> AsyncIterator[CancelScope]:
@@ -57,7 +57,7 @@ class CancelScopes:
                 del self._open[run.run_id]
 
     def cancel(self, run_id: str) -> None:
-        """Stop a run's loop at once. A run without a loop here is left to the next poll."""
+        """Stop a run's loop at once. A run without a loop here is ended by a later poll."""
         scope = self._open.get(run_id)
         if scope is not None and not scope.limit.expired():
             scope.cancelled = True
@@ -65,7 +65,7 @@ class CancelScopes:
 
 
 async def cancelled_end(store: Store, run: Run) -> Ended:
-    """The end of a cancelled run, after a step that may still be on its way to the store.
+    """The end of a cancelled run, computed after any step of it that is still being committed.
 
     Each call without an answer gets one, so that the journal remains a valid conversation; calls
     to workers among them are the orphans. Raises `RunLost` and the store's errors.
@@ -75,7 +75,7 @@ async def cancelled_end(store: Store, run: Run) -> Ended:
     outcome = Outcome(status=Status.CANCELLED, content="cancelled", usage=usage)
     try:
         calls = list(_open_calls(run, steps))
-    except (DamagedRow, JournalMismatch):  # the journal is invalid, and no process resumes it
+    except (DamagedRow, JournalMismatch):  # the journal is invalid: no process will resume it
         return Ended(outcome)
     answers = (Step(key.turn, key.index, kind, name, cancelled_call()) for key, kind, name in calls)
     orphans = (

@@ -1,4 +1,4 @@
-"""The end of a run: one response, committed with all that the end decides, and then sent."""
+"""The end of a run: one commit holds its response, messages and last step; then they are sent."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import structlog
 from services.agent.delivery.outbox import Outbox
 from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
-from services.agent.loop.work import ANSWERED, Outcome, failed
+from services.agent.loop.work import Outcome, failed
 from services.agent.runs.postponement import MOST_FAILURES
 from services.agent.runs.store_journal import StoredJournal
-from shared.concurrency.retry import to_its_end
+from shared.concurrency.retry import run_to_completion
 from shared.contract.messages import (
+    ANSWERED,
     HOPS_MOST,
     LABEL_CHARS,
     Budget,
@@ -27,33 +28,34 @@ from shared.contract.messages import (
     encode,
     response_id,
 )
+from shared.contract.rows import storable
 from shared.definitions.results import capped
 from shared.errors import HutchError, StoreError, StoreUnavailable
 from shared.store.runs.end import RunEnd, end
-from shared.store.runs.run import Run, plain
+from shared.store.runs.run import Run
 from shared.store.runs.steps import Step
 
 FAULT = "the run met a fault in its agent's process; the reason is there, in the log"
-"""For the requester, who can't do anything about it."""
+"""The answer to the requester, who can't repair it."""
 
 NOT_STORED = "a step of the run could not be stored"
 
 MOST_ANSWER_CHARS = 100_000
-"""Longer than any model's answer; however it is escaped, it fits into a message of 1 MiB."""
+"""Longer than any model's answer; even fully escaped, it fits into a message of 1 MiB."""
 
 MOST_REASON_CHARS = 1_000
-"""The part of an error's text for the dead letter and `hutch show`; the log has all of it."""
+"""The length of an error's text in the dead letter and in `hutch show`; the log has all of it."""
 
 BROADCAST_KINDS = {"task", "reaction"}
-"""The swarm doesn't need the outcomes of ticks and triggers."""
+"""Kinds of run whose answer is broadcast to the swarm; ticks and triggers are not."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The run has an outcome. `steps` are committed with it; `orphans` are calls to workers that
-    a cancelled run leaves behind, as (agent, task id)."""
+    """The result of a run that has an outcome. `steps` are committed with it; `orphans` are the
+    open calls to workers of a cancelled run, as (agent, task id)."""
 
     outcome: Outcome
     steps: tuple[Step, ...] = ()
@@ -132,8 +134,8 @@ class Endings:
         write = self.instance.store.write(
             run.run_id, lambda connection: end(connection, run, ending, self.instance.id)
         )
-        # The commit goes on if the run is handed over meanwhile: what was paid for is kept.
-        self.outbox.send(await to_its_end(write))
+        # Completed even if the run is handed over meanwhile: the result was paid for.
+        self.outbox.send(await run_to_completion(write))
 
     def _report(self, run: Run, outcome: Outcome, budget: Budget | None = None) -> None:
         usage, status = outcome.usage, outcome.status
@@ -149,7 +151,7 @@ class Endings:
 
 
 def response(run: Run, message: Task | Trigger, outcome: Outcome) -> Response:
-    """The response of a run, within the contract's bounds whatever the message and outcome are."""
+    """The response of a run. It is within the contract's bounds for every message and outcome."""
     return Response(
         id=response_id(run.run_id, run.epoch),
         task_id=run.task_id,
@@ -192,12 +194,12 @@ def _fault_end(run: Run, outcome: Outcome) -> RunEnd:
 def _reason(error: BaseException) -> str:
     """The error's text, even if its `__str__` raises."""
     text = "".join(traceback.format_exception_only(error)).strip()
-    return plain(capped(f"a fault in the run: {text}", MOST_REASON_CHARS))
+    return storable(capped(f"a fault in the run: {text}", MOST_REASON_CHARS))
 
 
 def _usage(journal: StoredJournal | None) -> Usage:
     try:
         return journal.usage() if journal else Usage()
     except Exception as error:
-        log.warning("what the run has cost can't be read", exc_info=error)
+        log.warning("the run's usage can't be read", exc_info=error)
         return Usage()

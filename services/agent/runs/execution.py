@@ -3,7 +3,7 @@
 `execute` runs an attempt and comes to one of four results. Each is handled there, and only there:
 
     Ended       an outcome, committed with its response
-    Postponed   the model is away: the run is due again later
+    Postponed   the model is unavailable: the run is due again later
     HandedOver  any replica goes on with the run, at once or after a delay
     Lost        another instance owns the run
 """
@@ -34,7 +34,7 @@ from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.toolbox import RunTools, Toolbox
 from services.agent.runs.workers import Replies, SharedDeadline, WorkerCalls
-from shared.concurrency.boundary import passes
+from shared.concurrency.fault_boundary import is_own_cancellation
 from shared.contract.messages import Status, Task, Trigger, Usage
 from shared.contract.rows import message_of
 from shared.errors import (
@@ -57,23 +57,23 @@ from shared.store.runs.takeover import hand_over
 log = structlog.get_logger()
 
 MOST_ATTEMPTS = 5
-"""Owners of a run that died without a step of it finishing; afterwards it is given up."""
+"""A run is given up once so many of its owners have died without a step of it finishing."""
 
 END_RETRY_S = 60.0
-"""Until the next attempt to end a run whose end the store has refused."""
+"""The delay before the next attempt to end a run whose end the store has refused."""
 
 NOT_RESUMED = "the run could not be resumed"
 
 
 @dataclass(frozen=True)
 class Postponed:
-    """Committed already; nothing is left to do here."""
+    """The postponement is committed already; nothing is left to do here."""
 
 
 @dataclass(frozen=True)
 class HandedOver:
     delay_s: float = 0.0
-    """Until a replica can go on with the run."""
+    """The time until a replica can take the run."""
 
 
 @dataclass(frozen=True)
@@ -93,19 +93,19 @@ class Execution:
     scopes: CancelScopes
     endings: Endings
     _journals: dict[tuple[str, int], StoredJournal] = field(default_factory=dict)
-    """By run and fence: a run that this process took back from itself has a new fence."""
+    """By run and fence: a run that this process has taken over from itself has a new fence."""
 
     async def execute(self, run: Run, slot: Slot) -> None:
         """Execute a claimed run. The caller releases the slot afterwards.
 
         Raises only `CancelledError`, after the run was handed over: any replica can go on with it
-        at once. No error of the run ends more than the run.
+        at once. An error in the run ends this run only.
         """
         structlog.contextvars.bind_contextvars(task=run.task_id, run=run.run_id)
         try:
             result = await self._committed(run, slot)
         except BaseException as error:
-            if passes(error):
+            if is_own_cancellation(error):
                 await self.hand_over(run)
                 raise
             result = _interrupted(run, error)
@@ -131,7 +131,7 @@ class Execution:
                 await self.endings.commit(run, message, result)
             return result
         except BaseException as error:
-            if passes(error) or isinstance(error, RunLost | StoreError | BrokerError):
+            if is_own_cancellation(error) or isinstance(error, RunLost | StoreError | BrokerError):
                 raise
             return await self.endings.fail(run, error, self._journals.get(_key(run)))
 
@@ -173,7 +173,7 @@ class Execution:
             case ModelUnavailable():
                 if await postpone(self.instance, run, journal, error):
                     return Postponed()
-                reason = f"put off {MOST_FAILURES} times in a row, and then: {error}"
+                reason = f"postponed {MOST_FAILURES} times in a row, and then: {error}"
                 content = f"given up: {error.public}"
                 return await self.endings.give_up(run, journal.usage(), reason, content)
             case DamagedRow() | JournalMismatch() | SettingsError() | ValidationError():
@@ -195,14 +195,15 @@ class Execution:
             log.error("run not handed over", exc_info=error)
 
     def unsafe_calls_ended(self, run: Run) -> asyncio.Event | None:
-        """Set once no call that must not be made twice is under way; None if none is now."""
+        """An event that is set once no call that must not be made twice is in progress; None if
+        none is now."""
         journal = self._journals.get(_key(run))
         return None if journal is None or journal.settled.is_set() else journal.settled
 
 
 @dataclass
 class RunParts:
-    """Makes what belongs to one run from what all runs of this process share."""
+    """Creates the journal and the loop of one run from the objects that all runs here share."""
 
     instance: Instance
     replies: Replies
@@ -233,7 +234,7 @@ class RunParts:
 
         Raises `SettingsError` if the settings no longer allow the use of the run's model.
         """
-        sums_up = run.kind == "tick"  # it must not act
+        sums_up = run.kind == "tick"  # its run may call nothing
         work = Work(
             run_id=run.run_id,
             definition=snapshot.definition,
@@ -260,7 +261,7 @@ def _key(run: Run) -> tuple[str, int]:
 
 
 def _message(run: Run) -> tuple[Task | Trigger, Ended | None]:
-    """The run's message, and its end if something in its row can't be read."""
+    """The run's message, and the run's end if its row can't be read."""
     try:
         message = message_of(run.message)
         if run.damage:
@@ -282,7 +283,7 @@ def _timeout(run: Run, journal: StoredJournal) -> Outcome:
 
 
 def _interrupted(run: Run, error: BaseException) -> HandedOver | Lost:
-    """The result of a run that could not be ended now."""
+    """The result of a run that has an error in place of an end."""
     match error:
         case RunLost():
             return Lost(str(error))

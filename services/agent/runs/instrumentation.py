@@ -1,6 +1,6 @@
 """Metrics and events about the model and tool calls of one run: counts and times, never texts.
 
-The one exception is a tool that raises: its trace is logged, for the tool's author.
+There is one exception: if a tool raises, its trace is logged for the tool's author.
 """
 
 from __future__ import annotations

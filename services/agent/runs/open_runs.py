@@ -13,7 +13,7 @@ from shared.process.runtime import STOP_S
 from shared.store.runs.run import Run
 
 LAST_CALLS_S = STOP_S * 0.4
-"""The part of a stop that tool calls under way may use; half is for sending responses."""
+"""The part of a stop in which tool calls in progress may finish; half is for sending responses."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class OpenRuns:
 
         The slot is released when the job ends, even if it is cancelled before its first step.
         """
-        if self._closed:  # it was being claimed while the others were handed over
+        if self._closed:  # its claim was in progress while the other runs were handed over
             slot.release()
             self.jobs.create_task(self.execution.hand_over(run))
             return
@@ -55,9 +55,9 @@ class OpenRuns:
         job.add_done_callback(lambda job: self._ended(job, slot))
 
     async def hand_over(self) -> None:
-        """Stop all open runs, and those still to be claimed; any replica goes on with them.
+        """Stop all open runs, and those that are still started; any replica goes on with them.
 
-        A call to a tool that must not run twice may finish first, for `LAST_CALLS_S`.
+        A call in progress that must not be made twice gets `LAST_CALLS_S` to finish.
         """
         self._closed = True
         await asyncio.sleep(0)  # a job that is cancelled before it begins hands nothing over

@@ -1,6 +1,6 @@
 """The pause: a paused agent begins no run and calls no model; open runs wait.
 
-A process that ends calls no model either: a run that comes to a call is handed over.
+A process that is ending starts no model call either: a run that needs one is handed over.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Pause:
     instance: Instance
     admission: Admission
     ending: bool = False
-    """From now on no model call begins here: one that is cut off would be paid twice."""
+    """If set, no model call begins here: a call that is interrupted would be paid for twice."""
     _over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -55,9 +55,9 @@ class Pause:
 
 @dataclass
 class PausedModel(ModelWrapper):
-    """A model that isn't called during a pause. The run's deadline goes on counting.
+    """A model that isn't called during a pause. The run's deadline still applies.
 
-    Raises `RunHandedOver` if the process ends.
+    Raises `RunHandedOver` if the process is ending.
     """
 
     pause: Pause

@@ -1,4 +1,4 @@
-"""A run whose model is away is postponed: due again later, without a slot until then."""
+"""Postponement: a run whose model is unavailable is due later, and holds no slot until then."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from shared.store.runs import takeover
 from shared.store.runs.run import Run
 
 MOST_FAILURES = 8
-"""Postponements in a row: about a quarter of an hour, if the run's deadline allows."""
+"""The most postponements in a row: about a quarter of an hour, if the run's deadline allows."""
 
 FIRST_BACKOFF_S = 5.0
-"""A call's own retries have taken some seconds already. Doubled after each further failure."""
+"""Doubled after each further failure. The call itself was retried for some seconds before."""
 
 LONGEST_BACKOFF_S = 300.0
 
 LONGEST_ASKED_S = 3600.0
-"""If an endpoint asks for a longer wait, this one counts."""
+"""The longest wait that an endpoint can ask for; a longer one is cut to this."""
 
 log = structlog.get_logger()
 
@@ -40,10 +40,10 @@ async def postpone(
     wait_s = backoff_s(failures, error.wait_s)
     later = partial(takeover.postpone, run=run, failures=failures, wait_s=wait_s, detail=str(error))
     await instance.store.write(run.run_id, later)
-    instance.metrics.runs_put_off.inc()
+    instance.metrics.runs_postponed.inc()
     seconds = round(wait_s, 1)
     instance.announce("run.put_off", run, failures=failures, seconds=seconds, reason=error.reason)
-    log.warning("run put off", seconds=seconds, failures=failures, reason=str(error))
+    log.warning("run postponed", seconds=seconds, failures=failures, reason=str(error))
     return True
 
 

@@ -16,8 +16,9 @@ from shared.process.runtime import STOP_S, Process
 log = structlog.get_logger()
 
 CALLS_BEGIN = 0.5
-"""The part of a drain in which model calls may still begin. The rest is for calls under way: a run
-that wants to begin a call then is handed over instead, so that none is cut off and paid twice."""
+"""The part of a drain in which model calls may still begin. The rest is for calls in progress: a
+run that needs another call then is handed over, so that no call is interrupted and paid for twice.
+"""
 
 
 async def shut_down(
@@ -25,8 +26,8 @@ async def shut_down(
 ) -> None:
     """Admit no new runs, let open ones finish while time allows, and hand over the rest.
 
-    `Process` turns a drain that takes too long into a stop. Returns when the responses are sent,
-    or when half of a stop's time is over: then another instance sends them.
+    `Process` turns a drain that takes too long into a stop. Returns when the responses are sent, or
+    after half of a stop's time; another instance then sends the others.
     """
     admission.close()
 

@@ -1,4 +1,4 @@
-"""The journal of a run in the store; the contract is `loop.journal.Journal`."""
+"""The journal of a run in the store, which implements `loop.journal.Journal`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from services.agent.loop.journal import StepKey, StepKind, check_step
-from shared.concurrency.retry import to_its_end
+from shared.concurrency.retry import run_to_completion
 from shared.contract.messages import Usage, first_fault
 from shared.errors import HutchError, ToolInDoubt
 from shared.store import Store
@@ -22,19 +22,19 @@ from shared.store.runs.steps import Step, write_step
 from shared.store.runs.tool_starts import Start, drop_start, write_start
 
 FENCE_CHECK_S = 1.0
-"""After a fenced write the fence isn't checked for so long: a takeover waits for 3 s of silence."""
+"""For this time after a fenced write the fence isn't checked: a takeover needs 3 s of silence."""
 
 NAME_CHARS = 200
-"""Names of steps are stored cut at this length; a model can invent longer ones."""
+"""Stored names of steps are cut at this length; a model can invent longer ones."""
 
 MOST_SHOWN_CHARS = 300
-"""The arguments of a call in doubt are cut in a reason; `hutch show` has them whole."""
+"""The arguments of a call in doubt are cut at this length in a reason, not in `hutch show`."""
 
 log = structlog.get_logger()
 
 
 class _Output(BaseModel):
-    """The part of a step's output that counts."""
+    """The part of a step's output that is read here."""
 
     usage: Usage | None = None
 
@@ -49,7 +49,7 @@ def _usage(step: Step) -> Usage:
 
 
 class StoredJournal:
-    """The steps of one run, for the instance that owns it. `on_step` is called after each new."""
+    """The steps of one run, for the instance that owns it. `on_step` is called at each record."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class StoredJournal:
         self._steps = {StepKey(step.turn, step.position): step for step in steps}
         self._starts = {StepKey(start.turn, start.position): start for start in in_doubt}
         self.settled = asyncio.Event()
-        """Set while no call that must not be made twice is under way."""
+        """Set while no call that must not be made twice is in progress."""
         self.settled.set()
         self._on_step = on_step
         self._fence_check_s = fence_check_s
@@ -76,7 +76,7 @@ class StoredJournal:
 
     @property
     def failures(self) -> int:
-        """How often in a row the run has been postponed; a finished step resets it to 0."""
+        """The number of postponements in a row; a finished step resets it to 0."""
         return self._failures
 
     @property
@@ -98,8 +98,8 @@ class StoredJournal:
     async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
         step = Step(key.turn, key.index, kind, name[:NAME_CHARS], output)
         write = self._write(partial(write_step, run=self._run, step=step))
-        # The commit goes on if the run is handed over or cancelled: what was paid for is kept.
-        await to_its_end(write)
+        # Completed even if the run is handed over or cancelled: the step was paid for.
+        await run_to_completion(write)
         self._fenced_at = time.monotonic()
         self._steps[key] = step
         self._settle(key)
@@ -121,7 +121,7 @@ class StoredJournal:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             await asyncio.gather(writing, return_exceptions=True)
-            with suppress(HutchError):  # a start left behind only leaves the call in doubt
+            with suppress(HutchError):  # if the start stays recorded, the call is only in doubt
                 await self._write(partial(drop_start, run=self._run, start=start))
                 self._settle(key)
             raise

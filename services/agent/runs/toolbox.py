@@ -14,7 +14,7 @@ from shared.errors import ToolError
 from shared.store.runs.run import Run
 
 MANY_TOOLS = 20
-"""Beyond this number, models choose worse."""
+"""With more tools, models choose worse."""
 
 
 class Toolbox:
@@ -39,7 +39,8 @@ class Toolbox:
         )
 
     async def call(self, name: str, arguments: JsonObject, idempotency_key: str) -> str:
-        """Raises `ToolError` as `Tool.call` does, and for a tool that a newer file has removed."""
+        """Call a tool; raises `ToolError` as `Tool.call` does, and for a tool that was removed
+        from the agent's file since the claim."""
         if name not in self._tools:
             raise ToolError(f"the tool '{name}' is not there any more")
         return await self._tools[name].call(arguments, idempotency_key)

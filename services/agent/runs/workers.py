@@ -1,4 +1,5 @@
-"""Calls to workers: a task to a worker's mailbox, its response from this process's reply queue."""
+"""Calls to workers: a task goes to the worker's mailbox, its response comes to this process's reply
+queue."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from services.agent.delivery.senders import check
+from services.agent.delivery.senders import check_sender
 from services.agent.delivery.settle import Settlement
 from services.agent.instance import Instance
 from services.agent.loop.budget import capped_usage
@@ -30,20 +31,20 @@ from shared.store.schema import RunState
 log = structlog.get_logger()
 
 ASK_AGAIN_S = 60.0
-"""A response can be lost with its queue. Asked again, the worker sends the stored one."""
+"""A response can be lost with its queue. If it is asked again, the worker sends the stored one."""
 
 ASK_RETRY_S = 1.0
-"""Between two attempts while the broker is away."""
+"""Between two attempts while the broker is unavailable."""
 
 LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
-"""The latest date. A run's deadline can be later, by its agent's `timeout`."""
+"""The latest deadline that a message can have; that of a run can be later."""
 
 REPLIES_PREFETCH = 100
-"""Receiving a response never waits; this only pipelines the acks."""
+"""Responses are received without waiting; the prefetch only pipelines their acks."""
 
 SAME_S = 1.0
-"""A worker's timeout this close to the run's deadline is that same deadline: the worker's process
-keeps it by its own clock, and can be some milliseconds early."""
+"""A worker's timeout so close to the run's deadline is that same deadline: the worker's process
+measures it by its own clock, and can be some milliseconds early."""
 
 
 class Replies:
@@ -69,9 +70,9 @@ class Replies:
     async def receive(self, delivery: Delivery) -> None:
         """Pass a response to the call whose id is its `task_id`; late and unknown ones are dropped.
 
-        The correlation id decides nothing, as a worker returns it with the answer to any task.
-        Raises `BadMessage` for a response that is not the worker's. A call goes on waiting after a
-        response that doesn't answer it.
+        The correlation id is not used, since a worker can return it with the answer to another
+        task. Raises `BadMessage` for a response that is not the worker's. A call goes on waiting
+        after a response that doesn't answer it.
         """
         call, response = _response(delivery)
         if call != delivery.correlation_id and delivery.correlation_id in self._expected:
@@ -79,7 +80,7 @@ class Replies:
         worker, reply = self._expected.get(call, (None, None))
         if worker is None or reply is None or reply.done():
             return
-        check(delivery, *(agent_user(it) for it in {worker, response.agent or worker}))
+        check_sender(delivery, *(agent_user(it) for it in {worker, response.agent or worker}))
         if response.agent not in {"", worker}:
             log.warning("reply of another agent", call=call, worker=worker, agent=response.agent)
             return
@@ -89,8 +90,8 @@ class Replies:
 def _response(delivery: Delivery) -> tuple[str, Response]:
     """The id of the answered call, and the response.
 
-    A body that is no response counts as a failed one, so that the call ends. Then only the
-    correlation id names the call; it can be trusted, as only the worker knows the call's id.
+    A body that is no response becomes a failed response, so that the call ends. Then the
+    correlation id identifies the call: it can be trusted, since only the worker knows that id.
     """
     try:
         message = decode(delivery.body, delivery.content_type)
@@ -110,7 +111,7 @@ def with_capped_usage(
 ) -> Response:
     """The response with its reported usage limited to its share; a difference is logged.
 
-    The answer counts in any case: it was asked for and paid for.
+    The answer itself is used in any case, since it was paid for.
     """
     reported, usage = response.usage, capped_usage(response.usage, share)
     if usage != reported:
@@ -133,7 +134,7 @@ class WorkerCalls:
     async def ask(
         self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
     ) -> Response:
-        """See `Workers.ask`. The caller keeps the run's deadline; there is no other limit."""
+        """See `Workers.ask`. The caller enforces the run's deadline; there is no other limit."""
         run = self.run
         call_id = key.step_id(run.run_id, run.nonce)
         task = Task(
@@ -195,9 +196,9 @@ class WorkerCalls:
 
 @dataclass
 class SharedDeadline:
-    """Workers without the timeouts that only repeat the run's own deadline; see `loop.Workers`.
+    """Workers whose timeouts at the run's own deadline are not passed on; see `loop.Workers`.
 
-    The run ends at that deadline, without another model call about the worker's timeout.
+    So the run ends at its deadline, and makes no model call about the worker's timeout.
     """
 
     workers: Workers

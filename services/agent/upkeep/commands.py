@@ -1,6 +1,6 @@
 """Commands: the cancels, pauses and shutdowns that a poll finds in the store.
 
-A control message only makes this faster: if all of them are lost, the next poll finds each command.
+Control messages only make this faster: if they are lost, the next poll finds the commands anyway.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.contract.messages import run_id
 from shared.process.stopping import Stopping
 from shared.store.queries.poll import Commands as Found
@@ -36,7 +36,7 @@ class Commands:
     stopping: Stopping
     jobs: asyncio.TaskGroup
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a cancel has come by message: the next poll should be at once."""
+    """Set when a cancel was received as a message: the next poll should be at once."""
 
     async def poll(self) -> None:
         """Read all commands now, and obey them."""
@@ -47,20 +47,20 @@ class Commands:
 
     async def obey(self, found: Found) -> None:
         if found.shutdown and self.stopping.mode not in {found.shutdown, "stop"}:
-            log.info("shutdown asked for by a row", mode=found.shutdown)
+            log.info("shutdown found in the store", mode=found.shutdown)
             self.stopping.ask(found.shutdown)
         self.pause.set(found.paused)
         for cancelled in found.cancelled:
             self.scopes.cancel(cancelled)
-        if found.doomed:
-            await self._end_doomed()
+        if found.endable:
+            await self._end_endable()
 
     def cancel(self, task_id: str) -> None:
-        """Keep a cancel that came by message as a row; the poll that it wakes obeys it.
+        """Store a cancel that was received as a message, and wake the poll, which obeys it.
 
-        Returns at once. However many cancels come, there is one poll at a time.
+        Returns at once. Any number of cancels cause one poll at a time.
         """
-        self.jobs.create_task(contained(partial(self._cancel, task_id), "cancel not kept"))
+        self.jobs.create_task(contained(partial(self._cancel, task_id), "cancel not stored"))
 
     async def _cancel(self, task_id: str) -> None:
         agent = self.instance.agent
@@ -68,10 +68,12 @@ class Commands:
         if await self.instance.store.write(run_id(agent, task_id), ask):
             self.arrived.set()
 
-    async def _end_doomed(self) -> None:
-        """Take the runs that only have to end, cancelled or past their deadline, without regard to
-        free slots. Those that this process computes end by themselves: their loops were stopped."""
+    async def _end_endable(self) -> None:
+        """Take and end the runs that are cancelled or past their deadline, even without free slots.
+
+        Those that this process computes end by themselves, since their loops were stopped.
+        """
         me = self.instance
-        take = partial(cancels.take_doomed, agent=me.agent, instance=me.id, held=self.runs.held)
+        take = partial(cancels.take_endable, agent=me.agent, instance=me.id, held=self.runs.held)
         for run in await me.store.write("", take):
             self.runs.start(run, self.admission.take_beyond())

@@ -1,8 +1,8 @@
-"""The heartbeat of this process, and the poll: who is dead, what is due, what was commanded.
+"""The heartbeat of this process, and its poll for dead replicas, due runs and commands.
 
-A replica is dead when this process itself has seen its count stand still for `SILENCE_S`. A poll
-that comes late proves nothing, because this process slept or the store was away: it starts the
-watch anew.
+A replica is dead when this process itself has seen its heartbeat count unchanged for
+`DEAD_AFTER_S`. After a poll that is late, because this process was suspended or the store was
+unavailable, the observation begins again.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from services.agent.instance import Instance
 from services.agent.runs.admission import Admission
 from services.agent.upkeep.commands import Commands
 from services.agent.upkeep.takeover import Takeover
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.concurrency.first import first_of
 from shared.store.processes import heartbeats
-from shared.store.processes.heartbeats import SILENCE_S
+from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.queries.poll import Counts, Poll, poll
 
 HEARTBEAT_S = 1.0
 POLL_S = 0.5
-"""Between two polls, give or take a fifth, so that replicas do not poll in step. A pause takes
+"""Between two polls, varied by up to a fifth, so that replicas do not poll in step. A pause takes
 effect within a second."""
 LATE_S = 1.5
-"""A longer gap between two polls means that this process slept."""
+"""After a longer gap between two polls, no silence that was observed before it is used."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Watch:
     _polled_at: float = float("-inf")
 
     def silent(self, counts: dict[str, int], now: float) -> set[str]:
-        """The instances whose heartbeat count has stood still for `SILENCE_S`."""
+        """The instances whose heartbeat count has not changed for `DEAD_AFTER_S`."""
         if now - self._polled_at > LATE_S:
             self._seen.clear()
         self._polled_at = now
@@ -47,12 +47,13 @@ class Watch:
             if self._seen.get(instance, (None, 0.0))[0] != count:
                 self._seen[instance] = (count, now)
         self._seen = {name: self._seen[name] for name in counts}
-        return {name for name, (_, since) in self._seen.items() if now - since >= SILENCE_S}
+        return {name for name, (_, since) in self._seen.items() if now - since >= DEAD_AFTER_S}
 
 
 @dataclass
 class Heartbeat:
-    """One job does both: a process that can't reach the store for its heartbeat polls nothing."""
+    """Records heartbeats and polls, in one job: a process that can't write its heartbeat to the
+    store polls nothing either."""
 
     instance: Instance
     admission: Admission
@@ -65,8 +66,8 @@ class Heartbeat:
     async def serve(self) -> None:
         """Record heartbeats and poll, until cancelled.
 
-        The next poll comes after `poll_s`; at once after a cancel by message, or when a run may be
-        due and a slot is free for it. A failure is logged, and the next round tries again.
+        The next poll is after `poll_s`, or at once if a cancel arrives as a message, or if a run
+        may be due and a slot is free for it. A failure is logged, and the next round tries again.
         """
         while True:
             self.admission.begin_poll()
@@ -89,11 +90,11 @@ class Heartbeat:
     async def _poll(self) -> None:
         found = await self._found()
         dead = self._watch.silent(found.heartbeats, time.monotonic()) - {self.instance.id}
-        if dead:  # only a poll that names them counts what they have left
+        if dead:  # a poll counts what dead replicas have left only if it names them
             found = await self._found(dead)
         self._report(found.counts)
-        # A part that fails, at a row that can't be read, holds back none of the others.
-        await contained(partial(self.commands.obey, found.commands), "orders not obeyed")
+        # If one part fails, because of a row that can't be read, the others are still done.
+        await contained(partial(self.commands.obey, found.commands), "commands not obeyed")
         await self.takeover.take(dead, found.counts)
         for name in dead:
             await self.instance.store.write("", partial(heartbeats.remove_dead, instance=name))

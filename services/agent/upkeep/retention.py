@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from services.agent.instance import Instance
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.store.processes import shutdowns
 from shared.store.retention import forget_runs, forget_ticks
 from shared.store.runs import cancels
@@ -20,10 +20,10 @@ from shared.store.runs import cancels
 log = structlog.get_logger()
 
 EVERY_S = 3600.0
-"""Between two rounds, give or take a tenth, so that replicas do not delete in step."""
+"""Between two rounds, varied by up to a tenth, so that replicas do not delete in step."""
 
 SHARE = 0.05
-"""The largest part of the time that is spent on deleting: it waits longer on a slow store."""
+"""The largest part of the time that is spent on deleting: on a slow store the waits are longer."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Retention:
     async def serve(self) -> None:
         """Delete, round after round, until cancelled. A round that fails is logged."""
         while True:
-            await contained(self.forget, "old runs not forgotten")
+            await contained(self.forget, "old runs not deleted")
             await asyncio.sleep(EVERY_S * random.uniform(0.9, 1.1))
 
     async def forget(self) -> None:
@@ -49,4 +49,4 @@ class Retention:
         await store.write("", partial(cancels.remove_old, agent=agent, keep_s=keep_s))
         await store.write("", partial(shutdowns.remove_old, keep_s=keep_s))
         if batches:
-            log.info("old runs forgotten", batches=batches)
+            log.info("old runs deleted", batches=batches)

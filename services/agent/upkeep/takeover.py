@@ -1,4 +1,4 @@
-"""Takeover: this process takes due runs, and the runs and messages that dead replicas have left."""
+"""Takeover: this process takes due runs, and the runs and messages of dead replicas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from services.agent.delivery.outbox import Outbox
 from services.agent.instance import Instance
 from services.agent.runs.admission import Admission, Slot
 from services.agent.runs.open_runs import OpenRuns
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 from shared.store.messages.outbox import adopt
 from shared.store.queries.poll import Counts
 from shared.store.runs.run import Run
@@ -28,9 +28,9 @@ class Takeover:
     outbox: Outbox
 
     async def take(self, dead: set[str], found: Counts) -> None:
-        """Take what a poll has found, runs only as far as slots are free for them.
+        """Take the messages and runs that a poll has found; runs only while slots are free.
 
-        Each part is tried by itself: one that fails is logged, and left to the next poll.
+        Each part is tried separately: if one fails, that is logged and left to the next poll.
         """
         if found.abandoned_messages:
             await contained(partial(self._adopt, dead), "messages not adopted")
@@ -39,8 +39,8 @@ class Takeover:
         await contained(partial(self._take_due, dead, found.takeable), "due runs not taken")
 
     async def _take_suspect(self, dead: set[str], waiting: int) -> None:
-        """Take one, alone: when a process dies that computes several runs, any of them may be the
-        cause."""
+        """Take one suspect, to compute alone here. If the process then dies, the cause is known:
+        with several runs computing, it could be any of them."""
         self.admission.expect_suspect(waiting > 0)
         slot = self.admission.try_take_alone() if waiting else None
         if slot is None:
@@ -48,14 +48,14 @@ class Takeover:
         try:
             await self._start(dead, [slot], suspects=True)
         except BaseException:
-            self.admission.expect_suspect(False)  # no run waits for one that can't be taken
+            self.admission.expect_suspect(False)  # other runs don't wait for a suspect not taken
             raise
 
     async def _take_due(self, dead: set[str], waiting: int) -> None:
         slots: list[Slot] = []
         while len(slots) < waiting and (slot := self.admission.try_take()):
             slots.append(slot)
-        more = False  # no new delivery waits for runs that can't be taken
+        more = False  # if taking fails, new deliveries don't wait for these runs
         try:
             taken = await self._start(dead, slots) if slots else 0
             more = taken == len(slots) < waiting  # the next free slots are theirs
@@ -63,9 +63,9 @@ class Takeover:
             self.admission.end_poll(waits=more)
 
     async def _start(self, dead: set[str], slots: list[Slot], *, suspects: bool = False) -> int:
-        """Take as many runs as there are slots, if there are so many, and start them.
+        """Take and start up to one run for each slot; releases the other slots.
 
-        Returns their number. The slots that are left over are released.
+        Returns the number of runs.
         """
         spare = list(slots)
         try:

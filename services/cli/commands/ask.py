@@ -20,19 +20,19 @@ from shared.settings.environment import Settings
 
 
 def ask(
-    agent: Annotated[str, typer.Argument(help="Who is asked.")],
+    agent: Annotated[str, typer.Argument(help="The agent's name.")],
     text: Annotated[str, typer.Argument(help="What to do.")],
     context: Context = None,
     id: Annotated[
-        str | None, typer.Option(help="The task's id: asked again, it gets the same response.")
+        str | None, typer.Option(help="The task's id: the same id gets the same response again.")
     ] = None,
     session: Session = None,
     model_calls: ModelCalls = None,
     tokens: Tokens = None,
-    timeout: Annotated[str, typer.Option(help="How long it may take: 30s, 10m, 1h30m.")] = "10m",
+    timeout: Annotated[str, typer.Option(help="The task's deadline: 30s, 10m, 1h30m.")] = "10m",
     json: Annotated[bool, typer.Option("--json", help="Print the response as JSON only.")] = False,
 ) -> None:
-    """Put an agent to work and wait for its response."""
+    """Give an agent a task and wait for its response."""
     settings = Settings.from_environment()
     agents.check_agent(settings, agent)
     wait = options.duration("--timeout", timeout)

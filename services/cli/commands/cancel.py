@@ -21,23 +21,23 @@ from shared.store.queries.reports import Row
 from shared.store.runs import cancels
 
 SHORTEST = 8
-"""Characters of a run's id: fewer could be the id of a task that has not come yet."""
+"""Characters of a run's id: a shorter text could be the id of a task that has not arrived yet."""
 
 WAIT_S = 5.0
-"""How long the command waits for the run's end; with a living process it takes about a second."""
+"""How long the command waits for the run's end; a living process needs about a second."""
 
 POLL_S = 0.1
 
 
 def cancel(
-    id: Annotated[str, typer.Argument(help="A task's id, a run's id or its beginning.")],
+    id: Annotated[str, typer.Argument(help="A task's id, or a run's id or its beginning.")],
     agent: Annotated[
-        str | None, typer.Option(help="Whose task; needed for one that has not come yet.")
+        str | None, typer.Option(help="The task's agent; needed before the task has arrived.")
     ] = None,
 ) -> None:
-    """Stop a task's run and every run that it has caused, wherever they run.
+    """Cancel a task's run and every run that it has caused, in all processes.
 
-    One that has not come yet ends when it comes. One that has ended stays as it is.
+    A task that has not arrived yet is cancelled when it arrives. A run that has ended is unchanged.
     """
     settings = Settings.from_environment()
     if agent is not None:
@@ -47,7 +47,7 @@ def cancel(
 
 
 async def _cancel(settings: Settings, agent: str | None, message: Cancel) -> str:
-    """Write the cancel to the store, which is certain, then publish it, which is fast.
+    """Write the cancel to the store, so that it can't be lost, then publish it, so that it is fast.
 
     Returns a sentence on the outcome.
     """
@@ -69,9 +69,9 @@ async def _cancel(settings: Settings, agent: str | None, message: Cancel) -> str
 
 
 def cancelled_run(key: str, agent: str | None, found: Sequence[Row]) -> Row | None:
-    """The run that the id means; None: a task of `agent` that has not come yet.
+    """The run that the id means; None if it is a task of `agent` that has not arrived yet.
 
-    Raises `HutchError` for an id that means several runs, or none where no agent is named.
+    Raises `HutchError` for an id that means several runs, or none if no agent is named.
     """
     of_agent = [row for row in found if agent in {None, row.agent}]
     exact = [row for row in of_agent if key in {row.task_id, row.run_id}]
@@ -86,12 +86,15 @@ def cancelled_run(key: str, agent: str | None, found: Sequence[Row]) -> Row | No
 
 
 async def _publish(settings: Settings, agent: str, message: Cancel) -> bool:
-    """False: the agent has no process. Without a broker, its processes find the stored cancel."""
+    """Publish a cancel; False if the agent has no process.
+
+    Without a broker, the agent's processes find the stored cancel.
+    """
     try:
         async with opened_broker(settings) as broker:
             return await publish_cancel(broker, agent, message)
     except BrokerError as error:
-        output.remark(f"only the store was told, which takes a little longer: {error}")
+        output.remark(f"only the store has the command, which takes a little longer: {error}")
         return True
 
 
@@ -104,5 +107,5 @@ async def _end_of(store: Store, row: Row) -> str:
         await asyncio.sleep(POLL_S)
     return (
         f"task {row.task_id} of {row.agent} is cancelled, but has not ended yet: "
-        f"'hutch show {row.run_id[:12]}' tells later"
+        f"'hutch show {row.run_id[:12]}' shows its end"
     )

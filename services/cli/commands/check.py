@@ -17,7 +17,7 @@ from shared.settings.environment import Settings
 
 
 def check() -> None:
-    """Check the folder of agents: a fault ends it with exit code 2; advice changes nothing."""
+    """Check the agents' files; a fault means exit code 2, advice does not change it."""
     folder = read_folder(Settings.from_environment().agents)
     with ThreadPoolExecutor() as threads:
         faults = [*filter(None, threads.map(partial(_fault, folder), folder.files))]
@@ -30,10 +30,10 @@ def check() -> None:
 
 
 def _fault(folder: Folder, name: str) -> str:
-    """The sentence with which this agent's process would refuse to start; empty: it would start.
+    """The sentence with which this agent's process would refuse to start; empty if it would start.
 
-    Tools are imported in a process of the agent's own, as at a start: an agent's tools can't
-    change the result for another agent.
+    Tools are imported in a separate process for each agent, as at a start, so that one agent's
+    tools can't change the result for another.
     """
     if name in folder.faults or not folder.found[name].tools:
         return folder.faults.get(name, "")

@@ -17,23 +17,26 @@ from services.cli.options import Json
 from shared.broker.dead_letters import Fault
 from shared.settings.environment import Settings
 
-COLUMNS = ["letter", "agent", "attempts#", "given up (UTC)", "run", "in", "reason"]
+COLUMNS = ["id", "agent", "attempts#", "given up (UTC)", "run", "in", "reason"]
 SHORT = 12
-"""Characters of an id: enough to tell dead letters apart, and every command takes it."""
+"""Characters of an id: enough to distinguish dead letters, and every command accepts it."""
 AGENT_CHARS = 40
-"""The longest name; a routing key in its place can be longer, and is cut."""
+"""The longest name of an agent; a routing key in its place is cut at this length."""
 
 dead = typer.Typer(
     name="dead",
     no_args_is_help=True,
     add_completion=False,
-    help="Dead letters: what could not be processed.",
+    help="List, show, replay and drop dead letters.\n\n"
+    "A dead letter is a message that could not be processed.",
 )
 
-Id = Annotated[str | None, typer.Argument(help="A letter's id, or its beginning.")]
-Agent = Annotated[str | None, typer.Option(help="Those that were for this agent.")]
-Reason = Annotated[str | None, typer.Option(help="Those whose reason has this text in it.")]
-All = Annotated[bool, typer.Option("--all", help="All of them.")]
+ID_HELP = "A dead letter's id, or its beginning."
+
+Id = Annotated[str | None, typer.Argument(help=ID_HELP)]
+Agent = Annotated[str | None, typer.Option(help="Only dead letters for this agent.")]
+Reason = Annotated[str | None, typer.Option(help="Only those whose reason contains this text.")]
+All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
 @dead.command("list")
@@ -50,11 +53,11 @@ def list_(agent: Agent = None, reason: Reason = None, json: Json = False) -> Non
 
 @dead.command()
 def show(
-    letter: Annotated[str, typer.Argument(help="A letter's id, or its beginning.")],
+    id: Annotated[str, typer.Argument(help=ID_HELP)],
     json: Json = False,
 ) -> None:
-    """Show a dead letter: why it is there, where it came from, and what it says."""
-    found = _picked(Choice(id=letter))[0]
+    """Show a dead letter with its reason, its origin and its body."""
+    found = _picked(Choice(id=id))[0]
     if json:
         output.say(_json(_fields(found)))
         return
@@ -64,33 +67,33 @@ def show(
 
 @dead.command()
 def replay(
-    letter: Id = None,
+    id: Id = None,
     agent: Agent = None,
     reason: Reason = None,
     every: All = False,
     tool_done: Annotated[
-        str | None, typer.Option(help="The tool in doubt had acted; this is its result.")
+        str | None, typer.Option(help="The tool call in doubt had an effect; this is its result.")
     ] = None,
     tool_again: Annotated[
-        bool, typer.Option("--tool-again", help="The tool in doubt may be called once more.")
+        bool, typer.Option("--tool-again", help="Make the tool call in doubt once more.")
     ] = False,
 ) -> None:
-    """Try again: a run goes on at its last finished step, a message goes back to its queue."""
-    choice = Choice(letter, agent, reason, every)
+    """Retry: a run continues after its last finished step, a message goes to its queue again."""
+    choice = Choice(id, agent, reason, every)
     decision = replaying.decision(choice, tool_done, tool_again)
     asyncio.run(replaying.replay(Settings.from_environment(), choice, decision))
 
 
 @dead.command()
 def drop(
-    letter: Id = None,
+    id: Id = None,
     agent: Agent = None,
     reason: Reason = None,
     every: All = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
-    """Delete dead letters for good; asks first where it is more than one."""
-    choice = selection.Choice(letter, agent, reason, every)
+    """Delete dead letters permanently; asks first if it is more than one."""
+    choice = selection.Choice(id, agent, reason, every)
     chosen = {found.dead_letter.id for found in _picked(choice)}
     if len(chosen) > 1 and not yes:
         typer.confirm(f"drop {len(chosen)} dead letters for good?", abort=True)
@@ -113,13 +116,13 @@ def _cells(it: Held) -> list[str]:
         it.place,
         it.reason,
     ]
-    return [" ".join(cell.split()) for cell in cells]  # one line, though a field may hold several
+    return [" ".join(cell.split()) for cell in cells]  # one line, also if a field has several
 
 
 def _lines(it: Held) -> Iterator[str]:
-    """A dead letter in lines; the body comes last, JSON indented."""
+    """The lines that show a dead letter; the body is last, with JSON indented."""
     dead_letter = it.dead_letter
-    yield f"letter {dead_letter.id}, for {dead_letter.agent or 'nobody known'}"
+    yield f"dead letter {dead_letter.id}, for {dead_letter.agent or 'an unknown agent'}"
     if it.ran is not None:
         yield it.reason
     if it.place == "store":
@@ -145,7 +148,7 @@ def _lines(it: Held) -> Iterator[str]:
 
 
 def _fields(it: Held) -> dict[str, object]:
-    """Its fields for JSON: the body as text, in which bytes that are no UTF-8 are replaced."""
+    """A dead letter's fields for JSON: the body is text, with bytes that are not UTF-8 replaced."""
     dead_letter = it.dead_letter
     body = dead_letter.body.decode("utf-8", "replace")
     added = {"agent": dead_letter.agent, "body": body, "place": it.place, "ran": it.ran}

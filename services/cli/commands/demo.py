@@ -1,4 +1,4 @@
-"""`hutch demo`: the shipped examples on a system of their own that leaves nothing behind."""
+"""`hutch demo`: the shipped examples, on a temporary system of their own."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from shared.store import open_store
 from shared.store.database.migrate import migrate
 
 READY_S = 60.0
-"""For eleven processes, each of which needs about a second of one core to start."""
+"""The limit for the start of eleven processes, which need about a second of one core each."""
 BROKER_WAIT_S = 10.0
 POLL_S = 0.2
 DRAIN_S = 5.0
-"""After the last scene nothing runs but a schedule's last tick."""
+"""After the last scene only a schedule's last tick can be running."""
 TEXT_CHARS = 480
-"""Characters shown of each text; `hutch show` has the whole one outside the demo."""
+"""Characters shown of each text; outside the demo `hutch show` shows whole texts."""
 INDENT = "    "
 EXAMPLES = [Path(__file__).parents[3] / name for name in ("agents", "hutch_examples")]
-"""Where they are in a clone or an image, and in an installed package."""
+"""The examples' folder in a clone or an image, and in an installed package."""
 SCHEDULE = {"name": "plan", "every": "5s", "prompt": "Plan the day."}
-"""In place of nine o'clock on working days, which a demo can't wait for."""
+"""Replaces nine o'clock on working days, which a demo can't wait for."""
 
 
 def demo() -> None:
-    """Play the shipped examples with the scripted model: broker, agents, scheduler and all."""
+    """Run the shipped examples with the scripted model, and end everything afterwards."""
     settings = Settings.from_environment()
     given = settings.given_broker()
     HOME.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ async def _run(home: Path, url: str) -> str:
 
 
 async def _ready(broker: Broker, agents: list[str]) -> None:
-    """Returns when every agent takes tasks; raises `HutchError` naming one that doesn't."""
+    """Returns when every agent takes tasks; raises `HutchError` if one does not in time."""
     until = time.monotonic() + READY_S
     for agent in agents:
         while not await has_consumers(broker, agent):
@@ -107,7 +107,7 @@ async def _ready(broker: Broker, agents: list[str]) -> None:
 
 
 async def _alone(broker: Broker, agents: list[str]) -> None:
-    """Raises `HutchError` when running agents of these names would take the demo's tasks."""
+    """Raises `HutchError` if running agents of these names would take the demo's tasks."""
     for agent in agents:
         if await has_consumers(broker, agent):
             raise HutchError(
@@ -117,7 +117,7 @@ async def _alone(broker: Broker, agents: list[str]) -> None:
 
 
 def _agents_into(folder: Path) -> None:
-    """A copy of the examples, with one schedule that fires at once."""
+    """Copy the examples into a folder, with a schedule that fires every few seconds."""
     examples = next(each for each in EXAMPLES if each.is_dir())
     shutil.copytree(examples, folder, ignore=shutil.ignore_patterns("__pycache__"))
     file = folder / "alice.yaml"
@@ -130,7 +130,7 @@ def _title(text: str) -> None:
 
 
 def _show(line: Line) -> None:
-    """Prints the text as it is: nothing in it is markup."""
+    """Print a line of the demo; its text is printed without markup."""
     console = Console(highlight=False)
     at = f"{line.at.astimezone():%H:%M:%S.%f}"[:-5]
     console.print(Text.assemble((at, "dim"), "  ", (line.subject, "cyan")))

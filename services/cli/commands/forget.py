@@ -15,18 +15,18 @@ from shared.store.retention import forget_session
 
 
 def forget(
-    session: Annotated[str, typer.Argument(help="The session, as it was named when asking.")],
+    session: Annotated[str, typer.Argument(help="The id that was given as --session.")],
     agent: Annotated[
-        str | None, typer.Option(help="Only what this agent did in it, its workers' part included.")
+        str | None, typer.Option(help="Only this agent's runs, and the runs that they caused.")
     ] = None,
 ) -> None:
-    """Delete a session's ended runs with their texts; open ones are refused."""
+    """Delete a session's ended runs with their texts; refused while one of them is open."""
     forgotten = asyncio.run(_forget(Settings.from_environment(), session, agent))
     output.say(f"forgot {forgotten} run{'' if forgotten == 1 else 's'} of session '{session}'")
 
 
 async def _forget(settings: Settings, session: str, agent: str | None) -> int:
-    """Delete in batches: the agents' own commits wait for one at most."""
+    """Delete in batches, so that the agents' own commits wait for one batch at most."""
     batch = partial(forget_session, session=session, agent=agent)
     forgotten = 0
     async with opened_store(settings) as store:

@@ -1,4 +1,4 @@
-"""`hutch init`: a new folder of agents, ready for `hutch up` and for compose."""
+"""`hutch init`: a new folder with agents, for `hutch up` and for compose."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from shared.errors import HutchError, SettingsError
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 HIDDEN = {"env.example": ".env.example", "gitignore": ".gitignore"}
-"""Names that templates can't have here: they would be hidden, or rules of this repository."""
+"""Names that the templates can't have here: they would be hidden, or apply to this repository."""
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it isn't there.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Created if it does not exist.")],
 ) -> None:
-    """Write two example agents, a compose file and a Dockerfile on Hutch's image."""
+    """Create a folder with two agents, a compose file and a Dockerfile."""
     write(folder)
     output.say(f"wrote agents, tools and a compose file to {folder}")
     output.say(f"next: cd {folder} && hutch up --provider scripted")
-    output.say('then, beside it: hutch ask alice "Ask Bob for an email about the summer party."')
+    output.say('elsewhere: hutch ask alice "Ask Bob for an email about the summer party."')
     output.say("with a model: set OPENAI_API_KEY; in containers: docker compose up --build --wait")
 
 
 def write(folder: Path) -> None:
-    """Writes all templates or, with a `SettingsError` that names a file which exists, none."""
+    """Write all templates. If one of the files exists already, raises `SettingsError` with its name
+    and writes none."""
     targets = {source: folder / _name(source) for source in sorted(TEMPLATES.rglob("*"))}
     files = {source: target for source, target in targets.items() if _is_template(source)}
     for target in files.values():

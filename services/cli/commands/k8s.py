@@ -11,10 +11,10 @@ from shared.definitions.loader import read_folder
 from shared.settings.environment import Settings
 
 
-def k8s(agent: Annotated[str, typer.Argument(help="Its name.")]) -> None:
+def k8s(agent: Annotated[str, typer.Argument(help="The agent's name.")]) -> None:
     """Print an agent's Deployment and disruption budget, for k8s/base/AGENT.yaml.
 
-    An agent that can't start gets none; faults of other agents' files change nothing.
+    A fault in this agent's file is an error; faults in other agents' files are ignored.
     """
     definition = read_folder(Settings.from_environment().agents).definition(agent)
     typer.echo(manifests.manifest(definition.name), nl=False)

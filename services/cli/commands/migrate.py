@@ -11,6 +11,6 @@ from shared.store.schema import REVISION
 
 
 def migrate() -> None:
-    """Create the store's tables, or bring them to this version's; safe to repeat."""
+    """Create the store's tables, or migrate them to this version; safe to repeat."""
     asyncio.run(migrate_store(Settings.from_environment().store()))
     output.say(f"the store is at revision {REVISION}")

@@ -1,4 +1,4 @@
-"""`hutch pause`, `hutch unpause`: keep an agent, or all, from beginning runs."""
+"""`hutch pause`, `hutch unpause`: stop an agent, or all agents, from starting runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from services.cli import agents, output
 from services.cli.store import opened_store
+from shared.contract.topology import ALL
 from shared.settings.environment import Settings
 from shared.store.processes import pauses
 
@@ -16,32 +17,33 @@ Agent = Annotated[str, typer.Argument(help="An agent, or 'all'.")]
 
 
 def pause(agent: Agent) -> None:
-    """Let an agent begin no run and call no model, until it is unpaused; restarts change nothing.
+    """Stop an agent from starting runs and calling models, until it is unpaused.
 
-    What waits in its mailbox stays there; what runs waits before its next model call.
+    A restart does not end the pause. Messages stay in the mailbox, and an open run waits before its
+    next model call.
     """
     asyncio.run(_pause(_checked(agent), agent))
-    output.say(f"{_subject(agent)} paused: 'hutch unpause {agent}' lets go")
+    output.say(f"{_subject(agent)} paused: 'hutch unpause {agent}' ends the pause")
 
 
 def unpause(agent: Agent) -> None:
-    """Let a paused agent go on; 'all' lets everybody go, whoever was paused by name too."""
+    """End the pause of an agent; 'all' also unpauses agents that were paused by name."""
     left = asyncio.run(_unpause(_checked(agent), agent))
     if left:
-        output.say(f"{agent} stays paused, as all are: 'hutch unpause all' lets everybody go")
+        output.say(f"{agent} stays paused, since all agents are: 'hutch unpause all' unpauses them")
     else:
         output.say(f"{_subject(agent)} not paused any more")
 
 
 def _checked(agent: str) -> Settings:
     settings = Settings.from_environment()
-    if agent != "all":
+    if agent != ALL:
         agents.check_agent(settings, agent)
     return settings
 
 
 def _subject(agent: str) -> str:
-    return "all agents are" if agent == "all" else f"{agent} is"
+    return "all agents are" if agent == ALL else f"{agent} is"
 
 
 async def _pause(settings: Settings, agent: str) -> None:
@@ -50,7 +52,7 @@ async def _pause(settings: Settings, agent: str) -> None:
 
 
 async def _unpause(settings: Settings, agent: str) -> bool:
-    """Whether the agent stays paused, because all are."""
+    """Unpause; returns whether the agent stays paused because all agents are."""
     async with opened_store(settings) as store:
         await store.write("", lambda connection: pauses.unpause(connection, agent))
-        return pauses.ALL in await store.read(pauses.paused)
+        return ALL in await store.read(pauses.paused)

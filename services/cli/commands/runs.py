@@ -13,36 +13,30 @@ from pydantic import TypeAdapter
 from services.cli import agents, output
 from services.cli.options import Json
 from services.cli.store import opened_store
+from shared.contract.messages import Status
 from shared.settings.environment import Settings
 from shared.store.queries.reports import Row, newest
+from shared.store.schema import RunState
 
 SHORT = 12
-"""Characters of a run's id: enough to tell runs apart, and 'hutch show' takes it."""
+"""Characters of a run's id: enough to distinguish runs, and 'hutch show' accepts it."""
 
 COLUMNS = ["run", "agent", "kind", "status", "attempts#", "claimed (UTC)", "seconds#", "task"]
 
 
-class RunStatus(StrEnum):
-    """How a run ended, or its state while it is open."""
-
-    OK = "ok"
-    PARTIAL = "partial"
-    REFUSED = "refused"
-    FAILED = "failed"
-    TIMEOUT = "timeout"
-    CANCELLED = "cancelled"
-    DUE = "due"
-    RUNNING = "running"
-    WAITING = "waiting"
+RunStatus = StrEnum(  # type: ignore[misc]  # mypy knows enums of literals only
+    "RunStatus", [(it.name, it.value) for it in (*Status, *RunState) if it is not RunState.ENDED]
+)
+"""How a run ended, or its state while it is open."""
 
 
 def runs(
-    agent: Annotated[str | None, typer.Argument(help="Of this agent only.")] = None,
-    status: Annotated[RunStatus | None, typer.Option(help="In this status only.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 20,
+    agent: Annotated[str | None, typer.Argument(help="Only this agent's runs.")] = None,
+    status: Annotated[RunStatus | None, typer.Option(help="Only runs with this status.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most runs to list.")] = 20,
     json: Json = False,
 ) -> None:
-    """List runs, the latest first."""
+    """List runs, the newest first."""
     settings = Settings.from_environment()
     if agent is not None:
         agents.check_agent(settings, agent)
@@ -72,7 +66,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _seconds(row: Row) -> str:
-    """From claim to end; a dash while the run is open."""
+    """The seconds from claim to end; a dash while the run is open."""
     if row.ended_at is None:
         return "-"
     return f"{(row.ended_at - row.claimed_at).total_seconds():.1f}"

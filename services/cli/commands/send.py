@@ -17,36 +17,38 @@ from shared.settings.environment import Settings
 
 
 def send(
-    agent: Annotated[str, typer.Argument(help="Who shall do it.")],
+    agent: Annotated[str, typer.Argument(help="The agent's name.")],
     text: Annotated[str, typer.Argument(help="What to do.")],
     context: Context = None,
     id: Annotated[
-        str | None, typer.Option(help="The task's id: sent again, it is one run.")
+        str | None, typer.Option(help="The task's id: sent twice, it is run once.")
     ] = None,
     session: Session = None,
     model_calls: ModelCalls = None,
     tokens: Tokens = None,
 ) -> None:
-    """Put an agent to work without waiting; prints the task's id, for 'hutch show'."""
+    """Give an agent a task without waiting; prints the task's id, for 'hutch show'."""
     budget = options.budget(model_calls, tokens)
     fields = {"content": text, "context": context, "session": session, "budget": budget}
     _to_agent(agent, options.message(Task, id=id, **fields))
 
 
 def trigger(
-    agent: Annotated[str, typer.Argument(help="Who shall wake up.")],
-    text: Annotated[str | None, typer.Argument(help="What for.")] = None,
-    id: Annotated[str | None, typer.Option(help="The trigger's id: sent again, it is one.")] = None,
+    agent: Annotated[str, typer.Argument(help="The agent's name.")],
+    text: Annotated[str | None, typer.Argument(help="What to do.")] = None,
+    id: Annotated[
+        str | None, typer.Option(help="The trigger's id: sent twice, it is run once.")
+    ] = None,
 ) -> None:
-    """Wake an agent up; prints the trigger's id, for 'hutch show'."""
+    """Wake an agent; prints the trigger's id, for 'hutch show'."""
     _to_agent(agent, options.message(Trigger, id=id, content=text))
 
 
 def broadcast(
     group: Annotated[str, typer.Argument(help="The swarm, as in its members' files.")],
-    text: Annotated[str, typer.Argument(help="What for.")],
+    text: Annotated[str, typer.Argument(help="What to do.")],
 ) -> None:
-    """Wake every member of a swarm up; prints the trigger's id, for 'hutch show'."""
+    """Wake every member of a swarm; prints the trigger's id, for 'hutch show'."""
     settings = Settings.from_environment()
     agents.check_group(settings, group)
     message = options.message(Trigger, content=text)

@@ -21,14 +21,14 @@ from shared.store.queries import reports
 from shared.store.queries.reports import DoneStep, Row, Texts
 
 ARGUMENTS_CHARS = 200
-"""Characters shown of one call's arguments; `--json` has them whole."""
+"""Characters shown of one call's arguments; `--json` prints all of them."""
 
 
 def show(
     run: Annotated[str, typer.Argument(help="A run's id or its beginning, or a task's id.")],
     json: Json = False,
 ) -> None:
-    """Show what a run was asked, what it did, what it answered, and the runs it caused."""
+    """Show a run: its task, its steps, its response, and the runs that it has caused."""
     row, texts, below = asyncio.run(_read(Settings.from_environment(), run))
     if json:
         output.say(to_json({"run": row, "texts": texts, "below": below}).decode())
@@ -49,7 +49,7 @@ async def _read(settings: Settings, key: str) -> tuple[Row, Texts, Sequence[Row]
 
 
 def descendants(row: Row, all_runs: Sequence[Row]) -> Sequence[Row]:
-    """The runs that a run has caused, each after the one that caused it."""
+    """The runs that a run has caused, each after the run that caused it."""
     found = [row]
     for parent in found:
         found += [it for it in all_runs if it.parent_id == parent.task_id and it not in found]
@@ -69,7 +69,7 @@ def _label(row: Row) -> str:
 
 
 def paragraphs(row: Row, texts: Texts) -> Iterator[str]:
-    """A run in paragraphs; a text that can't be read is shown as stored, marked as damaged."""
+    """The paragraphs that show a run; a text that can't be read is shown as stored, and marked."""
     took = f" after {(row.ended_at - row.claimed_at).total_seconds():.1f} s" if row.ended_at else ""
     yield f"run {row.run_id} of {row.agent}, for {row.kind} {row.task_id}"
     yield f"claimed {row.claimed_at:%Y-%m-%d %H:%M:%S} UTC; {row.status}{took}"

@@ -13,7 +13,7 @@ from services.cli.broker import address
 from services.cli.options import Json
 from services.cli.store import count_replicas, opened_store
 from shared.broker.connection import QueueDepth, connect
-from shared.contract.topology import mailbox_name
+from shared.contract.topology import ALL, mailbox_name
 from shared.settings.environment import Settings
 from shared.store.processes import pauses
 from shared.store.queries.reports import Load, loads
@@ -21,7 +21,8 @@ from shared.store.queries.reports import Load, loads
 
 @dataclass(frozen=True)
 class AgentStatus:
-    """`replicas` by their heartbeats; `queued` and `consumers` as the broker counts its mailbox."""
+    """One agent's line: `replicas` are counted by heartbeats, `queued` and `consumers` by the
+    broker."""
 
     agent: str
     replicas: int
@@ -36,7 +37,8 @@ class AgentStatus:
 
 @dataclass(frozen=True)
 class SystemStatus:
-    """`takes_messages` is false while the broker, short of memory or disk, blocks publishers."""
+    """All agents, and the broker's state: `takes_messages` is false while the broker blocks
+    publishers because its memory or disk is short."""
 
     agents: list[AgentStatus]
     dead_letters: int
@@ -76,7 +78,7 @@ async def _status(settings: Settings) -> SystemStatus:
             depth = await broker.depth(mailbox_name(name)) or QueueDepth(0, 0)
             runs = load.get(name, Load())
             counts = (depth.messages, depth.consumers, runs.due, runs.running, runs.waiting)
-            is_paused = bool(paused & {name, pauses.ALL})
+            is_paused = bool(paused & {name, ALL})
             agents.append(AgentStatus(name, replicas[name], *counts, runs.unsent, is_paused))
         dead = await broker.depth("dead")
         takes_messages = await broker.takes_messages()

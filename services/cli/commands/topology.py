@@ -1,4 +1,4 @@
-"""`hutch topology`: RabbitMQ's definitions file, for a broker that others administer."""
+"""`hutch topology`: RabbitMQ's definitions file, for a broker that another team administers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ def topology(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="A folder with a file for each user, made where it is missing: its address for "
-            "RABBITMQ_URL_FILE, at the host and vhost of RABBITMQ_URL. The printed users then "
-            "have these passwords.",
+            help="A folder with one file per user, which holds the user's address for "
+            "RABBITMQ_URL_FILE, with the host and vhost of RABBITMQ_URL. Missing files are "
+            "created with new passwords. The printed users have these passwords.",
         ),
     ] = None,
 ) -> None:
     """Print RabbitMQ's definitions.json, for 'rabbitmqctl import_definitions'.
 
-    It holds what outlives a process: each process declares its own reply and control queue.
-    The vhost is that of RABBITMQ_URL, or /. Without --users nobody can log in as one of the users:
-    they have no password, and importing that takes away one that they have. It is the whole, so a
-    fault in any agent's file ends it: that agent's queue and user would be missing.
+    The output has everything except the reply and control queues, which each process declares
+    itself. The vhost is that of RABBITMQ_URL, or /.
+
+    Without --users the printed users have no password: no client can log in as one of them, and an
+    import removes the passwords that they have.
+
+    A fault in any agent's file ends the command, since that agent's queue and user would be
+    missing.
     """
     settings = Settings.from_environment()
     url = settings.given_broker()

@@ -1,4 +1,4 @@
-"""`hutch up`: the agents of the folder and the scheduler, as processes on this machine."""
+"""`hutch up`: runs the folder's agents and the scheduler as processes on this machine."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ from shared.settings.environment import Settings, no_model
 from shared.store.database.migrate import migrate
 
 BROKER_WAIT_S = 10.0
-"""For the broker of RABBITMQ_URL; one that is started here answers before its URL is known."""
+"""The wait for the broker of RABBITMQ_URL; a broker that is started here answers before that."""
 
 STYLES = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan")
 
 
 def up(
     agents: Annotated[
-        list[str] | None, typer.Argument(help="Only these.", show_default="all in the folder")
+        list[str] | None,
+        typer.Argument(help="Only these agents.", show_default="all in the folder"),
     ] = None,
     provider: Annotated[
-        Provider, typer.Option(help="Which model speaks: the environment's, or one served here.")
+        Provider,
+        typer.Option(help="The model: that of the environment, or one that is started here."),
     ] = Provider.OPENAI,
 ) -> None:
-    """Run the agents and the scheduler, with a broker where none is set, until Ctrl-C.
+    """Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.
 
-    An agent that can't start, by a fault of its file or its settings, is named, and the others
-    start: it fails where none can. The exit code is that of the end; 'hutch check' has one for
-    faults.
+    An agent whose file or settings have a fault is named and not started; the others start, and the
+    command fails only if none can. Use the exit code of 'hutch check' to find such faults.
     """
     settings = Settings.from_environment()
     chosen = _startable(read_folder(settings.agents), agents or ())
@@ -61,7 +62,7 @@ def up(
 
 
 def _startable(folder: Folder, names: Sequence[str]) -> list[Definition]:
-    """The chosen agents whose files are right; raises `SettingsError` when there is none."""
+    """The chosen agents whose files have no fault; raises `SettingsError` if there is none."""
     for name in names:
         if name not in folder.names:
             raise SettingsError(unknown("agent", name, folder.names, folder))
@@ -76,9 +77,9 @@ def _startable(folder: Folder, names: Sequence[str]) -> list[Definition]:
 
 
 def _with_models(agents: list[Definition], settings: Settings) -> list[Definition]:
-    """The agents that have a model; raises `SettingsError` when none has one.
+    """The agents that have a model; raises `SettingsError` if none has one.
 
-    Each agent's process would refuse to start: here it is one sentence, before anything starts.
+    Each agent's process would refuse to start; this is one sentence, before anything starts.
     """
     ours = settings.base_url or settings.key()
     found = [it for it in agents if ours or it.model.base_url or it.model.api_key_env]
@@ -96,7 +97,7 @@ async def _serve(settings: Settings, agents: list[str], model: Endpoint, url: st
     await migrate(settings.store())
     roles = fleet.roles(agents)
     environment = {"HUTCH_LOG": _log_format(settings)}
-    if settings.given_broker() is None:  # else they read it as we did, and its file again later
+    if settings.given_broker() is None:  # else they read the setting themselves, and its file again
         environment["RABBITMQ_URL"] = url
     output.say(f"starting {', '.join(role.name for role in roles)}; Ctrl-C ends them")
     show = screen([*(role.name for role in roles), model.role.name if model.role else ""])
@@ -106,7 +107,7 @@ async def _serve(settings: Settings, agents: list[str], model: Endpoint, url: st
 
 
 def screen(names: list[str]) -> Show:
-    """Prints lines on stdout, each after its process's name, coloured on a terminal."""
+    """A function that prints lines after their process's name, which is coloured on a terminal."""
     console = Console(highlight=False, soft_wrap=True)
     styles = dict(zip(names, cycle(STYLES), strict=False))
     width = max(map(len, names))
@@ -118,7 +119,8 @@ def screen(names: list[str]) -> Show:
 
 
 def _log_format(settings: Settings) -> str:
-    """The children write to a pipe: only this process knows whether a terminal shows the lines."""
+    """The children's log format. They write to a pipe, so this process decides for them whether a
+    terminal shows the lines."""
     readable = settings.log_format == "auto" and sys.stdout.isatty()
     return "console" if readable else settings.log_format
 
@@ -127,4 +129,4 @@ def _own_models(agents: list[Definition], provider: Provider) -> Iterator[str]:
     if provider is not Provider.OPENAI:
         for agent in agents:
             if agent.model.base_url:
-                yield f"model: not so for {agent.name}: its file names {agent.model.base_url}"
+                yield f"model of {agent.name}: at {agent.model.base_url}, as its file says"

@@ -1,4 +1,4 @@
-"""Replaying dead letters; it can be repeated wherever it was interrupted."""
+"""Replaying dead letters. An interrupted replay can be repeated safely."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.store.runs.replay import replay as replay_run
 
 
 def decision(choice: Choice, result: str | None, again: bool) -> Decision | None:
-    """The operator's decision on a tool in doubt; None: no decision was given.
+    """The operator's decision on a tool call in doubt; None if the options contain none.
 
     Raises `SettingsError` for contradicting options, and for one result for several dead letters.
     """
@@ -26,19 +26,19 @@ def decision(choice: Choice, result: str | None, again: bool) -> Decision | None
     if again:
         raise SettingsError("--tool-done and --tool-again exclude each other")
     if choice.id is None:
-        raise SettingsError("--tool-done is the result of one call: name the letter")
+        raise SettingsError("--tool-done is the result of one call: name one dead letter")
     return Decision(result)
 
 
 async def replay(settings: Settings, choice: Choice, decision: Decision | None) -> None:
     """Replay and remove the chosen dead letters, and print a line for each.
 
-    Raises `HutchError` with a line for each one that could not be replayed, and stays.
+    Those that can't be replayed stay; then raises `HutchError` with a line for each of them.
     """
     faults = []
     async with opened(settings) as (broker, store, held):
         if store is None:
-            raise StoreError("nothing is replayed without the store: it knows the runs")
+            raise StoreError("nothing is replayed without the store, which has the runs")
         chosen = choice.of(held)
         for it in chosen:
             try:
@@ -63,7 +63,7 @@ async def _replay(broker: Broker, store: Store, it: Held, decision: Decision | N
             return f"{dead_letter.id}: the run goes on in epoch {dead_letter.epoch + 1}"
         if outcome is Replayed.EARLIER:
             return f"{dead_letter.id}: the run had been replayed before"
-    message = dead_letter.again()
+    message = dead_letter.original()
     await broker.publisher.publish(message)
     return f"{dead_letter.id}: sent to {dead_letter.agent} again, as {message.message_id}"
 

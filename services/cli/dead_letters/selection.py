@@ -1,4 +1,4 @@
-"""The dead letters of the queue and of the store, and which of them a command means."""
+"""The dead letters in the queue and in the store, and the selection of them for a command."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from shared.store.messages.dead_letters import KnownRun
 
 @dataclass(frozen=True)
 class Held:
-    """A dead letter and its place; `remove` raises `HutchError` where it can't be removed."""
+    """A dead letter and where it is; `remove` deletes it there, or raises `HutchError`."""
 
     dead_letter: DeadLetter
     place: Literal["queue", "store"]
     remove: Callable[[], Awaitable[None]]
     ran: str | None = None
-    """The status of its task's run, if the broker gave up a delivery that had been claimed."""
+    """The status of its task's run, if the broker gave up a message that had been claimed."""
 
     @property
     def reason(self) -> str:
@@ -52,12 +52,12 @@ class Choice:
     def __post_init__(self) -> None:
         filtered = self.agent is not None or self.reason is not None
         if self.id is None and not filtered and not self.every:
-            raise SettingsError("which letters? name one, or give --agent, --reason or --all")
+            raise SettingsError("which dead letters? name one, or give --agent, --reason or --all")
         if self.id is not None and (filtered or self.every):
-            raise SettingsError("a letter's id leaves nothing for --agent, --reason or --all")
+            raise SettingsError("give either an id, or --agent, --reason or --all, not both")
 
     def of(self, held: Sequence[Held]) -> Sequence[Held]:
-        """Raises `HutchError` unless an id means exactly one dead letter."""
+        """The selected ones. Raises `HutchError` if an id means none of them, or several."""
         if self.id is not None:
             return _only(self.id, held)
         return [it for it in held if self._has(it)]
@@ -74,8 +74,8 @@ async def opened(
 ) -> AsyncIterator[tuple[Broker, Store | None, Sequence[Held]]]:
     """The dead letters of the queue and then those of the store, each the oldest first.
 
-    They stay where they are until `Held.remove`. A store that can't be read causes a remark and
-    is None: the queue is read without it.
+    They stay where they are until `Held.remove`. If the store can't be read, a remark is printed,
+    the store is None, and only the queue is read.
     """
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(opened_broker(settings))
@@ -96,7 +96,7 @@ async def all_of(settings: Settings) -> Sequence[Held]:
 
 
 async def drop(settings: Settings, ids: Collection[str]) -> int:
-    """Delete these dead letters; returns how many of them were still there."""
+    """Delete these dead letters; returns the number of those that still existed."""
     async with opened(settings) as (_, __, found):
         chosen = [it for it in found if it.dead_letter.id in ids]
         for it in chosen:
@@ -130,9 +130,9 @@ def _in_store(store: Store, dead_letter: DeadLetter) -> Held:
 
 
 async def _with_runs(store: Store, held: Sequence[Held]) -> list[Held]:
-    """Find the runs of what the broker gave up.
+    """The dead letters, with the status of its run for each message that the broker gave up.
 
-    It counts a lost connection as a failed delivery, though the task may have been claimed.
+    The broker counts a lost connection as a failed delivery, also if the task was claimed.
     """
     tasks = {index: task for index, it in enumerate(held) if (task := _task(it.dead_letter))}
     ids = {
@@ -153,7 +153,7 @@ async def _with_runs(store: Store, held: Sequence[Held]) -> list[Held]:
 
 
 def _task(dead_letter: DeadLetter) -> Task | Trigger | None:
-    """The task or trigger that the broker gave up, with the id under which it is claimed."""
+    """The task or trigger that the broker gave up, with its id at the claim; None if it is none."""
     if not dead_letter.by_broker or dead_letter.queue != mailbox_name(dead_letter.agent):
         return None
     try:
@@ -167,7 +167,10 @@ def _task(dead_letter: DeadLetter) -> Task | Trigger | None:
 
 
 def _only(key: str, held: Sequence[Held]) -> Sequence[Held]:
-    """The dead letter with this id, twice where it was delivered twice; else `HutchError`."""
+    """The dead letter with this id or beginning of an id, and its copy if there is one.
+
+    Raises `HutchError` if there is none, or if several ids begin with `key`.
+    """
     found = [it for it in held if it.dead_letter.id.startswith(key)]
     exact = [it for it in found if it.dead_letter.id == key] or found
     ids = sorted({it.dead_letter.id for it in exact})

@@ -9,10 +9,10 @@ from itertools import combinations
 from shared.definitions.model import Definition, Definitions
 
 MANY_TOOLS = 15
-"""Models choose worse among more tools; workers count as tools."""
+"""Models choose worse among more tools than this; workers are tools too."""
 
 SAME = 0.8
-"""The share of common words from which a model can't tell two descriptions apart."""
+"""The share of common words above which a model can't distinguish two descriptions."""
 
 
 def advice(agents: Definitions) -> list[str]:
@@ -61,11 +61,11 @@ def _overlap(agents: Definitions) -> Iterator[str]:
     for (one, first), (other, second) in combinations(sorted(agents.items()), 2):
         words = _words(first), _words(second)
         if all(words) and len(words[0] & words[1]) >= SAME * len(words[0] | words[1]):
-            yield f"{one} and {other} are described alike: a model can't tell whom to ask"
+            yield f"{one} and {other} are described alike: a model can't choose between them"
 
 
 def _bare(agent: Definition) -> bool:
-    """It only answers: it has no workers, tools, schedules or ticks."""
+    """Whether an agent only answers: it has no workers, tools, schedules or ticks."""
     return not (agent.workers or agent.tools or agent.schedule or agent.tick)
 
 

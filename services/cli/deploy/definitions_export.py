@@ -20,7 +20,7 @@ def exported(
 ) -> Parts:
     """The definitions for these agents and users, in the vhost of `url`.
 
-    `hashes` has users' password hashes; without one a user can't log in.
+    `hashes` are the users' password hashes, by user; a user without one can't log in.
     """
     vhost = unquote(urlsplit(url).path.removeprefix("/")) or "/"
     return {
@@ -31,8 +31,8 @@ def exported(
 
 
 def _whole(agents: Definitions) -> Topology:
-    """What the agents share and what each one needs; exchanges of a swarm once."""
-    found = topology.house()
+    """The topology that all agents share, and that of each agent, without duplicate exchanges."""
+    found = topology.system()
     for name, definition in sorted(agents.items()):
         found += topology.mailbox(name)
         if definition.swarm:

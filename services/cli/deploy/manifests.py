@@ -1,6 +1,6 @@
-"""The agents in Kubernetes: a manifest for each, and where `k8s/base` and `agents/` disagree.
+"""The agents in Kubernetes: a manifest for each, and the differences of `k8s/base` and `agents/`.
 
-`k8s/base/kustomization.yaml` patches in what all agents share.
+`k8s/base/kustomization.yaml` adds what all agents share.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from shared.contract.topology import SCHEDULER
 from shared.definitions.loader import texts
 from shared.definitions.model import Definitions
 from shared.errors import SettingsError
@@ -69,7 +70,7 @@ def manifest(agent: str) -> str:
 
 
 def disagreements(folder: Path, agents: Definitions) -> list[str]:
-    """A line for each difference; none where there is no `k8s/base` beside the agents' folder."""
+    """A line for each difference; none if there is no `k8s/base` beside the agents' folder."""
     base = folder.resolve().parent / "k8s" / "base"
     if not base.is_dir():
         return []
@@ -89,7 +90,7 @@ def _deployments(base: Path, agents: Definitions) -> Iterator[str]:
         else:
             yield f"{file}: missing; run 'hutch k8s {name}' into it and add it to the resources"
     for name in sorted(deployed - set(agents)):
-        yield f"{base}: a Deployment for '{name}', who is no agent here"
+        yield f"{base}: a Deployment for '{name}', which is no agent here"
     for file in files:
         yield from _wrong_secrets(file)
 
@@ -104,8 +105,8 @@ def _deployed(file: Path, *components: str) -> Iterator[str]:
 
 
 def _wrong_secrets(file: Path) -> Iterator[str]:
-    """Processes that would log in to the broker as another user, or as none."""
-    for name in _deployed(file, "agent", "scheduler"):
+    """A line for each process that would log in to the broker as another user, or as none."""
+    for name in _deployed(file, "agent", SCHEDULER):
         found = re.findall(r"secretName: (broker-[a-z0-9-]+)", _text(file))
         if found != [f"broker-{name}"]:
             named = ", ".join(found) or "nothing"
@@ -128,7 +129,8 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _unmounted(folder: Path, base: Path) -> Iterator[str]:
-    """Tools without a mount: a ConfigMap has no folders, so each file is mounted by its path."""
+    """A line for each tool's file without a mount. A ConfigMap has no folders, so each file is
+    mounted by its path."""
     patch = base / "agents.yaml"
     text = _text(patch) if patch.is_file() else ""
     for file in _tools(folder):
@@ -145,7 +147,7 @@ def _tools(folder: Path) -> list[Path]:
 
 
 def _read(file: Path) -> list[_Manifest]:
-    """Raises `SettingsError` where a file is missing, no YAML or no manifest."""
+    """The manifests in a file; raises `SettingsError` if it is missing, no YAML or no manifest."""
     try:
         parts = [part for part in yaml.safe_load_all(_text(file)) if part]
         return _MANIFESTS.validate_python(parts)

@@ -1,4 +1,4 @@
-"""The users' passwords, each in a file with the user's address for `RABBITMQ_URL_FILE`."""
+"""The users' passwords: one file per user, with the user's address for `RABBITMQ_URL_FILE`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SALT_BYTES = 4
 
 
 def kept(folder: Path, users: Iterable[str], url: str) -> dict[str, str]:
-    """Each user's password, from its file; a missing file is written with a new password.
+    """The users' passwords, from their files; a missing file is created with a new password.
 
-    New files have host, port, vhost and query of `url`. Raises `SettingsError` for a file that
-    holds something else or can't be written.
+    New files have the host, port, vhost and query of `url`. Raises `SettingsError` for a file that
+    has other content or can't be written.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def kept(folder: Path, users: Iterable[str], url: str) -> dict[str, str]:
 def hashed(user: str, password: str) -> str:
     """The hash of `rabbit_password_hashing_sha256`, with a salt derived from user and password.
 
-    So the same password always has the same hash. Passwords drawn at random need no random salt.
+    So the same password always has the same hash. Random passwords need no random salt.
     """
     salt = hashlib.sha256(f"{user}\0{password}".encode()).digest()[:SALT_BYTES]
     return b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()

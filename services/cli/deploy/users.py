@@ -1,8 +1,8 @@
-"""The broker's users with their permissions, as data: each has the fewest that work.
+"""The broker's users and their permissions, as data: each user has only what it needs.
 
 Patterns match whole names of exchanges (the default one is `amq.default`) and queues, and on a
-topic exchange also routing keys. RabbitMQ allows a user every routing key on a topic exchange for
-which it has no topic permission: so each user has one for each topic exchange.
+topic exchange also routing keys. Without a topic permission, RabbitMQ allows a user every routing
+key on a topic exchange: so each user has a topic permission for each topic exchange.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shared.contract import topology as names
-from shared.contract.access import OPERATOR, SCHEDULER, agent_user
+from shared.contract.access import OPERATOR, agent_user
+from shared.contract.topology import ALL, SCHEDULER
 from shared.definitions.model import Definition, Definitions
 
 CLIENT = "client"
-"""Programs that publish tasks and get responses in queues of their own."""
+"""The user of programs that publish tasks and receive responses in queues of their own."""
 SCALER = "scaler"
-"""Reads the lengths of queues by passive declarations, which need no permission."""
+"""The user that reads the lengths of queues, by passive declarations, which need no permission."""
 ADMIN = "admin"
-"""For the management page: without permissions in a vhost, but it may grant itself any."""
+"""The user of the management page: it has no permissions in a vhost, but may grant itself any."""
 
 Patterns = tuple[str, ...]
 
@@ -28,22 +29,23 @@ TOPICS = (names.CONTROL, names.DEAD, names.EVENTS)
 
 _INSTANCE = "[0-9a-f]{8}"
 """The end of an instance's id."""
-_VISITOR = "[0-9a-f]{12}"
+_COMMAND = "[0-9a-f]{12}"
 _STORE_ID = "[0-9a-f-]+"
 
 MOST_PROCESSES = 50
 """The most processes of one agent. `k8s/overlays/production` scales to ten, a rollout doubles
 them, and a broker counts a lost connection until its heartbeats have failed."""
 CONNECTIONS_EACH = 4
-"""One to publish, one to consume, one for direct replies where there are any, and one for queues
-that confirm nothing while there are such."""
+"""The most connections of one process: to publish, to consume, for direct replies if there are any,
+and for queues that confirm nothing if there are any."""
 CHANNELS_EACH = 11
-"""Four to publish, one for direct replies, five to consume, one to declare."""
+"""The most channels of one process: four to publish, one for direct replies, five to consume, one
+to declare."""
 MOST_COMMANDS = 20
 MOST_CLIENTS = 100
-"""Connections of foreign programs, each with as many channels as a process of Hutch."""
+"""The most connections of foreign programs, with as many channels as a process of Hutch."""
 MOST_ADMINS = 10
-"""Some actions of the management page open a connection."""
+"""The most connections of the management page: some of its actions open one."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,14 @@ class User:
 
 
 def whole(patterns: Iterable[str]) -> str:
-    """One regular expression for all patterns; without a pattern, one that no name matches."""
+    """One regular expression for all patterns; if there are none, one that matches no name."""
     found = "|".join(patterns)
     return f"^({found})$" if found else "^$"
 
 
 def users(agents: Definitions) -> tuple[User, ...]:
-    """All users that are needed to run these agents."""
-    scalers = 2 * len(agents)  # a connection for each agent, twice while it restarts
+    """All users of the broker for these agents."""
+    scalers = 2 * len(agents)  # a connection for each agent, and two while it restarts
     return (
         *(_agent(agents[name]) for name in sorted(agents)),
         _scheduler(agents),
@@ -146,13 +148,14 @@ def _scheduler(agents: Definitions) -> User:
 
 
 def _operator(agents: Definitions) -> User:
-    """It needs the default exchange to replay a dead letter of one member of a swarm."""
+    """The user of commands. It needs the default exchange to replay a dead letter of one member of
+    a swarm."""
     queues = (
-        _exactly(names.reply_queue_name("cli", ""), _VISITOR),
-        _exactly(names.visitor_events_name(""), _VISITOR),
+        _exactly(names.reply_queue_name("cli", ""), _COMMAND),
+        _exactly(names.client_events_name(""), _COMMAND),
     )
     groups = sorted({one.swarm for one in agents.values() if one.swarm})
-    roles = [*sorted(agents), SCHEDULER, "all"]
+    roles = [*sorted(agents), SCHEDULER, ALL]
     return User(
         OPERATOR,
         connections=CONNECTIONS_EACH * MOST_COMMANDS,

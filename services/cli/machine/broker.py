@@ -1,4 +1,4 @@
-"""A broker for a machine without one: found, started or installed, and ended again."""
+"""A broker on this machine: found, started or installed, and ended afterwards."""
 
 from __future__ import annotations
 
@@ -6,36 +6,43 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.cli.machine import rabbitmq_container, rabbitmq_node
+from services.cli.machine import rabbitmq_container
 from services.cli.machine.home import locked, recorded
 from services.cli.machine.orphans import orphan_cleanup
 from services.cli.machine.rabbitmq_container import RabbitContainer, container_name
 from services.cli.machine.rabbitmq_node import RabbitNode
+from services.cli.machine.rabbitmq_package import DEBIAN, RabbitPackage
 from shared.errors import BrokerError
 from shared.telemetry.logs import masked_text
 
 Say = Callable[[str], None]
 Ask = Callable[[str], bool]
-"""Whether the distribution's package may be installed; the text is the question."""
+"""Asks the question whether the distribution's package may be installed."""
 
 WAYS = (
     "no broker can be started here: set RABBITMQ_URL (amqp://user:password@host:5672/), start "
     "docker or podman, or install rabbitmq-server"
 )
-INSTALLING = "installing the distribution's rabbitmq-server by apt-get, its service kept off"
+INSTALLING = "installing the distribution's rabbitmq-server with apt-get, without its service"
 
 
 @contextmanager
 def local_broker(
-    given: str | None, home: Path, say: Say, ask: Ask, *, keep: bool = True
+    given: str | None,
+    home: Path,
+    say: Say,
+    ask: Ask,
+    *,
+    keep: bool = True,
+    package: RabbitPackage = DEBIAN,
 ) -> Iterator[str]:
-    """The URL of a broker, which is ended with the context if it was started here.
+    """The URL of a broker. A broker that was started here is ended with the context.
 
-    The ways are tried in this order, and `say` gets a line for each: the URL that is `given`; a
-    container engine; an installed rabbitmq-server; the distribution's package, if `ask` agrees.
-    With `keep`, the next start in the same `home` finds what the queues held. While the context
-    lasts, `home.broker_url` returns the URL of a broker that was started here. Raises
-    `BrokerError`, which says what to do, when there is no way to a broker.
+    These are tried in order, and `say` gets a line for each: the URL that is `given`; a container
+    engine; an installed rabbitmq-server; the distribution's package, if `ask` agrees. With `keep`,
+    the next start in the same `home` has the messages of this one. While the context lasts,
+    `home.broker_url` returns the URL of a broker that was started here. Raises `BrokerError`, which
+    says what to do, if none of them works.
     """
     if given:
         say(f"broker: {masked_text(given)}, from RABBITMQ_URL")
@@ -43,7 +50,7 @@ def local_broker(
         return
     home.mkdir(parents=True, exist_ok=True)
     with locked(home):
-        broker = _started(home, say, ask, keep=keep)
+        broker = _started(home, say, ask, package, keep=keep)
         with orphan_cleanup(broker.ending), recorded(home, broker.url):
             try:
                 yield broker.url
@@ -52,12 +59,14 @@ def local_broker(
                 broker.stop()
 
 
-def _started(home: Path, say: Say, ask: Ask, *, keep: bool) -> RabbitContainer | RabbitNode:
+def _started(
+    home: Path, say: Say, ask: Ask, package: RabbitPackage, *, keep: bool
+) -> RabbitContainer | RabbitNode:
     engine = rabbitmq_container.engine()
     if engine is None:
         say("broker: RABBITMQ_URL is not set, and no container engine answers")
     else:
-        say(f"broker: RABBITMQ_URL is not set; starting {rabbitmq_container.IMAGE} by {engine}")
+        say(f"broker: RABBITMQ_URL is not set; starting {rabbitmq_container.IMAGE} with {engine}")
         try:
             container = RabbitContainer(engine, container_name(home), keep=keep)
             container.start()
@@ -65,16 +74,16 @@ def _started(home: Path, say: Say, ask: Ask, *, keep: bool) -> RabbitContainer |
             say(f"broker: {error}; going on without {engine}")
         else:
             return container
-    if not rabbitmq_node.installed():
-        _install(say, ask)
+    if not package.installed:
+        _install(say, ask, package)
     say("broker: starting the installed rabbitmq-server as a private node")
-    node = RabbitNode(home / "rabbitmq")
+    node = RabbitNode(home / "rabbitmq", package)
     node.start()
     return node
 
 
-def _install(say: Say, ask: Ask) -> None:
-    if not rabbitmq_node.installable() or not ask(f"broker: {INSTALLING}?"):
+def _install(say: Say, ask: Ask, package: RabbitPackage) -> None:
+    if not package.installable or not ask(f"broker: {INSTALLING}?"):
         raise BrokerError(WAYS)
     say(f"broker: {INSTALLING} (a minute or two)")
-    rabbitmq_node.install()
+    package.install()

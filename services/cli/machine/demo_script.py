@@ -1,4 +1,4 @@
-"""The demo's script: scenes on a running system, and the outcome that each must have."""
+"""The demo's script: scenes on a running system, with the outcome that each must have."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from shared.broker.connection import Broker
 from shared.client.ask import ask, publish
 from shared.contract import topology
 from shared.contract.messages import Status, Task, Trigger, Usage
+from shared.contract.prompts import note
 from shared.contract.rows import message_of, output_of, response_of
 from shared.errors import HutchError
 from shared.store import Store
@@ -23,10 +24,10 @@ from shared.store.queries import reports
 from shared.store.queries.reports import Row
 
 SCENE_S = 25.0
-"""The timeout for each outcome; all scenes take some 20 s together."""
+"""The time limit for each outcome; all scenes together take about 20 s."""
 POLL_S = 0.1
 MOST_RUNS = 1000
-"""Far more than a demo has."""
+"""The most runs that are read, far more than a demo has."""
 YOU = "you"
 
 T = TypeVar("T")
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Line:
-    """`subject` is sender → receiver of a message, or an agent and what it does."""
+    """A line of the demo. `subject` is a message's sender → receiver, or an agent's action."""
 
     at: datetime
     subject: str
@@ -43,7 +44,7 @@ class Line:
 
 @dataclass
 class DemoScript:
-    """`title` announces a scene; `show` gets its lines when it is over."""
+    """Runs the scenes: calls `title` at a scene's start, and `show` with its lines at its end."""
 
     broker: Broker
     store: Store
@@ -51,7 +52,8 @@ class DemoScript:
     show: Callable[[Line], None]
 
     async def run(self) -> None:
-        """Run all scenes in order; raises `HutchError` naming the agent whose answer is missing."""
+        """Run all scenes in order; raises `HutchError` with the name of an agent that did not
+        answer as expected."""
         await self._manager()
         await self._editor()
         await self._swarm()
@@ -62,7 +64,7 @@ class DemoScript:
         await self._show(await self._ended("tom", "tick"))
 
     async def _manager(self) -> None:
-        self.title("A manager and a worker: Alice sees Bob as a tool, and calls him by RabbitMQ")
+        self.title("A manager and a worker: Bob is a tool of Alice, who calls him through RabbitMQ")
         wish = "Ask Bob to write an email for you and let me know what he has written."
         await self._ask("alice", wish, expected="Subject:")
 
@@ -74,15 +76,15 @@ class DemoScript:
         self.title("A swarm: what Tom answers, his peers remember and use; a trigger wakes Harry")
         await self._ask("tom", "How did the backups go last week?", expected="backups")
         for peer in ("richard", "harry"):
-            await self._noted(peer, "From tom:")
+            await self._noted(peer, note("tom", "").strip())
         await self._ask("richard", "What should we do?", expected="Tom reported")
-        await self._noted("harry", "From richard:")
+        await self._noted("harry", note("richard", "").strip())
         trigger = message(Trigger, sender=YOU, content="What is the weak point?")
         await publish(self.broker, topology.TASKS, "harry", trigger)
         await self._show(await self._ended("harry", "trigger"))
 
     async def _unknown_agent(self) -> None:
-        self.title("A task to nobody is answered too")
+        self.title("A task to an unknown agent is answered too")
         await self._ask("alcie", "Are you there?", expected="no agent 'alcie'", ends=Status.REFUSED)
 
     async def _ask(self, agent: str, text: str, *, expected: str, ends: Status = Status.OK) -> None:
@@ -103,7 +105,7 @@ class DemoScript:
             )
 
     async def _show(self, *rows: Row) -> None:
-        """Show the lines of these runs in the order of time."""
+        """Show the lines of these runs, ordered by time."""
         agents = {row.task_id: row.agent for row in rows}
         lines: list[Line] = []
         for row in rows:
@@ -129,16 +131,16 @@ class DemoScript:
         return lines
 
     async def _noted(self, agent: str, beginning: str) -> None:
-        """Waits until the agent has a note with this beginning."""
+        """Wait until the agent has a note with this beginning."""
 
         async def poll() -> bool | None:
             notes = await self.store.read(lambda db: recent(db, agent))
-            return any(note.startswith(beginning) for note in notes) or None
+            return any(it.startswith(beginning) for it in notes) or None
 
-        await _until(poll, f"{agent} has not heard '{beginning} …'")
+        await _until(poll, f"{agent} has no note '{beginning} …'")
 
     async def _ended(self, agent: str, kind: str) -> Row:
-        """Waits until a run of this kind has ended `ok`; returns the newest."""
+        """Wait until a run of this kind has ended `ok`; returns the newest."""
         seen: list[str] = []
 
         async def poll() -> Row | None:

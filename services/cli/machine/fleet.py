@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from services.cli.machine.models import Endpoint
 from services.cli.machine.orphans import orphan_cleanup
 from services.cli.machine.supervisor import Children, Role, Show
+from shared.contract.topology import SCHEDULER
 from shared.errors import SettingsError
 from shared.process.runtime import STOP_S
 
-SCHEDULER = "scheduler"
-
 MARGIN_S = 2.0
-"""Added to the time in which a child ends itself, before it is killed."""
+"""The time that a child has in addition to its own limits, before it is killed."""
 
 
 def roles(agents: Iterable[str]) -> list[Role]:
-    """The scheduler, and a process for each agent."""
-    python = (sys.executable, "-P", "-m")  # a user's folder may hold a `shared` of its own
+    """The roles of the scheduler and of each agent."""
+    python = (sys.executable, "-P", "-m")  # -P: the user's folder may have a package `shared`
     kept = [Role(SCHEDULER, (*python, "services.scheduler"))]
     return kept + [Role(name, (*python, "services.agent", name)) for name in agents]
 
@@ -39,15 +38,15 @@ async def running(
 ) -> AsyncIterator[Fleet]:
     """The processes run while the context lasts, and have ended when it is left.
 
-    The model answers before the agents start, and ends after them. A process whose settings or
-    file keep it from starting is left out; when no agent is left, the context is cancelled and
-    the last one's `SettingsError` raised, in a group.
+    The model answers before the agents start, and ends after them. A process that can't start
+    because of its settings or file is left out. When no agent is left, the context is cancelled,
+    and the last one's `SettingsError` is raised, in a group.
     """
     end_s = drain_s + STOP_S + MARGIN_S
     common = {
         "HUTCH_HEALTH_PORT": "0",  # a port that the user has set can serve one process only
         "HUTCH_HEALTH_HOST": "127.0.0.1",
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # they import what we import
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # they import from where we do
     }
     everything = {**environment, **endpoint.environment, **common}
     with orphan_cleanup("kill 0") as group:
@@ -66,7 +65,7 @@ async def running(
 
 @dataclass
 class _Attempt:
-    """Keeps processes; `agents` are those whose settings have not kept them from starting."""
+    """Keeps processes running. `agents` are those without a fault in their settings until now."""
 
     children: Children
     agents: set[str]
@@ -87,9 +86,9 @@ class Fleet:
         self._kept = kept
 
     async def ended(self) -> None:
-        """Waits until the scheduler and all agents have ended for good, or for SIGINT or SIGTERM.
+        """Wait until the scheduler and all agents have ended, or for SIGINT or SIGTERM.
 
-        A second signal makes the processes stop instead of drain.
+        After a second signal the processes stop instead of draining.
         """
         loop = asyncio.get_running_loop()
         ending = asyncio.Event()
@@ -112,7 +111,7 @@ class Fleet:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM raises `KeyboardInterrupt` inside, so that what was started is ended."""
+    """In this context SIGTERM raises `KeyboardInterrupt`, so that started processes are ended."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -126,7 +125,7 @@ def _model(endpoint: Endpoint) -> list[Role]:
 
 async def _cancelled(jobs: list[asyncio.Task[None]]) -> None:
     for job in jobs:
-        if not job.cancelling():  # a second time would cut off how its process is ended
+        if not job.cancelling():  # a second cancellation would interrupt the end of its process
             job.cancel()
     if jobs:
         await asyncio.wait(jobs)

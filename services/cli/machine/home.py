@@ -1,4 +1,4 @@
-"""`.hutch`, the folder where a system on this machine keeps its store and its broker's data."""
+"""`.hutch`, the folder with the store and the broker's data of a system on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEMO_LOG = HOME / "demo.log"
 
 
 def broker_url(home: Path) -> str | None:
-    """The URL of the broker that `local_broker` runs in this folder; None: it runs none."""
+    """The URL of the broker that `local_broker` runs in this folder; None if it runs none."""
     try:
         return (home / "broker").read_text("utf-8")
     except FileNotFoundError:
@@ -25,7 +25,7 @@ def broker_url(home: Path) -> str | None:
 
 @contextmanager
 def recorded(home: Path, url: str) -> Iterator[None]:
-    """Keeps the URL in a file, which only this user may read, while the context lasts."""
+    """Keep the URL in a file, which only this user may read, while the context lasts."""
     file = home / "broker"
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
         opened.write(url)
@@ -37,7 +37,7 @@ def recorded(home: Path, url: str) -> Iterator[None]:
 
 @contextmanager
 def locked(home: Path) -> Iterator[None]:
-    """Reserves the folder for this process; raises `BrokerError` while another has it."""
+    """Reserve the folder for this process; raises `BrokerError` if another process has it."""
     with (home / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

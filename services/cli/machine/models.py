@@ -1,4 +1,4 @@
-"""The model that agents call: the environment's, or one that is served on this machine."""
+"""The model that agents call: that of the environment, or one that is served on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.cli.machine.supervisor import Role
 from shared.errors import HutchError
 
 START_S = 60.0
-"""The local model reads 130 MB before it answers."""
+"""The time limit for a model's start: the local one reads 130 MB before it answers."""
 POLL_S = 0.1
 
 
@@ -26,16 +26,16 @@ class Provider(StrEnum):
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A model, the variables with which agents reach it, and the process that serves it, if any."""
+    """A model, the variables with which agents call it, and the process that serves it, if any."""
 
     notice: str
-    """The line that tells the user which model is used."""
+    """The line that shows the user which model is used."""
     role: Role | None = None
     port: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
 
     async def answering(self) -> None:
-        """Waits until the port takes connections; raises `HutchError` after `START_S`."""
+        """Wait until the port accepts connections; raises `HutchError` after `START_S`."""
         until = time.monotonic() + START_S
         while self.role is not None:
             try:
@@ -53,12 +53,13 @@ class Endpoint:
 
 
 def endpoint(provider: Provider) -> Endpoint:
-    """Chooses a free port for a model that is to be served here, and starts nothing."""
+    """The endpoint of a provider. Chooses a free port for a model that is to be served here, but
+    starts nothing."""
     match provider:
         case Provider.OPENAI:
             return Endpoint("model: as OPENAI_MODEL, OPENAI_BASE_URL and OPENAI_API_KEY say")
         case Provider.SCRIPTED:
-            notice = "model: SCRIPTED. It plays the shipped examples from a file; nothing thinks"
+            notice = "model: SCRIPTED: canned answers for the shipped examples, not a real model"
             native = {"OPENAI_MODEL": "scripted", "HUTCH_TOOL_PROTOCOL": "native"}
             return _served("scripted", notice, "HUTCH_SCRIPTED_PORT", native)
         case Provider.LOCAL:
@@ -77,7 +78,7 @@ def _served(name: str, notice: str, port_variable: str, environment: Mapping[str
             **environment,
             port_variable: str(port),
             "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
-            "OPENAI_API_KEY": name,  # agents of a model here get no real key
+            "OPENAI_API_KEY": name,  # for a model that is served here, agents get no real key
             "OPENAI_API_KEY_FILE": "",
         },
     )

@@ -1,4 +1,4 @@
-"""Orphan clean-up: ending what this process has started when it is killed and can't do so."""
+"""Orphan clean-up: ends what this process has started if it is killed and can't do so itself."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 END_S = 5.0
-"""The shell needs milliseconds to end."""
+"""The time limit for the shell's end, which takes milliseconds."""
 
 
 @contextmanager
 def orphan_cleanup(command: str) -> Iterator[int]:
-    """Have a shell run `command` if this process dies inside the context, even by SIGKILL.
+    """A shell runs `command` if this process dies inside the context, even by SIGKILL.
 
-    Yields the shell's process group. A process that was started in it is ended by `kill 0`.
+    Yields the shell's process group. The command `kill 0` ends all processes in that group.
     """
     shell = subprocess.Popen(
         ["sh", "-c", f"read -r line && exit; {command}"],

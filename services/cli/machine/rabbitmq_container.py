@@ -1,4 +1,4 @@
-"""RabbitMQ in a container, by docker or podman."""
+"""RabbitMQ in a container of docker or podman."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ IMAGE = "rabbitmq:4.0-management"
 ENGINES = ("docker", "podman")
 AMQP_PORT = "5672/tcp"
 ANSWER_S = 10.0
-"""For the engine's first answer: one that is off fails at once, one that hangs never does."""
+"""The time limit for an engine's first answer: one that is not running fails at once, but one that
+hangs never answers."""
 PULL_S = 120.0
-"""For about 100 MB; where it takes longer, another way to a broker is quicker."""
+"""The time limit to download about 100 MB; if it takes longer, another broker is quicker."""
 RUN_S = 60.0
 READY_S = 90.0
-"""From the container's start to the broker's first answer; 5 s on an idle machine."""
+"""The time limit from the container's start to the broker's answer; 5 s on an idle machine."""
 STOP_GRACE_S = 20
 
 
@@ -36,9 +37,9 @@ def engine() -> str | None:
 
 
 class RabbitContainer:
-    """A broker in a container with a fixed name, by which a later command finds it after a crash.
+    """A broker in a container. Its name is fixed, so that a later command finds it after a crash.
 
-    With `keep`, the stopped container stays, with its queues, for the next start. Otherwise each
+    With `keep`, the stopped container stays for the next start, with its queues. Otherwise each
     start begins with an empty broker.
     """
 
@@ -50,11 +51,14 @@ class RabbitContainer:
 
     @property
     def ending(self) -> str:
-        """The shell command for `stop`."""
+        """The shell command that does the same as `stop`."""
         return " ".join([self._engine, *self._stopping()])
 
     def start(self) -> None:
-        """Returns when the broker answers; raises `BrokerError` and leaves nothing running."""
+        """Start the container and wait until the broker answers.
+
+        Raises `BrokerError`; then nothing is left running.
+        """
         if not self._keep:
             self.stop()
         try:
@@ -74,7 +78,7 @@ class RabbitContainer:
             raise
 
     def stop(self) -> None:
-        """End the container; harmless when there is none."""
+        """End the container, if there is one."""
         if self._exists():
             self._run(*self._stopping())
 

@@ -1,7 +1,7 @@
-"""The installed rabbitmq-server as a private node: own ports, data, cookie and epmd.
+"""The installed rabbitmq-server as a private node with its own ports, data, cookie and epmd.
 
-It listens on the loopback only, writes nothing outside its folder, and has no contact with the
-system's service or another private node.
+It listens on the loopback interface only, writes nothing outside its folder, and has no contact
+with the system's service or another private node.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import IO
 
+from services.cli.machine.rabbitmq_package import DEBIAN, RabbitPackage
 from shared.errors import BrokerError, BrokerUnavailable
 
 START_TIMEOUT_S = 90.0
@@ -23,61 +24,14 @@ STOP_TIMEOUT_S = 30.0
 CTL_TIMEOUT_S = 60.0
 POLL_S = 0.1
 NODE = "hutch@localhost"
-SCRIPTS = Path("/usr/lib/rabbitmq/bin")
-"""Debian's scripts; those on the PATH are wrappers that only the system's user may run."""
-INSTALL_TIMEOUT_S = 600.0
-INSTALL = ["install", "-q", "-y", "--no-install-recommends", "rabbitmq-server"]
-POLICY = Path("/usr/sbin/policy-rc.d")
-"""Every package runs it before it starts its service; exit code 101 forbids the start."""
-
-
-def script(name: str) -> str | None:
-    """The path of one of RabbitMQ's scripts; None when it is not installed."""
-    path = SCRIPTS / name
-    return str(path) if path.exists() else shutil.which(name)
-
-
-def installed() -> bool:
-    return script("rabbitmq-server") is not None
-
-
-def installable() -> bool:
-    """Whether this is Debian or Ubuntu, as root."""
-    return os.geteuid() == 0 and shutil.which("apt-get") is not None
-
-
-def install() -> None:
-    """Install the distribution's package and keep its system service from starting."""
-    denying = not POLICY.exists()
-    if denying:
-        POLICY.write_text("#!/bin/sh\nexit 101\n")
-        POLICY.chmod(0o755)
-    try:
-        _apt_get("update", "-q")
-        _apt_get(*INSTALL)
-    finally:
-        if denying:
-            POLICY.unlink()
-
-
-def _apt_get(*arguments: str) -> None:
-    done = subprocess.run(
-        ["apt-get", *arguments],
-        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_TIMEOUT_S,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        raise BrokerError(f"apt-get could not install rabbitmq-server: {lines[-1]}")
 
 
 class RabbitNode:
-    """A broker with its data in a folder, which the next start reads again."""
+    """A broker whose data are in a folder; the next start in that folder reads them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, package: RabbitPackage = DEBIAN) -> None:
         self._folder = folder.resolve()
+        self._package = package
         self._server: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
         self._port, self._epmd_port, distribution_port = _free_ports(3)
@@ -89,7 +43,7 @@ class RabbitNode:
 
     @property
     def ending(self) -> str:
-        """The shell command for `stop`."""
+        """The shell command that does the same as `stop`."""
         assert self._server is not None
         pid = self._server.pid
         gone = f"for i in $(seq {STOP_TIMEOUT_S:.0f}); do kill -0 {pid} || break; sleep 1; done"
@@ -100,8 +54,11 @@ class RabbitNode:
         return self._folder / "log" / f"{NODE}.log"
 
     def start(self) -> None:
-        """Returns when the node takes connections; raises `BrokerError`, which names the log."""
-        server = script("rabbitmq-server")
+        """Start the node and wait until it accepts connections.
+
+        Raises `BrokerError`, which names the log.
+        """
+        server = self._package.script("rabbitmq-server")
         if server is None:
             raise BrokerError("rabbitmq-server is not installed: install it, or set RABBITMQ_URL")
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +81,7 @@ class RabbitNode:
             raise
 
     def stop(self) -> None:
-        """End the node and its epmd; harmless when it is not running."""
+        """End the node and its epmd, if they are running."""
         if self._server is not None:
             self._server.terminate()
             try:
@@ -140,7 +97,8 @@ class RabbitNode:
 
     def ctl(self, *arguments: str) -> str:
         """The output of `rabbitmqctl`; raises `BrokerError` with its error text."""
-        command = [script("rabbitmqctl") or "rabbitmqctl", "--quiet", *arguments]
+        script = self._package.script("rabbitmqctl") or "rabbitmqctl"
+        command = [script, "--quiet", *arguments]
         done = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=CTL_TIMEOUT_S
         )
@@ -162,7 +120,7 @@ class RabbitNode:
         )
 
     def _stop_epmd(self) -> None:
-        """Retries: epmd refuses to end until it has noticed that the node has."""
+        """End epmd, with retries: it refuses until it has noticed that the node has ended."""
         epmd = shutil.which("epmd")
         until = time.monotonic() + STOP_TIMEOUT_S
         while epmd is not None and _answers(self._epmd_port) and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""Child processes: shown line by line, restarted when they crash, ended together."""
+"""Child processes: their lines are shown, they are restarted after a crash, and ended together."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 from shared.errors import SettingsError
 
 FIRST_PAUSE_S = 0.5
-"""Before the first restart; doubled for each further crash."""
+"""The delay before the first restart; doubled after each further crash."""
 LONGEST_PAUSE_S = 15.0
 MOST_CRASHES = 5
-"""Within `CRASHES_S`; one more, and the process is not started again."""
+"""After more crashes than this within `CRASHES_S`, a process is not started again."""
 CRASHES_S = 120.0
 LONGEST_LINE = 1024 * 1024
-"""Bytes; a log line is far shorter."""
+"""In bytes; log lines are far shorter."""
 KILLED_S = 5.0
-"""How long a killed process may take to end."""
+"""The time limit for the end of a killed process."""
 
 Show = Callable[[str, str], None]
-"""Takes a role's name and one line: of the process's output, or about the process."""
+"""Shows a line of a process's output, or a line about it. Arguments: the role's name, the line."""
 
 
 @dataclass(frozen=True)
@@ -38,26 +38,27 @@ class Role:
 
 @dataclass
 class Children:
-    """The child processes, which join the process group `group`.
+    """The child processes, in the process group `group`.
 
-    A child is killed if it has not ended `end_s` after SIGTERM.
+    A child that has not ended `end_s` after SIGTERM is killed.
     """
 
     environment: Mapping[str, str]
     group: int
     show: Show
     end_s: float
+    first_pause_s: float = FIRST_PAUSE_S
     _alive: set[Process] = field(default_factory=set)
 
     async def keep(self, role: Role) -> None:
-        """Run a process until it ends well, crashes too often, or this job is cancelled.
+        """Run a process until it exits with 0, crashes too often, or this job is cancelled.
 
         A cancelled call returns when the process has ended. Raises `SettingsError` with the
-        process's last line when its settings are wrong: a restart can't help.
+        process's last line if its settings are wrong, since a restart can't help.
         """
         crashes: list[float] = []
         while True:
-            code, last_line = await self._live(role)
+            code, last_line = await self._run(role)
             if code == 0:
                 return
             if code == SettingsError.exit_code:
@@ -71,19 +72,19 @@ class Children:
                 often = f"{len(crashes)} crashes within {CRASHES_S:.0f} s"
                 self.show(role.name, f"{ended}, {often}: not started again")
                 return
-            pause_s = min(FIRST_PAUSE_S * 2 ** (len(crashes) - 1), LONGEST_PAUSE_S)
+            pause_s = min(self.first_pause_s * 2 ** (len(crashes) - 1), LONGEST_PAUSE_S)
             self.show(role.name, f"{ended}: started again in {pause_s:g} s")
             await asyncio.sleep(pause_s)
 
     def hurry(self) -> None:
-        """Send SIGTERM again: at the second one our processes stop instead of drain."""
+        """Send SIGTERM again: after the second one our processes stop instead of draining."""
         for process in self._alive:
             _send(process, signal.SIGTERM)
 
-    async def _live(self, role: Role) -> tuple[int, str]:
+    async def _run(self, role: Role) -> tuple[int, str]:
         """Run the process once; returns its exit code and its last line."""
-        # A cancelled start would leave a pipe open, which warns when the event loop has been
-        # closed: so the start always completes.
+        # The start always completes: a cancelled one would leave a pipe open, which causes a
+        # warning after the event loop is closed.
         starting = asyncio.create_task(self._start(role))
         try:
             process, following = await asyncio.shield(starting)
@@ -127,7 +128,7 @@ class Children:
         _send(process, signal.SIGKILL)
         async with asyncio.timeout(KILLED_S):
             await process.wait()
-        following.cancel()  # it waits on where a grandchild holds the pipe open
+        following.cancel()  # it still waits if a grandchild holds the pipe open
         await asyncio.gather(following, return_exceptions=True)
 
 

@@ -1,4 +1,4 @@
-"""The one statement that SQLAlchemy doesn't offer for both dialects at once."""
+"""Statements that differ between SQLite and PostgreSQL in SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.store.schema import now_s
 
 
 def insert_into(dialect: str, table: Table) -> PostgresqlInsert | SqliteInsert:
-    """An INSERT that can be told what to do on a conflict."""
+    """An INSERT that has the `on_conflict_…` methods."""
     return PostgresqlInsert(table) if dialect == "postgresql" else SqliteInsert(table)
 
 
@@ -26,18 +26,21 @@ def upsert(connection: Connection, table: Table) -> PostgresqlInsert | SqliteIns
 def insert_new(
     connection: Connection, table: Table, fields: Mapping[str, object], *, stamp: str | None = None
 ) -> bool:
-    """Insert a row unless its key is there; returns whether it is new. `stamp` is set to now."""
+    """Insert a row unless its key exists; returns whether it was inserted.
+
+    `stamp` names a column that gets the store's current time.
+    """
     statement = _new(connection.dialect.name, table, stamp)
     return bool(connection.execute(statement, fields).rowcount)
 
 
 def lock_name(connection: Connection, name: str) -> None:
-    """Hold a name until the commit: writing transactions on SQLite are one at a time anyway."""
+    """Lock a name until the commit. SQLite needs no lock: its writing transactions are serial."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
-@cache  # to build a statement takes longer than to run it
+@cache  # building the statement takes longer than running it
 def _new(dialect: str, table: Table, stamp: str | None) -> Insert:
     statement = insert_into(dialect, table).on_conflict_do_nothing()
     return statement.values({stamp: now_s()}) if stamp else statement

@@ -1,7 +1,7 @@
-"""The way to the store, with its settings per dialect.
+"""Connections to the database, with their settings for each dialect.
 
-An operation runs whole in one place: in a thread for SQLite, whose calls block, and on the
-event loop for PostgreSQL. It is the same plain function of a connection for both.
+An operation is the same plain function of a connection for both dialects. For SQLite, whose calls
+block, the whole operation runs in a thread; for PostgreSQL it runs on the event loop.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -21,35 +22,35 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from shared.errors import SettingsError
-from shared.settings.environment import Address, current
+from shared.settings.secrets import Address, current
 from shared.settings.tls import check_files
 from shared.store.database.errors import translated
 
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 10_000
-"""How long SQLite waits for another process's write: a hundred times the longest we saw."""
+"""How long SQLite waits for another process's write: a hundred times the longest one measured."""
 
 POOL_SIZE = 3
 """One connection for the writer, two for readers."""
 
 TLS_FILES = ("sslrootcert", "sslcert", "sslkey")
-"""In PostgreSQL's address, by libpq's names."""
+"""Parameters of PostgreSQL's address that name files, as libpq calls them."""
 
 
 class Database(Protocol):
     async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
         """Run an operation in a transaction of its own, committed when this returns.
 
-        Raises `StoreUnavailable`, `StoreError` or what the operation raised. Cancelled, or with
-        the connection lost, nobody knows whether the commit arrived.
+        Raises `StoreUnavailable`, `StoreError` or what the operation raised. After a cancellation
+        or a lost connection it is unknown whether the transaction was committed.
         """
 
     async def close(self) -> None: ...
 
 
-class File:
-    """SQLite."""
+class SqliteDatabase:
+    """A `Database` in a file of SQLite."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -62,23 +63,26 @@ class File:
 
     def _run(self, operation: Callable[[Connection], T], writes: bool) -> T:
         with self._engine.connect() as connection, connection.begin():
-            # A writer takes the lock at once: a read lock that is raised later can fail for ever.
+            # Take the write lock at once: SQLite may never grant the upgrade of a read lock.
             connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
             return operation(connection)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._close)  # completes even if this is cancelled
+
+    def _close(self) -> None:
+        self._threads.shutdown()
         self._engine.dispose()
 
 
 def parse(url: str) -> URL:
-    """The address with our drivers in it; raises `SettingsError` for what we don't speak."""
+    """The address with our drivers; raises `SettingsError` if it names another database."""
     try:
         address = make_url(url)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
         raise SettingsError(
             "HUTCH_STORE is no address; write sqlite:///path or postgresql://user:password@host/db"
-        ) from None  # what it read as a port may be a part of the password
+        ) from None  # the error's text may hold a part of the password
     drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+asyncpg"}
     backend = address.get_backend_name()
     if backend not in drivers:
@@ -86,58 +90,66 @@ def parse(url: str) -> URL:
     return address.set(drivername=drivers[backend])
 
 
-def create(given: Address) -> Database:
-    """The database at an address; connects to nothing yet. Raises `SettingsError`."""
+def create(given: Address, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Database:
+    """The database at an address, not yet connected. Raises `SettingsError`."""
     address = parse(current(given))
     if address.get_backend_name() == "postgresql":
-        # Imported only where it is used: it weighs 9 MB in every agent's process.
-        from shared.store.database.postgresql import Server
+        # Imported only if needed: it takes 9 MB in every agent's process.
+        from shared.store.database.postgresql import PostgresqlDatabase
 
         _dsn(address)
-        return Server(lambda: _dsn(_same_place(parse(current(given)), address)), POOL_SIZE)
+        return PostgresqlDatabase(
+            lambda: _dsn(_same_store(parse(current(given)), address)), POOL_SIZE
+        )
     if not address.database or address.database == ":memory:":
         raise SettingsError("HUTCH_STORE needs a file: replicas share it; write sqlite:///path")
     with translated():
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(address, pool_size=POOL_SIZE)
-    event.listen(engine, "connect", _set_up_sqlite)
-    return File(engine)
+    event.listen(engine, "connect", partial(_set_up_sqlite, busy_timeout_ms))
+    return SqliteDatabase(engine)
 
 
-def _place(address: URL) -> tuple[str, str | None, int | None, str | None]:
+def _location(address: URL) -> tuple[str, str | None, int | None, str | None]:
     return address.get_backend_name(), address.host, address.port, address.database
 
 
-def _same_place(now: URL, first: URL) -> URL:
-    """A password may change while a process lives; with another store it would mix up two."""
-    if _place(now) != _place(first):
+def _same_store(now: URL, first: URL) -> URL:
+    """The address that holds now. Raises `SettingsError` if it names another store than at first:
+    only the password may change while the process runs."""
+    if _location(now) != _location(first):
         raise SettingsError("HUTCH_STORE names another store than before: restart to use that")
     return now
 
 
 def _dsn(address: URL) -> str:
-    """The address as asyncpg reads it, with the password. Raises `SettingsError`."""
+    """The address for asyncpg, with the password. Raises `SettingsError`."""
     check_files("HUTCH_STORE", {k: str(v) for k, v in address.query.items()}, TLS_FILES)
     return address.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def _set_up_sqlite(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # we begin transactions ourselves, see `File`
-    # A text that is no UTF-8 would fail the whole query: it is damaged, its neighbours aren't.
+def _set_up_sqlite(
+    busy_timeout_ms: int, connection: DBAPIConnection, entry: ConnectionPoolEntry
+) -> None:
+    connection.isolation_level = None  # `SqliteDatabase` begins the transactions
+    # One text that is not UTF-8 would make the whole query fail, with all its sound rows.
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    _execute_when_free(cursor, "PRAGMA journal_mode = WAL")
+    cursor.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
+    _execute_when_free(cursor, "PRAGMA journal_mode = WAL", busy_timeout_ms / 1000)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.close()
 
 
-def _execute_when_free(cursor: DBAPICursor, statement: str) -> None:
-    """Two that change the mode of a new file at once: SQLite refuses one without waiting."""
+def _execute_when_free(cursor: DBAPICursor, statement: str, wait_s: float) -> None:
+    """Execute a statement, and retry while the file is busy.
+
+    When two processes change the mode of a new file at once, SQLite refuses one without waiting.
+    """
     for attempt in Retrying(
         retry=retry_if_exception(_is_busy),
         wait=wait_random(max=0.05),
-        stop=stop_after_delay(BUSY_TIMEOUT_MS / 1000),
+        stop=stop_after_delay(wait_s),
         reraise=True,
     ):
         with attempt:

@@ -1,4 +1,4 @@
-"""Bring a store to the newest schema: `hutch migrate`. Safe to run twice, or by two at once."""
+"""Upgrading a store to the newest schema: `hutch migrate`. Repeated and parallel calls are safe."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ from alembic.config import Config
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
-from shared.settings.environment import Address
+from shared.settings.secrets import Address
 from shared.store.database.engine import create
 from shared.store.database.errors import translated
 
@@ -20,7 +20,7 @@ MIGRATE_TIMEOUT_S = 300
 
 
 async def migrate(address: Address) -> None:
-    """Create or upgrade the tables; raises `StoreUnavailable`, `StoreError`."""
+    """Create or upgrade the tables. Raises `StoreUnavailable` or `StoreError`."""
     database = create(address)
     try:
         with translated():

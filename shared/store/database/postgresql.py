@@ -1,4 +1,4 @@
-"""PostgreSQL: operations run on the event loop, by SQLAlchemy's bridge to asyncpg."""
+"""PostgreSQL: operations run on the event loop, through SQLAlchemy's adapter for asyncpg."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.errors import SettingsError, StoreUnavailable
-from shared.store.database.errors import NoEntry, translated
+from shared.store.database.errors import AccessDenied, translated
 
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 5
 COMMAND_TIMEOUT_S = 30
-"""Of one statement; ours take milliseconds."""
+"""The limit of one statement; ours take milliseconds."""
 
 
-class Server:
-    """See `shared.store.database.engine.Database`."""
+class PostgresqlDatabase:
+    """A `Database` (see `shared.store.database.engine`) on a PostgreSQL server."""
 
     def __init__(self, address: Callable[[], str], pool_size: int) -> None:
-        """`address` is asked at each connection; asyncpg reads TLS from its query, as libpq does.
+        """`address` is called for each new connection; asyncpg reads TLS settings from its query.
 
-        One that can't be read any more is a `StoreUnavailable`: it may come back.
+        If it can't be read any more, `StoreUnavailable` is raised: it may be readable again later.
         """
 
         timeouts = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
@@ -39,21 +39,21 @@ class Server:
             except SettingsError as error:
                 raise StoreUnavailable(str(error)) from error
 
-        # A statement that reads needs no BEGIN and COMMIT around it: each is a way to the server.
+        # Reading needs no BEGIN and COMMIT: each would cost a round trip to the server.
         self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "do_connect", ask)
-        self._let_in = False
+        self._has_connected = False
 
     async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
         try:
             with translated():
                 async with (self._engine if writes else self._reading).begin() as connection:
-                    self._let_in = True
+                    self._has_connected = True
                     return await connection.run_sync(operation)
-        except NoEntry as error:
-            if not self._let_in:
+        except AccessDenied as error:
+            if not self._has_connected:
                 raise
-            # A password or certificate is being changed: the new one comes with the address.
+            # A password or certificate is being changed: the next attempt reads the new address.
             raise StoreUnavailable(str(error)) from error
 
     async def close(self) -> None:

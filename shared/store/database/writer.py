@@ -1,8 +1,8 @@
-"""Grouped transactions: commits that wait together share one.
+"""Grouped transactions: operations that wait at the same time share one transaction.
 
-Each operation is a plain function of a connection. It locks its run's row first and raises
-before it has written anything, so that in a group each run stands or falls alone. An operation
-must bear being repeated: after a lost connection nobody knows whether the commit arrived.
+Each operation is a plain function of a connection. It locks its run's row first, and raises only
+before it has written anything, so that each succeeds or fails independently of its group. An
+operation must be idempotent: it is repeated when a lost connection has left its commit unknown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy.engine import Connection
 
-from shared.concurrency.retry import insist
+from shared.concurrency.retry import retry
 from shared.errors import HutchError, StoreUnavailable
 from shared.store.database.engine import Database
 
@@ -24,10 +24,10 @@ T = TypeVar("T")
 Operation = Callable[[Connection], T]
 
 GROUP_SIZE = 128
-"""Operations in one transaction: more gains little and holds the others' rows longer."""
+"""The most operations in one transaction: more gain little and keep rows locked for longer."""
 
 RETRY_MOST_S = 2.0
-"""Between two tries while the store is away."""
+"""The longest wait between two attempts while the store is unavailable."""
 
 log = structlog.get_logger()
 
@@ -42,21 +42,21 @@ class _Waiting:
 class Writer:
     """One writer per process. `write` returns when its operation is committed."""
 
-    def __init__(self, database: Database, patience_s: float) -> None:
+    def __init__(self, database: Database, retry_for_s: float) -> None:
         self._database = database
-        self._patience_s = patience_s
+        self._retry_for_s = retry_for_s
         self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
-        self.here = asyncio.Event()
-        self.away = asyncio.Event()
+        self.reachable = asyncio.Event()
+        self.unreachable = asyncio.Event()
         self._set_available(True)
         self._logged: set[str] = set()
 
     async def write(self, key: str, operation: Operation[T]) -> T:
-        """Commit `operation`; `key` (a run's id) orders the rows that a group locks.
+        """Commit `operation`; `key` (a run's id) gives the order in which a group locks its rows.
 
-        Raises what the operation raised (`RunLost` and the like), `StoreUnavailable` when the
-        store stays away longer than the store's patience, `StoreError` when it refuses.
+        Raises what the operation raised (such as `RunLost`), `StoreUnavailable` when the store
+        could not be reached for `retry_for_s`, `StoreError` when it refuses.
         """
         waiting = _Waiting(key, operation)
         self._waiting.append(waiting)
@@ -65,7 +65,7 @@ class Writer:
         return result
 
     async def serve(self) -> None:
-        """Commit what waits, group after group, until cancelled."""
+        """Commit the waiting operations, group after group, until cancelled."""
         try:
             while True:
                 await self._wake.wait()
@@ -73,7 +73,7 @@ class Writer:
                 while self._waiting:
                     size = min(GROUP_SIZE, len(self._waiting))
                     group = [self._waiting.popleft() for _ in range(size)]
-                    # Two replicas that lock rows in one order can't lock each other out.
+                    # Replicas that lock rows in the same order can't deadlock.
                     await self._commit(sorted(group, key=lambda waiting: waiting.key))
         finally:
             while self._waiting:
@@ -89,9 +89,9 @@ class Writer:
             for waiting in group:
                 waiting.done.cancel()
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, its writer must hear it
+        except Exception as error:  # noqa: BLE001 - it is raised in the callers of `write`
             if len(group) > 1 and not isinstance(error, StoreUnavailable):
-                for waiting in group:  # one of them spoilt it for all: each on its own
+                for waiting in group:  # one of them failed for all: commit each on its own
                     await self._commit([waiting])
                 return
             outcomes = [error] * len(group)
@@ -104,29 +104,31 @@ class Writer:
                 waiting.done.set_result(outcome)
 
     async def until_available(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Repeat an attempt while the store is away, as long as its patience lasts."""
-        result = await insist(
+        """Repeat an attempt while the store is unavailable, for at most `retry_for_s`."""
+        result = await retry(
             attempt,
             StoreUnavailable,
-            most_s=RETRY_MOST_S,
-            told=self._record_absence,
-            patience_s=self._patience_s,
+            max_wait_s=RETRY_MOST_S,
+            on_failure=self._log_unavailable,
+            give_up_after_s=self._retry_for_s,
         )
         self._set_available(True)
         self._logged.clear()
         return result
 
     def _set_available(self, available: bool) -> None:
-        now, then = (self.here, self.away) if available else (self.away, self.here)
+        now, then = (
+            (self.reachable, self.unreachable) if available else (self.unreachable, self.reachable)
+        )
         now.set()
         then.clear()
 
-    def _record_absence(self, error: Exception) -> None:
-        """Tells each reason once: a lost connection may come back to a changed password."""
+    def _log_unavailable(self, error: Exception) -> None:
+        """Log each reason once: after a lost connection, the password may have changed too."""
         self._set_available(False)
         if str(error) not in self._logged:
             self._logged.add(str(error))
-            log.warning("store away", error=str(error))
+            log.warning("store unavailable", error=str(error))
 
     async def _transaction(self, group: list[_Waiting]) -> list[Any]:
         def perform(connection: Connection) -> list[Any]:
@@ -138,5 +140,5 @@ class Writer:
 def _outcome(operation: Operation[Any], connection: Connection) -> Any:
     try:
         return operation(connection)
-    except HutchError as error:  # raised before it wrote: the others of the group go on
+    except HutchError as error:  # raised before it wrote anything: the rest of the group commits
         return error

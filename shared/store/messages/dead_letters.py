@@ -1,6 +1,7 @@
-"""Dead letters that the broker's queue `dead` did not take: full, forbidden, gone, or silent.
+"""Dead letters in the store: those that the broker's queue `dead` did not accept.
 
-They stay until an operator replays or drops them; nothing expires here.
+The queue was full, forbidden or deleted, or did not confirm. The dead letters are kept until an
+operator replays or drops them; none expires.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from shared.store.schema import dead_letters, runs
 _PROPERTIES: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 
 KEPT = select(func.count()).select_from(dead_letters).scalar_subquery()
-"""How many there are, for a statement that asks for more."""
+"""The number of dead letters kept, as a subquery of larger statements."""
 
 
-def add(connection: Connection, letter: Kept) -> int:
-    """Keep a letter, again the same one changes nothing; how many there are now."""
+def add(connection: Connection, dead_letter: Kept) -> int:
+    """Keep a dead letter; returns the number kept now. A repetition changes nothing."""
     row = {
-        "letter_id": letter.id,
-        "routing_key": letter.routing_key,
-        "body": letter.body,
-        "properties": _PROPERTIES.dump_json(dict(letter.properties)).decode(),
+        "letter_id": dead_letter.id,
+        "routing_key": dead_letter.routing_key,
+        "body": dead_letter.body,
+        "properties": _PROPERTIES.dump_json(dict(dead_letter.properties)).decode(),
     }
     insert_new(connection, dead_letters, row, stamp="kept_at")
     number: int = connection.execute(select(KEPT)).scalar_one()
@@ -36,7 +37,7 @@ def add(connection: Connection, letter: Kept) -> int:
 
 
 def stored(connection: Connection) -> list[Kept]:
-    """All of them, the oldest first; one whose properties can't be read has none."""
+    """All kept dead letters, oldest first; properties that can't be read are empty."""
     query = select(dead_letters).order_by(dead_letters.c.kept_at, dead_letters.c.letter_id)
     return [
         Kept(row.letter_id, row.routing_key, bytes(row.body), _read(row.properties))
@@ -45,7 +46,7 @@ def stored(connection: Connection) -> list[Kept]:
 
 
 def remove(connection: Connection, ids: Collection[str]) -> int:
-    """Delete these for good; how many there still were."""
+    """Delete these dead letters; returns how many of them existed."""
     return connection.execute(
         delete(dead_letters).where(dead_letters.c.letter_id.in_(ids))
     ).rowcount
@@ -62,11 +63,11 @@ def _read(properties: str) -> dict[str, object]:
 class KnownRun:
     content_hash: str
     status: str
-    """How the run has ended, else its state."""
+    """The status of an ended run, the state of an open one."""
 
 
 def known_runs(connection: Connection, run_ids: Collection[str]) -> dict[str, KnownRun]:
-    """Those of these runs that there are."""
+    """Those of the given runs that the store has, by run id."""
     query = select(runs.c.run_id, runs.c.content_hash, runs.c.state, runs.c.status)
     rows = connection.execute(query.where(runs.c.run_id.in_(run_ids)))
     return {row.run_id: KnownRun(row.content_hash, row.status or row.state) for row in rows}

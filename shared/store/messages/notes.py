@@ -1,4 +1,4 @@
-"""What an agent remembers of its peers' broadcasts."""
+"""Notes: the broadcasts of peers that an agent remembers."""
 
 import json
 from collections.abc import Iterator
@@ -8,14 +8,15 @@ from pydantic import JsonValue
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.prompts import note
 from shared.store.database.dialect import insert_new
 from shared.store.schema import notes
 
 NOTES_KEPT = 20
-"""Newest notes that an agent remembers and a run sees: a page of text, not a second history."""
+"""The number of newest notes that an agent keeps and a run is shown: about a page of text."""
 
 NOTE_CHARS = 1000
-"""Of each note; the whole answer stays in the run that gave it."""
+"""The length to which a note is cut; the peer's run keeps the whole answer."""
 
 
 log = structlog.get_logger()
@@ -27,7 +28,7 @@ _RECENT = (
 
 
 def remember(connection: Connection, agent: str, message_id: str, peer: str, body: str) -> bool:
-    """Keep a note and forget the oldest; False when this message was already heard."""
+    """Keep a note and delete the oldest ones; False if this message was received before."""
     values = {
         "agent": agent,
         "message_id": message_id,
@@ -47,9 +48,9 @@ def remember(connection: Connection, agent: str, message_id: str, peer: str, bod
 
 
 def recent(connection: Connection, agent: str) -> tuple[str, ...]:
-    """The remembered notes, oldest first, as a run sees them: "From tom: …".
+    """The agent's notes, oldest first, in the form for a run: "From tom: …".
 
-    One that can't be read is left out, and logged.
+    A note that can't be read is logged and left out.
     """
     return tuple(_readable(connection, agent))
 
@@ -61,4 +62,4 @@ def _readable(connection: Connection, agent: str) -> Iterator[str]:
         except (ValueError, TypeError, RecursionError) as error:
             log.warning("damaged note not remembered", note=row.message_id, reason=str(error))
             continue
-        yield f"From {row.peer}: {body}"
+        yield note(row.peer, str(body))

@@ -1,4 +1,4 @@
-"""Messages that a commit has decided and that still have to be published."""
+"""The outbox: messages that are committed and not yet confirmed by the broker."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from shared.contract.topology import CONTROL, cancel_key, reply_address, swarm_e
 from shared.store.processes.heartbeats import ownerless
 from shared.store.schema import now_s, outbox
 
-ADOPTED_AT_ONCE = 1000
-"""Of a dead replica's messages; the next look takes more."""
+ADOPT_BATCH = 1000
+"""The most messages that one commit takes over from dead replicas; the next poll takes more."""
 
 
 @dataclass(frozen=True)
 class Outbound:
-    """One message on its way. Rows of one run are published in the order of `seq`."""
+    """One message to publish. The messages of one run are published in the order of `seq`."""
 
     run_id: str
     exchange: str
@@ -56,13 +56,13 @@ class Outbound:
 
 UNSENT = and_(outbox.c.agent == bindparam("agent"), outbox.c.undeliverable_at.is_(None))
 ORPHANED = ownerless(outbox.c.owner)
-"""Of an unsent message: nobody publishes it any more."""
+"""The condition that no living process publishes an unsent message."""
 _ADD = insert(outbox).values(created_at=now_s()).returning(outbox.c.seq)
 _SENT = delete(outbox).where(outbox.c.seq == bindparam("seq"))
 
 
 def add(connection: Connection, message: Outbound, agent: str, owner: str) -> Outbound:
-    """Commit a message for `owner` to publish; returns it with its `seq`."""
+    """Add a message that `owner` is to publish after the commit; returns it with its `seq`."""
     fields = vars(message) | {"agent": agent, "owner": owner}
     del fields["seq"]
     return replace(message, seq=connection.execute(_ADD, fields).scalar_one())
@@ -75,10 +75,10 @@ def unsent_of(connection: Connection, run_id: str, owner: str) -> tuple[Outbound
 def adopt(
     connection: Connection, agent: str, owner: str, dead: Collection[str], earlier: set[int]
 ) -> tuple[Outbound, ...]:
-    """Take over what dead replicas of an agent have left unpublished.
+    """Take over the unsent messages of an agent's dead replicas, for `owner` to publish.
 
-    `earlier` is empty at first and belongs to this one adoption: repeated after an unknown
-    commit, it finds there what may be its own already.
+    `earlier` is a set that the caller creates empty for this call. It keeps what was chosen, so
+    that a repetition after an unknown commit returns the messages that `owner` already has.
     """
     if ours := _load(connection, outbox.c.seq.in_(earlier), outbox.c.owner == owner):
         return ours
@@ -86,7 +86,7 @@ def adopt(
         select(outbox.c.seq)
         .where(UNSENT, ORPHANED)
         .order_by(outbox.c.seq)
-        .limit(ADOPTED_AT_ONCE)
+        .limit(ADOPT_BATCH)
         .with_for_update(skip_locked=True),
         {"agent": agent, "dead": list(dead)},
     )
@@ -101,7 +101,7 @@ def remove_sent(connection: Connection, seqs: Sequence[int]) -> None:
 
 
 def mark_undeliverable(connection: Connection, seq: int) -> None:
-    """Nobody listens any more: kept for whoever looks, never tried again by itself."""
+    """Mark a message whose reply queue is gone: it is kept for the operator and not sent again."""
     connection.execute(update(outbox).where(outbox.c.seq == seq).values(undeliverable_at=now_s()))
 
 

@@ -1,4 +1,4 @@
-"""Who waits for a run's response, and the answers on their way to them."""
+"""The requesters that wait for a run's response, and the answers to them."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from shared.store.schema import requesters
 
 @dataclass(frozen=True)
 class Requester:
-    """Where a response is wanted; both are AMQP properties of the request."""
+    """Where a response goes; both fields are AMQP properties of the request."""
 
     reply_to: str
     correlation_id: str = ""
 
 
-_WANTED = select(requesters.c.reply_to, requesters.c.correlation_id).where(
+_WAITING = select(requesters.c.reply_to, requesters.c.correlation_id).where(
     requesters.c.run_id == bindparam("run_id")
 )
 
 
 def join(connection: Connection, run_id: str, requester: Requester | None) -> None:
-    """The run's response will be sent there too; None: nobody asked to hear it."""
+    """Add a requester to those that get the run's response; None: the request named none."""
     if requester is not None:
         insert_new(connection, requesters, {"run_id": run_id} | vars(requester))
 
 
 def waiting(connection: Connection, run_id: str) -> list[Requester]:
-    rows = connection.execute(_WANTED, {"run_id": run_id})
+    rows = connection.execute(_WAITING, {"run_id": run_id})
     return [Requester(row.reply_to, row.correlation_id) for row in rows]
 
 
@@ -46,6 +46,6 @@ def answer(
     response: str,
     to: Requester,
 ) -> Outbound:
-    """Commit a copy of the response for `owner` to publish."""
+    """Add a copy of the response to the outbox, for `owner` to publish after the commit."""
     message = Outbound.answer(run_id, epoch, to.reply_to, to.correlation_id, response)
     return outbox.add(connection, message, agent, owner)

@@ -1,12 +1,13 @@
-"""What became of each nominal time of a schedule, decided once for all schedulers.
+"""Ticks: the outcome of each nominal time of a schedule, decided once for all schedulers.
 
-A tick is a row: committed as `sending` with its message, then published, then `sent`. Times
-are judged by the store's clock, so that schedulers on machines with other clocks agree.
+A tick is a row. It is committed as `sending` with its message; then the message is published, and
+the row becomes `sent`. Times are compared with the store's clock, so that schedulers on machines
+with different clocks agree.
 
-That clock may be set back. Then times are decided that are still to come: of those the first stays
-decided, and the others are open again. So at most one tick is left out, however far the clock was
-set back; a step back that is shorter than the schedule's period opens none; and no tick comes
-sooner after the one before than the schedule says.
+If that clock is set back, some times that are already decided lie in the future again. The first
+of them stays decided, and the others are opened, to be decided again. So at most one tick is left
+out, however far the clock was set back. A step back that is shorter than the schedule's period
+opens none, and no two ticks come closer together than the schedule says.
 """
 
 from __future__ import annotations
@@ -25,28 +26,29 @@ from shared.store.database.dialect import upsert
 from shared.store.schema import LATEST_S, RunState, now_s, runs, ticks
 
 UNCLAIMED_S = 24 * 3600.0
-"""A tick that no agent has claimed for a day holds nothing up: its message may be gone."""
+"""A tick that no agent has claimed for a day no longer delays the next one: its message may be
+lost."""
 
 
 READABLE = ticks.c.nominal_at.between(0, LATEST_S)
-"""A damaged row's time can't be computed with: it counts for nothing."""
+"""Rows whose time is damaged can't be compared and are ignored."""
 
 
 class TickOutcome(StrEnum):
     SEEN = "seen"
-    """No tick: the schedule was first met then, and earlier times are none of its."""
+    """No tick: the time at which a scheduler first saw the schedule, whose ticks begin after it."""
     SENDING = "sending"
     SENT = "sent"
     SKIPPED = "skipped"
     """Not sent: the tick before it was still open."""
     MISSED = "missed"
-    """Not sent: nobody was there in time, and the schedule doesn't make up for it."""
+    """Not sent: no scheduler ran at that time, and the schedule does not make up for it."""
 
 
 @dataclass(frozen=True)
 class Tick:
-    """One nominal time. While it is `sending`, `message` is the body to publish, and `message_id`
-    the id that it carries."""
+    """One nominal time. While it is `sending`, `message` is the body to publish and `message_id`
+    the message's id."""
 
     tick_id: str
     agent: str
@@ -55,7 +57,7 @@ class Tick:
     outcome: TickOutcome
     message: str | None = None
     message_id: str | None = None
-    """None in rows of earlier versions: it is the `tick_id`."""
+    """None in rows of earlier versions, whose messages have the `tick_id` as their id."""
 
     @property
     def published_as(self) -> str:
@@ -63,8 +65,9 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a schedule stands: all up to `last` is decided. `busy`: its last tick is open."""
+class ScheduleState:
+    """All nominal times of a schedule up to `last` are decided; `busy`: its last tick has not
+    ended."""
 
     now: datetime
     last: datetime
@@ -73,8 +76,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Settled:
-    """All up to `last` is decided, `ticks` just now. `set_back_s`: how far ahead of the store's
-    clock it was decided before, when that clock was set back; 0: it was not."""
+    """All nominal times up to `last` are decided; `ticks` are those decided by this call.
+
+    `set_back_s` is how far the decided times lay ahead of the store's clock, if the clock was set
+    back and times were opened; otherwise 0.
+    """
 
     last: datetime
     ticks: tuple[Tick, ...] = ()
@@ -92,32 +98,32 @@ def settle(
     agent: str,
     schedule: str,
     coming: Callable[[datetime], Iterator[datetime]],
-    choose: Callable[[Standing], Sequence[Tick]],
+    choose: Callable[[ScheduleState], Sequence[Tick]],
 ) -> Settled:
-    """Commit what `choose` makes of the schedule's standing; one scheduler at a time.
+    """Commit the ticks that `choose` decides for the schedule's state, one scheduler at a time.
 
-    `coming` gives the schedule's nominal times later than a moment, in order. A schedule met for
-    the first time is only recorded as `seen`: its ticks begin after now.
+    `coming` gives the schedule's nominal times after a given time, in order. A new schedule is only
+    recorded as `seen`: its ticks begin after now.
     """
     first = f"{agent}.{schedule}@seen"
     _see(connection, first, agent, schedule)
     connection.execute(select(ticks.c.tick_id).where(ticks.c.tick_id == first).with_for_update())
-    standing = _standing(connection, agent, schedule)
-    if standing.last > standing.now:
-        ahead = list(islice(coming(standing.now), 2))
-        if len(ahead) == 2 and ahead[1] <= standing.last:
+    state = _state(connection, agent, schedule)
+    if state.last > state.now:
+        ahead = list(islice(coming(state.now), 2))
+        if len(ahead) == 2 and ahead[1] <= state.last:
             _reopen(connection, agent, schedule, first, ahead[0])
-            set_back_s = (standing.last - standing.now).total_seconds()
+            set_back_s = (state.last - state.now).total_seconds()
             return Settled(ahead[0], set_back_s=set_back_s)
-    chosen = tuple(choose(standing))
-    last = chosen[-1].nominal_at if chosen else standing.last
+    chosen = tuple(choose(state))
+    last = chosen[-1].nominal_at if chosen else state.last
     return Settled(last, tuple(tick for tick in chosen if _insert(connection, tick)))
 
 
 def take_unsent(connection: Connection, silence_s: float, most: int) -> Unsent:
-    """The time, and up to `most` ticks that have stayed `sending` for `silence_s`.
+    """The store's time, and up to `most` ticks that have been `sending` for `silence_s`.
 
-    Those are the caller's to publish, and nobody else's for as long again.
+    The caller is to publish them; no other scheduler gets them for another `silence_s`.
     """
     now = _now(connection)
     rows = connection.execute(
@@ -125,7 +131,7 @@ def take_unsent(connection: Connection, silence_s: float, most: int) -> Unsent:
         .where(
             READABLE,
             ticks.c.outcome == TickOutcome.SENDING,
-            # Tried at a time that is still to come: the clock was set back since.
+            # Or last tried at a time in the future: the clock was set back since.
             or_(ticks.c.tried_at <= now - silence_s, ticks.c.tried_at > now + silence_s),
         )
         .order_by(ticks.c.tried_at, ticks.c.nominal_at)
@@ -151,9 +157,9 @@ def take_unsent(connection: Connection, silence_s: float, most: int) -> Unsent:
 
 
 def record_sent(connection: Connection, tick: Tick) -> float:
-    """The broker has it. Returns how many seconds after its nominal time that is.
+    """Record that the broker has confirmed the tick; returns the seconds since its nominal time.
 
-    0 when its time was opened again meanwhile, and nothing is left of it.
+    0 if the tick has no row any more, because its time was opened again meanwhile.
     """
     late = connection.execute(
         update(ticks)
@@ -166,10 +172,10 @@ def record_sent(connection: Connection, tick: Tick) -> float:
 
 
 def _reopen(connection: Connection, agent: str, schedule: str, first: str, kept: datetime) -> None:
-    """Nothing later than `kept` is decided any more.
+    """Open all times after `kept`, so that they are decided again.
 
-    What was emitted stays, out of the way under its message's id: the next tick may have to wait
-    until it has ended.
+    Ticks with a message are kept under the message's id as `tick_id`: the next tick may have to
+    wait until their runs have ended.
     """
     at = kept.timestamp()
     later = (ticks.c.agent == agent, ticks.c.schedule == schedule, ticks.c.nominal_at > at)
@@ -191,7 +197,7 @@ def _see(connection: Connection, first: str, agent: str, schedule: str) -> None:
     connection.execute(statement.on_conflict_do_nothing())
 
 
-def _standing(connection: Connection, agent: str, schedule: str) -> Standing:
+def _state(connection: Connection, agent: str, schedule: str) -> ScheduleState:
     of_schedule = (ticks.c.agent == agent) & (ticks.c.schedule == schedule)
     latest = select(func.coalesce(func.max(ticks.c.nominal_at), now_s())).where(
         of_schedule, READABLE
@@ -210,7 +216,7 @@ def _standing(connection: Connection, agent: str, schedule: str) -> Standing:
         run_id(agent, before.message_id or before.tick_id),
         _age_s(now, before.decided_at),
     )
-    return Standing(_time(now), _time(last), busy)
+    return ScheduleState(_time(now), _time(last), busy)
 
 
 def _is_open(connection: Connection, run: str, age_s: float) -> bool:
@@ -219,12 +225,12 @@ def _is_open(connection: Connection, run: str, age_s: float) -> bool:
 
 
 def _age_s(now: float, decided_at: object) -> float:
-    """Of a damaged row nobody knows: it is old enough to hold nothing up."""
+    """The age of a tick; a damaged row counts as old enough not to delay the next tick."""
     return abs(now - decided_at) if isinstance(decided_at, int | float) else UNCLAIMED_S
 
 
 def _insert(connection: Connection, tick: Tick) -> bool:
-    """False where a row that counts for nothing, a damaged one, has taken the tick's id."""
+    """Insert a tick; False if a damaged row, which is ignored, already has the tick's id."""
     statement = upsert(connection, ticks).values(
         tick_id=tick.tick_id,
         agent=tick.agent,

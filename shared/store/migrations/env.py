@@ -1,4 +1,4 @@
-"""Alembic's entry: runs inside the connection and transaction that `migrate` hands it."""
+"""Alembic's entry point: runs in the connection and transaction that `migrate` passes to it."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Instances and their beats: how a dead process is found without comparing clocks."""
+"""Instances and their heartbeats, by which a dead process is found without comparing clocks."""
 
 from functools import cache
 
@@ -9,16 +9,17 @@ from sqlalchemy.sql.dml import Insert
 from shared.store.database.dialect import insert_into
 from shared.store.schema import RunState, instances, now_s, outbox, runs, shutdowns
 
-SILENCE_S = 3.0
-"""A count that somebody has watched stand still for so long is a dead process's."""
+DEAD_AFTER_S = 3.0
+"""An instance is dead when another process has seen its count unchanged for this long."""
 
 
 def record(connection: Connection, instance: str, agent: str) -> None:
-    """Count up, or register: a process that was taken for dead comes back by its next beat."""
+    """Increase an instance's count, or insert its row: a process that was declared dead by mistake
+    registers again with its next heartbeat."""
     connection.execute(_record(connection.dialect.name), {"instance": instance, "agent": agent})
 
 
-@cache  # each process does it every second: to build the statement takes longer than to run it
+@cache  # run every second by each process: building the statement takes longer than running it
 def _record(dialect: str) -> Insert:
     first = insert_into(dialect, instances).values(beat=1, started_at=now_s())
     return first.on_conflict_do_update(
@@ -27,19 +28,19 @@ def _record(dialect: str) -> Insert:
 
 
 def ownerless(owner: Column[str]) -> ColumnElement[bool]:
-    """Whether this owner has no row, or is among the `dead`, which are to be given."""
+    """The condition that an owner has no row or is in the statement's parameter `dead`."""
     dead = bindparam("dead", expanding=True, type_=String())
     return or_(owner.in_(dead), owner.not_in(select(instances.c.instance)))
 
 
 def remove(connection: Connection, instance: str) -> None:
-    """A clean exit: what this instance still owns is anybody's at once."""
+    """Remove an instance that exits: other replicas may take what it still owns at once."""
     connection.execute(delete(shutdowns).where(shutdowns.c.instance == instance))
     connection.execute(delete(instances).where(instances.c.instance == instance))
 
 
 def remove_dead(connection: Connection, instance: str) -> None:
-    """Forget a dead instance once it owns nothing any more."""
+    """Remove a dead instance, unless it still owns a run or an unsent message."""
     owns_run = exists().where(runs.c.owner == instance, runs.c.state != RunState.ENDED)
     owns_message = exists().where(outbox.c.owner == instance, outbox.c.undeliverable_at.is_(None))
     connection.execute(

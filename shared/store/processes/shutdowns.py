@@ -1,22 +1,20 @@
-"""Shutdowns: which processes shall end, each by its own name."""
+"""Shutdowns: which processes are to end, by the names of their instances."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from sqlalchemy import case, delete, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.messages import ShutdownMode
 from shared.store.database.dialect import upsert
 from shared.store.schema import instances, now_s, shutdowns
 
-Mode = Literal["drain", "stop"]
 
+def request(connection: Connection, agent: str | None, mode: ShutdownMode) -> None:
+    """Record that every process of an agent, or of all agents for None, is to end.
 
-def request(connection: Connection, agent: str | None, mode: Mode) -> None:
-    """Keep that every process of an agent, None: of all, shall end.
-
-    Whoever starts later has another name and is not meant. A stop is never made a drain again.
+    A process that starts later has another name and is not affected. A stop is never changed back
+    to a drain.
     """
     query = select(instances.c.instance).order_by(instances.c.instance)
     if agent is not None:
@@ -32,5 +30,5 @@ def request(connection: Connection, agent: str | None, mode: Mode) -> None:
 
 
 def remove_old(connection: Connection, keep_s: float) -> None:
-    """Delete what nobody has been left to obey for `keep_s`."""
+    """Delete shutdowns that were requested `keep_s` ago or earlier."""
     connection.execute(delete(shutdowns).where(shutdowns.c.asked_at <= now_s() - keep_s))

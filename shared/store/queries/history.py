@@ -1,4 +1,4 @@
-"""What an agent has done lately, for its own summary."""
+"""An agent's finished runs, for its own summary."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from sqlalchemy import exists, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.messages import ANSWERED
 from shared.store.schema import RunState, runs
 
-SUMMED = 10
-"""Newest runs that one summary covers."""
+SUMMARISED_RUNS = 10
+"""The number of newest runs that one summary covers."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,10 @@ class FinishedRun:
 
 
 def finished_work(connection: Connection, agent: str) -> list[FinishedRun]:
-    """The newest finished work of an agent that has nothing open; else nothing. Oldest first.
+    """The newest finished runs of an agent, oldest first; none while it has an open run.
 
-    The last one's id is the version of its history. Ticks are no work; sessions are private.
+    The last one's id identifies the version of the history. Ticks are left out because they are not
+    work, and runs in sessions because they are private.
     """
     of_agent = runs.c.agent == agent
     open_run = select(runs.c.run_id).where(of_agent, runs.c.state != RunState.ENDED).limit(1)
@@ -36,15 +38,15 @@ def finished_work(connection: Connection, agent: str) -> list[FinishedRun]:
             runs.c.state == RunState.ENDED,
             runs.c.kind != "tick",
             runs.c.session.is_(None),
-            runs.c.status.in_(["ok", "partial"]),
+            runs.c.status.in_(ANSWERED),
         )
         .order_by(runs.c.ended_at.desc(), runs.c.run_id)
-        .limit(SUMMED)
+        .limit(SUMMARISED_RUNS)
     )
     return [FinishedRun(*row) for row in connection.execute(newest)][::-1]
 
 
 def has_tick(connection: Connection, run_ids: Collection[str]) -> bool:
-    """One of these runs is there, and is a tick: a task that took its id doesn't count."""
+    """Whether one of these runs exists and is a tick; a task with the same id doesn't count."""
     tick = exists().where(runs.c.run_id.in_(run_ids), runs.c.kind == "tick")
     return bool(connection.execute(select(tick)).scalar())

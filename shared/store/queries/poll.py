@@ -1,6 +1,6 @@
-"""What a process of an agent asks the store again and again: one statement that locks nothing.
+"""The poll: one statement that reads all that concerns an agent's process, and locks nothing.
 
-An idle process does hardly anything else, and a thousand of them do it two thousand times a second.
+An idle process does little else, and a thousand processes poll two thousand times a second.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Connection
 
+from shared.contract.messages import ShutdownMode
+from shared.contract.topology import ALL
 from shared.store.messages.dead_letters import KEPT
 from shared.store.messages.outbox import ORPHANED, UNSENT
-from shared.store.processes.pauses import ALL
-from shared.store.processes.shutdowns import Mode
-from shared.store.runs.cancels import ASKED, DOOMED
+from shared.store.runs.cancels import CANCELLED, ENDABLE
 from shared.store.runs.takeover import SUSPECT, TAKEABLE
 from shared.store.schema import (
-    WHOLE_MOST,
+    INTEGER_MAX,
     RunState,
     instances,
     now_s,
@@ -41,35 +41,38 @@ from shared.store.schema import (
 
 @dataclass(frozen=True)
 class Counts:
-    """What waits for somebody to take it, of one agent; `due` counts what is put off too."""
+    """The work of one agent that its replicas can take; `due` includes postponed runs."""
 
     takeable: int = 0
     suspects: int = 0
     oldest_due_s: float = 0.0
     due: int = 0
     most_deaths: int = 0
-    """Processes that have died on one open run, of all such runs the most."""
+    """The most processes that have died on one open run."""
     abandoned_messages: int = 0
     oldest_unsent_s: float = 0.0
     dead_letters_kept: int = 0
-    """Of all agents."""
+    """The number for all agents."""
 
 
 @dataclass(frozen=True)
 class Commands:
-    """What people have ordered: runs cancelled by name, whether others wait for a hand to end
-    them, whether the agent is paused, and how this process shall end."""
+    """The commands for one process.
+
+    `cancelled` are the ids of the agent's cancelled open runs. `endable`: some runs may be ended by
+    any replica. `paused`: the agent is paused. `shutdown` is how this process is to end.
+    """
 
     cancelled: tuple[str, ...] = ()
-    doomed: bool = False
+    endable: bool = False
     paused: bool = False
-    shutdown: Mode | None = None
+    shutdown: ShutdownMode | None = None
 
 
 @dataclass(frozen=True)
 class Poll:
     heartbeats: dict[str, int]
-    """Every instance of the agent with its count."""
+    """The heartbeat count of each instance of the agent."""
     counts: Counts
     commands: Commands
 
@@ -88,11 +91,11 @@ _runs = (
         _number.filter(and_(TAKEABLE, SUSPECT)).label("suspects"),
         _age_s(func.min(runs.c.due_at).filter(TAKEABLE)).label("oldest_due_s"),
         _number.filter(runs.c.state == RunState.DUE).label("due"),
-        func.coalesce(func.max(runs.c.attempts).filter(runs.c.attempts <= WHOLE_MOST), 0).label(
+        func.coalesce(func.max(runs.c.attempts).filter(runs.c.attempts <= INTEGER_MAX), 0).label(
             "most_deaths"
         ),
-        _number.filter(ASKED).label("cancelled"),
-        _number.filter(DOOMED).label("doomed"),
+        _number.filter(CANCELLED).label("cancelled"),
+        _number.filter(ENDABLE).label("endable"),
     )
     .where(_open)
     .subquery("of_runs")
@@ -117,20 +120,20 @@ _POLL = select(
     .scalar_subquery()
     .label("shutdown"),
 ).select_from(_runs.join(_unsent, true()).outerjoin(instances, instances.c.agent == _AGENT))
-"""A row for each instance, at least one; all else is the same in each."""
-_CANCELLED = select(runs.c.run_id).where(_open, ASKED)
+"""One row for each instance, or a single one without; all other columns are the same in each."""
+_CANCELLED_RUNS = select(runs.c.run_id).where(_open, CANCELLED)
 
 
 def poll(connection: Connection, agent: str, instance: str, dead: Collection[str] = ()) -> Poll:
-    """As `instance` sees it; `dead` ones still have their rows, but own nothing any more."""
-    asked = {"agent": agent, "instance": instance, "dead": list(dead)}
-    rows = connection.execute(_POLL, asked).mappings().all()
+    """Poll for `instance`; runs and messages of the instances `dead` count as not owned."""
+    parameters = {"agent": agent, "instance": instance, "dead": list(dead)}
+    rows = connection.execute(_POLL, parameters).mappings().all()
     found = rows[0]
-    names = connection.execute(_CANCELLED, asked).scalars() if found["cancelled"] else ()
+    names = connection.execute(_CANCELLED_RUNS, parameters).scalars() if found["cancelled"] else ()
     return Poll(
         heartbeats={row["instance"]: row["beat"] for row in rows if row["instance"]},
         counts=Counts(**{field.name: found[field.name] for field in fields(Counts)}),
         commands=Commands(
-            tuple(names), found["doomed"] > 0, bool(found["paused"]), found["shutdown"]
+            tuple(names), found["endable"] > 0, bool(found["paused"]), found["shutdown"]
         ),
     )

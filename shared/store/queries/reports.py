@@ -1,4 +1,4 @@
-"""What a person asks of the store: read only, it locks nothing and holds nobody back."""
+"""Reports for the operator. They only read, lock nothing and delay no other process."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from shared.store.runs.run import Exchanges
 from shared.store.schema import RunState, instances, outbox, runs, steps
 
 MOST_MATCHES = 20
-"""Runs that one short prefix may find before it says nothing any more."""
+"""The most runs that a search by a short prefix returns."""
 
 
 def _time(seconds: object) -> object:
-    """Raises `ValueError` where no such time exists."""
+    """The time in UTC; raises `ValueError` if Python can't represent it."""
     if not isinstance(seconds, float | int):
         return seconds
     try:
@@ -34,7 +34,7 @@ Instant = Annotated[datetime, BeforeValidator(_time)]
 
 @dataclass(frozen=True)
 class Load:
-    """What one agent has to do: open runs by state, and responses not yet published."""
+    """The work of one agent: its open runs by state, and its unsent messages."""
 
     due: int = 0
     running: int = 0
@@ -53,7 +53,7 @@ class Heartbeat:
 class Row:
     """A run in a list. `status` is its state while it is open, then how it ended.
 
-    `damage` says what of the row could not be read, and is blank here.
+    `damage` names the columns that could not be read; their fields are blank.
     """
 
     run_id: str
@@ -85,7 +85,7 @@ class DoneStep:
 
 @dataclass(frozen=True)
 class Texts:
-    """What was said in a run; `message` and `response` are bodies, `detail` is for operators."""
+    """The texts of a run; `message` and `response` are bodies, `detail` is for operators."""
 
     message: str
     notes: Json[tuple[str, ...]]
@@ -122,7 +122,7 @@ _BLANK: dict[str, object] = {
 
 
 def loads(connection: Connection) -> dict[str, Load]:
-    """By agent; one that has nothing to do is left out."""
+    """The load of each agent; agents without work are left out."""
     counts: dict[str, dict[str, int]] = {}
     opened = (
         select(runs.c.agent, runs.c.state, func.count().label("number"))
@@ -143,20 +143,20 @@ def loads(connection: Connection) -> dict[str, Load]:
 
 
 def heartbeats(connection: Connection) -> list[Heartbeat]:
-    """Every instance that has not left cleanly; whose count stands still is dead."""
+    """The heartbeat counts of the instances that have not exited; one that stands still is dead."""
     query = select(instances.c.instance, instances.c.agent, instances.c.beat)
     return [Heartbeat(*row) for row in connection.execute(query)]
 
 
 OPEN_STATES = frozenset(RunState) - {RunState.ENDED}
-"""Others are damage: such a run ends at its deadline."""
+"""Any other state is damage, and such a run ends at its deadline."""
 _status = func.coalesce(runs.c.status, runs.c.state)
 
 
 def newest(
     connection: Connection, agent: str | None, status: str | None, limit: int
 ) -> Sequence[Row]:
-    """The latest runs first; None: of any agent, in any status."""
+    """The newest runs, latest first; None stands for any agent or any status."""
     query = _rows().order_by(runs.c.claimed_at.desc(), runs.c.run_id).limit(limit)
     if agent is not None:
         query = query.where(runs.c.agent == agent)
@@ -166,13 +166,13 @@ def newest(
 
 
 def find(connection: Connection, key: str) -> Sequence[Row]:
-    """Runs by id, by the id's beginning, or by the task's id; a whole run's id finds one."""
+    """The runs with this run id, or a run id with this prefix, or this task id; oldest first."""
     by_id = or_(runs.c.run_id.startswith(key, autoescape=True), runs.c.task_id == key)
     return _read(connection, _rows().where(by_id).order_by(runs.c.claimed_at).limit(MOST_MATCHES))
 
 
 def family(connection: Connection, root_id: str) -> Sequence[Row]:
-    """All runs that one message has caused, oldest first."""
+    """All runs that the root message has caused, oldest first."""
     query = _rows().where(runs.c.root_id == root_id).order_by(runs.c.claimed_at, runs.c.run_id)
     return _read(connection, query)
 

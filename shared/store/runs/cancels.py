@@ -1,7 +1,7 @@
-"""Cancels, and all runs that only have to end: no slot is needed for those.
+"""Cancels, and the ending of cancelled and overdue runs, which needs no slot.
 
-A cancel is a row, kept from when it is asked for until its run has ended `cancelled`, whether
-the run is known yet or not. Rows that met no open run are forgotten with old runs.
+A cancel is a row, kept from the request until its run has ended `cancelled`; the run need not exist
+yet. Rows that meet no open run are deleted with old runs.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ from shared.store.runs.run import NEXT_FENCE, Run, load
 from shared.store.schema import RunState, cancels, now_s, runs
 
 OVERDUE_S = 2.0
-"""A living owner has ended a cancelled or late run by then: afterwards anybody ends it. One that
-has just taken a run to end it has as long."""
+"""The time in which the owner must end a cancelled or overdue run, counted anew for each owner.
+After it, any replica may end the run."""
 
 STUCK_S = 15.0
-"""What a process computes itself, its own loop ends; a loop that has not done so by then does not
-obey (its tool ignores that it is cancelled), and another job ends the run. Longer than the broker's
-confirm may take."""
+"""The time in which a process's own job must end a run that it computes. After it, the job is
+stuck, for instance in a tool that ignores its cancellation, and another job ends the run. It is
+longer than a confirm of the broker may take."""
 
-AT_ONCE = 100
-"""Runs that one commit takes to end them; the next look takes more."""
+BATCH = 100
+"""The most runs that one commit takes to end them; the next poll takes more."""
 
 _OPEN = runs.c.ended_at.is_(None)
-"""Of an agent, an index finds these among any number of ended ones."""
+"""The condition that a run is open, in the form that the index for it supports."""
 
-ASKED = exists().where(cancels.c.run_id == runs.c.run_id)
+CANCELLED = exists().where(cancels.c.run_id == runs.c.run_id)
 
 
 def _late(seconds: float) -> ColumnElement[bool]:
-    """For so long it has been cancelled or past its deadline, and its owner has had it."""
+    """The condition that a run has been cancelled or overdue, with this owner, for `seconds`."""
     then = now_s() - seconds
-    asked = exists().where(cancels.c.run_id == runs.c.run_id, cancels.c.asked_at <= then)
-    return and_(runs.c.due_at <= then, or_(runs.c.deadline_at <= then, asked))
+    cancelled = exists().where(cancels.c.run_id == runs.c.run_id, cancels.c.asked_at <= then)
+    return and_(runs.c.due_at <= then, or_(runs.c.deadline_at <= then, cancelled))
 
 
-UNWANTED = or_(runs.c.deadline_at <= now_s(), ASKED)
+UNWANTED = or_(runs.c.deadline_at <= now_s(), CANCELLED)
 _due = and_(runs.c.state == RunState.DUE, UNWANTED)
-DOOMED = or_(_due, _late(OVERDUE_S))
-"""Of an open run: it only has to end, and whoever sees it first may end it."""
+ENDABLE = or_(_due, _late(OVERDUE_S))
+"""The condition that any replica may end an open run, because it is cancelled or overdue."""
 
 
 def request(connection: Connection, agent: str, task_id: str) -> bool:
-    """Keep that a task is not wanted any more; False: its run has ended, nothing changes."""
+    """Record a cancel of a task; False if its run has ended, and nothing is written then."""
     run = run_id(agent, task_id)
     if connection.execute(select(runs.c.ended_at).where(runs.c.run_id == run)).scalar():
         return False
@@ -57,32 +57,32 @@ def request(connection: Connection, agent: str, task_id: str) -> bool:
 
 
 def record(connection: Connection, agent: str, task_id: str) -> None:
-    """`request` without a look at the run: it locks nothing of a run that is another's."""
+    """Record a cancel whether the run has ended or not; reads and locks no run."""
     fields = {"run_id": run_id(agent, task_id), "agent": agent, "task_id": task_id}
     insert_new(connection, cancels, fields, stamp="asked_at")
 
 
 def remove(connection: Connection, run_id: str) -> None:
-    """The cancel was obeyed, or shall not be: the run may be opened again."""
+    """Delete the cancel of a run that has ended, or that is replayed."""
     connection.execute(delete(cancels).where(cancels.c.run_id == run_id))
 
 
-def take_doomed(
+def take_endable(
     connection: Connection, agent: str, instance: str, held: Collection[str] = ()
 ) -> list[Run]:
-    """Own the runs that only have to end, whoever had them: the fence shuts that one out.
+    """Take runs that only have to end from their owners, whose later writes the fence refuses.
 
-    These are due ones that are cancelled or past their deadline, and those of any state that
-    have been so for `OVERDUE_S`. Its taker has as long to end it. What this process owns
-    and computes, `held`, is left to its own loop, for `STUCK_S`. After an unknown commit a later
-    poll finds them again.
+    These are due runs that are cancelled or overdue, and runs in any state that have been so for
+    `OVERDUE_S`; the new owner has the same time to end them. The runs `held`, which this process
+    computes itself, are left to their own jobs for `STUCK_S`. After an unknown commit, a later poll
+    finds the runs again.
     """
     not_ours = or_(runs.c.owner.is_distinct_from(instance), runs.c.run_id.not_in(held))
     chosen = connection.execute(
         select(runs.c.run_id)
-        .where(runs.c.agent == agent, _OPEN, DOOMED, or_(not_ours, _late(STUCK_S)))
+        .where(runs.c.agent == agent, _OPEN, ENDABLE, or_(not_ours, _late(STUCK_S)))
         .order_by(runs.c.run_id)
-        .limit(AT_ONCE)
+        .limit(BATCH)
         .with_for_update(skip_locked=True)
     )
     taken = [row.run_id for row in chosen]
@@ -97,7 +97,7 @@ def take_doomed(
 
 
 def remove_old(connection: Connection, agent: str, keep_s: float) -> None:
-    """Delete what met no run in `keep_s`, or one that had ended otherwise."""
+    """Delete cancels that have met no open run in `keep_s`, or whose run has ended otherwise."""
     ended = exists().where(runs.c.run_id == cancels.c.run_id, ~_OPEN)
     old = cancels.c.asked_at <= now_s() - keep_s
     connection.execute(delete(cancels).where(cancels.c.agent == agent, or_(old, ended)))

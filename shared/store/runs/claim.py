@@ -1,4 +1,4 @@
-"""From a delivery to a run: the claim, or the run that its id already has."""
+"""The claim: it makes a run of a delivery, or finds the run that the id already has."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import Requester, answer, join
 from shared.store.runs.run import COLUMNS as RUN_COLUMNS
 from shared.store.runs.run import Run, dump_exchanges, dump_lines, from_row, load
-from shared.store.runs.sessions import Seat, enter
+from shared.store.runs.sessions import SessionEntry, enter
 from shared.store.schema import LATEST_S, RunState, cancels, definitions, now_s, runs
 
 NONCE_BYTES = 12
-"""16 characters, which is what its column holds."""
+"""Encoded as the 16 characters that the column holds."""
 
 log = structlog.get_logger()
 
 
 class Verdict(StrEnum):
-    """What became of a delivery."""
+    """The result of a claim."""
 
     CLAIMED = "claimed"
     JOINED = "joined"
@@ -40,8 +40,8 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """A delivery as it is claimed. `timeout_s` counts from the claim, `deadline_at` is absolute
-    and in seconds since the epoch; the earlier one holds."""
+    """A delivery to be claimed. `timeout_s` counts from the claim, `deadline_at` is in seconds
+    since 1970; the earlier of both applies."""
 
     run_id: str
     agent: str
@@ -58,13 +58,13 @@ class Request:
     with_notes: bool
     session: str | None = None
     takes_turns: bool = False
-    """In its session; what a run has caused belongs to the session without waiting in it."""
+    """Whether it waits for its turn in the session; runs caused by other runs do not."""
     earlier_hash: str | None = None
-    """As runs of 0.1.0 hold it, which are known by their empty nonce."""
+    """The content hash as version 0.1.0 computed it; runs of that version have an empty nonce."""
 
     @property
     def key(self) -> str:
-        """Orders this claim in its group: first those that hold a session, session by session."""
+        """The claim's order in its group: claims that lock a session come first, by session."""
         return f" {self.agent} {self.session}" if self.takes_turns else self.run_id
 
 
@@ -76,21 +76,21 @@ class Claim:
 
 
 def freeze(connection: Connection, digest: str, body: str) -> None:
-    """Keep a definition for the runs that will be claimed under it."""
+    """Store a definition, before runs with it are claimed."""
     insert_new(connection, definitions, {"hash": digest, "body": body})
 
 
 def claim(connection: Connection, request: Request, instance: str, *, slot: bool) -> Claim:
-    """Make a run of a delivery, or find the one that its id already has.
+    """Make a run of a delivery, or find the run that the id already has.
 
-    With a slot the run is this instance's at once; without, or while an earlier run of its
-    session is open, it is due for any replica.
-    A known id with the same content joins the open run or gets the stored response (in
-    `outbound`); with other content nothing is written: `CONFLICT`.
+    With a slot, this instance owns the new run at once. Without one, or while an earlier run of its
+    session is open, the run is due for any replica. If the id has a run with the same content, the
+    requester joins it while it is open (`JOINED`), or gets the stored response, in `outbound`
+    (`ANSWERED`). With other content nothing is written: `CONFLICT`.
     """
-    seat = _seat(connection, request)
-    mine = slot and (seat is None or seat.recalled is not None)
-    if run := _insert(connection, request, instance if mine else None, seat):
+    entry = _enter_session(connection, request)
+    mine = slot and (entry is None or entry.recalled is not None)
+    if run := _insert(connection, request, instance if mine else None, entry):
         join(connection, request.run_id, request.requester)
         return Claim(Verdict.CLAIMED, run if mine else None)
     row = connection.execute(
@@ -106,7 +106,7 @@ def claim(connection: Connection, request: Request, instance: str, *, slot: bool
         .where(runs.c.run_id == request.run_id)
         .with_for_update()
     ).first()
-    if row is None:  # forgotten in between
+    if row is None:  # deleted since the insert
         return claim(connection, request, instance, slot=slot)
     earlier = None if row.nonce else request.earlier_hash
     if row.content_hash not in {request.content_hash, earlier}:
@@ -119,27 +119,29 @@ def claim(connection: Connection, request: Request, instance: str, *, slot: bool
     return Claim(Verdict.JOINED, load(connection, request.run_id) if mine else None)
 
 
-def _seat(connection: Connection, request: Request) -> Seat | None:
+def _enter_session(connection: Connection, request: Request) -> SessionEntry | None:
     if request.session is None or not request.takes_turns:
         return None
     return enter(connection, request.agent, request.session)
 
 
 def _insert(
-    connection: Connection, request: Request, owner: str | None, seat: Seat | None
+    connection: Connection, request: Request, owner: str | None, entry: SessionEntry | None
 ) -> Run | None:
-    heard = notes.recent(connection, request.agent) if request.with_notes else ()
+    remembered = notes.recent(connection, request.agent) if request.with_notes else ()
     fields = {name: value for name, value in vars(request).items() if name in _FROM_REQUEST}
     owned = {
         "state": RunState.RUNNING if owner else RunState.DUE,
         "owner": owner,
         "fence": 1,
-        "notes": dump_lines(heard),
+        "notes": dump_lines(remembered),
         "digest": request.definition,
         "this_run": request.run_id,
         "timeout_s": request.timeout_s,
-        "session_place": seat.place if seat else None,
-        "recalled": dump_exchanges(seat.recalled) if seat and seat.recalled is not None else None,
+        "session_place": entry.place if entry else None,
+        "recalled": dump_exchanges(entry.recalled)
+        if entry and entry.recalled is not None
+        else None,
         "nonce": token_urlsafe(NONCE_BYTES),
         "latest": LATEST_S if request.deadline_at is None else min(request.deadline_at, LATEST_S),
     }
@@ -152,7 +154,7 @@ _FROM_REQUEST = {column.key for column in runs.c} & set(Request.__dataclass_fiel
 }
 
 
-@cache  # to build a statement takes longer than to run it
+@cache  # building the statement takes longer than running it
 def _new_run(dialect: str) -> Insert:
     ends_at = now_s() + bindparam("timeout_s", type_=Float(53))
     latest = bindparam("latest", type_=Float(53))
@@ -178,7 +180,7 @@ def _new_run(dialect: str) -> Insert:
 def _answered(
     connection: Connection, request: Request, epoch: int, response: str, owner: str
 ) -> tuple[Outbound, ...]:
-    """The stored response, to the one who asked again."""
+    """The stored response, addressed to the requester of the repeated request."""
     to = request.requester
     if to is None:
         return ()
@@ -188,7 +190,7 @@ def _answered(
 
 
 def _readable(request: Request, epoch: int, stored: str) -> str:
-    """The stored response; in place of one that nobody could read, one that says so."""
+    """The stored response, or a `failed` one in its place if it can't be read."""
     try:
         response_of(stored)
     except DamagedRow as error:

@@ -1,4 +1,4 @@
-"""The end of a run: its one response and all that goes out with it, in one commit."""
+"""The end of a run: its one response and its outgoing messages, in one commit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import and_, select
 from sqlalchemy.engine import Connection
 
 from shared.contract.messages import Cancel, encode
+from shared.contract.rows import storable
 from shared.errors import RunLost
 from shared.store.database.dialect import insert_new
 from shared.store.messages import outbox
@@ -16,7 +17,7 @@ from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import answer, waiting
 from shared.store.runs import cancels
 from shared.store.runs.claim import Claim, Request, Verdict, claim
-from shared.store.runs.run import CHANGE, Run, change, plain
+from shared.store.runs.run import CHANGE, Run, change
 from shared.store.runs.steps import Step
 from shared.store.schema import RunState, now_s, runs, steps
 
@@ -25,10 +26,11 @@ _END = CHANGE.values(ended_at=now_s())
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run ends. `response` is the body; `detail` is for the operator, never sent.
+    """How a run ends. `response` is the body; `detail` is for the operator and never sent.
 
-    `steps` are those that finish with it: the last reply, or answers for a cancelled run's open
-    calls. Who works for a cancelled run, as (agent, task's id), is cancelled with it.
+    `steps` are the steps that are committed with the end: the last reply, or answers to the open
+    calls of a cancelled run. `orphans` are the tasks of its workers, as (agent, task id), which
+    are cancelled with it.
     """
 
     status: str
@@ -42,16 +44,17 @@ class RunEnd:
 
 
 def end(connection: Connection, run: Run, ending: RunEnd, instance: str) -> tuple[Outbound, ...]:
-    """Commit the response and its outgoing messages together; raises `RunLost`.
+    """End a run: write its response and its outgoing messages together. Raises `RunLost`.
 
-    Asked again by the same owner, as after an unknown commit, it returns what is still unsent.
+    Returns the messages. Repeated by the same owner after an unknown commit, it returns those that
+    are still unsent.
     """
     fields = {
         "state": RunState.ENDED,
         "owner": None,
         "status": ending.status,
         "response": ending.response,
-        "detail": plain(ending.detail) if ending.detail else None,
+        "detail": storable(ending.detail) if ending.detail else None,
     }
     try:
         change(connection, run, fields, _END)
@@ -71,28 +74,29 @@ def end(connection: Connection, run: Run, ending: RunEnd, instance: str) -> tupl
             run.run_id, ending.broadcast_to, ending.message_id, ending.response
         )
         sent += (outbox.add(connection, message, run.agent, instance),)
-    return sent + _wind_up(connection, run, ending, instance) if ending.cancelled else sent
+    return sent + _pass_cancel_on(connection, run, ending, instance) if ending.cancelled else sent
 
 
 def refuse(
     connection: Connection, request: Request, instance: str, ending_of: Callable[[Run], RunEnd]
 ) -> Claim:
-    """Claim a run that ends in the same commit, or find the one that its id already has.
+    """Claim a run that ends in the same commit, or find the run that the id already has.
 
-    It takes no turn in its session, nor a slot. Asked again under its id, it is answered the same.
+    The new run takes no turn in its session and needs no slot. A repeated request with its id gets
+    the same answer.
     """
-    unseated = replace(request, takes_turns=False)
-    found = claim(connection, unseated, instance, slot=True)
+    without_turn = replace(request, takes_turns=False)
+    found = claim(connection, without_turn, instance, slot=True)
     if found.verdict is not Verdict.CLAIMED or found.run is None:
         return replace(found, run=None)
     answers = end(connection, found.run, ending_of(found.run), instance)
     return replace(found, run=None, outbound=answers)
 
 
-def _wind_up(
+def _pass_cancel_on(
     connection: Connection, run: Run, ending: RunEnd, instance: str
 ) -> tuple[Outbound, ...]:
-    """Pass the cancel on: as rows, and to agents with other stores."""
+    """Cancel the workers' tasks of a cancelled run: by rows, and by messages for other stores."""
     cancels.remove(connection, run.run_id)
     sent = []
     for agent, task_id in ending.orphans:

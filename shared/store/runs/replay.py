@@ -1,7 +1,7 @@
-"""A run that was given up goes on by an operator's decision: the next epoch.
+"""Replay: an operator makes a failed run continue, in its next epoch.
 
-Finished steps are kept; what had failed is done again. Requesters are kept too: the new
-response goes to whoever waited for the first.
+Finished steps are kept; the step that failed is computed again. The new response goes to the same
+requesters as the first.
 """
 
 from __future__ import annotations
@@ -13,33 +13,34 @@ from pydantic_core import to_json
 from sqlalchemy import Float, bindparam, case, select, update
 from sqlalchemy.engine import Connection
 
+from shared.contract.messages import Status
 from shared.errors import HutchError
 from shared.store.database.dialect import insert_new
 from shared.store.runs import cancels
 from shared.store.runs.run import NEXT_FENCE
-from shared.store.runs.tool_starts import Start, doubtful, forget_start
+from shared.store.runs.tool_starts import Start, delete_start, doubtful
 from shared.store.schema import RunState, definitions, now_s, runs, steps
 
 
 class Replayed(StrEnum):
-    """What became of the wish to replay a run."""
+    """The result of a request to replay a run."""
 
     AGAIN = "again"
     EARLIER = "earlier"
-    """The epoch is over: somebody has replayed it before."""
+    """The run is in a later epoch: it was replayed before."""
     FORGOTTEN = "forgotten"
-    """The store doesn't know the run, or not any more."""
+    """The store has no such run, or has deleted it."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """On a call in doubt: the result that it had, or None: it may be made again."""
+    """The operator's decision on a tool call in doubt: its result, or None to call it again."""
 
     result: str | None
 
 
 def definition_of(connection: Connection, run_id: str) -> str | None:
-    """What the run's claim froze of its agent, JSON; None: no such run."""
+    """The agent's definition, as JSON, that the run's claim has frozen; None: no such run."""
     query = select(definitions.c.body).join(runs, runs.c.definition == definitions.c.hash)
     return connection.execute(query.where(runs.c.run_id == run_id)).scalar()
 
@@ -47,11 +48,11 @@ def definition_of(connection: Connection, run_id: str) -> str | None:
 def replay(
     connection: Connection, run_id: str, epoch: int, timeout_s: float, decision: Decision | None
 ) -> Replayed:
-    """Make a run that was given up in this epoch due again, with so much time at least.
+    """Make a run that failed in this epoch due again, with at least `timeout_s` until its deadline.
 
-    Of several calls in doubt the decision is on the first, which is the one that the run's letter
-    names; the others stay in doubt. Raises `HutchError`, and writes nothing, when the run isn't
-    one that failed, or when a decision is needed, or given, in vain.
+    Of several calls in doubt, the decision applies to the first, which the run's dead letter names;
+    the others stay in doubt. Raises `HutchError`, and writes nothing, when the run has not failed,
+    when a decision is missing, or when a result is given and no call is in doubt.
     """
     query = select(runs.c.epoch, runs.c.state, runs.c.status).where(runs.c.run_id == run_id)
     run = connection.execute(query.with_for_update()).first()
@@ -61,7 +62,7 @@ def replay(
         return Replayed.EARLIER
     if run.state != RunState.ENDED:
         raise HutchError(f"run {run_id} hasn't ended yet: try again in a moment")
-    if run.status != "failed":
+    if run.status != Status.FAILED:
         raise HutchError(f"run {run_id} has ended {run.status}: there is nothing to replay")
     _decide(connection, run_id, epoch, doubtful(connection, run_id), decision)
     cancels.remove(connection, run_id)
@@ -107,7 +108,7 @@ def _decide(
             "--tool-done RESULT if it has, or --tool-again to call it once more"
         )
     if decision.result is None:
-        forget_start(connection, run_id, first)
+        delete_start(connection, run_id, first)
         return
     output = to_json({"content": decision.result}).decode()
     at = {"turn": first.turn, "position": first.position}

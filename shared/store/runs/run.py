@@ -1,4 +1,4 @@
-"""What a run is to a process that owns it, and the lock that every write takes first."""
+"""A run as its owner loads it, and the lock that every write to it takes first."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from sqlalchemy.engine import Connection
 from shared.contract.messages import EARLIEST, Id
 from shared.contract.rows import mended
 from shared.errors import RunLost
-from shared.store.schema import LATEST_S, WHOLE_MOST, cancels, definitions, runs
+from shared.store.schema import INTEGER_MAX, LATEST_S, cancels, definitions, runs
 
 Exchanges = tuple[tuple[str, str], ...]
-"""What was asked and answered before, oldest first."""
+"""Earlier questions and answers, oldest first."""
 
 _LINES: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 _EXCHANGES: TypeAdapter[Exchanges] = TypeAdapter(Exchanges)
-Whole = Annotated[int, Field(ge=0, le=WHOLE_MOST)]
+Whole = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
 Instant = Annotated[float, Field(ge=EARLIEST.timestamp(), le=LATEST_S)]
 
 
@@ -26,10 +26,10 @@ Instant = Annotated[float, Field(ge=EARLIEST.timestamp(), le=LATEST_S)]
 class Run:
     """A claimed run with its frozen inputs; `message` and `definition` are JSON.
 
-    `attempts` counts the owners that died since a step of it last finished, `failures` how often
-    it has been put off since. `cancelled`: it was not wanted any more when it was loaded. `nonce`
-    leaves this process only in what is derived from it. `damage` says what of its row could not be
-    read, and is blank here: the run can only end.
+    `attempts` counts the owners that have died since its last finished step, `failures` the
+    postponements since then. `cancelled` is the state at loading. `nonce` is secret: only values
+    derived from it leave this process. `damage` names the columns that could not be read; their
+    fields are blank, and the run can only end.
     """
 
     run_id: str
@@ -104,10 +104,10 @@ OWNED = (
     runs.c.ended_at.is_(None),
 )
 _LOCK = select(runs.c.fence).where(*OWNED).with_for_update()
-NEXT_FENCE = case((runs.c.fence.between(1, WHOLE_MOST - 1), runs.c.fence + 1), else_=1)
-"""Another one than before, whatever stands there."""
+NEXT_FENCE = case((runs.c.fence.between(1, INTEGER_MAX - 1), runs.c.fence + 1), else_=1)
+"""The next fence. It differs from the present one even if that is damaged."""
 CHANGE = update(runs).where(*OWNED)
-"""What `change` executes, with or without values of its own."""
+"""The UPDATE of an owned run's row; statements for `change` extend it."""
 
 
 def load(connection: Connection, run_id: str) -> Run:
@@ -123,17 +123,12 @@ def dump_lines(lines: tuple[str, ...]) -> str:
     return _LINES.dump_json(lines).decode()
 
 
-def plain(text: str) -> str:
-    """The text as any store keeps it: an error's can hold NUL or half a character."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
 def dump_exchanges(recalled: Exchanges) -> str:
     return _EXCHANGES.dump_json(recalled).decode()
 
 
 def lock(connection: Connection, run: Run) -> None:
-    """Hold the run's row until the commit; raises `RunLost` unless its fence is still `run`'s."""
+    """Lock the run's row until the commit; raises `RunLost` if its fence has changed."""
     if connection.execute(_LOCK, owned(run)).first() is None:
         raise _lost(run)
 
@@ -141,7 +136,7 @@ def lock(connection: Connection, run: Run) -> None:
 def change(
     connection: Connection, run: Run, fields: Mapping[str, object], statement: Update = CHANGE
 ) -> None:
-    """Lock the run's row as `lock` does, and write to it, at once."""
+    """Lock the run's row as `lock` does and write to it, in one statement. Raises `RunLost`."""
     if not connection.execute(statement, {**owned(run), **fields}).rowcount:
         raise _lost(run)
 

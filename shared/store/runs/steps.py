@@ -1,4 +1,4 @@
-"""The journal: finished steps of a run, committed before the next begins."""
+"""The journal: the finished steps of a run, each committed before the next one begins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.store.schema import now_s, runs, steps
 
 @dataclass(frozen=True)
 class Step:
-    """Where a step stands in its run: position 0 is the turn's model call, then its calls."""
+    """A finished step. Position 0 is the turn's model call; tool and worker calls follow."""
 
     turn: int
     position: int
@@ -27,7 +27,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Resumed:
-    """What a run goes on from; `now` is the store's time, `doubtful` what must not be repeated."""
+    """The journal of a run that is resumed; `doubtful` are calls that must not be repeated."""
 
     steps: list[Step]
     doubtful: list[Start]
@@ -35,7 +35,7 @@ class Resumed:
 
 
 def steps_of(connection: Connection, run: Run) -> list[Step]:
-    """The finished steps of a run, in order; those of earlier epochs count: each stands once."""
+    """The finished steps of a run from all its epochs, in order; each step occurs once."""
     query = (
         select(steps.c.turn, steps.c.position, steps.c.kind, steps.c.name, steps.c.output)
         .where(steps.c.run_id == run.run_id)
@@ -48,21 +48,24 @@ def steps_of(connection: Connection, run: Run) -> list[Step]:
 
 
 def write_step(connection: Connection, run: Run, step: Step) -> None:
-    """Commit a finished step; again the same one, as after an unknown commit, changes nothing.
+    """Write a finished step; repeating it after an unknown commit changes nothing.
 
-    A run that gets on is no suspect, and its model is not away: the attempts and failures that
-    it took to get here are forgotten.
+    Sets the run's attempts and failures to 0: a run with a new step is no suspect, and its model is
+    available. Raises `RunLost`.
     """
     if run.attempts or run.failures:
         change(connection, run, {"attempts": 0, "failures": 0})
     fields = {"epoch": run.epoch, **vars(step), **owned(run)}
     if not connection.execute(_new_step(connection.dialect.name), fields).rowcount:
-        lock(connection, run)  # lost, or the same step again
+        lock(connection, run)  # raises if the run is lost; else the step was there already
 
 
-@cache  # to build a statement takes longer than to run it
+@cache  # building the statement takes longer than running it
 def _new_step(dialect: str) -> Insert:
-    """Locks the run's row and inserts, in one statement; no row: lost, or there already."""
+    """A statement that locks the run's row and inserts the step.
+
+    It inserts no row if the run is lost or the step is there already.
+    """
     given = [steps.c.epoch, steps.c.turn, steps.c.position, steps.c.kind, steps.c.name]
     given.append(steps.c.output)
     values = (bindparam(column.key, type_=column.type) for column in given)
@@ -72,6 +75,6 @@ def _new_step(dialect: str) -> Insert:
 
 
 def resumed(connection: Connection, run: Run) -> Resumed:
-    """For whoever has taken a run over."""
+    """The journal of a run that this process has taken, and the store's time."""
     now = connection.execute(select(now_s())).scalar_one()
     return Resumed(steps_of(connection, run), doubtful(connection, run.run_id), now)

@@ -1,4 +1,4 @@
-"""Who runs what: take-overs and hand-overs. Each function is one committed step."""
+"""The ownership of runs: taking, handing over and postponing. Each function is one commit."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from collections.abc import Collection
 from sqlalchemy import Float, and_, bindparam, case, not_, or_, select, update
 from sqlalchemy.engine import Connection
 
+from shared.contract.rows import storable
 from shared.store.processes.heartbeats import ownerless
 from shared.store.runs.cancels import UNWANTED
-from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row, plain
+from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row
 from shared.store.runs.run import COLUMNS as RUN_COLUMNS
 from shared.store.runs.sessions import freeze_recalled, has_its_turn
-from shared.store.schema import WHOLE_MOST, RunState, definitions, now_s, runs
+from shared.store.schema import INTEGER_MAX, RunState, definitions, now_s, runs
 
 SUSPECTED_AFTER = 2
-"""Owners that died while they computed a run, with no step of it finished since: one death has
-many neighbours, a second one makes a suspect."""
+"""The deaths of owners, with no step finished in between, that make a run a suspect. One death
+is not enough: each run that the dead process computed has it."""
 
 _died = case((runs.c.state == RunState.RUNNING, 1), else_=0)
-"""Of a run to be taken: whether its owner computed it until the end. One that only waited for
-workers can't have killed it."""
+"""1 for a run whose owner was computing it when it died. A run that only waited for workers can't
+have killed its owner."""
 SUSPECT = runs.c.attempts >= SUSPECTED_AFTER - _died
-_attempts = case((runs.c.attempts < WHOLE_MOST, runs.c.attempts + _died), else_=runs.c.attempts)
+_attempts = case((runs.c.attempts < INTEGER_MAX, runs.c.attempts + _died), else_=runs.c.attempts)
 _due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s(), has_its_turn())
 _begun = runs.c.state.in_([RunState.RUNNING, RunState.WAITING])
 TAKEABLE = or_(_due, and_(_begun, ownerless(runs.c.owner)))
-"""Of an open run; `dead` is to be given."""
+"""The condition that an open run may be taken; its parameter is `dead`, the dead instances."""
 
 
 def take(
@@ -39,12 +40,13 @@ def take(
     *,
     suspects: bool = False,
 ) -> list[Run]:
-    """Own up to `limit` runs of `agent`: those that are due, and those whose owner is dead.
+    """Take up to `limit` runs of `agent`: those that are due, and those whose owner is dead.
 
-    Suspects, or all others. Oldest due first; rows that another replica is taking are skipped.
-    A taken run's fence moves on, so that a late write of its last owner finds no row. `earlier`
-    is empty at first and belongs to this one take: repeated after an unknown commit, it finds
-    there what may be its own already. Afterwards it says of each run whether its owner was dead.
+    Takes either suspects or all other runs, the oldest due first. Rows that another replica is
+    taking are skipped. A taken run's fence increases, so that a late write of its last owner finds
+    no row. `earlier` is a dict that the caller creates empty for this call. Afterwards it says for
+    each run whether its owner was dead; a repetition after an unknown commit returns the runs in
+    it that this instance already owns.
     """
     if ours := _owned_of(connection, instance, earlier):
         return ours
@@ -91,7 +93,7 @@ def _owned_of(connection: Connection, instance: str, run_ids: Collection[str]) -
 
 
 def set_state(connection: Connection, run: Run, state: RunState) -> None:
-    """Say whether an owned run computes or only waits; raises `RunLost`."""
+    """Set the state of an owned run, running or waiting. Raises `RunLost`."""
     change(connection, run, {"state": state})
 
 
@@ -110,10 +112,11 @@ _POSTPONE = CHANGE.values(
 
 
 def hand_over(connection: Connection, run: Run, *, delay_s: float = 0) -> None:
-    """Let any replica go on with an owned run; raises `RunLost`.
+    """Give up an owned run, for any replica to continue. Raises `RunLost`.
 
-    With a delay: its end has failed, which counts as a failure, as a model that is away does. A run
-    that only has to end stays its owner's meanwhile: due, it would be taken at once, for ever.
+    A delay is given when the end could not be committed; this counts as a failure, as an
+    unavailable model does. A cancelled or overdue run then keeps its owner for the delay: as a due
+    run it would be taken again at once, over and over.
     """
     if delay_s:
         fields = {"delay_s": delay_s, "failures": run.failures + 1}
@@ -125,10 +128,10 @@ def hand_over(connection: Connection, run: Run, *, delay_s: float = 0) -> None:
 def postpone(
     connection: Connection, run: Run, *, failures: int, wait_s: float, detail: str
 ) -> None:
-    """Make an owned run whose model is away due again in `wait_s`, for any replica.
+    """Make an owned run whose model is unavailable due again in `wait_s`, for any replica.
 
-    Never later than the run's deadline, where it ends. `failures` is how often in a row it has been
-    postponed, this time included; `detail` is for the operator, as at the end. Raises `RunLost`.
+    It becomes due at its deadline at the latest. `failures` counts the postponements in a row, with
+    this one; `detail` is for the operator, as in `RunEnd`. Raises `RunLost`.
     """
-    fields = {"failures": failures, "detail": plain(detail), "delay_s": wait_s}
+    fields = {"failures": failures, "detail": storable(detail), "delay_s": wait_s}
     change(connection, run, fields, _POSTPONE)

@@ -1,4 +1,4 @@
-"""Calls of tools that must not be made twice: their start is committed before they begin."""
+"""Starts of tool calls that must not be made twice, committed before the call is made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.store.schema import starts, steps
 
 @dataclass(frozen=True)
 class Start:
-    """Where it stands in its run, as a `Step` says it; `arguments` is JSON."""
+    """The start of a call. `turn` and `position` are those of its `Step`; `arguments` is JSON."""
 
     turn: int
     position: int
@@ -23,28 +23,28 @@ class Start:
 
 
 def write_start(connection: Connection, run: Run, start: Start) -> None:
-    """Again the same one, as after an unknown commit, changes nothing; raises `RunLost`."""
+    """Write a start; repeating it after an unknown commit changes nothing. Raises `RunLost`."""
     lock(connection, run)
     fields = {"run_id": run.run_id, "epoch": run.epoch, **vars(start)}
     insert_new(connection, starts, fields, stamp="started_at")
 
 
 def drop_start(connection: Connection, run: Run, start: Start) -> None:
-    """The call was never made; raises `RunLost`."""
+    """Delete the start of a call that was not made. Raises `RunLost`."""
     lock(connection, run)
-    forget_start(connection, run.run_id, start)
+    delete_start(connection, run.run_id, start)
 
 
-def forget_start(connection: Connection, run_id: str, start: Start) -> None:
-    """Whoever calls this holds the run's row."""
+def delete_start(connection: Connection, run_id: str, start: Start) -> None:
+    """Delete a start; the caller must have locked the run's row."""
     here = and_(starts.c.turn == start.turn, starts.c.position == start.position)
     connection.execute(delete(starts).where(starts.c.run_id == run_id, here))
 
 
 def doubtful(connection: Connection, run_id: str) -> list[Start]:
-    """Calls that began and have no result, of any epoch, in order.
+    """The calls of all epochs that have started and have no result, in order.
 
-    Of a run that somebody computes they are under way; of any other one, in doubt.
+    In a run that its owner computes, they are being made; in any other run, they are in doubt.
     """
     finished = exists().where(
         steps.c.run_id == starts.c.run_id,

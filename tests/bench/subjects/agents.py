@@ -43,19 +43,19 @@ def stubbed(system: System, name: str, store: str, **env: str) -> Subject:
 
 def real(system: System, name: str, store: str) -> Subject:
     """An agent with the `openai` client, and an endpoint that answers at once."""
-    served = system.start("tests.bench.subjects.endpoint").says(r"serving (\S+)")
+    served = system.start("tests.bench.subjects.endpoint").wait_for(r"serving (\S+)")
     env = {"HUTCH_STORE": store, "OPENAI_BASE_URL": served[1]}
     return _consuming(system.start("services.agent", name, **env), name)
 
 
 def echo(system: System) -> Subject:
     child = system.start("tests.bench.subjects.echo", "echo")
-    child.says("consuming")
+    child.wait_for("consuming")
     return Subject("bare echo", psutil.Process(child.process.pid), "echo", exchange="")
 
 
 def _consuming(child: Child, name: str) -> Subject:
-    child.says("consuming")
+    child.wait_for("consuming")
     return Subject(name, psutil.Process(child.process.pid), name)
 
 

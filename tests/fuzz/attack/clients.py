@@ -32,11 +32,11 @@ Instances = Callable[[str], list[str]]
 """An agent's living processes."""
 
 
-class Ears(Client):
+class Receiver(Client):
     """Consumes from the durable queue and from one that the broker has named."""
 
     def __init__(self, url: str, ledger: Ledger) -> None:
-        super().__init__("ears", url)
+        super().__init__("receiver", url)
         self._ledger = ledger
         self.named = ""
         self.listening = threading.Event()
@@ -46,19 +46,19 @@ class Ears(Client):
         channel.queue_bind(KEPT, REPLIES, KEPT)
         self.named = channel.queue_declare("", exclusive=True).method.queue
         for queue in (KEPT, self.named):
-            channel.basic_consume(queue, self._hear)
+            channel.basic_consume(queue, self._receive)
         self.listening.set()
         while not self.ending.is_set():
             channel.connection.process_data_events(TURN_S)
 
-    def _hear(
+    def _receive(
         self,
         channel: BlockingChannel,
         method: Basic.Deliver,
         properties: pika.BasicProperties,
         body: bytes,
     ) -> None:
-        hear(self._ledger, properties, body)
+        receive(self._ledger, properties, body)
         channel.basic_ack(method.delivery_tag or 0)
 
 
@@ -66,14 +66,14 @@ class Attacker(Client):
     """Publishes the volleys whose numbers it is given; `quiet` ends that, `end` its listening."""
 
     def __init__(
-        self, url: str, ledger: Ledger, seed: int, numbers: Iterator[int], ears: Ears,
+        self, url: str, ledger: Ledger, seed: int, numbers: Iterator[int], receiver: Receiver,
         instances: Instances,
     ) -> None:  # fmt: skip
         super().__init__("attacker", url)
         self._ledger = ledger
         self._seed = seed
         self._numbers = numbers
-        self._ears = ears
+        self._receiver = receiver
         self._instances = instances
         self._direct: set[str] = set()
         self.quiet = threading.Event()
@@ -82,7 +82,7 @@ class Attacker(Client):
         self._ledger.forgive(self._direct)
         self._direct.clear()
         channel.confirm_delivery()
-        channel.basic_consume(DIRECT, self._hear, auto_ack=True)
+        channel.basic_consume(DIRECT, self._receive, auto_ack=True)
         while not self.ending.is_set():
             if not self.quiet.is_set():
                 self._attack(channel, next(self._numbers))
@@ -99,7 +99,7 @@ class Attacker(Client):
     def _publish(self, channel: BlockingChannel, where: str, message: Message) -> None:
         given = dict(message.properties)
         if message.reply in {"kept", "named", "direct"}:
-            addresses = {"kept": KEPT, "named": self._ears.named, "direct": DIRECT}
+            addresses = {"kept": KEPT, "named": self._receiver.named, "direct": DIRECT}
             given["reply_to"] = addresses[message.reply]
         if message.reply == "direct":
             self._direct.add(message.call)
@@ -125,15 +125,15 @@ class Attacker(Client):
         agent = beginning.split(".")[1]
         return beginning + next(iter(self._instances(agent)), "nobody")
 
-    def _hear(
+    def _receive(
         self, _: BlockingChannel, __: Basic.Deliver, properties: pika.BasicProperties, body: bytes
     ) -> None:
         self._direct.discard(_text(properties.correlation_id))
-        hear(self._ledger, properties, body)
+        receive(self._ledger, properties, body)
 
 
-def hear(ledger: Ledger, properties: pika.BasicProperties, body: bytes) -> None:
-    ledger.hear(_text(properties.correlation_id), _text(properties.message_id), body)
+def receive(ledger: Ledger, properties: pika.BasicProperties, body: bytes) -> None:
+    ledger.receive(_text(properties.correlation_id), _text(properties.message_id), body)
 
 
 def _text(value: str | bytes | None) -> str:

@@ -33,11 +33,11 @@ def endpoint(seed: int) -> Iterator[Endpoint]:
             said = reply(seed, json.loads(body))
             ending.wait(said.after_s)
             try:
-                self._say(said)
+                self._send(said)
             except OSError:
                 self.close_connection = True  # the agent has given up meanwhile
 
-        def _say(self, said: Reply) -> None:
+        def _send(self, said: Reply) -> None:
             if said.end == RESET:
                 self.close_connection = True
                 return
@@ -53,7 +53,7 @@ def endpoint(seed: int) -> Iterator[Endpoint]:
             self.wfile.write(said.body)
 
         def do_GET(self) -> None:
-            self._say(Reply(b'{"object": "list", "data": []}'))
+            self._send(Reply(b'{"object": "list", "data": []}'))
 
         def log_message(self, format: str, *arguments: object) -> None:
             """Nothing: the agents' logs say it."""

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 
 
 class Foreign(BaseException):
-    """As a panic of a library in another language comes."""
+    """Like a panic of a library in another language."""
 
 
-class Unsaid(Exception):
+class Unprintable(Exception):
     def __str__(self) -> str:
-        raise RuntimeError("it can't be told")
+        raise RuntimeError("it can't be shown")
 
 
 class Unnamed(Exception):
@@ -27,7 +27,7 @@ class Unnamed(Exception):
 
 
 class Stray:
-    """Nothing that JSON knows."""
+    """A value that JSON cannot hold."""
 
     def __repr__(self) -> str:
         raise RuntimeError("it has no name")
@@ -48,9 +48,9 @@ def leave(n: int = 0) -> str:
     sys.exit(n)
 
 
-def unsaid(n: int = 0) -> str:
+def unprintable(n: int = 0) -> str:
     """Raise an exception that cannot be shown."""
-    raise Unsaid(n)
+    raise Unprintable(n)
 
 
 def unnamed(n: int = 0) -> str:
@@ -118,7 +118,7 @@ def numbers(n: int = 0) -> list[object]:
 
 def several(n: int = 0) -> str:
     """Raise several things at once."""
-    raise BaseExceptionGroup("both", [KeyboardInterrupt(n), Unsaid(n)])
+    raise BaseExceptionGroup("both", [KeyboardInterrupt(n), Unprintable(n)])
 
 
 def recurse(n: int = 0) -> str:

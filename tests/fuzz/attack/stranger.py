@@ -45,7 +45,7 @@ class Stranger(Client):
 
 
 def answers(seed: int, asked: bytes) -> tuple[bytes, ...]:
-    """What a worker that isn't ours says to a task, so many times."""
+    """A foreign worker's responses to a task, so many of them."""
     task = json.loads(asked)
     draw = random.Random(f"{seed} stranger {task['content']}".encode("utf-8", "replace"))
     right: dict[str, object] = {

@@ -8,14 +8,14 @@ from pathlib import Path
 TOOLS = Path(__file__).with_name("odd_tools.py")
 
 TIMEOUT_S = 20
-"""Of each run: however an endpoint behaves, all is answered soon after the last attack."""
+"""Each run's deadline, so that all tasks are answered soon after the last attack."""
 LIMITS = f"limits: {{timeout: {TIMEOUT_S}s, turns: 6, concurrency: 4}}\n"
 
 REPEATABLE = (
     "foreign",
     "interrupt",
     "leave",
-    "unsaid",
+    "unprintable",
     "unnamed",
     "stops",
     "lines",

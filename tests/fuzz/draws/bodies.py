@@ -12,7 +12,7 @@ from tests.fuzz.draws.values import DIGITS, Draw
 BODY_BYTES = 1024 * 1024
 DEPTH = 100_000
 LARGE = 0.01
-"""Of bodies that are not right: those around the largest that is taken."""
+"""The share of bad bodies whose size is near the limit."""
 
 FIELDS = (
     "schema",
@@ -40,7 +40,7 @@ FIELDS = (
     "model",
     "nobody's",
 )
-"""Of all types of the contract, and one that it doesn't have."""
+"""The fields of all types of the contract, and one that no type has."""
 
 BOUNDED: Mapping[str, Callable[[Draw], Any]] = {
     "hops": lambda draw: draw.choice((0, 3, 4, 5, 10**6, 2**63, DIGITS)),
@@ -85,7 +85,7 @@ def nearly(draw: Draw, right: dict[str, object]) -> bytes:
 
 
 def wrong(draw: Draw, right: dict[str, object]) -> bytes:
-    """No message of the contract, or hardly one."""
+    """A body that is no message of the contract, or almost one."""
     if draw.random() < LARGE:
         return large(draw, right)
     good = encoded(right)

@@ -19,13 +19,13 @@ OURS = ("a fault of ours", "Traceback")
 trace of an expected error only where it was asked to debug."""
 
 
-VOLLEYS_PER_ORDER = 20
+VOLLEYS_PER_COMMAND = 20
 """About: a command takes a second or two."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a person types: `hutch` with these arguments; then, after a while, with those."""
+class Command:
+    """One `hutch` command, and another one that is given after a while."""
 
     arguments: tuple[str, ...]
     pause_s: float
@@ -33,25 +33,25 @@ class Order:
     then: tuple[str, ...] = ()
 
 
-def order(seed: int, number: int) -> Order:
+def command(seed: int, number: int) -> Command:
     draw = random.Random(f"{seed} order {number}")
     arguments, then, after_s = weighted(draw, ORDERS)(draw, number)
-    return Order(arguments, draw.uniform(1.0, 4.0), after_s, then)
+    return Command(arguments, draw.uniform(1.0, 4.0), after_s, then)
 
 
 Typed = tuple[tuple[str, ...], tuple[str, ...], float]
 
 
 def paused(draw: Draw, number: int) -> Typed:
-    whom = draw.choice((*AGENTS, "all"))
-    return ("pause", whom), ("unpause", whom), draw.uniform(0.5, 4.0)
+    agent = draw.choice((*AGENTS, "all"))
+    return ("pause", agent), ("unpause", agent), draw.uniform(0.5, 4.0)
 
 
 def shut_down(draw: Draw, number: int) -> Typed:
     return ("shutdown", draw.choice(AGENTS), *draw.choice(((), ("--stop",)))), (), 0.0
 
 
-def letters(draw: Draw, number: int) -> Typed:
+def dead_letters(draw: Draw, number: int) -> Typed:
     drop = ("dead", "drop", "--all", "--yes")
     return draw.choice((("dead", "replay", "--all"), drop, ("dead", "list"))), drop, 1.0
 
@@ -63,29 +63,29 @@ def cancel(draw: Draw, number: int) -> Typed:
 def seen(draw: Draw, number: int) -> Typed:
     shown = ("show", _one_of(draw, number))
     forgotten = ("forget", f"talk-{draw.randrange(SESSIONS)}")
-    looks = (("status",), ("runs",), ("dead", "list", "--json"), shown, forgotten)
-    return draw.choice(looks), (), 0.0
+    reads = (("status",), ("runs",), ("dead", "list", "--json"), shown, forgotten)
+    return draw.choice(reads), (), 0.0
 
 
 def _one_of(draw: Draw, number: int) -> str:
     """A task's id, of a volley that may have come by then."""
-    return marker(draw.randrange(VOLLEYS_PER_ORDER * (number + 1)))
+    return marker(draw.randrange(VOLLEYS_PER_COMMAND * (number + 1)))
 
 
 ORDERS: Mapping[Callable[[Draw, int], Typed], int] = {
     paused: 4,
     shut_down: 3,
-    letters: 3,
+    dead_letters: 3,
     cancel: 2,
     seen: 3,
 }
 
 
-class Orders(threading.Thread):
+class Commands(threading.Thread):
     """Gives one command after the other, until it is ended."""
 
     def __init__(self, system: System, ledger: Ledger, seed: int) -> None:
-        super().__init__(name="orders", daemon=True)
+        super().__init__(name="commands", daemon=True)
         self._system = system
         self._ledger = ledger
         self._seed = seed
@@ -96,13 +96,13 @@ class Orders(threading.Thread):
 
     def run(self) -> None:
         for number in count():
-            order_ = order(self._seed, number)
-            if self._ending.wait(order_.pause_s):
+            command_ = command(self._seed, number)
+            if self._ending.wait(command_.pause_s):
                 return
-            self.give(*order_.arguments)
-            self._ending.wait(order_.after_s)
-            if order_.then:
-                self.give(*order_.then)
+            self.give(*command_.arguments)
+            self._ending.wait(command_.after_s)
+            if command_.then:
+                self.give(*command_.then)
 
     def end(self) -> None:
         """After the command that is under way, and the one that undoes it."""
@@ -116,8 +116,8 @@ class Orders(threading.Thread):
             done = self._system.hutch(*arguments, HUTCH_DEBUG="0")
         except subprocess.TimeoutExpired as late:
             self.faults.append(f"{what}: not done after {late.timeout:.0f} s")
-            self._ledger.ordered(what, "not done in time")
+            self._ledger.commanded(what, "not done in time")
             return
-        self._ledger.ordered(what, f"{done.returncode}: {done.stderr or done.stdout}")
+        self._ledger.commanded(what, f"{done.returncode}: {done.stderr or done.stdout}")
         if any(fault in done.stderr for fault in OURS):
             self.faults.append(f"{what}: {done.stderr.strip()[-500:]}")

@@ -20,7 +20,7 @@ from tests.fuzz.draws import bodies, properties
 from tests.fuzz.draws.values import Draw, weighted
 
 AGENTS = tuple(REPLICAS)
-NOBODY = ("nobody", "", "Boss", "é", "x" * 255, "agent.boss", "boss.x", "#")
+NO_AGENTS = ("nobody", "", "Boss", "é", "x" * 255, "agent.boss", "boss.x", "#")
 """Keys of the tasks' exchange that lead to no agent."""
 
 Reply = Literal["kept", "named", "direct", "none", "odd"]
@@ -65,7 +65,7 @@ class Message:
 
 
 def marker(number: int) -> str:
-    """Of one volley: its task's id, and what its texts have in them."""
+    """A volley's marker: its task's id, and a part of its texts."""
     return f"f{number}."
 
 
@@ -104,10 +104,10 @@ def wrong(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
     return (_mail(draw, agent_of(seed, number), body, number),)
 
 
-def nobodys(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
-    """For no agent: `unrouted` takes it."""
+def unaddressed(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
+    """A task for no agent: it comes to `unrouted`."""
     make = draw.choice((bodies.nearly, bodies.wrong))
-    return (_mail(draw, draw.choice(NOBODY), make(draw, _task("wild", number)), number),)
+    return (_mail(draw, draw.choice(NO_AGENTS), make(draw, _task("wild", number)), number),)
 
 
 def again(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
@@ -142,7 +142,7 @@ def swarmed(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
 
 
 def replied(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
-    """To the reply queue of a process; `@` in the key is one that is there when it is sent."""
+    """To a process's reply queue; `@` in the key stands for one that exists when it is sent."""
     right: dict[str, object] = {
         "type": "response",
         "task_id": marker(number),
@@ -156,8 +156,8 @@ def replied(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
     return (Message(REPLIES, f"reply.{draw.choice(AGENTS)}.@", body, properties=given),)
 
 
-def ordered(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
-    """What the control exchange takes, nearly right and not right at all."""
+def commanding(draw: Draw, seed: int, number: int) -> tuple[Message, ...]:
+    """Messages for the control exchange, almost right and completely wrong."""
     right: dict[str, object] = {"type": "cancel", "task_id": marker(number)}
     body = draw.choice((bodies.nearly, bodies.wrong))(draw, right)
     agent = draw.choice(AGENTS)
@@ -183,11 +183,11 @@ KINDS: Mapping[Kind, int] = {
     wild: 30,
     nearly: 22,
     wrong: 12,
-    nobodys: 3,
+    unaddressed: 3,
     again: 8,
     swarmed: 5,
     replied: 4,
-    ordered: 3,
+    commanding: 3,
     cancelled: 8,
 }
 

@@ -1,4 +1,4 @@
-"""What the model's endpoint answers: a pure function of the seed, the task and the turn."""
+"""The replies of the model's endpoint: a pure function of the seed, the task and the turn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fuzz.draws import values
 from tests.fuzz.draws.values import DIGITS, Draw, weighted
 
 MARKER = re.compile(r"(honest|other|wild) f\d+\.\w*")
-"""What a task's text says of itself; see `plan`."""
+"""The marker in a task's text; see `plan`."""
 DEPTH = 100_000
 LONG = 1_000_000
 SLOW_S = (0.2, 3.0)
@@ -36,17 +36,17 @@ class Reply:
 
 def reply(seed: int, request: Mapping[str, Any]) -> Reply:
     """Honest tasks are answered at once; what anything else gets is drawn."""
-    told = [str(it.get("content") or "") for it in request.get("messages", ())]
-    asked = next(filter(None, map(MARKER.search, reversed(told))), None)
+    texts = [str(it.get("content") or "") for it in request.get("messages", ())]
+    asked = next(filter(None, map(MARKER.search, reversed(texts))), None)
     if asked and asked[1] != "wild":
         return Reply(completion(request, said=f"{asked[0]} is done"))
-    about = asked[0] if asked else "\n".join(told)[-1000:]
-    draw = random.Random(f"{seed} {about} {len(told)}".encode("utf-8", "replace"))
+    about = asked[0] if asked else "\n".join(texts)[-1000:]
+    draw = random.Random(f"{seed} {about} {len(texts)}".encode("utf-8", "replace"))
     return weighted(draw, KINDS)(draw, request, about)
 
 
 def completion(request: Mapping[str, Any], **message: Any) -> bytes:
-    """As it should be; `said` is the answer, in the form that was asked for."""
+    """A correct reply; `said` is the answer, in the form that was asked for."""
     said = message.pop("said", None)
     if said is not None:
         by_schema = "response_format" in request
@@ -91,7 +91,7 @@ def called(draw: Draw, request: Mapping[str, Any], about: str) -> Reply:
 
 
 def _offered(request: Mapping[str, Any]) -> list[str]:
-    """Those offered, and one that is not."""
+    """The names that are offered, and one that is not."""
     tools = request.get("tools") or ()
     schema = json.dumps(request.get("response_format") or {})
     by_schema = set(re.findall(r'"const": "([\w-]+)"', schema)) - {"answer"}

@@ -82,7 +82,7 @@ def text(draw: Draw) -> str:
 
 
 def anything(draw: Draw, depth: int = 0) -> Any:
-    """What JSON can hold, and what it should not."""
+    """A value that JSON can hold, or one that it should not."""
     kinds: list[Callable[[], Any]] = [
         lambda: None,
         lambda: draw.choice((True, False)),
@@ -103,7 +103,7 @@ def binary(draw: Draw, most: int = 400) -> bytes:
 
 
 def header(draw: Draw, depth: int = 0) -> Any:
-    """What a header's table can hold."""
+    """A value that a header's table can hold."""
     kinds: list[Callable[[], Any]] = [
         lambda: None,
         lambda: draw.choice((True, False)),

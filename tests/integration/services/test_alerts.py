@@ -17,10 +17,10 @@ import pytest
 
 from tests.support.brokers.rabbitmq import Rabbit, Server
 from tests.support.client import Client, client
+from tests.support.network.proxy import Proxy, address, proxy
 from tests.support.processes.agents import POISON, define, supervised
 from tests.support.processes.running import POLL_S, Child, System, until
-from tests.support.prometheus import MINUTE_S, Alert, Prometheus, prometheus
-from tests.support.proxy import Proxy, address, proxy
+from tests.support.prometheus import MINUTE_S, Alert, Prometheus, serving
 
 pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]
 """Its container reports its queues to Prometheus; so does 3.10, with a plugin."""
@@ -29,8 +29,8 @@ NOWHERE = "http://127.0.0.1:1/v1"
 LONG = "[[latency 600]]Write."
 AT_WORK = 4
 """Runs of a process that is killed: its replica takes over more than three."""
-LOOKS = 5
-"""Of Prometheus at each process, before anything goes wrong."""
+SCRAPES = 5
+"""The number of scrapes of each process before anything goes wrong."""
 PATIENCE_S = 240.0
 """A response is stuck after a minute; the rest, on a machine that does much else."""
 AGENTS = {
@@ -58,12 +58,12 @@ MAY_BE: set[Alert] = {("HutchDeadLetters", "bob"), ("HutchTasksWait", "new")}
 
 
 def port_of(child: Child) -> int:
-    return int(child.says(r'"health is served".*"port": (\d+)')[1])
+    return int(child.wait_for(r'"health is served".*"port": (\d+)')[1])
 
 
 @pytest.fixture
-def looking(server: Server, rabbit: Rabbit, tmp_path: Path) -> Iterator[Prometheus]:
-    with prometheus(tmp_path / "prometheus", server.metrics, rabbit.vhost) as running:
+def prometheus(server: Server, rabbit: Rabbit, tmp_path: Path) -> Iterator[Prometheus]:
+    with serving(tmp_path / "prometheus", server.metrics, rabbit.vhost) as running:
         yield running
 
 
@@ -94,7 +94,7 @@ def network(rabbit: Rabbit) -> Iterator[Proxy]:
 
 
 def answering(
-    system: System, looking: Prometheus, pika: Client, network: Proxy
+    system: System, prometheus: Prometheus, pika: Client, network: Proxy
 ) -> dict[str, Child]:
     """All those that begin well, in Prometheus' sight, and no alert."""
     names = [name for name in AGENTS if name not in {"new", "mute", "bob"}]
@@ -102,17 +102,17 @@ def answering(
     system.env |= {"RABBITMQ_URL": network.url(direct := system.env["RABBITMQ_URL"])}
     [children["mute"]] = system.agents("mute")
     system.env["RABBITMQ_URL"] = direct
-    looking.looks_at({name: [port_of(child)] for name, child in children.items()})
+    prometheus.scrape({name: [port_of(child)] for name, child in children.items()})
     for name in children.keys() - {"cut"}:
         assert pika.ask(name, "Write.").status == "ok"
-    until(lambda: looking.value("min(count_over_time(hutch_takeovers_total[1h]))") >= LOOKS)
-    assert looking.firing() == set()
+    until(lambda: prometheus.value("min(count_over_time(hutch_takeovers_total[1h]))") >= SCRAPES)
+    assert prometheus.firing() == set()
     return children
 
 
 def test_each_alert_is_raised_by_its_cause_and_by_nothing_else(
     system: System,
-    looking: Prometheus,
+    prometheus: Prometheus,
     rabbit: Rabbit,
     pika: Client,
     network: Proxy,
@@ -121,10 +121,10 @@ def test_each_alert_is_raised_by_its_cause_and_by_nothing_else(
     (agents / "tools").mkdir()
     (agents / "tools" / "poison.py").write_text(POISON, "utf-8")
     define(agents, system, **AGENTS)
-    children = answering(system, looking, pika, network)
+    children = answering(system, prometheus, pika, network)
 
     pika.send("mute", "[[latency 2]]Write.")
-    until(lambda: children["mute"].said.count("run started") == 2)
+    until(lambda: children["mute"].output.count("run started") == 2)
     network.stall()
     assert children["gone"].end() == 0
     for task in (LONG, "Write."):
@@ -134,14 +134,14 @@ def test_each_alert_is_raised_by_its_cause_and_by_nothing_else(
     pika.send("new", b"{")  # which does not live yet
     for _ in range(AT_WORK):
         pika.send("pair", LONG)
-    until(lambda: children["pair"].said.count("run started") == 1 + AT_WORK)
+    until(lambda: children["pair"].output.count("run started") == 1 + AT_WORK)
     [survivor, new] = system.agents("pair", "new")
-    new.says("message refused")
+    new.wait_for("message refused")
     with socket.create_server(("127.0.0.1", 0)) as holder:
         bob = int(holder.getsockname()[1])  # the same in each life, as a pod's is
     ports = {name: [port_of(child)] for name, child in children.items()}
     ports["pair"].append(port_of(survivor))
-    looking.looks_at(ports | {"new": [port_of(new)], "bob": [bob]})
+    prometheus.scrape(ports | {"new": [port_of(new)], "bob": [bob]})
     children["pair"].kill()
 
     system.env["HUTCH_HEALTH_PORT"] = str(bob)
@@ -150,6 +150,6 @@ def test_each_alert_is_raised_by_its_cause_and_by_nothing_else(
         raised = set[Alert]()
         given_up_at = time.monotonic() + PATIENCE_S
         while not raised >= EXPECTED and time.monotonic() < given_up_at:
-            raised |= looking.firing()
+            raised |= prometheus.firing()
             time.sleep(POLL_S)
     assert raised - MAY_BE == EXPECTED

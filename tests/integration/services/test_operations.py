@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.pages import COMMANDS
-from tests.support.processes.clerk import LONG_S, Clerk, call, define, letters
+from tests.support.processes.clerk import LONG_S, Clerk, call, dead_letters, define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
 
@@ -24,7 +24,7 @@ pytestmark = [
 
 
 def said(system: System, command: str, **names: str) -> str:
-    """What a command of the page says, with names in the place of its capitals."""
+    """The output of a command of the page, with names in the place of its capitals."""
     assert command in COMMANDS, "the page says it otherwise"
     _, *arguments = (names.get(word, word) for word in shlex.split(command))
     done = system.hutch(*arguments)
@@ -51,7 +51,7 @@ def test_a_provider_is_down_and_those_it_has_failed_are_replayed(
 ) -> None:
     [bob] = system.agents("bob")
     pika.send("bob", {"content": "[[fail 503 8]][[reply Here.]]", "id": "t1"})
-    bob.says("run put off")
+    bob.wait_for("run postponed")
     change(system, "UPDATE runs SET due_at = due_at + 3600")  # so that it stays due meanwhile
     assert "t1" in said(system, "hutch runs --status due")
     assert "503" in said(system, "hutch show RUN", RUN="t1")
@@ -59,13 +59,13 @@ def test_a_provider_is_down_and_those_it_has_failed_are_replayed(
         system, "UPDATE runs SET failures = 8, due_at = claimed_at"
     )  # the last of its tries, now
     assert pika.reply().status == "failed"
-    assert "put off 8 times" in said(system, 'hutch dead list --reason "put off"')
-    said(system, 'hutch dead replay --reason "put off" --all')
+    assert "postponed 8 times" in said(system, "hutch dead list --reason postponed")
+    said(system, "hutch dead replay --reason postponed --all")
     reply = pika.reply()
     assert (reply.status, reply.content) == ("ok", "Here.")
 
 
-def test_a_bill_that_runs_away_is_held_and_its_cause_cancelled(
+def test_a_costly_task_is_found_during_a_pause_and_cancelled(
     system: System, pika: Client, asked: Asked
 ) -> None:
     system.agents("bob")
@@ -87,19 +87,19 @@ def test_a_poison_is_shown_and_then_dropped_or_replayed(system: System, pika: Cl
         pika.send("bob", body)
         assert pika.reply().status == "refused"
     assert "poem" in said(system, "hutch dead list")
-    poem, bytes_ = (str(letter["id"]) for letter in letters(system))
-    assert "UTF-8" in said(system, "hutch dead show LETTER", LETTER=bytes_)
-    said(system, "hutch dead drop LETTER", LETTER=bytes_)
-    said(system, "hutch dead replay LETTER", LETTER=poem)
-    until(lambda: [it["id"] for it in letters(system)] not in ([], [poem]))
-    assert len(letters(system)) == 1, "a hopeless one comes back, and stays"
+    poem, bytes_ = (str(dead_letter["id"]) for dead_letter in dead_letters(system))
+    assert "UTF-8" in said(system, "hutch dead show ID", ID=bytes_)
+    said(system, "hutch dead drop ID", ID=bytes_)
+    said(system, "hutch dead replay ID", ID=poem)
+    until(lambda: [it["id"] for it in dead_letters(system)] not in ([], [poem]))
+    assert len(dead_letters(system)) == 1, "a hopeless one comes back, and stays"
 
 
 @pytest.mark.parametrize(
     ("decision", "effects"),
     [
-        ("hutch dead replay LETTER --tool-done RESULT", ["7"]),
-        ("hutch dead replay LETTER --tool-again", ["7", "7"]),
+        ("hutch dead replay ID --tool-done RESULT", ["7"]),
+        ("hutch dead replay ID --tool-again", ["7", "7"]),
     ],
 )
 def test_a_tool_in_doubt_is_decided(
@@ -111,8 +111,8 @@ def test_a_tool_in_doubt_is_decided(
     first.kill()
     system.agents("clerk")
     assert pika.reply().status == "failed"
-    (letter,) = letters(system)
-    said(system, decision, LETTER=str(letter["id"]), RESULT="paid 7")
+    (dead_letter,) = dead_letters(system)
+    said(system, decision, ID=str(dead_letter["id"]), RESULT="paid 7")
     assert pika.reply().status == "ok"
     assert clerk.effects == effects
 
@@ -132,7 +132,10 @@ def test_an_old_backup_is_inspected_before_any_run_starts(
     pika.send("alice", {"content": '[[call bob {"prompt": "[[latency 4]]Write."}]]', "id": "old"})
     until(lambda: len(asked()) == 2)
     backup = database(system).with_name("backup.db")
-    with sqlite3.connect(database(system)) as store, sqlite3.connect(backup) as copy:
+    with (
+        closing(sqlite3.connect(database(system))) as store,
+        closing(sqlite3.connect(backup)) as copy,
+    ):
         store.backup(copy)
     assert pika.reply().status == "ok"
     newer = pika.ask("bob", {"content": "Since then.", "id": "new"})
@@ -156,7 +159,7 @@ def test_an_old_backup_is_inspected_before_any_run_starts(
     assert len(asked()) == paid + 1, "a task since the backup is run again, when it is sent again"
 
 
-def test_a_run_that_hangs_goes_on_elsewhere_or_is_ended(
+def test_a_run_that_hangs_continues_elsewhere_or_is_ended(
     system: System, pika: Client, clerk: Clerk
 ) -> None:
     [hanging] = system.agents("clerk")

@@ -34,20 +34,20 @@ BOB = "name: bob\ndescription: Writes.\n"
 
 
 @contextmanager
-def telltale() -> Iterator[tuple[str, list[str]]]:
+def repeating_endpoint() -> Iterator[tuple[str, list[str]]]:
     """An endpoint that refuses every key and repeats it; the keys that it has received."""
-    heard: list[str] = []
+    received: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            heard.append(str(self.headers["Authorization"]))
-            told = json.dumps({"error": {"message": f"no such key: {heard[-1]}"}}).encode()
+            received.append(str(self.headers["Authorization"]))
+            answers = json.dumps({"error": {"message": f"no such key: {received[-1]}"}}).encode()
             self.send_response(401)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(told)))
+            self.send_header("Content-Length", str(len(answers)))
             self.end_headers()
-            self.wfile.write(told)
+            self.wfile.write(answers)
 
         def log_message(self, format: str, *args: object) -> None: ...
 
@@ -55,7 +55,7 @@ def telltale() -> Iterator[tuple[str, list[str]]]:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", heard
+            yield f"http://127.0.0.1:{server.server_port}", received
         finally:
             server.shutdown()
             serving.join()
@@ -117,12 +117,12 @@ def test_changed_passwords_need_no_restart(
     postgresql.sql(f"ALTER ROLE {user} PASSWORD '{NEW}'")
     cut_off(rabbit, user)
     postgresql.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename='{user}'")
-    bob.says(f"refused the user '{user}'")
-    bob.says("store away.*password authentication failed")
+    bob.wait_for(f"refused the user '{user}'")
+    bob.wait_for("store unavailable.*password authentication failed")
     changed(tmp_path, "RABBITMQ_URL", BROKER)
     changed(tmp_path, "HUTCH_STORE", STORE)
     assert pika.ask("bob", "Write.").status == "ok"
-    assert PLANTED not in bob.said
+    assert PLANTED not in bob.output
 
 
 def test_no_output_contains_a_secret(
@@ -134,15 +134,15 @@ def test_no_output_contains_a_secret(
     tmp_path: Path,
 ) -> None:
     """After runs that went well and ill, a lost broker, a lost store, and starts that failed."""
-    with telltale() as (url, keys):
+    with repeating_endpoint() as (url, keys):
         (agents / "alice.yaml").write_text(ALICE.format(url=url))
         (agents / "bob.yaml").write_text(BOB)
         planted.env |= {"HUTCH_AGENTS": str(agents), "ALICES_KEY": ALICES_KEY, "HUTCH_DEBUG": "1"}
         up = planted.start("services.cli", "up")
         for name in ("alice", "bob"):
-            up.says(f"{name}.*consuming")
-        told = [pika.ask("bob", "Write.").body, pika.ask("alice", "Write.").body]
-        assert [body["status"] for body in told] == ["ok", "failed"]
+            up.wait_for(f"{name}.*consuming")
+        answers = [pika.ask("bob", "Write.").body, pika.ask("alice", "Write.").body]
+        assert [body["status"] for body in answers] == ["ok", "failed"]
         assert f"Bearer {ALICES_KEY}" in keys
         pika.send("bob", b"{")
         commands = commands_of_all(up)
@@ -151,23 +151,29 @@ def test_no_output_contains_a_secret(
         assert pika.ask("bob", "Write again.").status == "ok"
         assert up.end() == 0
         outputs = [
-            json.dumps(told),
+            json.dumps(answers),
             commands,
             connected,
             *spoken(planted),
             *failed_starts(planted, tmp_path),
             stream(rabbit),
             dumped(planted, postgresql),
-            up.said,
+            up.output,
         ]
-    for needed in ("store away", "run.ended", "no such key", "services.agent", "INSERT INTO"):
+    for needed in (
+        "store unavailable",
+        "run.ended",
+        "no such key",
+        "services.agent",
+        "INSERT INTO",
+    ):
         assert any(needed in output for output in outputs), needed
     for output in outputs:
         assert PLANTED not in output, output[output.index(PLANTED) - 200 :][:400]
 
 
 def commands_of_all(up: Child) -> str:
-    """What `ps` shows of the system's processes."""
+    """The system's processes as `ps` shows them."""
     own = psutil.Process(up.process.pid)
     return "\n".join(str(one.cmdline()) for one in (own, *own.children(recursive=True)))
 
@@ -176,11 +182,11 @@ def lose_both(system: System, rabbit: Rabbit, postgresql: Postgres, up: Child) -
     database = system.env["HUTCH_STORE_FILE"]
     with postgresql.away(Path(database).read_text().strip()):
         cut_off(rabbit, user_of(system))
-        up.says("store away")
+        up.wait_for("store unavailable")
 
 
 def spoken(system: System) -> list[str]:
-    """No agent runs: who asks one waits in vain."""
+    """The output of many commands; no agent runs, so that `ask` ends without an answer."""
     commands = ["status", "runs", "check", "topology", "dead list", "show none"]
     commands.append("ask --timeout 1s nobody Hello")
     done = [system.hutch("--debug", *command.split()) for command in commands]
@@ -188,7 +194,7 @@ def spoken(system: System) -> list[str]:
 
 
 def failed_starts(system: System, tmp_path: Path) -> list[str]:
-    """Each setting wrong in some way, in a file or not, with the trace that HUTCH_DEBUG shows."""
+    """Starts with each setting wrong in some way, with the trace that HUTCH_DEBUG shows."""
     wrong = {
         "RABBITMQ_URL": [
             Path(system.env["RABBITMQ_URL_FILE"]).read_text().strip() + "-elsewhere",
@@ -214,7 +220,7 @@ def failed_starts(system: System, tmp_path: Path) -> list[str]:
             env = file if number % 2 else {name: value, f"{name}_FILE": ""}
             ended = system.start("services.agent", "bob", **env)
             assert ended.ended(), value
-            said.append(ended.said)
+            said.append(ended.output)
     return said
 
 

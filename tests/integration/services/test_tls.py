@@ -12,8 +12,8 @@ import pytest
 
 from shared.store.database.migrate import migrate
 from tests.support.brokers.secured import BROKERS, SecuredBroker, SecuredStore, secured_store
-from tests.support.certificates import Authority
 from tests.support.client import client
+from tests.support.network.certificates import Authority
 from tests.support.processes import running
 from tests.support.processes.running import System
 
@@ -44,7 +44,7 @@ def system(broker: SecuredBroker, store: SecuredStore, tmp_path: Path) -> Iterat
 
 
 def subjects(broker: SecuredBroker) -> set[str]:
-    """Of the certificates that the broker's clients have shown."""
+    """The subjects of the certificates that the broker's clients have shown."""
     listed = broker.ctl("list_connections", "ssl", "peer_cert_subject").splitlines()
     return {line.split("\t")[1] for line in listed if line.startswith("true")}
 
@@ -98,7 +98,7 @@ def test_an_agent_answers_and_takes_up_certificates_that_were_renewed(
     assert again[1] != shown[1]
     assert again[2] != shown[2]
     assert bob.end() == 0
-    assert "Traceback" not in bob.said
+    assert "Traceback" not in bob.output
 
 
 def test_another_authority_is_one_sentence_and_an_exit_code(
@@ -112,8 +112,8 @@ def test_another_authority_is_one_sentence_and_an_exit_code(
     for name, url in wrong.items():
         bob = system.start("services.agent", "bob", **{name: url})
         assert bob.ended() == 1
-        *_, last = bob.said.splitlines()
+        *_, last = bob.output.splitlines()
         assert last.startswith("hutch agent bob: ")
         assert "self-signed certificate in certificate chain" in last
         assert name in last
-        assert "Traceback" not in bob.said
+        assert "Traceback" not in bob.output

@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.long,
     pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True, scope="session"),
 ]
-"""What a file means is the same on each broker."""
+"""A file means the same on each broker."""
 
 CAROL = "name: carol\ndescription: Draws.\nlimits: {turns: 10}\n"
 
@@ -40,7 +40,7 @@ def queued(system: System, agent: str) -> int:
 def test_the_others_start_and_answer_and_all_commands_work(wrong: System, agents: Path) -> None:
     fault = f"{agents}/carol.yaml:3: limits.turn: unknown key"
     for child in wrong.agents("alice", "bob"):
-        assert fault in child.said
+        assert fault in child.output
     asked = wrong.hutch("ask", "alice", "Ask Bob to write.")
     assert (asked.returncode, "bob returned:" in asked.stdout) == (0, True)
     assert wrong.hutch("pause", "bob").stdout.startswith("bob is paused")
@@ -50,7 +50,7 @@ def test_the_others_start_and_answer_and_all_commands_work(wrong: System, agents
     assert (checked.returncode, checked.stderr) == (2, f"hutch: {fault}\n")
     carol = wrong.start("services.agent", "carol")
     assert carol.ended() == 2
-    assert f"hutch agent carol: {fault}" in carol.said
+    assert f"hutch agent carol: {fault}" in carol.output
 
 
 def test_tasks_to_an_agent_with_a_wrong_file_wait_until_it_is_right(
@@ -64,33 +64,33 @@ def test_tasks_to_an_agent_with_a_wrong_file_wait_until_it_is_right(
     assert [reply.status for reply in pika.replies(1)] == ["ok"]
 
 
-def test_the_schedules_of_the_others_go_on(wrong: System, agents: Path) -> None:
+def test_the_schedules_of_the_others_continue(wrong: System, agents: Path) -> None:
     scheduler = wrong.start("services.scheduler")
-    scheduler.says("carol.yaml:3: limits.turn: unknown key")
-    scheduler.says("tick sent")
+    scheduler.wait_for("carol.yaml:3: limits.turn: unknown key")
+    scheduler.wait_for("tick sent")
 
 
 def test_hutch_up_starts_the_others_and_names_the_fault(wrong: System, agents: Path) -> None:
     child = wrong.start("services.cli", "up", "--provider", "scripted")
-    child.says(r'alice +\| .*"consuming"')
-    assert f"not started: {agents}/carol.yaml:3: limits.turn: unknown key" in child.said
-    assert "starting scheduler, alice, bob;" in child.said
+    child.wait_for(r'alice +\| .*"consuming"')
+    assert f"not started: {agents}/carol.yaml:3: limits.turn: unknown key" in child.output
+    assert "starting scheduler, alice, bob;" in child.output
     assert child.end() == 0
 
 
 def test_an_agent_whose_tool_fails_does_not_end_the_others(wrong: System, agents: Path) -> None:
     (agents / "carol.yaml").write_text("name: carol\ntools: ['absent.py:f']\n")
     child = wrong.start("services.cli", "up", "--provider", "scripted")
-    child.says(r"carol +\| hutch agent carol: .*there is no such file, but 'f' is wanted")
-    child.says(r"carol +\| not started again; the others go on")
-    child.says(r'alice +\| .*"consuming"')
+    child.wait_for(r"carol +\| hutch agent carol: .*there is no such file to load 'f' from")
+    child.wait_for(r"carol +\| not started again; the others go on")
+    child.wait_for(r'alice +\| .*"consuming"')
     assert child.end() == 0
 
 
 def test_where_no_agent_can_start_up_fails(wrong: System, agents: Path) -> None:
     child = wrong.start("services.cli", "up", "carol", "--provider", "scripted")
-    assert (child.ended(), child.said.count("\n")) == (2, 1)
+    assert (child.ended(), child.output.count("\n")) == (2, 1)
     (agents / "carol.yaml").write_text("name: carol\ntools: ['absent.py:f']\n")
     child = wrong.start("services.cli", "up", "carol", "--provider", "scripted")
     assert child.ended() == 2
-    assert child.said.splitlines()[-1].startswith(f"hutch: {agents}/carol.yaml: tools: ")
+    assert child.output.splitlines()[-1].startswith(f"hutch: {agents}/carol.yaml: tools: ")

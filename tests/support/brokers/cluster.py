@@ -13,9 +13,9 @@ from typing import Any
 import docker  # type: ignore[import-untyped]  # it ships no types
 from docker.errors import APIError  # type: ignore[import-untyped]  # likewise
 
-from tests.e2e.stack import Stack
 from tests.support.processes.running import until
 from tests.support.repository import REPOSITORY
+from tests.support.stack import Stack
 
 FILES = "docker-compose.yml:docker-compose.cluster.yml"
 NODES = ("rabbitmq", "rabbitmq-2", "rabbitmq-3")
@@ -24,7 +24,7 @@ USER = "hutch:local-only"
 MANAGEMENT_PORT = 15672
 REPLICAS = {"alice": 2, "bob": 3}
 CONNECTIONS = 2 * sum(REPLICAS.values())
-"""Of all agents: each has one to publish and one to consume."""
+"""The number of the agents' connections: each has one to publish and one to consume."""
 
 GATHER = """
   Until = fun Until(Holds) -> Holds() orelse begin timer:sleep(100), Until(Holds) end end,
@@ -39,7 +39,7 @@ GATHER = """
     [rabbit_quorum_queue:transfer_leadership(Queue, node()) || Queue <- Others],
     Others =:= []
   end)."""
-"""In one go: each call of `rabbitmqctl` starts an Erlang machine."""
+"""All in one call: each call of `rabbitmqctl` starts an Erlang machine."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Cluster:
 
     @contextmanager
     def frozen(self, node: str) -> Iterator[None]:
-        """It stands still, with its connections open."""
+        """Freeze a node, with its connections open."""
         container = self.container(node)
 
         def freeze() -> bool:

@@ -26,18 +26,18 @@ class Divided:
 
     @contextmanager
     def channel(self, user: str) -> Iterator[BlockingChannel]:
-        """As this user, with confirms."""
+        """A channel of this user's, with confirms."""
         with _channel((self.folder / user).read_text("utf-8").strip()) as channel:
             yield channel
 
     @contextmanager
     def all_powerful(self) -> Iterator[BlockingChannel]:
-        """As the user that made all this."""
+        """A channel of the administrator's, who has every right."""
         with _channel(self.rabbit.url) as channel:
             yield channel
 
     def env(self, user: str) -> dict[str, str]:
-        """For a process that is this user's."""
+        """The settings of a process with this user."""
         return {"RABBITMQ_URL": "", "RABBITMQ_URL_FILE": str(self.folder / user)}
 
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 from shared.broker.connection import Broker, connect
 from shared.contract import topology
 from tests.support.brokers.rabbitmq import Rabbit, Server, container, private_node, vhost
-from tests.support.report import said
+from tests.support.report import summary
 
 BROKERS = ["rabbitmq-3.10", "rabbitmq-4.0"]
 
@@ -25,7 +25,7 @@ def server(
     else:
         starting = private_node(tmp_path_factory.mktemp("node"))
     with starting as running:
-        said(request.config)[name] = f"ran on RabbitMQ {running.version}"
+        summary(request.config)[name] = f"ran on RabbitMQ {running.version}"
         yield running
 
 
@@ -44,5 +44,5 @@ def broker_url(rabbit: Rabbit) -> str:
 async def broker(rabbit: Rabbit) -> AsyncIterator[Broker]:
     """Connected, with the exchanges of every system and one mailbox: bob's."""
     async with connect(rabbit.url, "test") as connected:
-        await connected.declare(topology.house() + topology.mailbox("bob"))
+        await connected.declare(topology.system() + topology.mailbox("bob"))
         yield connected

@@ -47,7 +47,7 @@ ALARMS = {
     ),
     "disk": (("set_disk_free_limit", "9999GB"), ("set_disk_free_limit", "50MB")),
 }
-"""What raises an alarm, and what ends it."""
+"""The limits that raise an alarm, and those that end it."""
 
 
 ALARM_POLL_S = 0.2
@@ -97,7 +97,7 @@ class Rabbit:
         self.ctl("close_all_connections", "--vhost", self.vhost, "a test closes them")
 
     def close_connections_of(self, client: str) -> None:
-        """Those whose given name begins so."""
+        """Close the connections whose name begins so."""
         for line in self.ctl("list_connections", "pid", "client_properties").splitlines():
             pid, _, properties = line.partition("\t")
             if f'"{client}' in properties:

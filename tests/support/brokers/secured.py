@@ -13,8 +13,8 @@ from yarl import URL
 
 from services.cli.machine.rabbitmq_node import RabbitNode
 from tests.support.brokers.rabbitmq import AMQP_PORT, IMAGE, RabbitMqContainer, ctl_in
-from tests.support.certificates import Authority, Pair
 from tests.support.machine import need, need_image
+from tests.support.network.certificates import Authority, Pair
 from tests.support.processes.running import until
 from tests.support.stores.postgresql import PASSWORD, Postgres
 from tests.support.stores.postgresql import server as postgresql
@@ -49,7 +49,7 @@ class SecuredBroker:
     client: Pair
 
     def url(self, host: str = "localhost", **changed: Part) -> str:
-        """As a client should write it; None leaves a part of the query out."""
+        """The URL for a client; None leaves a part of the query out."""
         files: dict[str, Part] = {
             "cafile": self.authority.file,
             "certfile": self.client.certificate,
@@ -66,7 +66,7 @@ class SecuredBroker:
 
 
 def readable(pair: Pair) -> None:
-    """By the broker's user too, who is another one in a container."""
+    """Make them readable for the broker's user, which is another one in a container."""
     for file in (pair.certificate, pair.key):
         file.chmod(ALL_READ)
 
@@ -143,7 +143,7 @@ class SecuredStore:
     client: Pair
 
     def url(self, address: str | None = None, **changed: Part) -> str:
-        """As a client should write it; None leaves a part of the query out."""
+        """The URL for a client; None leaves a part of the query out."""
         parts: dict[str, Part] = {
             "sslmode": "verify-full",
             "sslrootcert": self.authority.file,

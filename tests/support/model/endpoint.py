@@ -70,7 +70,7 @@ class Endpoint:
 
     @contextmanager
     def serving(self) -> Iterator[Endpoint]:
-        """In a thread of its own, so that it can outlive the event loop of one test."""
+        """Serve in a thread, so that the server can outlive the event loop of one test."""
         app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["POST"])])
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
         listener = socket.create_server(("127.0.0.1", 0))

@@ -45,7 +45,7 @@ def tree(system: System, agents: Path) -> None:
 
 
 def states(system: System, store: str = "") -> dict[str, str]:
-    """Each agent's one run, and how it ended, or the state that it is in."""
+    """The status or, where it is open, the state of each agent's only run."""
     path = (store or system.env["HUTCH_STORE"]).removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as reading:
         found = reading.execute("SELECT agent, coalesce(status, state) FROM runs")
@@ -81,7 +81,7 @@ def supervised(system: System) -> Iterator[list[int]]:
             keeper.join(POLL_S)
 
 
-def told(port: int, what: str) -> tuple[int, str]:
+def http_get(port: int, what: str) -> tuple[int, str]:
     connection = HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", f"/{what}")

@@ -46,7 +46,7 @@ class Clerk:
 
     @property
     def effects(self) -> list[str]:
-        """What the tools have done so far, a line a call."""
+        """The calls of the tools so far, one a line."""
         return self.file.read_text("utf-8").split() if self.file.exists() else []
 
 
@@ -64,8 +64,8 @@ def call(tool: str, seconds: float, order: int = 7) -> str:
     return f'[[call {tool} {{"order": {order}, "seconds": {seconds}}}]]'
 
 
-def letters(system: System, *filters: str) -> list[dict[str, Any]]:
-    """As `hutch dead list` has them."""
+def dead_letters(system: System, *filters: str) -> list[dict[str, Any]]:
+    """The dead letters, as `hutch dead list` prints them."""
     listed = system.hutch("dead", "list", *filters, "--json")
     assert listed.returncode == 0, listed.stderr
     found: list[dict[str, Any]] = json.loads(listed.stdout)

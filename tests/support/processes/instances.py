@@ -72,7 +72,7 @@ def delivery(
     user_id: str | None = None,
     received_as: str = "guest",
 ) -> Delivery:
-    """As it comes out of a stream; there is no channel to ack it on."""
+    """A delivery as a stream yields it; there is no channel to ack it on."""
     return Delivery(
         body=body,
         message_id=None,

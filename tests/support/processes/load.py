@@ -25,7 +25,7 @@ def load(
     """
     answered: dict[str, str] = {}
 
-    def hear(reply: Reply) -> None:
+    def receive(reply: Reply) -> None:
         assert reply.body["task_id"] not in answered
         answered[reply.body["task_id"]] = reply.status
 
@@ -35,23 +35,23 @@ def load(
         with client(url) as pika:
             number = 0
             while not enough.wait(every_s):
-                while reply := pika.heard():
-                    hear(reply)
+                while reply := pika.received():
+                    receive(reply)
                 if number - len(answered) < MOST_OPEN:
                     pika.send(agent, {"content": content(number), "id": f"t{number}"})
                     number += 1
             while len(answered) < number:
-                hear(pika.reply())
+                receive(pika.reply())
             time.sleep(every_s)
-            assert pika.heard() is None
+            assert pika.received() is None
 
-    def told() -> None:
+    def send_all() -> None:
         try:
             send()
         except BaseException as fault:  # noqa: BLE001 - raised where the test can see it
             faults.append(fault)
 
-    sending = Thread(target=told)
+    sending = Thread(target=send_all)
     sending.start()
     try:
         yield answered

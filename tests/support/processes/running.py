@@ -31,48 +31,48 @@ def until(what: Callable[[], object], patience_s: float = PATIENCE_S) -> float:
 
 
 LAST_BYTES = 4_000
-BEGINNING = 100_000
+FIRST_CHARACTERS = 100_000
 """Characters at the start of a log that contain the process's name and ports."""
 
 
 class Child:
     """One process; its output goes to a file."""
 
-    def __init__(self, command: list[str], env: Mapping[str, str], said: Path) -> None:
-        self.name = said.stem
-        self._said = said
-        with said.open("wb") as sink:
+    def __init__(self, command: list[str], env: Mapping[str, str], log: Path) -> None:
+        self.name = log.stem
+        self._log = log
+        with log.open("wb") as sink:
             self.process = subprocess.Popen(
                 command, env=dict(env), stdout=sink, stderr=subprocess.STDOUT, cwd=REPOSITORY
             )
 
     @property
-    def said(self) -> str:
-        return self._said.read_text("utf-8", "replace")
+    def output(self) -> str:
+        return self._log.read_text("utf-8", "replace")
 
     @property
-    def ending(self) -> str:
-        """Its last lines, likewise."""
-        with self._said.open("rb") as log:
-            log.seek(max(0, self._said.stat().st_size - LAST_BYTES))
-            return log.read().decode("utf-8", "replace").strip()
+    def last_output(self) -> str:
+        """The last part of its output, without white space around it."""
+        with self._log.open("rb") as file:
+            file.seek(max(0, self._log.stat().st_size - LAST_BYTES))
+            return file.read().decode("utf-8", "replace").strip()
 
     @property
-    def beginning(self) -> str:
+    def first_output(self) -> str:
         """The first part of its output, however long its log is by now."""
-        with self._said.open(encoding="utf-8", errors="replace") as log:
-            return log.read(BEGINNING)
+        with self._log.open(encoding="utf-8", errors="replace") as file:
+            return file.read(FIRST_CHARACTERS)
 
-    def says(self, pattern: str, patience_s: float = PATIENCE_S) -> re.Match[str]:
+    def wait_for(self, pattern: str, patience_s: float = PATIENCE_S) -> re.Match[str]:
         """Wait for this pattern in its output; fails when it ends before, or never prints it."""
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
             ended = self.process.poll() is not None
-            if match := re.search(pattern, self.said):
+            if match := re.search(pattern, self.output):
                 return match
-            assert not ended, f"it ended without saying '{pattern}':\n{self.said}"
+            assert not ended, f"it ended without '{pattern}' in its output:\n{self.output}"
             time.sleep(POLL_S)
-        raise AssertionError(f"it never said '{pattern}':\n{self.said}")
+        raise AssertionError(f"'{pattern}' never came in its output:\n{self.output}")
 
     def ended(self) -> int:
         """Wait for its end; the exit code."""
@@ -102,15 +102,15 @@ class System:
 
     def start_by(self, command: tuple[str, ...], *arguments: str, **env: str) -> Child:
         """`start`, by a command that runs another."""
-        said = self.logs / f"{len(self.children)}-{'-'.join(arguments)}.log"
-        child = Child([*command, sys.executable, "-m", *arguments], self.env | env, said)
+        log = self.logs / f"{len(self.children)}-{'-'.join(arguments)}.log"
+        child = Child([*command, sys.executable, "-m", *arguments], self.env | env, log)
         self.children.append(child)
         return child
 
     def model(self) -> Child:
         """The scripted model on a free port; agents that start later speak to it."""
         child = self.start("services.scripted", HUTCH_SCRIPTED_PORT="0")
-        served = child.says(r'the scripted model is served".*"port": (\d+)')
+        served = child.wait_for(r'the scripted model is served".*"port": (\d+)')
         self.env["OPENAI_BASE_URL"] = f"http://127.0.0.1:{served[1]}/v1"
         return child
 
@@ -118,7 +118,7 @@ class System:
         """These agents, consuming."""
         children = [self.start("services.agent", name) for name in names]
         for child in children:
-            child.says("consuming")
+            child.wait_for("consuming")
         return children
 
     def freeze(self, child: Child) -> None:

@@ -1,4 +1,4 @@
-"""What a forger would have to know: only who reads the store does."""
+"""The ids of open calls, which a forger would have to know: they are only in the store."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Column, Float, Integer, String, literal_column, update
 
 from shared.store import Store
-from shared.store.schema import WHOLE_MOST, runs, steps
+from shared.store.schema import INTEGER_MAX, runs, steps
 
 TEXTS = (
     "garbage {",
@@ -18,14 +18,14 @@ TEXTS = (
     "",
 )
 """No JSON; JSON of another type; a number that is too large; nothing."""
-WHOLES = (WHOLE_MOST, -1)
+WHOLES = (INTEGER_MAX, -1)
 REALS = (1e300, -1e300)
 SQLITE_ONLY = ("CAST(x'ff00' AS TEXT)", "x'ff00'", "'garbage'", "9e999")
-"""It keeps anything in any column: text that is no UTF-8, bytes, text for a number."""
+"""SQLite stores anything in any column: text that is no UTF-8, bytes, text for a number."""
 POSTGRESQL_ONLY = ("'NaN'", "'Infinity'")
 
 KEYS = {"run_id", "agent", "turn", "position", "finished_at"}
-"""What a row is found by: another value is another row."""
+"""The columns that identify a row: another value is another row."""
 
 DAMAGED: Sequence[Column[Any]] = [
     column for table in (runs, steps) for column in table.c if column.key not in KEYS

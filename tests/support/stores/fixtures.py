@@ -12,7 +12,7 @@ from shared.store import Store, open_store
 from shared.store.database.migrate import migrate
 from shared.store.processes import heartbeats
 from shared.store.runs.claim import freeze
-from tests.support.report import said
+from tests.support.report import summary
 from tests.support.stores import postgresql as servers
 from tests.support.stores.postgresql import Postgres
 from tests.support.stores.steps import DEFINITION
@@ -37,7 +37,7 @@ def on_both_stores(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def postgresql(request: pytest.FixtureRequest) -> Iterator[Postgres]:
     with servers.server() as running:
-        said(request.config)["postgresql"] = f"ran on PostgreSQL {running.version}"
+        summary(request.config)["postgresql"] = f"ran on PostgreSQL {running.version}"
         yield running
 
 
@@ -65,7 +65,7 @@ def store_url(empty_url: str) -> str:
 @pytest.fixture
 async def store(store_url: str) -> AsyncIterator[Store]:
     """An open store that knows one definition and the living instance `alice.1`."""
-    async with open_store(store_url, patience_s=20) as opened:
+    async with open_store(store_url, retry_for_s=20) as opened:
         await opened.write("", lambda db: freeze(db, DEFINITION, '{"name": "alice"}'))
         await opened.write("", lambda db: heartbeats.record(db, "alice.1", "alice"))
         yield opened

@@ -1,4 +1,4 @@
-"""What the tests of sessions say often: a task in one, its turn, its answer."""
+"""Steps shared by the tests of sessions: a task in one, its turn, its answer."""
 
 from __future__ import annotations
 

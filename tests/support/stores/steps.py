@@ -1,4 +1,4 @@
-"""What the store's tests say often: a request, a claim, a takeover, an end."""
+"""Steps shared by the store's tests: a request, a claim, a takeover, an end."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def ended(
 
 
 async def seen(store: Store, agent: str = "alice", dead: Collection[str] = ()) -> Poll:
-    """What the first instance of an agent sees."""
+    """A poll by the first instance of an agent."""
     return await store.read(partial(poll, agent=agent, instance=f"{agent}.1", dead=dead))
 
 

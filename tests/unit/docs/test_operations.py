@@ -10,4 +10,4 @@ def test_every_command_of_the_page_is_run_by_a_test() -> None:
     text = followed.read_text("utf-8")
     assert len(COMMANDS) > 15
     for command in COMMANDS:
-        assert f'"{command}"' in text or f"'{command}'" in text, f"nobody runs: {command}"
+        assert f'"{command}"' in text or f"'{command}'" in text, f"not run by a test: {command}"

@@ -1,4 +1,4 @@
-"""Retries, tools that must not run twice, cancels, pauses, shutdowns as rows."""
+"""Rows for retries, starts of tool calls, cancels, pauses and shutdowns."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Runs of one session: whose turn it is, and what each remembers of those before it."""
+"""Sessions: the order of their runs, and the earlier exchanges that each run is shown."""
 
 import sqlalchemy as sa
 from alembic import op

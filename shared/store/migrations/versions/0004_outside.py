@@ -1,4 +1,4 @@
-"""What nobody outside can know or fill: ids that can't be guessed, dead letters kept here."""
+"""Protection from other clients: ids that can't be guessed, and dead letters kept in the store."""
 
 import sqlalchemy as sa
 from alembic import op

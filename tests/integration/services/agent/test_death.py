@@ -1,4 +1,4 @@
-"""What is left when processes die, freeze, end, or lose their broker."""
+"""Runs continue when processes die, freeze, end, or lose their broker."""
 
 import json
 import signal
@@ -44,16 +44,16 @@ def test_alice_is_killed_while_she_waits_and_nothing_is_paid_twice(
 
 
 @pytest.mark.essential
-def test_a_replica_takes_over_what_a_killed_one_had(
+def test_a_replica_takes_over_a_killed_ones_runs(
     system: System, pika: Client, asked: Asked
 ) -> None:
     both = system.agents("bob", "bob")
     pika.send("bob", "[[latency 10]]Write.")
     until(lambda: len(asked()) == 1)
-    owner, replica = sorted(both, key=lambda bob: "run started" not in bob.said)
+    owner, replica = sorted(both, key=lambda bob: "run started" not in bob.output)
     owner.kill()
     assert pika.reply().status == "ok"
-    replica.says("run taken over")
+    replica.wait_for("run taken over")
 
 
 def test_a_frozen_owner_finds_its_run_lost_when_it_wakes(
@@ -62,11 +62,11 @@ def test_a_frozen_owner_finds_its_run_lost_when_it_wakes(
     both = system.agents("bob", "bob")
     pika.send("bob", "[[latency 10]]Write.")
     until(lambda: len(asked()) == 1)
-    frozen = next(bob for bob in both if "run started" in bob.said)
+    frozen = next(bob for bob in both if "run started" in bob.output)
     system.freeze(frozen)
     reply = pika.reply()
     frozen.process.send_signal(signal.SIGCONT)
-    frozen.says("run lost")
+    frozen.wait_for("run lost")
     assert reply.status == "ok"
     assert pika.ask(
         "bob", {"content": "[[latency 10]]Write.", "id": reply.body["task_id"]}
@@ -76,7 +76,7 @@ def test_a_frozen_owner_finds_its_run_lost_when_it_wakes(
 def test_a_drain_finishes_what_runs_and_leaves_the_rest(system: System, pika: Client) -> None:
     [bob] = system.agents("bob")
     pika.send("bob", "[[latency 1.5]]Write.")
-    bob.says("run started")
+    bob.wait_for("run started")
     assert bob.end() == 0
     assert pika.reply().status == "ok"
     later = pika.send("bob", "Write.")
@@ -87,7 +87,7 @@ def test_a_drain_finishes_what_runs_and_leaves_the_rest(system: System, pika: Cl
 def test_a_stop_hands_over_at_once(system: System, pika: Client) -> None:
     [first] = system.agents("bob")
     pika.send("bob", "[[latency 4]]Write.")
-    first.says("run started")
+    first.wait_for("run started")
     [second] = system.agents("bob")
     began = time.monotonic()
     assert system.hutch("shutdown", "bob", "--stop").returncode == 0
@@ -102,7 +102,7 @@ def test_lost_connections_lose_no_task(system: System, broker_url: str, rabbit: 
     with client(broker_url) as before:
         before.channel.queue_declare("reply.kept")
         before.send("alice", ASK, reply_to="reply.kept")
-        bob.says("run started")
+        bob.wait_for("run started")
         rabbit.close_connections()
     with client(broker_url) as after:
         _, body = after.taken("reply.kept")
@@ -115,4 +115,4 @@ def test_a_replica_with_another_store_refuses_to_start(system: System) -> None:
     assert system.hutch("migrate", HUTCH_STORE=other).returncode == 0
     stranger = system.start("services.agent", "bob", HUTCH_STORE=other)
     assert stranger.ended() == 1
-    assert "another replica of 'bob' runs with another store" in stranger.said
+    assert "another replica of 'bob' runs with another store" in stranger.output

@@ -69,7 +69,7 @@ def test_a_rolling_restart_loses_and_repeats_nothing(
         for name, old in running.items():
             for process in old:
                 [new] = system.agents(name)
-                new.says("run started")
+                new.wait_for("run started")
                 assert process.end() == 0
     assert len(answered) > 10
     assert set(answered.values()) == {"ok"}
@@ -101,6 +101,6 @@ def test_an_open_run_continues_with_the_snapshot_of_its_claim(
     assert pika.reply().status == "ok"
     assert len(asked()) == 4
     assert {request["model"] for request in asked()} == {"first"}
-    told = asked()[2]["messages"]
-    assert told[0]["content"].startswith("Write.\n")
-    assert told[-1]["content"] == "the tool 'gate' is not there any more"
+    messages = asked()[2]["messages"]
+    assert messages[0]["content"].startswith("Write.\n")
+    assert messages[-1]["content"] == "the tool 'gate' is not there any more"

@@ -1,4 +1,4 @@
-"""What a scale-in does to an agent under load: SIGTERM to one process, SIGKILL after its grace."""
+"""A scale-in of an agent under load: SIGTERM to one process, SIGKILL after its grace period."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.load import load
 from tests.support.processes.running import Child, System, until
-from tests.support.report import said
+from tests.support.report import summary
 
 pytestmark = [
     pytest.mark.long,
@@ -28,9 +28,9 @@ pytestmark = [
 DRAIN_S = 6.0
 """Instead of 20: nothing but the test's patience asks for it."""
 GRACE_S = 2.0
-"""Of the process that has not drained when its grace is over, as a pod's that asks for too much."""
+"""The grace period of the process that is killed, as a pod's that is shorter than a drain."""
 CALL_S = 0.4
-"""Of a model call of a worker; far below half a drain, also on a busy machine."""
+"""A worker's model call takes so long: far below half a drain, also on a busy machine."""
 TURNS = 18
 """Model calls of a long run: longer than a drain."""
 EVERY_S, EVERY_LONG = 0.8, 3
@@ -61,7 +61,7 @@ def calls_of(tasks: int) -> int:
 
 
 def until_early_in_a_long_run(agents: Path, child: Child) -> None:
-    """It then has more to do than half a drain has time for."""
+    """Until the process has more work than half a drain has time for."""
     mark = agents / "tools" / str(child.process.pid)
     until(lambda: mark.exists() and int(mark.read_text("utf-8") or 0) > TURNS * 0.6)
 
@@ -71,7 +71,7 @@ def handed_over_s(system: System) -> list[float]:
     lines = [
         (datetime.fromisoformat(line["time"]), line["message"], line.get("run"))
         for child in system.children
-        for line in map(json.loads, re.findall(r"^{.*}$", child.said, re.MULTILINE))
+        for line in map(json.loads, re.findall(r"^{.*}$", child.output, re.MULTILINE))
         if line.get("message") in {"run handed over", "run started"}
     ]
     waits = []
@@ -122,7 +122,7 @@ def test_a_scale_in_under_load_loses_and_repays_nothing(
     again = [call for call, times in calls.items() if times > 1]
     assert len(calls) == calls_of(len(answered))
     assert calls.total() - len(calls) <= 1, f"beside the killed one's call in flight: {again}"
-    said(pytestconfig)["scale-in"] = (
+    summary(pytestconfig)["scale-in"] = (
         f"{len(answered)} tasks, 0 lost, {calls.total()} model calls for {len(calls)} steps, "
         f"{len(waits_s)} hand-overs, the longest wait {max(waits_s):.1f} s"
     )

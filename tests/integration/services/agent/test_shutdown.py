@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from shared.contract.messages import ShutdownMode
 from shared.contract.topology import CONTROL
 from shared.store import open_store
 from shared.store.processes import shutdowns
-from shared.store.processes.shutdowns import Mode
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.processes.agents import lose_control_messages
@@ -41,7 +41,7 @@ AT_ONCE_S = 2.5
 """Less than the three seconds of silence after which a dead process's runs are taken."""
 
 
-def row(system: System, agent: str, mode: Mode) -> None:
+def row(system: System, agent: str, mode: ShutdownMode) -> None:
     async def write() -> None:
         async with open_store(system.env["HUTCH_STORE"]) as store:
             await store.write("", partial(shutdowns.request, agent=agent, mode=mode))
@@ -50,8 +50,8 @@ def row(system: System, agent: str, mode: Mode) -> None:
 
 
 def ready(child: Child) -> str:
-    """What it says of its readiness."""
-    served = re.search(r'health is served".*"port": (\d+)', child.said)
+    """The text of its readiness check."""
+    served = re.search(r'health is served".*"port": (\d+)', child.output)
     assert served is not None
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{served[1]}/ready", timeout=10) as reply:
@@ -63,7 +63,7 @@ def ready(child: Child) -> str:
 
 @pytest.mark.parametrize("mode", ["drain", "stop"])
 def test_a_row_ends_a_process_though_no_message_arrives_and_not_the_next_one(
-    system: System, pika: Client, mode: Mode
+    system: System, pika: Client, mode: ShutdownMode
 ) -> None:
     [bob, other] = system.agents("bob", "bob")
     lose_control_messages(pika)
@@ -115,13 +115,13 @@ def test_runs_that_outlast_the_grace_period_continue_at_once_elsewhere(
     [second] = system.agents("bob")
     assert first.end() == 0
     began = time.monotonic()
-    second.says("run started")
+    second.wait_for("run started")
     assert time.monotonic() - began < AT_ONCE_S
     assert pika.reply().status == "ok"
     assert len(asked()) == 2, "the call that was cut off, again"
 
 
-def test_a_delivery_that_can_not_be_settled_holds_up_no_process_that_ends(
+def test_a_delivery_that_cannot_be_settled_holds_up_no_process_that_ends(
     system: System, pika: Client, rabbit: Rabbit
 ) -> None:
     [bob] = system.agents("bob")
@@ -129,7 +129,7 @@ def test_a_delivery_that_can_not_be_settled_holds_up_no_process_that_ends(
     pika.send("bob", b'{"content": ', message_id="bad")
     with rabbit.alarm():
         bob.process.send_signal(signal.SIGCONT)
-        bob.says("message refused")  # its dead letter is not taken now
+        bob.wait_for("message refused")  # its dead letter is not taken now
         assert bob.end() == 0
     system.agents("bob")
     assert pika.taken("dead")[0]["x-hutch-message-id"] == "bad"

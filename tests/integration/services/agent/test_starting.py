@@ -30,9 +30,9 @@ def test_a_broker_that_is_away_is_waited_for(system: System, rabbit: Rabbit, age
     with rabbit.stopped():
         children = [system.start("services.agent", "bob"), system.start("services.scheduler")]
         for child in children:
-            child.says("no broker can be reached|connection to the broker was lost")
-    children[0].says("consuming")
-    children[1].says("scheduling|no agent has a schedule")
+            child.wait_for("no broker can be reached|connection to the broker was lost")
+    children[0].wait_for("consuming")
+    children[1].wait_for("scheduling|no agent has a schedule")
     with client(rabbit.url) as pika:
         assert pika.ask("bob", "Write.").status == "ok"
 
@@ -45,9 +45,9 @@ def test_a_store_that_is_away_is_waited_for(
     with postgresql.away(postgresql_url):
         children = [system.start("services.agent", "bob"), system.start("services.scheduler")]
         for child in children:
-            child.says("store away")
-    children[0].says("consuming")
-    children[1].says("scheduling|no agent has a schedule")
+            child.wait_for("store unavailable")
+    children[0].wait_for("consuming")
+    children[1].wait_for("scheduling|no agent has a schedule")
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
@@ -66,12 +66,12 @@ def test_a_fault_that_no_wait_overcomes_is_reported_at_once(
     bob = system.start("services.agent", "bob", **{variable: changed})
     assert bob.ended() == 1
     assert time.monotonic() - began < START_S / 2
-    assert said in bob.said
-    assert "wr0ng" not in bob.said
+    assert said in bob.output
+    assert "wr0ng" not in bob.output
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
-def test_a_store_that_goes_away_while_runs_go_on_costs_nothing_twice(
+def test_a_store_that_is_away_while_runs_continue_costs_no_call_twice(
     postgresql_system: System, postgresql: Postgres, postgresql_url: str, pika: Client, asked: Asked
 ) -> None:
     """Longer than the silence after which a replica's runs are taken over."""
@@ -81,9 +81,9 @@ def test_a_store_that_goes_away_while_runs_go_on_costs_nothing_twice(
     while len(asked()) < 2:
         time.sleep(0.05)
     with postgresql.away(postgresql_url):
-        first.says("store away")
-        second.says("store away")
+        first.wait_for("store unavailable")
+        second.wait_for("store unavailable")
         time.sleep(5)
     assert [reply.status for reply in pika.replies(2)] == ["ok", "ok"]
     assert len(asked()) == 2
-    assert "run taken over" not in first.said + second.said
+    assert "run taken over" not in first.output + second.output

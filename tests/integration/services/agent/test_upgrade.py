@@ -62,12 +62,12 @@ def old_system(request: pytest.FixtureRequest, system: System, tmp_path: Path) -
     return system
 
 
-def test_open_runs_of_the_last_version_go_on_and_repeat_no_finished_step(
+def test_open_runs_of_the_last_version_continue_and_repeat_no_finished_step(
     old_system: System, asked: Asked
 ) -> None:
     alice, bob = old_system.agents("alice", "bob")
-    alice.says(r'run ended.*"status": "ok"|"status": "ok".*run ended')
-    bob.says("run taken over")
+    alice.wait_for(r'run ended.*"status": "ok"|"status": "ok".*run ended')
+    bob.wait_for("run taken over")
     assert len(asked()) == 2, "Bob's call that died with him, and Alice's last"
     shown = old_system.hutch("show", OPEN_RUN, "--json")
     assert shown.returncode == 0

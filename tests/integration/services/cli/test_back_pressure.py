@@ -18,7 +18,7 @@ SHORT = "the broker takes no messages: its memory or disk is short"
 
 
 def readiness(child: Child) -> str:
-    port = child.says(r'health is served".*"port": (\d+)')[1]
+    port = child.wait_for(r'health is served".*"port": (\d+)')[1]
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=10) as reply:
             return str(reply.read().decode())
@@ -34,14 +34,14 @@ def test_status_reports_a_broker_that_takes_no_messages(system: System, rabbit: 
     assert SHORT not in system.hutch("status").stdout
 
 
-def test_a_run_goes_on_under_the_alarm_and_its_response_comes_after_it(
+def test_a_run_continues_under_the_alarm_and_its_response_comes_after_it(
     system: System, rabbit: Rabbit, pika: Client, asked: Asked
 ) -> None:
     [bob] = system.agents("bob")
     pika.send("bob", "[[latency 8]]Write.")
     until(lambda: len(asked()) == 1)
     with rabbit.alarm():
-        bob.says("run ended")
+        bob.wait_for("run ended")
         until(lambda: readiness(bob).startswith(SHORT))
         said = system.hutch("send", "bob", "Another one.")
         assert said.returncode == 1

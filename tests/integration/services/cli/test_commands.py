@@ -28,9 +28,9 @@ def test_ask_prints_the_response_and_the_runs_events(system: System) -> None:
     asked = system.hutch("ask", "alice", WISH, "--id", "wish-1")
     assert asked.returncode == 0
     assert WRITTEN in asked.stdout
-    told = [line.split(" ", 1)[1] for line in asked.stderr.splitlines()]
-    assert told[:3] == ["alice begins", "alice asks bob", "bob begins"]
-    assert "alice hears from bob: ok" in told
+    events = [line.split(" ", 1)[1] for line in asked.stderr.splitlines()]
+    assert events[:3] == ["alice begins", "alice asks bob", "bob begins"]
+    assert "alice has an answer from bob: ok" in events
 
     again = json.loads(system.hutch("ask", "alice", WISH, "--id", "wish-1", "--json").stdout)
     assert (again["status"], again["task_id"], again["model"]) == ("ok", "wish-1", "scripted")
@@ -76,16 +76,16 @@ def test_a_task_sent_before_its_agent_started_waits_for_it(system: System) -> No
 def test_a_trigger_wakes_one_and_a_broadcast_every_member(system: System) -> None:
     system.agents("tom", "richard", "harry", "bob")
     woken = system.hutch("trigger", "bob", "Write about lifts").stdout.strip()
-    everybody = system.hutch("broadcast", "research", "How are the backups?").stdout.strip()
+    broadcast = system.hutch("broadcast", "research", "How are the backups?").stdout.strip()
     until = time.monotonic() + 30
-    wanted = {(woken, "bob")} | {(everybody, name) for name in ("tom", "richard", "harry")}
+    wanted = {(woken, "bob")} | {(broadcast, name) for name in ("tom", "richard", "harry")}
     while time.monotonic() < until:
         listed = json.loads(system.hutch("runs", "--status", "ok", "--json").stdout)
         if wanted <= {(run["task_id"], run["agent"]) for run in listed}:
             break
     else:
         pytest.fail(f"not all woke: {listed}")
-    several = system.hutch("show", everybody)
+    several = system.hutch("show", broadcast)
     assert several.returncode == 1
     assert "means more than one run" in several.stderr
 
@@ -116,7 +116,7 @@ def test_status_counts_heartbeats_and_the_mailbox(
     assert "dead letters: 0" in system.hutch("status").stdout
 
 
-def test_status_shows_what_runs_and_what_waits(system: System) -> None:
+def test_status_shows_running_processes_and_waiting_tasks(system: System) -> None:
     system.agents("alice", "bob")
     system.hutch("send", "alice", '[[call bob {"prompt": "Hello [[latency 20]]"}]]')
     until = time.monotonic() + 15
@@ -180,7 +180,7 @@ def _read(terminal: int) -> bytes:
 
 def test_ctrl_c_ends_a_waiting_command_quietly(system: System) -> None:
     asking = system.start("services.cli", "ask", "bob", "Hello")
-    asking.says("it waits until one does")
+    asking.wait_for("it waits until one does")
     asking.process.send_signal(signal.SIGINT)
     assert asking.ended() == 130
-    assert len(asking.said.splitlines()) == 1
+    assert len(asking.output.splitlines()) == 1

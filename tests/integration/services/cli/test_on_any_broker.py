@@ -22,10 +22,10 @@ def test_an_answer_comes_though_the_connection_was_lost_meanwhile(
 ) -> None:
     system.agents("bob")
     asking = system.start("services.cli", "ask", "bob", "Hello [[latency 4]]")
-    asking.says("bob begins")
+    asking.wait_for("bob begins")
     rabbit.close_connections()
     assert asking.ended() == 0
-    assert "Hello" in asking.said
+    assert "Hello" in asking.output
 
 
 def test_the_broker_imports_the_topology_and_the_agents_find_nothing_to_change(

@@ -29,5 +29,5 @@ async def store(store_url: str) -> AsyncIterator[Store]:
 async def broker(rabbit: Rabbit) -> AsyncIterator[Broker]:
     """Connected, with the exchanges of every system and one mailbox: alice's."""
     async with connect(rabbit.url, "test") as connected:
-        await connected.declare(topology.house() + topology.mailbox("alice"))
+        await connected.declare(topology.system() + topology.mailbox("alice"))
         yield connected

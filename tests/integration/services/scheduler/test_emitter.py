@@ -1,4 +1,4 @@
-"""Passes on a real broker and a real store; ticks are made old in the store, not waited for."""
+"""The emitter on a real broker and store; ticks are made old in the store, not waited for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection
 
-from services.scheduler.emitter import RESEND_S, Passes
+from services.scheduler.emitter import RESEND_S, Emitter
 from services.scheduler.metrics import Metrics
 from services.scheduler.plan import Scheduled
 from shared.broker.connection import Broker
@@ -39,12 +39,12 @@ def schedule(every: str, **policies: str) -> Scheduled:
 
 
 @asynccontextmanager
-async def passing(store: Store, broker: Broker, one: Scheduled) -> AsyncIterator[Passes]:
+async def emitting(store: Store, broker: Broker, one: Scheduled) -> AsyncIterator[Emitter]:
     """A scheduler for as long as the block lasts."""
-    passes = Passes(store, broker.publisher, Metrics(CollectorRegistry()), [one])
-    job = asyncio.create_task(passes.serve())
+    emitter = Emitter(store, broker.publisher, Metrics(CollectorRegistry()), [one])
+    job = asyncio.create_task(emitter.serve())
     try:
-        yield passes
+        yield emitter
     finally:
         job.cancel()
         await asyncio.gather(job, return_exceptions=True)
@@ -52,7 +52,7 @@ async def passing(store: Store, broker: Broker, one: Scheduled) -> AsyncIterator
 
 
 async def settle(store: Store, one: Scheduled) -> ticks.Settled:
-    """What a scheduler does before it publishes."""
+    """Decide the ticks, as a scheduler does before it publishes."""
     return await store.write(
         one.key,
         partial(
@@ -80,7 +80,7 @@ async def has(store: Store, expected: Callable[[dict[str, int]], bool]) -> None:
 
 
 async def make_older(store: Store, column: str, seconds: float) -> None:
-    """As if so much time had passed since."""
+    """Move this time back, as if so much time had passed."""
     of_all = update(schema.ticks).values({column: schema.ticks.c[column] - seconds})
     await store.write("", lambda connection: connection.execute(of_all).rowcount)
 
@@ -105,7 +105,7 @@ async def sent(store: Store) -> set[str]:
 
 
 async def claimed(store: Store, tick_id: str) -> Run:
-    """What alice does with a tick."""
+    """Claim a tick as alice does."""
     await store.write("", lambda connection: freeze(connection, "hash", "{}"))
     request = Request(
         run_id=run_id("alice", tick_id),
@@ -127,10 +127,8 @@ async def claimed(store: Store, tick_id: str) -> Run:
     return made.run
 
 
-async def test_a_schedule_met_for_the_first_time_has_missed_nothing(
-    store: Store, broker: Broker
-) -> None:
-    async with passing(store, broker, schedule("1h", missed="all")):
+async def test_a_new_schedule_has_missed_no_tick(store: Store, broker: Broker) -> None:
+    async with emitting(store, broker, schedule("1h", missed="all")):
         await has(store, lambda found: found == {"seen": 1})
     assert await mailbox(broker) == []
 
@@ -153,12 +151,12 @@ async def test_after_a_gap_the_missed_ticks_are_sent(
     store: Store, broker: Broker, missed: str, count: int
 ) -> None:
     one = schedule("1h", missed=missed)
-    async with passing(store, broker, one):
+    async with emitting(store, broker, one):
         await has(store, lambda found: found == {"seen": 1})
     await make_older(store, "nominal_at", 3 * HOUR_S)
-    async with passing(store, broker, one) as passes:
+    async with emitting(store, broker, one) as emitter:
         await has(store, lambda found: found.get("sent") == count)
-        await until(lambda: passes.passing)
+        await until(lambda: emitter.emitting)
     ids = await mailbox(broker)
     assert len(set(ids)) == len(ids) == count
     assert (await settle(store, one)).ticks == ()
@@ -170,7 +168,7 @@ async def test_missed_none_drops_the_missed_ticks(store: Store, broker: Broker) 
     one = Scheduled("alice", Schedule.model_validate(once))
     await settle(store, one)
     await make_older(store, "nominal_at", 365 * 24 * HOUR_S)
-    async with passing(store, broker, one):
+    async with emitting(store, broker, one):
         await has(store, lambda found: found == {"seen": 1, "missed": 1})
     assert await mailbox(broker) == []
 
@@ -178,7 +176,7 @@ async def test_missed_none_drops_the_missed_ticks(store: Store, broker: Broker) 
 async def test_while_a_tick_is_unclaimed_or_open_the_next_are_skipped(
     store: Store, broker: Broker
 ) -> None:
-    async with passing(store, broker, schedule("1s")):
+    async with emitting(store, broker, schedule("1s")):
         await has(store, lambda found: found.get("skipped", 0) >= 1)
         (first,) = await mailbox(broker)
         run = await claimed(store, first)
@@ -194,7 +192,7 @@ async def test_an_unclaimed_tick_does_not_hold_up_later_ones_for_ever(
     store: Store, broker: Broker
 ) -> None:
     one = schedule("1s")
-    async with passing(store, broker, one):
+    async with emitting(store, broker, one):
         await has(store, lambda found: found.get("skipped", 0) >= 1)
         await make_older(store, "decided_at", UNCLAIMED_S)
         await has(store, lambda found: found.get("sent") == 2)
@@ -209,7 +207,7 @@ async def test_the_unsent_ticks_of_a_dead_scheduler_are_published_by_another(
     await make_older(store, "nominal_at", HOUR_S)
     (left,) = (await settle(store, one)).ticks
     assert left.outcome is TickOutcome.SENDING
-    async with passing(store, broker, one), passing(store, broker, one):
+    async with emitting(store, broker, one), emitting(store, broker, one):
         await make_older(store, "tried_at", RESEND_S)
         await has(store, lambda found: found.get("sent") == 1)
     assert await mailbox(broker) == [left.message_id]
@@ -218,7 +216,7 @@ async def test_the_unsent_ticks_of_a_dead_scheduler_are_published_by_another(
 async def test_while_the_broker_is_away_ticks_are_decided_and_none_is_lost(
     store: Store, broker: Broker, rabbit: Rabbit
 ) -> None:
-    async with passing(store, broker, schedule("1s", overlap="queue")):
+    async with emitting(store, broker, schedule("1s", overlap="queue")):
         await has(store, lambda found: found.get("sent", 0) >= 1)
         with rabbit.stopped():
             await has(store, lambda found: found.get("sending", 0) >= 1)

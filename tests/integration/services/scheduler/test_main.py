@@ -18,7 +18,7 @@ from shared.store import open_store, schema
 from shared.store.database.migrate import migrate
 from tests.support.client import Client, client
 from tests.support.processes import running
-from tests.support.processes.agents import told
+from tests.support.processes.agents import http_get
 from tests.support.processes.running import Child, System
 
 EVERY = timedelta(seconds=1)
@@ -52,12 +52,12 @@ def pika(broker_url: str) -> Iterator[Client]:
 
 def scheduler(system: System) -> Child:
     child = system.start("services.scheduler")
-    child.says('"message": "scheduling"')
+    child.wait_for('"message": "scheduling"')
     return child
 
 
 def ticks(pika: Client, seconds: int) -> list[datetime]:
-    """What comes to the mailbox until so many seconds in a row are there, by nominal time."""
+    """The mailbox's ticks by nominal time, until so many seconds in a row are there."""
     found: list[datetime] = []
     while not found or not {min(found) + n * EVERY for n in range(seconds)} <= set(found):
         _, body = pika.taken(mailbox_name("alice"))
@@ -95,8 +95,8 @@ def test_a_tick_wakes_its_agent_and_the_next_waits_for_its_end(
     system.model()
     system.agents("alice")
     waking = scheduler(system)
-    first = waking.says(r'"tick": "([^"]+)"')[1]
-    waking.says(rf'"tick": "(?!{re.escape(first)})')
+    first = waking.wait_for(r'"tick": "([^"]+)"')[1]
+    waking.wait_for(rf'"tick": "(?!{re.escape(first)})')
     assert first in asyncio.run(ended_runs(system.env["HUTCH_STORE"]))
 
 
@@ -109,13 +109,13 @@ def test_a_shutdown_ends_it_at_once(system: System, pika: Client) -> None:
 def test_without_schedules_it_says_so_and_stays_ready(system: System, agents: Path) -> None:
     (agents / "alice.yaml").write_text("name: alice")
     idle = system.start("services.scheduler")
-    idle.says("no agent has a schedule")
-    port = int(idle.says(r'"port": (\d+)')[1])
+    idle.wait_for("no agent has a schedule")
+    port = int(idle.wait_for(r'"port": (\d+)')[1])
     until = time.monotonic() + running.PATIENCE_S
-    while (answer := told(port, "ready"))[0] != 200 and time.monotonic() < until:
+    while (answer := http_get(port, "ready"))[0] != 200 and time.monotonic() < until:
         time.sleep(running.POLL_S)
     assert answer[0] == 200
-    assert 'hutch_ticks_total{outcome="sent"} 0.0' in told(port, "metrics")[1]
+    assert 'hutch_ticks_total{outcome="sent"} 0.0' in http_get(port, "metrics")[1]
     assert idle.end() == 0
 
 
@@ -127,4 +127,4 @@ def test_with_another_store_than_the_agents_it_refuses_to_start(
     asyncio.run(migrate(other))
     refused = system.start("services.scheduler", HUTCH_STORE=other)
     assert refused.ended() == 1
-    assert "another store" in refused.said
+    assert "another store" in refused.output

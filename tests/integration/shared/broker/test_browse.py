@@ -4,7 +4,7 @@ from shared.broker.connection import Broker
 from shared.broker.publisher import Outgoing
 from shared.contract.topology import DEAD
 
-LOOKS = 60
+BROWSES = 60
 """RabbitMQ 4 drops what was delivered more than 20 times from a queue that sets no limit."""
 
 
@@ -20,7 +20,7 @@ async def seen(broker: Broker) -> list[str | None]:
 
 async def test_browsed_messages_stay_in_their_order_however_often(broker: Broker) -> None:
     await bury(broker, "a", "b", "c")
-    for _ in range(LOOKS):
+    for _ in range(BROWSES):
         assert await seen(broker) == ["a", "b", "c"]
 
 
@@ -32,7 +32,7 @@ async def test_acked_messages_are_gone_and_the_others_keep_their_order(broker: B
     assert await seen(broker) == ["a", "c", "d", "e"]
 
 
-async def test_an_error_in_the_middle_takes_nothing(broker: Broker) -> None:
+async def test_an_error_while_browsing_removes_no_message(broker: Broker) -> None:
     await bury(broker, "a", "b")
     try:
         async with broker.browse("dead") as held:

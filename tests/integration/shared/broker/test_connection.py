@@ -6,17 +6,17 @@ from typing import Any, cast
 
 import pytest
 
-from shared.broker import link
 from shared.broker.connection import QueueDepth, connect
+from shared.broker.link import Link
 from shared.contract import topology
 from shared.contract.messages import Event
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import free_port, lose_connections, until
-from tests.support.proxy import address, proxy
+from tests.support.network.proxy import address, proxy
 
 WHOLE = (
-    topology.house()
+    topology.system()
     + topology.mailbox("alice")
     + topology.swarm("office", "alice")
     + topology.replies("alice", "i1")
@@ -59,7 +59,7 @@ async def test_a_replica_with_another_store_is_refused_while_the_first_lives(
         await second.declare(REPLICA)
 
 
-async def test_a_queue_declared_differently_is_refused_and_harms_no_later_declaration(
+async def test_a_queue_declared_differently_is_refused_and_affects_no_later_declaration(
     rabbit: Rabbit,
 ) -> None:
     other = topology.Topology(queues=(topology.quorum("agent.bob", delivery_limit=3),))
@@ -74,7 +74,7 @@ async def test_the_error_for_a_user_without_the_permission_says_so(rabbit: Rabbi
     rabbit.ctl("set_permissions", "-p", rabbit.vhost, "guest", "^$", ".*", ".*")
     async with connect(rabbit.url, "test") as broker:
         with pytest.raises(BrokerError, match=r"'hutch\.unrouted', and its user 'guest' may not"):
-            await broker.declare(topology.house())
+            await broker.declare(topology.system())
 
 
 @pytest.mark.essential
@@ -101,10 +101,11 @@ async def test_one_answering_address_of_a_host_is_enough(
 
     monkeypatch.setattr(loop, "getaddrinfo", named)
     monkeypatch.setattr(random, "shuffle", lambda them: them.sort(reverse=True))  # the worst order
-    monkeypatch.setattr(link, "CONNECT_TIMEOUT_S", 6.0)
     with proxy(address(rabbit.url)) as network, socket.create_server((silent, network.port)):
-        async with connect(network.url(rabbit.url), "test") as broker:
-            assert await broker.depth("agent.nobody") is None
+        link = Link(network.url(rabbit.url), "test")
+        await link.open(wait_s=0)
+        assert (await link.connection()).connected.is_set()
+        await link.close()
 
 
 async def test_a_wrong_password_is_refused_at_once_and_not_shown(rabbit: Rabbit) -> None:
@@ -154,7 +155,7 @@ async def test_a_job_of_the_connection_that_fails_ends_what_uses_it(rabbit: Rabb
 
 
 async def test_a_queue_that_another_connection_still_has_is_waited_for(rabbit: Rabbit) -> None:
-    """As after a reconnect, while the broker holds the lost connection for alive."""
+    """As after a reconnect, while the broker still considers the lost connection alive."""
     async with connect(rabbit.url, "test", wait_s=30) as broker:
         async with connect(rabbit.url, "before") as before:
             await before.declare(WHOLE)
@@ -174,7 +175,7 @@ async def test_an_exchange_that_has_gone_before_it_is_bound_is_waited_for(rabbit
         return topology.control("alice", instance) + topology.Topology(bindings=bindings)
 
     async with connect(rabbit.url, "other") as other:
-        await other.declare(topology.house())
+        await other.declare(topology.system())
         async with connect(rabbit.url, "test", wait_s=30) as broker:
             declaring = asyncio.create_task(broker.declare(unmade("i1")))
             with pytest.raises(BrokerUnavailable, match=r"no exchange 'hutch\.store\.alice'"):
@@ -188,12 +189,12 @@ async def test_another_kind_of_queue_is_refused_without_waiting(rabbit: Rabbit) 
     rabbit.ctl("eval", DECLARE_CLASSIC.format(vhost=rabbit.vhost))
     async with asyncio.timeout(30), connect(rabbit.url, "test", wait_s=60) as broker:
         with pytest.raises(BrokerError, match="the queue 'dead' exists with another"):
-            await broker.declare(topology.house())
+            await broker.declare(topology.system())
 
 
 async def test_a_queue_whose_process_is_down_is_consumed_when_it_is_back(rabbit: Rabbit) -> None:
     async with connect(rabbit.url, "test", wait_s=30) as broker:
-        await broker.declare(topology.house() + topology.mailbox("alice"))
+        await broker.declare(topology.system() + topology.mailbox("alice"))
         rabbit.ctl("eval", QUEUE_PROCESS.format(vhost=rabbit.vhost, do="stop"))
         consumer = await broker.consumer("agent.alice")
         await consumer.start(1)

@@ -64,7 +64,7 @@ async def test_a_published_message_is_delivered_with_all_its_fields(
     await has(broker, QueueDepth(0, 0))
 
 
-async def test_prefetch_bounds_what_is_delivered(broker: Broker, consumer: Consumer) -> None:
+async def test_prefetch_bounds_the_unacked_deliveries(broker: Broker, consumer: Consumer) -> None:
     for number in range(3):
         await broker.publisher.publish(task(f"t{number}"))
     await consumer.start(prefetch=2)
@@ -170,12 +170,12 @@ async def test_a_queue_that_was_deleted_while_its_consumer_was_stopped_is_declar
 
 
 async def test_a_queue_that_does_not_exist_cannot_be_consumed(broker: Broker) -> None:
-    nobody = await broker.consumer("agent.nobody")
+    missing = await broker.consumer("agent.nobody")
     with pytest.raises(BrokerError, match=r"no queue 'agent\.nobody'"):
-        await nobody.start(prefetch=1)
+        await missing.start(prefetch=1)
     await broker.declare(topology.mailbox("nobody"))
-    await nobody.start(prefetch=1)
-    await until(lambda: nobody.consuming)
+    await missing.start(prefetch=1)
+    await until(lambda: missing.consuming)
 
 
 async def test_a_closed_consumer_ends_its_stream(broker: Broker, consumer: Consumer) -> None:

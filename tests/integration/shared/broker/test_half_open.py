@@ -16,7 +16,7 @@ from shared.contract import topology
 from shared.errors import BrokerError
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import until
-from tests.support.proxy import Proxy, address, proxy
+from tests.support.network.proxy import Proxy, address, proxy
 
 NOTICED_S = 3.0 * HEARTBEAT_S + 3.0
 """A client misses a heartbeat for so long before it gives a connection up."""
@@ -32,7 +32,7 @@ def network(rabbit: Rabbit) -> Iterator[Proxy]:
 async def far(network: Proxy, rabbit: Rabbit) -> AsyncIterator[Broker]:
     """The broker behind the network, with bob's mailbox."""
     async with connect(network.url(rabbit.url), "test") as connected:
-        await connected.declare(topology.house() + topology.mailbox("bob"))
+        await connected.declare(topology.system() + topology.mailbox("bob"))
         yield connected
         network.flow()
 
@@ -58,10 +58,10 @@ async def test_a_half_open_connection_is_noticed_and_all_comes_back(
     await until(lambda: far.connected and consumer.consuming)
     assert network.connections >= before + 2, "both connections are new"
     await far.publisher.publish(task("sent"), timeout_s=10)
-    heard = {(await asyncio.wait_for(anext(consumer), 30)).message_id}
-    while "sent" not in heard:
+    received = {(await asyncio.wait_for(anext(consumer), 30)).message_id}
+    while "sent" not in received:
         consumer.get_nowait()
-        heard.add((await asyncio.wait_for(anext(consumer), 30)).message_id)
+        received.add((await asyncio.wait_for(anext(consumer), 30)).message_id)
 
 
 async def test_a_frame_that_is_cut_in_the_middle_costs_only_its_connection(

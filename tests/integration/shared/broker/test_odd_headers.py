@@ -13,7 +13,7 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
-from services.agent.delivery.message_ids import DrawnIds
+from services.agent.delivery.message_ids import MessageIds
 from shared.broker.connection import Broker
 from shared.broker.consumer import Delivery
 from shared.broker.dead_letters import headers, read
@@ -52,7 +52,7 @@ def text(value: bytes) -> bytes:
 
 
 def odd_value(chance: random.Random, levels: int = LEVELS) -> bytes:
-    """Of every type that the protocol has, at its limits and beyond sense."""
+    """A value of any type of the protocol, at its limits or absurd."""
 
     def inside() -> bytes:
         return b"".join(odd_value(chance, levels - 1) for _ in range(chance.randrange(4)))
@@ -117,10 +117,10 @@ def survives(delivery: Delivery) -> None:
     said = headers("no sense", delivery.headers, attempts=1 + delivery.redeliveries)
     frame = marshal(ContentHeader(properties=Basic.Properties(headers={**said})), 1)
     assert len(frame) < SMALLEST_FRAME
-    letter = read(delivery)
-    assert read(delivery).id == letter.id
-    assert len(f"{letter.first}{letter.queue}{letter.routing_key}") < SMALLEST_FRAME
-    assert DrawnIds().of(delivery)
+    dead_letter = read(delivery)
+    assert read(delivery).id == dead_letter.id
+    assert len(f"{dead_letter.first}{dead_letter.queue}{dead_letter.routing_key}") < SMALLEST_FRAME
+    assert MessageIds().id_of(delivery)
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -17,7 +17,7 @@ from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.secured import BROKERS, SecuredBroker
 from tests.support.brokers.waiting import lose_connections, until
-from tests.support.certificates import Authority
+from tests.support.network.certificates import Authority
 
 WAIT_S = 30.0
 """A start would wait so long for a broker that is away; a refusal is reported long before."""
@@ -33,18 +33,18 @@ def secured(
 
 async def echoed(broker: Broker, bodies: list[bytes]) -> list[bytes]:
     """Published at once and consumed again."""
-    await broker.declare(topology.house() + topology.mailbox("bob"))
+    await broker.declare(topology.system() + topology.mailbox("bob"))
     consumer = await broker.consumer("agent.bob")
     await consumer.start(len(bodies))
     out = [Outgoing("", "agent.bob", body, str(n)) for n, body in enumerate(bodies)]
     async with asyncio.timeout(WAIT_S):
         await asyncio.gather(*(broker.publisher.publish(one) for one in out))
-        heard: list[bytes] = []
+        received: list[bytes] = []
         async for delivery in consumer:
             await delivery.ack()
-            heard.append(delivery.body)
-            if len(heard) == len(bodies):
-                return heard
+            received.append(delivery.body)
+            if len(received) == len(bodies):
+                return received
     raise AssertionError("the consumer ended")
 
 
@@ -105,7 +105,7 @@ async def test_a_certificate_that_is_not_there_is_named(secured: SecuredBroker) 
 async def test_a_certificate_that_was_renewed_is_read_at_the_next_connection(
     secured: SecuredBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While a wrong one lies there, the process goes on trying, and says why once."""
+    """While the certificate is wrong, the process retries, and logs the reason once."""
     trusted = tmp_path / "ca.pem"
     trusted.write_bytes(secured.authority.file.read_bytes())
     caplog.set_level(logging.WARNING, "shared.broker")

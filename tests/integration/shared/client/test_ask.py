@@ -23,7 +23,7 @@ OTHERS = ANSWERED.model_copy(update={"task_id": "t2", "content": "of another tas
 @pytest_asyncio.fixture
 async def broker(rabbit: Rabbit) -> AsyncIterator[Broker]:
     async with connect(rabbit.url, "test") as connected:
-        await connected.declare(topology.house() + topology.mailbox("bob"))
+        await connected.declare(topology.system() + topology.mailbox("bob"))
         yield connected
 
 
@@ -32,14 +32,13 @@ async def answer(broker: Broker, task: Delivery, body: bytes) -> None:
     await broker.publisher.publish(Outgoing(exchange, routing_key, body, "r1", task.correlation_id))
 
 
-async def test_the_task_is_published_again_until_its_own_response_comes(
-    broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "ASK_AGAIN_S", 0.1)
+async def test_the_task_is_published_again_until_its_own_response_comes(broker: Broker) -> None:
     mailbox = await broker.consumer(topology.mailbox_name("bob"))
     await mailbox.start(10)
     async with asyncio.TaskGroup() as jobs:
-        asking = jobs.create_task(client.ask(broker, "bob", TASK, 30.0, lambda _: None))
+        asking = jobs.create_task(
+            client.ask(broker, "bob", TASK, 30.0, lambda _: None, ask_again_s=0.1)
+        )
         tasks = aiter(mailbox)
         first = await anext(tasks)
         await answer(broker, first, encode(OTHERS))
@@ -58,12 +57,9 @@ async def test_a_response_that_cannot_be_parsed_raises_bad_message(broker: Broke
         await asking
 
 
-async def test_no_response_in_time_is_an_error(
-    broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client, "GRACE_S", 0.1)
+async def test_no_response_in_time_is_an_error(broker: Broker) -> None:
     with pytest.raises(HutchError, match="no response from 'bob' within 0 s"):
-        await client.ask(broker, "bob", TASK, 0.1, lambda _: None)
+        await client.ask(broker, "bob", TASK, 0.1, lambda _: None, grace_s=0.1)
 
 
 async def test_a_message_that_no_queue_accepts_is_undeliverable(broker: Broker) -> None:

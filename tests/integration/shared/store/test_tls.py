@@ -13,7 +13,7 @@ from shared.errors import SettingsError, StoreError, StoreUnavailable
 from shared.store import open_store
 from shared.store.database.migrate import migrate
 from tests.support.brokers.secured import SecuredStore, secured_store
-from tests.support.certificates import Authority
+from tests.support.network.certificates import Authority
 from tests.support.stores.postgresql import PASSWORD
 
 WAIT_S = 30.0
@@ -32,9 +32,9 @@ async def test_a_run_of_the_migrations_and_reads_go_over_tls_that_both_sides_ver
     await migrate(secured.url())
     seen = "SELECT ssl, client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
     async with open_store(secured.url()) as store:
-        encrypted, whom = await store.read(lambda db: tuple(db.execute(text(seen)).one()))
+        encrypted, subject = await store.read(lambda db: tuple(db.execute(text(seen)).one()))
     assert encrypted
-    assert "/CN=hutch" in whom
+    assert "/CN=hutch" in subject
 
 
 @pytest.mark.essential

@@ -144,9 +144,12 @@ def test_a_manifest_is_printed_for_an_agent_that_can_start(folder: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("drop",), "which letters? name one, or give --agent, --reason or --all"),
-        (("replay", "--agent", "bob", "beef"), "a letter's id leaves nothing for --agent"),
-        (("replay", "--all", "--tool-done", "paid"), "the result of one call: name the letter"),
+        (("drop",), "which dead letters? name one, or give --agent, --reason or --all"),
+        (("replay", "--agent", "bob", "beef"), "give either an id, or --agent, --reason or --all"),
+        (
+            ("replay", "--all", "--tool-done", "paid"),
+            "the result of one call: name one dead letter",
+        ),
         (("replay", "beef", "--tool-done", "x", "--tool-again"), "exclude each other"),
     ],
 )
@@ -220,9 +223,14 @@ def test_cancel_and_pause_are_stored_though_no_broker_can_be_reached(folder: Pat
     hutch("migrate")
     said = hutch("cancel", "x", "--agent", "bob")
     assert said.exit_code == 0
-    assert said.stderr.startswith("only the store was told, which takes a little longer: no broker")
+    assert said.stderr.startswith(
+        "only the store has the command, which takes a little longer: no broker"
+    )
     assert said.stdout == "task x of bob is not known yet: it is cancelled when it comes\n"
-    assert hutch("pause", "all").stdout == "all agents are paused: 'hutch unpause all' lets go\n"
+    assert (
+        hutch("pause", "all").stdout
+        == "all agents are paused: 'hutch unpause all' ends the pause\n"
+    )
 
 
 @pytest.mark.parametrize(

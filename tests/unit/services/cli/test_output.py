@@ -10,12 +10,12 @@ REASON = "the id was used for another task; " * 10
 @pytest.mark.parametrize("agent", ["bob", "a" * 40])
 @pytest.mark.parametrize("width", [80, 200])
 def test_only_the_last_column_of_a_table_is_cut(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, agent: str, width: int
+    capsys: pytest.CaptureFixture[str], agent: str, width: int
 ) -> None:
-    monkeypatch.setattr("services.cli.output.PIPED_WIDTH", width)
-    show_table(["letter", "agent", "at#", "reason"], [["23f368abcdef", agent, "12", REASON]])
+    row = ["23f368abcdef", agent, "12", REASON]
+    show_table(["id", "agent", "at#", "reason"], [row], piped_width=width)
     head, line = capsys.readouterr().out.splitlines()
-    assert head.split() == ["letter", "agent", "at", "reason"]
+    assert head.split() == ["id", "agent", "at", "reason"]
     assert line.split()[:3] == ["23f368abcdef", agent, "12"]
     assert "the id was used fo" in line
     assert line.rstrip().endswith("…")

@@ -47,12 +47,12 @@ def test_the_tree_shows_each_run_below_the_run_that_caused_it() -> None:
     assert third.startswith("    └── cid  running")
 
 
-def test_a_run_whose_model_fails_shows_it_until_it_goes_on() -> None:
+def test_a_run_whose_model_fails_shows_the_reason_until_it_continues() -> None:
     tree = TaskTree("ann", "t")
     tree.add(_event("run.started", "ann", "t", None))
     off = _event("run.put_off", "ann", "t", None, seconds="5.0", reason="rate_limited")
     tree.add(off)
-    assert _drawn(tree)[0].startswith("ann  put off, its model fails (rate_limited)")
+    assert _drawn(tree)[0].startswith("ann  postponed, its model fails (rate_limited)")
     assert line(off) == "09:00:00 ann waits 5.0 s: its model fails (rate_limited)"
     tree.add(_event("run.started", "ann", "t", None))
     assert _drawn(tree)[0].startswith("ann  running")

@@ -5,7 +5,7 @@ import pytest
 from services.scheduler.plan import MOST_MADE_UP, Scheduled, scheduled
 from shared.contract.messages import Trigger, decode
 from shared.definitions.model import Definition, Schedule
-from shared.store.messages.ticks import Standing, TickOutcome
+from shared.store.messages.ticks import ScheduleState, TickOutcome
 
 TEN = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
@@ -18,7 +18,7 @@ def hourly(**policies: str) -> Scheduled:
 def outcomes(
     one: Scheduled, last: datetime, late: timedelta = timedelta(), *, busy: bool = False
 ) -> list[TickOutcome]:
-    chosen = one.choose(Standing(now=TEN + late, last=last, busy=busy))
+    chosen = one.choose(ScheduleState(now=TEN + late, last=last, busy=busy))
     return [tick.outcome for tick in chosen]
 
 
@@ -31,7 +31,7 @@ def test_no_tick_is_decided_before_its_time() -> None:
 
 
 def test_a_tick_is_a_trigger_under_its_own_id() -> None:
-    (tick,) = hourly().choose(Standing(TEN, TEN - timedelta(hours=1), busy=False))
+    (tick,) = hourly().choose(ScheduleState(TEN, TEN - timedelta(hours=1), busy=False))
     trigger = decode((tick.message or "").encode())
     assert isinstance(trigger, Trigger)
     assert tick.tick_id == "alice.plan@2026-01-01T10:00:00Z"
@@ -42,12 +42,12 @@ def test_a_tick_is_a_trigger_under_its_own_id() -> None:
 def test_the_longest_names_still_make_an_id() -> None:
     name = "a" * 40
     one = Scheduled(name, Schedule.model_validate({"name": name, "prompt": "p", "every": "1h"}))
-    (tick,) = one.choose(Standing(TEN, TEN - timedelta(hours=1), busy=False))
+    (tick,) = one.choose(ScheduleState(TEN, TEN - timedelta(hours=1), busy=False))
     assert Trigger(id=tick.message_id).id == tick.message_id
 
 
 def test_the_id_of_a_tick_cannot_be_known_before_it_is_sent() -> None:
-    before = Standing(TEN, TEN - timedelta(hours=1), busy=False)
+    before = ScheduleState(TEN, TEN - timedelta(hours=1), busy=False)
     ((one,), (other,)) = hourly().choose(before), hourly().choose(before)
     assert one.tick_id == other.tick_id
     assert one.message_id != other.message_id

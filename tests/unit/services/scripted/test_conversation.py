@@ -1,4 +1,4 @@
-"""What the script sees of a request."""
+"""A request as the script sees it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _native() -> list[dict[str, object]]:
 
 def test_results_without_ids_are_matched_by_their_order() -> None:
     talk = read(Request.model_validate({"messages": _native()}))
-    assert (talk.said, talk.turn, talk.results) == ("Hello", 1, {"bob": "two"})
+    assert (talk.asked, talk.turn, talk.results) == ("Hello", 1, {"bob": "two"})
 
 
 def test_each_peers_note_is_read_from_the_system_text() -> None:
@@ -41,7 +41,7 @@ def test_each_peers_note_is_read_from_the_system_text() -> None:
 def test_directives_in_the_earlier_tasks_that_a_tick_lists_are_ignored() -> None:
     tick = "Sum up:\n- asked: Hello [[fail 503 2]] [[rep\n  answered: Hi"
     talk = read(Request.model_validate({"messages": [{"role": "user", "content": tick}]}))
-    assert (talk.said, talk.orders.fault) == (tick, None)
+    assert (talk.asked, talk.directives.fault) == (tick, None)
 
 
 def test_no_tool_is_offered_where_the_choice_forbids_them() -> None:
@@ -58,12 +58,12 @@ def test_the_schema_protocol_of_the_agents_reads_like_a_native_conversation() ->
         Assistant(content=None, tool_calls=(ToolCall(id="1", name="bob", arguments="{}"),)),
         ToolResult(call_id="1", name="bob", content="Dear all"),
     ]
-    told = [
+    messages = [
         {"role": type(message).__name__.lower(), "content": getattr(message, "content", None)}
         for message in render_history(history, [BOB])
     ]
     schema = {"type": "json_schema", "json_schema": {"schema": choice_schema(history, [BOB])}}
-    talk = read(Request.model_validate({"messages": told, "response_format": schema}))
+    talk = read(Request.model_validate({"messages": messages, "response_format": schema}))
     assert talk.by_schema
     assert list(talk.tools) == ["bob"]
-    assert (talk.said, talk.turn, talk.results) == ("Hello", 1, {"bob": "Dear all"})
+    assert (talk.asked, talk.turn, talk.results) == ("Hello", 1, {"bob": "Dear all"})

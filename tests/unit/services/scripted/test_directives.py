@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.scripted.directives import Call, Fault, orders_of, parse
+from services.scripted.directives import Call, Fault, directives_for, parse
 from shared.errors import BadMessage
 
 
@@ -30,14 +30,14 @@ def test_a_directive_inside_a_call_belongs_to_the_callee() -> None:
 
 def test_each_part_is_for_one_turn_and_the_calls_of_the_last_are_made_once() -> None:
     _, parts = parse("[[call a]] [[then]] [[call b]] [[reply done]]")
-    turns = [orders_of(parts, turn) for turn in range(3)]
+    turns = [directives_for(parts, turn) for turn in range(3)]
     assert [[call.tool for call in orders.calls] for orders in turns] == [["a"], ["b"], []]
     assert turns[2].reply == "done"
 
 
 def test_again_repeats_the_calls() -> None:
     _, parts = parse("[[call a]] [[again]]")
-    assert orders_of(parts, 7).calls == (Call("a"),)
+    assert directives_for(parts, 7).calls == (Call("a"),)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def _started(port: int) -> subprocess.Popen[str]:
     )
 
 
-def _told_port(process: subprocess.Popen[str]) -> int:
+def _served_port(process: subprocess.Popen[str]) -> int:
     assert process.stdout is not None
     for line in process.stdout:
         if "the scripted model is served" in line:
@@ -34,7 +34,7 @@ def _told_port(process: subprocess.Popen[str]) -> int:
 
 def test_it_serves_on_the_port_that_it_logs_and_ends_when_asked() -> None:
     with _started(0) as process:
-        port = _told_port(process)
+        port = _served_port(process)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/live", timeout=WAIT_S) as reply:
             assert reply.status == 200
         process.terminate()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.scripted.conversation import Conversation, Schema
-from services.scripted.directives import Orders
+from services.scripted.directives import Directives
 from services.scripted.script import BRIEF_LENGTH, Line, Rule, Script, Turn, brief
 
 PROMPT: Schema = {
@@ -16,7 +16,7 @@ PROMPT: Schema = {
 BOB_WRITES = Rule(
     name="Ann has Bob write",
     system="Ann",
-    said=r"about (?P<topic>\w+)",
+    asked=r"about (?P<topic>\w+)",
     tools=["bob"],
     turns=[Turn(calls={"bob": {"prompt": "On $topic"}}), Turn(reply="$bob, costs $5 ($topic)")],
 )
@@ -35,7 +35,9 @@ def talk(
     by_schema: bool = False,
 ) -> Conversation:
     offered = dict.fromkeys(tools, PROMPT)
-    return Conversation("You are Ann.", said, turn, Orders(), offered, results or {}, {}, by_schema)
+    return Conversation(
+        "You are Ann.", said, turn, Directives(), offered, results or {}, {}, by_schema
+    )
 
 
 def calls(line: Line) -> list[tuple[str, object]]:

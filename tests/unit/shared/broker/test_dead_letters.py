@@ -28,8 +28,8 @@ DIED = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
 
 def ours(reason: str = "no sense", **facts: str | int) -> Delivery:
     said: dict[str, str | int] = {"queue": "agent.bob", "routing_key": "bob", **facts}
-    letter = delivery(b"{", correlation_id="c", reply_to="reply.x")
-    return replace(letter, headers=headers(reason, None, **said), message_id=PREFIX + "abc")
+    dead_letter = delivery(b"{", correlation_id="c", reply_to="reply.x")
+    return replace(dead_letter, headers=headers(reason, None, **said), message_id=PREFIX + "abc")
 
 
 def brokers(reason: str = "delivery_limit", queue: str = "agent.bob") -> Delivery:
@@ -38,23 +38,27 @@ def brokers(reason: str = "delivery_limit", queue: str = "agent.bob") -> Deliver
 
 
 def test_a_dead_letter_of_an_agents_has_every_field() -> None:
-    letter = read(ours(message_id="m", sender="shop", attempts=3, run_id="r", epoch=2))
-    assert (letter.id, letter.agent, letter.message_id) == ("abc", "bob", "m")
-    assert (letter.sender, letter.attempts) == ("shop", 3)
-    assert (letter.run_id, letter.epoch) == ("r", 2)
-    assert letter.last.reason == "no sense"
-    assert letter.last.at is not None
-    assert letter.first == letter.last
+    dead_letter = read(ours(message_id="m", sender="shop", attempts=3, run_id="r", epoch=2))
+    assert (dead_letter.id, dead_letter.agent, dead_letter.message_id) == ("abc", "bob", "m")
+    assert (dead_letter.sender, dead_letter.attempts) == ("shop", 3)
+    assert (dead_letter.run_id, dead_letter.epoch) == ("r", 2)
+    assert dead_letter.last.reason == "no sense"
+    assert dead_letter.last.at is not None
+    assert dead_letter.first == dead_letter.last
 
 
 def test_a_dead_letter_of_the_brokers_has_the_fields_that_the_broker_knows() -> None:
-    letter = read(brokers())
-    assert (letter.agent, letter.queue, letter.message_id) == ("bob", "agent.bob", "m-1")
-    assert letter.last.reason.startswith(
+    dead_letter = read(brokers())
+    assert (dead_letter.agent, dead_letter.queue, dead_letter.message_id) == (
+        "bob",
+        "agent.bob",
+        "m-1",
+    )
+    assert dead_letter.last.reason.startswith(
         "the broker gave it up: it was delivered more than 10 times"
     )
-    assert letter.last.at == DIED
-    assert letter.attempts is None
+    assert dead_letter.last.at == DIED
+    assert dead_letter.attempts is None
     assert "later" in read(brokers("later")).last.reason
 
 
@@ -75,11 +79,13 @@ def test_an_id_is_the_same_at_every_listing_and_different_for_each_dead_letter()
     ],
 )
 def test_a_message_with_any_other_headers_is_read_as_a_dead_letter(said: dict[str, object]) -> None:
-    letter = read(replace(delivery(b"\xff"), headers=said))
-    assert "nothing says why" in letter.last.reason
-    assert letter.last.at is None
-    with pytest.raises(HutchError, match=f"can only be dropped, with 'hutch dead drop {letter.id}"):
-        letter.again()
+    dead_letter = read(replace(delivery(b"\xff"), headers=said))
+    assert "nothing says why" in dead_letter.last.reason
+    assert dead_letter.last.at is None
+    with pytest.raises(
+        HutchError, match=f"can only be dropped, with 'hutch dead drop {dead_letter.id}"
+    ):
+        dead_letter.original()
 
 
 @pytest.mark.parametrize(
@@ -93,27 +99,27 @@ def test_a_message_with_any_other_headers_is_read_as_a_dead_letter(said: dict[st
 def test_a_message_goes_back_to_where_it_came_from(
     queue: str, key: str, source: tuple[str, str]
 ) -> None:
-    again = read(ours(queue=queue, routing_key=key)).again()
+    again = read(ours(queue=queue, routing_key=key)).original()
     assert (again.exchange, again.routing_key) == source
     assert (again.body, again.correlation_id, again.reply_to) == (b"{", "c", "reply.x")
 
 
 def test_a_replayed_message_keeps_its_id_or_gets_one_from_its_dead_letter() -> None:
-    assert read(ours(message_id="m")).again().message_id == "m"
-    assert read(ours()).again().message_id == read(ours()).again().message_id == "replay.abc"
+    assert read(ours(message_id="m")).original().message_id == "m"
+    assert read(ours()).original().message_id == read(ours()).original().message_id == "replay.abc"
 
 
 def test_the_first_and_the_last_failure_are_kept_however_often_it_fails() -> None:
-    once = letter = read(ours("once"))
+    once = dead_letter = read(ours("once"))
     for reason in ("twice", "thrice"):
-        failed_again = headers(reason, letter.again().headers, queue="agent.bob")
-        letter = read(replace(delivery(b"{"), headers=failed_again))
-    assert (letter.first, letter.last.reason) == (once.first, "thrice")
+        failed_again = headers(reason, dead_letter.original().headers, queue="agent.bob")
+        dead_letter = read(replace(delivery(b"{"), headers=failed_again))
+    assert (dead_letter.first, dead_letter.last.reason) == (once.first, "thrice")
 
 
-@pytest.mark.parametrize("letter", ["x", "é", "你", "\U0001f600"])
-def test_a_reason_is_cut_to_the_length_of_a_header_and_marked_as_cut(letter: str) -> None:
-    whole = letter * 10_000
+@pytest.mark.parametrize("character", ["x", "é", "你", "\U0001f600"])
+def test_a_reason_is_cut_to_the_length_of_a_header_and_marked_as_cut(character: str) -> None:
+    whole = character * 10_000
     reason = read(ours(whole)).last.reason
     assert MOST_REASON_BYTES - 4 < len(reason.encode()) <= MOST_REASON_BYTES
     assert reason.endswith(f"… (cut, it had {len(whole.encode())} bytes)")
@@ -159,14 +165,14 @@ def test_a_dead_letter_fits_the_smallest_frame_whatever_its_message_contains() -
 def test_headers_in_a_dead_letter_are_bounded_when_it_is_replayed() -> None:
     names = ("message-id", "routing-key", "reason", "first-reason")
     said: dict[str, object] = {f"x-hutch-{name}": "x" * 130_000 for name in names}
-    letter = read(replace(delivery(b"{"), headers=said | {"x-hutch-queue": "unrouted"}))
-    again = letter.again()
+    dead_letter = read(replace(delivery(b"{"), headers=said | {"x-hutch-queue": "unrouted"}))
+    again = dead_letter.original()
     assert max(len(it) for it in (again.message_id, again.routing_key)) <= 255
     assert len(str(again.headers)) < 1000
 
 
 def test_a_dead_letter_is_the_same_when_it_is_read_back_from_the_store() -> None:
-    letter = Outgoing(
+    dead_letter = Outgoing(
         "hutch.dead",
         "agent.bob",
         b"\xff\0",
@@ -176,15 +182,17 @@ def test_a_dead_letter_is_the_same_when_it_is_read_back_from_the_store() -> None
         headers=headers("no sense", None, queue="agent.bob", message_id="m", attempts=2),
         content_type="text/plain",
     )
-    assert from_store(kept(letter)) == read(letter)
+    assert from_store(kept(dead_letter)) == read(dead_letter)
 
 
 def test_a_dead_letter_with_damaged_properties_can_still_be_read() -> None:
-    letter = from_store(Kept(PREFIX + "abc", "agent.bob", b"{", {"headers": 7, "reply_to": []}))
-    assert (letter.id, letter.body, letter.reply_to) == ("abc", b"{", None)
+    dead_letter = from_store(
+        Kept(PREFIX + "abc", "agent.bob", b"{", {"headers": 7, "reply_to": []})
+    )
+    assert (dead_letter.id, dead_letter.body, dead_letter.reply_to) == ("abc", b"{", None)
 
 
-def test_only_what_the_broker_gave_up_may_have_been_run() -> None:
+def test_only_a_message_that_the_broker_gave_up_may_have_been_run() -> None:
     assert read(brokers()).by_broker
     assert not read(ours()).by_broker
 

@@ -9,7 +9,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from yarl import URL
 
-from shared.broker.errors import FOREIGN, fault, refusal, speaking
+from shared.broker.errors import FOREIGN, broker_error, broker_request, connection_error
 from shared.errors import BrokerError, BrokerUnavailable, HutchError, Undeliverable
 
 ADDRESS = URL("amqp://alice:secret@broker:5672/here")
@@ -39,7 +39,7 @@ async def test_no_foreign_error_escapes(kind: type[BaseException]) -> None:
     error = made(kind)
     assert isinstance(error, FOREIGN)
     with pytest.raises(BrokerError) as ours:
-        async with speaking("declare the queue 'dead'"):
+        async with broker_request("declare the queue 'dead'"):
             raise error
     assert "declare the queue 'dead'" in str(ours.value)
     assert ours.value.__cause__ is error
@@ -47,26 +47,26 @@ async def test_no_foreign_error_escapes(kind: type[BaseException]) -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 def test_a_first_connection_fails_without_showing_the_password(kind: type[BaseException]) -> None:
-    sentence = str(refusal(made(kind), ADDRESS))
+    sentence = str(connection_error(made(kind), ADDRESS))
     assert "broker:5672" in sentence
     assert "secret" not in sentence
 
 
 async def test_a_question_without_an_answer_ends_in_time() -> None:
     with pytest.raises(BrokerUnavailable, match="did not answer in time to ping"):
-        async with speaking("ping", timeout_s=0.01):
+        async with broker_request("ping", timeout_s=0.01):
             await asyncio.Event().wait()
 
 
 async def test_a_cancellation_that_the_client_invents_is_a_lost_connection() -> None:
     with pytest.raises(BrokerUnavailable, match="was lost"):
-        async with speaking("ping"):
+        async with broker_request("ping"):
             raise asyncio.CancelledError
 
 
 async def test_a_real_cancellation_stays_one() -> None:
     async def work() -> None:
-        async with speaking("ping", timeout_s=None):
+        async with broker_request("ping", timeout_s=None):
             await asyncio.Event().wait()
 
     job = asyncio.create_task(work())
@@ -83,7 +83,7 @@ async def test_a_cancellation_ends_the_job_even_if_the_reply_arrives_at_the_same
     reply = asyncio.get_running_loop().create_future()
 
     async def work() -> None:
-        async with speaking("ping"):
+        async with broker_request("ping"):
             await asyncio.wait_for(reply, timeout=60)
 
     job = asyncio.create_task(work())
@@ -97,13 +97,13 @@ async def test_a_cancellation_ends_the_job_even_if_the_reply_arrives_at_the_same
 async def test_our_own_errors_pass_unchanged() -> None:
     error = HutchError("as it is")
     with pytest.raises(HutchError) as passed:
-        async with speaking("ping"):
+        async with broker_request("ping"):
             raise error
     assert passed.value is error
 
 
 def test_a_returned_message_is_undeliverable() -> None:
-    assert isinstance(fault(made(amqp.PublishError), "publish"), Undeliverable)
+    assert isinstance(broker_error(made(amqp.PublishError), "publish"), Undeliverable)
 
 
 def test_a_difference_names_the_entity_and_both_values() -> None:
@@ -111,7 +111,7 @@ def test_a_difference_names_the_entity_and_both_values() -> None:
         "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue 'swarm.bob' "
         "in vhost '/': received the value '5' of type 'signedint' but current is none"
     )
-    sentence = str(fault(amqp.ChannelPreconditionFailed(said), "declare"))
+    sentence = str(broker_error(amqp.ChannelPreconditionFailed(said), "declare"))
     assert "the queue 'swarm.bob' exists with another 'x-max-length'" in sentence
     assert "there none" in sentence
 
@@ -136,7 +136,7 @@ def test_a_difference_names_the_entity_and_both_values() -> None:
     ],
 )
 def test_an_error_that_may_pass_is_unavailable(error: Exception) -> None:
-    assert isinstance(fault(error, "declare"), BrokerUnavailable)
+    assert isinstance(broker_error(error, "declare"), BrokerUnavailable)
 
 
 @pytest.mark.parametrize(
@@ -148,4 +148,4 @@ def test_an_error_that_may_pass_is_unavailable(error: Exception) -> None:
     ],
 )
 def test_an_error_that_will_not_pass_is_not_unavailable(error: Exception) -> None:
-    assert not isinstance(fault(error, "declare"), BrokerUnavailable)
+    assert not isinstance(broker_error(error, "declare"), BrokerUnavailable)

@@ -1,4 +1,4 @@
-"""Which of the messages under way a broker has refused, when it closes their channel."""
+"""The messages under way that a broker has refused when it closes their channel."""
 
 from __future__ import annotations
 

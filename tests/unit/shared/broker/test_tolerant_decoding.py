@@ -10,12 +10,12 @@ from pamqp import decode, encode
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
 
-from shared.broker.tolerant_decoding import MOST_LEVELS, read_leniently
+from shared.broker.tolerant_decoding import MOST_LEVELS, decode_tolerantly
 
 
 @pytest.fixture(autouse=True)
-def lenient() -> None:
-    read_leniently()
+def tolerant() -> None:
+    decode_tolerantly()
 
 
 def unread(flag: int, raw: bytes) -> Basic.Properties:
@@ -91,7 +91,7 @@ def test_a_table_is_read_as_the_client_wrote_it() -> None:
 
 
 def test_a_hundred_thousand_items_are_read_in_no_time() -> None:
-    """With a copy of the rest for each it took six seconds, in which no heartbeat was sent."""
+    """Copying the rest for each item took six seconds, in which no heartbeat was sent."""
     began = time.process_time()
     properties = table(b"\x01aA" + struct.pack(">I", 130_000) + b"V" * 130_000)
     assert time.process_time() - began < 2
@@ -117,6 +117,6 @@ def test_tables_are_read_so_many_levels_deep(levels: int) -> None:
         nested(10_000),
     ],
 )
-def test_headers_that_can_not_be_read_are_none(field: bytes) -> None:
+def test_headers_that_cannot_be_read_are_none(field: bytes) -> None:
     properties = unread(flags("headers"), struct.pack(">I", len(field)) + field)
     assert (properties.headers, properties.app_id) == ({}, "ok")

@@ -24,7 +24,7 @@ def test_a_message_that_is_no_response_is_read_as_none() -> None:
     assert response_to("t1", delivery(encode(Task(content="x")), correlation_id="t1")) is None
 
 
-def test_only_what_is_about_the_task_and_can_not_be_understood_ends_the_wait() -> None:
+def test_only_a_malformed_message_about_the_task_ends_the_wait() -> None:
     assert response_to("t1", delivery(b"\xff", correlation_id="t2")) is None
     with pytest.raises(BadMessage):
         response_to("t1", delivery(b"\xff", correlation_id="t1"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from shared.concurrency.retry import insist, to_its_end
+from shared.concurrency.retry import retry, run_to_completion
 from shared.errors import BrokerError, RunLost, StoreError
 
 
@@ -25,26 +25,35 @@ class Flaky:
 
 
 async def test_an_attempt_is_repeated_until_it_succeeds_and_each_failure_is_reported() -> None:
-    told: list[str] = []
-    done = await insist(
-        Flaky(3).attempt, BrokerError, most_s=0.01, told=lambda error: told.append(str(error))
+    failures: list[str] = []
+    done = await retry(
+        Flaky(3).attempt,
+        BrokerError,
+        max_wait_s=0.01,
+        on_failure=lambda error: failures.append(str(error)),
     )
     assert done == "done"
-    assert told == ["2 more", "1 more", "0 more"]
+    assert failures == ["2 more", "1 more", "0 more"]
 
 
 async def test_another_failure_is_raised_at_once() -> None:
-    told: list[Exception] = []
+    failures: list[Exception] = []
     with pytest.raises(BrokerError):
-        await insist(Flaky(1).attempt, StoreError, most_s=0.01, told=told.append)
-    assert told == []
+        await retry(Flaky(1).attempt, StoreError, max_wait_s=0.01, on_failure=failures.append)
+    assert failures == []
 
 
 async def test_without_patience_left_the_failure_is_raised() -> None:
-    told: list[Exception] = []
+    failures: list[Exception] = []
     with pytest.raises(BrokerError, match="1 more"):
-        await insist(Flaky(2).attempt, BrokerError, most_s=0.01, told=told.append, patience_s=0)
-    assert len(told) == 1
+        await retry(
+            Flaky(2).attempt,
+            BrokerError,
+            max_wait_s=0.01,
+            on_failure=failures.append,
+            give_up_after_s=0,
+        )
+    assert len(failures) == 1
 
 
 async def test_work_whose_caller_was_cancelled_runs_to_its_end() -> None:
@@ -54,7 +63,7 @@ async def test_work_whose_caller_was_cancelled_runs_to_its_end() -> None:
         await may_end.wait()
         ended.set()
 
-    caller = asyncio.create_task(to_its_end(work()))
+    caller = asyncio.create_task(run_to_completion(work()))
     await asyncio.sleep(0)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -73,7 +82,7 @@ async def test_a_failure_after_its_caller_has_gone_is_logged_once_and_not_by_asy
         ended.set()
         raise RunLost("it goes on elsewhere")
 
-    caller = asyncio.create_task(to_its_end(work()))
+    caller = asyncio.create_task(run_to_completion(work()))
     await asyncio.sleep(0)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -92,4 +101,4 @@ async def test_a_caller_that_waits_gets_the_failure_itself() -> None:
         raise RunLost("it goes on elsewhere")
 
     with pytest.raises(RunLost):
-        await to_its_end(work())
+        await run_to_completion(work())

@@ -1,4 +1,4 @@
-"""What is taken for a message, what isn't, and what the refusal says."""
+"""Bodies that are messages, bodies that are not, and the reasons for a refusal."""
 
 import json
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ def test_plain_text_is_a_task(content_type: str | None) -> None:
     )
 
 
-def test_plain_text_may_begin_with_a_brace_when_it_says_that_it_is_text() -> None:
+def test_text_with_the_content_type_of_text_may_begin_with_a_brace() -> None:
     assert decode(b"{curly}", "text/plain") == Task(content="{curly}")
 
 
@@ -124,8 +124,8 @@ def test_no_text_poses_as_two_nor_as_a_session(one: Task | Trigger, other: Task 
     assert content_hash(one) != content_hash(other)
 
 
-def test_an_earlier_versions_hash_is_what_its_rows_hold() -> None:
-    """Of tests/integration/services/agent/journal-0.1.0.sql."""
+def test_an_earlier_versions_hash_equals_that_of_its_rows() -> None:
+    """The hash in tests/integration/services/agent/journal-0.1.0.sql."""
     task = Task(id="task-that-ended", content="Write an email.")
     assert earlier_content_hash(task) == "5bae89c916621fc295fda4e7ebd0b93b"
     assert content_hash(task) != earlier_content_hash(task)
@@ -155,7 +155,7 @@ def test_only_reply_queues_may_be_named_in_reply_to(queue: str, allowed: bool) -
 
 @pytest.mark.parametrize("agent", ["a" * 41, "Tom", "tom\nFrom harry", "tom\u0000"])
 def test_the_name_of_an_answering_agent_must_be_valid(agent: str) -> None:
-    """It stands in peers' notes and in the messages that they make of it."""
+    """The name is in peers' notes and in the prompts that contain them."""
     body = json.dumps(
         {"type": "response", "task_id": "t", "agent": agent, "status": "ok", "content": ""}
     )

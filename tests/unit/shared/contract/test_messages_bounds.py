@@ -113,7 +113,7 @@ def test_the_last_of_two_equal_keys_is_used() -> None:
     assert decode(b'{"content": "x", "content": "y"}') == Task(content="y")
 
 
-def test_sums_of_usage_stay_what_a_message_can_carry() -> None:
+def test_sums_of_usage_stay_within_the_bounds_of_a_message() -> None:
     most = Usage(model_calls=COUNT_MOST, input_tokens=COUNT_MOST, output_tokens=1)
     total = most + most
     assert (total.model_calls, total.output_tokens, total.tokens) == (COUNT_MOST, 2, COUNT_MOST)

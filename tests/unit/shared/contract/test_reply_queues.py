@@ -1,4 +1,4 @@
-"""Which addresses an answer may go to."""
+"""The addresses that an answer may go to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from shared.contract.reply_queues import is_reply_queue
 
 MADE = "amq.rabbitmq.reply-to.g1h2AA5yZXBseUA2NzA0NTQyOAAACTkAAAAAawzAww==.E25/Km7sD2Viybg7UyfUAA=="
-"""As RabbitMQ 3.10 has made it."""
+"""An address that RabbitMQ 3.10 has made."""
 NODE = b"reply@67045428"
 
 

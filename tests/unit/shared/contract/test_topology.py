@@ -10,7 +10,7 @@ LONGEST = "a" * 40
 INSTANCE = "i" * 40
 
 ALL = (
-    topology.house()
+    topology.system()
     + topology.mailbox(LONGEST)
     + topology.swarm(LONGEST, LONGEST)
     + topology.replies(LONGEST, INSTANCE)
@@ -56,4 +56,4 @@ def test_a_process_receives_the_commands_addressed_to_it(key: str) -> None:
 
 def test_topologies_add_up_in_order() -> None:
     assert Topology() + topology.mailbox("bob") == topology.mailbox("bob")
-    assert ALL.exchanges[: len(topology.house().exchanges)] == topology.house().exchanges
+    assert ALL.exchanges[: len(topology.system().exchanges)] == topology.system().exchanges

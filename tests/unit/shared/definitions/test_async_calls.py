@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from shared.definitions.async_calls import Later, awaited
 from shared.definitions.functions import load
 from shared.errors import ToolError
-from tests.unit.shared.definitions.tool_file import failure, tool
+from tests.support.tool_file import failure, tool
 
 
 async def test_a_tool_that_cancels_itself_has_failed(tmp_path: Path) -> None:
@@ -41,33 +43,24 @@ async def lookup() -> None:
     assert await load(tmp_path, "orders.py:what").call({}) == '["ended"]'
 
 
-async def test_an_async_tool_that_does_not_end_is_left_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.definitions.async_calls.CLEAN_UP_S", 0.01)
-    source = """
-import asyncio
-begun, end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
-async def wait() -> None:
+async def test_an_async_function_that_does_not_end_is_left_behind() -> None:
+    begun, end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def lookup() -> None:
+        while not end.is_set():
+            begun.set()
+            with suppress(asyncio.CancelledError):
+                await end.wait()
+        ended.set()
+
+    job = asyncio.create_task(awaited(Later(lookup), clean_up_s=0.01))
     await begun.wait()
-async def stop() -> None:
-    end.set()
-    await ended.wait()
-async def lookup() -> None:
-    while not end.is_set():
-        begun.set()
-        try:
-            await end.wait()
-        except asyncio.CancelledError:
-            pass
-    ended.set()
-"""
-    job = asyncio.create_task(tool(tmp_path, source).call({}))
-    await load(tmp_path, "orders.py:wait").call({})
     job.cancel()
     with pytest.raises(asyncio.CancelledError):
         await job
-    await load(tmp_path, "orders.py:stop").call({})
+    assert not ended.is_set()
+    end.set()
+    await ended.wait()
 
 
 @pytest.mark.parametrize("raised", ["SystemExit", "KeyboardInterrupt"])

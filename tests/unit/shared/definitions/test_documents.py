@@ -52,12 +52,12 @@ def test_a_byte_order_mark_and_json_are_read_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: 1\nb: 2\na: 3", "bob.yaml:3: a: it stands there twice, first in line 1"),
-        ("a:\n  b: 1\n  c: 2\n  'b': 3", "bob.yaml:4: a.b: it stands there twice, first in line 2"),
-        ("a: [{b: 1, b: 1}]", "bob.yaml:1: a.0.b: it stands there twice"),
+        ("a: 1\nb: 2\na: 3", "bob.yaml:3: a: the key occurs twice, first in line 1"),
+        ("a:\n  b: 1\n  c: 2\n  'b': 3", "bob.yaml:4: a.b: the key occurs twice, first in line 2"),
+        ("a: [{b: 1, b: 1}]", "bob.yaml:1: a.0.b: the key occurs twice"),
     ],
 )
-def test_a_key_that_stands_there_twice_is_a_fault(tmp_path: Path, text: str, said: str) -> None:
+def test_a_repeated_key_is_a_fault(tmp_path: Path, text: str, said: str) -> None:
     [fault] = faults(tmp_path, text)
     assert said in fault
 

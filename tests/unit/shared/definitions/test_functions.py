@@ -6,7 +6,7 @@ import pytest
 
 from shared.definitions.functions import load, sanitised
 from shared.errors import SettingsError
-from tests.unit.shared.definitions.tool_file import failure, tool
+from tests.support.tool_file import failure, tool
 
 
 def refusal(folder: Path, source: str, name: str = "lookup") -> str:
@@ -80,7 +80,7 @@ async def test_a_tools_exception_is_reported_to_the_model(tmp_path: Path, statem
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"absent\.py: there is no such file, but 'lookup'"):
+    with pytest.raises(SettingsError, match=r"absent\.py: there is no such file to load 'lookup'"):
         load(tmp_path, "absent.py:lookup")
 
 

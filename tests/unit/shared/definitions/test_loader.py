@@ -57,7 +57,7 @@ def test_an_agent_whose_name_cannot_be_read_is_called_like_its_file(
 
 
 @pytest.mark.parametrize("name", ["Carol", "all", "a b"])
-def test_a_file_that_is_called_like_no_agent_is_none_but_a_fault(folder: Path, name: str) -> None:
+def test_a_file_with_an_invalid_name_is_a_fault_and_no_agent(folder: Path, name: str) -> None:
     write(folder, name, "name: [")
     read = read_folder(folder)
     assert not read.names
@@ -88,7 +88,7 @@ def test_a_worker_that_is_nowhere_is_named_with_those_that_are_there(folder: Pat
     assert fault(folder) == f"{folder}/bob.yaml: workers: no agent 'carol'; known are bob"
 
 
-def test_those_of_a_cycle_of_workers_cannot_start_and_those_before_it_can(folder: Path) -> None:
+def test_agents_in_a_cycle_of_workers_cannot_start_and_their_managers_can(folder: Path) -> None:
     write(folder, "alice", "name: alice\nworkers: [bob, carol]")
     write(folder, "bob", "name: bob\nworkers: [carol]")
     write(folder, "carol", "name: carol\nworkers: [bob]")
@@ -105,7 +105,7 @@ def test_a_chain_of_workers_may_be_long(folder: Path) -> None:
     assert refusal(read_folder(folder), "a0").count(" -> ") == 1200
 
 
-def test_two_files_can_not_define_one_agent(folder: Path) -> None:
+def test_two_files_cannot_define_one_agent(folder: Path) -> None:
     write(folder, "bob", "name: bob\ndescription: Writes.")
     write(folder, "robert", "name: bob")
     write(folder, "alice", "name: alice\nworkers: [bob]")

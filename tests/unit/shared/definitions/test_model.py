@@ -69,7 +69,7 @@ def test_a_tool_is_a_function_that_must_not_run_twice_unless_the_file_says_so(
     [
         ("[orders.py]", "bob.yaml:2: tools.0.function: "),
         ("[{function: 'o.py:f', repeatble: true}]", "bob.yaml:2: tools.0.repeatble: unknown key"),
-        ("[o.py:f, {function: 'o.py:f'}]", "tools: 'o.py:f' stands there twice"),
+        ("[o.py:f, {function: 'o.py:f'}]", "tools: 'o.py:f' occurs twice"),
     ],
 )
 def test_a_fault_of_a_tool_is_named(folder: Path, tools: str, said: str) -> None:
@@ -92,8 +92,8 @@ def test_a_definition_survives_being_frozen(folder: Path) -> None:
     ("text", "said"),
     [
         ("name: Bob", "bob.yaml:1: name: String should match pattern"),
-        ("name: all", "bob.yaml:1: name: 'all' is taken: commands call others so"),
-        ("name: scheduler", "bob.yaml:1: name: 'scheduler' is taken"),
+        ("name: all", "bob.yaml:1: name: 'all' is reserved for commands"),
+        ("name: scheduler", "bob.yaml:1: name: 'scheduler' is reserved"),
         ("name: bob\nworker: [x]", "bob.yaml:2: worker: unknown key; known are description"),
         ("name: bob\nlimits: {turn: 1}", "bob.yaml:2: limits.turn: unknown key"),
         ("name: bob\nlimits: {timeout: 10}", "write a duration with its unit"),
@@ -109,7 +109,7 @@ def test_a_definition_survives_being_frozen(folder: Path) -> None:
         ("description: Writes.", "bob.yaml: name: Field required"),
         ("name: bob\nsession: true", "session: unknown key"),
         ("name: bob\ntools: [orders]", "tools.0"),
-        ("name: bob\nworkers: [a, a]", "workers: 'a' stands there twice"),
+        ("name: bob\nworkers: [a, a]", "workers: 'a' occurs twice"),
         (
             "name: bob\nschedule: [{name: a, cron: '61 * * * *', prompt: x}]",
             "schedule.0.cron: '61 * * * *' is no cron line",

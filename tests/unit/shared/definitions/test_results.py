@@ -1,4 +1,4 @@
-"""What a tool came to, whatever it raises or returns."""
+"""The result of a tool's call, whatever the tool raises or returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from shared.definitions.functions import JsonObject, load
 from shared.definitions.results import MAX_RESULT_CHARS, MAX_TRACE_CHARS
 from shared.errors import ToolError
-from tests.unit.shared.definitions.tool_file import failure, tool
+from tests.support.tool_file import failure, tool
 
 RAISED = {
     "an exception of its own that is no Exception": "raise Panic('lost')",
@@ -75,7 +75,7 @@ async def test_any_exception_while_a_result_is_read_is_an_answer(tmp_path: Path,
     assert (await failure(tool(tmp_path, source))).startswith("lookup failed: ")
 
 
-async def test_a_secret_in_what_a_tool_raises_is_masked(tmp_path: Path) -> None:
+async def test_a_secret_in_a_tools_exception_is_masked(tmp_path: Path) -> None:
     source = "def lookup() -> None:\n    raise ValueError('the key sk-abcdefgh is wrong')"
     assert await failure(tool(tmp_path, source)) == (
         "lookup failed: ValueError: the key sk-*** is wrong"

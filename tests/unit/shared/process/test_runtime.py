@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from shared.process.runtime import STOP_S
 from tests.support.repository import REPOSITORY
 
 WAIT_S = 30.0
@@ -23,7 +24,7 @@ from shared.process import runtime
 from shared.errors import BrokerUnavailable
 async def main(p):
 {body}
-sys.exit(runtime.run("agent alice", main))
+sys.exit(runtime.run("agent alice", main, stop_s={stop_s}))
 """
 SERVES = """
     p.ready = lambda: ""
@@ -42,12 +43,12 @@ def start() -> Iterator[Start]:
     """Starts scripts with this `main` and these variables; none outlives its test."""
     started: list[subprocess.Popen[str]] = []
 
-    def starting(body: str, **variables: str) -> subprocess.Popen[str]:
+    def starting(body: str, *, stop_s: float = STOP_S, **variables: str) -> subprocess.Popen[str]:
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), **variables}
         for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
             environment |= {name: os.environ[name]} if name in os.environ else {}
         script = subprocess.Popen(
-            [sys.executable, "-c", START.format(body=body)],
+            [sys.executable, "-c", START.format(body=body, stop_s=stop_s)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -65,9 +66,9 @@ def start() -> Iterator[Start]:
 def health_url(script: subprocess.Popen[str]) -> str:
     """Waits for the log line with the port: the signal handlers are set by then."""
     assert script.stdout is not None
-    told = json.loads(script.stdout.readline())
-    assert told["message"] == "health is served"
-    return f"http://{told['host']}:{told['port']}"
+    line = json.loads(script.stdout.readline())
+    assert line["message"] == "health is served"
+    return f"http://{line['host']}:{line['port']}"
 
 
 def serving(script: subprocess.Popen[str]) -> None:
@@ -126,9 +127,9 @@ def test_a_drain_that_has_used_up_its_time_becomes_a_stop(start: Start) -> None:
 def test_a_main_that_outlives_its_stop_is_cut_off(start: Start) -> None:
     script = start(
         f"""{SERVES}
-    runtime.STOP_S = 0.1
     await asyncio.sleep(3600)
 """,
+        stop_s=0.1,
         HUTCH_DRAIN_S="0.1",
     )
     serving(script)
@@ -202,7 +203,7 @@ def test_a_health_port_in_use_is_reported(start: Start) -> None:
     assert f"can't serve health on 127.0.0.1:{port}: Address already in use" in err
 
 
-def test_health_is_what_the_process_says(start: Start) -> None:
+def test_the_health_page_shows_the_reason_that_the_process_gives(start: Start) -> None:
     script = start("""
     p.ready, p.live = lambda: "no broker yet", lambda: "broker silent for 60 s"
     await p.stopping.wait()

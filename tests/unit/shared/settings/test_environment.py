@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingsError
-from shared.settings.environment import Settings, secret
+from shared.settings.environment import Settings
 
 SECRETS = ("RABBITMQ_URL", "HUTCH_STORE", "OPENAI_API_KEY")
 
@@ -29,7 +29,7 @@ def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> No
         Settings.from_environment()
 
 
-def test_without_a_broker_the_sentence_says_what_to_set() -> None:
+def test_without_a_broker_the_sentence_names_the_variable_to_set() -> None:
     with pytest.raises(SettingsError, match=r"no broker: set RABBITMQ_URL"):
         Settings.from_environment().broker()
 
@@ -40,14 +40,6 @@ def test_no_secret_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings.from_environment()
     assert "hidden" not in repr(settings)
     assert settings.broker() == "amqp://user:hidden@host/"
-
-
-def test_an_agent_names_the_variable_of_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BOBS_KEY", "hidden")
-    key = secret("BOBS_KEY")
-    assert key is not None
-    assert key.get_secret_value() == "hidden"
-    assert secret("NOBODYS_KEY") is None
 
 
 def test_secrets_come_from_files_too_as_they_are_now(
@@ -64,16 +56,6 @@ def test_secrets_come_from_files_too_as_they_are_now(
     assert "old" not in repr(settings)
     (tmp_path / "RABBITMQ_URL").write_text("new")
     assert settings.broker() == "new"
-
-
-def test_the_key_that_an_agent_names_may_be_in_a_file(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "key").write_text("hidden")
-    monkeypatch.setenv("BOBS_KEY_FILE", str(tmp_path / "key"))
-    key = secret("BOBS_KEY")
-    assert key is not None
-    assert key.get_secret_value() == "hidden"
 
 
 @pytest.mark.parametrize("name", SECRETS)

@@ -1,4 +1,4 @@
-"""What the store promises it promises on SQLite and on PostgreSQL: each test runs on both."""
+"""Each test of the store runs on SQLite and on PostgreSQL."""
 
 from tests.support.stores.fixtures import on_both_stores as pytest_generate_tests
 

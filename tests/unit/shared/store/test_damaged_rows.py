@@ -56,7 +56,7 @@ async def test_a_damaged_run_stops_no_neighbour_and_is_not_taken_again(
         for taken_run in found.values():
             await store.read(lambda db, run=taken_run: resumed(db, run))  # type: ignore[misc]  # bound now
             await ended(store, taken_run, instance="alice.2")
-        assert await store.write("", lambda db: cancels.take_doomed(db, "alice", "alice.3")) == []
+        assert await store.write("", lambda db: cancels.take_endable(db, "alice", "alice.3")) == []
 
 
 @each_column

@@ -9,10 +9,10 @@ from sqlalchemy import func, select
 
 from shared.contract.messages import run_id
 from shared.errors import StoreError
-from shared.store import Store, open_store, retention
+from shared.store import Store, open_store
 from shared.store.messages import outbox
 from shared.store.messages.ticks import TickOutcome
-from shared.store.retention import forget_runs, forget_session, forget_ticks
+from shared.store.retention import BATCH, forget_runs, forget_session, forget_ticks
 from shared.store.runs.claim import Claim, Verdict
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
@@ -25,8 +25,8 @@ AT_ONCE_S = 0.0
 LATER_S = 3600.0
 
 
-async def forgotten(store: Store, keep_s: float) -> bool:
-    return await store.write("", partial(forget_runs, agent="alice", keep_s=keep_s))
+async def forgotten(store: Store, keep_s: float, batch: int = BATCH) -> bool:
+    return await store.write("", partial(forget_runs, agent="alice", keep_s=keep_s, batch=batch))
 
 
 async def rows(store: Store) -> list[int]:
@@ -66,11 +66,10 @@ async def test_unsent_messages_outlive_their_run(store: Store) -> None:
     assert found == messages
 
 
-async def test_runs_are_forgotten_in_batches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
+async def test_runs_are_forgotten_in_batches(store: Store) -> None:
     for number in range(3):
         await ended(store, await owned(store, f"t{number}"))
-    assert [await forgotten(store, AT_ONCE_S) for _ in range(3)] == [True, True, False]
+    assert [await forgotten(store, AT_ONCE_S, batch=2) for _ in range(3)] == [True, True, False]
 
 
 async def test_a_schedules_first_and_newest_tick_are_kept(store: Store) -> None:
@@ -100,8 +99,10 @@ async def test_a_schedules_first_and_newest_tick_are_kept(store: Store) -> None:
     assert left == [TickOutcome.SEEN, TickOutcome.SENDING, TickOutcome.SENT]
 
 
-async def erased(store: Store, session: str = "s1", agent: str | None = None) -> int:
-    return await store.write("", partial(forget_session, session=session, agent=agent))
+async def erased(
+    store: Store, session: str = "s1", agent: str | None = None, batch: int = BATCH
+) -> int:
+    return await store.write("", partial(forget_session, session=session, agent=agent, batch=batch))
 
 
 async def stepped(
@@ -168,15 +169,12 @@ async def test_forgetting_an_agents_run_deletes_the_runs_that_it_caused_and_no_o
     assert kept == [run_id("bob", "t2")]
 
 
-async def test_a_retention_that_is_cut_off_between_two_batches_is_resumed(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
+async def test_a_retention_that_is_cut_off_between_two_batches_is_resumed(store: Store) -> None:
     mine = await stepped(store, "t1")
     for number in range(4):
         await answered(store, await stepped(store, f"t1.{number}", agent="bob", cause="t1"))
     await answered(store, mine)
-    assert [await erased(store, agent="alice") for _ in range(4)] == [2, 2, 1, 0]
+    assert [await erased(store, agent="alice", batch=2) for _ in range(4)] == [2, 2, 1, 0]
 
 
 async def test_unsent_messages_are_sent(store: Store) -> None:

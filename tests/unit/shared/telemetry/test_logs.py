@@ -85,7 +85,7 @@ def test_counts_of_tokens_are_no_secrets(capsys: pytest.CaptureFixture[str]) -> 
     assert line(capsys)["input_tokens"] == 12
 
 
-def test_a_line_says_when_in_utc_and_carries_what_is_bound(
+def test_a_log_line_has_its_time_in_utc_and_the_bound_fields(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with structlog.contextvars.bound_contextvars(task="t-1", run="r-1", agent="alice"):
@@ -132,7 +132,7 @@ class Unprintable:
 
 
 @pytest.mark.parametrize("value", [Unprintable(), 10**5000], ids=["no text", "endless number"])
-def test_a_value_that_can_not_be_written_raises_nothing_and_is_missed(
+def test_a_value_that_cannot_be_written_raises_nothing_and_is_missed(
     value: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     json_log().warning("ended", reason=value)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest_asyncio
 
-from services.agent.delivery.message_ids import DrawnIds
+from services.agent.delivery.message_ids import MessageIds
 from shared.broker.connection import Broker
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
@@ -42,59 +42,59 @@ async def test_two_equal_messages_that_come_for_the_first_time_are_two_tasks(
     broker: Broker, mailbox: Consumer
 ) -> None:
     await send(broker, 2)
-    ids, (one, two) = DrawnIds(), await taken(mailbox, 2)
-    assert ids.of(one) == ids.of(one)
-    assert ids.of(one) != ids.of(two)
+    ids, (one, two) = MessageIds(), await taken(mailbox, 2)
+    assert ids.id_of(one) == ids.id_of(one)
+    assert ids.id_of(one) != ids.id_of(two)
 
 
 async def test_deliveries_that_come_again_keep_their_ids_however_often(
     broker: Broker, mailbox: Consumer, rabbit: Rabbit
 ) -> None:
     await send(broker, 2)
-    ids = DrawnIds()
-    drawn = {ids.of(it) for it in await taken(mailbox, 2)}
+    ids = MessageIds()
+    drawn = {ids.id_of(it) for it in await taken(mailbox, 2)}
     for _ in range(3):
         await lose_connections(rabbit, broker)
         again = await taken(mailbox, 2)
-        assert {ids.of(it) for it in again} == drawn
+        assert {ids.id_of(it) for it in again} == drawn
 
 
 async def test_an_ack_that_was_lost_is_no_new_task_and_one_that_arrived_is_forgotten(
     broker: Broker, mailbox: Consumer, rabbit: Rabbit
 ) -> None:
     await send(broker, 2)
-    ids, (lost, kept) = DrawnIds(), await taken(mailbox, 2)
-    drawn = [ids.of(lost), ids.of(kept)]
+    ids, (lost, kept) = MessageIds(), await taken(mailbox, 2)
+    drawn = [ids.id_of(lost), ids.id_of(kept)]
     assert await kept.ack()
     await ids.acked(kept)
     await lose_connections(rabbit, broker)
     await ids.acked(lost)
     (again,) = await taken(mailbox, 1)
-    assert ids.of(again) == drawn[0]
+    assert ids.id_of(again) == drawn[0]
     await send(broker, 1)
     await taken(mailbox, 1)  # another replica, say, gets it first: no id is drawn for it here
     await lose_connections(rabbit, broker)
-    found = {ids.of(it) for it in await taken(mailbox, 2)}
+    found = {ids.id_of(it) for it in await taken(mailbox, 2)}
     assert drawn[0] in found
     assert drawn[1] not in found
 
 
 async def test_the_number_of_remembered_ids_is_bounded(broker: Broker, mailbox: Consumer) -> None:
     await send(broker, 3)
-    ids, (first, second, third) = DrawnIds(most=2), await taken(mailbox, 3)
-    drawn = [ids.of(it) for it in (first, second, third)]
-    assert [ids.of(second), ids.of(third)] == drawn[1:]
-    assert ids.of(first) != drawn[0]
+    ids, (first, second, third) = MessageIds(most=2), await taken(mailbox, 3)
+    drawn = [ids.id_of(it) for it in (first, second, third)]
+    assert [ids.id_of(second), ids.id_of(third)] == drawn[1:]
+    assert ids.id_of(first) != drawn[0]
 
 
 async def test_an_id_that_is_dropped_while_its_ack_is_confirmed_causes_no_error(
     broker: Broker, mailbox: Consumer
 ) -> None:
     await send(broker, 2)
-    ids, (first, second) = DrawnIds(most=1), await taken(mailbox, 2)
-    ids.of(first)
+    ids, (first, second) = MessageIds(most=1), await taken(mailbox, 2)
+    ids.id_of(first)
     assert await first.ack()
     making_certain = asyncio.create_task(ids.acked(first))
     await asyncio.sleep(0)
-    ids.of(second)
+    ids.id_of(second)
     await making_certain

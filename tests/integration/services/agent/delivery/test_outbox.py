@@ -1,4 +1,4 @@
-"""What was sent is forgotten: each row once, however many are confirmed together."""
+"""Sent messages are deleted: each row once, however many are confirmed together."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_no_row_is_left_of_messages_that_were_confirmed_together(
     ]
     registry = CollectorRegistry()
     async with connect(rabbit.url, "test") as broker, asyncio.TaskGroup() as jobs:
-        await broker.declare(topology.house())
+        await broker.declare(topology.system())
         with client(rabbit.url) as pika:
             pika.channel.queue_declare(
                 ASKER.reply_to, arguments={"x-queue-type": "quorum"}, durable=True

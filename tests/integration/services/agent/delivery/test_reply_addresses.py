@@ -17,8 +17,8 @@ def test_a_forged_direct_reply_is_refused_and_never_published_to(
     connections = rabbit.connections()
     pika.send("bob", "Write.", reply_to=FORGED, message_id="forged")
     pika.send("bob", b'{"content": ', reply_to=FORGED, message_id="bad")
-    letters = [pika.taken("dead")[0]["x-hutch-message-id"] for _ in range(2)]
-    assert set(letters) == {"forged", "bad"}
+    dead_letters = [pika.taken("dead")[0]["x-hutch-message-id"] for _ in range(2)]
+    assert set(dead_letters) == {"forged", "bad"}
     assert pika.ask("bob", "Write.").status == "ok"
     assert rabbit.connections() == connections
-    assert "not confirmed" not in bob.said
+    assert "not confirmed" not in bob.output

@@ -53,7 +53,7 @@ async def send(broker: Broker, *ids: str, reply_to: str | None = None) -> None:
 async def settling(
     broker: Broker, store: Store, mailbox: Consumer, receive: Receive
 ) -> AsyncIterator[None]:
-    """As long as the block lasts, the mailbox is settled."""
+    """Settle the mailbox's deliveries within the block."""
     own = replace(instance(store), publisher=broker.publisher)
     async with asyncio.TaskGroup() as jobs:
         settlement = Settlement(Refusals(own, Outbox(own, jobs)))
@@ -62,7 +62,7 @@ async def settling(
         job.cancel()
 
 
-async def letters(broker: Broker, count: int) -> list[DeadLetter]:
+async def published_dead_letters(broker: Broker, count: int) -> list[DeadLetter]:
     async def there() -> bool:
         return await broker.depth(topology.DEAD_QUEUE) == QueueDepth(count, 0)
 
@@ -84,12 +84,12 @@ async def letters(broker: Broker, count: int) -> list[DeadLetter]:
 async def test_an_unexpected_error_dead_letters_only_its_own_delivery(
     broker: Broker, store: Store, mailbox: Consumer, met: Exception, reason: str
 ) -> None:
-    heard = list[str]()
+    received = list[str]()
 
     async def receive(delivery: Delivery) -> None:
         if delivery.message_id == "bad":
             raise met
-        heard.append(delivery.message_id or "")
+        received.append(delivery.message_id or "")
 
     await broker.declare(Topology(queues=(Queue("reply.x", exclusive=True),)))
     answers = await broker.consumer("reply.x")
@@ -97,11 +97,11 @@ async def test_an_unexpected_error_dead_letters_only_its_own_delivery(
     await send(broker, "bad", reply_to="reply.x")
     await send(broker, "good")
     async with settling(broker, store, mailbox, receive):
-        (letter,) = await letters(broker, 1)
-        await until(lambda: heard == ["good"])
+        (dead_letter,) = await published_dead_letters(broker, 1)
+        await until(lambda: received == ["good"])
         async with asyncio.timeout(30):
             answered = await anext(answers)
-    assert letter.last.reason.startswith(reason)
+    assert dead_letter.last.reason.startswith(reason)
     assert answered.correlation_id == "bad"
     assert b'"refused"' in answered.body
     assert b"too large" not in answered.body, "what a fault of ours says is the operator's"
@@ -110,18 +110,18 @@ async def test_an_unexpected_error_dead_letters_only_its_own_delivery(
 async def test_a_delivery_that_has_to_wait_keeps_no_other_waiting(
     broker: Broker, store: Store, mailbox: Consumer
 ) -> None:
-    heard, later = list[str](), asyncio.Event()
+    received, later = list[str](), asyncio.Event()
 
     async def receive(delivery: Delivery) -> None:
         if delivery.message_id == "slow":
             await later.wait()
-        heard.append(delivery.message_id or "")
+        received.append(delivery.message_id or "")
 
     await send(broker, "slow", "1", "2", "3", "4", "5", "6")
     async with settling(broker, store, mailbox, receive):
-        await until(lambda: heard == ["1", "2", "3", "4", "5", "6"])
+        await until(lambda: received == ["1", "2", "3", "4", "5", "6"])
         later.set()
-        await until(lambda: heard[-1] == "slow")
+        await until(lambda: received[-1] == "slow")
 
 
 async def test_a_delivery_that_the_broker_takes_back_is_processed_when_it_is_redelivered(
@@ -152,7 +152,7 @@ async def test_the_store_keeps_dead_letters_that_the_queue_dead_refuses(
         raise BadMessage("no sense")
 
     await send(broker, *"123456789")
-    await refuse_letters(broker, rabbit, why)
+    await refuse_dead_letters(broker, rabbit, why)
     async with settling(broker, store, mailbox, receive):
 
         async def kept() -> bool:
@@ -170,7 +170,7 @@ async def fill(broker: Broker) -> None:
         await broker.publisher.publish(Outgoing(topology.DEAD, "fill", b"{}", f"fill.{number}"))
 
 
-async def refuse_letters(broker: Broker, rabbit: Rabbit, why: str) -> None:
+async def refuse_dead_letters(broker: Broker, rabbit: Rabbit, why: str) -> None:
     if why == "gone":
         rabbit.ctl("delete_queue", "-p", rabbit.vhost, "dead")
     elif why == "full":

@@ -1,4 +1,4 @@
-"""What comes to a mailbox: good, repeated, bad, lost."""
+"""Messages in a mailbox: good, repeated, bad, lost."""
 
 import asyncio
 import json
@@ -67,13 +67,13 @@ def test_a_message_id_stands_in_for_an_id(pika: Client) -> None:
 
 
 def test_direct_reply_to_gets_its_response(pika: Client) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
     queue = "amq.rabbitmq.reply-to"
-    pika.channel.basic_consume(queue, lambda *it: heard.append(it[3]), auto_ack=True)
+    pika.channel.basic_consume(queue, lambda *it: received.append(it[3]), auto_ack=True)
     pika.send("bob", "Write.", reply_to=queue)
-    while not heard:
+    while not received:
         pika.channel.connection.process_data_events(time_limit=60)
-    assert json.loads(heard[0])["status"] == "ok"
+    assert json.loads(received[0])["status"] == "ok"
 
 
 def test_a_reply_queue_of_a_clients_own_needs_no_binding(pika: Client) -> None:

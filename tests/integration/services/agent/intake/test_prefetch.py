@@ -1,4 +1,4 @@
-"""How many deliveries may be on their way to a process, as the broker knows it."""
+"""The number of unacked deliveries of a process, as the broker counts them."""
 
 import time
 from pathlib import Path

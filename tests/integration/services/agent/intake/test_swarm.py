@@ -14,11 +14,13 @@ from tests.support.processes.running import System, until
 
 
 @pytest.mark.essential
-def test_a_peer_remembers_what_another_has_said(system: System, pika: Client, asked: Asked) -> None:
+def test_a_peer_remembers_another_members_broadcast(
+    system: System, pika: Client, asked: Asked
+) -> None:
     _, [richard, harry] = system.agents("tom"), system.agents("richard", "harry")
     assert pika.ask("tom", "[[reply The backups failed.]]").status == "ok"
-    richard.says("note heard")
-    harry.says("note heard")
+    richard.wait_for("note stored")
+    harry.wait_for("note stored")
     assert pika.ask("richard", "What should we do about the backups?").status == "ok"
     of_richard = asked()[-1]
     assert "From tom: The backups failed." in of_richard["messages"][0]["content"]
@@ -39,7 +41,7 @@ def test_a_peer_that_reacts_stops_at_the_hop_limit(
     define(agents, system, ping="swarm: game\non_peer: react", pong="swarm: game\non_peer: react")
     ping, pong = system.agents("ping", "pong")
     assert pika.ask("ping", "Begin.").status == "ok"
-    until(lambda: "hop limit reached" in ping.said + pong.said)
+    until(lambda: "hop limit reached" in ping.output + pong.output)
     assert len(asked()) == 4, "the task, and three reactions to it"
 
 
@@ -56,7 +58,7 @@ def test_no_client_takes_the_ids_of_a_peers_note_and_of_the_reaction_to_it_in_ad
     until(lambda: "Your peer harry has said" in str(asked()))
     assert pika.ask("ping", {"content": "[[reply Begin.]]", "id": "t"}).status == "ok"
     until(lambda: "Your peer ping has said:\\nBegin." in str(asked()))
-    assert "message refused" not in pong.said
+    assert "message refused" not in pong.output
 
 
 def test_an_agent_at_rest_sums_up_once(
@@ -78,13 +80,13 @@ def test_a_shutdown_is_received_ahead_of_the_backlog(system: System, pika: Clien
     [tom] = system.agents("tom")
     for _ in range(40):
         pika.send("tom", "[[latency 1]]Work.")
-    tom.says("run started")
+    tom.wait_for("run started")
     began = time.monotonic()
     body = {"type": "shutdown", "mode": "stop"}
     pika.send("shutdown.tom", body, exchange="hutch.control")
     assert tom.ended() == 0
     assert time.monotonic() - began < 20
-    assert tom.said.count('"run ended"') < 40
+    assert tom.output.count('"run ended"') < 40
     system.agents("tom")
     assert len({reply.body["task_id"] for reply in pika.replies(40)}) == 40
 

@@ -81,8 +81,8 @@ def at_rest(system: System, channel: BlockingChannel) -> Counter[str]:
 def check(runs: Counter[str], carol: Child) -> None:
     assert runs["ok"] <= LIMIT + 1, "the first, and as many as the limit allows"
     assert runs.total() == 1 + 2 * runs["ok"], "all that was sent became runs, and no more came"
-    assert "tasks refused for a minute" in carol.said
-    assert f"runs of carol have caused more than {LIMIT} tasks of carol" in carol.said
+    assert "tasks refused for a minute" in carol.output
+    assert f"runs of carol have caused more than {LIMIT} tasks of carol" in carol.output
 
 
 def test_the_sender_that_its_tasks_name_is_held(system: System, pika: Client, agents: Path) -> None:
@@ -109,7 +109,7 @@ def test_its_user_is_limited_though_its_tasks_name_no_agent(
         asyncio.run(migrate(system.env["HUTCH_STORE"]))
         system.model()
         carol = system.start("services.agent", "carol", **divided.env("agent.carol"))
-        carol.says("consuming")
+        carol.wait_for("consuming")
         sent = system.hutch("send", "carol", SPREAD, **divided.env("operator"))
         assert sent.returncode == 0, sent.stderr
         with divided.all_powerful() as channel:

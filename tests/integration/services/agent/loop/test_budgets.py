@@ -42,10 +42,10 @@ def test_three_parallel_workers_never_spend_more_calls_than_there_are(
     system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
     tree(agents, system)
-    everybody = call("ann", BUSY) + call("ben", BUSY) + call("cy", BUSY) + "[[again]]"
+    all_three = call("ann", BUSY) + call("ben", BUSY) + call("cy", BUSY) + "[[again]]"
     for most in (1, 2, 4, 11, 26):
         forget(system)
-        reply = ask(pika, everybody, model_calls=most)
+        reply = ask(pika, all_three, model_calls=most)
         assert reply.status == "partial"
         assert reply.body["usage"]["model_calls"] == len(asked()) <= most
         assert len(asked()) > most / 2, "most of it is of use"
@@ -99,11 +99,11 @@ def test_a_prompt_that_exceeds_the_budget_costs_one_call_and_is_reported(
     assert said.stdout == "the budget of 20 tokens is spent\n"
     assert "of 20 tokens: more than the budget" in said.stderr
     assert len(asked()) == 1
-    boss.says("budget overshot")
+    boss.wait_for("budget overshot")
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
-def test_a_worker_that_gave_no_answer_has_spent_all_the_same(
+def test_the_usage_of_a_worker_without_an_answer_is_counted(
     system: System, pika: Client, agents: Path
 ) -> None:
     slow = "workers: [low]\nlimits: {timeout: 4s}"

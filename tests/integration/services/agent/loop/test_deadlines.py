@@ -43,7 +43,7 @@ def test_a_deadline_ends_every_descendant(
 
 
 def late_s(system: System) -> list[float]:
-    """How long after its deadline each run ended, by the store's clock."""
+    """The seconds from each run's deadline to its end, by the store's clock."""
     file = system.env["HUTCH_STORE"].removeprefix("sqlite:///")
     with closing(sqlite3.connect(file)) as reading:
         return [late for (late,) in reading.execute("SELECT ended_at - deadline_at FROM runs")]
@@ -53,7 +53,7 @@ def test_a_manager_ends_at_its_deadline_though_its_worker_hangs_and_so_does_that
     system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
     tree(system, agents)
-    low = next(child for child in system.children if '"agent": "low"' in child.said)
+    low = next(child for child in system.children if '"agent": "low"' in child.output)
     pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(8)})
     until(lambda: len(asked()) == 3)
     system.freeze(low)
@@ -68,7 +68,7 @@ def test_a_child_that_comes_after_the_deadline_is_answered_unrun(
     system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
     tree(system, agents)
-    low = next(child for child in system.children if '"agent": "low"' in child.said)
+    low = next(child for child in system.children if '"agent": "low"' in child.output)
     system.freeze(low)
     pika.send("top", {"content": TREE, "id": "t1", "deadline": in_seconds(6)})
     assert pika.reply().status == "timeout"

@@ -61,5 +61,5 @@ def test_a_tool_whose_result_takes_long_to_read_keeps_its_run(
     number = 2 * SILENCE_S
     pika.send("clerk", f'[[call {tool} {{"n": {number}}}]]')
     assert pika.reply().status == "ok"
-    assert "run taken over" not in both[0].said + both[1].said
+    assert "run taken over" not in both[0].output + both[1].output
     assert len(asked()) == 2

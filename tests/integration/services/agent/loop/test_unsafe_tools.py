@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.client import Client
-from tests.support.processes.clerk import LONG_S, Clerk, call, define, letters
+from tests.support.processes.clerk import LONG_S, Clerk, call, dead_letters, define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
 
@@ -36,14 +36,18 @@ def test_a_tool_that_was_acting_when_its_process_died_is_not_called_again(
     )
     assert clerk.effects == ["7"]
     assert len(asked()) == 1
-    (letter,) = letters(system)
-    assert (letter["agent"], letter["message_id"], letter["attempts"]) == ("clerk", "bill-7", 1)
+    (dead_letter,) = dead_letters(system)
+    assert (dead_letter["agent"], dead_letter["message_id"], dead_letter["attempts"]) == (
+        "clerk",
+        "bill-7",
+        1,
+    )
     shown = system.hutch("show", "bill-7").stdout
     assert 'pay was called with {"order":7,"seconds":600' in shown
-    assert 'pay was called with {"order":7,"seconds":600' in str(letter["last"])
+    assert 'pay was called with {"order":7,"seconds":600' in str(dead_letter["last"])
 
 
-def test_a_tool_whose_result_was_recorded_is_in_no_doubt(
+def test_a_tool_whose_result_was_recorded_is_not_in_doubt(
     system: System, pika: Client, asked: Asked, clerk: Clerk
 ) -> None:
     [first] = system.agents("clerk")
@@ -83,7 +87,7 @@ def test_a_stop_lets_a_tool_that_acts_finish(system: System, pika: Client, clerk
     assert clerk.effects == ["7"]
 
 
-def test_a_stop_that_can_not_wait_leaves_the_run_in_doubt(
+def test_a_stop_that_cannot_wait_leaves_the_run_in_doubt(
     system: System, pika: Client, clerk: Clerk
 ) -> None:
     system.agents("clerk")

@@ -82,7 +82,7 @@ def test_workers_with_another_store_are_cancelled_by_message(
     define(agents, system, top="workers: [low]", low="")
     other = system.env["HUTCH_STORE"].replace("hutch.db", "other.db")
     system.hutch("migrate", HUTCH_STORE=other)
-    system.start("services.agent", "low", HUTCH_STORE=other).says("consuming")
+    system.start("services.agent", "low", HUTCH_STORE=other).wait_for("consuming")
     system.agents("top")
     pika.send("top", {"content": calling("low", LONG), "id": "t1"})
     until(lambda: len(asked()) == 2)
@@ -91,7 +91,7 @@ def test_workers_with_another_store_are_cancelled_by_message(
     assert until(lambda: states(system, other) == {"low": "cancelled"}) < SOON_S
 
 
-def test_a_manager_goes_on_when_only_its_worker_is_cancelled(
+def test_a_manager_continues_when_only_its_worker_is_cancelled(
     system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
     define(agents, system, top="workers: [low]", low="")

@@ -44,7 +44,7 @@ async def damaged(own: Instance, failures: int) -> Run:
 
 
 async def lived(own: Instance, *started: Run) -> dict[str, Row]:
-    """Those runs, once this process is done with all of them."""
+    """The rows of these runs, once this process has ended all of them."""
     nowhere = Settings(OPENAI_BASE_URL="http://127.0.0.1:1/v1", OPENAI_MODEL="none")
     models, admission = ModelRegistry(nowhere, own.metrics.model_failed), Admission(len(started))
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
@@ -67,9 +67,9 @@ async def begun(own: Instance, failures: int = 0) -> tuple[Run, Run]:
     return run, other
 
 
-async def test_a_run_that_meets_a_fault_fails_alone(store: Store, rabbit: Rabbit) -> None:
+async def test_an_unexpected_error_fails_only_its_own_run(store: Store, rabbit: Rabbit) -> None:
     async with connect(rabbit.url, "test") as broker:
-        await broker.declare(topology.house())
+        await broker.declare(topology.system())
         own = replace(instance(store), publisher=broker.publisher)
         run, other = await begun(own)
         with capture_logs() as lines:

@@ -57,9 +57,9 @@ def test_alice_asks_a_worker_that_is_written_in_node(
     system.agents("alice")
     reply = pika.ask("alice", "Ask Bob to write an email for you.")
     assert reply.status == "ok"
-    told = asked()[-1]["messages"][-1]["content"]
-    assert "Node" in told
-    assert told in reply.content
+    result = asked()[-1]["messages"][-1]["content"]
+    assert "Node" in result
+    assert result in reply.content
     assert len(asked()) == 2, "Bob has asked no model"
 
 

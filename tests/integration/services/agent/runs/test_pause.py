@@ -55,8 +55,8 @@ def test_a_pause_holds_open_runs_before_their_next_model_call_and_new_tasks_in_t
     first = pika.send("ann", {"content": "[[call gate {}]]", "id": "first"})
     until(lambda: len(asked()) == 1)
     said = system.hutch("pause", "ann").stdout
-    assert said == "ann is paused: 'hutch unpause ann' lets go\n"
-    ann.says("agent.paused")
+    assert said == "ann is paused: 'hutch unpause ann' ends the pause\n"
+    ann.wait_for("agent.paused")
     gate.touch()
     until(lambda: steps(system, "first") == 2)
     second = pika.send("ann", "[[reply second]]")
@@ -69,21 +69,21 @@ def test_a_pause_holds_open_runs_before_their_next_model_call_and_new_tasks_in_t
     assert status(system, "ann")["queued"] == 1, "kept across restarts"
     assert len(asked()) == 1
     assert system.hutch("unpause", "ann").stdout == "ann is not paused any more\n"
-    again.says("agent.unpaused")
+    again.wait_for("agent.unpaused")
     assert {reply.correlation_id for reply in pika.replies(2)} == {first, second}
     assert not status(system, "ann")["paused"]
     assert len(asked()) == 3
 
 
-@pytest.mark.parametrize("whom", ["bob", pytest.param("all", marks=pytest.mark.essential)])
+@pytest.mark.parametrize("names", ["bob", pytest.param("all", marks=pytest.mark.essential)])
 def test_a_pause_and_its_end_are_obeyed_within_a_second(
-    system: System, pika: Client, asked: Asked, whom: str
+    system: System, pika: Client, asked: Asked, names: str
 ) -> None:
     [bob] = system.agents("bob")
-    system.hutch("pause", whom)
-    assert until(lambda: "agent.paused" in bob.said) < QUICK_S
+    system.hutch("pause", names)
+    assert until(lambda: "agent.paused" in bob.output) < QUICK_S
     pika.send("bob", "Write.")
-    system.hutch("unpause", whom)
+    system.hutch("unpause", names)
     assert until(lambda: len(asked()) == 1) < QUICK_S
     assert pika.reply().status == "ok"
 
@@ -96,7 +96,7 @@ def test_a_paused_agents_deadlines_count_on(
     pika.send("ann", {"content": "[[call gate {}]]", "id": "t1", "deadline": soon})
     until(lambda: len(asked()) == 1)
     system.hutch("pause", "ann")
-    ann.says("agent.paused")
+    ann.wait_for("agent.paused")
     gate.touch()
     assert pika.reply().status == "timeout"
     assert len(asked()) == 1
@@ -109,7 +109,7 @@ def test_a_paused_agent_obeys_a_cancel(
     pika.send("ann", {"content": "[[call gate {}]]", "id": "t1"})
     until(lambda: len(asked()) == 1)
     system.hutch("pause", "ann")
-    ann.says("agent.paused")
+    ann.wait_for("agent.paused")
     gate.touch()
     until(lambda: steps(system, "t1") == 2)
     assert system.hutch("cancel", "t1").stdout == "task t1 of ann has ended: cancelled\n"
@@ -118,8 +118,8 @@ def test_a_paused_agent_obeys_a_cancel(
 
 
 def test_an_agent_paused_by_name_cannot_be_unpaused_while_all_are_paused(system: System) -> None:
-    for whom in ("bob", "all"):
-        system.hutch("pause", whom)
+    for names in ("bob", "all"):
+        system.hutch("pause", names)
     said = system.hutch("unpause", "bob").stdout
-    assert said == "bob stays paused, as all are: 'hutch unpause all' lets everybody go\n"
+    assert said == "bob stays paused, since all agents are: 'hutch unpause all' unpauses them\n"
     assert system.hutch("unpause", "all").stdout == "all agents are not paused any more\n"

@@ -15,7 +15,7 @@ from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import POLL_S, System
 
 pytestmark = [pytest.mark.long, pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)]
-"""Who is taken over is decided in the store, whatever the broker."""
+"""Takeovers are decided in the store, so that one version of the broker is enough."""
 
 NEIGHBOURS = 2
 LATENCY_S = 3.0

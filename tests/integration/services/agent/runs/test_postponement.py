@@ -27,7 +27,7 @@ from tests.support.processes.running import System
 pytestmark = pytest.mark.long
 
 AWAY = f"[[fail 503 {ATTEMPTS}]]"
-"""For all the tries of one call; the next call finds it back."""
+"""For all the tries of one call; the next call succeeds."""
 BOB = """
 name: bob
 tools: [{function: noting.py:note, repeatable: true}]
@@ -56,12 +56,12 @@ def noted(system: System, agents: Path) -> Path:
 
 @pytest.mark.essential
 @pytest.mark.usefixtures("noted")
-def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_goes_on_later(
+def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_continues_later(
     system: System, pika: Client, asked: Asked
 ) -> None:
     [bob] = system.agents("bob")
     first = pika.send("bob", f"{AWAY}[[reply One.]]")
-    bob.says("run put off")
+    bob.wait_for("run postponed")
     second = pika.send("bob", "[[reply Two.]]")
     replies = pika.replies(2)
     assert [reply.correlation_id for reply in replies] == [second, first]
@@ -69,12 +69,12 @@ def test_a_run_whose_model_is_away_leaves_its_slot_to_others_and_goes_on_later(
     assert len(asked()) == ATTEMPTS + 2
 
 
-def test_any_replica_goes_on_and_no_finished_step_is_paid_or_done_again(
+def test_any_replica_continues_and_no_finished_step_is_paid_or_done_again(
     system: System, pika: Client, asked: Asked, noted: Path
 ) -> None:
     [first] = system.agents("bob")
     pika.send("bob", f'[[call note {{"text": "once"}}]][[then]]{AWAY}[[reply Done.]]')
-    first.says("run put off")
+    first.wait_for("run postponed")
     first.kill()
     system.agents("bob")
     reply = pika.reply()
@@ -89,7 +89,7 @@ async def test_after_too_many_failures_in_a_row_it_is_given_up(
     with Endpoint().serving() as endpoint:
         endpoint.script = [fault(503, retry_after="100")]
         async with connect(rabbit.url, "test") as broker:
-            await broker.declare(topology.house())
+            await broker.declare(topology.system())
             own = replace(instance(store), publisher=broker.publisher)
             run = await begun(own)
             often = update(runs).where(runs.c.run_id == run.run_id).values(failures=MOST_FAILURES)
@@ -101,4 +101,4 @@ async def test_after_too_many_failures_in_a_row_it_is_given_up(
     assert dead.messages == 1
     said = await store.read(lambda db: texts(db, run.run_id))
     assert "given up: the model's endpoint failed" in (said.response or "")
-    assert "put off 8 times in a row" in (said.detail or "")
+    assert "postponed 8 times in a row" in (said.detail or "")

@@ -24,7 +24,7 @@ def task(task_id: str, content: str, session: str | None = "s1", **more: Any) ->
 
 
 def talk(request: dict[str, Any]) -> list[str]:
-    """What the model was shown beside the system's text."""
+    """The messages that the model was shown, without the system message."""
     return [said["content"] for said in request["messages"] if said["role"] != "system"]
 
 
@@ -45,7 +45,7 @@ def test_a_session_remembers_and_another_does_not(
     assert (again.content, len(asked())) == ("Ann.", 4)
 
 
-def test_one_runs_at_a_time_in_claim_order_on_any_replica(
+def test_a_sessions_runs_go_one_at_a_time_in_claim_order_on_any_replica(
     system: System, pika: Client, asked: Asked
 ) -> None:
     system.agents("bob", "bob")
@@ -109,11 +109,11 @@ def test_a_session_neither_broadcasts_nor_sees_notes_and_nor_do_its_workers(
     define(agents, system, ann="swarm: s\nworkers: [ben]", ben="swarm: s", cy="swarm: s")
     *_, cy = system.agents("ann", "ben", "cy")
     pika.ask("ann", task("t0", "[[reply public]]", None))
-    cy.says("note heard")
+    cy.wait_for("note stored")
     secret = json.dumps({"prompt": "[[reply secret]]"})
     assert pika.ask("ann", task("t1", f"[[call ben {secret}]]")).status == "ok"
     pika.ask("ben", task("t2", "[[reply shout]]", None))
-    until(lambda: cy.said.count('"note heard"') == 2)
+    until(lambda: cy.output.count('"note stored"') == 2)
     pika.ask("cy", task("t3", "Hello", None))
     seen = asked()[-1]["messages"][0]["content"]
     assert "From ann: public" in seen
@@ -124,7 +124,7 @@ def test_a_session_neither_broadcasts_nor_sees_notes_and_nor_do_its_workers(
 
 
 @on_one_broker
-def test_send_and_ask_go_on_with_one_conversation(system: System, asked: Asked) -> None:
+def test_send_and_ask_continue_with_one_conversation(system: System, asked: Asked) -> None:
     system.agents("bob")
     sent = system.hutch("send", "bob", "[[reply Noted.]]I am Ann.", "--session", "s1")
     system.hutch("ask", "bob", "Who am I?", "--session", "s1", "--model-calls", "1")

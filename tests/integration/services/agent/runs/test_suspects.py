@@ -29,7 +29,7 @@ async def test_a_run_is_given_up_after_so_many_deaths(
         dead = {f"alice.{death + 1}"}
         (run,) = await taken(store, f"alice.{death + 2}", dead, suspects=suspected)
     async with connect(rabbit.url, "test") as broker, asyncio.TaskGroup() as jobs:
-        await broker.declare(topology.house())
+        await broker.declare(topology.system())
         own, admission = replace(instance(store), publisher=broker.publisher), Admission(1)
         slot = admission.try_take()
         assert slot

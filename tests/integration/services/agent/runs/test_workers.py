@@ -92,7 +92,7 @@ def test_replicas_share_the_work(system: System, pika: Client) -> None:
     for _ in range(30):
         pika.send("bob", "[[latency 0.5]]Write.")
     assert {reply.status for reply in pika.replies(30)} == {"ok"}
-    shares = [bob.said.count('"run ended"') for bob in bobs]
+    shares = [bob.output.count('"run ended"') for bob in bobs]
     assert sum(shares) == 30
     assert min(shares) >= 6, shares
 
@@ -100,7 +100,7 @@ def test_replicas_share_the_work(system: System, pika: Client) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        (["bob", "alice"], "a circle of calls: bob -> alice -> bob"),
+        (["bob", "alice"], "a cycle of calls: bob -> alice -> bob"),
         (["a", "b", "c", "d"], "bob takes chains of at most 4 agents: a -> b -> c -> d -> bob"),
         (["a"] * 65, "task.path: Tuple should have at most 64 items after validation, not 65"),
     ],

@@ -136,7 +136,7 @@ def test_every_agents_faults_are_found_at_once(folder: Path) -> None:
     ]
 
 
-def test_one_agents_tools_lend_another_nothing(folder: Path) -> None:
+def test_a_tool_cannot_import_through_another_agents_path(folder: Path) -> None:
     tools = folder / "tools"
     (tools / "names.py").write_text("")
     (tools / "a.py").write_text(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.client import Client
-from tests.support.processes.clerk import LONG_S, Clerk, call, define, letters
+from tests.support.processes.clerk import LONG_S, Clerk, call, dead_letters, define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import PATIENCE_S, System, until
 from tests.support.repository import REPOSITORY
@@ -52,8 +52,8 @@ def in_doubt(system: System, pika: Client, clerk: Clerk) -> str:
     first.kill()
     system.agents("clerk")
     assert pika.reply().status == "failed"
-    (letter,) = letters(system)
-    return str(letter["id"])
+    (dead_letter,) = dead_letters(system)
+    return str(dead_letter["id"])
 
 
 def test_without_dead_letters_each_command_prints_one_sentence(system: System) -> None:
@@ -74,17 +74,19 @@ def test_dead_letters_are_listed_and_shown_as_they_are(system: System, pika: Cli
     bad = '{"content": "[bold]x", "schema": 9}'
     pika.ask("bob", bad.encode(), app_id="a-shop", message_id="order-7")
     pika.ask("alcie", "Hello?")
-    mine, other = letters(system)
+    mine, other = dead_letters(system)
     assert (mine["agent"], mine["queue"], mine["message_id"]) == ("bob", "agent.bob", "order-7")
     assert (mine["sender"], mine["attempts"], mine["body"]) == ("a-shop", 1, bad)
     assert mine["first"] == mine["last"]
     assert mine["last"]["at"] is not None
     assert (other["agent"], other["queue"]) == ("alcie", "unrouted")
-    assert [letter["id"] for letter in letters(system, "--agent", "alcie")] == [other["id"]]
-    assert [letter["id"] for letter in letters(system, "--reason", "INPUT SHOULD BE")] == [
-        mine["id"]
+    assert [dead_letter["id"] for dead_letter in dead_letters(system, "--agent", "alcie")] == [
+        other["id"]
     ]
-    assert letters(system, "--agent", "bob", "--reason", "no agent") == []
+    assert [
+        dead_letter["id"] for dead_letter in dead_letters(system, "--reason", "INPUT SHOULD BE")
+    ] == [mine["id"]]
+    assert dead_letters(system, "--agent", "bob", "--reason", "no agent") == []
 
     table = system.hutch("dead", "list").stdout.splitlines()
     assert len(table) == 3
@@ -105,16 +107,16 @@ def test_a_message_that_failed_for_a_reason_that_is_gone_is_run_once(
     (agents / "dora.yaml").write_text("name: dora", "utf-8")
     system.agents("dora")
     killed(system, "dead", "replay", "--agent", "dora")
-    (letter,) = letters(system)
+    (dead_letter,) = dead_letters(system)
     replayed = system.hutch("dead", "replay", "--agent", "dora")
-    named = f"replay.{letter['id']}"
-    assert replayed.stdout == f"{letter['id']}: sent to dora again, as {named}\n"
+    named = f"replay.{dead_letter['id']}"
+    assert replayed.stdout == f"{dead_letter['id']}: sent to dora again, as {named}\n"
     first, second = pika.replies(2)
     assert (first.status, first.body["task_id"]) == ("ok", "for-dora")
     assert second.body == first.body
     assert second.message_id == first.message_id
     assert len(asked()) == 1
-    assert letters(system) == []
+    assert dead_letters(system) == []
 
 
 def test_a_hopeless_message_comes_back_and_remembers_how_it_failed_first(
@@ -122,11 +124,11 @@ def test_a_hopeless_message_comes_back_and_remembers_how_it_failed_first(
 ) -> None:
     system.agents("bob")
     pika.ask("bob", b'{"content": ')
-    (before,) = letters(system)
+    (before,) = dead_letters(system)
     assert system.hutch("dead", "replay", before["id"]).returncode == 0
     assert pika.reply().status == "refused"
-    until(lambda: len(letters(system)) == 1)
-    (after,) = letters(system)
+    until(lambda: len(dead_letters(system)) == 1)
+    (after,) = dead_letters(system)
     assert after["id"] != before["id"]
     assert after["last"]["reason"] == before["last"]["reason"]
     assert after["first"] == before["first"]
@@ -151,14 +153,14 @@ def test_a_task_that_has_run_is_no_dead_letter_though_the_broker_gave_it_up(
     assert bob.end() == 0
     pika.send("bob", task)
     pika.send("bob", task | {"content": "Other"})
-    until(lambda: given_up(pika) and len(letters(system)) == 2)
-    ran, other = sorted(letters(system), key=lambda it: str(it["ran"]), reverse=True)
+    until(lambda: given_up(pika) and len(dead_letters(system)) == 2)
+    ran, other = sorted(dead_letters(system), key=lambda it: str(it["ran"]), reverse=True)
     assert (ran["ran"], other["ran"]) == ("ok", None)
     said = "not a dead letter: its task has a run (ok), only its ack was lost"
     assert said in system.hutch("dead", "list").stdout
     assert said in system.hutch("dead", "show", ran["id"]).stdout
     assert system.hutch("dead", command, ran["id"]).returncode == 0
-    assert [it["id"] for it in letters(system)] == [other["id"]]
+    assert [it["id"] for it in dead_letters(system)] == [other["id"]]
     assert pika.channel.queue_declare("agent.bob", passive=True).method.message_count == 0
     assert len(asked()) == 1
 
@@ -171,12 +173,16 @@ def test_a_message_that_the_broker_gave_up_is_shown_and_replayed(
     pika.send("bob", {"id": "poison", "content": "Hello"}, message_id="m-1")
 
     until(lambda: given_up(pika))
-    (letter,) = letters(system)
-    assert (letter["agent"], letter["queue"], letter["message_id"]) == ("bob", "agent.bob", "m-1")
-    assert "processes died on it, or lost their connections" in letter["last"]["reason"]
-    assert letter["ran"] is None
-    assert letter["last"]["at"] is not None
-    assert letters(system)[0]["id"] == letter["id"]
+    (dead_letter,) = dead_letters(system)
+    assert (dead_letter["agent"], dead_letter["queue"], dead_letter["message_id"]) == (
+        "bob",
+        "agent.bob",
+        "m-1",
+    )
+    assert "processes died on it, or lost their connections" in dead_letter["last"]["reason"]
+    assert dead_letter["ran"] is None
+    assert dead_letter["last"]["at"] is not None
+    assert dead_letters(system)[0]["id"] == dead_letter["id"]
     assert system.hutch("dead", "replay", "--reason", "delivery limit").returncode == 0
     system.agents("bob")
     assert pika.reply().status == "ok"
@@ -193,10 +199,10 @@ def test_dropping_several_asks_first(system: System, pika: Client) -> None:
     )
     assert refused.returncode == 1
     assert "drop 3 dead letters for good?" in refused.stdout
-    one, *_ = letters(system)
+    one, *_ = dead_letters(system)
     assert system.hutch("dead", "drop", one["id"]).stdout == "dropped 1 dead letter\n"
     assert system.hutch("dead", "drop", "--all", "--yes").stdout == "dropped 2 dead letters\n"
-    assert letters(system) == []
+    assert dead_letters(system) == []
 
 
 def test_a_run_in_doubt_needs_a_decision(system: System, in_doubt: str) -> None:
@@ -204,7 +210,7 @@ def test_a_run_in_doubt_needs_a_decision(system: System, in_doubt: str) -> None:
     assert said.returncode == 1
     assert len(said.stderr.splitlines()) == 1
     assert "called pay, and whether it has acted is unknown: add --tool-done" in said.stderr
-    assert [letter["id"] for letter in letters(system)] == [in_doubt]
+    assert [dead_letter["id"] for dead_letter in dead_letters(system)] == [in_doubt]
 
 
 def test_a_result_that_the_operator_knows_is_the_tools(
@@ -219,7 +225,7 @@ def test_a_result_that_the_operator_knows_is_the_tools(
     assert len(asked()) == 2, "the first model call is kept"
     again = system.hutch("dead", "replay", in_doubt, "--tool-done", "paid twice")
     assert again.stdout == f"{in_doubt}: the run had been replayed before\n"
-    assert letters(system) == []
+    assert dead_letters(system) == []
     stored = pika.ask("clerk", {"id": "bill-7", "content": call("pay", LONG_S)})
     assert (stored.body, stored.message_id) == (reply.body, reply.message_id)
     assert json.loads(system.hutch("show", "bill-7", "--json").stdout)["run"]["status"] == "ok"
@@ -235,7 +241,7 @@ def test_a_tool_may_be_called_once_more(
     system.agents("clerk")
     assert pika.reply().status == "ok"
     assert clerk.effects == ["7", "7"]
-    assert letters(system) == []
+    assert dead_letters(system) == []
 
 
 def test_the_work_that_a_worker_did_meanwhile_is_not_paid_again(
@@ -246,11 +252,11 @@ def test_the_work_that_a_worker_did_meanwhile_is_not_paid_again(
     pika.send("clerk", {"id": "bill-8", "content": call("pay", LONG_S) + help_me})
     until(lambda: clerk.effects and len(asked()) == 2)
     first.kill()
-    helper.says("run ended")
+    helper.wait_for("run ended")
     system.agents("clerk")
     assert pika.reply().status == "failed"
-    (letter,) = letters(system)
-    assert system.hutch("dead", "replay", letter["id"], "--tool-done", "paid").returncode == 0
+    (dead_letter,) = dead_letters(system)
+    assert system.hutch("dead", "replay", dead_letter["id"], "--tool-done", "paid").returncode == 0
     assert pika.reply().status == "ok"
     assert [said["content"] for said in asked()[-1]["messages"][-2:]] == ["paid", "helped"]
     assert len(asked()) == 3

@@ -25,7 +25,7 @@ def up(own: System) -> Child:
     """`hutch up` with Alice and Bob, both consuming."""
     child = own.start("services.cli", "up", "alice", "bob", "--provider", "scripted")
     for name in ("alice", "bob"):
-        child.says(rf'{name} +\| .*"consuming"')
+        child.wait_for(rf'{name} +\| .*"consuming"')
     return child
 
 
@@ -47,7 +47,7 @@ def test_up_runs_the_agents_until_it_is_ended(own: System) -> None:
     asked = own.hutch("ask", "alice", "Ask Bob to write an email about rabbits.")
     assert "Subject: News about rabbits" in asked.stdout
     assert child.end() == 0
-    assert "model: SCRIPTED" in child.said
+    assert "model: SCRIPTED" in child.output
     assert gone(children)
 
 
@@ -57,15 +57,15 @@ def test_a_killed_agent_is_started_again(own: System) -> None:
         it for it in psutil.Process(child.process.pid).children() if it.cmdline()[-1] == "bob"
     )
     bob.kill()
-    child.says(r"bob +\| ended with SIGKILL: started again in 0.5 s")
-    child.says(r'(?s)SIGKILL.*bob +\| [^\n]*"consuming"')
+    child.wait_for(r"bob +\| ended with SIGKILL: started again in 0.5 s")
+    child.wait_for(r'(?s)SIGKILL.*bob +\| [^\n]*"consuming"')
 
 
 def test_up_ends_when_all_agents_were_shut_down(own: System) -> None:
     child = up(own)
     assert own.hutch("shutdown", "all").returncode == 0
     assert child.ended() == 0
-    assert "started again" not in child.said
+    assert "started again" not in child.output
 
 
 def test_no_process_outlives_a_killed_up(own: System) -> None:
@@ -78,12 +78,12 @@ def test_no_process_outlives_a_killed_up(own: System) -> None:
 def test_without_a_model_up_fails_before_anything_starts(own: System) -> None:
     child = own.start("services.cli", "up", "bob")
     assert child.ended() == 2
-    [line] = child.said.splitlines()
+    [line] = child.output.splitlines()
     assert line.startswith("hutch: agent 'bob' has no model: set OPENAI_")
 
 
 def test_an_unknown_agent_is_refused_before_anything_starts(own: System) -> None:
     child = own.start("services.cli", "up", "bbo")
     assert child.ended() == 2
-    assert "did you mean bob?" in child.said
-    assert "starting" not in child.said
+    assert "did you mean bob?" in child.output
+    assert "starting" not in child.output

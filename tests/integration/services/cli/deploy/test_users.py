@@ -1,4 +1,4 @@
-"""Each user does what it may and is refused what it may not, on both brokers."""
+"""Each broker user can do what its role allows and nothing else, on both brokers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def asked_directly(channel: BlockingChannel) -> None:
     channel.basic_publish("hutch.tasks", "bob", b"{}", pika.BasicProperties(reply_to=answers))
 
 
-def heard_in_a_queue_of_its_own(channel: BlockingChannel) -> None:
+def received_in_a_queue_of_its_own(channel: BlockingChannel) -> None:
     channel.basic_get(channel.queue_declare("", exclusive=True).method.queue)
 
 
@@ -107,7 +107,7 @@ MUST = {
         bound("reply.cli.0123456789ab", "hutch.replies", "reply.cli.0123456789ab"),
         bound("events.cli.0123456789ab", "hutch.events", "#"),
     ],
-    "client": [publish("hutch.tasks", "bob"), asked_directly, heard_in_a_queue_of_its_own],
+    "client": [publish("hutch.tasks", "bob"), asked_directly, received_in_a_queue_of_its_own],
     "scaler": [found("agent.bob")],
 }
 
@@ -167,7 +167,7 @@ MUST_NOT = {
 
 @pytest.mark.essential
 @pytest.mark.parametrize("user", MUST)
-def test_each_user_may_do_what_its_role_needs(divided: Divided, user: str) -> None:
+def test_each_user_may_do_everything_that_its_role_needs(divided: Divided, user: str) -> None:
     for act in MUST[user]:
         with divided.channel(user) as channel:
             act(channel)

@@ -26,7 +26,7 @@ def never(_: str) -> bool:
 
 async def depth(url: str) -> int | None:
     async with connect(url, "test") as broker:
-        await broker.declare(topology.house() + topology.mailbox("bob"))
+        await broker.declare(topology.system() + topology.mailbox("bob"))
         found = await broker.depth("agent.bob")
         return found.messages if found else None
 

@@ -48,7 +48,7 @@ async def test_a_server_that_goes_away_is_waited_for(
 
 
 async def test_patience_with_a_server_ends(store_url: str, postgresql: Postgres) -> None:
-    async with open_store(store_url, patience_s=0.1) as store:
+    async with open_store(store_url, retry_for_s=0.1) as store:
         with postgresql.away(store_url), pytest.raises(StoreUnavailable):
             await store.write("", lambda db: heartbeats.record(db, "bob.1", "bob"))
         await store.write("", lambda db: heartbeats.record(db, "bob.1", "bob"))
@@ -68,7 +68,7 @@ async def test_a_password_may_change_meanwhile_but_not_the_store(
     address = [postgresql_url]
     name = postgresql_url.rpartition("/")[2]
     lost = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-    async with open_store(lambda: address[0], patience_s=0) as store:
+    async with open_store(lambda: address[0], retry_for_s=0) as store:
         for wrong, why in (
             (postgresql_url.replace(PASSWORD, "wr0ng"), "authentication failed"),
             (postgresql_url.replace(name, "hutch"), "names another store than before"),

@@ -10,7 +10,7 @@ from tests.support.processes.instances import instance
 from tests.support.stores.steps import ended, owned
 
 
-async def test_a_message_that_can_not_be_sent_is_left_to_another_instance(store: Store) -> None:
+async def test_a_message_that_cannot_be_sent_is_left_to_another_instance(store: Store) -> None:
     own = instance(store)
     async with asyncio.timeout(5), asyncio.TaskGroup() as jobs:
         outbox = Outbox(own, jobs)

@@ -9,7 +9,7 @@ from shared.store.messages.requesters import Requester
 from tests.support.processes.instances import delivery
 
 
-def test_a_message_without_a_reply_queue_wants_no_response() -> None:
+def test_a_message_without_a_reply_queue_gets_no_response() -> None:
     assert requester_of(delivery(b"")) is None
 
 

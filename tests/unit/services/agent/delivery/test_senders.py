@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.agent.delivery.senders import check, check_reply_to, speakers
+from services.agent.delivery.senders import check_reply_to, check_sender, named_users
 from shared.contract.messages import Task, Trigger
 from shared.errors import BadMessage
 from tests.support.processes.instances import delivery
@@ -12,7 +12,7 @@ KNOWN = ("alice", "bob", "tom")
 
 def received(message: Task | Trigger, user_id: str | None, received_as: str = "agent.bob") -> None:
     said = delivery(b"", user_id=user_id, received_as=received_as)
-    check(said, *speakers(message, KNOWN))
+    check_sender(said, *named_users(message, KNOWN))
 
 
 def test_a_task_comes_from_the_last_agent_of_its_path() -> None:

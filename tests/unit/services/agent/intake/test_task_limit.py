@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from services.agent.intake.task_limit import WINDOW_S, Caused, cause
+from services.agent.intake.task_limit import WINDOW_S, TaskLimit, causing_agent
 from shared.contract.messages import Task
 from shared.definitions.model import Definition, Limits
 from shared.store import Store
@@ -29,7 +29,7 @@ FOREIGN = Task(id="t", content="x", sender="shop")
 def test_the_cause_is_the_brokers_user_or_the_last_of_the_lineage(
     message: Task, user: str | None, agent: str | None
 ) -> None:
-    assert cause(message, delivery(b"", user_id=user), KNOWN) == agent
+    assert causing_agent(message, delivery(b"", user_id=user), KNOWN) == agent
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def test_the_cause_is_the_brokers_user_or_the_last_of_the_lineage(
         ("amq.gen-1", "t", "bob"),
     ],
 )
-def test_a_managers_call_that_it_waits_for_counts_for_nothing(
+def test_a_call_that_a_manager_waits_for_is_not_counted(
     reply_to: str, correlation_id: str, agent: str | None
 ) -> None:
     came = delivery(b"", reply_to=reply_to, correlation_id=correlation_id)
-    assert cause(LINEAGE, came, KNOWN) == agent
+    assert causing_agent(LINEAGE, came, KNOWN) == agent
 
 
 class Clock:
@@ -55,8 +55,8 @@ class Clock:
         return self.now
 
 
-def capped(store: Store, most: int, clock: Clock) -> Caused:
-    return Caused(
+def capped(store: Store, most: int, clock: Clock) -> TaskLimit:
+    return TaskLimit(
         instance(store, Definition(name="alice", limits=Limits(caused_per_minute=most))), clock
     )
 

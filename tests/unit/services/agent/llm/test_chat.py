@@ -4,7 +4,7 @@ from services.agent.llm.chat import Completion, Kept, ToolCall
 from shared.contract.messages import Usage
 
 HALF = "\ud83d"
-"""Of a surrogate pair: JSON may hold it, UTF-8 may not."""
+"""Half of a surrogate pair: JSON may contain it, UTF-8 may not."""
 
 
 def test_every_reply_of_an_endpoint_can_be_stored() -> None:

@@ -27,7 +27,7 @@ from services.agent.llm.client import ATTEMPTS, OpenAIModel
 from services.agent.llm.errors import translate_error
 from shared.contract.messages import Usage
 from shared.errors import ModelError, ModelFault, ModelUnavailable
-from shared.settings.environment import secret
+from shared.settings.secrets import secret
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
 
 KEY = SecretStr("sk-secret-1234")
@@ -295,7 +295,7 @@ def test_starting_an_agent_does_not_import_the_package() -> None:
 
 
 async def test_at_the_turn_limit_a_choice_becomes_its_text(endpoint: Endpoint) -> None:
-    """Without tools, after calls: no JSON is left in the answer."""
+    """When tools are no longer offered after calls, no JSON is left in the answer."""
     endpoint.script = [Answer(completion(content='{"action": "answer", "answer": "Done."}'))]
     model = OpenAIModel("tiny", endpoint.url, tool_protocol="schema")
     call = Assistant(content=None, tool_calls=(ToolCall(name="lookup", arguments="{}"),))

@@ -1,4 +1,4 @@
-"""Whatever goes wrong in a call is a `ModelError`, and its text can be stored and shown."""
+"""Every failure of a call is a `ModelError`, and its text can be stored and shown."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""How much a model may say at most, and what endpoints make of that."""
+"""The limit of a reply's tokens, and the endpoints' reactions to it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Literal
 
 import pytest
 
 from services.agent.llm.chat import ChatMessage, Request, ToolSpec, User
 from services.agent.llm.client import OpenAIModel
+from shared.contract.prompts import ToolProtocol
 from shared.errors import ModelError
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
 
@@ -25,7 +25,7 @@ async def model(endpoint: Endpoint) -> AsyncIterator[OpenAIModel]:
 
 @pytest.mark.parametrize("protocol", ["native", "schema"])
 async def test_a_limit_of_tokens_is_sent_under_the_name_that_the_endpoint_reads(
-    endpoint: Endpoint, protocol: Literal["native", "schema"]
+    endpoint: Endpoint, protocol: ToolProtocol
 ) -> None:
     endpoint.script = [Answer(completion(content='{"action": "answer", "answer": "Hi."}'))]
     model = OpenAIModel("tiny", endpoint.url, tool_protocol=protocol)

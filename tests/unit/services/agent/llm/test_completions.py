@@ -1,4 +1,4 @@
-"""What endpoints answer with a 200: read where it is an answer, tried again where it is none."""
+"""Replies with status 200: read where they contain an answer, retried where they do not."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_a_usage_that_is_none_spoils_no_reply(
     assert await model.complete(Request(HISTORY)) == Completion(content="Hi.")
 
 
-async def test_wrong_types_where_nothing_depends_on_them_are_ignored(
+async def test_wrong_types_in_unused_fields_are_ignored(
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
     call: JsonValue = {"id": 5, "type": 7, "function": {"name": "lookup", "arguments": "{}"}}

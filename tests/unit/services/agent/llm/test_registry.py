@@ -1,4 +1,4 @@
-"""Which model an agent speaks to: its file over the settings, and none assumed."""
+"""The choice of an agent's model: its file before the settings, and no default."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ async def test_headers_of_the_environment_do_not_go_with_another_key(
     assert "hidden" not in str(await sent(endpoint, monkeypatch, choice, endpoint.url))
 
 
-async def test_a_redirect_takes_nothing_elsewhere(
+async def test_no_key_or_header_follows_a_redirect(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Endpoint().serving() as other:

@@ -19,6 +19,7 @@ from services.agent.llm.chat import (
     User,
 )
 from services.agent.loop.tool_calls import PARAMETERS
+from shared.contract.prompts import ANSWER_REMINDER
 from shared.errors import ModelError
 
 BOB = ToolSpec(name="bob", description="Writes.", parameters=PARAMETERS)
@@ -77,7 +78,7 @@ def test_the_schema_allows_an_answer_or_one_call(choice: JsonValue, allowed: boo
     assert allows(choice, BOB, LOOKUP) is allowed
 
 
-def test_definitions_of_two_tools_do_not_meet() -> None:
+def test_definitions_of_two_tools_do_not_collide() -> None:
     other: JsonValue = {"type": "string"}
     parameters = LOOKUP.parameters | {"$defs": {"Order": other}}
     search = ToolSpec(name="search", description="", parameters=parameters)
@@ -144,9 +145,9 @@ def test_calls_and_results_are_sent_as_text_in_turns() -> None:
 
 
 def test_after_a_result_the_last_words_are_that_the_model_can_answer() -> None:
-    assert str(schema_tools.render_history(USED, [BOB])[-1].content).endswith(schema_tools.THEN)
-    assert schema_tools.THEN not in str(schema_tools.render_history(USED, []))
-    assert schema_tools.THEN not in str(
+    assert str(schema_tools.render_history(USED, [BOB])[-1].content).endswith(ANSWER_REMINDER)
+    assert ANSWER_REMINDER not in str(schema_tools.render_history(USED, []))
+    assert ANSWER_REMINDER not in str(
         schema_tools.render_history([*USED, User(content="Go on.")], [BOB])
     )
 

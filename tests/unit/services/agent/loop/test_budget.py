@@ -44,7 +44,7 @@ def test_an_unlimited_budget_is_not_divided() -> None:
 
 
 def reported(model_calls: int, input_tokens: int = 0, output_tokens: int = 0) -> Usage:
-    """As a worker may say it, believable or not."""
+    """A usage as a worker may report it, believable or not."""
     return Usage.model_construct(
         model_calls=model_calls, input_tokens=input_tokens, output_tokens=output_tokens
     )

@@ -1,4 +1,4 @@
-"""What every journal keeps to, the in-memory one and the store's."""
+"""The contract of every journal, the in-memory one and the store's."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_call_of_an_earlier_versions_run_keeps_its_id() -> None:
 class Case:
     journal: Journal
     reopen: Callable[[], Awaitable[Journal]]
-    """What the instance sees that resumes the run."""
+    """The journal as the instance that resumes the run reads it."""
     lose: Callable[[], Awaitable[None]]
     """Another instance takes the run."""
 
@@ -135,7 +135,7 @@ async def test_a_call_that_began_and_has_no_result_is_in_doubt_for_the_next_owne
     assert doubt.public == "pay was called, and there is no result: whether it has acted is unknown"
 
 
-async def test_a_call_with_a_result_is_in_no_doubt(case: Case) -> None:
+async def test_a_call_with_a_result_is_not_in_doubt(case: Case) -> None:
     await case.journal.start(KEY, "pay", "{}")
     await case.journal.record(KEY, "tool", "pay", '"paid"')
     assert case.journal.call_in_doubt() is None

@@ -29,7 +29,7 @@ async def test_a_run_without_a_budget_sets_no_limits() -> None:
     assert list(it.workers.budgets.values()) == [Budget()] * 3
 
 
-async def test_workers_get_what_is_left_but_one_call_and_their_rest_comes_back() -> None:
+async def test_workers_share_all_remaining_calls_but_one_and_return_unused_ones() -> None:
     it = scripted_loop(*TWICE)
     outcome = await it.run(given(model_calls=10))
     assert (outcome.status, outcome.usage.model_calls) == (Status.OK, 6)
@@ -104,7 +104,7 @@ async def test_a_worker_without_a_share_is_not_asked() -> None:
     assert (outcome.status, outcome.usage.model_calls) == (Status.PARTIAL, 3)
 
 
-async def test_calls_that_can_not_be_made_get_no_share() -> None:
+async def test_calls_that_cannot_be_made_get_no_share() -> None:
     it = scripted_loop(calls(("bob", "{}"), ("nobody", "{}"), ("bob", BOB)), says("Done."))
     await it.run(given(model_calls=5))
     assert list(it.workers.budgets.values()) == [Budget(model_calls=3)]
@@ -126,7 +126,7 @@ async def test_the_turn_limit_holds_under_a_budget() -> None:
 
 
 @pytest.mark.parametrize("lost_after", range(6))
-async def test_a_resumed_run_shares_out_what_it_shared_out_before(lost_after: int) -> None:
+async def test_a_resumed_run_gives_its_workers_the_same_shares(lost_after: int) -> None:
     class Dying(MemoryJournal):
         async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
             self.record_at_end(key, kind, name, output)

@@ -115,7 +115,7 @@ async def test_a_cancelled_run_is_cancelled_and_not_failed() -> None:
     assert list(it.journal.steps) == [StepKey(1, 0)]
 
 
-async def test_a_run_whose_model_is_away_goes_on_later_and_repeats_no_call() -> None:
+async def test_a_run_whose_model_is_away_continues_later_and_repeats_no_call() -> None:
     away = scripted_loop(SCRIPT[0], ModelUnavailable("503"))
     with pytest.raises(ModelUnavailable):
         await away.run()

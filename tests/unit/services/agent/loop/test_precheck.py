@@ -27,7 +27,7 @@ def test_a_circle_is_refused_and_named() -> None:
     outcome = precheck(BOB, Task(content="Do it.", path=("bob", "alice")), 5)
     assert outcome is not None
     assert outcome.status is Status.REFUSED
-    assert outcome.content == "a circle of calls: bob -> alice -> bob"
+    assert outcome.content == "a cycle of calls: bob -> alice -> bob"
 
 
 def test_a_chain_that_is_too_long_is_refused_and_named() -> None:

@@ -92,7 +92,7 @@ async def test_a_resumed_run_goes_before_any_new_one() -> None:
     assert counts(admission) == (0, 1, 0)
 
 
-async def test_resumed_runs_go_on_in_the_order_in_which_they_asked() -> None:
+async def test_resumed_runs_continue_in_the_order_in_which_they_asked() -> None:
     admission = Admission(1)
     slot, other, first = await resuming(admission)
     other.pause()  # its slot goes to the first at once
@@ -133,7 +133,7 @@ async def test_a_run_that_is_over_before_its_turn_leaves_it_to_the_next() -> Non
     assert counts(admission) == (1, 0, 0)
 
 
-async def test_a_closed_process_starts_no_run_and_lets_open_runs_go_on() -> None:
+async def test_a_closed_process_starts_no_run_and_lets_open_runs_continue() -> None:
     admission = Admission(2)
     slot = taken(admission)
     slot.pause()
@@ -306,7 +306,7 @@ def test_a_run_that_may_be_due_is_polled_for_and_holds_up_no_delivery() -> None:
 
 
 @pytest.mark.parametrize("waits", [False, True])
-def test_a_run_that_becomes_due_during_a_poll_wants_another(waits: bool) -> None:
+def test_a_run_that_becomes_due_during_a_poll_causes_another(waits: bool) -> None:
     admission = Admission(1)
     admission.begin_poll()
     admission.note_due(waits=waits)

@@ -125,7 +125,7 @@ async def test_a_run_without_open_calls_leaves_nothing(
     assert (ended.steps, ended.orphans) == ((), ())
 
 
-async def test_a_run_of_another_version_ends_all_the_same(store: Store) -> None:
+async def test_a_run_of_another_version_ends_too(store: Store) -> None:
     run = await owned(store)
     await store.write(run.run_id, lambda db: write_step(db, run, turn(1, calls(("bob", "{}")))))
     ended = await cancelled_end(store, run)

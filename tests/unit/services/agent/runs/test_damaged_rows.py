@@ -15,7 +15,7 @@ from shared.store.queries.reports import Row, texts
 from shared.store.runs.claim import claim, freeze
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
-from shared.store.schema import WHOLE_MOST, definitions, runs, steps
+from shared.store.schema import INTEGER_MAX, definitions, runs, steps
 from tests.support.model.endpoint import Answer, Endpoint, completion
 from tests.support.processes.instances import instance
 from tests.support.processes.living import asked, lived
@@ -39,7 +39,7 @@ async def begun(own: Instance, task_id: str) -> Run:
 
 
 async def resumed(own: Instance, endpoint: Endpoint, run: Run) -> tuple[Row, str] | None:
-    """How it ends when it is taken over, and the detail; None: no replica may take it."""
+    """The run's end after a takeover, and the detail; None: no replica may take it."""
     for suspects in (False, True):
         if found := await taken(own.store, own.id, {own.id}, suspects=suspects):
             endpoint.reset().script = [Answer(completion(content="Done."))]
@@ -55,7 +55,7 @@ async def test_a_run_with_any_damaged_column_ends_once(
 ) -> None:
     own = instance(store)
     for number, value in enumerate(values(store_url, column)):
-        if column is runs.c.attempts and value == str(WHOLE_MOST):
+        if column is runs.c.attempts and value == str(INTEGER_MAX):
             continue  # given up, which waits for a broker
         run = await begun(own, f"t{number}")
         await damage(store, run.run_id, column, value)

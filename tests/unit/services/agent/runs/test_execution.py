@@ -1,4 +1,4 @@
-"""What goes wrong in one run: it fails, and nothing else does."""
+"""An error in one run fails that run alone."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from shared.store.queries.reports import texts
 from tests.support.model.endpoint import Answer, Endpoint, completion
 from tests.support.processes.instances import instance
 from tests.support.processes.living import begun, lived
-from tests.unit.shared.definitions.tool_file import tool
+from tests.support.tool_file import tool
 
 RAISES = 'def lookup() -> None:\n    raise KeyError("order 7 of amqp://bob:hidden@host")'
 

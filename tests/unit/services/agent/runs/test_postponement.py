@@ -47,7 +47,7 @@ def counted(own: Instance, registry: CollectorRegistry) -> dict[str, float | Non
     }
 
 
-async def test_a_run_is_postponed_and_goes_on_when_its_model_is_back(
+async def test_a_run_is_postponed_and_continues_when_its_model_is_back(
     store: Store, endpoint: Endpoint
 ) -> None:
     own = instance(store)
@@ -124,7 +124,7 @@ async def retaken_after_one(own: Instance, endpoint: Endpoint, failures: int) ->
         (1, 1e9, LONGEST_ASKED_S, LONGEST_ASKED_S * 1.25),
     ],
 )
-def test_waits_double_and_respect_what_the_endpoint_asks_for(
+def test_waits_double_and_respect_the_endpoints_retry_after(
     failures: int, asked_s: float | None, least: float, most: float
 ) -> None:
     assert all(least <= backoff_s(failures, asked_s) <= most for _ in range(100))

@@ -1,4 +1,4 @@
-"""What the store's journal does beyond the contract, which is in `test_journal.py`."""
+"""The store's journal beyond the contract, which is in `test_journal.py`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def test_a_fence_checked_a_moment_ago_is_not_checked_again(
         await StoredJournal(store, run, fence_check_s=0.0).check_fence()
 
 
-async def test_a_call_that_is_cancelled_before_it_begins_is_in_no_doubt(
+async def test_a_call_that_is_cancelled_before_it_begins_is_not_in_doubt(
     store: Store, journal: StoredJournal
 ) -> None:
     starting = asyncio.create_task(journal.start(StepKey(1, 1), "pay", "{}"))

@@ -44,7 +44,7 @@ async def test_a_reply_that_names_no_call_is_found_by_its_task(replies: Replies)
         assert (await reply).content == "done"
 
 
-async def test_a_reply_that_can_not_be_understood_ends_the_wait(replies: Replies) -> None:
+async def test_a_reply_that_cannot_be_understood_ends_the_wait(replies: Replies) -> None:
     with replies.expect("c1", "bob") as reply:
         await replies.receive(delivery(b"\xff", correlation_id="c1"))
         assert (await reply).status is Status.FAILED
@@ -110,7 +110,7 @@ async def test_with_one_user_for_all_every_agent_is_trusted(replies: Replies) ->
 
 
 async def counting(store: Store, usage: Usage) -> Response:
-    """What a run is given when its worker reports this usage."""
+    """The response that a run gets when its worker reports this usage."""
     response = Response(task_id="c1", agent="bob", status=Status.OK, content="done")
     reported = response.model_copy(update={"usage": usage})
     return with_capped_usage(instance(store), await owned(store), "bob", reported, SHARE)

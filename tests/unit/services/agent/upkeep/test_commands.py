@@ -128,7 +128,7 @@ async def test_cancels_by_message_are_kept_and_wake_the_one_poll_that_obeys_them
         assert run.cancelled
 
 
-async def test_a_pause_is_put_on_and_taken_off(store: Store) -> None:
+async def test_a_pause_is_set_and_lifted(store: Store) -> None:
     async with replica(store) as it:
         for command, on in ((pauses.pause, True), (pauses.unpause, False)):
             await store.write("", partial(command, agent="all"))

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from services.agent.runs.admission import Admission
 from services.agent.upkeep.heartbeat import LATE_S, Watch
 from shared.store import Store
-from shared.store.processes.heartbeats import SILENCE_S
+from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.runs.takeover import postpone
 from shared.store.schema import now_s, runs
 from tests.support.processes.instances import instance
@@ -22,9 +22,9 @@ def polls(watch: Watch, beats: list[int], *, since: float = 0.0) -> list[set[str
     return [watch.silent({"bob.1": beat}, since + second) for second, beat in enumerate(beats)]
 
 
-def test_a_count_that_stands_still_for_the_silence_is_dead() -> None:
+def test_a_heartbeat_that_does_not_move_for_the_silence_is_dead() -> None:
     assert polls(Watch(), [7, 7, 7, 7]) == [set(), set(), set(), {"bob.1"}]
-    assert SILENCE_S == 3
+    assert DEAD_AFTER_S == 3
 
 
 def test_a_count_that_moves_is_alive_however_it_began() -> None:
@@ -35,11 +35,11 @@ def test_one_heartbeat_brings_a_dead_instance_back() -> None:
     assert polls(Watch(), [1, 1, 1, 1, 2, 2])[3:] == [{"bob.1"}, set(), set()]
 
 
-def test_a_count_that_begins_anew_is_alive() -> None:
+def test_a_heartbeat_that_starts_again_is_alive() -> None:
     assert polls(Watch(), [9, 9, 9, 1])[-1] == set()
 
 
-def test_a_late_poll_starts_the_watch_anew() -> None:
+def test_a_late_poll_restarts_the_watch() -> None:
     watch = Watch()
     polls(watch, [1, 1, 1])
     late = 2 + 2 * LATE_S
@@ -47,7 +47,7 @@ def test_a_late_poll_starts_the_watch_anew() -> None:
     assert polls(watch, [1, 1, 1, 1], since=late)[-1] == {"bob.1"}
 
 
-def test_a_poll_in_time_does_not_start_it_anew() -> None:
+def test_a_poll_in_time_does_not_restart_the_watch() -> None:
     watch = Watch()
     polls(watch, [1, 1, 1])
     assert watch.silent({"bob.1": 1}, 2 + LATE_S) == {"bob.1"}
@@ -77,7 +77,7 @@ async def test_a_run_that_may_be_due_is_polled_for_at_once(store: Store) -> None
                 await asyncio.sleep(0.01)
 
 
-async def test_metrics_show_what_waits(store: Store) -> None:
+async def test_metrics_show_waiting_runs_and_messages(store: Store) -> None:
     registry = CollectorRegistry()
     own = instance(store)
     own = replace(own, metrics=type(own.metrics)(registry))
@@ -98,7 +98,7 @@ async def test_metrics_show_what_waits(store: Store) -> None:
     assert shown("oldest_due_age_seconds") == 0
 
 
-async def test_a_row_that_can_not_be_read_holds_back_neither_polls_nor_heartbeats(
+async def test_a_row_that_cannot_be_read_holds_back_neither_polls_nor_heartbeats(
     store: Store,
 ) -> None:
     own, admission = instance(store), Admission(2)

@@ -74,7 +74,7 @@ def test_a_manifest_that_is_not_listed_is_reported(copy: Path) -> None:
 def test_a_deployment_of_a_removed_agent_is_reported(copy: Path) -> None:
     (copy / "agents" / "tom.yaml").unlink()
     said = hutch("check").output
-    assert "a Deployment for 'tom', who is no agent here" in said
+    assert "a Deployment for 'tom', which is no agent here" in said
     assert "configMapGenerator: there is no tom.yaml" in said
 
 

@@ -44,10 +44,10 @@ def test_no_agents_user_has_a_name_that_is_taken() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))
-def test_an_agent_may_declare_what_its_process_declares_and_nothing_else(name: str) -> None:
+def test_an_agent_may_declare_only_its_own_process_topology(name: str) -> None:
     user = EVERYBODY[agent_user(name)]
     assert all(may(user.configure, made) for made in own(name))
-    shared = topology.house() + topology.mailbox(name)
+    shared = topology.system() + topology.mailbox(name)
     names = [it.name for it in shared.queues] + [it.name for it in shared.exchanges]
     assert not any(may(user.configure, it) for it in names)
 
@@ -116,12 +116,12 @@ def test_a_user_that_only_reads_lengths_has_no_permission(name: str) -> None:
 
 
 def test_every_topic_exchange_has_topic_permissions() -> None:
-    assert {it.name for it in topology.house().exchanges if it.type == "topic"} == set(TOPICS)
+    assert {it.name for it in topology.system().exchanges if it.type == "topic"} == set(TOPICS)
 
 
 def test_every_queue_has_a_limit_in_bytes() -> None:
-    parts = topology.house() + topology.mailbox("a") + topology.swarm("g", "a")
-    parts += topology.replies("a", ID) + topology.control("a", ID) + topology.visitor(ID)
+    parts = topology.system() + topology.mailbox("a") + topology.swarm("g", "a")
+    parts += topology.replies("a", ID) + topology.control("a", ID) + topology.client(ID)
     for queue in parts.queues:
         by_policy = [it for it in topology.POLICIES if re.search(it.pattern, queue.name)]
         assert "x-max-length-bytes" in queue.arguments or by_policy, queue.name

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.machine import rabbitmq_node
 from services.cli.machine.broker import local_broker
 from services.cli.machine.home import broker_url
+from services.cli.machine.rabbitmq_package import RabbitPackage
 from shared.errors import BrokerError
 
 
@@ -20,8 +20,9 @@ class Machine:
 
     path: Path
     home: Path
+    package: RabbitPackage
     agrees: bool = False
-    said: list[str] = field(default_factory=list)
+    output: list[str] = field(default_factory=list)
 
     def has(self, command: str, script: str) -> None:
         file = self.path / command
@@ -29,11 +30,12 @@ class Machine:
         file.chmod(0o755)
 
     def asked(self, question: str) -> bool:
-        self.said.append(question)
+        self.output.append(question)
         return self.agrees
 
     def broker(self, given: str | None = None) -> str:
-        with local_broker(given, self.home, self.said.append, self.asked) as url:
+        ways = local_broker(given, self.home, self.output.append, self.asked, package=self.package)
+        with ways as url:
             return url
 
 
@@ -42,21 +44,20 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     path = tmp_path / "bin"
     path.mkdir()
     monkeypatch.setenv("PATH", str(path))
-    monkeypatch.setattr(rabbitmq_node, "SCRIPTS", path)
-    monkeypatch.setattr(rabbitmq_node, "POLICY", tmp_path / "policy-rc.d")
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    return Machine(path, tmp_path / "home")
+    package = RabbitPackage(scripts=path, policy=tmp_path / "policy-rc.d")
+    return Machine(path, tmp_path / "home", package)
 
 
 def test_a_given_broker_is_used_and_its_password_not_shown(machine: Machine) -> None:
     assert machine.broker("amqp://me:secret@host/") == "amqp://me:secret@host/"
-    assert machine.said == ["broker: amqp://me:***@host/, from RABBITMQ_URL"]
+    assert machine.output == ["broker: amqp://me:***@host/, from RABBITMQ_URL"]
 
 
 def test_without_a_way_to_a_broker_the_error_says_what_to_do(machine: Machine) -> None:
     with pytest.raises(BrokerError, match=r"set RABBITMQ_URL .* or install rabbitmq-server"):
         machine.broker()
-    assert machine.said == ["broker: RABBITMQ_URL is not set, and no container engine answers"]
+    assert machine.output == ["broker: RABBITMQ_URL is not set, and no container engine answers"]
 
 
 def test_an_engine_without_the_image_is_reported_and_skipped(machine: Machine) -> None:
@@ -65,7 +66,7 @@ def test_an_engine_without_the_image_is_reported_and_skipped(machine: Machine) -
     )
     with pytest.raises(BrokerError, match="no broker can be started here"):
         machine.broker()
-    assert machine.said[-1] == (
+    assert machine.output[-1] == (
         "broker: 'docker pull' failed: no route to registry; going on without docker"
     )
 
@@ -75,14 +76,14 @@ def test_an_engine_that_is_off_is_skipped(machine: Machine) -> None:
     machine.has("podman", "exit 1")
     with pytest.raises(BrokerError):
         machine.broker()
-    assert machine.said == ["broker: RABBITMQ_URL is not set, and no container engine answers"]
+    assert machine.output == ["broker: RABBITMQ_URL is not set, and no container engine answers"]
 
 
 def test_nothing_is_installed_without_consent(machine: Machine, tmp_path: Path) -> None:
     machine.has("apt-get", f"echo $* >> {tmp_path}/installed")
     with pytest.raises(BrokerError, match="no broker can be started here"):
         machine.broker()
-    assert machine.said[-1].endswith("rabbitmq-server by apt-get, its service kept off?")
+    assert machine.output[-1].endswith("rabbitmq-server with apt-get, without its service?")
     assert not (tmp_path / "installed").exists()
 
 
@@ -98,7 +99,7 @@ def test_the_package_is_installed_with_its_service_kept_off(
     assert not policy.exists()
 
 
-def test_two_processes_can_not_run_a_broker_in_one_folder(machine: Machine) -> None:
+def test_two_processes_cannot_run_a_broker_in_one_folder(machine: Machine) -> None:
     machine.home.mkdir()
     with (machine.home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

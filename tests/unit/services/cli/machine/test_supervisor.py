@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.machine import supervisor
 from services.cli.machine.orphans import orphan_cleanup
-from services.cli.machine.supervisor import Children, Role
+from services.cli.machine.supervisor import LONGEST_LINE, Children, Role
 from shared.errors import SettingsError
 
 PATIENCE_S = 20.0
@@ -46,7 +45,7 @@ class Shown:
         self.more.set()
 
     def children(self, end_s: float = PATIENCE_S) -> Children:
-        return Children({"HUTCH_TEST": "set"}, self.group, self.show, end_s)
+        return Children({"HUTCH_TEST": "set"}, self.group, self.show, end_s, first_pause_s=0.01)
 
     async def prints(self, line: str) -> None:
         async with asyncio.timeout(PATIENCE_S):
@@ -56,9 +55,7 @@ class Shown:
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shown]:
-    monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(supervisor, "MOST_CRASHES", 2)
+def shown() -> Iterator[Shown]:
     with orphan_cleanup("kill 0") as group:
         yield Shown(group)
 
@@ -80,12 +77,10 @@ async def test_each_line_is_shown_under_its_name(shown: Shown) -> None:
     assert sorted(shown.lines) == [("bob", "set"), ("bob", "two")]
 
 
-async def test_a_line_that_is_too_long_is_dropped(
-    shown: Shown, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervisor, "LONGEST_LINE", 1000)
-    await shown.children().keep(role("print('x' * 9000); print('after')"))
+async def test_a_line_that_is_too_long_is_dropped(shown: Shown) -> None:
+    await shown.children().keep(role(f"print('x' * {2 * LONGEST_LINE}); print('after')"))
     assert shown.lines[-1] == ("bob", "after")
+    assert sum(len(line) for _, line in shown.lines) <= LONGEST_LINE + len("after")
 
 
 async def test_a_child_that_ends_well_is_not_started_again(shown: Shown) -> None:
@@ -98,7 +93,10 @@ async def test_a_child_that_crashes_is_started_again_up_to_a_limit(shown: Shown)
     assert [line for _, line in shown.lines] == [
         *("up", "ended with exit code 1: started again in 0.01 s"),
         *("up", "ended with exit code 1: started again in 0.02 s"),
-        *("up", "ended with exit code 1, 3 crashes within 120 s: not started again"),
+        *("up", "ended with exit code 1: started again in 0.04 s"),
+        *("up", "ended with exit code 1: started again in 0.08 s"),
+        *("up", "ended with exit code 1: started again in 0.16 s"),
+        *("up", "ended with exit code 1, 6 crashes within 120 s: not started again"),
     ]
 
 

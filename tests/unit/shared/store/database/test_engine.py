@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +13,6 @@ from sqlalchemy.engine import Connection
 
 from shared.errors import SettingsError, StoreError, StoreUnavailable
 from shared.store import open_store
-from shared.store.database import engine
 from shared.store.database.engine import create, parse
 from shared.store.database.migrate import migrate
 from shared.store.processes import heartbeats
@@ -65,7 +66,7 @@ class Slow:
     entered: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
 
-    def beat(self, connection: Connection) -> None:
+    def heartbeat(self, connection: Connection) -> None:
         heartbeats.record(connection, "slow", "a")
         self.entered.set()
         self.go_on.wait(20)
@@ -76,7 +77,7 @@ async def test_a_writer_that_is_cancelled_while_it_commits_is_committed_all_the_
 ) -> None:
     slow = Slow()
     async with open_store(store_url) as store:
-        write = asyncio.create_task(store.write("", slow.beat))
+        write = asyncio.create_task(store.write("", slow.heartbeat))
         await asyncio.to_thread(slow.entered.wait, 20)
         write.cancel()
         slow.go_on.set()
@@ -90,7 +91,7 @@ async def test_a_store_that_closes_in_the_middle_of_a_commit_waits_for_its_threa
 ) -> None:
     slow = Slow()
     async with open_store(store_url) as store:
-        write = asyncio.create_task(store.write("", slow.beat))
+        write = asyncio.create_task(store.write("", slow.heartbeat))
         await asyncio.to_thread(slow.entered.wait, 20)
         asyncio.get_running_loop().call_later(0.05, slow.go_on.set)
     with pytest.raises(asyncio.CancelledError):
@@ -99,37 +100,54 @@ async def test_a_store_that_closes_in_the_middle_of_a_commit_waits_for_its_threa
         assert set((await seen(store, "a")).heartbeats) == {"slow"}
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 50)
+async def test_a_close_that_is_cancelled_closes_the_file_all_the_same(store_url: str) -> None:
+    database, slow = create(store_url), Slow()
+
+    def heartbeat(connection: Connection) -> sqlite3.Connection:
+        slow.heartbeat(connection)
+        opened = connection.connection.driver_connection
+        assert isinstance(opened, sqlite3.Connection)
+        return opened
+
+    write = asyncio.create_task(database.run(heartbeat, writes=True))
+    await asyncio.to_thread(slow.entered.wait, 20)
+    close = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+    close.cancel()
+    slow.go_on.set()
+    opened = await write
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert close.cancelled()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened.execute("SELECT 1")
 
 
-def locked(store_url: str) -> sqlite3.Connection:
-    other = sqlite3.connect(store_url.removeprefix("sqlite:///"), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    return other
+@contextmanager
+def locked(store_url: str) -> Iterator[None]:
+    path = store_url.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_a_locked_file_is_waited_for(store_url: str) -> None:
-    async with open_store(store_url) as store:
-        other = locked(store_url)
-        write = asyncio.create_task(store.write("", lambda db: heartbeats.record(db, "a.1", "a")))
-        await until_away(store)
-        assert (await seen(store, "a")).heartbeats == {}  # WAL: readers don't wait
-        other.close()
+    async with open_store(store_url, busy_timeout_ms=50) as store:
+        with locked(store_url):
+            write = asyncio.create_task(
+                store.write("", lambda db: heartbeats.record(db, "a.1", "a"))
+            )
+            await until_away(store)
+            assert (await seen(store, "a")).heartbeats == {}  # WAL: readers don't wait
         await write
         assert store.available
         assert (await seen(store, "a")).heartbeats == {"a.1": 1}
 
 
-@pytest.mark.usefixtures("impatient")
 async def test_patience_ends(store_url: str) -> None:
-    async with open_store(store_url, patience_s=0.1) as store:
-        other = locked(store_url)
-        with pytest.raises(StoreUnavailable, match="the store is away or locked: database is lock"):
-            await store.write("", lambda db: heartbeats.record(db, "a.1", "a"))
-        assert not store.available
-        other.close()
+    async with open_store(store_url, retry_for_s=0.1, busy_timeout_ms=50) as store:
+        with locked(store_url):
+            with pytest.raises(StoreUnavailable, match="store is away or locked: database is lock"):
+                await store.write("", lambda db: heartbeats.record(db, "a.1", "a"))
+            assert not store.available
         await store.write("", lambda db: heartbeats.record(db, "a.1", "a"))
         assert store.available

@@ -78,7 +78,7 @@ def test_permanent_errors_of_sqlite_are_not_retried(name: str) -> None:
 
 
 def adapted(error: Exception) -> exc.DBAPIError:
-    """As SQLAlchemy wraps an error of asyncpg's."""
+    """An error of asyncpg's as SQLAlchemy wraps it."""
     dialect: Any = PGDialect_asyncpg  # this part of it has no types
     orig = dialect.import_dbapi().Error("said", error)
     orig.__cause__ = error

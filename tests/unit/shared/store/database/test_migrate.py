@@ -29,7 +29,7 @@ async def test_two_migrations_at_once_make_one_store(empty_url: str) -> None:
         assert len(store.id) == 32
 
 
-async def test_the_migrations_make_what_the_schema_says(store: Store) -> None:
+async def test_the_migrations_create_the_schema(store: Store) -> None:
     def differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return list(compare_metadata(context, metadata))

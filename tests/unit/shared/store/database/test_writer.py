@@ -57,11 +57,11 @@ async def test_commits_that_wait_together_share_a_transaction_in_order_of_key(
 ) -> None:
     seen: list[tuple[str, int]] = []
 
-    def look(connection: Connection, key: str) -> None:
+    def note(connection: Connection, key: str) -> None:
         seen.append((key, id(connection)))
 
     writes = [
-        store.write(key, lambda db, key=key: look(db, key))  # type: ignore[misc]  # bound now
+        store.write(key, lambda db, key=key: note(db, key))  # type: ignore[misc]  # bound now
         for key in ("c", "a", "b")
     ]
     await asyncio.gather(*writes)

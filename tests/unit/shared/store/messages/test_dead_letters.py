@@ -14,17 +14,17 @@ from shared.store.schema import dead_letters
 from tests.support.stores.steps import a_moment_later, counted, ended, owned
 
 
-def letter(id: str, body: bytes = b"{") -> Kept:
+def dead_letter(id: str, body: bytes = b"{") -> Kept:
     said = {"headers": {"x-hutch-reason": "no sense", "x-hutch-attempts": 2}, "reply_to": None}
     return Kept(f"dead.{id}", "agent.bob", body, said)
 
 
 async def put(store: Store, it: Kept) -> int:
-    return await store.write("", partial(add, letter=it))
+    return await store.write("", partial(add, dead_letter=it))
 
 
 async def test_stored_dead_letters_are_read_back_unchanged_and_oldest_first(store: Store) -> None:
-    first, second = letter("b", b"\xff\0" * 100_000), letter("a")
+    first, second = dead_letter("b", b"\xff\0" * 100_000), dead_letter("a")
     assert await put(store, first) == 1
     await a_moment_later(store)
     assert await put(store, second) == 2
@@ -33,21 +33,21 @@ async def test_stored_dead_letters_are_read_back_unchanged_and_oldest_first(stor
 
 
 async def test_a_dead_letter_that_is_stored_twice_is_kept_once(store: Store) -> None:
-    await put(store, letter("a"))
-    assert await put(store, letter("a", b"other")) == 1
-    assert await store.read(stored) == [letter("a")]
+    await put(store, dead_letter("a"))
+    assert await put(store, dead_letter("a", b"other")) == 1
+    assert await store.read(stored) == [dead_letter("a")]
 
 
 async def test_only_the_named_ones_are_dropped(store: Store) -> None:
     for id in "abc":
-        await put(store, letter(id))
+        await put(store, dead_letter(id))
     dropped = await store.write("", partial(remove, ids=["dead.a", "dead.c", "dead.gone"]))
     assert dropped == 2
-    assert await store.read(stored) == [letter("b")]
+    assert await store.read(stored) == [dead_letter("b")]
 
 
 async def test_one_whose_properties_are_damaged_is_still_there(store: Store) -> None:
-    await put(store, letter("a"))
+    await put(store, dead_letter("a"))
     await store.write("", lambda db: db.execute(update(dead_letters).values(properties="{")))
     assert await store.read(stored) == [Kept("dead.a", "agent.bob", b"{", {})]
 

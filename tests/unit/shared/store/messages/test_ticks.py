@@ -14,7 +14,7 @@ from services.scheduler.plan import Scheduled
 from shared.definitions.model import Schedule
 from shared.store import Store, schema
 from shared.store.messages import ticks
-from shared.store.messages.ticks import Settled, Standing, Tick, TickOutcome, Unsent
+from shared.store.messages.ticks import ScheduleState, Settled, Tick, TickOutcome, Unsent
 from tests.support.stores.steps import owned
 
 NOW, DAY = timedelta(0), timedelta(days=1)
@@ -30,8 +30,8 @@ def schedule(**fields: str) -> Scheduled:
 async def settle(store: Store, one: Scheduled, ahead: timedelta = NOW) -> Settled:
     """Decide on what has come by a clock that is so far ahead of the store's."""
 
-    def choose(standing: Standing) -> list[Tick]:
-        return list(one.choose(replace(standing, now=standing.now + ahead)))
+    def choose(state: ScheduleState) -> list[Tick]:
+        return list(one.choose(replace(state, now=state.now + ahead)))
 
     name = one.schedule.name
     return await store.write(
@@ -45,7 +45,7 @@ async def shift(store: Store, column: str, seconds: float) -> None:
 
 
 async def forget_message_ids(store: Store) -> None:
-    """As an earlier version has left its rows."""
+    """Change the rows to those of an earlier version."""
     of_all = update(schema.ticks).values(message_id=None)
     await store.write("", lambda db: db.execute(of_all).rowcount)
 
@@ -82,7 +82,7 @@ async def test_a_clock_that_was_ahead_and_is_set_back_costs_one_tick(
         assert first.nominal_at == again
 
 
-async def test_a_schedule_that_was_first_met_by_a_clock_that_was_ahead_begins_at_once(
+async def test_a_schedule_first_read_with_a_clock_that_was_ahead_begins_at_once(
     store: Store,
 ) -> None:
     one = schedule(every="1m")
@@ -132,7 +132,7 @@ async def test_a_time_that_comes_again_is_another_tick_and_the_first_one_stays_s
     }
 
 
-async def test_while_the_run_of_an_opened_tick_goes_on_the_next_is_skipped(store: Store) -> None:
+async def test_while_the_run_of_an_opened_tick_continues_the_next_is_skipped(store: Store) -> None:
     one = schedule(every="1h")
     await settle(store, one)
     [tick] = emitted(await settle(store, one, DAY))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from shared.store import Store
-from shared.store.queries.history import SUMMED, FinishedRun, finished_work, has_tick
+from shared.store.queries.history import SUMMARISED_RUNS, FinishedRun, finished_work, has_tick
 from tests.support.stores.steps import a_moment_later, claimed, ended, owned, request
 
 
@@ -18,7 +18,7 @@ async def test_an_agent_with_an_open_run_has_not_rested(store: Store) -> None:
 
 
 async def test_the_newest_finished_work_is_summed_oldest_first(store: Store) -> None:
-    runs = [await owned(store, f"t{number}") for number in range(SUMMED + 2)]
+    runs = [await owned(store, f"t{number}") for number in range(SUMMARISED_RUNS + 2)]
     for run in runs:
         await ended(store, run, f'"{run.task_id}"')
         await a_moment_later(store)

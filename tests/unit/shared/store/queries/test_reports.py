@@ -30,7 +30,7 @@ async def listed(store: Store, status: str | None = None, limit: int = 10) -> Se
     return await store.read(lambda db: newest(db, "alice", status, limit))
 
 
-async def test_the_load_counts_open_runs_by_state_and_what_is_unsent(store: Store) -> None:
+async def test_the_load_counts_open_runs_by_state_and_unsent_messages(store: Store) -> None:
     await claimed(store, request("t1"), slot=False)
     await owned(store, "t2")
     await ended(store, await owned(store, "t3"))

@@ -37,8 +37,8 @@ async def unwanted(store: Store) -> Commands:
     return (await seen(store)).commands
 
 
-async def doomed(store: Store, instance: str = "alice.2", held: Collection[str] = ()) -> list[Run]:
-    return await store.write("", lambda db: cancels.take_doomed(db, "alice", instance, held))
+async def endable(store: Store, instance: str = "alice.2", held: Collection[str] = ()) -> list[Run]:
+    return await store.write("", lambda db: cancels.take_endable(db, "alice", instance, held))
 
 
 async def kept(store: Store) -> int:
@@ -46,7 +46,7 @@ async def kept(store: Store) -> int:
 
 
 async def a_while_ago(store: Store, seconds: float = OVERDUE_S) -> None:
-    """As if every cancel had been asked for so long before, and every deadline were as near."""
+    """Move the time of every cancel back by so much."""
     earlier = update(rows).values(asked_at=rows.c.asked_at - seconds)
     await store.write("", lambda db: db.execute(earlier).close())
 
@@ -57,7 +57,7 @@ async def late_by(store: Store, seconds: float) -> None:
 
 
 async def had_for(store: Store, seconds: float = OVERDUE_S) -> None:
-    """As if their owners had had all runs for so long."""
+    """Set the time since which every run has had its owner back by so much."""
     earlier = update(runs).values(due_at=now_s() - seconds)
     await store.write("", lambda db: db.execute(earlier).close())
 
@@ -101,7 +101,7 @@ async def test_a_task_that_was_cancelled_before_it_came_is_claimed_as_cancelled(
     assert await unwanted(store) == Commands()
     run = (await claimed(store, request(), slot=slot)).run
     if not slot:
-        (run,) = await doomed(store)
+        (run,) = await endable(store)
     assert run is not None
     assert run.cancelled
     other = await owned(store, "t2")
@@ -111,12 +111,12 @@ async def test_a_task_that_was_cancelled_before_it_came_is_claimed_as_cancelled(
 async def test_a_postponed_run_is_taken_at_once_when_it_must_be_ended(store: Store) -> None:
     run = await owned(store)
     await store.write(run.run_id, lambda db: hand_over(db, run, delay_s=600))
-    assert await doomed(store) == []
+    assert await endable(store) == []
     await asked(store)
-    assert (await unwanted(store)).doomed
-    (again,) = await doomed(store)
+    assert (await unwanted(store)).endable
+    (again,) = await endable(store)
     assert (again.cancelled, again.fence, again.attempts) == (True, 2, 0)
-    assert await doomed(store, "alice.3") == []
+    assert await endable(store, "alice.3") == []
 
 
 async def test_a_living_owner_has_time_to_end_a_cancelled_run_before_a_replica_does(
@@ -124,10 +124,10 @@ async def test_a_living_owner_has_time_to_end_a_cancelled_run_before_a_replica_d
 ) -> None:
     zombie = await owned(store)
     await asked(store)
-    assert await doomed(store) == []
+    assert await endable(store) == []
     await a_while_ago(store)
     await had_for(store)
-    (run,) = await doomed(store)
+    (run,) = await endable(store)
     assert run.cancelled
     with pytest.raises(RunLost):
         await ended(store, zombie, '"late"')
@@ -144,14 +144,14 @@ async def test_replicas_that_poll_by_turns_leave_a_run_to_the_one_that_ends_it(
     await a_while_ago(store, 60)
     await had_for(store, 60)
     began = await store.read(lambda db: db.execute(select(now_s())).scalar_one())
-    assert [run.fence for run in await doomed(store)] == [2]
+    assert [run.fence for run in await endable(store)] == [2]
     since = await store.read(lambda db: db.execute(select(runs.c.due_at)).scalar_one())
     assert since >= began, "its new owner has it from here on"
     for poll in range(20):
         await had_for(store, 0)  # the machine may be slow, and has two seconds for each poll
-        assert await doomed(store, f"alice.{2 + poll % 2}") == []
+        assert await endable(store, f"alice.{2 + poll % 2}") == []
     await had_for(store)
-    (run,) = await doomed(store, "alice.3")
+    (run,) = await endable(store, "alice.3")
     assert run.fence == 3, "its new owner has not ended it in time either"
 
 
@@ -164,9 +164,9 @@ async def test_a_run_that_its_own_process_computes_is_left_to_its_loop(
     await asked(store, "t2")
     await a_while_ago(store)
     await had_for(store)
-    found = await doomed(store, "alice.1", [mine.run_id])
+    found = await endable(store, "alice.1", [mine.run_id])
     assert [run.run_id for run in found] == [orphan.run_id], "that has no loop"
-    (run,) = await doomed(store, "alice.2", [mine.run_id])
+    (run,) = await endable(store, "alice.2", [mine.run_id])
     assert run.run_id == mine.run_id, "another process waits no longer for it"
 
 
@@ -176,7 +176,7 @@ async def test_a_loop_that_does_not_obey_is_given_up_by_its_own_process(store: S
     for seconds, taken_back in ((OVERDUE_S, 0), (STUCK_S, 1)):
         await a_while_ago(store, seconds)
         await had_for(store, seconds)
-        assert len(await doomed(store, "alice.1", [mine.run_id])) == taken_back
+        assert len(await endable(store, "alice.1", [mine.run_id])) == taken_back
 
 
 @pytest.mark.parametrize("order", ["cancel", "deadline"])
@@ -187,9 +187,9 @@ async def test_a_run_whose_end_fails_is_not_taken_again_before_its_delay_is_over
     await (asked(store) if order == "cancel" else late_by(store, OVERDUE_S))
     await a_while_ago(store, 60)
     await store.write(run.run_id, lambda db: hand_over(db, run, delay_s=60))
-    assert await doomed(store) == await taken(store) == []
+    assert await endable(store) == await taken(store) == []
     await had_for(store)
-    (again,) = await doomed(store)
+    (again,) = await endable(store)
     assert (again.fence, again.failures) == (2, 1)
 
 
@@ -212,7 +212,7 @@ async def test_two_that_want_to_end_it_do_not_both_get_it(store: Store, store_ur
         # A minute ahead: `OVERDUE_S` after it was asked for, any replica may take the run again.
         await a_while_ago(store, -60)
         takes = await asyncio.gather(
-            *(doomed((store, second)[n % 2], f"alice.{n}") for n in range(8)),
+            *(endable((store, second)[n % 2], f"alice.{n}") for n in range(8)),
             *(taken((store, second)[n % 2], f"alice.{8 + n}") for n in range(8)),
         )
     got = [run.task_id for runs in takes for run in runs]
@@ -227,8 +227,8 @@ async def test_a_due_run_past_its_deadline_is_taken_and_a_running_one_later(
     await claimed(store, request("due"), slot=False)
     await late_by(store, late_s)
     await had_for(store)
-    assert (await unwanted(store)).doomed
-    assert {run.task_id for run in await doomed(store)} == (
+    assert (await unwanted(store)).endable
+    assert {run.task_id for run in await endable(store)} == (
         {"due", "running"} if late_s else {"due"}
     )
 
@@ -280,7 +280,7 @@ async def test_an_owners_end_and_anothers_cancel_at_once_leave_one_response(
     await had_for(store)
 
     async def end_them(other: Store) -> None:
-        for run in await doomed(other):
+        for run in await endable(other):
             await cancelled(other, run, instance="alice.2")
 
     async with open_store(store_url) as second:
@@ -293,7 +293,7 @@ async def test_an_owners_end_and_anothers_cancel_at_once_leave_one_response(
     assert len(outcomes) - len(lost) == sum(row.status == "ok" for row in rows_)
 
 
-async def test_a_cancel_that_met_no_run_is_forgotten_after_its_time(store: Store) -> None:
+async def test_a_cancel_without_a_run_is_deleted_after_its_time(store: Store) -> None:
     await asked(store, "never")
     await store.write("", lambda db: cancels.remove_old(db, "alice", 3600))
     assert await kept(store) == 1

@@ -97,7 +97,7 @@ async def test_a_duplicate_of_an_ended_run_gets_its_stored_response(store: Store
     assert answer.message_id == f"{request().run_id}.response"
 
 
-async def test_a_duplicate_that_wants_no_response_gets_none(store: Store) -> None:
+async def test_a_duplicate_without_a_reply_queue_gets_no_response(store: Store) -> None:
     await ended(store, await owned(store))
     claim = await claimed(store, request(requester=None))
     assert (claim.verdict, claim.outbound) == (Verdict.ANSWERED, ())
@@ -136,7 +136,9 @@ async def test_an_end_commits_answers_before_the_broadcast(store: Store) -> None
     assert messages[0].seq < messages[1].seq
 
 
-async def test_an_end_repeated_after_an_unknown_commit_returns_what_is_unsent(store: Store) -> None:
+async def test_an_end_repeated_after_an_unknown_commit_returns_the_unsent_messages(
+    store: Store,
+) -> None:
     run = await owned(store)
     first = await ended(store, run, broadcast_to="office")
     assert await ended(store, run, broadcast_to="office") == first
@@ -156,8 +158,8 @@ async def test_joins_that_race_the_end_are_each_answered_once(store: Store, stor
         ending = [ended(store, run)]
         claims, (answers,) = await asyncio.gather(asyncio.gather(*joins), asyncio.gather(*ending))
     late = [message for claim in claims for message in claim.outbound]
-    told = sorted(message.routing_key for message in (*answers, *late))
-    assert told == sorted(asker.reply_to for asker in (ASKER, *askers))
+    answered = sorted(message.routing_key for message in (*answers, *late))
+    assert answered == sorted(asker.reply_to for asker in (ASKER, *askers))
 
 
 async def test_a_zombies_marks_ends_and_hand_overs_are_lost_and_write_nothing(store: Store) -> None:

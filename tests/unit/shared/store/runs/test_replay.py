@@ -47,7 +47,7 @@ async def replayed(
     return await store.write(run.run_id, lambda db: replay(db, run.run_id, epoch, time_s, decision))
 
 
-async def test_a_run_goes_on_in_the_next_epoch_with_its_steps(store: Store) -> None:
+async def test_a_run_continues_in_the_next_epoch_with_its_steps(store: Store) -> None:
     first = await given_up(store)
     assert await replayed(store, first) is Replayed.AGAIN
     assert (await counted(store)).takeable == 1
@@ -58,7 +58,7 @@ async def test_a_run_goes_on_in_the_next_epoch_with_its_steps(store: Store) -> N
     assert (found.steps, found.doubtful) == ([MODEL], [])
 
 
-async def test_a_cancel_that_its_end_had_outrun_does_not_meet_it(store: Store) -> None:
+async def test_a_cancel_from_before_a_replay_does_not_cancel_the_new_epoch(store: Store) -> None:
     run = await owned(store)
     await store.write(run.run_id, lambda db: cancels.request(db, "alice", "t1"))
     await failed(store, run)
@@ -138,7 +138,7 @@ async def test_replaying_a_forgotten_run_is_reported_as_forgotten(store: Store) 
     assert gone is Replayed.FORGOTTEN
 
 
-async def test_a_call_in_doubt_wants_a_decision(store: Store) -> None:
+async def test_a_call_in_doubt_needs_a_decision(store: Store) -> None:
     run = await given_up(store, PAY)
     with pytest.raises(HutchError, match=r"called pay.* add --tool-done RESULT .* or --tool-again"):
         await replayed(store, run)
@@ -169,7 +169,7 @@ async def test_a_call_may_be_made_once_more_and_be_in_doubt_again(store: Store) 
 
 
 @pytest.mark.parametrize("decision", [AGAIN, PAID])
-async def test_each_call_in_doubt_wants_a_decision_of_its_own(
+async def test_each_call_in_doubt_needs_a_decision_of_its_own(
     store: Store, decision: Decision
 ) -> None:
     await replayed(store, await given_up(store, MAIL, PAY), decision)

@@ -20,7 +20,7 @@ from tests.support.stores.steps import claimed, counted, request, taken
 
 
 async def ended_unrun(store: Store) -> list[Run]:
-    return await store.write("", lambda db: cancels.take_doomed(db, "alice", "alice.2"))
+    return await store.write("", lambda db: cancels.take_endable(db, "alice", "alice.2"))
 
 
 async def takeable(store: Store) -> int:
@@ -39,7 +39,7 @@ async def test_the_first_of_a_session_runs_at_once_and_the_next_waits(store: Sto
     assert second.recalled == (("task t1", "answer t1"),)
 
 
-async def test_waiting_runs_go_on_in_claim_order_one_at_a_time(store: Store) -> None:
+async def test_waiting_runs_continue_in_claim_order_one_at_a_time(store: Store) -> None:
     run = await begun(store, "t0")
     for number in (3, 1, 2):
         await claim_of(store, f"t{number}")
@@ -79,7 +79,9 @@ async def test_other_sessions_other_agents_and_no_session_don_t_wait(store: Stor
     assert (await claimed(store, asking("t4", agent="bob"), "bob.1")).run is not None
 
 
-async def test_what_a_run_caused_belongs_to_its_session_without_waiting_in_it(store: Store) -> None:
+async def test_a_run_caused_by_another_belongs_to_its_session_without_waiting_in_it(
+    store: Store,
+) -> None:
     await begun(store, "t1")
     caused = replace(asking("t1.call"), takes_turns=False)
     run = (await claimed(store, caused)).run
@@ -98,7 +100,7 @@ async def test_a_dead_owners_run_continues_before_the_next_of_its_session(store:
     assert [run.task_id for run in await taken(store, "alice.2", {"alice.1"})] == ["t2"]
 
 
-async def test_one_past_its_deadline_is_answered_without_its_turn_and_frees_the_next(
+async def test_a_waiting_run_past_its_deadline_is_answered_before_its_turn_and_frees_the_next(
     store: Store,
 ) -> None:
     first = await begun(store, "t1")
@@ -113,7 +115,7 @@ async def test_one_past_its_deadline_is_answered_without_its_turn_and_frees_the_
     assert (third.task_id, third.recalled) == ("t3", (("task t1", "answer t1"),))
 
 
-async def test_one_that_is_cancelled_is_answered_without_its_turn(store: Store) -> None:
+async def test_a_waiting_run_that_is_cancelled_is_answered_before_its_turn(store: Store) -> None:
     await begun(store, "t1")
     await claim_of(store, "t2")
     await store.write("", lambda db: cancels.request(db, "alice", "t2"))
@@ -148,24 +150,20 @@ async def test_the_recalled_history_is_frozen_when_the_run_begins(store: Store) 
     assert again.recalled == second.recalled == (("task t1", "answer t1"),)
 
 
-async def test_the_newest_are_recalled_as_far_as_they_fit(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sessions, "RECALLED_CHARS", 40)
-    monkeypatch.setattr(sessions, "TEXT_CHARS", 12)
+async def test_the_newest_are_recalled_as_far_as_they_fit(store: Store) -> None:
     for number, said in enumerate(("short", "short", "x" * 99, "short")):
         await over(store, await begun(store, f"t{number}"), said)
-    recalled = (await begun(store, "t9")).recalled
+    recalled = await store.read(
+        lambda db: sessions.recall(db, "alice", "s1", 5, most_chars=40, text_chars=12)
+    )
     assert recalled == (("task t2", "x" * 12), ("task t3", "short"))
 
 
-async def test_no_more_than_so_many_are_recalled(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sessions, "RECALLED_RUNS", 2)
+async def test_no_more_than_so_many_are_recalled(store: Store) -> None:
     for number in range(4):
         await over(store, await begun(store, f"t{number}"))
-    assert [asked for asked, _ in (await begun(store, "t9")).recalled] == ["task t2", "task t3"]
+    recalled = await store.read(lambda db: sessions.recall(db, "alice", "s1", 5, most_runs=2))
+    assert [asked for asked, _ in recalled] == ["task t2", "task t3"]
 
 
 async def test_a_trigger_is_recalled_by_its_words(store: Store) -> None:
@@ -220,7 +218,7 @@ async def test_an_end_that_races_a_claim_leaves_no_requester_waiting(
             assert len(run.recalled) == number
 
 
-async def test_one_that_is_replayed_waits_for_a_later_one_at_work(store: Store) -> None:
+async def test_a_replayed_run_waits_for_a_later_run_of_its_session(store: Store) -> None:
     first = await begun(store, "t1")
     await over(store, first, status=Status.FAILED)
     second = await begun(store, "t2")

@@ -56,7 +56,7 @@ async def test_an_ended_run_has_no_owner(store: Store) -> None:
         await store.write(run.run_id, lambda db: lock(db, run))
 
 
-async def test_a_later_epoch_goes_on_from_the_steps_of_the_one_before(store: Store) -> None:
+async def test_a_later_epoch_continues_from_the_steps_of_the_one_before(store: Store) -> None:
     run = await owned(store)
     await written(store, run, STEP)
     later = replace(STEP, turn=2)

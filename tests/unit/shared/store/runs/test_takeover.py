@@ -153,7 +153,7 @@ async def test_a_take_repeated_after_an_unknown_commit_finds_its_own(store: Stor
     assert again == first
 
 
-async def test_a_take_repeated_after_a_rollback_takes_what_is_left(store: Store) -> None:
+async def test_a_take_repeated_after_a_rollback_takes_the_remaining_runs(store: Store) -> None:
     await claimed(store, request("t1"), slot=False)
     earlier = {request("t0").run_id: False}  # chosen by an attempt that another replica overtook
     runs = await store.write("", lambda db: take(db, "alice", "alice.1", set(), 5, earlier))

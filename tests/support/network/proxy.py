@@ -24,9 +24,9 @@ class Proxy:
     to_port: int
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     port: int = 0
-    """Of the proxy, on the loopback."""
+    """The proxy's port, on the loopback."""
     connections: int = 0
-    """How many there have been."""
+    """The number of connections so far."""
     _latency_s: float = 0.0
     _cutting: bool = False
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,7 +45,7 @@ class Proxy:
         self.loop.call_soon_threadsafe(self._flows.set)
 
     def delay(self, seconds: float) -> None:
-        """Each way takes so much longer; order and throughput stay."""
+        """Delay each direction by so much; order and throughput stay."""
         self._latency_s = seconds
 
     def cut(self) -> None:

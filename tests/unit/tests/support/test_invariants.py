@@ -17,7 +17,7 @@ from tests.support.stores.steps import DEFINITION, claimed, ended, owned, reques
 
 
 @contextmanager
-def telling(page: str) -> Iterator[Agent]:
+def reporting(page: str) -> Iterator[Agent]:
     """A process whose /metrics says this."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -35,21 +35,21 @@ def telling(page: str) -> Iterator[Agent]:
         server.shutdown()
 
 
-def test_slots_are_what_the_process_counts() -> None:
-    with telling("hutch_slots_taken 2.0\nhutch_runs_open 1.0\n") as agent:
+def test_slots_are_read_from_the_metrics_of_the_process() -> None:
+    with reporting("hutch_slots_taken 2.0\nhutch_runs_open 1.0\n") as agent:
         assert slots(agent) == Slots(taken=2, open=1)
 
 
 def test_slots_that_are_taken_when_nothing_is_under_way_are_leaked() -> None:
-    with telling("hutch_slots_taken 2.0\nhutch_runs_open 0.0\n") as agent:
+    with reporting("hutch_slots_taken 2.0\nhutch_runs_open 0.0\n") as agent:
         assert list(leaked([agent])) == ["slots: bob.1 has 2 taken and 0 open runs"]
-    with telling("hutch_slots_taken 0.0\nhutch_runs_open 0.0\n") as agent:
+    with reporting("hutch_slots_taken 0.0\nhutch_runs_open 0.0\n") as agent:
         assert list(leaked([agent])) == []
 
 
 def test_a_process_that_does_not_answer_is_no_process_at_rest() -> None:
-    [told] = leaked([Agent("bob", "bob.1", 1)])
-    assert told.startswith("processes: bob.1 does not answer")
+    [violation] = leaked([Agent("bob", "bob.1", 1)])
+    assert violation.startswith("processes: bob.1 does not answer")
 
 
 async def left(url: str, *, due: bool, unsent: bool) -> None:

@@ -38,7 +38,7 @@ class Stack:
         self.environment = {**keyless, **own, **environment}
 
     def compose(self, *arguments: str, timeout_s: float = UP_S) -> str:
-        """What the command says on stdout; its whole output where it fails."""
+        """The command's stdout; raises with its whole output where it fails."""
         command = ["docker", "compose", *arguments]
         ended = subprocess.run(
             command,
@@ -63,7 +63,7 @@ class Stack:
         return f"amqp://hutch:{password}@{address}/"
 
     def publish_by_http(self, routing_key: str, payload: str, **properties: str) -> bool:
-        """By the broker's management API; whether a queue has taken it."""
+        """Publish by the broker's management API; whether a queue has accepted it."""
         address = self.compose("port", "rabbitmq", "15672").strip()
         password = os.environ.get("RABBITMQ_PASSWORD", "local-only")
         credentials = base64.b64encode(f"hutch:{password}".encode()).decode()
@@ -109,7 +109,7 @@ class Stack:
             return answered
 
     def ended_by(self, service: str, replicas: int) -> Counter[int]:
-        """How many runs each replica of a service has ended, as its metrics say."""
+        """The number of runs that each replica of a service has ended, from its metrics."""
         ended: Counter[int] = Counter()
         for index in range(1, replicas + 1):
             text = self.compose("exec", "-T", f"--index={index}", service, "python", "-c", METRICS)

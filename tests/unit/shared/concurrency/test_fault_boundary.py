@@ -5,11 +5,11 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from shared.concurrency.boundary import contained
+from shared.concurrency.fault_boundary import contained
 
 
 class Panic(BaseException):
-    """As extensions in other languages raise them."""
+    """Like the exceptions of extensions in other languages."""
 
 
 @pytest.mark.parametrize(

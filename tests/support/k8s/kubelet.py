@@ -1,4 +1,4 @@
-"""What a cluster does for a pod and podman doesn't, or does otherwise.
+"""The parts of a cluster that podman does not have, or does in another way.
 
 `playable` changes only this of a manifest: a StatefulSet and a Job are played as a Deployment, as
 podman knows neither; volumes are folders made here as a node makes them; probes are left out, since
@@ -19,7 +19,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.k8s.rendering import Manifest, Overlay
+from tests.support.k8s.rendering import Manifest, Overlay
 
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 DATA = "..data"
@@ -59,7 +59,7 @@ def _made(overlay: Overlay, volume: Manifest, group: int | None, folder: Path) -
 
 
 def _files(overlay: Overlay, volume: Manifest) -> Iterator[tuple[str, bytes]]:
-    """Of ConfigMaps and Secrets, by their path within the volume."""
+    """The files of ConfigMaps and Secrets, by their path within the volume."""
     for source in volume.get("projected", {}).get("sources", [volume]):
         if "configMap" in source:
             of = source["configMap"]
@@ -105,7 +105,7 @@ class Probe:
     ports: dict[str, int]
 
     def fault(self, inside: Callable[..., subprocess.CompletedProcess[str]]) -> str | None:
-        """What one attempt finds wrong; None where it finds nothing."""
+        """The failure of one attempt; None where it succeeds."""
         timeout_s = self.manifest.get("timeoutSeconds", 1)
         if "exec" in self.manifest:
             done = inside(*self.manifest["exec"]["command"])

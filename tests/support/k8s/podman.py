@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.k8s.rendering import Manifest
+from tests.support.k8s.rendering import Manifest
 from tests.support.repository import REPOSITORY
 
 NETWORK = "hutch"
@@ -97,7 +97,7 @@ class Podman:
             self("tag", image, name)
 
     def play(self, manifests: Iterable[Manifest], names: Iterable[str] = ()) -> None:
-        """Each Deployment becomes one pod; `names` is what other pods find these under."""
+        """Each Deployment becomes one pod; `names` are its names for the other pods."""
         aliases = ",".join(f"alias={name}" for name in names)
         network = f"{NETWORK}:{aliases}" if aliases else NETWORK
         text = yaml.safe_dump_all(manifests)

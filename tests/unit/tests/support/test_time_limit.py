@@ -45,7 +45,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def order(folder: Path, seed: str) -> list[str]:
-    """Each test as its file's letter and its name."""
+    """The tests in their order, each as its file's letter and its name."""
     done = run(folder, "--collect-only", "-q", "--seed", seed)
     found = re.findall(r"^test_(\w)\.py::test_(\w+)$", done.stdout, re.MULTILINE)
     return [f"{file} {test}" for file, test in found]

@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 
 def definitions(folder: Path = FOLDER) -> dict[tuple[str, str], Schema]:
-    """By `apiVersion` and `kind`."""
+    """The definitions by `apiVersion` and `kind`."""
     return dict(_read(folder))
 
 
@@ -33,7 +33,7 @@ def _read(folder: Path) -> Iterator[tuple[tuple[str, str], Schema]]:
 
 
 def closed(schema: Schema) -> Schema:
-    """As Kubernetes reads it, and no field beside those that it names."""
+    """The schema as Kubernetes reads it, without unknown fields."""
     found = dict(schema)
     if found.pop("x-kubernetes-int-or-string", False):
         return {"type": ["integer", "string"]}

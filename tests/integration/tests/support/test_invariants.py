@@ -46,7 +46,7 @@ def test_a_message_without_a_consumer_is_reported_as_waiting_and_its_consumer_as
 ) -> None:
     [bob] = system.agents("bob")
     system.hutch("pause", "bob")
-    bob.says("agent.paused")
+    bob.wait_for("agent.paused")
     until(lambda: not pika.consumers("agent.bob"))
     pika.send("bob", "Write.")
     until(lambda: "waiting: 1 in agent.bob" in rest.wrong())
@@ -57,7 +57,7 @@ def test_a_message_without_a_consumer_is_reported_as_waiting_and_its_consumer_as
 def test_a_test_may_leave_only_the_state_that_it_has_excused(
     system: System, pika: Client, rest: Rest
 ) -> None:
-    rest.excused["waiting"] = "nobody serves it"
+    rest.excused["waiting"] = "no process serves it"
     system.agents("bob")
     [queue] = topology.mailbox("alice").queues
     pika.channel.queue_declare(queue.name, durable=True, arguments=queue.arguments)

@@ -1,0 +1,81 @@
+"""Phrases that agents write into prompts and the scripted model reads there.
+
+The writer and the reader of a phrase share one template. A phrase has no characters that are
+special in a regular expression, so a reader's pattern is what the writer makes of a pattern.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+ToolProtocol = Literal["native", "schema"]
+"""How a model is offered tools: by the endpoint's tool calls, or as text and a JSON schema."""
+
+LIST_ITEM = "- "
+"""Begins each note in the list of notes, and each task in the list of finished tasks."""
+
+ANSWER_REMINDER = (
+    '\n\nIf nothing is missing, choose the action "answer" and tell what you have found.'
+)
+"""Follows a result: a small model repeats its last choice unless it has just read of another.
+
+It is prose because a small model would copy an example instead of answering.
+"""
+
+_ASKED, _ANSWERED = f"{LIST_ITEM}asked: ", "\n  answered: "
+
+
+def note(peer: str, body: str) -> str:
+    """A peer's broadcast, as the agents that remember it see it."""
+    return f"From {peer}: {body}"
+
+
+def call(tool: str, arguments: str) -> str:
+    """A call in a conversation without native tool calls."""
+    return f"I use {tool}: {arguments}"
+
+
+def result(tool: str, content: str) -> str:
+    """The result of a call in a conversation without native tool calls."""
+    return f"Result of {tool}: {content}"
+
+
+def finished_task(asked: str, answered: str) -> str:
+    """One task in the list that a tick asks the agent to sum up."""
+    return f"{_ASKED}{asked}{_ANSWERED}{answered}"
+
+
+_NOTE = re.compile(f"^(?:{LIST_ITEM})?{note('([a-z][a-z0-9-]*)', '(.+)')}$", re.MULTILINE)
+_CALL = re.compile(call(r"([\w-]+)", ""))
+_RESULT = re.compile(result(r"[\w-]+", ""))
+_TASKS = re.compile(f"^{_ASKED}", re.MULTILINE)
+
+
+def notes_by_peer(text: str) -> dict[str, str]:
+    """The first line of the last note of each peer."""
+    return dict(_NOTE.findall(text))
+
+
+def called_tool(text: str) -> str:
+    """The tool that the text calls; empty if it is no call."""
+    found = _CALL.match(text)
+    return found[1] if found else ""
+
+
+def result_content(text: str) -> str:
+    """The content of a result, without the reminder after it."""
+    begin = _RESULT.match(text)
+    return text[begin.end() if begin else 0 :].removesuffix(ANSWER_REMINDER)
+
+
+def split_tick(text: str) -> tuple[str, str]:
+    """The text before the list of finished tasks, and that list, which may be empty."""
+    found = _TASKS.search(text)
+    start = found.start() if found else len(text)
+    return text[:start], text[start:]
+
+
+def latest_answer(tasks: str) -> str:
+    """The answer of the last task in a list of finished tasks; empty if there is none."""
+    return tasks.rpartition(_ANSWERED)[2] if _ANSWERED in tasks else ""
