@@ -111,7 +111,7 @@ class ModelChoice(Frozen):
         default=None, exclude_if=_is_default, description="effort; absent: the model's own default"
     )
     temperature: float | None = Field(
-        default=None, exclude_if=_is_default, ge=0, le=2, allow_inf_nan=False
+        default=None, exclude_if=_is_default, ge=0, le=2, strict=True, allow_inf_nan=False
     )
     max_output_tokens: Count | None = Field(
         default=None, exclude_if=_is_default, ge=1, description="of one reply, with its reasoning"

@@ -1,4 +1,4 @@
-"""A model at an OpenAI-compatible endpoint; the only module that uses the openai package.
+"""A model at an OpenAI-compatible endpoint, asked through the openai package.
 
 The package's retries are off. Errors after which the same request can succeed are retried here,
 and raised as `ModelUnavailable` when that doesn't help; any other error is a `ModelError` at once.
@@ -47,7 +47,7 @@ TOTAL_S = 540.0
 """Seconds for one call with all its retries: below a run's default limit of 10 minutes."""
 ATTEMPTS = 4
 FEW_ATTEMPTS = 3
-"""For an error that more tries than these have never cured."""
+"""The same for errors that are permanent more often than not."""
 LONGEST_WAIT_S = 60.0
 """After a request for a longer wait the call fails: waiting here would occupy a slot."""
 
@@ -112,7 +112,7 @@ class OpenAIModel:
         if choice.api != "auto":
             self._profile = replace(self._profile, wire=choice.api)
         url = urlsplit(base_url)
-        self._origin = f"{url.hostname}{url.path} {name}"
+        self._origin = f"{url.netloc.rpartition('@')[2]}{url.path} {name}"
         self._client: openai.AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
 
@@ -194,10 +194,7 @@ class OpenAIModel:
                 lasting |= it.change if it.lasting else {}
         if lasting:
             self._profile = replace(self._profile, **lasting)  # type: ignore[arg-type]  # tested
-        if request.most_tokens is not None and reply.usage.output_tokens >= request.most_tokens:
-            # Some endpoints report a call that was cut off there as a whole one.
-            reply = reply.model_copy(update={"finish_reason": "length"})
-        return reply
+        return _cut_off(reply, request.most_tokens)
 
     def _body(self, request: Request, current: Profile, streams: bool) -> JsonObject:
         wire = _WIRES[current.wire]
@@ -312,6 +309,16 @@ class OpenAIModel:
                 f"no connection to the model at {self.base_url} can be made with {network()}: "
                 f"{type(error).__name__}: {reason}"
             ) from error
+
+
+def _cut_off(reply: Completion, limit: int | None) -> Completion:
+    """Some endpoints report a reply that was cut off at the limit as whole. Others ignore the
+    limit: their longer texts are whole, but a call beyond it is not run.
+    """
+    used = reply.usage.output_tokens
+    if limit is None or used < limit or (used > limit and not reply.tool_calls):
+        return reply
+    return reply.model_copy(update={"finish_reason": "length"})
 
 
 def _is_worth_retrying(state: RetryCallState) -> bool:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LONGEST_ASKED_S = 3600.0
 """A longer wait counts as this one."""
 MAX_DETAIL_CHARS = 500
+MAX_REPORT_CHARS = 4_000
+"""Of an error, so much is searched for its meaning."""
 UNUSABLE = "the model's endpoint did not answer as it should"
 
 _RETRYABLE = frozenset({408, 409, 425, 429})
@@ -40,9 +42,10 @@ _FILTER = frozenset({"content_filter", "ResponsibleAIPolicyViolation", "content_
 _REFUSED = frozenset({"invalid_request_error", "invalid_prompt", "invalid_argument"})
 _CONTEXT = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 _TOO_LONG = re.compile(
-    r"maximum context length|prompt is too long|context (size|window|length)[^.]*exceed"
-    r"|exceeds? (the |its )?(available |maximum |max |model'?s? )*(context|prompt|number of tokens)"
-    r"|(input|prompt)[^.]*(tokens|length)[^.]*exceeds|reduce the length of the (messages|prompt)",
+    r"maximum context length|prompt is too long|reduce the length of the (messages|prompt)"
+    r"|context (size|window|length)[^.]{0,80}exceed"
+    r"|exceeds? (the |its )?(available |maximum |max |model'?s? ){0,3}(context|number of tokens)"
+    r"|(input|prompt)[^.]{0,80}(tokens|length)[^.]{0,80}exceeds",
     re.IGNORECASE,
 )
 _WINDOW = re.compile(
@@ -71,10 +74,11 @@ _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 class FewTries(ModelError):
-    """An error that another try often cures: tried three times, then final.
+    """An error of which the status says too little: retried, but less often than an outage.
 
-    Examples are a call that the model has written wrongly, or a chat template that can't render
-    the request: endpoints report both in the words of an outage.
+    A call that the model wrote wrongly is reported as a bad request, and often written well at the
+    next try. A chat template that can't render the history is reported as an outage, and never
+    passes.
     """
 
 
@@ -84,11 +88,11 @@ class Filtered(ModelError):
 
 @dataclass(frozen=True)
 class Report:
-    """What an endpoint says about an error: its codes and its text, whatever form they have."""
+    """An endpoint's report of an error, whatever form it has."""
 
     codes: frozenset[str]
     text: str
-
+    """The message for people."""
     whole: str
 
     @classmethod
@@ -103,8 +107,10 @@ class Report:
         if isinstance(cause := inner.get("innererror"), dict):
             codes.add(_shown(cause.get("code")))
         texts = (inner.get(it) for it in ("message", "error", "detail"))
-        text = next((it for it in texts if isinstance(it, str) and it), None)
-        return cls(frozenset(codes), text or whole, whole)
+        text = next((_shown(it) for it in texts if isinstance(it, str) and it), whole)
+        if isinstance(inner.get("metadata"), dict):  # a gateway's, with the words of another
+            text = f"{text} {_shown(inner['metadata'].get('raw'))}".strip()
+        return cls(frozenset(codes), text, whole)
 
 
 def _inside(body: object) -> object:
@@ -116,10 +122,8 @@ def _inside(body: object) -> object:
 
 
 def _shown(body: object) -> str:
-    if body is None or isinstance(body, str):
-        return body or ""
     try:
-        return str(body)
+        return "" if body is None else str(body)[:MAX_REPORT_CHARS]
     except RecursionError:
         return "an error nested too deep"
 
@@ -127,7 +131,10 @@ def _shown(body: object) -> str:
 def judged(
     status: int | None, body: object, said: str, headers: Mapping[str, str] | None = None
 ) -> ModelError:
-    """The error that a report stands for. `said` introduces the endpoint's own words."""
+    """The error that a report means. `said` introduces the endpoint's own words in its text.
+
+    `status` is None for a report inside a reply or a stream: then a code can be a status.
+    """
     report = Report.read(body)
     whole, codes = report.whole, report.codes
     if status is None:
@@ -161,11 +168,12 @@ def judged(
 
 
 def no_reply(fault: str) -> ModelUnavailable:
-    """A reply that is none: the same request can bring one."""
+    """The error for a reply without an answer: the same request can bring one."""
     return ModelUnavailable(f"the endpoint's reply is not usable: {fault}", public=UNUSABLE)
 
 
 def invalid_reply(fault: str) -> ModelError:
+    """The error for a reply in another form than its wire's: the next would be no better."""
     return ModelError(f"the endpoint's reply is not usable: {fault}", public=UNUSABLE)
 
 
@@ -219,7 +227,7 @@ def _status_error(error: openai.APIStatusError) -> ModelError:
 def _is_lasting(status: int | None, codes: frozenset[str]) -> bool:
     if status is None:
         return bool({code.lower() for code in codes} & _REFUSED)
-    return status < 500 and status not in _RETRYABLE
+    return 400 <= status < 500 and status not in _RETRYABLE
 
 
 def _public(status: int | None, report: Report) -> str:

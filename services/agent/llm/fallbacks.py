@@ -18,8 +18,11 @@ from shared.errors import ModelError
 @dataclass(frozen=True)
 class Fallback:
     words: re.Pattern[str]
+    """Words of the refusal."""
     sent: Callable[[JsonObject], bool]
+    """Whether the request holds what the change would take out or replace."""
     change: Mapping[str, object]
+    """Fields of the profile and their new values."""
     lasting: bool = True
     """False: for this request only, as a shorter one could be taken with the field."""
 
@@ -59,6 +62,7 @@ FALLBACKS = (
         r"reasoning(?!_(content|details|opaque))",
         lambda body: "reasoning" in body or "reasoning_effort" in body,
         effort=False,
+        tools_effort=None,
     ),
     _row("max_(completion_)?tokens", "max_tokens", output_limit="max_completion_tokens"),
     _row("max_(completion_)?tokens", "max_completion_tokens", output_limit="max_tokens"),

@@ -28,12 +28,13 @@ _REASONING = re.compile(
 )
 """Reasoning that no parser has taken out of the text; some templates open it in the prompt."""
 _UNENDED = re.compile(r"\A\s*<think>(?!.*</think>).*", re.DOTALL)
+_COMMENTS = re.compile(rb"(?:\s*:[^\n]*(?:\n|\Z))*")
 _FINISH = {"model_length": "length", "max_tokens": "length", "safety": "content_filter"}
 """Other names of the reasons that decide something."""
 
 
 def without_reasoning(text: str) -> str:
-    """The text that is meant for the reader: what a model thinks aloud first is left out."""
+    """The text for the reader, without the reasoning that it begins with."""
     if THINK not in text and THOUGHT not in text:
         return text
     return _UNENDED.sub("", _REASONING.sub("", text, count=1))
@@ -44,7 +45,7 @@ def joined(content: JsonValue) -> JsonValue:
     if not isinstance(content, list):
         return content
     parts = (it if isinstance(it, dict) else {"text": it} for it in content)
-    shown = (it.get("text") for it in parts if it.get("type") in {"text", "output_text", None})
+    shown = (it.get("text") for it in parts if it.get("type") in ("text", "output_text", None))
     return "".join(it for it in shown if isinstance(it, str))
 
 
@@ -124,8 +125,7 @@ def decoded(body: bytes | str) -> JsonObject:
     """
     if isinstance(body, str):
         body = body.encode("utf-8", "replace")
-    while body.lstrip().startswith(b":"):
-        body = body.lstrip().partition(b"\n")[2]
+    body = without_comments(body)
     try:
         reply: JsonValue = json.loads(body, parse_int=_integer)
     except ValueError as error:
@@ -138,6 +138,12 @@ def decoded(body: bytes | str) -> JsonObject:
         raise invalid_reply(f"it is a {type(reply).__name__}")
     check_error(reply)
     return reply
+
+
+def without_comments(body: bytes) -> bytes:
+    """The body from its first line that is no comment of a stream."""
+    start = _COMMENTS.match(body)
+    return body[start.end() :] if start else body
 
 
 def check_error(holder: JsonObject) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
 from services.agent.llm.chat import OnText
-from services.agent.llm.replies import THINK, THOUGHT, decoded, without_reasoning
+from services.agent.llm.replies import THINK, THOUGHT, decoded, without_comments, without_reasoning
 from shared.definitions.functions import JsonObject
 
 _DONE = "[DONE]"
@@ -105,8 +105,7 @@ async def streamed_reply(
 
 def whole_reply(body: bytes, assembly: Assembly) -> JsonObject:
     """The reply in a body. Some endpoints send events although none were asked for."""
-    lines = (line for line in body.splitlines() if line.strip() and not line.startswith(b":"))
-    if not next(lines, b"").startswith((b"data:", b"event:")):
+    if not without_comments(body).lstrip().startswith((b"data:", b"event:")):
         return decoded(body)
     data = _Data()
     for event in (*data.feed(body), *data.end()):

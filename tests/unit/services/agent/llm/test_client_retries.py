@@ -98,17 +98,26 @@ async def test_a_request_that_is_too_long_names_the_window(
     assert len(endpoint.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("tokens", "called", "finish"),
+    [
+        (69, True, "stop"),
+        (70, True, "length"),
+        (71, True, "length"),
+        (69, False, "stop"),
+        (70, False, "length"),
+        (71, False, "stop"),
+    ],
+)
 async def test_a_reply_as_long_as_the_limit_that_was_sent_is_one_that_was_cut_off(
-    endpoint: Endpoint, model: OpenAIModel
+    endpoint: Endpoint, model: OpenAIModel, tokens: int, called: bool, finish: str
 ) -> None:
     call: JsonValue = {"id": "1", "function": {"name": "lookup", "arguments": "{}"}}
-    one: JsonValue = {"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}
-    endpoint.script = [
-        Answer({"choices": [one], "usage": {"completion_tokens": n}}) for n in (70, 69)
-    ]
-    request = Request(ASKED.history, ASKED.tools, most_tokens=70)
-    assert (await model.complete(request)).finish_reason == "length"
-    assert (await model.complete(request)).finish_reason == "tool_calls"
+    message: JsonValue = {"tool_calls": [call]} if called else {"content": "Hi."}
+    one: JsonValue = {"message": message, "finish_reason": "stop"}
+    endpoint.script = [Answer({"choices": [one], "usage": {"completion_tokens": tokens}})]
+    reply = await model.complete(Request(ASKED.history, ASKED.tools, most_tokens=70))
+    assert reply.finish_reason == finish
 
 
 @pytest.mark.parametrize("reason", ["length", "model_length", "max_tokens", "MAX_TOKENS"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -236,6 +237,15 @@ async def test_a_text_is_what_is_meant_for_the_reader(
 ) -> None:
     endpoint.script = [Answer(completion(content=said))]
     assert (await model.complete(Request(HISTORY))).text == read
+
+
+@pytest.mark.parametrize("body", [b":\n" * 4_000_000, b"\n" * 8_000_000, b": " * 4_000_000])
+async def test_a_body_of_comments_alone_is_read_at_once(
+    endpoint: Endpoint, model: OpenAIModel, body: bytes
+) -> None:
+    endpoint.script = [Answer(body), Answer(HI)]
+    async with asyncio.timeout(5):
+        assert (await model.complete(Request(HISTORY))).content == "Hi."
 
 
 async def test_comments_before_a_reply_are_skipped(endpoint: Endpoint, model: OpenAIModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -180,7 +181,14 @@ def test_a_lasting_error_has_a_sentence_of_its_own(
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(502, "<html>"), (425, {}), (None, "overloaded"), (None, {"code": "server_error"}), (500, [])],
+    [
+        (502, "<html>"),
+        (425, {}),
+        (500, []),
+        (None, "overloaded"),
+        (None, {"code": "server_error"}),
+        (None, {"code": 200}),
+    ],
 )
 def test_any_other_error_can_pass(status: int | None, body: JsonValue) -> None:
     error = judged(status, body, "")
@@ -199,6 +207,8 @@ def test_any_other_error_can_pass(status: int | None, body: JsonValue) -> None:
         ("<html><head><title>\n 502 Bad Gateway</title></head>…", "a web page: 502 Bad Gateway"),
         (None, ""),
         ({"message": {"detail": [{"loc": ["x"], "msg": "no"}]}}, "'loc': ['x']"),
+        ({"error": {"message": "Provider error", "metadata": {"raw": "no"}}}, "Provider error no"),
+        ({"error": {"message": "Provider error", "metadata": {"raw": None}}}, "Provider error"),
     ],
 )
 def test_the_endpoints_words_are_found_in_any_form(body: JsonValue, shown: str) -> None:
@@ -210,3 +220,14 @@ def test_a_rate_limit_inside_a_reply_is_one() -> None:
         error = judged(None, body, "")
         assert isinstance(error, ModelUnavailable)
         assert (error.reason, error.wait_s) == ("rate_limited", 2 if "message" in body else None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["<title>", "prompt tokens ", "context length ", "exceeds the maximum ", "try again in 1"],
+)
+def test_a_report_of_any_length_is_judged_at_once(words: str) -> None:
+    began = time.monotonic()
+    judged(400, {"message": words * 1_000_000}, "")
+    judged(400, words * 1_000_000, "")
+    assert time.monotonic() - began < 2

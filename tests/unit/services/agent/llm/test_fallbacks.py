@@ -32,7 +32,7 @@ HI = Answer(completion(content="Hi."))
 
 def asked(endpoint: Endpoint) -> Request:
     """A request with everything that an endpoint may refuse."""
-    origin = f"127.0.0.1{endpoint.url.partition('1:')[2].lstrip('0123456789')} tiny"
+    origin = f"{endpoint.url.removeprefix('http://')} tiny"
     kept = Kept(origin=origin, message={"reasoning_content": "Hm."}, calls=({"extra_content": {}},))
     history: list[ChatMessage] = [
         System(content="Be brief."),
