@@ -181,7 +181,7 @@ class _Reading:
         return None
 
     def _readable(self, node: yaml.ScalarNode, place: Place) -> str:
-        """The scalar's text. NUL and half a surrogate pair (JSON writes a character beyond U+FFFF as
+        """The text. NUL and half a surrogate pair (JSON writes a character beyond U+FFFF as
         two escapes) are faults."""
         text = str(node.value)
         try:
