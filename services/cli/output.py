@@ -42,6 +42,7 @@ def spent(budget: Budget, usage: Usage) -> str:
     pairs = (
         ("model calls", usage.model_calls, budget.model_calls),
         ("tokens", usage.tokens, budget.tokens),
+        ("USD", usage.cost or 0.0, budget.cost),
     )
     parts = [f"{number} of {limit} {unit}" for unit, number, limit in pairs if limit is not None]
     over = ": more than the budget" if budget.overshot(usage) else ""

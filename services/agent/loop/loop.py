@@ -160,6 +160,8 @@ class _Loop:
         given, turns = self.work.message.budget or Budget(), self.work.definition.limits.turns
         if self.left.tokens == 0:
             return failed(f"the budget of {given.tokens} tokens is spent")
+        if self.left.cost == 0:
+            return failed(f"the budget of {given.cost} USD is spent")
         if self.left.model_calls == 0:
             return failed(f"the budget of {given.model_calls} model calls is spent")
         if self.left.model_calls == 1 and self.specs:

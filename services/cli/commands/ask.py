@@ -12,7 +12,7 @@ from rich.live import Live
 
 from services.cli import agents, options, output, task_tree
 from services.cli.broker import opened_broker
-from services.cli.options import Context, ModelCalls, Session, Tokens
+from services.cli.options import Context, Cost, ModelCalls, Session, Tokens
 from shared.client.ask import ask as ask_agent
 from shared.client.ask import has_consumers
 from shared.contract.messages import Event, Response, Status, Task, encode
@@ -29,6 +29,7 @@ def ask(
     session: Session = None,
     model_calls: ModelCalls = None,
     tokens: Tokens = None,
+    cost: Cost = None,
     timeout: Annotated[str, typer.Option(help="The task's deadline: 30s, 10m, 1h30m.")] = "10m",
     json: Annotated[bool, typer.Option("--json", help="Print the response as JSON only.")] = False,
 ) -> None:
@@ -36,7 +37,7 @@ def ask(
     settings = Settings.from_environment()
     agents.check_agent(settings, agent)
     wait = options.duration("--timeout", timeout)
-    budget = options.budget(model_calls, tokens)
+    budget = options.budget(model_calls, tokens, cost)
     task = options.message(
         Task,
         id=id,
