@@ -34,6 +34,7 @@ from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedT
 from services.agent.runs.pause import Pause, PausedModel
 from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
 from services.agent.runs.store_journal import StoredJournal
+from services.agent.runs.stream import RunStream
 from services.agent.runs.toolbox import RunTools, Toolbox
 from services.agent.runs.workers import Replies, SharedDeadline, WorkerCalls
 from shared.concurrency.fault_boundary import is_own_cancellation
@@ -265,11 +266,16 @@ class RunParts:
             InstrumentedTools(RunTools(self.toolbox, run), self.instance, run),
             SharedDeadline(workers, scope.left_s),
             journal,
+            RunStream(self.instance.publisher, run).turn if _streams(message) else None,
         )
 
 
 def _key(run: Run) -> tuple[str, int]:
     return run.run_id, run.fence
+
+
+def _streams(message: Task | Trigger) -> bool:
+    return isinstance(message, Task) and message.stream
 
 
 def _message(run: Run) -> tuple[Task | Trigger, Ended | None]:

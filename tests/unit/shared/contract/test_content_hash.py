@@ -11,6 +11,7 @@ def test_lineage_does_not_make_a_task_another_one() -> None:
     assert content_hash(task) == content_hash(task.model_copy(update={"path": ("alice",)}))
     poor = task.model_copy(update={"budget": Budget(model_calls=1)})
     assert content_hash(task) == content_hash(poor)
+    assert content_hash(task) == content_hash(task.model_copy(update={"stream": True}))
     assert content_hash(task) != content_hash(Task(id="a", content="y"))
     assert content_hash(task) != content_hash(Trigger(id="a", content="x"))
 

@@ -1,6 +1,7 @@
 """Bodies that are messages, bodies that are not, and the reasons for a refusal."""
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ from shared.contract.messages import (
     MAX_BODY_BYTES,
     REPLY_QUEUE,
     AnyMessage,
+    Budget,
     Cancel,
     Response,
     Shutdown,
@@ -130,3 +132,20 @@ def test_a_byte_order_mark_before_a_body_is_no_part_of_it() -> None:
     task = decode(b'\xef\xbb\xbf{"content": "Write.", "id": "t1"}')
     assert isinstance(task, Task)
     assert (task.id, task.content) == ("t1", "Write.")
+
+
+def test_fields_that_an_earlier_version_does_not_know_are_sent_only_where_they_are_used() -> None:
+    task = Task(id="a", content="x", budget=Budget(tokens=5))
+    response = Response(task_id="a", agent="bob", status=Status.OK, content="y")
+    for message in (task, response):
+        assert not {"stream", "cost"} & {*re.findall(r'"(\w+)":', encode(message).decode())}
+    costly = task.model_copy(update={"stream": True, "budget": Budget(cost=0.0)})
+    assert decode(encode(costly)) == costly
+    paid = response.model_copy(update={"usage": Usage(cost=0.0)})
+    assert decode(encode(paid)) == paid
+
+
+@pytest.mark.parametrize("cost", ["-0.1", "1e10", "NaN"])
+def test_a_cost_is_a_number_within_its_bounds(cost: str) -> None:
+    with pytest.raises(BadMessage):
+        decode(f'{{"content": "x", "budget": {{"cost": {cost}}}}}'.encode())
