@@ -23,7 +23,8 @@ Text = Annotated[
 
 def _whole_characters(value: object) -> object:
     """The same JSON value without half surrogate pairs; NULs stay, as JSON text escapes them."""
-    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    return json.loads(text, parse_constant=lambda _: None)  # no JSON text holds NaN
 
 
 _Verbatim = Annotated[JsonObject, BeforeValidator(_whole_characters)]

@@ -222,10 +222,8 @@ class _Loop:
         if not completion.tool_calls:
             self.history.append(User(content=NUDGE))
             return
-        echo = tuple(
-            call.resendable(
-                f"c{turn:04}{index:04}"
-            )  # some endpoints take 9 letters and digits only
+        echo = tuple(  # some endpoints take ids of nine letters and digits only
+            call.resendable(f"c{turn:04}{index:04}")
             for index, call in enumerate(completion.tool_calls, 1)
         )
         said, kept = completion.text or None, completion.kept
@@ -237,11 +235,7 @@ class _Loop:
 
     async def conclude(self, turn: int, limit: str) -> Outcome:
         """Query the model a last time, without tools, for its best answer within the limit."""
-        last = self.history[-1]
-        if isinstance(last, User):  # many chat templates refuse two user messages in a row
-            self.history[-1] = User(content=f"{last.content}\n\n{CONCLUDE}")
-        else:
-            self.history.append(User(content=CONCLUDE))
+        self.history.append(User(content=CONCLUDE))
         completion = await self.query(turn, "conclude", with_tools=False)
         if refused := refusal_outcome(completion):
             return refused

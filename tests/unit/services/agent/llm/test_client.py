@@ -23,7 +23,8 @@ from services.agent.llm.chat import (
     ToolSpec,
     User,
 )
-from services.agent.llm.client import ATTEMPTS, OpenAIModel, translate_error
+from services.agent.llm.client import ATTEMPTS, OpenAIModel
+from services.agent.llm.errors import translate_error
 from shared.contract.messages import Usage
 from shared.errors import ModelError, ModelFault, ModelUnavailable
 from shared.settings.secrets import secret
@@ -72,7 +73,7 @@ async def test_no_request_has_a_field_that_some_model_refuses(
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hello"},
     ]
-    assert endpoint.requests == [{"model": "tiny", "messages": messages}]
+    assert endpoint.requests == [{"model": "tiny", "messages": messages, "stream": False}]
 
 
 async def test_tools_calls_and_results_go_out_in_the_native_form(
@@ -131,8 +132,8 @@ async def test_schema_protocol_constrains_the_choice(endpoint: Endpoint) -> None
     assert (await model.complete(Request(HISTORY))).content == "Hi."
     await model.close()
     first, second = endpoint.requests
-    assert first.keys() == {"model", "messages", "response_format"}
-    assert second.keys() == {"model", "messages"}
+    assert first.keys() == {"model", "messages", "stream", "response_format"}
+    assert second.keys() == {"model", "messages", "stream"}
 
 
 # Faults
@@ -277,7 +278,7 @@ def instance(kind: type[Exception]) -> Exception:
     Exception.__init__(made, "told sk-secret-1234")
     status: int = getattr(kind, "status_code", 500)
     response = SimpleNamespace(headers={})
-    vars(made).update(code=None, type=None, status_code=status, response=response)
+    vars(made).update(body=None, code=None, type=None, status_code=status, response=response)
     return made
 
 
