@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -33,7 +33,7 @@ from services.agent.loop.endings import refusal_outcome, reply_outcome
 from services.agent.loop.journal import Journal, StepKey, StepKind, parse_output
 from services.agent.loop.prompt import opening_messages
 from services.agent.loop.tool_calls import WorkerArguments, kinds_by_name, parse_arguments
-from services.agent.loop.work import Outcome, Work, failed
+from services.agent.loop.work import Outcome, Stream, Work, failed
 from shared.contract.messages import ANSWERED, Budget, Frozen, Response, Status, Usage
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import capped
@@ -95,15 +95,20 @@ class _Call(NamedTuple):
 
 
 async def run(
-    work: Work, model: Model, tools: Tools, workers: Workers, journal: Journal
+    work: Work,
+    model: Model,
+    tools: Tools,
+    workers: Workers,
+    journal: Journal,
+    stream: Stream | None = None,
 ) -> Outcome:
-    """Run the loop until it has an outcome.
+    """Run the loop until it has an outcome. Replies are streamed only with `stream`.
 
     Raises `RunLost` if another instance has taken the run, `JournalMismatch` if the journal
     records other steps than this run takes, `ModelUnavailable` if the run can go on later from its
     finished steps, and the errors of the journal's store.
     """
-    loop = _Loop(work, model, tools, workers, journal)
+    loop = _Loop(work, model, tools, workers, journal, stream)
     try:
         turn = 1
         while (outcome := await loop.at_limit(turn)) is None:
@@ -127,6 +132,7 @@ class _Loop:
     tools: Tools
     workers: Workers
     journal: Journal
+    stream: Stream | None
     usage: Usage = field(default_factory=Usage)
     model_name: str | None = None
     unrecorded: tuple[StepKey, str, str] | None = None
@@ -160,6 +166,8 @@ class _Loop:
         given, turns = self.work.message.budget or Budget(), self.work.definition.limits.turns
         if self.left.tokens == 0:
             return failed(f"the budget of {given.tokens} tokens is spent")
+        if self.left.cost == 0:
+            return failed(f"the budget of {given.cost} USD is spent")
         if self.left.model_calls == 0:
             return failed(f"the budget of {given.model_calls} model calls is spent")
         if self.left.model_calls == 1 and self.specs:
@@ -176,7 +184,8 @@ class _Loop:
         else:
             await self.journal.check_fence()
             asked = Request(tuple(self.history), self.specs, self.left.tokens, with_tools)
-            completion = await self.model.complete(asked)
+            with self.stream(turn) if self.stream else nullcontext() as on_text:
+                completion = await self.model.complete(asked, on_text)
             self.unrecorded = (key, name, completion.model_dump_json())
         self.usage += completion.usage
         self.model_name = completion.model or self.model_name
