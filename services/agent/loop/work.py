@@ -23,6 +23,8 @@ class Work(Frozen):
     now: AwareDatetime
     workers: tuple[WorkerSpec, ...] = ()
     tools: tuple[ToolSpec, ...] = ()
+    window: int | None = None
+    """The length of the model's context in tokens; None if it is not known."""
 
 
 class Outcome(Frozen):

@@ -235,6 +235,7 @@ class RunParts:
         Raises `SettingsError` if the settings no longer allow the use of the run's model.
         """
         sums_up = run.kind == "tick"  # its run may call nothing
+        endpoint = self.models.of(snapshot.definition)
         work = Work(
             run_id=run.run_id,
             definition=snapshot.definition,
@@ -244,8 +245,9 @@ class RunParts:
             now=datetime.fromtimestamp(run.claimed_at, UTC),
             workers=() if sums_up else snapshot.workers,
             tools=() if sums_up else snapshot.tools,
+            window=endpoint.window,
         )
-        model = InstrumentedModel(self.models.of(snapshot.definition), self.instance, run)
+        model = InstrumentedModel(endpoint, self.instance, run)
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)
         return loop.run(
             work,

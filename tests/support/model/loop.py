@@ -19,6 +19,7 @@ from shared.errors import ModelError
 from tests.support.model.doubles import ScriptedModel, ScriptedTools, ScriptedWorkers
 
 NOW = datetime(2026, 5, 4, 9, 30, 59, tzinfo=UTC)
+CLOCK = "\n\nIt is 2026-05-04 09:30 UTC."
 BOB = '{"prompt": "write"}'
 
 
