@@ -31,6 +31,9 @@ CHARS_PER_TOKEN_BOUNDS = (0.5, 4.0)
 FILLED = 0.8
 """The share of the context that a request and the reply's reserve take at most."""
 
+REPLY_END = 0.95
+"""The share of the context at which a reply ends that a budget would let go on."""
+
 RESERVE_TOKENS = 8_000
 """For the reply where the agent's file sets no limit, but at most an eighth of the context."""
 
@@ -83,10 +86,7 @@ class Context:
 
     def request(self, budget: Budget, with_tools: bool) -> Request:
         """The request for the next reply, which the budget and the context limit."""
-        most = budget.tokens
-        if most is not None and self.window is not None:
-            left = self.window - int(self.size() / self._chars_per_token)
-            most = max(1, min(most, max(left, self.window // 8)))
+        most = self._reply_limit(budget, self.size(), self.window)
         return Request(self.history.shown(self.cut), self._tools, most, with_tools)
 
     def size(self, cut: Cut | None = None) -> int:
@@ -128,7 +128,8 @@ class Context:
         spare.
         """
         turns = self.history.turns[self.cut.left_out : cut.left_out]
-        most = self._most(cut.window or self.window or 0)
+        window = cut.window or self.window
+        most = self._most(window or 0)
         if not turns or most - self._fixed < LEAST_ROOM:
             return None
         request = summary_request(
@@ -137,7 +138,7 @@ class Context:
             turns,
             summary_chars=_summary_size(most - self._fixed),
             most_chars=most,
-            most_tokens=budget.tokens,
+            most_tokens=self._reply_limit(budget, most, window),
         )
         tokens = sum(map(size, request.history)) / self._chars_per_token
         few_calls = budget.model_calls is not None and budget.model_calls < LEAST_CALLS
@@ -155,6 +156,14 @@ class Context:
         if reply:
             cut = cut.model_copy(update={"usage": reply.usage, "model": reply.model})
         return cut
+
+    def _reply_limit(self, budget: Budget, length: int, window: int | None) -> int | None:
+        """The longest reply in tokens to a request of this length that a budget and the context
+        leave; None: the budget doesn't limit it."""
+        if budget.tokens is None or window is None:
+            return budget.tokens
+        left = int(window * REPLY_END - length / self._chars_per_token)
+        return max(1, min(budget.tokens, max(left, window // 8)))
 
     def _learned(self, length: int, refusal: ContextExceeded) -> int:
         """The length of the context in tokens, as we estimate these, after a refusal.
