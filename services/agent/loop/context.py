@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from services.agent.llm.chat import Completion, Request, ToolResult, ToolSpec
 from services.agent.loop.endings import refusal_outcome
-from services.agent.loop.history import Cut, History, newest, size
+from services.agent.loop.history import Cut, History, newest
 from services.agent.loop.summary import summary_request
 from services.agent.loop.work import Work
 from shared.contract.messages import Budget, Usage
@@ -91,7 +91,7 @@ class Context:
 
     def size(self, cut: Cut | None = None) -> int:
         """The length of the next request, with another cut if one is given."""
-        return self._tools_size + sum(map(size, self.history.shown(cut or self.cut)))
+        return self._tools_size + self.history.size(cut or self.cut)
 
     def learn(self, usage: Usage) -> None:
         """Learn the length of a token from the usage of the latest request."""
@@ -140,7 +140,7 @@ class Context:
             most_chars=most,
             most_tokens=self._reply_limit(budget, most, window),
         )
-        tokens = sum(map(size, request.history)) / self._chars_per_token
+        tokens = sum(len(it.content or "") for it in request.history) / self._chars_per_token
         few_calls = budget.model_calls is not None and budget.model_calls < LEAST_CALLS
         few_tokens = budget.tokens is not None and budget.tokens < LEAST_SUMMARIES * tokens
         return None if few_calls or few_tokens else request

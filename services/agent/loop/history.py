@@ -30,6 +30,9 @@ SUMMARY = (
 MESSAGE_CHARS = 40
 """What a message or a call costs beside its texts."""
 
+REMOVED = 0
+"""In place of a length at which results are cut."""
+
 
 class Cut(Frozen):
     """What a model is not shown of a conversation: the recorded output of a `shorten` step.
@@ -69,6 +72,7 @@ class History:
     def __post_init__(self) -> None:
         self._again = {it.name for it in self.work.tools if it.repeatable}
         self._again |= {it.name for it in self.work.workers}
+        self._forms: dict[tuple[int, int | None], tuple[list[ChatMessage], int]] = {}
 
     def append(self, turn: int, completion: Completion, results: Iterable[str]) -> None:
         """Add a reply's calls and their results under new ids: a model's own can be empty or
@@ -87,6 +91,15 @@ class History:
     def shown(self, cut: Cut) -> list[ChatMessage]:
         """The messages for the model. The system text without the notes, and the task, are always
         among them."""
+        turns = range(cut.left_out, len(self.turns))
+        return [*self._opening(cut), *(it for turn in turns for it in self._form(turn, cut)[0])]
+
+    def size(self, cut: Cut) -> int:
+        """The length of these messages in characters, with what only their endpoint reads."""
+        turns = range(cut.left_out, len(self.turns))
+        return sum(map(_size, self._opening(cut))) + sum(self._form(it, cut)[1] for it in turns)
+
+    def _opening(self, cut: Cut) -> list[ChatMessage]:
         work = self.work
         *opening, asked = opening_messages(
             work.definition.preamble,
@@ -95,29 +108,31 @@ class History:
             newest(work.recalled, cut.recalled),
             work.message,
         )
-        if cut.left_out and isinstance(asked, User):
-            asked = User(content="\n\n".join([asked.content, _instead(cut)]))
-        messages = [*opening, asked]
-        for place, turn in enumerate(self.turns[cut.left_out :], cut.left_out):
-            messages += self._shortened(turn, cut, removed=place < cut.removed)
-        return messages
+        if cut.left_out:
+            asked = User(content="\n\n".join([asked.content or "", _instead(cut)]))
+        return [*opening, asked]
 
-    def _shortened(self, turn: list[ChatMessage], cut: Cut, *, removed: bool) -> list[ChatMessage]:
-        return [
-            self._without(it, cut, removed=removed) if isinstance(it, ToolResult) else it
-            for it in turn
-        ]
+    def _form(self, place: int, cut: Cut) -> tuple[list[ChatMessage], int]:
+        """A turn as it is shown after a cut, and its length; kept, as it is needed each turn."""
+        most = REMOVED if place < cut.removed else cut.result_chars
+        form = self._forms.get((place, most))
+        if form is None:
+            messages = [self._shortened(it, most) for it in self.turns[place]]
+            form = self._forms[place, most] = messages, sum(map(_size, messages))
+        return form
 
-    def _without(self, result: ToolResult, cut: Cut, *, removed: bool) -> ToolResult:
-        content = result.content
-        if removed:
-            hint = "; call the tool again if you need it" if result.name in self._again else ""
-            content = f"[result removed to save space: {len(content)} characters{hint}]"
-        elif cut.result_chars is not None:
-            content = capped(content, cut.result_chars)
-        if len(content) >= len(result.content):
-            return result
-        return result.model_copy(update={"content": content})
+    def _shortened(self, message: ChatMessage, most: int | None) -> ChatMessage:
+        if most is None or not isinstance(message, ToolResult):
+            return message
+        content = message.content
+        if most == REMOVED:
+            hint = "; call the tool again if you need it" if message.name in self._again else ""
+            shorter = f"[result removed to save space: {len(content)} characters{hint}]"
+        else:
+            shorter = capped(content, most)
+        if len(shorter) >= len(content):
+            return message
+        return message.model_copy(update={"content": shorter})
 
 
 def _instead(cut: Cut) -> str:
@@ -133,8 +148,7 @@ def newest(items: Sequence[Item], most: int | None) -> Sequence[Item]:
     return items if most is None else items[len(items) - min(most, len(items)) :]
 
 
-def size(message: ChatMessage) -> int:
-    """The length of a message in characters, with the parts that only its endpoint reads."""
+def _size(message: ChatMessage) -> int:
     length = MESSAGE_CHARS + len(message.content or "")
     if isinstance(message, Assistant):
         length += sum(len(it.name) + len(it.arguments) for it in message.tool_calls)
