@@ -86,7 +86,7 @@ def paragraphs(row: Row, texts: Texts) -> Iterator[str]:
     for asked, answered in texts.recalled:
         yield f"\nremembers\n{asked}\n> {answered}"
     for step in texts.steps:
-        what = step.kind if step.kind == "model" else f"{step.kind} {step.name}"
+        what = step.kind if step.position == 0 else f"{step.kind} {step.name}"
         yield f"\nturn {step.turn}: {what}\n{_output(step)}"
     if texts.response:
         yield from _answered(texts.response, message.budget if message else None)

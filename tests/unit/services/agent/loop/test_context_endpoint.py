@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from pydantic import JsonValue
 
 from services.agent.llm.client import OpenAIModel
 from services.agent.loop.journal import MemoryJournal
@@ -16,7 +17,7 @@ from tests.support.model.doubles import ScriptedTools, ScriptedWorkers
 from tests.support.model.endpoint import Answer, Endpoint, completion
 from tests.support.model.loop import work
 
-REFUSALS = {
+REFUSALS: dict[str, JsonValue] = {
     "openai": {
         "error": {
             "message": "This model's maximum context length is 4096 tokens. However, your messages "
