@@ -33,7 +33,7 @@ from services.agent.runs.pause import Pause, PausedModel
 from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.toolbox import RunTools, Toolbox
-from services.agent.runs.workers import Replies, SharedDeadline, WorkerCalls
+from services.agent.runs.workers import Replies, WorkerCalls
 from shared.concurrency.fault_boundary import is_own_cancellation
 from shared.contract.messages import Status, Task, Trigger, Usage
 from shared.contract.rows import message_of
@@ -251,8 +251,9 @@ class RunParts:
             work,
             PausedModel(model, self.pause, journal),
             InstrumentedTools(RunTools(self.toolbox, run), self.instance, run),
-            SharedDeadline(workers, scope.left_s),
+            workers,
             journal,
+            scope.left_s,
         )
 
 

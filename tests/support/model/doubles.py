@@ -76,12 +76,20 @@ class ScriptedWorkers:
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     budgets: dict[StepKey, Budget] = field(default_factory=dict)
+    reserves: dict[StepKey, float] = field(default_factory=dict)
     cost: Usage = COST
 
     async def ask(
-        self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
+        self,
+        key: StepKey,
+        worker: str,
+        prompt: str,
+        context: str | None,
+        budget: Budget,
+        reserve_s: float,
     ) -> Response:
         self.budgets[key] = budget
+        self.reserves[key] = reserve_s
         self.log.append(f"{worker}: {prompt}" + (f" ({context})" if context else ""))
         if worker in self.gates:
             await self.gates[worker].wait()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from services.agent.llm.chat import Completion, ToolResult, ToolSpec
 from services.agent.loop.journal import MemoryJournal
-from services.agent.loop.loop import run
+from services.agent.loop.loop import no_deadline, run
 from services.agent.loop.tool_calls import WorkerSpec
 from services.agent.loop.work import Outcome, Work
 from shared.contract.messages import Task, Trigger
@@ -66,9 +66,12 @@ class ScriptedLoop:
     )
     workers: ScriptedWorkers = field(default_factory=ScriptedWorkers)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
+    left_s: Callable[[], float] = no_deadline
 
     async def run(self, it: Work | None = None) -> Outcome:
-        return await run(it or work(), self.model, self.tools, self.workers, self.journal)
+        return await run(
+            it or work(), self.model, self.tools, self.workers, self.journal, self.left_s
+        )
 
     @property
     def results(self) -> list[str]:
