@@ -37,7 +37,7 @@ from services.agent.upkeep.takeover import Takeover
 from shared.broker.connection import Broker, connect
 from shared.broker.consumer import Consumer
 from shared.contract import topology
-from shared.definitions.loader import equipped, read_folder
+from shared.definitions.loader import equipped, read_folder, workers_of
 from shared.definitions.model import Definition
 from shared.process.control import handle_commands
 from shared.process.health import unreachable
@@ -57,6 +57,9 @@ async def serve(process: Process, name: str) -> None:
     definition, tools = await equipped(folder, name)
     for other, fault in folder.faults.items():
         log.warning("an agent's file is wrong: it can't start", agent=other, fault=fault)
+    workers, faults = await workers_of(folder, definition)
+    for fault in faults:
+        log.warning("a worker's output can't be loaded", fault=fault)
     toolbox = Toolbox(name, tools, definition.workers)
     metrics = Metrics(process.registry)
     models = ModelRegistry(settings, metrics.model_failed)
@@ -68,7 +71,7 @@ async def serve(process: Process, name: str) -> None:
         open_store(settings.store, retry_for_s=inf, start_s=START_S) as store,
         connect(settings.broker, instance_id, wait_s=START_S) as broker,
     ):
-        snapshot = Snapshot.of(name, {**folder.described, name: definition}, toolbox.specs)
+        snapshot = Snapshot.of(name, {**workers, name: definition}, toolbox.specs)
         instance = Instance(
             id=instance_id,
             snapshot=snapshot,

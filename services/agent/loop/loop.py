@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
+from pydantic_core import to_json
+
 from services.agent.llm.chat import (
     Assistant,
     ChatMessage,
@@ -23,12 +25,13 @@ from services.agent.llm.chat import (
 )
 from services.agent.loop.budget import remaining
 from services.agent.loop.calls import Answer, Calls, Tools, Workers
+from services.agent.loop.data import MOST_CORRECTIONS, AnswerData
 from services.agent.loop.endings import refusal_outcome, reply_outcome
 from services.agent.loop.journal import Journal, StepKey, parse_output
 from services.agent.loop.prompt import opening_messages
 from services.agent.loop.repeats import MOST_ASKED
 from services.agent.loop.work import Outcome, Work, failed
-from shared.contract.messages import Budget, Status, Usage
+from shared.contract.messages import ANSWERED, Budget, Status, Usage
 from shared.definitions.results import capped
 from shared.errors import ModelError, ModelUnavailable
 
@@ -66,7 +69,8 @@ async def run(
         turn = 1
         while (outcome := await loop.at_limit(turn)) is None:
             completion = await loop.query(turn)
-            if outcome := reply_outcome(completion, nudged=loop.nudged):
+            outcome = reply_outcome(completion, nudged=loop.nudged)
+            if outcome and (outcome := loop.checked(outcome)):
                 break
             await loop.record_reply()
             answers = await loop.calls.execute(turn, completion, loop.left)
@@ -93,11 +97,17 @@ class _Loop:
     specs: tuple[ToolSpec, ...] = field(init=False)
     too_late: list[str] = field(default_factory=list)
     """The calls of the last turn that were given up because of the deadline."""
+    data: AnswerData | None = field(init=False)
+    corrections: int = 0
+    """How often the model was asked to correct an answer."""
+    faults: list[str] = field(default_factory=list)
+    """The faults of the last answer."""
 
     def __post_init__(self) -> None:
         work = self.work
         preamble = work.definition.preamble
         self.history = opening_messages(preamble, work.notes, work.now, work.recalled, work.message)
+        self.data = AnswerData(work.output) if work.output is not None else None
         self.specs = (*work.tools, *(worker.tool for worker in work.workers))
 
     @property
@@ -137,7 +147,8 @@ class _Loop:
             completion = parse_output(Completion, key, recorded)
         else:
             await self.journal.check_fence()
-            asked = Request(tuple(self.history), self.specs, self.left.tokens, with_tools)
+            schema = self.data.sent if self.data else None
+            asked = Request(tuple(self.history), self.specs, self.left.tokens, with_tools, schema)
             completion = await self.model.complete(asked)
             self.unrecorded = (key, name, completion.model_dump_json())
         self.usage += completion.usage
@@ -156,7 +167,7 @@ class _Loop:
         asked = zip(completion.tool_calls, answers, strict=True)
         self.too_late = [call.name for call, answer in asked if answer.too_late]
         if not completion.tool_calls:
-            self.history.append(User(content=NUDGE))
+            self._ask_again(completion)
             return
         echo = tuple(
             call.resendable(
@@ -171,6 +182,30 @@ class _Loop:
             self.history.append(ToolResult(call_id=call.id, name=call.name, content=result))
             self.usage += answer.usage
 
+    def _ask_again(self, completion: Completion) -> None:
+        """Add a request to answer, or to correct the answer in the reply."""
+        if not (self.data and completion.text):
+            self.history.append(User(content=NUDGE))
+            return
+        self.corrections += 1
+        said = Assistant(content=completion.text, kept=completion.kept)
+        self.history += [said, User(content=self.data.correction(self.faults))]
+
+    def checked(self, outcome: Outcome) -> Outcome | None:
+        """The outcome with the data of its answer, if the agent's answers have a schema.
+
+        None if the model is to correct an answer that doesn't fit.
+        """
+        if self.data is None or outcome.status not in ANSWERED:
+            return outcome
+        data, self.faults = self.data.read(outcome.content)
+        if not self.faults:
+            return outcome.model_copy(update={"data": data, "content": to_json(data).decode()})
+        return self.unfit() if self.corrections >= MOST_CORRECTIONS else None
+
+    def unfit(self) -> Outcome:
+        return failed(f"the answer does not fit its schema: {self.faults[0]}")
+
     async def conclude(self, turn: int, why: str) -> Outcome:
         """Query the model a last time, without tools, for its best answer."""
         last = self.history[-1]
@@ -183,7 +218,8 @@ class _Loop:
             return refused
         if not completion.text:
             return failed(f"no answer: {why}")
-        return Outcome(status=Status.PARTIAL, content=completion.text, detail=why)
+        partial = Outcome(status=Status.PARTIAL, content=completion.text, detail=why)
+        return self.checked(partial) or self.unfit()
 
     def end(self, outcome: Outcome) -> Outcome:
         """The outcome with the run's usage; its last reply is left to be committed with the end."""

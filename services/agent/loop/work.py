@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, JsonValue
 
 from services.agent.llm.chat import ToolSpec
 from services.agent.loop.tool_calls import WorkerSpec
 from shared.contract.messages import Frozen, Status, Task, Trigger, Usage
+from shared.definitions.functions import JsonObject
 from shared.definitions.model import Definition
 
 
@@ -23,6 +24,8 @@ class Work(Frozen):
     now: AwareDatetime
     workers: tuple[WorkerSpec, ...] = ()
     tools: tuple[ToolSpec, ...] = ()
+    output: JsonObject | None = None
+    """The JSON schema of the answer."""
 
 
 class Outcome(Frozen):
@@ -33,6 +36,8 @@ class Outcome(Frozen):
     detail: str | None = None
     usage: Usage = Usage()
     model: str | None = None
+    data: JsonValue = None
+    """The content as JSON, if the agent's answers have a schema."""
 
 
 def failed(content: str, detail: str | None = None, usage: Usage = Usage()) -> Outcome:  # noqa: B008

@@ -244,6 +244,7 @@ class RunParts:
             now=datetime.fromtimestamp(run.claimed_at, UTC),
             workers=() if sums_up else snapshot.workers,
             tools=() if sums_up else snapshot.tools,
+            output=None if sums_up else snapshot.output,
         )
         model = InstrumentedModel(self.models.of(snapshot.definition), self.instance, run)
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)

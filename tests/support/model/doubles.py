@@ -38,9 +38,11 @@ class ScriptedModel:
         self.seen: list[tuple[ChatMessage, ...]] = []
         self.offered: list[tuple[str, ...]] = []
         self.limits: list[int | None] = []
+        self.schemas: list[JsonObject | None] = []
 
     async def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
         self.limits.append(request.most_tokens)
+        self.schemas.append(request.answer_schema)
         self.seen.append(tuple(request.history))
         self.offered.append(tuple(it.name for it in request.tools if request.call_tools))
         said = self.script[len(self.seen) - 1]

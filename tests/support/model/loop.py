@@ -29,6 +29,7 @@ def work(
     notes: tuple[str, ...] = (),
     turns: int = 10,
     preamble: str = "You are Alice.",
+    output: JsonObject | None = None,
 ) -> Work:
     return Work(
         run_id="run",
@@ -36,6 +37,7 @@ def work(
         message=message or Task(content="Do it."),
         notes=notes,
         now=NOW,
+        output=output,
         workers=(
             WorkerSpec(name="bob", description="Writes."),
             WorkerSpec(name="carol", description="Checks."),
