@@ -50,7 +50,8 @@ class Narrowed:
 def is_wrapped(schema: JsonObject) -> bool:
     """Whether the narrow form has the answer under `WRAPPED`."""
     joined = any(key in schema for key in ("anyOf", "oneOf", "allOf", "$ref", "enum", "const"))
-    return joined or not ("properties" in schema or schema.get("type") == "object")
+    kind = schema.get("type", "object" if "properties" in schema else None)
+    return joined or kind != "object"
 
 
 def narrowed(schema: JsonObject, refused: Collection[str] = ()) -> Narrowed:
@@ -149,7 +150,9 @@ class _Narrowing:
         said = []
         for key, value in schema.items():
             if key in _LIMITS and "anyOf" not in narrow:
-                if key in self._refused:
+                if isinstance(value, bool) and key != "uniqueItems":  # as draft 4 wrote them
+                    self._lose(place, key)
+                elif key in self._refused:
                     self._lose(place, key)
                     said.append(f"{key}: {json.dumps(value)}")
                 else:
@@ -195,10 +198,8 @@ class _Narrowing:
     def _reference(self, schema: JsonObject, reference: str, place: str) -> JsonObject:
         for key in schema.keys() - _SILENT:
             self._lose(place, key)
-        if reference == "#" and not is_wrapped(self._root):
-            return {"$ref": "#"}
         if reference not in self._names:
-            wanted = _UNNAMED.sub("_", reference.rpartition("/")[2]) or "_"
+            wanted = _UNNAMED.sub("_", reference.rpartition("/")[2].lstrip("#")) or "root"
             name, number = wanted, 1
             while name in self._names.values():
                 number += 1

@@ -19,6 +19,7 @@ from shared.definitions.functions import JsonObject, tool_module
 from shared.errors import SettingsError
 
 if TYPE_CHECKING:
+    from jsonschema import ValidationError
     from jsonschema.protocols import Validator
 
 MODEL_REFERENCE = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
@@ -102,22 +103,31 @@ def model_schema(folder: Path, reference: str) -> JsonObject:
         schema: JsonObject = json.loads(json.dumps(model.model_json_schema()))
         check_schema(schema)
     except Exception as error:  # a model can have parts without a schema
-        raise SettingsError(f"{file}: '{name}' has no JSON schema: {error}") from error
+        why = str(error).partition("\n")[0]
+        raise SettingsError(f"{file}: '{name}' has no JSON schema: {why}") from error
     return schema
 
 
-def faults(value: JsonValue, schema: JsonObject) -> list[str]:
-    """The faults of an answer, each with its field; empty if it is valid."""
-    try:
-        errors = sorted(
-            _validator(schema).iter_errors(value), key=lambda it: list(map(str, it.path))
-        )
-    except RecursionError:
-        return ["it is nested too deeply"]
-    found = (".".join(map(str, it.absolute_path)) for it in errors)
-    return [
-        f"{where or 'the answer'}: {_brief(it)}" for where, it in zip(found, errors, strict=True)
-    ][:MOST_FAULTS]
+class Checker:
+    """Validates values by a schema, which `check_schema` takes."""
+
+    def __init__(self, schema: JsonObject) -> None:
+        self._validator = _validator(schema)
+
+    def faults(self, value: JsonValue) -> list[str]:
+        """The faults of a value, each with its field; empty if it is valid."""
+        try:
+            errors = sorted(self._validator.iter_errors(value), key=_place)
+        except RecursionError:
+            return ["it is nested too deeply"]
+        return [f"{_place(it) or 'the answer'}: {_brief(it)}" for it in errors[:MOST_FAULTS]]
+
+    def takes(self, value: JsonValue, part: JsonValue) -> bool:
+        """Whether a value is valid by a part of the schema."""
+        try:
+            return self._validator.evolve(schema=part).is_valid(value)
+        except RecursionError:
+            return False
 
 
 def _validator(schema: JsonObject) -> Validator:
@@ -140,6 +150,10 @@ def _references(schema: JsonValue) -> Iterator[str]:
     elif isinstance(schema, list):
         for part in schema:
             yield from _references(part)
+
+
+def _place(error: ValidationError) -> str:
+    return ".".join(map(str, error.absolute_path))
 
 
 def _brief(error: Exception) -> str:

@@ -115,7 +115,7 @@ class OpenAIModel:
             if self._tool_protocol == "native":
                 fields = completions.tools_field(tools)
                 return await self._send_adapted(fields, history, most_tokens)
-            fields = schema_tools.response_format(history, tools)
+            fields = schema_tools.response_format(history, tools, request.answer_schema)
             rendered = schema_tools.render_history(history, tools)
             reply = await self._send_adapted(fields, rendered, most_tokens)
             return schema_tools.parse_choice(reply) if fields else reply

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from shared.definitions.functions import JsonObject
 from shared.definitions.narrowing import WRAPPED, is_wrapped, narrowed, pointed
-from shared.definitions.output import faults
+from shared.definitions.output import Checker
 
 MOST_CORRECTIONS = 2
 """A model gets to correct its answer so often; then the run fails."""
@@ -32,6 +32,7 @@ class AnswerData:
 
     def __init__(self, schema: JsonObject) -> None:
         self._schema = schema
+        self._checker = Checker(schema)
         self.sent = narrowed(schema).schema
         """The schema that a model is given."""
 
@@ -63,11 +64,44 @@ class AnswerData:
         """The value and its faults, without the wrapping and the nulls of the narrow schema."""
         if is_wrapped(self._schema) and isinstance(value, dict) and value.keys() == {WRAPPED}:
             value = value[WRAPPED]
-        wrong = faults(value, self._schema)
+        wrong = self._checker.faults(value)
         if not wrong:
             return value, []
-        without = _without_nulls(value, self._schema, self._schema)
-        return without, faults(without, self._schema)
+        without = self._without_nulls(value, self._schema)
+        return without, self._checker.faults(without)
+
+    def _without_nulls(self, value: JsonValue, schema: JsonValue) -> JsonValue:
+        """The value without nulls for optional keys that take none.
+
+        The narrow schema requires these keys, so a model leaves one out by null.
+        """
+        if not isinstance(schema, dict):
+            return value
+        if isinstance(reference := schema.get("$ref"), str):
+            return self._without_nulls(value, pointed(self._schema, reference))
+        for key in ("anyOf", "oneOf", "allOf"):
+            branches = schema.get(key)
+            for branch in branches if isinstance(branches, list) else ():
+                changed = self._without_nulls(value, branch)
+                if key == "allOf":
+                    value = changed
+                elif self._checker.takes(changed, branch):
+                    return changed
+        if isinstance(value, list):
+            items = schema.get("items")
+            return [self._without_nulls(it, items) for it in value]
+        properties, required = schema.get("properties"), schema.get("required")
+        if not isinstance(value, dict) or not isinstance(properties, dict):
+            return value
+        must = required if isinstance(required, list) else []
+        return {
+            name: self._without_nulls(it, properties.get(name))
+            for name, it in value.items()
+            if it is not None
+            or name in must
+            or name not in properties
+            or self._checker.takes(None, properties[name])
+        }
 
 
 def _values(text: str) -> Iterator[JsonValue]:
@@ -91,41 +125,3 @@ def _parsed(text: str) -> Iterator[JsonValue]:
         yield from_json(text, allow_inf_nan=False)
     except ValueError:
         return
-
-
-def _without_nulls(value: JsonValue, schema: JsonValue, root: JsonObject) -> JsonValue:
-    """The value without nulls for optional keys that take none: the narrow schema requires these
-    keys, and a model leaves one out by null."""
-    if not isinstance(schema, dict):
-        return value
-    if isinstance(reference := schema.get("$ref"), str):
-        return _without_nulls(value, pointed(root, reference), root)
-    for key in ("anyOf", "oneOf", "allOf"):
-        branches = schema.get(key)
-        for branch in branches if isinstance(branches, list) else ():
-            changed = _without_nulls(value, branch, root)
-            if key == "allOf":
-                value = changed
-            elif not faults(changed, _at(branch, root)):
-                return changed
-    if isinstance(value, list):
-        items = schema.get("items")
-        return [_without_nulls(it, items, root) for it in value]
-    properties, required = schema.get("properties"), schema.get("required")
-    if not isinstance(value, dict) or not isinstance(properties, dict):
-        return value
-    must = required if isinstance(required, list) else []
-    return {
-        name: _without_nulls(it, properties.get(name), root)
-        for name, it in value.items()
-        if it is not None
-        or name in must
-        or name not in properties
-        or not faults(None, _at(properties[name], root))
-    }
-
-
-def _at(part: JsonValue, root: JsonObject) -> JsonObject:
-    """A part as a schema of its own, with the definitions to which it refers."""
-    own: JsonObject = part if isinstance(part, dict) else {}
-    return {key: it for key, it in root.items() if key in {"$defs", "definitions", "$schema"}} | own

@@ -53,7 +53,7 @@ async def test_the_model_is_told_the_faults_of_its_answer_and_may_correct_it() -
     assert asked[0] == Assistant(content=BAD)
     assert isinstance(asked[1], User)
     assert FAULT in asked[1].content
-    assert "the answer is not JSON" in it.model.seen[3][-1].content
+    assert "the answer is not JSON" in str(it.model.seen[3][-1])
 
 
 async def test_after_two_corrections_the_run_fails_with_the_first_fault() -> None:
@@ -78,8 +78,10 @@ async def test_a_correction_at_the_turn_limit_is_the_conclusion() -> None:
     it = scripted_loop(says(BAD), says(GOOD))
     outcome = await it.run(work(output=REPORT, turns=1))
     assert (outcome.status, outcome.data) == (Status.PARTIAL, {"title": "May", "total": 3.5})
-    assert FAULT in it.model.seen[1][-1].content
-    assert it.model.seen[1][-1].content.endswith(CONCLUDE)
+    last = it.model.seen[1][-1]
+    assert isinstance(last, User)
+    assert FAULT in last.content
+    assert last.content.endswith(CONCLUDE)
 
 
 async def test_a_conclusion_that_does_not_fit_is_a_failure() -> None:
