@@ -17,7 +17,8 @@ HutchError                 str() is one sentence for the user: what is wrong and
 ├── JournalMismatch        a resumed run asks for another step than the one recorded
 ├── ToolInDoubt            a call that must not be made twice has begun; its result is unknown
 ├── ModelError             a model call failed for good; `public` is the text for models
-│   └── ModelUnavailable   the model can't be reached or is overloaded; retry later
+│   ├── ModelUnavailable   the model can't be reached or is overloaded; retry later
+│   └── ContextExceeded    the request is longer than the model's context; shorten it
 └── ToolError              a tool call failed; its text is shown to the model
 """
 
@@ -128,6 +129,15 @@ class ModelUnavailable(ModelError):
     """
 
     wait_s: float | None = None
+
+
+class ContextExceeded(ModelError):
+    """The request and the reply's limit are together longer than the model's context.
+
+    `window` is the context's length in tokens, where the endpoint names it.
+    """
+
+    window: int | None = None
 
 
 class ToolError(HutchError):

@@ -1,7 +1,9 @@
 """`python -m services.local`: a small real model on this machine, OpenAI-compatible over HTTP.
 
 llama.cpp's own server runs in this process, with the weights of an installed package. Nothing is
-downloaded. The model's tool calls are not dependable: use `tool_protocol: schema`.
+downloaded. It serves chat completions and the Responses API, streamed and not. The model's tool
+calls are not dependable: use `tool_protocol: schema`, by chat completions, as the server's
+Responses API ignores schemas.
 """
 
 from __future__ import annotations

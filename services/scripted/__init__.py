@@ -1,7 +1,8 @@
 """The scripted model: an OpenAI-compatible endpoint with canned answers for the shipped examples.
 
 It is no real model: every completion has `"model": "scripted"`, an estimated usage, and ids that
-are the same for the same request. A reply is determined, in this order, by
+are the same for the same request. It serves chat completions and the Responses API, streamed (word
+by word) and not. A reply is determined, in this order, by
 
 1. directives in the last user text, for tests and load (below);
 2. the first rule of `script.yaml` that matches the system text, the tools and the user's text;

@@ -1,23 +1,26 @@
-"""The HTTP endpoint: completions, requested faults, and a log of requests that tests read."""
+"""The HTTP endpoint: both wires, requested faults, and a log of requests that tests read."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 from pydantic import ValidationError
 from starlette import requests
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from services.scripted.completion import MODEL, Wire, completion, digest
 from services.scripted.conversation import Conversation, Request, read
 from services.scripted.directives import Fault
+from services.scripted.responses import ResponsesRequest, response
 from services.scripted.script import Script
+from services.scripted.streams import chunks, events
 from shared.errors import BadMessage
 
 LOG_LENGTH = 2000
@@ -77,18 +80,28 @@ class Model:
         self._attempts: Counter[str] = Counter()
 
     async def complete(self, http: requests.Request) -> Response:
+        return await self._answered(http, Request.model_validate_json, as_responses=False)
+
+    async def respond(self, http: requests.Request) -> Response:
+        return await self._answered(http, _responses_request, as_responses=True)
+
+    async def _answered(
+        self, http: requests.Request, parse: Callable[[bytes], Request], *, as_responses: bool
+    ) -> Response:
         try:
             body = await http.body()
         except requests.ClientDisconnect:  # before its request was complete
             return Dropped()
         entry = self._log.opened()
-        reply = await self._reply(body, entry)
+        reply = await self._reply(body, entry, parse, as_responses=as_responses)
         entry.status = 0 if isinstance(reply, Dropped) else reply.status_code
         return reply
 
-    async def _reply(self, body: bytes, entry: Entry) -> Response:
+    async def _reply(
+        self, body: bytes, entry: Entry, parse: Callable[[bytes], Request], *, as_responses: bool
+    ) -> Response:
         try:
-            request = Request.model_validate_json(body)
+            request = parse(body)
             talk = read(request)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
@@ -97,14 +110,19 @@ class Model:
         except BadMessage as error:
             return _error(400, str(error))
         _log(entry, request, talk)
-        if request.stream:
-            return _error(400, "the scripted model doesn't stream; ask without 'stream'")
         await asyncio.sleep(talk.directives.latency_s)
         if "drop" in talk.directives.flags:
             return Dropped()
         if (fault := talk.directives.fault) and self._fails(digest(request), fault):
             return _failed(fault)
-        return JSONResponse(completion(request, talk, self._script.line(talk)))
+        said = completion(request, talk, self._script.line(talk))
+        if as_responses:
+            said = response(said)
+        if not request.stream:
+            return JSONResponse(said)
+        with_usage = request.stream_options is not None and request.stream_options.include_usage
+        parts = events(said) if as_responses else chunks(said, with_usage=with_usage)
+        return StreamingResponse(parts, media_type="text/event-stream")
 
     def _fails(self, key: str, fault: Fault) -> bool:
         self._attempts[key] += 1
@@ -124,12 +142,17 @@ def application(script: Script) -> Starlette:
     return Starlette(
         routes=[
             Route("/v1/chat/completions", model.complete, methods=["POST"]),
+            Route("/v1/responses", model.respond, methods=["POST"]),
             Route("/v1/models", _models),
             Route("/live", _live),
             Route("/requests", model.shown, methods=["GET"]),
             Route("/requests", model.forget, methods=["DELETE"]),
         ]
     )
+
+
+def _responses_request(body: bytes) -> Request:
+    return ResponsesRequest.model_validate_json(body).as_chat()
 
 
 async def _models(_: requests.Request) -> Response:

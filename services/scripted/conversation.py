@@ -45,6 +45,10 @@ class ResponseFormat(BaseModel):
     json_schema: JsonSchema | None = None
 
 
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
 class Request(BaseModel):
     """The fields of a request that the scripted model reads; others are ignored."""
 
@@ -56,6 +60,7 @@ class Request(BaseModel):
     max_completion_tokens: int | None = None
     max_tokens: int | None = None
     stream: bool = False
+    stream_options: StreamOptions | None = None
 
     @property
     def limit(self) -> int | None:

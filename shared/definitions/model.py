@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     field_validator,
     model_validator,
@@ -65,12 +66,68 @@ Duration = Annotated[
 ]
 
 
+Count = Annotated[int, Field(strict=True)]
+"""A number: `yes` and `true` would count as 1."""
+
+ProfileName = Literal[
+    "openai",
+    "azure",
+    "azure-deployment",
+    "gemini",
+    "deepseek",
+    "mistral",
+    "openrouter",
+    "groq",
+    "llama.cpp",
+    "lmstudio",
+    "ollama",
+    "anthropic",
+    "cloudflare",
+    "vllm",
+    "kimi",
+    "bedrock",
+    "copilot",
+    "generic",
+]
+"""The kinds of endpoints that `docs/models.md` lists."""
+
+
+def _is_default(value: object) -> bool:
+    """Such a field is not stored with a run: an earlier version can resume it."""
+    return value in (None, "auto", {})
+
+
 class ModelChoice(Frozen):
-    """An agent's model, where it differs from the process's `OPENAI_*` settings."""
+    """An agent's model and its options, where they differ from the process's settings."""
 
     name: str | None = None
     base_url: str | None = None
     api_key_env: str | None = Field(default=None, description="name of the variable, not the key")
+    api: Literal["auto", "chat", "responses"] = Field(
+        default="auto",
+        exclude_if=_is_default,
+        description="chat completions or Responses; auto: as the endpoint's profile says",
+    )
+    reasoning: Literal["none", "low", "medium", "high"] | None = Field(
+        default=None, exclude_if=_is_default, description="effort; absent: the model's own default"
+    )
+    temperature: float | None = Field(
+        default=None, exclude_if=_is_default, ge=0, le=2, strict=True, allow_inf_nan=False
+    )
+    max_output_tokens: Count | None = Field(
+        default=None, exclude_if=_is_default, ge=1, description="of one reply, with its reasoning"
+    )
+    context: Count | None = Field(
+        default=None, exclude_if=_is_default, ge=1, description="tokens that the model can read"
+    )
+    profile: ProfileName | None = Field(
+        default=None,
+        exclude_if=_is_default,
+        description="kind of endpoint; absent: found by the host of the base URL",
+    )
+    extra: dict[str, JsonValue] = Field(
+        default={}, exclude_if=_is_default, description="merged into each request, last"
+    )
 
     @field_validator("base_url")
     @classmethod
@@ -90,10 +147,6 @@ def is_url(text: str) -> bool:
     except UnicodeError:  # no name server can look it up
         return False
     return match["port"] is None or 0 < int(match["port"]) < 1 << 16
-
-
-Count = Annotated[int, Field(strict=True)]
-"""A number; strict, as `yes` and `true` would count as 1."""
 
 
 class Limits(Frozen):

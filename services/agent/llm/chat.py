@@ -23,7 +23,8 @@ Text = Annotated[
 
 def _whole_characters(value: object) -> object:
     """The same JSON value without half surrogate pairs; NULs stay, as JSON text escapes them."""
-    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+    return json.loads(text, parse_constant=lambda _: None)  # no JSON text holds NaN
 
 
 _Verbatim = Annotated[JsonObject, BeforeValidator(_whole_characters)]
@@ -150,6 +151,8 @@ class Request:
     """
     answer_schema: JsonObject | None = None
     """The JSON schema of an answer that is JSON. The answer can violate it: it is not checked."""
+    strict_answer: bool = True
+    """False if the schema has a part that no strict schema can have, such as an open map."""
 
 
 OnText = Callable[[str], None]

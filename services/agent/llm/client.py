@@ -1,4 +1,4 @@
-"""A model at an OpenAI-compatible endpoint; the only module that uses the openai package.
+"""A model at an OpenAI-compatible endpoint, asked through the openai package.
 
 The package's retries are off. Errors after which the same request can succeed are retried here,
 and raised as `ModelUnavailable` when that doesn't help; any other error is a `ModelError` at once.
@@ -10,25 +10,34 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from pydantic import JsonValue, SecretStr
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from pydantic import SecretStr
+from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from services.agent.llm import completions, schema_tools
-from services.agent.llm.chat import ChatMessage, Completion, OnText, Request
-from services.agent.llm.completions import RETRYABLE, parse_reply
-from services.agent.llm.profiles import NO_REASONING, profile
-from services.agent.llm.retry_after import retry_after_s
+from services.agent.llm import completions, responses, schema_tools
+from services.agent.llm.chat import Completion, OnText, Request
+from services.agent.llm.errors import FewTries, Filtered, is_stale_connection, translate_error
+from services.agent.llm.fallbacks import fallbacks
+from services.agent.llm.profiles import Profile, Wire, profile
+from services.agent.llm.streams import Assembly, Shown, streamed_reply, whole_reply
+from shared.contract.messages import Usage
 from shared.contract.prompts import ToolProtocol
-from shared.contract.rows import storable
 from shared.definitions.functions import JsonObject
+from shared.definitions.model import ModelChoice
+from shared.definitions.narrowing import narrowed
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
 from shared.settings.environment import network, network_fault
 
 if TYPE_CHECKING:
     import openai
+    from openai import AsyncAPIResponse
+    from openai.types.chat import ChatCompletion
+    from openai.types.responses import Response
 
 NO_KEY = "none"
 """Sent to endpoints without keys: the package requires one."""
@@ -38,9 +47,10 @@ ATTEMPT_S = 180.0
 TOTAL_S = 540.0
 """Seconds for one call with all its retries: below a run's default limit of 10 minutes."""
 ATTEMPTS = 4
+FEW_ATTEMPTS = 3
+"""The same for errors that are permanent more often than not."""
 LONGEST_WAIT_S = 60.0
 """After a request for a longer wait the call fails: waiting here would occupy a slot."""
-MAX_DETAIL_CHARS = 500
 
 _backoff_s = wait_random_exponential(multiplier=0.5, max=8)
 """Full jitter: agents that failed together don't retry together."""
@@ -56,13 +66,28 @@ def ignore_failure(_: ModelFault) -> None:
     """The default for `OnFailure`."""
 
 
+class _Wire(NamedTuple):
+    """The functions of one wire format."""
+
+    body: Callable[[Request, str, Profile, ModelChoice], JsonObject]
+    streamed: Callable[[JsonObject, Profile], JsonObject]
+    parsed: Callable[[JsonObject, str], Completion]
+    assembly: Callable[[], Assembly]
+
+
+_WIRES: dict[Wire, _Wire] = {
+    "chat": _Wire(completions.body, completions.streamed, completions.parsed, completions.Chunks),
+    "responses": _Wire(responses.body, responses.streamed, responses.parsed, responses.Events),
+}
+
+
 class OpenAIModel:
     """One model at one endpoint; calls can run concurrently.
 
     `tool_protocol` says how tools are offered: natively or as a JSON schema of choices.
     `api_key` is called before each request, so that a key can be changed while the process runs.
     `withheld_headers` are those that the package would take from the environment, but that this
-    endpoint must not receive.
+    endpoint must not receive. `choice` is the agent's, for all but name, address and key.
     """
 
     def __init__(
@@ -74,6 +99,7 @@ class OpenAIModel:
         attempt_s: float = ATTEMPT_S,
         on_failure: OnFailure = ignore_failure,
         withheld_headers: Sequence[str] = (),
+        choice: ModelChoice = ModelChoice(),  # noqa: B008  # it is frozen
     ) -> None:
         self.name = name
         self.base_url = base_url
@@ -82,11 +108,24 @@ class OpenAIModel:
         self._attempt_s = attempt_s
         self._on_failure = on_failure
         self._withheld_headers = withheld_headers
-        self._profile = profile(base_url)
-        self._with_tools: JsonObject = {}
-        """Fields that a request with tools needs as well, learnt from a refusal."""
+        self._choice = choice
+        self._profile = profile(base_url, name, choice.profile)
+        if choice.api != "auto":
+            self._profile = replace(self._profile, wire=choice.api)
+        url = urlsplit(base_url)
+        self._origin = f"{url.netloc.rpartition('@')[2]}{url.path} {name}"
         self._client: openai.AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
+
+    @property
+    def profile(self) -> Profile:
+        """What is known about the endpoint, with what its refusals have taught."""
+        return self._profile
+
+    @property
+    def window(self) -> int | None:
+        """The length of the model's context in tokens, if it is known."""
+        return self._choice.context or self._profile.context(self.name)
 
     async def warm(self) -> None:
         """Do the slow part of the first call in advance, without contacting the endpoint.
@@ -103,90 +142,139 @@ class OpenAIModel:
 
     async def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
         """See `Model.complete`. With its retries the call takes at most `TOTAL_S`."""
-        reply = await self._complete(request)
-        if on_text and reply.content:
-            on_text(reply.content)
-        return reply
-
-    async def _complete(self, request: Request) -> Completion:
-        history, most_tokens = request.history, request.most_tokens
-        tools = request.tools if request.call_tools else ()
+        limits = (request.most_tokens, self._choice.max_output_tokens)
+        most_tokens = min((it for it in limits if it is not None), default=None)
+        schema = request.answer_schema
+        if schema is not None:
+            schema = narrowed(schema, self._profile.schemas.refused).schema
+        request = replace(request, most_tokens=most_tokens, answer_schema=schema)
         try:
-            if self._tool_protocol == "native":
-                fields = completions.tools_field(tools)
-                return await self._send_adapted(fields, history, most_tokens)
-            fields = schema_tools.response_format(history, tools, request.answer_schema)
-            rendered = schema_tools.render_history(history, tools)
-            reply = await self._send_adapted(fields, rendered, most_tokens)
-            return schema_tools.parse_choice(reply) if fields else reply
+            async with asyncio.timeout(TOTAL_S):
+                if self._tool_protocol == "schema":
+                    return await self._choose(request, on_text)
+                return await self._adapted(request, Shown(on_text) if on_text else None)
         except ModelError:
             raise
         except Exception as error:  # such as a history that JSON can't represent
             raise translate_error(error, None) from error
 
-    async def _send_adapted(
-        self, fields: JsonObject, history: Sequence[ChatMessage], most_tokens: int | None
-    ) -> Completion:
-        """Try other fields where the endpoint refuses one by name and an alternative is known."""
-        sent = fields | completions.limit_field(most_tokens, self._profile)
-        if "tools" in fields:
-            sent |= self._with_tools
-        while True:
-            try:
-                reply = await self._send(sent, history)
-                break
-            except ModelError as error:
-                if error.reason != "refused":
-                    raise
-                fallback = completions.fallback_fields(sent, str(error), self._profile)
-                if fallback is None:
-                    raise
-                sent = fallback
-        if "tools" in fields:
-            self._with_tools = {key: sent[key] for key in NO_REASONING if key in sent}
+    async def _choose(self, request: Request, on_text: OnText | None) -> Completion:
+        """Offer tools as a schema. What is streamed then is a choice, not a text to show."""
+        tools = request.tools if request.call_tools else ()
+        schema = schema_tools.choice_schema(request.history, tools, request.answer_schema)
+        reply = await self._adapted(
+            replace(
+                request,
+                history=schema_tools.render_history(request.history, tools),
+                tools=(),
+                answer_schema=schema or request.answer_schema,
+            ),
+            None,
+        )
+        reply = schema_tools.parse_choice(reply) if schema else reply
+        if on_text and reply.content:
+            on_text(reply.content)
         return reply
 
-    async def _send(self, fields: JsonObject, history: Sequence[ChatMessage]) -> Completion:
-        messages: list[JsonValue] = [
-            completions.message_fields(message, self._profile) for message in history
-        ]
-        body = {"model": self.name, "messages": messages, **fields}
+    async def _adapted(self, request: Request, shown: Shown | None) -> Completion:
+        """Send it; after a refusal send it as a fallback says, and remember what was taken."""
+        current, lasting = self._profile, dict[str, object]()
+        streams = shown is not None
+        body = self._body(request, current, streams)
+        refused = []
+        while True:
+            try:
+                reply = await self._send(body, current, shown)
+                break
+            except ModelError as error:
+                refused.append(body)
+                for it in fallbacks(body, error):
+                    changed = replace(current, **it.change)  # type: ignore[arg-type]  # tested
+                    if (other := self._body(request, changed, streams)) not in refused:
+                        break
+                else:
+                    raise
+                body, current = other, changed
+                lasting |= it.change if it.lasting else {}
+        if lasting:
+            self._profile = replace(self._profile, **lasting)  # type: ignore[arg-type]  # tested
+        return _cut_off(reply, request.most_tokens)
+
+    def _body(self, request: Request, current: Profile, streams: bool) -> JsonObject:
+        wire = _WIRES[current.wire]
+        fields = wire.body(request, self._origin, current, self._choice)
+        if streams:
+            fields = wire.streamed(fields, current)
+        return {"model": self.name, **fields, **self._choice.extra}
+
+    async def _send(self, body: JsonObject, current: Profile, shown: Shown | None) -> Completion:
         attempts = AsyncRetrying(
-            retry=retry_if_exception(_is_worth_retrying),
+            retry=_is_worth_retrying,
             stop=stop_after_attempt(ATTEMPTS),
             wait=_wait_s,
             reraise=True,
         )
-        try:
-            async with asyncio.timeout(TOTAL_S):
-                return await attempts(self._attempt, body)
-        except TimeoutError as error:
-            raise translate_error(error, None) from error
+        return await attempts(self._attempt, body, current, shown)
 
-    async def _attempt(self, body: JsonObject) -> Completion:
+    async def _attempt(self, body: JsonObject, current: Profile, shown: Shown | None) -> Completion:
         key = None
         try:
             key = self._key()
             await self.warm()
-            import openai
-
-            assert self._client is not None
-            bearer = f"Bearer {key.get_secret_value() if key else NO_KEY}"
             async with asyncio.timeout(self._attempt_s):
-                reply = await self._client.chat.completions.with_raw_response.create(
-                    model=self.name,
-                    messages=(),  # as is the model, overridden by `body`, which goes out as it is
-                    extra_body=body,
-                    extra_headers={
-                        **dict.fromkeys(self._withheld_headers, openai.omit),
-                        "Authorization": bearer,
-                    },
-                )
-            return parse_reply(reply.content)
+                try:
+                    reply = await self._exchange(body, current, key, shown)
+                except Exception as error:
+                    if not is_stale_connection(error):
+                        raise
+                    reply = await self._exchange(body, current, key, shown)
+            completion = _WIRES[current.wire].parsed(reply, self._origin)
+            if shown:
+                shown.end(completion.content)
+            return completion
         except Exception as error:  # noqa: BLE001 - the package raises errors of any kind
             failure = translate_error(error, key)
+            if isinstance(failure, Filtered):
+                return Completion(finish_reason="content_filter", usage=Usage(model_calls=1))
             self._on_failure(failure.reason)
             raise failure from (None if failure is error else error)
+
+    async def _exchange(
+        self, body: JsonObject, current: Profile, key: SecretStr | None, shown: Shown | None
+    ) -> JsonObject:
+        """One request and its reply as JSON, put together if it came as a stream."""
+        wire = _WIRES[current.wire]
+        if shown:
+            shown.begin()
+        async with self._post(current.wire, body, self._headers(current, key)) as response:
+            kind = response.headers.get("content-type", "")
+            if shown and "event-stream" in kind:
+                reply = await streamed_reply(response.iter_bytes(), wire.assembly(), shown)
+            else:
+                reply = whole_reply(await response.read(), wire.assembly())
+        return reply
+
+    def _post(
+        self, wire: Wire, body: JsonObject, headers: dict[str, str | openai.Omit]
+    ) -> AbstractAsyncContextManager[AsyncAPIResponse[Response] | AsyncAPIResponse[ChatCompletion]]:
+        """The package's call for a wire, its own parameters overridden by `body`."""
+        assert self._client is not None
+        if wire == "responses":
+            return self._client.responses.with_streaming_response.create(
+                extra_body=body, extra_headers=headers
+            )
+        return self._client.chat.completions.with_streaming_response.create(
+            model=self.name, messages=(), extra_body=body, extra_headers=headers
+        )
+
+    def _headers(self, current: Profile, key: SecretStr | None) -> dict[str, str | openai.Omit]:
+        import openai
+
+        word = key.get_secret_value() if key else NO_KEY
+        own: dict[str, str | openai.Omit] = {"Authorization": f"Bearer {word}"}
+        if current.key_header == "api-key":
+            own = {"Authorization": openai.omit, "api-key": word}
+        return {**dict.fromkeys(self._withheld_headers, openai.omit), **own}
 
     def _key(self) -> SecretStr | None:
         try:
@@ -202,10 +290,12 @@ class OpenAIModel:
 
         if fault := network_fault():
             raise SettingsError(fault)
+        url = urlsplit(self.base_url)
         try:
             client = openai.AsyncOpenAI(
                 api_key=NO_KEY,
-                base_url=self.base_url,
+                base_url=urlunsplit(url._replace(query="", fragment="")),
+                default_query=dict(parse_qsl(url.query)),
                 timeout=openai.Timeout(self._attempt_s, connect=CONNECT_S),
                 max_retries=0,
                 http_client=openai.DefaultAsyncHttpxClient(
@@ -214,7 +304,8 @@ class OpenAIModel:
                     follow_redirects=False,  # headers and texts would go to other hosts
                 ),
             )
-            client.chat.completions.with_raw_response  # noqa: B018 - imported on first use
+            resource = client.responses if self._profile.wire == "responses" else client.chat
+            resource.with_streaming_response  # noqa: B018 - imported on first use
             return client
         except Exception as error:
             reason = str(error).partition("\n")[0]
@@ -224,7 +315,20 @@ class OpenAIModel:
             ) from error
 
 
-def _is_worth_retrying(error: BaseException) -> bool:
+def _cut_off(reply: Completion, limit: int | None) -> Completion:
+    """Some endpoints report a reply that was cut off at the limit as whole. Others ignore the
+    limit: their longer texts are whole, but a call beyond it is not run.
+    """
+    used = reply.usage.output_tokens
+    if limit is None or used < limit or (used > limit and not reply.tool_calls):
+        return reply
+    return reply.model_copy(update={"finish_reason": "length"})
+
+
+def _is_worth_retrying(state: RetryCallState) -> bool:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, FewTries):
+        return state.attempt_number < FEW_ATTEMPTS
     return isinstance(error, ModelUnavailable) and (error.wait_s or 0.0) <= LONGEST_WAIT_S
 
 
@@ -233,65 +337,3 @@ def _wait_s(state: RetryCallState) -> float:
     if isinstance(error, ModelUnavailable) and error.wait_s is not None:
         return error.wait_s * random.uniform(1.0, 1.25)
     return _backoff_s(state)
-
-
-def translate_error(error: Exception, api_key: SecretStr | None) -> ModelError:
-    """The `ModelError` for any error of a call; its texts never contain the key."""
-    import openai
-
-    match error:
-        case ModelError():
-            error.args = (_detail(error, api_key),)
-            return error
-        case SettingsError():  # the client could not be made
-            public = "the model can't be reached"
-            return ModelUnavailable(str(error), public=public, reason="unavailable")
-        case openai.APIStatusError():
-            return _status_error(error, _detail(error, api_key))
-        case openai.APITimeoutError() | TimeoutError():
-            why = "the model did not answer in time"
-            return ModelUnavailable(why, public="the model timed out", reason="timeout")
-        case openai.APIConnectionError() | OSError():
-            cause = _detail(error.__cause__ or error, api_key)
-            why = f"the model's endpoint can't be reached: {cause}"
-            return ModelUnavailable(why, public="the model can't be reached", reason="unavailable")
-    return ModelError(f"{type(error).__name__}: {_detail(error, api_key)}")
-
-
-def _detail(error: BaseException, api_key: SecretStr | None) -> str:
-    """The error's text without the key, storable and cut."""
-    key = api_key.get_secret_value() if api_key else ""
-    text = storable(str(error))
-    return (text.replace(key, "***") if key else text)[:MAX_DETAIL_CHARS]
-
-
-def _status_error(error: openai.APIStatusError, detail: str) -> ModelError:
-    text, public = f"the model's endpoint said {detail}", _public_text(error)
-    if 300 <= error.status_code < 400:
-        to = error.response.headers.get("location", "an unnamed address")
-        text = f"the model's endpoint redirects to {to}: if that is right, name it as the base URL"
-        return ModelError(text[:MAX_DETAIL_CHARS], public=public, reason="refused")
-    if _is_out_of_quota(error):
-        return ModelError(text, public=public, reason="quota")
-    if error.status_code not in RETRYABLE and error.status_code < 500:
-        return ModelError(text, public=public, reason="refused")
-    reason: ModelFault = "rate_limited" if error.status_code == 429 else "unavailable"
-    failure = ModelUnavailable(text, public=public, reason=reason)
-    failure.wait_s = retry_after_s(error.response.headers)
-    return failure
-
-
-def _is_out_of_quota(error: openai.APIStatusError) -> bool:
-    return "insufficient_quota" in (error.code, error.type)
-
-
-def _public_text(error: openai.APIStatusError) -> str:
-    if _is_out_of_quota(error):
-        return "the model's quota is spent"
-    if error.status_code in {401, 403}:
-        return "the model's endpoint refused the key"
-    return {
-        400: "the model's endpoint refused the request",
-        404: "the model's endpoint knows no such model",
-        429: "the model is overloaded",
-    }.get(error.status_code, "the model's endpoint failed")

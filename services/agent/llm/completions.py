@@ -1,82 +1,103 @@
-"""The chat completions format: requests and replies.
-
-Endpoints differ in what they send; only the fields that decide something are read strictly.
-"""
+"""The wire of chat completions: requests, replies, and streamed replies put together."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Annotated
 
-import structlog
-from pydantic import BaseModel, BeforeValidator, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from services.agent.llm.chat import (
     Assistant,
     ChatMessage,
     Completion,
+    Kept,
+    Request,
     System,
     Text,
     ToolCall,
     ToolResult,
     ToolSpec,
 )
-from services.agent.llm.profiles import NO_REASONING, OUTPUT_LIMITS, Profile
-from shared.contract.messages import Usage
+from services.agent.llm.errors import invalid_reply, no_reply
+from services.agent.llm.history import fitted
+from services.agent.llm.profiles import Profile
+from services.agent.llm.replies import (
+    Content,
+    Count,
+    Name,
+    OrEmpty,
+    arguments_text,
+    check_error,
+    finish,
+    joined,
+    usage,
+)
 from shared.definitions.arguments import faults
 from shared.definitions.functions import JsonObject
-from shared.errors import ModelError, ModelUnavailable
+from shared.definitions.model import ModelChoice
 
-log = structlog.get_logger()
-
-RETRYABLE = frozenset({408, 409, 429})
-"""Statuses below 500 after which the same request can succeed later."""
-
-MOST_TOKENS = 1_000_000_000
-"""More than any model reads or writes in one reply."""
-
-MOST_DIGITS = 4_000
-"""Python refuses to parse a longer integer: it is read as a string."""
-
-MAX_NAME_CHARS = 200
-MAX_SHOWN_CHARS = 300
-
-PUBLIC = "the model's endpoint did not answer as it should"
+_READ_MESSAGE = frozenset(
+    {"role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio"}
+)
+_READ_CALL = frozenset({"id", "type", "index", "function"})
+_NAMES = frozenset({"type", "index", "id", "format", "role", "name"})
+"""Texts in a streamed list that name something: they are not continued by the next piece."""
 
 
-def tools_field(tools: Sequence[ToolSpec]) -> JsonObject:
-    """The field that offers tools. Some endpoints refuse an empty list, so it is left out then."""
-    functions: list[JsonValue] = [
-        {"type": "function", "function": tool.model_dump(mode="json", exclude={"repeatable"})}
-        for tool in tools
-    ]
-    return {"tools": functions} if functions else {}
+def body(request: Request, origin: str, profile: Profile, choice: ModelChoice) -> JsonObject:
+    """The request as an endpoint of this profile takes it; `model` is still to be added."""
+    history = fitted(request.history, profile)
+    messages: list[JsonValue] = [_message(it, origin, profile) for it in history]
+    fields: JsonObject = {"messages": messages, **_tools(request, profile)}
+    if profile.stream_false:
+        fields["stream"] = False
+    if profile.output_limit and request.most_tokens is not None:
+        fields[profile.output_limit] = request.most_tokens
+    effort: str | None = choice.reasoning if profile.effort else None
+    if "tools" in fields:
+        effort = profile.tools_effort or effort
+    if effort:
+        fields["reasoning_effort"] = effort
+    if choice.temperature is not None and profile.temperature:
+        fields["temperature"] = choice.temperature
+    if request.answer_schema is not None:
+        strict = profile.schemas.strict and request.strict_answer
+        named: JsonObject = {"name": "answer", "strict": strict}
+        schema: JsonObject = {**named, "schema": request.answer_schema}
+        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return fields
 
 
-def limit_field(most_tokens: int | None, profile: Profile) -> JsonObject:
-    """The field that limits a reply's length, under the name that the endpoint reads."""
-    return {} if most_tokens is None else {profile.output_limit: most_tokens}
+def streamed(fields: JsonObject, profile: Profile) -> JsonObject:
+    """The same request for a reply that comes as a stream."""
+    asked: JsonObject = {"stream_options": {"include_usage": True}} if profile.stream_usage else {}
+    return fields | {"stream": True} | asked
 
 
-def fallback_fields(fields: JsonObject, refusal: str, profile: Profile) -> JsonObject | None:
-    """Other fields to try after an endpoint has refused one of these by name; None if none help.
-
-    A refused limit is sent under its other name, then left out: an endpoint that refuses both
-    numbers has a lower limit of its own. OpenAI's gpt-5.4 to 5.6 accept tools only without
-    reasoning.
-    """
-    if "reasoning_effort" in refusal and "tools" in fields and "reasoning_effort" not in fields:
-        return fields | NO_REASONING
-    for name in OUTPUT_LIMITS:
-        if name in fields and any(it in refusal for it in OUTPUT_LIMITS):
-            rest = {key: value for key, value in fields.items() if key != name}
-            (other,) = set(OUTPUT_LIMITS) - {name}
-            return rest | {other: fields[name]} if name == profile.output_limit else rest
-    return None
+def _tools(request: Request, profile: Profile) -> JsonObject:
+    """The fields that offer tools. Some endpoints refuse an empty list, so it is left out then."""
+    if not request.tools or not (request.call_tools or _lists_idle_tools(request, profile)):
+        return {}
+    choice: JsonObject = {}
+    if not request.call_tools and profile.idle_tools == "choice_none":
+        choice = {"tool_choice": "none"}
+    return {"tools": [_tool(tool) for tool in request.tools], **choice}
 
 
-def message_fields(message: ChatMessage, profile: Profile) -> JsonObject:
+def _lists_idle_tools(request: Request, profile: Profile) -> bool:
+    called = any(isinstance(it, Assistant) and it.tool_calls for it in request.history)
+    return called and profile.idle_tools != "omitted"
+
+
+def _tool(tool: ToolSpec) -> JsonObject:
+    return {
+        "type": "function",
+        "function": tool.model_dump(mode="json", exclude={"repeatable"}),
+    }
+
+
+def _message(message: ChatMessage, origin: str, profile: Profile) -> JsonObject:
     match message:
         case ToolResult():
             return {"role": "tool", "tool_call_id": message.call_id, "content": message.content}
@@ -84,44 +105,26 @@ def message_fields(message: ChatMessage, profile: Profile) -> JsonObject:
             return {"role": "assistant", "content": message.content}
         case Assistant():
             content = message.content or (None if profile.null_content else "")
-            calls: list[JsonValue] = [_call_fields(call) for call in message.tool_calls]
-            return {"role": "assistant", "content": content, "tool_calls": calls}
+            kept = message.kept if message.kept and message.kept.origin == origin else None
+            calls: list[JsonValue] = [
+                _call(call)
+                | _only(profile.kept_calls, kept.calls[index : index + 1] if kept else ())
+                for index, call in enumerate(message.tool_calls)
+            ]
+            own = _only(profile.kept_message, (kept.message,) if kept else ())
+            return {"role": "assistant", "content": content, "tool_calls": calls, **own}
         case System():
             return {"role": "system", "content": message.content}
     return {"role": "user", "content": message.content}
 
 
-def _call_fields(call: ToolCall) -> JsonObject:
+def _call(call: ToolCall) -> JsonObject:
     function: JsonObject = {"name": call.name, "arguments": call.arguments}
     return {"id": call.id, "type": "function", "function": function}
 
 
-def _count(value: object) -> int:
-    """A number of tokens. An invalid one counts as 0: a paid reply is not discarded for it."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if value is None:
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOKENS:
-        shown = str(value)[:MAX_NAME_CHARS]
-        log.warning("the endpoint reports no number of tokens: counted as 0", reported=shown)
-        return 0
-    return value
-
-
-def _name(value: object) -> object:
-    """A text that no decision depends on, cut; anything else is None."""
-    return value[:MAX_NAME_CHARS] if isinstance(value, str) else None
-
-
-def _mapping(value: object) -> object:
-    return value if isinstance(value, dict) else {}
-
-
-_Name = Annotated[Text | None, BeforeValidator(_name)]
-_Count = Annotated[int, BeforeValidator(_count)]
+def _only(names: Sequence[str], kept: Sequence[JsonObject]) -> JsonObject:
+    return {name: it[name] for it in kept for name in names if name in it}
 
 
 class _Function(BaseModel):
@@ -129,13 +132,17 @@ class _Function(BaseModel):
     arguments: JsonValue = None
 
 
-class _Call(BaseModel):
-    id: _Name = None
+class _Call(BaseModel, extra="allow"):
+    id: Name = None
     function: _Function
 
+    @property
+    def kept(self) -> JsonObject:
+        return _unread(self.model_extra, _READ_CALL)
 
-class _Message(BaseModel):
-    content: Text | None = None
+
+class _Message(BaseModel, extra="allow"):
+    content: Content = None
     refusal: Text | None = None
     tool_calls: list[_Call] | None = None
 
@@ -145,102 +152,157 @@ class _Choice(BaseModel):
     finish_reason: Text | None = None
 
 
+class _InputDetails(BaseModel):
+    cached_tokens: Count = 0
+
+
+class _OutputDetails(BaseModel):
+    reasoning_tokens: Count = 0
+
+
 class _Usage(BaseModel):
-    prompt_tokens: _Count = 0
-    completion_tokens: _Count = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    prompt_tokens_details: Annotated[_InputDetails, OrEmpty] = _InputDetails()
+    completion_tokens_details: Annotated[_OutputDetails, OrEmpty] = _OutputDetails()
 
 
 class _Reply(BaseModel):
     """The fields of a reply that are read; endpoints omit, null or misspell any other."""
 
     choices: list[_Choice]
-    usage: Annotated[_Usage, BeforeValidator(_mapping)] = _Usage()
-    model: _Name = None
+    usage: Annotated[_Usage, OrEmpty] = _Usage()
+    model: Name = None
 
 
-def parse_reply(body: bytes) -> Completion:
-    """The completion in the body of a successful response.
+def parsed(reply: JsonObject, origin: str) -> Completion:
+    """The completion in a successful reply.
 
-    Raises `ModelUnavailable`, which is retried, for a body that is empty, cut off, contains an
-    error or no choice; `ModelError` for anything else that is no chat completion.
+    Raises `ModelUnavailable`, which is retried, for one without a choice; `ModelError` for
+    anything else that is no chat completion.
     """
+    choices = reply.get("choices")
+    if not choices:
+        raise no_reply("it holds no choice")
+    for choice in choices if isinstance(choices, list) else []:
+        if isinstance(choice, dict):
+            check_error(choice)
     try:
-        reply = _Reply.model_validate(_answer(body))
+        read = _Reply.model_validate(reply)
     except ValidationError as error:
-        raise _no_completion(faults(error)) from error
-    except RecursionError as error:
-        raise _no_completion("it is nested too deep") from error
+        raise invalid_reply(faults(error)) from error
     # Some endpoints put the text into one choice and the calls into another.
-    speaking = next((it for it in reply.choices if it.message.content), reply.choices[0])
-    deciding = next((it for it in reply.choices if it.message.tool_calls), speaking)
-    calls = (call for choice in reply.choices for call in choice.message.tool_calls or ())
+    speaking = next((it for it in read.choices if it.message.content), read.choices[0])
+    deciding = next((it for it in read.choices if it.message.tool_calls), speaking)
+    calls = [call for choice in read.choices for call in choice.message.tool_calls or ()]
+    counted = read.usage
     return Completion(
         content=speaking.message.content,
         tool_calls=tuple(_tool_call(call) for call in calls),
-        finish_reason=deciding.finish_reason,
+        finish_reason=finish(deciding.finish_reason),
         refusal=speaking.message.refusal,
-        usage=Usage(
-            model_calls=1,
-            input_tokens=reply.usage.prompt_tokens,
-            output_tokens=reply.usage.completion_tokens,
+        usage=usage(
+            counted.prompt_tokens,
+            counted.completion_tokens,
+            counted.prompt_tokens_details.cached_tokens,
+            counted.completion_tokens_details.reasoning_tokens,
         ),
-        model=reply.model,
+        model=read.model,
+        kept=_kept(deciding.message, calls, origin) if calls else None,
     )
 
 
-def _answer(body: bytes) -> JsonObject:
-    """The body as JSON, once it is known to contain choices and no error."""
-    try:
-        reply: JsonValue = json.loads(body, parse_int=_integer)
-    except ValueError as error:
-        if body.lstrip()[:1] in {b"", b"{"}:
-            raise _no_answer(f"it is empty or cut off: {error}") from error
-        raise _no_completion(f"no JSON: {error}") from error
-    if not isinstance(reply, dict):
-        raise _no_completion(f"it is a {type(reply).__name__}")
-    choices = reply.get("choices")
-    listed = choices if isinstance(choices, list) else []
-    found = [reply, *(it for it in listed if isinstance(it, dict))]
-    for it in found:
-        if it.get("error"):
-            raise _error_inside(it["error"])
-    if not choices:
-        raise _no_answer("it holds no choice")
-    if any(it.get("finish_reason") == "error" for it in found):
-        raise _no_answer("it ends with an error")
-    return reply
-
-
-def _error_inside(error: JsonValue) -> ModelError:
-    """An error in a successful response, classified by its code if it has one."""
-    code = error.get("code") if isinstance(error, dict) else None
-    detail = f"the endpoint's reply holds an error: {str(error)[:MAX_SHOWN_CHARS]}"
-    if code == "insufficient_quota" or code == 402:
-        return ModelError(detail, public="the model's quota is spent", reason="quota")
-    if isinstance(code, int) and 400 <= code < 500 and code not in RETRYABLE:
-        return ModelError(
-            detail, public="the model's endpoint refused the request", reason="refused"
-        )
-    if code == 429:
-        return ModelUnavailable(detail, public="the model is overloaded", reason="rate_limited")
-    return ModelUnavailable(detail, public="the model's endpoint failed", reason="unavailable")
-
-
 def _tool_call(call: _Call) -> ToolCall:
-    """Some endpoints send the arguments as an object instead of as JSON text."""
-    arguments = call.function.arguments
-    if not isinstance(arguments, str):
-        arguments = "" if arguments is None else json.dumps(arguments)
+    arguments = arguments_text(call.function.arguments)
     return ToolCall(id=call.id or "", name=call.function.name or "", arguments=arguments)
 
 
-def _integer(digits: str) -> int | str:
-    return int(digits) if len(digits) < MOST_DIGITS else digits
+def _kept(message: _Message, calls: Sequence[_Call], origin: str) -> Kept | None:
+    """The fields that the loop doesn't read. They matter only beside calls: nothing else of a run
+    goes back to its endpoint.
+    """
+    own = _unread(message.model_extra, _READ_MESSAGE)
+    of_calls = tuple(call.kept for call in calls)
+    if not own and not any(of_calls):
+        return None
+    return Kept(origin=origin, message=own, calls=of_calls if any(of_calls) else ())
 
 
-def _no_completion(fault: str) -> ModelError:
-    return ModelError(f"the endpoint's reply is no chat completion: {fault}", public=PUBLIC)
+def _unread(extra: dict[str, JsonValue] | None, read: frozenset[str]) -> JsonObject:
+    """The fields that say something; most endpoints send some that are null or empty."""
+    return {name: it for name, it in (extra or {}).items() if it and name not in read}
 
 
-def _no_answer(fault: str) -> ModelUnavailable:
-    return ModelUnavailable(f"the endpoint's reply is no chat completion: {fault}", public=PUBLIC)
+class Chunks:
+    """A streamed reply, put together piece by piece into the form of one that was not streamed."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, JsonObject] = {}
+        self._rest: JsonObject = {}
+        self._finished = False
+
+    def add(self, chunk: JsonObject) -> str:
+        """Take one chunk; returns the text that it adds to the answer."""
+        check_error(chunk)
+        choices = chunk.get("choices")
+        self._rest |= {key: it for key, it in chunk.items() if it is not None and key != "choices"}
+        text = ""
+        for choice in choices if isinstance(choices, list) else []:
+            if not isinstance(choice, dict):
+                continue
+            check_error(choice)
+            index = choice.get("index")
+            whole = self._choices.setdefault(index if isinstance(index, int) else 0, {})
+            delta = choice.get("delta") or choice.get("message")
+            if isinstance(delta, dict):
+                said = joined(delta.get("content"))
+                text += said if isinstance(said, str) else ""
+                whole["message"] = _continued(whole.get("message", {}), delta | {"content": said})
+            if reason := choice.get("finish_reason"):
+                whole["finish_reason"] = reason
+                self._finished = True
+        return text
+
+    def reply(self) -> JsonObject:
+        """The whole reply. Raises `ModelUnavailable` for a stream that ended before its end."""
+        if not self._finished:
+            raise no_reply("its stream ended before its end")
+        choices: list[JsonValue] = [{"message": {}} | it for it in self._choices.values()]
+        return self._rest | {"choices": choices}
+
+
+def _continued(whole: JsonValue, piece: JsonValue) -> JsonValue:
+    """A value of a streamed message with its next piece: texts, lists and objects grow."""
+    if isinstance(whole, str) and isinstance(piece, str):
+        return whole + piece
+    if isinstance(whole, dict) and isinstance(piece, dict):
+        grown = dict(whole)
+        for key, it in piece.items():
+            old = grown.get(key)
+            if old is None or it is None or key in _NAMES:
+                grown[key] = old if it is None or it == "" else it
+            else:
+                grown[key] = _continued(old, it)
+        return grown
+    if isinstance(whole, list) and isinstance(piece, list):
+        return _lists(whole, piece)
+    return piece
+
+
+def _lists(whole: list[JsonValue], piece: list[JsonValue]) -> list[JsonValue]:
+    """An element continues the last one with its index, unless it has an id of its own."""
+    grown = list(whole)
+    for it in piece:
+        at = next((at for at in reversed(range(len(grown))) if _continues(it, grown[at])), None)
+        if at is None:
+            grown.append(it)
+        else:
+            grown[at] = _continued(grown[at], it)
+    return grown
+
+
+def _continues(piece: JsonValue, old: JsonValue) -> bool:
+    if not isinstance(piece, dict) or not isinstance(old, dict) or piece.get("index") is None:
+        return False
+    another = piece.get("id") and old.get("id") and piece["id"] != old["id"]
+    return piece["index"] == old.get("index") and not another

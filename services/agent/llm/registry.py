@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -14,6 +15,8 @@ from shared.settings.secrets import secret
 
 OPENAI = "https://api.openai.com/v1"
 
+_PATH_OF_CALLS = re.compile(r"/(chat/completions|responses)/?(?=\?|$)")
+"""Part of the address of a call, but not of the base URL: it is often copied along."""
 _KEY = re.compile(r"[!-~]+")
 
 
@@ -61,14 +64,31 @@ def build(
             f"agent '{agent}': the model's base URL must be like https://host/v1; "
             "look at OPENAI_BASE_URL, or 'model.base_url' in its file"
         )
+    if base_url is not None:
+        _check_azure(agent, base_url)
     return OpenAIModel(
         name,
-        base_url or OPENAI,
+        _PATH_OF_CALLS.sub("", base_url or OPENAI),
         key,
         definition.tool_protocol or settings.tool_protocol,
         on_failure=on_failure,
         withheld_headers=() if _gets_our_key(choice, settings) else settings.account_headers(),
+        choice=choice,
     )
+
+
+def _check_azure(agent: str, base_url: str) -> None:
+    """Raises `SettingsError` for an address at which Azure serves no model."""
+    url = urlsplit(base_url)
+    if not (url.hostname or "").endswith(".openai.azure.com"):
+        return
+    deployment = "/openai/deployments/" in url.path and "api-version=" in url.query
+    if not deployment and not url.path.rstrip("/").endswith("/openai/v1"):
+        raise SettingsError(
+            f"agent '{agent}': the base URL of an Azure model is "
+            "https://NAME.openai.azure.com/openai/v1, or that of a deployment with its version: "
+            "https://NAME.openai.azure.com/openai/deployments/NAME?api-version=2024-10-21"
+        )
 
 
 def _gets_our_key(choice: ModelChoice, settings: Settings) -> bool:

@@ -34,17 +34,17 @@ ANSWER = (
 )
 
 
-def response_format(
+def choice_schema(
     history: Sequence[ChatMessage], tools: Sequence[ToolSpec], answer: JsonObject | None = None
-) -> JsonObject:
-    """The field that constrains a reply; empty if the model was never offered a choice.
+) -> JsonObject | None:
+    """The schema that constrains a reply; None if the model was never offered a choice.
 
     A model that has chosen before would go on writing choices into free text. So once its
     tools are taken away, the schema remains, with `answer` as the only choice. That choice holds
     text, or what the schema `answer` describes.
     """
     if not tools and not any(isinstance(it, Assistant) and it.tool_calls for it in history):
-        return {}
+        return None
     definitions: JsonObject = {}
     calls = (
         _choice(tool.name, "arguments", _hoisted(tool.name, tool.parameters, definitions))
@@ -52,9 +52,7 @@ def response_format(
     )
     said = TEXT if answer is None else _hoisted("answer", answer, definitions)
     choices: list[JsonValue] = [_choice("answer", "answer", said), *calls]
-    schema: JsonObject = {"anyOf": choices, **({"$defs": definitions} if definitions else {})}
-    named: JsonObject = {"name": "choice", "strict": True, "schema": schema}
-    return {"response_format": {"type": "json_schema", "json_schema": named}}
+    return {"anyOf": choices, **({"$defs": definitions} if definitions else {})}
 
 
 def render_history(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> list[ChatMessage]:

@@ -1,13 +1,12 @@
-"""A limit on the size of a model endpoint's response, which is read into memory whole."""
+"""A limit on the size of a model endpoint's response, on its way to whatever reads it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+
+import httpx2  # comes with openai, and is imported with it
 
 from shared.errors import ModelError
-
-if TYPE_CHECKING:
-    import httpx2  # comes with openai; at run time only the response that it hands over is used
 
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """A hundred times the longest answer with its reasoning."""
@@ -17,21 +16,28 @@ MAX_COMPRESSED_BYTES = MAX_REPLY_BYTES // 100
 
 
 async def limit_size(response: httpx2.Response) -> None:
-    """A response hook: reads the raw body before anything else does.
-
-    Raises `ModelError` once it is longer than allowed.
-    """
+    """A response hook. Reading the body raises `ModelError` once it is longer than allowed."""
     compressed = response.headers.get("content-encoding", "identity") != "identity"
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
     most = MAX_COMPRESSED_BYTES if compressed else MAX_REPLY_BYTES
-    stream, body = response.stream, bytearray()
-    if TYPE_CHECKING:
-        assert isinstance(stream, httpx2.AsyncByteStream)
-    async for part in stream:
-        body += part
-        if len(body) > most:
-            raise ModelError(
-                f"the endpoint's reply is longer than {most} bytes",
-                public="the model's endpoint did not answer as it should",
-            )
-    await stream.aclose()
-    response.stream = type(response)(response.status_code, content=bytes(body)).stream
+    response.stream = _Limited(response.stream, most)
+
+
+class _Limited(httpx2.AsyncByteStream):
+    def __init__(self, stream: httpx2.AsyncByteStream, most: int) -> None:
+        self._stream = stream
+        self._most = most
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        length = 0
+        async for part in self._stream:
+            length += len(part)
+            if length > self._most:
+                raise ModelError(
+                    f"the endpoint's reply is longer than {self._most} bytes",
+                    public="the model's endpoint did not answer as it should",
+                )
+            yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -33,8 +33,10 @@ class AnswerData:
     def __init__(self, schema: JsonObject) -> None:
         self._schema = schema
         self._checker = Checker(schema)
-        self.sent = narrowed(schema).schema
+        narrow = narrowed(schema)
+        self.sent = narrow.schema
         """The schema that a model is given."""
+        self.strict = narrow.strict
 
     def read(self, text: str) -> tuple[JsonValue, list[str]]:
         """The data in a text, and its faults: the data is valid only without faults.

@@ -8,7 +8,7 @@ with an interrupted run without repeating finished steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from pydantic_core import to_json
@@ -147,8 +147,9 @@ class _Loop:
             completion = parse_output(Completion, key, recorded)
         else:
             await self.journal.check_fence()
-            schema = self.data.sent if self.data else None
-            asked = Request(tuple(self.history), self.specs, self.left.tokens, with_tools, schema)
+            asked = Request(tuple(self.history), self.specs, self.left.tokens, with_tools)
+            if self.data:
+                asked = replace(asked, answer_schema=self.data.sent, strict_answer=self.data.strict)
             completion = await self.model.complete(asked)
             self.unrecorded = (key, name, completion.model_dump_json())
         self.usage += completion.usage
@@ -169,10 +170,8 @@ class _Loop:
         if not completion.tool_calls:
             self._ask_again(completion)
             return
-        echo = tuple(
-            call.resendable(
-                f"c{turn:04}{index:04}"
-            )  # some endpoints take 9 letters and digits only
+        echo = tuple(  # some endpoints take ids of nine letters and digits only
+            call.resendable(f"c{turn:04}{index:04}")
             for index, call in enumerate(completion.tool_calls, 1)
         )
         said, kept = completion.text or None, completion.kept
@@ -208,11 +207,7 @@ class _Loop:
 
     async def conclude(self, turn: int, why: str) -> Outcome:
         """Query the model a last time, without tools, for its best answer."""
-        last = self.history[-1]
-        if isinstance(last, User):  # many chat templates refuse two user messages in a row
-            self.history[-1] = User(content=f"{last.content}\n\n{CONCLUDE}")
-        else:
-            self.history.append(User(content=CONCLUDE))
+        self.history.append(User(content=CONCLUDE))
         completion = await self.query(turn, "conclude", with_tools=False)
         if refused := refusal_outcome(completion):
             return refused

@@ -195,8 +195,8 @@ class Execution:
             log.error("run not handed over", exc_info=error)
 
     def unsafe_calls_ended(self, run: Run) -> asyncio.Event | None:
-        """An event that is set once no call that must not be made twice is in progress; None if
-        none is now."""
+        """An event that is set when the last unrepeatable call in progress has ended; None if
+        there is none."""
         journal = self._journals.get(_key(run))
         return None if journal is None or journal.settled.is_set() else journal.settled
 

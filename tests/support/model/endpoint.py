@@ -49,16 +49,20 @@ class Endpoint:
     requests: list[dict[str, JsonValue]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    """Path and query of each request."""
     url: str = ""
 
     def reset(self) -> Endpoint:
         self.script, self.requests, self.keys, self.headers = [], [], [], []
+        self.addresses = []
         return self
 
     async def _answer(self, request: Request) -> Response:
         self.requests.append(json.loads(await request.body()))
         self.keys.append(request.headers.get("authorization"))
         self.headers.append(dict(request.headers))
+        self.addresses.append(str(request.url).removeprefix(str(request.base_url).rstrip("/")))
         answer = self.script[len(self.requests) - 1]
         await asyncio.sleep(answer.delay_s)
         body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body)
@@ -67,7 +71,7 @@ class Endpoint:
     @contextmanager
     def serving(self) -> Iterator[Endpoint]:
         """Serve in a thread, so that the server can outlive the event loop of one test."""
-        app = Starlette(routes=[Route("/v1/chat/completions", self._answer, methods=["POST"])])
+        app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["POST"])])
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"

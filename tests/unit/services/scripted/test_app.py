@@ -4,39 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-from collections.abc import AsyncIterator
 from time import monotonic
 
 import openai
 import pytest
-import uvicorn
 from openai.types.chat import ChatCompletion
 from openai.types.chat.chat_completion_message_function_tool_call import (
     ChatCompletionMessageFunctionToolCall as FunctionCall,
 )
 
-from services.scripted.app import application
-from services.scripted.script import Script
-
 TOOL = {"type": "function", "function": {"name": "bob", "parameters": {"type": "object"}}}
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[openai.AsyncOpenAI]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    app = application(Script([]))
-    config = uvicorn.Config(app, http="h11", ws="none", lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    http = openai.DefaultAsyncHttpxClient(verify=False)  # reading the certificates takes 0.3 s
-    async with openai.AsyncOpenAI(
-        base_url=url, api_key="none", max_retries=0, http_client=http
-    ) as client:
-        yield client
-    server.should_exit = True
-    await serving
 
 
 async def ask(client: openai.AsyncOpenAI, text: str, **more: object) -> ChatCompletion:
@@ -119,7 +96,6 @@ async def test_a_dropped_connection_is_a_connection_error(client: openai.AsyncOp
 @pytest.mark.parametrize(
     ("text", "more", "said"),
     [
-        ("Hello", {"stream": True}, "doesn't stream"),
         ("Hello", {"messages": []}, "messages: List should have at least 1 item"),
         ("[[latency soon]]", {}, "write seconds"),
     ],

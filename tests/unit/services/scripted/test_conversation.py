@@ -11,7 +11,7 @@ from services.agent.llm.chat import (
     ToolSpec,
     User,
 )
-from services.agent.llm.schema_tools import render_history, response_format
+from services.agent.llm.schema_tools import choice_schema, render_history
 from services.scripted.conversation import Request, read
 
 BOB = ToolSpec(name="bob", description="Writes.", parameters={"type": "object"})
@@ -62,7 +62,8 @@ def test_the_schema_protocol_of_the_agents_reads_like_a_native_conversation() ->
         {"role": type(message).__name__.lower(), "content": getattr(message, "content", None)}
         for message in render_history(history, [BOB])
     ]
-    talk = read(Request.model_validate({"messages": messages, **response_format(history, [BOB])}))
+    schema = {"type": "json_schema", "json_schema": {"schema": choice_schema(history, [BOB])}}
+    talk = read(Request.model_validate({"messages": messages, "response_format": schema}))
     assert talk.by_schema
     assert list(talk.tools) == ["bob"]
     assert (talk.asked, talk.turn, talk.results) == ("Hello", 1, {"bob": "Dear all"})

@@ -88,6 +88,22 @@ def test_a_definition_survives_being_frozen(folder: Path) -> None:
     assert Definition.model_validate_json(bob.model_dump_json()) == bob
 
 
+def test_a_models_options_survive_being_frozen(folder: Path) -> None:
+    options = "api: chat, reasoning: none, temperature: 0, max_output_tokens: 9, context: 99"
+    extra = "profile: vllm, extra: {service_tier: flex, metadata: {team: [a]}}"
+    write(folder, "bob", f"name: bob\nmodel: {{{options}, {extra}}}")
+    bob = load(folder)["bob"]
+    assert bob.model.temperature == 0
+    assert bob.model.extra["metadata"] == {"team": ["a"]}
+    assert Definition.model_validate_json(bob.model_dump_json()) == bob
+
+
+def test_options_that_a_file_does_not_name_are_not_frozen() -> None:
+    """An earlier version, which knows none of them, can resume the run."""
+    frozen = Definition(name="bob").model.model_dump()
+    assert frozen == {"name": None, "base_url": None, "api_key_env": None}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -103,6 +119,13 @@ def test_a_definition_survives_being_frozen(folder: Path) -> None:
         (f"name: bob\ntick: {'9' * 5000}h", "is no duration"),
         ("name: bob\nlimits: {turns: true}", "limits.turns: Input should be a valid integer"),
         ("name: bob\nmodel: {base_url: 'localhost:8080'}", "model.base_url: a model's base URL is"),
+        ("name: bob\nmodel: {profile: opneai}", "model.profile: Input should be 'openai', 'azure'"),
+        ("name: bob\nmodel: {api: rest}", "model.api: Input should be 'auto', 'chat' or"),
+        ("name: bob\nmodel: {reasoning: max}", "model.reasoning: Input should be 'none', 'low'"),
+        ("name: bob\nmodel: {temperature: true}", "model.temperature: Input should be a valid n"),
+        ("name: bob\nmodel: {temperature: 3}", "model.temperature: Input should be less"),
+        ("name: bob\nmodel: {context: 0}", "model.context: Input should be greater"),
+        ("name: bob\nmodel: {extra: [1]}", "model.extra: Input should be a valid dict"),
         ("name: bob\ntools: ['a.py:größe', 'b.py:gräße']", "are called 'gr__e' for the model"),
         ("name: bob\ntools: ['a.py:carol']\nworkers: [carol]", "are called 'carol' for the model"),
         (f"name: bob\nworkers: [{WORKERS}]", f"endpoints take {MOST_CALLABLE}"),

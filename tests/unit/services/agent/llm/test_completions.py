@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -10,9 +11,17 @@ import pytest
 from pydantic import JsonValue, SecretStr
 
 from services.agent.llm import client as model_module
-from services.agent.llm.chat import ChatMessage, Completion, Request, ToolCall, User
+from services.agent.llm.chat import (
+    Assistant,
+    ChatMessage,
+    Completion,
+    Request,
+    ToolCall,
+    ToolResult,
+    User,
+)
 from services.agent.llm.client import ATTEMPTS, OpenAIModel
-from services.agent.llm.completions import MOST_TOKENS
+from services.agent.llm.replies import MOST_TOKENS
 from services.agent.llm.transport import MAX_COMPRESSED_BYTES, MAX_REPLY_BYTES
 from shared.contract.messages import Usage
 from shared.errors import ModelError, ModelUnavailable
@@ -207,3 +216,81 @@ async def test_a_reply_that_is_compressed_all_the_same_is_read(
     body = gzip.compress(json.dumps(HI).encode())
     endpoint.script = [Answer(body, headers={"content-encoding": "gzip"})]
     assert (await model.complete(Request(HISTORY))).content == "Hi."
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("<think>\nHm.\n</think>\n\nHi.", "Hi."),
+        ("Hm.\n</think>\n\nHi.", "Hi."),
+        ("<think>Hm.", ""),
+        ("<think></think>Hi. <think> is a tag, </think> too", "Hi. <think> is a tag, </think> too"),
+        ("It ends with </think> here.", "It ends with </think> here."),
+        ([{"type": "text", "text": "H"}, {"type": "text", "text": "i."}], "Hi."),
+        ([{"type": "thinking", "thinking": []}, {"type": "text", "text": "Hi."}, "!", 7], "Hi.!"),
+        ([{"type": "text", "text": None}], ""),
+        ([], ""),
+    ],
+)
+async def test_reasoning_and_other_parts_are_left_out_of_the_text(
+    endpoint: Endpoint, model: OpenAIModel, said: JsonValue, read: str
+) -> None:
+    endpoint.script = [Answer(completion(content=said))]
+    assert (await model.complete(Request(HISTORY))).text == read
+
+
+@pytest.mark.parametrize("body", [b":\n" * 4_000_000, b"\n" * 8_000_000, b": " * 4_000_000])
+async def test_a_body_of_comments_alone_is_read_at_once(
+    endpoint: Endpoint, model: OpenAIModel, body: bytes
+) -> None:
+    endpoint.script = [Answer(body), Answer(HI)]
+    async with asyncio.timeout(5):
+        assert (await model.complete(Request(HISTORY))).content == "Hi."
+
+
+async def test_comments_before_a_reply_are_skipped(endpoint: Endpoint, model: OpenAIModel) -> None:
+    comments = b": PROCESSING\n\n: PROCESSING\r\n\r\n"
+    endpoint.script = [Answer(comments + json.dumps(HI).encode())]
+    assert (await model.complete(Request(HISTORY))).content == "Hi."
+
+
+@pytest.mark.parametrize(
+    ("details", "counted"),
+    [({"cached_tokens": 5}, 5), ({"cached_tokens": 50}, 7), ({"cached_tokens": "x"}, 0), ([], 0)],
+)
+async def test_cached_tokens_are_part_of_the_input(
+    endpoint: Endpoint, model: OpenAIModel, details: JsonValue, counted: int
+) -> None:
+    endpoint.script = [Answer(with_usage(prompt_tokens=7, prompt_tokens_details=details))]
+    usage = (await model.complete(Request(HISTORY))).usage
+    assert (usage.input_tokens, usage.cached_tokens) == (7, counted)
+
+
+async def test_kept_fields_go_back_to_their_endpoint_and_model_only(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    call: JsonValue = {
+        "id": "1",
+        "extra_content": {"google": {"thought_signature": "abc"}},
+        "function": {"name": "lookup", "arguments": "{}"},
+    }
+    said = completion(
+        content=None, tool_calls=[call], reasoning_content="Hm.", annotations=[], audio=None, odd=""
+    )
+    endpoint.script = [Answer(said), *[Answer(HI)] * 3]
+    reply = await model.complete(Request(HISTORY))
+    assert reply.kept
+    assert reply.kept.message == {"reasoning_content": "Hm."}
+    ours = tuple(it.resendable("c00010001") for it in reply.tool_calls)
+    result = ToolResult(call_id="c00010001", name="lookup", content="found")
+    said_so = Assistant(content=None, tool_calls=ours, kept=reply.kept)
+    request = Request([*HISTORY, said_so, result])
+    other = OpenAIModel("other", endpoint.url)
+    elsewhere = OpenAIModel("tiny", endpoint.url.replace("/v1", "/v2"))
+    for asked in (model, other, elsewhere):
+        await asked.complete(request)
+    await other.close()
+    await elsewhere.close()
+    sent = [json.dumps(it) for it in endpoint.requests[1:]]
+    assert ["thought_signature" in it for it in sent] == [True, False, False]
+    assert ["reasoning_content" in it for it in sent] == [True, False, False]

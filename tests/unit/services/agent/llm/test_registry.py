@@ -157,3 +157,86 @@ async def test_no_key_or_header_follows_a_redirect(
             await model.complete(Request(HISTORY))
         await model.close()
         assert other.requests == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://mine.openai.azure.com",
+        "https://mine.openai.azure.com/openai",
+        "https://mine.openai.azure.com/openai/deployments/gpt",
+    ],
+)
+def test_an_azure_address_without_a_model_is_refused_at_the_start(url: str) -> None:
+    assert "https://NAME.openai.azure.com/openai/v1" in refused(
+        ALICE, settings(model="tiny", base_url=url)
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://mine.openai.azure.com/openai/v1/",
+        "https://mine.openai.azure.com/openai/deployments/gpt?api-version=2024-10-21",
+    ],
+)
+def test_both_addresses_of_azure_are_taken(url: str) -> None:
+    assert build(ALICE, settings(model="tiny", base_url=url)).profile.name.startswith("azure")
+
+
+@pytest.mark.parametrize("end", ["", "/chat/completions"])
+async def test_a_deployment_gets_its_key_and_version_as_it_wants_them(
+    endpoint: Endpoint, end: str
+) -> None:
+    url = f"{endpoint.url}/openai/deployments/gpt{end}?api-version=2024-10-21"
+    choice = ModelChoice(profile="azure-deployment")
+    definition = Definition(name="alice", model=choice)
+    model = build(definition, settings(model="tiny", api_key="ours", base_url=url))
+    endpoint.script = [Answer(completion(content="Hi."))]
+    await model.complete(Request(HISTORY))
+    await model.close()
+    path = "/v1/openai/deployments/gpt/chat/completions?api-version=2024-10-21"
+    assert endpoint.addresses == [path]
+    assert endpoint.headers[0]["api-key"] == "ours"
+    assert endpoint.keys == [None]
+
+
+async def test_a_files_choices_are_sent_and_its_extra_fields_last(endpoint: Endpoint) -> None:
+    choice = ModelChoice(
+        temperature=0.5,
+        reasoning="low",
+        max_output_tokens=100,
+        extra={"max_tokens": 200, "service_tier": "flex"},
+    )
+    model = build(
+        Definition(name="alice", model=choice), settings(model="tiny", base_url=endpoint.url)
+    )
+    endpoint.script = [Answer(completion(content="Hi."))]
+    await model.complete(Request(HISTORY))
+    await model.close()
+    sent = endpoint.requests[0]
+    assert {key: sent[key] for key in ("temperature", "reasoning_effort", "max_tokens")} == {
+        "temperature": 0.5,
+        "reasoning_effort": "low",
+        "max_tokens": 200,
+    }
+    assert sent["service_tier"] == "flex"
+
+
+@pytest.mark.parametrize(("budget", "sent"), [(None, 100), (70, 70), (700, 100)])
+async def test_the_smaller_limit_of_a_reply_is_sent(
+    endpoint: Endpoint, budget: int | None, sent: int
+) -> None:
+    definition = Definition(name="alice", model=ModelChoice(max_output_tokens=100))
+    model = build(definition, settings(model="tiny", base_url=endpoint.url))
+    endpoint.script = [Answer(completion(content="Hi."))]
+    await model.complete(Request(HISTORY, most_tokens=budget))
+    await model.close()
+    assert endpoint.requests[0]["max_tokens"] == sent
+
+
+def test_a_context_that_the_file_names_wins() -> None:
+    known = ModelChoice(name="gpt-4o", context=9_000)
+    definition = Definition(name="alice", model=known)
+    assert build(definition, settings(api_key="k")).window == 9_000
+    assert build(ALICE, settings(api_key="k", model="gpt-4o")).window == 128_000

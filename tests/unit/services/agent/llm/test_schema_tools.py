@@ -55,10 +55,8 @@ def valid(
     tools: Sequence[ToolSpec],
     answer: JsonObject | None = None,
 ) -> bool:
-    fields: dict[str, dict[str, dict[str, JsonValue]]]
-    fields = schema_tools.response_format(history, tools, answer)  # type: ignore[assignment]  # as the API has it
-    schema = fields["response_format"]["json_schema"]["schema"]
-    assert isinstance(schema, dict)
+    schema = schema_tools.choice_schema(history, tools, answer)
+    assert schema
     return jsonschema.Draft202012Validator(schema).is_valid(choice)
 
 
@@ -95,7 +93,7 @@ def test_definitions_of_two_tools_do_not_collide() -> None:
 
 
 def test_without_tools_any_text_is_an_answer() -> None:
-    assert schema_tools.response_format([User(content="Hello")], []) == {}
+    assert schema_tools.choice_schema([User(content="Hello")], []) is None
     assert schema_tools.render_history([User(content="Hello")], []) == [User(content="Hello")]
 
 

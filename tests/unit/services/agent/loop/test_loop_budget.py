@@ -60,7 +60,7 @@ async def test_a_budget_of_one_call_is_spent_on_an_answer() -> None:
     it = scripted_loop(says("All I know."))
     outcome = await it.run(given(model_calls=1))
     assert (outcome.status, outcome.content) == (Status.PARTIAL, "All I know.")
-    assert it.model.seen[0][-1] == User(content=f"Do it.\n\n{CONCLUDE}")
+    assert it.model.seen[0][-1] == User(content=CONCLUDE)
 
 
 async def test_the_only_call_of_an_agent_without_tools_answers_as_ever() -> None:
