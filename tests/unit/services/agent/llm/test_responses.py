@@ -88,7 +88,7 @@ async def test_a_request_stores_nothing_and_asks_for_reasoning_that_can_be_sent_
                     "type": "json_schema",
                     "name": "answer",
                     "strict": True,
-                    "schema": {"type": "object"},
+                    "schema": schema,
                 }
             },
             "user": "ann",

@@ -79,7 +79,8 @@ async def test_a_correction_at_the_turn_limit_is_the_conclusion() -> None:
     outcome = await it.run(work(output=REPORT, turns=1))
     assert (outcome.status, outcome.data) == (Status.PARTIAL, {"title": "May", "total": 3.5})
     correction, conclusion = it.model.seen[1][-2:]
-    assert FAULT in str(correction)
+    assert isinstance(correction, User)
+    assert FAULT in correction.content
     assert conclusion == User(content=CONCLUDE)
 
 
