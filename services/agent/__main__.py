@@ -39,6 +39,7 @@ from shared.broker.consumer import Consumer
 from shared.contract import topology
 from shared.definitions.loader import equipped, read_folder, workers_of
 from shared.definitions.model import Definition
+from shared.definitions.narrowing import narrowed
 from shared.process.control import handle_commands
 from shared.process.health import unreachable
 from shared.process.runtime import START_S, Process, exit_now, run
@@ -85,6 +86,9 @@ async def serve(process: Process, name: str) -> None:
         # Before the first claim: any replica takes the runs of an instance without a row.
         await store.write("", lambda db: heartbeats.record(db, instance.id, name))
         log.info("model chosen", model=model.name, base_url=model.base_url)
+        if snapshot.output is not None:
+            lost = narrowed(snapshot.output, model.profile.schemas.refused).lost
+            log.info("output loaded", only_checked=lost)  # the endpoint does not take these parts
         try:
             await _run(process, instance, broker, toolbox, models)
         finally:
