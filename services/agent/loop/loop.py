@@ -8,6 +8,7 @@ with an interrupted run without repeating finished steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -30,7 +31,7 @@ from services.agent.loop.endings import refusal_outcome, reply_outcome
 from services.agent.loop.journal import Journal, StepKey, parse_output
 from services.agent.loop.prompt import opening_messages
 from services.agent.loop.repeats import MOST_ASKED
-from services.agent.loop.work import Outcome, Work, failed
+from services.agent.loop.work import Outcome, Stream, Work, failed
 from shared.contract.messages import ANSWERED, Budget, Status, Usage
 from shared.definitions.results import capped
 from shared.errors import ModelError, ModelUnavailable
@@ -53,18 +54,19 @@ async def run(
     workers: Workers,
     journal: Journal,
     left_s: Callable[[], float] = no_deadline,
+    stream: Stream | None = None,
 ) -> Outcome:
     """Run the loop until it has an outcome. `left_s` returns the seconds until its deadline.
 
     Calls that may be given up end some time before the deadline, and the run then concludes from
     what it has. The caller ends it at the deadline itself; only if a worker has ended just then,
-    `TimeoutError` is raised here.
+    `TimeoutError` is raised here. Replies are streamed only with `stream`.
 
     Raises `RunLost` if another instance has taken the run, `JournalMismatch` if the journal
     records other steps than this run takes, `ModelUnavailable` if the run can go on later from its
     finished steps, and the errors of the journal's store.
     """
-    loop = _Loop(work, model, Calls(work, tools, workers, journal, left_s), journal)
+    loop = _Loop(work, model, Calls(work, tools, workers, journal, left_s), journal, stream)
     try:
         turn = 1
         while (outcome := await loop.at_limit(turn)) is None:
@@ -89,6 +91,7 @@ class _Loop:
     model: Model
     calls: Calls
     journal: Journal
+    stream: Stream | None
     usage: Usage = field(default_factory=Usage)
     model_name: str | None = None
     unrecorded: tuple[StepKey, str, str] | None = None
@@ -126,6 +129,8 @@ class _Loop:
         given, turns = self.work.message.budget or Budget(), self.work.definition.limits.turns
         if self.left.tokens == 0:
             return failed(f"the budget of {given.tokens} tokens is spent")
+        if self.left.cost == 0:
+            return failed(f"the budget of {given.cost} USD is spent")
         if self.left.model_calls == 0:
             return failed(f"the budget of {given.model_calls} model calls is spent")
         if self.left.model_calls == 1 and self.specs:
@@ -150,7 +155,8 @@ class _Loop:
             asked = Request(tuple(self.history), self.specs, self.left.tokens, with_tools)
             if self.data:
                 asked = replace(asked, answer_schema=self.data.sent, strict_answer=self.data.strict)
-            completion = await self.model.complete(asked)
+            with self.stream(turn) if self.stream else nullcontext() as on_text:
+                completion = await self.model.complete(asked, on_text)
             self.unrecorded = (key, name, completion.model_dump_json())
         self.usage += completion.usage
         self.model_name = completion.model or self.model_name

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field, JsonValue
 
-from services.agent.llm.chat import ToolSpec
+from services.agent.llm.chat import OnText, ToolSpec
 from services.agent.loop.tool_calls import WorkerSpec
 from shared.contract.messages import Frozen, Status, Task, Trigger, Usage
 from shared.definitions.functions import JsonObject
@@ -26,6 +28,10 @@ class Work(Frozen):
     tools: tuple[ToolSpec, ...] = ()
     output: JsonObject | None = None
     """The JSON schema of the answer."""
+
+
+Stream = Callable[[int], AbstractContextManager[OnText]]
+"""Called with the number of a turn: a context in which the text of its reply is taken."""
 
 
 class Outcome(Frozen):
