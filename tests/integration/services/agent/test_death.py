@@ -13,7 +13,7 @@ from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import PATIENCE_S, System, until
 
 MOST_FAILOVER_S = 45.0
-"""Three seconds of silence, a restart and the work, on a slow machine that does much else; far below
+"""Three seconds of silence, a restart and the work, on a slow machine that does much else: below
 the minute after which a manager asks again."""
 
 
