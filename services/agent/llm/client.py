@@ -52,8 +52,8 @@ FEW_ATTEMPTS = 3
 LONGEST_WAIT_S = 60.0
 """After a request for a longer wait the call fails: waiting here would occupy a slot."""
 
-_backoff_s = wait_random_exponential(multiplier=0.5, max=8)
-"""Full jitter: agents that failed together don't retry together."""
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0
+"""Bounds of a random wait: agents that failed together don't retry together."""
 
 Key = Callable[[], SecretStr | None]
 """Returns the API key; raises `SettingsError` if it can't be read now."""
@@ -97,6 +97,7 @@ class OpenAIModel:
         api_key: Key = lambda: None,
         tool_protocol: ToolProtocol = "native",
         attempt_s: float = ATTEMPT_S,
+        longest_backoff_s: float = LONGEST_BACKOFF_S,
         on_failure: OnFailure = ignore_failure,
         withheld_headers: Sequence[str] = (),
         choice: ModelChoice = ModelChoice(),  # noqa: B008  # it is frozen
@@ -106,6 +107,7 @@ class OpenAIModel:
         self._api_key = api_key
         self._tool_protocol = tool_protocol
         self._attempt_s = attempt_s
+        self._backoff = wait_random_exponential(FIRST_BACKOFF_S, longest_backoff_s)
         self._on_failure = on_failure
         self._withheld_headers = withheld_headers
         self._choice = choice
@@ -211,10 +213,16 @@ class OpenAIModel:
         attempts = AsyncRetrying(
             retry=_is_worth_retrying,
             stop=stop_after_attempt(ATTEMPTS),
-            wait=_wait_s,
+            wait=self._wait_s,
             reraise=True,
         )
         return await attempts(self._attempt, body, current, shown)
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, ModelUnavailable) and error.wait_s is not None:
+            return error.wait_s * random.uniform(1.0, 1.25)
+        return self._backoff(state)
 
     async def _attempt(self, body: JsonObject, current: Profile, shown: Shown | None) -> Completion:
         key = None
@@ -330,10 +338,3 @@ def _is_worth_retrying(state: RetryCallState) -> bool:
     if isinstance(error, FewTries):
         return state.attempt_number < FEW_ATTEMPTS
     return isinstance(error, ModelUnavailable) and (error.wait_s or 0.0) <= LONGEST_WAIT_S
-
-
-def _wait_s(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, ModelUnavailable) and error.wait_s is not None:
-        return error.wait_s * random.uniform(1.0, 1.25)
-    return _backoff_s(state)

@@ -32,7 +32,7 @@ LONGEST_ASKED_S = 3600.0
 """A longer wait counts as this one."""
 MAX_DETAIL_CHARS = 500
 MAX_REPORT_CHARS = 4_000
-"""Of an error, so much is searched for its meaning."""
+"""The part of an error that is searched for its meaning."""
 UNUSABLE = "the model's endpoint did not answer as it should"
 
 _RETRYABLE = frozenset({408, 409, 425, 429})

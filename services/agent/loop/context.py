@@ -56,7 +56,7 @@ LEAST_RESULT = 200
 """No result is cut to less."""
 
 LEAST_CALLS = 3
-"""Of a budget, for a summary to be asked: two calls are left after it."""
+"""A budget must have so many model calls for a summary to be asked: two are left after it."""
 
 LEAST_SUMMARIES = 4
 """A budget must have tokens for so many summaries for one to be asked."""

@@ -82,8 +82,7 @@ async def test_while_a_process_runs_it_is_a_model_that_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A run may resume under a model that this process has not opened before."""
-    monkeypatch.setattr("services.agent.llm.client._backoff_s", lambda _: 0.0)
     monkeypatch.setenv("SSL_CERT_FILE", "/gone.pem")
-    model = OpenAIModel("tiny", "https://127.0.0.1:1/v1")
+    model = OpenAIModel("tiny", "https://127.0.0.1:1/v1", longest_backoff_s=0)
     with pytest.raises(ModelUnavailable, match=r"SSL_CERT_FILE .* '/gone\.pem'"):
         await model.complete(Request([User(content="Hello")]))

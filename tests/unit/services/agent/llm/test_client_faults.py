@@ -17,15 +17,10 @@ from tests.support.model.endpoint import Answer, Endpoint
 HISTORY: list[ChatMessage] = [User(content="Hello")]
 
 
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.agent.llm.client._backoff_s", lambda _: 0.0)
-
-
 async def failure(
     url: str, key: str = "secret-1234", content: str = "Hello", tools: tuple[ToolSpec, ...] = ()
 ) -> ModelError:
-    model = OpenAIModel("tiny", url, lambda: SecretStr(key))
+    model = OpenAIModel("tiny", url, lambda: SecretStr(key), longest_backoff_s=0)
     with pytest.raises(ModelError) as caught:
         await model.complete(Request([User(content=content)], tools))
     await model.close()

@@ -29,11 +29,8 @@ def failures() -> list[ModelFault]:
 
 
 @pytest.fixture
-async def model(
-    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, failures: list[ModelFault]
-) -> AsyncIterator[OpenAIModel]:
-    monkeypatch.setattr("services.agent.llm.client._backoff_s", lambda _: 0.0)
-    made = OpenAIModel("tiny", endpoint.url, on_failure=failures.append)
+async def model(endpoint: Endpoint, failures: list[ModelFault]) -> AsyncIterator[OpenAIModel]:
+    made = OpenAIModel("tiny", endpoint.url, on_failure=failures.append, longest_backoff_s=0)
     yield made
     await made.close()
 
@@ -163,7 +160,7 @@ async def closing() -> AsyncIterator[_Server]:
 async def test_a_connection_that_the_endpoint_has_closed_meanwhile_is_no_failure(
     closing: _Server, failures: list[ModelFault]
 ) -> None:
-    model = OpenAIModel("tiny", closing.url, on_failure=failures.append)
+    model = OpenAIModel("tiny", closing.url, on_failure=failures.append, longest_backoff_s=0)
     for _ in range(2):
         assert (await model.complete(ASKED)).content == "Hi."
     await model.close()

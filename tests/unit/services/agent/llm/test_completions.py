@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import JsonValue, SecretStr
 
-from services.agent.llm import client as model_module
 from services.agent.llm.chat import (
     Assistant,
     ChatMessage,
@@ -33,9 +32,8 @@ HI = completion(content="Hi.")
 
 
 @pytest.fixture
-async def model(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenAIModel]:
-    monkeypatch.setattr(model_module, "_backoff_s", lambda _: 0.0)
-    made = OpenAIModel("tiny", endpoint.url, lambda: KEY)
+async def model(endpoint: Endpoint) -> AsyncIterator[OpenAIModel]:
+    made = OpenAIModel("tiny", endpoint.url, lambda: KEY, longest_backoff_s=0)
     yield made
     await made.close()
 

@@ -37,7 +37,6 @@ def mocks() -> Iterator[Endpoints]:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch, mocks: Endpoints) -> None:
-    monkeypatch.setattr("services.agent.llm.client._backoff_s", lambda _: 0.0)
     monkeypatch.setenv("AZURE_KEY", "key")
     mocks.reset()
 

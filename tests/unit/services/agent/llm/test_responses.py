@@ -39,10 +39,9 @@ CALL: JsonValue = {
 
 
 @pytest.fixture
-async def model(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenAIModel]:
-    monkeypatch.setattr("services.agent.llm.client._backoff_s", lambda _: 0.0)
+async def model(endpoint: Endpoint) -> AsyncIterator[OpenAIModel]:
     choice = ModelChoice(api="responses", reasoning="low", temperature=0.5, extra={"user": "ann"})
-    made = OpenAIModel("tiny", endpoint.url, choice=choice)
+    made = OpenAIModel("tiny", endpoint.url, longest_backoff_s=0, choice=choice)
     yield made
     await made.close()
 

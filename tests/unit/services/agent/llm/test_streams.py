@@ -38,21 +38,18 @@ def reader() -> Reader:
     return Reader()
 
 
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.agent.llm.client._backoff_s", lambda _: 0.0)
-
-
 @pytest.fixture
 async def model(endpoint: Endpoint) -> AsyncIterator[OpenAIModel]:
-    made = OpenAIModel("tiny", endpoint.url)
+    made = OpenAIModel("tiny", endpoint.url, longest_backoff_s=0)
     yield made
     await made.close()
 
 
 @pytest.fixture
 async def responses(endpoint: Endpoint) -> AsyncIterator[OpenAIModel]:
-    made = OpenAIModel("tiny", endpoint.url, choice=ModelChoice(api="responses"))
+    made = OpenAIModel(
+        "tiny", endpoint.url, longest_backoff_s=0, choice=ModelChoice(api="responses")
+    )
     yield made
     await made.close()
 
@@ -308,7 +305,7 @@ async def test_an_incomplete_response_is_retried(
 
 @pytest.mark.parametrize("wire", ["chat", "responses"])
 async def test_a_stream_that_was_not_asked_for_is_read(endpoint: Endpoint, wire: Wire) -> None:
-    model = OpenAIModel("tiny", endpoint.url, choice=ModelChoice(api=wire))
+    model = OpenAIModel("tiny", endpoint.url, longest_backoff_s=0, choice=ModelChoice(api=wire))
     events = (*HI, END, DONE) if wire == "chat" else (*TEXT, completed())
     endpoint.script = [Answer(b": hello\n\n" + b"".join(events))]
     assert (await model.complete(ASKED)).content == "Hi."
