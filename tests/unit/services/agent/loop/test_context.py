@@ -185,6 +185,14 @@ async def test_without_a_summary_old_turns_are_left_out_with_a_mark(
     assert "earlier turns of yours left out to save space]" in str(model.turns[-1].history[1])
 
 
+async def test_a_summary_that_is_much_too_long_is_cut() -> None:
+    model = WindowModel(WINDOW, looks_up(60), summarise=lambda: says("It was found. " * 5_000))
+    outcome = await run_of(model, long_work(60))
+    assert outcome.status is Status.OK
+    assert model.refused == []
+    assert "of 69999 characters]" in str(model.turns[-1].history[1])
+
+
 async def test_a_run_whose_model_is_away_at_a_summary_continues_later() -> None:
     whole = WindowModel(WINDOW, looks_up(30))
     outcome = await run_of(whole, long_work())
