@@ -7,6 +7,7 @@ beside this file. A test fails when they differ from the code.
 from __future__ import annotations
 
 import json
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from shared.contract.messages import (
     Task,
     Trigger,
 )
+from shared.contract.stream import StreamPart
 
 HERE = Path(__file__).parent
-MODELS: tuple[type[Frozen], ...] = (Task, Trigger, Response, Shutdown, Cancel, Event)
+MODELS: tuple[type[Frozen], ...] = (Task, Trigger, Response, Shutdown, Cancel, Event, StreamPart)
 CHANNELS = {
     topology.TASKS: ("direct; routing key = agent", (Task, Trigger)),
     topology.swarm_exchange_name("{group}"): ("fanout", (Response, Trigger)),
@@ -35,6 +37,7 @@ CHANNELS = {
         (Shutdown, Cancel),
     ),
     topology.EVENTS: ("topic; <agent>.<event>", (Event,)),
+    topology.STREAM: ("topic; id of the root", (StreamPart,)),
 }
 
 REPLY_QUEUES = [
@@ -96,9 +99,10 @@ def markdown() -> str:
     lines = [
         "# Messages",
         "",
-        "Generated from `shared/contract/messages.py` by `python docs/generate.py`. JSON bodies,",
-        "UTF-8, at most 1 MiB. If an object has a key twice, the last one is used. Times are in",
-        "years 1 to 9999, UTC; lengths are in characters.",
+        "Generated from `shared/contract/messages.py` and `shared/contract/stream.py` by",
+        "`python docs/generate.py`. JSON bodies, UTF-8, at most 1 MiB. If an object has a key",
+        "twice, the last one is used. Times are in years 1 to 9999, UTC; lengths are in",
+        "characters.",
         "",
         "`reply_to` and `correlation_id` are AMQP properties. The property `message_id` replaces a",
         "missing `id`. An object without `type` is a task, and so is plain text. A task with the",
@@ -110,14 +114,18 @@ def markdown() -> str:
         "|---|---|---|",
     ]
     for address, (kind, models) in CHANNELS.items():
-        names = ", ".join(model.__name__.lower() for model in models)
+        names = ", ".join(_name(model) for model in models)
         lines.append(f"| `{address}` | {kind} | {names} |")
     lines += REPLY_QUEUES
     for model in MODELS:
-        lines += ["", f"## {model.__name__.lower()}", "", str(model.__doc__).strip(), ""]
+        lines += ["", f"## {_name(model)}", "", cleandoc(str(model.__doc__)), ""]
         lines += ["| field | type | default | meaning |", "|---|---|---|---|"]
         lines += [_row(name, model) for name in model.model_fields]
     return "\n".join(lines) + "\n"
+
+
+def _name(model: type[Frozen]) -> str:
+    return str(model.model_fields["type"].default).replace("_", " ")
 
 
 def _row(name: str, model: type[Frozen]) -> str:

@@ -39,6 +39,7 @@ from shared.broker.consumer import Consumer
 from shared.contract import topology
 from shared.definitions.loader import equipped, read_folder
 from shared.definitions.model import Definition
+from shared.prices import PriceList
 from shared.process.control import handle_commands
 from shared.process.health import unreachable
 from shared.process.runtime import START_S, Process, exit_now, run
@@ -99,7 +100,8 @@ async def _run(
         refusals = Refusals(instance, outbox)
         settlement = Settlement(refusals)
         pause, scopes = Pause(instance, admission), CancelScopes()
-        parts = RunParts(instance, replies, toolbox, models, pause)
+        prices = PriceList(process.settings.prices)
+        parts = RunParts(instance, replies, toolbox, models, pause, prices)
         execution = Execution(instance, parts, scopes, Endings(instance, outbox, refusals))
         runs = OpenRuns(execution, admission, jobs)
         commands = Commands(instance, admission, runs, pause, scopes, process.stopping, jobs)

@@ -9,7 +9,7 @@ from uuid import uuid4
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from shared.contract.messages import COUNT_MOST, Budget, Lineage
+from shared.contract.messages import COST_MOST, COUNT_MOST, Budget, Lineage
 from shared.definitions.model import Duration
 from shared.errors import SettingsError
 
@@ -21,6 +21,10 @@ ModelCalls = Annotated[
 Tokens = Annotated[
     int | None,
     typer.Option(min=1, help="The most input and output tokens, its workers' included."),
+]
+Cost = Annotated[
+    float | None,
+    typer.Option(min=0.000001, help="The most US dollars for model calls, its workers' included."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -41,13 +45,15 @@ def message(kind: type[Sent], **fields: object) -> Sent:
         raise SettingsError(f"{fault['loc'][0]}: {fault['msg']}") from error
 
 
-def budget(model_calls: int | None, tokens: int | None) -> Budget | None:
-    """The budget; None if neither is limited. Raises `SettingsError` for too large a number."""
-    if model_calls is None and tokens is None:
+def budget(model_calls: int | None, tokens: int | None, cost: float | None) -> Budget | None:
+    """The budget; None if nothing is limited. Raises `SettingsError` for too large a number."""
+    if model_calls is None and tokens is None and cost is None:
         return None
     if max(model_calls or 0, tokens or 0) > COUNT_MOST:
         raise SettingsError(f"--model-calls and --tokens are at most {COUNT_MOST}")
-    return Budget(model_calls=model_calls, tokens=tokens)
+    if not (cost or 0.0) <= COST_MOST:
+        raise SettingsError(f"--cost is at most {COST_MOST:.0f}")
+    return Budget(model_calls=model_calls, tokens=tokens, cost=cost)
 
 
 def duration(option: str, text: str) -> timedelta:

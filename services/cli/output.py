@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 
 import typer
 from rich.console import Console, RenderableType
@@ -42,6 +43,7 @@ def spent(budget: Budget, usage: Usage) -> str:
     pairs = (
         ("model calls", usage.model_calls, budget.model_calls),
         ("tokens", usage.tokens, budget.tokens),
+        ("USD", usage.cost or 0.0, budget.cost),
     )
     parts = [f"{number} of {limit} {unit}" for unit, number, limit in pairs if limit is not None]
     over = ": more than the budget" if budget.overshot(usage) else ""
@@ -74,6 +76,14 @@ def show_table(
 
 def show(renderable: RenderableType) -> None:
     _console().print(renderable)
+
+
+def tail(console: Console, texts: Iterable[str]) -> Text:
+    """The end of some texts, in as many lines as half of the terminal holds."""
+    room = max(1, console.height // 2)
+    end = plain("\n\n".join(texts))[-room * console.width :]
+    lines = Text(end).wrap(console, console.width)[-room:]
+    return Text("\n").join(lines)
 
 
 def confirmed(question: str) -> bool:

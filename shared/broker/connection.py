@@ -174,7 +174,7 @@ async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIte
         await consuming.open(wait_s)
         broker = Broker(publishing, consuming, publisher, wait_s)
         work = [link.keep() for link in links]
-        work += [publisher.send_events(), publisher.renew_silent()]
+        work += [publisher.send_events(), publisher.send_texts(), publisher.renew_silent()]
         jobs = [asyncio.create_task(job) for job in work]
         caller = asyncio.current_task()
         for job in jobs:

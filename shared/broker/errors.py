@@ -108,7 +108,7 @@ def broker_error(error: BaseException, doing: str) -> BrokerError:
 
 
 def user_in(url: URL) -> str:
-    """The broker's user of this connection; empty if a certificate names it, not the address."""
+    """The user in the broker's address (`guest` without one); empty for a login by certificate."""
     by_password = url.query.get("auth", "plain").lower() == "plain"
     return (url.user or "guest") if by_password else ""
 

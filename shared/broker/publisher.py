@@ -1,13 +1,13 @@
-"""Publishing of messages, with confirms, and of events, without."""
+"""Publishing of messages, with confirms, and of events and texts, without."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import aio_pika
+from aio_pika import DeliveryMode
 from aio_pika.abc import AbstractChannel
 from aiormq import Channel
 from aiormq import exceptions as amqp
@@ -15,24 +15,23 @@ from pamqp.commands import Basic
 from pamqp.frame import marshal
 from pamqp.header import ContentHeader
 
+from shared.broker.announcer import Announcer
 from shared.broker.errors import broker_error, broker_request, user_in
 from shared.broker.link import Link, LinkChannel
 from shared.contract import topology
-from shared.contract.messages import Event, encode
+from shared.contract.messages import Event
+from shared.contract.stream import StreamPart
 from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable, Unsendable
 
 CONFIRM_TIMEOUT_S = 10.0
 """A quorum queue confirms in milliseconds; under a memory alarm the broker confirms nothing."""
-ANNOUNCE_TIMEOUT_S = 1.0
-EVENT_QUEUE_SIZE = 1000
-"""The number of events that may wait to be sent; further ones are dropped and counted."""
 SILENT_S = 15.0
 """A channel of RabbitMQ waits for a queue that does not respond, such as a quorum queue without a
 leader, and delays all later messages. After this time they are published on a new connection."""
 SILENT_TURN_S = 3.0
 """The time for one message to a silent address, before another address has its turn."""
 WATCH_S = 2.0
-_TRANSIENT = aio_pika.DeliveryMode.NOT_PERSISTENT
+_TRANSIENT, _PERSISTENT = DeliveryMode.NOT_PERSISTENT, DeliveryMode.PERSISTENT
 
 Address = tuple[str, str]
 """Exchange and routing key."""
@@ -78,10 +77,9 @@ class Publisher:
         self._silent = _SerialChannel(silent, SILENT_TURN_S)
         self._silent_addresses: dict[Address, asyncio.Lock] = {}
         """The lock lets one message of each address at a time wait for its turn."""
-        self._events: asyncio.Queue[Event] = asyncio.Queue(EVENT_QUEUE_SIZE)
+        self._events = Announcer(link)
+        self._texts = Announcer(link)
         self._in_flight: dict[str, _InFlight] = {}
-        self.dropped = 0
-        """The number of events that were never sent."""
 
     async def publish(self, message: Outgoing, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
         """Publish one message; returns when the broker has confirmed it for every queue.
@@ -154,28 +152,26 @@ class Publisher:
         in_flight = self._in_flight.values()
         return {one.address for one in in_flight if one.link is link and one.since < since}
 
+    @property
+    def dropped(self) -> int:
+        """The number of events that were never sent."""
+        return self._events.dropped
+
     def announce(self, event: Event) -> None:
         """Publish an event. If it can't be sent at once, it is dropped and counted."""
-        try:
-            self._events.put_nowait(event)
-        except asyncio.QueueFull:
-            self.dropped += 1
+        self._events.announce(topology.EVENTS, f"{event.agent}.{event.name}", event)
+
+    def stream(self, root_id: str, part: StreamPart) -> None:
+        """Publish a piece of a run's text. If it can't be sent at once, it is dropped."""
+        self._texts.announce(topology.STREAM, root_id, part)
 
     async def send_events(self) -> None:
         """The job that publishes the announced events."""
-        channel = LinkChannel(self._link, confirms=False)
-        while True:
-            events = [await self._events.get()]
-            while not self._events.empty():
-                events.append(self._events.get_nowait())
-            if not self._link.ready or await self._link.blocked():
-                self.dropped += len(events)
-                continue
-            try:
-                async with broker_request("announce events", ANNOUNCE_TIMEOUT_S):
-                    await _announce(await channel.get(), events)
-            except BrokerError:
-                self.dropped += len(events)
+        await self._events.send()
+
+    async def send_texts(self) -> None:
+        """The job that publishes the pieces of texts."""
+        await self._texts.send()
 
     def _forget_in_flight(self, message_id: str, job: asyncio.Task[None]) -> None:
         del self._in_flight[message_id]
@@ -208,11 +204,23 @@ class _SerialChannel:
 
 
 async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) -> None:
-    written = await _to_aio_pika(channel, message, doing)
-    exchange = await channel.get_exchange(message.exchange, ensure=False)
+    """Waits for the confirm, and not for the socket before it, as `Exchange.publish` does.
+
+    While the broker reads nothing, each message id is in the client's queue at most once.
+    """
+    underlay = await channel.get_underlay_channel()
+    assert isinstance(underlay, Channel)  # the interface leaves out `wait`
+    properties = _properties(underlay, message, doing)
     async with broker_request(doing, timeout_s=None):
         try:
-            await exchange.publish(written, message.routing_key, mandatory=message.mandatory)
+            await underlay.basic_publish(
+                message.body,
+                exchange=message.exchange,
+                routing_key=message.routing_key,
+                properties=properties,
+                mandatory=message.mandatory,
+                wait=False,
+            )
         except amqp.ConnectionInternalError as error:
             if not _is_direct(message):
                 raise
@@ -225,33 +233,29 @@ async def _confirmed(channel: AbstractChannel, message: Outgoing, doing: str) ->
             raise broker_error(error, doing) from error
 
 
-async def _to_aio_pika(channel: AbstractChannel, message: Outgoing, doing: str) -> aio_pika.Message:
-    """The message in aio-pika's form. Raises `Unsendable` for properties that don't fit into a
-    frame: the broker would close the connection, which all messages share."""
-    connection = (await channel.get_underlay_channel()).connection
-    written = aio_pika.Message(
-        message.body,
+def _properties(channel: Channel, message: Outgoing, doing: str) -> Basic.Properties:
+    """Raises `Unsendable` for properties that don't fit into a frame: the broker would close the
+    connection, which all messages share."""
+    properties = Basic.Properties(
         content_type=message.content_type,
         correlation_id=message.correlation_id,
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        delivery_mode=_PERSISTENT,
         headers=dict(message.headers),
         message_id=message.message_id,
         reply_to=message.reply_to,
-        user_id=user_in(connection.url),
+        user_id=user_in(channel.connection.url) or None,
     )
-    written.priority = None  # aio-pika sets 0, which a broker may rank below no priority
-    header = ContentHeader(body_size=len(message.body), properties=written.properties)
     try:
-        frame = marshal(header, 1)
+        frame = marshal(ContentHeader(body_size=len(message.body), properties=properties), 1)
     except (TypeError, ValueError) as error:
         raise Unsendable(f"could not {doing}: {error}; shorten its properties") from error
-    most = connection.connection_tune.frame_max
+    most = channel.connection.connection_tune.frame_max
     if most and len(frame) > most:
         raise Unsendable(
             f"could not {doing}: its properties take {len(frame)} bytes, and a frame of this "
             f"broker {most}; shorten its headers"
         )
-    return written
+    return properties
 
 
 def _is_direct(message: Outgoing) -> bool:
@@ -281,26 +285,6 @@ def _forbidden(message: Outgoing, doing: str) -> BrokerError:
     return kind(
         f"could not {doing}: the broker's user may not; import what 'hutch topology' prints"
     )
-
-
-async def _announce(channel: AbstractChannel, events: Sequence[Event]) -> None:
-    """Publish events; waits for the socket after the last one only.
-
-    `Exchange.publish` waits after each, which is slower than events are announced under load.
-    """
-    underlay = await channel.get_underlay_channel()
-    assert isinstance(underlay, Channel)  # the interface leaves out `wait`
-    user = user_in(underlay.connection.url) or None
-    for number, event in enumerate(events, 1):
-        await underlay.basic_publish(
-            encode(event),
-            exchange=topology.EVENTS,
-            routing_key=f"{event.agent}.{event.name}",
-            properties=Basic.Properties(  # one per event: the client writes an id into it
-                content_type="application/json", delivery_mode=_TRANSIENT, user_id=user
-            ),
-            wait=number == len(events),
-        )
 
 
 def _unconfirmed(doing: str) -> Unconfirmed:

@@ -12,7 +12,17 @@ from shared.broker.connection import Broker
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
 from shared.contract import topology
-from shared.contract.messages import Cancel, Event, Lineage, Response, Task, decode, encode
+from shared.contract.messages import (
+    Cancel,
+    Event,
+    Lineage,
+    Response,
+    Task,
+    decode,
+    encode,
+    run_id,
+)
+from shared.contract.stream import StreamPart
 from shared.errors import (
     BadMessage,
     BrokerError,
@@ -78,12 +88,14 @@ async def ask(
     task: Task,
     wait_s: float,
     on_event: Callable[[Event], None],
+    on_part: Callable[[StreamPart], None] = lambda _: None,
     *,
     ask_again_s: float = ASK_AGAIN_S,
     grace_s: float = GRACE_S,
 ) -> Response:
     """Publish a task and wait for its response; `on_event` gets the events of its runs meanwhile.
 
+    If the task has `stream`, `on_part` gets the parts of its own run's text, see `RunText`.
     The task is published again every `ask_again_s`, with the same id, until the response comes:
     the id makes it one run. Raises `HutchError` when there is no response within `wait_s` and
     `grace_s`, `BrokerError` when the broker refuses, `BadMessage` when the response can't be
@@ -93,15 +105,19 @@ async def ask(
     await broker.declare(topology.client(name))
     responses = await broker.consumer(topology.reply_queue_name("cli", name))
     events = await broker.consumer(topology.client_events_name(name))
+    parts = await _parts(broker, name, task) if task.stream else None
     try:
         async with asyncio.timeout(wait_s + grace_s), asyncio.TaskGroup() as jobs:
-            following = jobs.create_task(_follow(events, task.id or "", on_event))
+            following = [jobs.create_task(_follow(events, task.id or "", on_event))]
+            if parts is not None:
+                started = run_id(agent, task.id or "")
+                following.append(jobs.create_task(_read(parts, started, on_part)))
             publishing = jobs.create_task(
                 _keep_publishing(broker, agent, task, responses.queue, ask_again_s)
             )
             response = await _response(responses, task.id or "")
-            following.cancel()
-            publishing.cancel()
+            for job in (*following, publishing):
+                job.cancel()
             return response
     except TimeoutError as error:
         raise HutchError(
@@ -159,3 +175,21 @@ async def _follow(consumer: Consumer, root_id: str, on_event: Callable[[Event], 
             continue  # any user of the broker may publish there
         if event.root_id == root_id:
             on_event(event)
+
+
+async def _parts(broker: Broker, name: str, task: Task) -> Consumer:
+    root_id = task.root_id or task.id or ""
+    await broker.declare(topology.client_stream(name, root_id))
+    return await broker.consumer(topology.client_stream_name(name))
+
+
+async def _read(consumer: Consumer, run: str, on_part: Callable[[StreamPart], None]) -> None:
+    await consumer.start(PREFETCH)
+    async for delivery in consumer:
+        await delivery.ack()
+        try:
+            part = StreamPart.model_validate_json(delivery.body)
+        except ValidationError:
+            continue
+        if part.run_id == run:
+            on_part(part)

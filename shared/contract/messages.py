@@ -25,6 +25,10 @@ MAX_BODY_BYTES = 1024 * 1024
 COUNT_MOST = 2**53 - 1
 """The largest count: the largest integer that every JSON reader keeps exact."""
 
+COST_MOST = 1e9
+COST_DIGITS = 9
+"""Costs are in USD, with so many decimals: sums stay short, and the price of no token is lost."""
+
 HOPS_MOST = 1000
 """The longest chain of broadcasts; a swarm stops long before (`services/agent/intake/swarm.py`)."""
 
@@ -47,6 +51,7 @@ Id = Annotated[str, Field(pattern=r"^[!-~]{1,128}$", description="printable ASCI
 Content = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(max_length=LABEL_CHARS)]
 Count = Annotated[int, Field(ge=0, le=COUNT_MOST)]
+Cost = Annotated[float, Field(ge=0, le=COST_MOST)]
 _Whole = Annotated[int, Field(ge=-COUNT_MOST, le=COUNT_MOST)]
 _Real = Annotated[float, Field(ge=-COUNT_MOST, le=COUNT_MOST)]
 Time = Annotated[
@@ -78,6 +83,10 @@ def _is_zero(count: int) -> bool:
     return count == 0
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Usage(Frozen):
     """The model calls and tokens that were used, those of the whole subtree of workers included."""
 
@@ -90,20 +99,31 @@ class Usage(Frozen):
     reasoning_tokens: Count = Field(
         default=0, exclude_if=_is_zero, description="of the output, for reasoning"
     )
+    cost: Cost | None = Field(
+        default=None, exclude_if=_is_none, description="in USD; only under a budget with a `cost`"
+    )
 
     @property
     def tokens(self) -> int:
         return _sum(self.input_tokens, self.output_tokens)
 
     def __add__(self, other: Usage) -> Usage:
-        """The sum of each count, at most `COUNT_MOST`."""
+        """The sum of each count, at most `COUNT_MOST`, and of the costs, at most `COST_MOST`."""
         return Usage(
             model_calls=_sum(self.model_calls, other.model_calls),
             input_tokens=_sum(self.input_tokens, other.input_tokens),
             output_tokens=_sum(self.output_tokens, other.output_tokens),
             cached_tokens=_sum(self.cached_tokens, other.cached_tokens),
             reasoning_tokens=_sum(self.reasoning_tokens, other.reasoning_tokens),
+            cost=_sum_of_costs(self.cost, other.cost),
         )
+
+
+def _sum_of_costs(one: float | None, other: float | None) -> float | None:
+    """None only if both are; then no cost budget is in force."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(round(one + other, COST_DIGITS), COST_MOST)
 
 
 def _sum(one: int, other: int) -> int:
@@ -111,14 +131,19 @@ def _sum(one: int, other: int) -> int:
 
 
 class Budget(Frozen):
-    """The model calls and tokens left for a message and all that it causes; absent: no limit."""
+    """What is left for a message and all that it causes; absent: no limit."""
 
     model_calls: Count | None = None
     tokens: Count | None = Field(default=None, description="input and output together")
+    cost: Cost | None = Field(default=None, exclude_if=_is_none, description="in USD")
 
     def overshot(self, usage: Usage) -> bool:
         """Whether the usage exceeds a limit of this budget."""
-        limits = ((self.model_calls, usage.model_calls), (self.tokens, usage.tokens))
+        limits = (
+            (self.model_calls, usage.model_calls),
+            (self.tokens, usage.tokens),
+            (self.cost, usage.cost or 0.0),
+        )
         return any(limit is not None and spent > limit for limit, spent in limits)
 
 
@@ -140,7 +165,8 @@ class Lineage(Frozen):
     )
     deadline: Time | None = Field(default=None, description="after it, the answer is `timeout`")
     budget: Budget | None = Field(
-        default=None, description="`{model_calls, tokens}` left; with nothing left it does not run"
+        default=None,
+        description="`{model_calls, tokens, cost}` left; with nothing left it does not run",
     )
     session: Id | None = Field(default=None, description="id of its conversation")
     traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f-]{55}$")
@@ -154,6 +180,11 @@ class Task(Lineage):
     type: Literal["task"] = "task"
     content: Content
     context: str | None = Field(default=None, description="further information for the agent")
+    stream: bool = Field(
+        default=False,
+        exclude_if=_is_zero,
+        description="whether its run's text is published to `hutch.stream` as it comes",
+    )
 
     @property
     def prompt(self) -> str:
@@ -310,27 +341,3 @@ def response_id(run: str, epoch: int = 1) -> str:
     A run that an operator has replayed has another response, in its next epoch.
     """
     return f"{run}.response" if epoch == 1 else f"{run}.{epoch}.response"
-
-
-def content_hash(message: Task | Trigger) -> str:
-    """A hash that distinguishes a repeated task from another task with the same id.
-
-    It leaves out the budget: a task that is sent again with another budget is the same task. Each
-    part follows its length, so different parts never give the same text.
-    """
-    parts = (message.type, message.content, _context(message), message.session or "")
-    text = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def earlier_content_hash(message: Task | Trigger) -> str:
-    """`content_hash` as 0.1.0 computed and stored it. NUL separates the parts, so texts with NUL
-    can collide."""
-    text = f"{message.type}\0{message.content}\0{_context(message)}"
-    if message.session is not None:
-        text += f"\0{message.session}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _context(message: Task | Trigger) -> str:
-    return (message.context if message.type == "task" else None) or ""

@@ -50,7 +50,8 @@ def output_of(stored: str) -> Output:
 
 
 def storable(text: str) -> str:
-    """Text as UTF-8 and any database can hold it: without NUL and half surrogate pairs."""
+    """The text without what UTF-8 or a database can't hold: NUL is removed, half a surrogate pair
+    becomes `?`."""
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
@@ -63,7 +64,8 @@ def parsed(kind: TypeAdapter[T], stored: str, column: str) -> T:
 
 
 def mended(kind: TypeAdapter[T], row: Mapping[str, object], blank: Mapping[str, object]) -> T:
-    """A row as `kind`. A field that can't be read has its value in `blank`; `damage` says why."""
+    """Parse a row as `kind`. A field that can't be read gets its value from `blank`, and `damage`
+    the reason."""
     try:
         return kind.validate_python(dict(row))
     except ValidationError as error:

@@ -15,6 +15,8 @@ TASKS = "hutch.tasks"
 REPLIES = "hutch.replies"
 CONTROL = "hutch.control"
 EVENTS = "hutch.events"
+STREAM = "hutch.stream"
+"""The texts of runs as their models write them; the routing key is the root's id."""
 DEAD = "hutch.dead"
 UNROUTED = "hutch.unrouted"
 DEFAULT_EXCHANGE = "amq.default"
@@ -57,6 +59,8 @@ CLIENT_QUEUES = (
 """Patterns of the whole names of such queues. The broker makes the first kind, for queues declared
 without a name; aio-pika's robust client, Spring AMQP's `AnonymousQueue` and EasyNetQ make the
 next ones, and kombu uses a UUID."""
+STREAM_BYTES = 16 * 1024 * 1024
+"""The limit of a client's queue of texts; a client that doesn't read loses the oldest parts."""
 EVENTS_AGE = "7D"
 EVENTS_BYTES = 1024 * 1024 * 1024
 DEAD_BYTES = 1024 * 1024 * 1024
@@ -151,6 +155,10 @@ def client_events_name(client: str) -> str:
     return f"events.cli.{client}"
 
 
+def client_stream_name(client: str) -> str:
+    return f"stream.cli.{client}"
+
+
 def store_exchange_name(agent: str) -> str:
     return f"hutch.store.{agent}"
 
@@ -181,6 +189,7 @@ def system() -> Topology:
             Exchange(REPLIES, "direct"),
             Exchange(CONTROL, "topic"),
             Exchange(EVENTS, "topic"),
+            Exchange(STREAM, "topic"),
         ),
         queues=(
             Queue(
@@ -286,6 +295,17 @@ def client(name: str) -> Topology:
     return Topology(
         queues=tuple(_transient(it, REPLY_BYTES) for it in (responses, events)),
         bindings=(Binding(REPLIES, responses, responses), Binding(EVENTS, events, "#")),
+    )
+
+
+def client_stream(name: str, root_id: str) -> Topology:
+    """The queue of a client for the text of its task's run; it ends with its connection.
+
+    A root's id can contain `*` and `#`, which match other ids too: the run's id tells them apart.
+    """
+    queue = client_stream_name(name)
+    return Topology(
+        queues=(_transient(queue, STREAM_BYTES),), bindings=(Binding(STREAM, queue, root_id),)
     )
 
 

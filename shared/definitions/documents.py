@@ -181,7 +181,8 @@ class _Reading:
         return None
 
     def _readable(self, node: yaml.ScalarNode, place: Place) -> str:
-        """The text. JSON writes a character beyond U+FFFF as two escapes; one alone is a fault."""
+        """The text. NUL and half a surrogate pair (JSON writes a character beyond U+FFFF as
+        two escapes) are faults."""
         text = str(node.value)
         try:
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")

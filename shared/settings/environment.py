@@ -11,11 +11,19 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.contract.prompts import ToolProtocol
 from shared.errors import SettingsError
+from shared.settings.prices import Prices, given_prices
 from shared.settings.secrets import current_secret, secret
 
 _Line = Annotated[str, StringConstraints(strip_whitespace=True)]
@@ -106,6 +114,12 @@ class Settings(_Environment):
         default="native",
         validation_alias="HUTCH_TOOL_PROTOCOL",
         description="for agents that name none; schema: for models without native tool calls",
+    )
+    prices: Annotated[Prices, NoDecode, BeforeValidator(given_prices)] = Field(
+        default={},
+        validation_alias="HUTCH_PRICES",
+        description="JSON, or a YAML or JSON file: model -> {input, cached_input, output}, in USD "
+        "per million tokens; before the prices that the package genai-prices knows",
     )
     drain_s: float = Field(
         default=20.0,

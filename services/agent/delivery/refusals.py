@@ -50,10 +50,11 @@ class Refusals:
         me.announce("message.dead", queue=queue)
 
     async def give_up(self, run: Run, reason: str) -> None:
-        """Dead-letter the message of a run; its end answers the requesters. Raises as `keep` does.
+        """Keep the message of a run as a dead letter. Raises as `keep` does.
 
-        If this process dies before that end, the next one does both again: the second copy has the
-        same `message_id`, and counts as the same dead letter.
+        The requesters are answered when the run's end is committed. If this process dies before,
+        the next owner repeats both; a second copy has the same `message_id` and is the same dead
+        letter.
         """
         log.warning("run given up", reason=reason)
         queue = mailbox_name(run.agent)

@@ -15,12 +15,11 @@ from services.agent.loop.work import Outcome
 from services.agent.runs.admission import Admission
 from services.agent.runs.ending import response
 from services.agent.runs.open_runs import OpenRuns
+from shared.contract.content_hash import content_hash, earlier_content_hash
 from shared.contract.messages import (
     Status,
     Task,
     Trigger,
-    content_hash,
-    earlier_content_hash,
     encode,
     response_id,
     run_id,

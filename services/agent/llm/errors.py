@@ -1,7 +1,7 @@
-"""Errors of endpoints, judged by what they mean: the status alone says too little.
+"""The meaning of endpoints' errors, which depends on their codes and words more than on the status.
 
-An endpoint reports an error by a status, inside a successful reply, or inside a stream; each of
-them comes here. Messages are read leniently: as an object, a list, a text or a web page.
+An endpoint reports an error by a status, inside a successful reply, or inside a stream. Reports are
+read leniently: as an object, a list, a text or a web page.
 """
 
 from __future__ import annotations
@@ -129,9 +129,9 @@ def _shown(body: object) -> str:
 
 
 def judged(
-    status: int | None, body: object, said: str, headers: Mapping[str, str] | None = None
+    status: int | None, body: object, prefix: str, headers: Mapping[str, str] | None = None
 ) -> ModelError:
-    """The error that a report means. `said` introduces the endpoint's own words in its text.
+    """The error that a report means; `prefix` comes before the endpoint's words in its text.
 
     `status` is None for a report inside a reply or a stream: then a code can be a status.
     """
@@ -139,7 +139,7 @@ def judged(
     whole, codes = report.whole, report.codes
     if status is None:
         status = next((int(it) for it in codes if re.fullmatch(r"[1-5]\d\d", it)), None)
-    detail = f"{said}{report.text}"
+    detail = f"{prefix}{report.text}"
     if status == 402 or codes & _BALANCE:
         public = "the account at the model's endpoint has no balance left"
         return ModelError(detail, public=public, reason="quota")

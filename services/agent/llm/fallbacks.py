@@ -1,7 +1,7 @@
-"""What to send instead after a refusal: each row changes fields of the endpoint's profile.
+"""Changes after a refusal: each row changes fields of the endpoint's profile for the next request.
 
-A row applies if the refusal contains its words and the request what the row changes. No request is
-sent twice, so a change that doesn't help is the last one. What helped is remembered for the model.
+A row applies if the refusal contains its words and the request the field that the row changes. No
+request is sent twice, so the changes come to an end. Those that helped are remembered.
 """
 
 from __future__ import annotations

@@ -39,17 +39,13 @@ def fitted(history: Sequence[ChatMessage], profile: Profile) -> list[ChatMessage
 
 def _trimmed(message: ChatMessage) -> ChatMessage | None:
     """The message without white space at its end; None if nothing is left of it."""
-    match message:
-        case ToolResult():
-            return message.model_copy(update={"content": message.content.rstrip() or EMPTY})
-        case Assistant():
-            content = (message.content or "").rstrip() or None
-            if content is None and not message.tool_calls:
-                return None
-            return message.model_copy(update={"content": content})
-        case System() | User():
-            text = message.content.rstrip()
-            return message.model_copy(update={"content": text}) if text else None
+    text = (message.content or "").rstrip()
+    if isinstance(message, ToolResult):
+        text = text or EMPTY
+    if not text and not (isinstance(message, Assistant) and message.tool_calls):
+        return None
+    unchanged = text == (message.content or "")
+    return message if unchanged else message.model_copy(update={"content": text})
 
 
 def _joined(last: ChatMessage, message: ChatMessage, profile: Profile) -> ChatMessage | None:

@@ -1,4 +1,4 @@
-"""What kinds of endpoints want: one table with one row for each kind, and no `if` elsewhere.
+"""The differences between kinds of endpoints: a table with one row for each, and no `if` elsewhere.
 
 A row is found by the endpoint's host, or named by `model.profile` in an agent's file. Where models
 of one endpoint differ, the row changes fields by patterns of the model's name. What a row gets
@@ -52,8 +52,9 @@ class Profile:
     tools_effort: str | None = None
     """The effort that chat completions with tools need, whatever the agent's file names."""
     encrypted_reasoning: bool = True
-    """Responses: whether reasoning items come with what the endpoint needs to read them again."""
+    """Responses: whether encrypted reasoning is asked for, to be sent back with later requests."""
     temperature: bool = True
+    """Whether the temperature that the agent's file names is sent."""
     null_content: bool = True
     """Whether a reply that only called tools goes back with `content: null` or with `""`."""
     idle_tools: Literal["omitted", "choice_none", "offered"] = "omitted"
@@ -68,8 +69,9 @@ class Profile:
         "reasoning_opaque",
         "extra_content",
     )
-    """Fields of a reply with calls that go back with it."""
+    """Chat completions: fields of a reply with calls that go back with it."""
     kept_calls: tuple[str, ...] = ("extra_content",)
+    """The same of each call."""
     stream_false: bool = True
     """Whether `stream: false` is sent: some stream when the field is absent."""
     stream_usage: bool = True

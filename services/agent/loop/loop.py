@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -30,7 +30,7 @@ from services.agent.loop.endings import refusal_outcome, reply_outcome
 from services.agent.loop.journal import Journal, StepKey, StepKind, parse_output
 from services.agent.loop.shortening import Shortening
 from services.agent.loop.tool_calls import WorkerArguments, kinds_by_name, parse_arguments
-from services.agent.loop.work import Outcome, Work, failed
+from services.agent.loop.work import Outcome, Stream, Work, failed
 from shared.contract.messages import ANSWERED, Budget, Frozen, Response, Status, Usage
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import capped
@@ -93,15 +93,20 @@ class _Call(NamedTuple):
 
 
 async def run(
-    work: Work, model: Model, tools: Tools, workers: Workers, journal: Journal
+    work: Work,
+    model: Model,
+    tools: Tools,
+    workers: Workers,
+    journal: Journal,
+    stream: Stream | None = None,
 ) -> Outcome:
-    """Run the loop until it has an outcome.
+    """Run the loop until it has an outcome. Replies are streamed only with `stream`.
 
     Raises `RunLost` if another instance has taken the run, `JournalMismatch` if the journal
     records other steps than this run takes, `ModelUnavailable` if the run can go on later from its
     finished steps, and the errors of the journal's store.
     """
-    loop = _Loop(work, model, tools, workers, journal)
+    loop = _Loop(work, model, tools, workers, journal, stream)
     try:
         turn = 1
         while (outcome := await loop.at_limit(turn)) is None:
@@ -127,6 +132,7 @@ class _Loop:
     tools: Tools
     workers: Workers
     journal: Journal
+    stream: Stream | None
     usage: Usage = field(default_factory=Usage)
     model_name: str | None = None
     unrecorded: tuple[StepKey, str, str] | None = None
@@ -161,6 +167,8 @@ class _Loop:
         given, turns = self.work.message.budget or Budget(), self.work.definition.limits.turns
         if self.left.tokens == 0:
             return failed(f"the budget of {given.tokens} tokens is spent")
+        if self.left.cost == 0:
+            return failed(f"the budget of {given.cost} USD is spent")
         if self.left.model_calls == 0:
             return failed(f"the budget of {given.model_calls} model calls is spent")
         if self.left.model_calls == 1 and self.specs:
@@ -176,14 +184,14 @@ class _Loop:
         if recorded is not None:
             completion = parse_output(Completion, key, recorded)
         else:
-            completion = await self._complete(with_tools=with_tools)
+            completion = await self._complete(turn, with_tools=with_tools)
             self.unrecorded = (key, name, completion.model_dump_json())
         self.context.learn(completion.usage)
         self.usage += completion.usage
         self.model_name = completion.model or self.model_name
         return completion
 
-    async def _complete(self, *, with_tools: bool) -> Completion:
+    async def _complete(self, turn: int, *, with_tools: bool) -> Completion:
         """The model's reply to a history that fits its context. After a refusal it is asked with a
         shorter one; raises `ContextExceeded` if there is none.
         """
@@ -195,8 +203,10 @@ class _Loop:
             if refusal is not None:
                 raise refusal
             await self.journal.check_fence()
+            asked = self.context.request(self.left, with_tools)
             try:
-                return await self.model.complete(self.context.request(self.left, with_tools))
+                with self.stream(turn) if self.stream else nullcontext() as on_text:
+                    return await self.model.complete(asked, on_text)
             except ContextExceeded as error:
                 refusal = error
 

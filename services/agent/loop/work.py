@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from services.agent.llm.chat import ToolSpec
+from services.agent.llm.chat import OnText, ToolSpec
 from services.agent.loop.tool_calls import WorkerSpec
 from shared.contract.messages import Frozen, Status, Task, Trigger, Usage
 from shared.definitions.model import Definition
@@ -25,6 +27,10 @@ class Work(Frozen):
     tools: tuple[ToolSpec, ...] = ()
     window: int | None = None
     """The length of the model's context in tokens; None if it is not known."""
+
+
+Stream = Callable[[int], AbstractContextManager[OnText]]
+"""Called with the number of a turn: a context in which the text of its reply is taken."""
 
 
 class Outcome(Frozen):

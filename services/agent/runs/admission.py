@@ -25,7 +25,7 @@ class Slot:
         self._admission._release(self)
 
     def pause(self) -> None:
-        """The run waits from now on, and computes nothing."""
+        """Give the place back to other runs while this one waits for its workers."""
         self._admission._pause(self)
 
     async def resume(self) -> None:

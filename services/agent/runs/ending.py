@@ -146,7 +146,7 @@ class Endings:
         else:
             log.info("run ended", status=status, reason=outcome.detail)
         if budget and budget.overshot(usage):
-            log.warning("budget overshot", budget=budget.model_dump(), usage=usage.tokens)
+            log.warning("budget overshot", budget=budget.model_dump(), usage=usage.model_dump())
             self.instance.announce("budget.overshot", run, tokens=usage.tokens)
 
 

@@ -20,6 +20,7 @@ import structlog
 from pydantic import ValidationError
 
 from services.agent.instance import Instance
+from services.agent.llm.chat import Model
 from services.agent.llm.registry import ModelRegistry
 from services.agent.loop import loop
 from services.agent.loop.precheck import precheck
@@ -27,11 +28,13 @@ from services.agent.loop.snapshot import Snapshot, restore_snapshot
 from services.agent.loop.work import Outcome, Work, failed
 from services.agent.runs.admission import Slot
 from services.agent.runs.cancellation import CancelScope, CancelScopes, cancelled_end
+from services.agent.runs.cost import PricedModel, price_refusal
 from services.agent.runs.ending import NOT_STORED, Ended, Endings
 from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
 from services.agent.runs.pause import Pause, PausedModel
 from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
 from services.agent.runs.store_journal import StoredJournal
+from services.agent.runs.stream import RunStream
 from services.agent.runs.toolbox import RunTools, Toolbox
 from services.agent.runs.workers import Replies, SharedDeadline, WorkerCalls
 from shared.concurrency.fault_boundary import is_own_cancellation
@@ -50,6 +53,7 @@ from shared.errors import (
     StoreError,
     StoreUnavailable,
 )
+from shared.prices import PriceList
 from shared.store.runs.run import Run
 from shared.store.runs.steps import resumed
 from shared.store.runs.takeover import hand_over
@@ -151,7 +155,8 @@ class Execution:
             snapshot = restore_snapshot(run.definition)
             if left_s <= 0 and (journal.finished or run.failures):
                 raise TimeoutError
-            if refused := precheck(snapshot.definition, message, left_s):
+            refused = precheck(snapshot.definition, message, left_s)
+            if refused := refused or await self.parts.price_refusal(message, snapshot):
                 return Ended(refused.model_copy(update={"usage": journal.usage()}))
             log.info("run started", attempts=run.attempts, steps=journal.finished)
             self.instance.announce("run.started", run, kind=run.kind, steps=journal.finished)
@@ -195,8 +200,8 @@ class Execution:
             log.error("run not handed over", exc_info=error)
 
     def unsafe_calls_ended(self, run: Run) -> asyncio.Event | None:
-        """An event that is set once no call that must not be made twice is in progress; None if
-        none is now."""
+        """An event that is set when the last unrepeatable call in progress has ended; None if
+        there is none."""
         journal = self._journals.get(_key(run))
         return None if journal is None or journal.settled.is_set() else journal.settled
 
@@ -210,6 +215,11 @@ class RunParts:
     toolbox: Toolbox
     models: ModelRegistry
     pause: Pause
+    prices: PriceList = field(default_factory=PriceList)
+
+    async def price_refusal(self, message: Task | Trigger, snapshot: Snapshot) -> Outcome | None:
+        """See `cost.price_refusal`. Raises `SettingsError` as `loop` does."""
+        return await price_refusal(message.budget, self.models.of(snapshot.definition), self.prices)
 
     async def journal(self, run: Run, slot: Slot) -> tuple[StoredJournal, float]:
         """The run's journal, and the seconds until its deadline by the store's clock."""
@@ -247,7 +257,9 @@ class RunParts:
             tools=() if sums_up else snapshot.tools,
             window=endpoint.window,
         )
-        model = InstrumentedModel(endpoint, self.instance, run)
+        model: Model = InstrumentedModel(endpoint, self.instance, run)
+        if message.budget and message.budget.cost is not None:
+            model = PricedModel(model, self.prices, endpoint.name, endpoint.base_url)
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)
         return loop.run(
             work,
@@ -255,11 +267,16 @@ class RunParts:
             InstrumentedTools(RunTools(self.toolbox, run), self.instance, run),
             SharedDeadline(workers, scope.left_s),
             journal,
+            RunStream(self.instance.publisher, run).turn if _streams(message) else None,
         )
 
 
 def _key(run: Run) -> tuple[str, int]:
     return run.run_id, run.fence
+
+
+def _streams(message: Task | Trigger) -> bool:
+    return isinstance(message, Task) and message.stream
 
 
 def _message(run: Run) -> tuple[Task | Trigger, Ended | None]:

@@ -1,4 +1,5 @@
-"""The end of a process: a drain lets its open runs finish, a stop hands them over."""
+"""The end of a process after SIGTERM or a shutdown command (`shared/process/stopping.py`): a drain
+lets its open runs finish, a stop hands them over."""
 
 from __future__ import annotations
 

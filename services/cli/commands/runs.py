@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from services.cli import agents, output
+from services.cli.costs import Costs, read_costs
 from services.cli.options import Json
 from services.cli.store import opened_store
 from shared.contract.messages import Status
@@ -21,7 +22,9 @@ from shared.store.schema import RunState
 SHORT = 12
 """Characters of a run's id: enough to distinguish runs, and 'hutch show' accepts it."""
 
-COLUMNS = ["run", "agent", "kind", "status", "attempts#", "claimed (UTC)", "seconds#", "task"]
+COLUMNS = ["run", "agent", "kind", "status", "attempts#", "claimed (UTC)", "seconds#", "USD#"]
+COLUMNS += ["in all#", "task"]
+"""`in all` is the cost of a run with all that it has caused."""
 
 
 RunStatus = StrEnum(  # type: ignore[misc]  # mypy knows enums of literals only
@@ -36,23 +39,35 @@ def runs(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most runs to list.")] = 20,
     json: Json = False,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, the newest first.
+
+    Their costs are of each run alone, and in all: with the runs that it has caused.
+    """
     settings = Settings.from_environment()
     if agent is not None:
         agents.check_agent(settings, agent)
 
-    async def read() -> Sequence[Row]:
+    async def read() -> tuple[Sequence[Row], Costs]:
         async with opened_store(settings) as store:
-            return await store.read(lambda connection: newest(connection, agent, status, limit))
+            found = await store.read(lambda connection: newest(connection, agent, status, limit))
+            return found, await read_costs(store, settings, (row.root_id for row in found))
 
-    found = asyncio.run(read())
+    found, costs = asyncio.run(read())
     if json:
-        output.say(TypeAdapter(Sequence[Row]).dump_json(found).decode())
+        output.say(to_json([_fields(row, costs) for row in found]).decode())
     else:
-        output.show_table(COLUMNS, [_cells(row) for row in found])
+        output.show_table(COLUMNS, [_cells(row, costs) for row in found])
 
 
-def _cells(row: Row) -> list[str]:
+def _fields(row: Row, costs: Costs) -> dict[str, object]:
+    return {
+        **vars(row),
+        "cost": costs.run(row.run_id).json,
+        "cost_in_all": costs.tree(row.run_id).json,
+    }
+
+
+def _cells(row: Row, costs: Costs) -> list[str]:
     return [
         row.run_id[:SHORT],
         row.agent,
@@ -61,6 +76,8 @@ def _cells(row: Row) -> list[str]:
         str(row.attempts),
         f"{row.claimed_at:%Y-%m-%d %H:%M:%S}",
         _seconds(row),
+        costs.run(row.run_id).cell,
+        costs.tree(row.run_id).cell,
         row.task_id,
     ]
 

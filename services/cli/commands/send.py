@@ -9,7 +9,7 @@ import typer
 
 from services.cli import agents, options, output
 from services.cli.broker import opened_broker
-from services.cli.options import Context, ModelCalls, Session, Tokens
+from services.cli.options import Context, Cost, ModelCalls, Session, Tokens
 from shared.client.ask import publish
 from shared.contract.messages import Lineage, Task, Trigger
 from shared.contract.topology import TASKS, swarm_exchange_name
@@ -26,9 +26,10 @@ def send(
     session: Session = None,
     model_calls: ModelCalls = None,
     tokens: Tokens = None,
+    cost: Cost = None,
 ) -> None:
     """Give an agent a task without waiting; prints the task's id, for 'hutch show'."""
-    budget = options.budget(model_calls, tokens)
+    budget = options.budget(model_calls, tokens, cost)
     fields = {"content": text, "context": context, "session": session, "budget": budget}
     _to_agent(agent, options.message(Task, id=id, **fields))
 

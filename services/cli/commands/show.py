@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from rich.tree import Tree
 
 from services.cli import output
+from services.cli.costs import Costs, read_costs
 from services.cli.options import Json
 from services.cli.store import only_run, opened_store
 from shared.contract.messages import Budget, Task, Trigger
@@ -29,23 +30,30 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a run: its task, its steps, its response, and the runs that it has caused."""
-    row, texts, below = asyncio.run(_read(Settings.from_environment(), run))
+    row, texts, below, costs = asyncio.run(_read(Settings.from_environment(), run))
     if json:
-        output.say(to_json({"run": row, "texts": texts, "below": below}).decode())
+        found = {
+            "run": row,
+            "texts": texts,
+            "below": below,
+            "cost": _cost_fields(row, texts, below, costs),
+        }
+        output.say(to_json(found).decode())
         return
-    for paragraph in paragraphs(row, texts):
+    for paragraph in paragraphs(row, texts, costs):
         output.say(paragraph)
     if below:
         output.say("\nruns")
-        output.show(_tree(row, below))
+        output.show(_tree(row, below, costs))
 
 
-async def _read(settings: Settings, key: str) -> tuple[Row, Texts, Sequence[Row]]:
+async def _read(settings: Settings, key: str) -> tuple[Row, Texts, Sequence[Row], Costs]:
     async with opened_store(settings) as store:
         row = only_run(key, await store.read(lambda connection: reports.find(connection, key)))
         texts = await store.read(lambda connection: reports.texts(connection, row.run_id))
         all_runs = await store.read(lambda connection: reports.family(connection, row.root_id))
-        return row, texts, descendants(row, all_runs)
+        costs = await read_costs(store, settings, [row.root_id])
+        return row, texts, descendants(row, all_runs), costs
 
 
 def descendants(row: Row, all_runs: Sequence[Row]) -> Sequence[Row]:
@@ -56,19 +64,30 @@ def descendants(row: Row, all_runs: Sequence[Row]) -> Sequence[Row]:
     return found[1:]
 
 
-def _tree(row: Row, below: Sequence[Row]) -> Tree:
-    top = Tree(_label(row))
+def _cost_fields(row: Row, texts: Texts, below: Sequence[Row], costs: Costs) -> dict[str, object]:
+    """`in_all` is the cost of the run with all that it has caused."""
+    steps = [
+        {"epoch": it.epoch, "turn": it.turn, "position": it.position, **costs.step(row, it).json}
+        for it in texts.steps
+        if it.kind == "model"
+    ]
+    runs = {it.run_id: costs.run(it.run_id).json for it in (row, *below)}
+    return {"steps": steps, "runs": runs, "in_all": costs.tree(row.run_id).json}
+
+
+def _tree(row: Row, below: Sequence[Row], costs: Costs) -> Tree:
+    top = Tree(_label(row, costs))
     branches = {row.task_id: top}
     for child in below:
-        branches[child.task_id] = branches[child.parent_id or ""].add(_label(child))
+        branches[child.task_id] = branches[child.parent_id or ""].add(_label(child, costs))
     return top
 
 
-def _label(row: Row) -> str:
-    return f"{row.agent}  {row.status}  {row.run_id[:12]}"
+def _label(row: Row, costs: Costs) -> str:
+    return f"{row.agent}  {row.status}  {row.run_id[:12]}  {costs.run(row.run_id).cell} USD"
 
 
-def paragraphs(row: Row, texts: Texts) -> Iterator[str]:
+def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
     """The paragraphs that show a run; a text that can't be read is shown as stored, and marked."""
     took = f" after {(row.ended_at - row.claimed_at).total_seconds():.1f} s" if row.ended_at else ""
     yield f"run {row.run_id} of {row.agent}, for {row.kind} {row.task_id}"
@@ -86,10 +105,17 @@ def paragraphs(row: Row, texts: Texts) -> Iterator[str]:
     for asked, answered in texts.recalled:
         yield f"\nremembers\n{asked}\n> {answered}"
     for step in texts.steps:
-        what = step.kind if step.position == 0 else f"{step.kind} {step.name}"
+        what = (
+            step.kind if step.kind == "model" and step.position == 0 else f"{step.kind} {step.name}"
+        )
+        if step.kind == "model" and not (cost := costs.step(row, step)).unpriced:
+            what += f", {cost.cell} USD"
         yield f"\nturn {step.turn}: {what}\n{_output(step)}"
     if texts.response:
         yield from _answered(texts.response, message.budget if message else None)
+    yield f"\ncost: {costs.run(row.run_id).sentence}"
+    if costs.tree(row.run_id) != costs.run(row.run_id):
+        yield f"with the runs that it has caused: {costs.tree(row.run_id).sentence}"
     if texts.detail:
         yield f"\ndetail\n{texts.detail}"
 

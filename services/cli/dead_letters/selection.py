@@ -14,7 +14,8 @@ from services.cli.store import opened_store
 from shared.broker.connection import Broker
 from shared.broker.consumer import Delivery
 from shared.broker.dead_letters import PREFIX, DeadLetter, from_store, read
-from shared.contract.messages import Task, Trigger, content_hash, decode, run_id
+from shared.contract.content_hash import content_hash
+from shared.contract.messages import Task, Trigger, decode, run_id
 from shared.contract.topology import DEAD_QUEUE, mailbox_name
 from shared.errors import BadMessage, HutchError, SettingsError, StoreError
 from shared.settings.environment import Settings

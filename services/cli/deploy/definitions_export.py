@@ -31,7 +31,7 @@ def exported(
 
 
 def _whole(agents: Definitions) -> Topology:
-    """The topology that all agents share, and that of each agent, without duplicate exchanges."""
+    """The shared topology and that of each agent, with each exchange once."""
     found = topology.system()
     for name, definition in sorted(agents.items()):
         found += topology.mailbox(name)

@@ -25,7 +25,7 @@ ADMIN = "admin"
 
 Patterns = tuple[str, ...]
 
-TOPICS = (names.CONTROL, names.DEAD, names.EVENTS)
+TOPICS = (names.CONTROL, names.DEAD, names.EVENTS, names.STREAM)
 
 _INSTANCE = "[0-9a-f]{8}"
 """The end of an instance's id."""
@@ -96,7 +96,8 @@ def _agent(definition: Definition) -> User:
     control, mark = _control(name), _exactly(names.store_exchange_name(name))
     mailbox, swarm = _exactly(names.mailbox_name(name)), _exactly(names.swarm_queue_name(name))
     write = [replies, control, _exactly(names.store_exchange_name("id."), _STORE_ID)]
-    write += [_exactly(exchange) for exchange in (names.REPLIES, names.DEAD, names.EVENTS)]
+    shared = (names.REPLIES, names.DEAD, names.EVENTS, names.STREAM)
+    write += [_exactly(exchange) for exchange in shared]
     read = [mailbox, replies, control, mark, _exactly(names.UNROUTED_QUEUE)]
     read += [_exactly(exchange) for exchange in (names.REPLIES, names.CONTROL)]
     dead_letters = [mailbox, replies, _exactly(names.UNROUTED_QUEUE)]
@@ -122,6 +123,7 @@ def _agent(definition: Definition) -> User:
             ),
             names.DEAD: Topic(write=tuple(dead_letters)),
             names.EVENTS: Topic(write=(_exactly(f"{name}.", ".+"),)),
+            names.STREAM: Topic(write=(".+",)),  # a root's id, which its sender has chosen
         },
     )
 
@@ -153,6 +155,7 @@ def _operator(agents: Definitions) -> User:
     queues = (
         _exactly(names.reply_queue_name("cli", ""), _COMMAND),
         _exactly(names.client_events_name(""), _COMMAND),
+        _exactly(names.client_stream_name(""), _COMMAND),
     )
     groups = sorted({one.swarm for one in agents.values() if one.swarm})
     roles = [*sorted(agents), SCHEDULER, ALL]
@@ -168,7 +171,13 @@ def _operator(agents: Definitions) -> User:
             _exactly(names.DEFAULT_EXCHANGE),
             *(_exactly(names.swarm_exchange_name(group)) for group in groups),
         ),
-        read=(*queues, _exactly(names.REPLIES), _exactly(names.EVENTS), _exactly(names.DEAD_QUEUE)),
+        read=(
+            *queues,
+            _exactly(names.REPLIES),
+            _exactly(names.EVENTS),
+            _exactly(names.STREAM),
+            _exactly(names.DEAD_QUEUE),
+        ),
         topics={
             names.CONTROL: Topic(
                 write=(
@@ -177,6 +186,7 @@ def _operator(agents: Definitions) -> User:
                 )
             ),
             names.EVENTS: Topic(read=(".*",)),
+            names.STREAM: Topic(read=(".*",)),
         },
     )
 

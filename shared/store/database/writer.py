@@ -124,7 +124,8 @@ class Writer:
         then.clear()
 
     def _log_unavailable(self, error: Exception) -> None:
-        """Log each reason once: after a lost connection, the password may have changed too."""
+        """Log each reason once. An outage can change its reason: first a lost connection, then a
+        password that is refused."""
         self._set_available(False)
         if str(error) not in self._logged:
             self._logged.add(str(error))

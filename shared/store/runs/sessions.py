@@ -134,7 +134,8 @@ def recall(
 
 
 def freeze_recalled(connection: Connection, run_ids: Collection[str]) -> None:
-    """Store the exchanges that these runs are shown, for runs that have none stored yet."""
+    """Store the part of the session's history that each of these runs is shown, unless it is
+    stored already."""
     unfrozen = select(runs.c.run_id, runs.c.agent, runs.c.session, runs.c.session_place).where(
         runs.c.run_id.in_(run_ids), runs.c.recalled.is_(None)
     )

@@ -38,14 +38,18 @@ class ScriptedModel:
         self.seen: list[tuple[ChatMessage, ...]] = []
         self.offered: list[tuple[str, ...]] = []
         self.limits: list[int | None] = []
+        self.streamed: list[bool] = []
 
     async def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
         self.limits.append(request.most_tokens)
+        self.streamed.append(on_text is not None)
         self.seen.append(tuple(request.history))
         self.offered.append(tuple(it.name for it in request.tools if request.call_tools))
         said = self.script[len(self.seen) - 1]
         if isinstance(said, HutchError):
             raise said
+        if on_text and said.content:
+            on_text(said.content)
         return said
 
 

@@ -11,7 +11,7 @@ from services.agent.llm.chat import Completion, ToolResult, ToolSpec
 from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
 from services.agent.loop.loop import run
 from services.agent.loop.tool_calls import WorkerSpec
-from services.agent.loop.work import Outcome, Work
+from services.agent.loop.work import Outcome, Stream, Work
 from shared.contract.messages import Task, Trigger
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import Definition, Limits
@@ -67,9 +67,12 @@ class ScriptedLoop:
     )
     workers: ScriptedWorkers = field(default_factory=ScriptedWorkers)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
+    stream: Stream | None = None
 
     async def run(self, it: Work | None = None) -> Outcome:
-        return await run(it or work(), self.model, self.tools, self.workers, self.journal)
+        return await run(
+            it or work(), self.model, self.tools, self.workers, self.journal, self.stream
+        )
 
     @property
     def results(self) -> list[str]:

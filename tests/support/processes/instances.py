@@ -27,6 +27,7 @@ from shared.broker.link import Link
 from shared.broker.publisher import Publisher
 from shared.definitions.functions import Tool
 from shared.definitions.model import Definition
+from shared.prices import PriceList
 from shared.settings.environment import Settings
 from shared.store import Store
 from shared.telemetry.metrics import Metrics
@@ -54,12 +55,14 @@ def runs_of(
     jobs: asyncio.TaskGroup,
     models: ModelRegistry | None = None,
     tools: Sequence[Tool] = (),
+    prices: PriceList | None = None,
 ) -> OpenRuns:
     """The runs of a process, where nothing is given without tools and without a model."""
     toolbox, outbox = Toolbox(own.agent, tools), Outbox(own, jobs)
     refusals = Refusals(own, outbox)
     speaking = models or ModelRegistry(Settings(), own.metrics.model_failed)
-    parts = RunParts(own, Replies(own), toolbox, speaking, Pause(own, admission))
+    pause = Pause(own, admission)
+    parts = RunParts(own, Replies(own), toolbox, speaking, pause, prices or PriceList())
     execution = Execution(own, parts, CancelScopes(), Endings(own, outbox, refusals))
     return OpenRuns(execution, admission, jobs)
 

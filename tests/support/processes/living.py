@@ -11,6 +11,7 @@ from services.agent.llm.registry import ModelRegistry
 from services.agent.runs.admission import Admission
 from shared.contract.messages import Task, encode
 from shared.definitions.functions import Tool
+from shared.prices import PriceList
 from shared.settings.environment import Settings
 from shared.store.queries.reports import Row, find
 from shared.store.runs.claim import Request, claim, freeze
@@ -38,14 +39,20 @@ async def begun(own: Instance, timeout_s: float = 600, message: str | None = Non
     return run
 
 
-async def lived(own: Instance, endpoint: Endpoint, run: Run, tools: Sequence[Tool] = ()) -> Row:
+async def lived(
+    own: Instance,
+    endpoint: Endpoint,
+    run: Run,
+    tools: Sequence[Tool] = (),
+    prices: PriceList | None = None,
+) -> Row:
     """One process's part in the life of a run, until its slot is free again."""
     settings = Settings(_env_file=None, OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="tiny")
     models, admission = ModelRegistry(settings, own.metrics.model_failed), Admission(1)
     slot = admission.try_take()
     assert slot
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
-        runs_of(own, admission, jobs, models, tools).start(run, slot)
+        runs_of(own, admission, jobs, models, tools, prices).start(run, slot)
         await admission.idle.wait()
     await models.close()
     (row,) = await own.store.read(lambda db: find(db, run.run_id))

@@ -102,7 +102,7 @@ async def test_a_queue_that_confirms_nothing_does_not_hold_up_the_others(
 
 
 async def test_a_message_carries_no_priority(broker: Broker, rabbit: Rabbit) -> None:
-    """aio-pika sets 0 by itself, and brokers may put that behind messages without a priority."""
+    """A message of aio-pika's would carry 0, which a broker may rank below no priority."""
     await broker.publisher.publish(task("t1"))
     connection = pika.BlockingConnection(pika.URLParameters(rabbit.url))
     _, properties, _ = connection.channel().basic_get("agent.bob", auto_ack=True)

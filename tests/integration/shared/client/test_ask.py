@@ -11,13 +11,21 @@ from shared.broker.consumer import Delivery
 from shared.broker.publisher import Outgoing
 from shared.client import ask as client
 from shared.contract import topology
-from shared.contract.messages import Cancel, Response, Status, Task, encode
+from shared.contract.messages import Cancel, Response, Status, Task, encode, run_id
+from shared.contract.stream import StreamPart
 from shared.errors import BadMessage, HutchError, Undeliverable
 from tests.support.brokers.rabbitmq import Rabbit
 
 TASK = Task(id="t1", content="Hello")
 ANSWERED = Response(id="r1", task_id="t1", agent="bob", status=Status.OK, content="done")
 OTHERS = ANSWERED.model_copy(update={"task_id": "t2", "content": "of another task"})
+
+
+OWN = run_id("bob", "t1")
+
+
+def part_of(run: str, sequence: int, text: str) -> StreamPart:
+    return StreamPart(run_id=run, epoch=1, attempt=1, turn=1, sequence=sequence, text=text)
 
 
 @pytest_asyncio.fixture
@@ -55,6 +63,48 @@ async def test_a_response_that_cannot_be_parsed_raises_bad_message(broker: Broke
     await answer(broker, await anext(aiter(mailbox)), b"{")
     with pytest.raises(BadMessage):
         await asking
+
+
+async def test_the_text_of_the_tasks_own_run_is_received_before_its_response(
+    broker: Broker,
+) -> None:
+    mailbox = await broker.consumer(topology.mailbox_name("bob"))
+    await mailbox.start(10)
+    task = TASK.model_copy(update={"stream": True})
+    received: list[str] = []
+    three = asyncio.Event()
+
+    def on_part(part: StreamPart) -> None:
+        received.append(part.text)
+        if len(received) == 3:
+            three.set()
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
+        asking = jobs.create_task(client.ask(broker, "bob", task, 30.0, lambda _: None, on_part))
+        delivery = await anext(aiter(mailbox))
+        for number, (run, text) in enumerate(
+            [(OWN, "Good"), ("of-a-worker", "Psst"), (OWN, " day"), (OWN, ".")]
+        ):
+            broker.publisher.stream("t1", part_of(run, number, text))
+            broker.publisher.stream("t2", part_of(OWN, number, "under another root"))
+        await three.wait()
+        assert not asking.done()
+        await answer(broker, delivery, encode(ANSWERED))
+    assert received == ["Good", " day", "."]
+
+
+async def test_texts_that_no_client_wants_and_bodies_that_are_none_change_nothing(
+    broker: Broker,
+) -> None:
+    broker.publisher.stream("t9", part_of(OWN, 0, "to nobody"))
+    mailbox = await broker.consumer(topology.mailbox_name("bob"))
+    await mailbox.start(10)
+    task = TASK.model_copy(update={"stream": True})
+    asking = asyncio.create_task(client.ask(broker, "bob", task, 30.0, lambda _: None))
+    delivery = await anext(aiter(mailbox))
+    await broker.publisher.publish(Outgoing(topology.STREAM, "t1", b"{", "odd"))
+    await answer(broker, delivery, encode(ANSWERED))
+    assert (await asking).content == "done"
 
 
 async def test_no_response_in_time_is_an_error(broker: Broker) -> None:

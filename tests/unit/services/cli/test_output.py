@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-import pytest
+from io import StringIO
 
-from services.cli.output import plain, show_table
+import pytest
+from rich.console import Console
+
+from services.cli.output import plain, show_table, tail
 
 REASON = "the id was used for another task; " * 10
 
@@ -23,3 +26,12 @@ def test_only_the_last_column_of_a_table_is_cut(
 
 def test_control_codes_in_an_answer_are_not_printed() -> None:
     assert plain("\x1b[2Jsee [this]\n\tand\x07 that\x9b") == "[2Jsee [this]\n\tand that"
+
+
+def test_the_end_of_a_text_fills_at_most_half_of_the_terminal() -> None:
+    console = Console(width=20, height=10, file=StringIO())
+    shown = tail(console, ["first", "line\n" * 50 + "the \x1b[2Jlast words of all"]).plain
+    lines = shown.splitlines()
+    assert len(lines) == 5
+    assert [line.rstrip() for line in lines[-2:]] == ["the [2Jlast words of", "all"]
+    assert tail(console, []).plain == ""

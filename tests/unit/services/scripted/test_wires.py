@@ -24,7 +24,7 @@ BOB = ToolSpec(name="bob", description="Writes.", parameters={"type": "object"})
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("protocol", ["native", "schema"])
 @pytest.mark.parametrize("wire", ["chat", "responses"])
-async def test_a_call_and_an_answer_are_the_same_on_every_way(
+async def test_a_call_and_an_answer_are_the_same_by_each_wire(
     client: openai.AsyncOpenAI, wire: Wire, protocol: str, streamed: bool
 ) -> None:
     model = OpenAIModel(

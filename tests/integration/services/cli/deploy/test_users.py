@@ -84,6 +84,7 @@ MUST = {
         publish("hutch.replies", REPLIES.format("alice"), "agent.bob"),
         publish("hutch.dead", "agent.bob", "agent.bob"),
         publish("hutch.events", "bob.run.ended", "agent.bob"),
+        publish("hutch.stream", "any.root", "agent.bob"),
         found("agent.alice"),
     ],
     "agent.alice": [
@@ -106,6 +107,7 @@ MUST = {
         publish("", "swarm.tom", "operator"),
         bound("reply.cli.0123456789ab", "hutch.replies", "reply.cli.0123456789ab"),
         bound("events.cli.0123456789ab", "hutch.events", "#"),
+        bound("stream.cli.0123456789ab", "hutch.stream", "any.root"),
     ],
     "client": [publish("hutch.tasks", "bob"), asked_directly, received_in_a_queue_of_its_own],
     "scaler": [found("agent.bob")],
@@ -127,6 +129,7 @@ MUST_NOT = {
         bound(CONTROL.format("bob"), "hutch.control", "#"),
         bound(REPLIES.format("bob"), "hutch.tasks", "alice"),
         bound(REPLIES.format("bob"), "hutch.events", "#"),
+        bound(REPLIES.format("bob"), "hutch.stream", "#"),
         bound(REPLIES.format("bob"), "hutch.swarm.research", ""),
         publish("hutch.tasks", "alice"),
         publish("hutch.swarm.research", ""),

@@ -39,7 +39,7 @@ async def model(
 
 
 @pytest.mark.parametrize("answer", [BROKEN_CALL, TEMPLATE], ids=["a broken call", "a template"])
-async def test_a_call_that_the_model_wrote_wrongly_gets_two_more_tries(
+async def test_a_broken_call_and_a_template_error_get_two_more_tries(
     endpoint: Endpoint, model: OpenAIModel, answer: Answer
 ) -> None:
     endpoint.script = [answer, answer, HI]
@@ -121,7 +121,9 @@ async def test_a_reply_as_long_as_the_limit_that_was_sent_is_one_that_was_cut_of
 
 
 @pytest.mark.parametrize("reason", ["length", "model_length", "max_tokens", "MAX_TOKENS"])
-async def test_a_cut_has_many_names(endpoint: Endpoint, model: OpenAIModel, reason: str) -> None:
+async def test_every_name_for_a_cut_is_read_as_length(
+    endpoint: Endpoint, model: OpenAIModel, reason: str
+) -> None:
     endpoint.script = [
         Answer({"choices": [{"message": {"content": "H"}, "finish_reason": reason}]})
     ]

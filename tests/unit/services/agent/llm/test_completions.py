@@ -232,7 +232,7 @@ async def test_a_reply_that_is_compressed_all_the_same_is_read(
         ([], ""),
     ],
 )
-async def test_a_text_is_what_is_meant_for_the_reader(
+async def test_reasoning_and_other_parts_are_left_out_of_the_text(
     endpoint: Endpoint, model: OpenAIModel, said: JsonValue, read: str
 ) -> None:
     endpoint.script = [Answer(completion(content=said))]
@@ -266,7 +266,7 @@ async def test_cached_tokens_are_part_of_the_input(
     assert (usage.input_tokens, usage.cached_tokens) == (7, counted)
 
 
-async def test_what_only_an_endpoint_understands_goes_back_to_it_and_to_no_other(
+async def test_kept_fields_go_back_to_their_endpoint_and_model_only(
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
     call: JsonValue = {

@@ -6,11 +6,13 @@ The mocks are built from public reports; no provider was asked.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from services.agent.llm.chat import Completion, OnText, Request
 from services.agent.llm.client import OpenAIModel
+from services.agent.llm.profiles import profile
 from services.agent.llm.registry import build
 from services.agent.loop.journal import MemoryJournal, StepKey
 from services.agent.loop.loop import run
@@ -38,6 +40,15 @@ def _at_once(monkeypatch: pytest.MonkeyPatch, mocks: Endpoints) -> None:
     monkeypatch.setattr("services.agent.llm.client._backoff_s", lambda _: 0.0)
     monkeypatch.setenv("AZURE_KEY", "key")
     mocks.reset()
+
+
+UNKNOWN = [
+    replace(row, choice=row.choice | {"profile": "generic"})
+    for row in ROWS
+    if row.choice.get("api", profile("", row.model, row.profile).wire) == "chat"
+    and row.profile != "azure-deployment"
+]
+"""The same endpoints at hosts that no profile names, such as proxies."""
 
 
 class Streamed:
@@ -111,6 +122,12 @@ async def test_an_agent_with_a_tool_and_a_worker_ends_ok_over_two_turns(agent: A
     assert [arguments["order"] for _, arguments in agent.tools.log] == [1, 2]
     assert agent.workers.log[0] == "bob: write"
     assert agent.refused() == []
+
+
+@pytest.mark.parametrize("row", UNKNOWN, ids=[row.name for row in UNKNOWN])
+async def test_an_endpoint_that_no_profile_names_is_learnt_from_its_refusals(agent: Agent) -> None:
+    outcome = await agent.run()
+    assert (outcome.status, outcome.content) == (Status.OK, ANSWER), outcome.detail
 
 
 @each_row

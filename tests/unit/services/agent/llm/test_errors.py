@@ -146,7 +146,7 @@ def test_a_content_filter_is_no_bad_request(body: JsonValue) -> None:
         (500, {"message": "No user query found in messages."}),
     ],
 )
-def test_what_another_try_cures_or_nothing_is_tried_a_few_times(
+def test_a_broken_call_and_a_template_error_are_tried_a_few_times(
     status: int, body: JsonValue
 ) -> None:
     assert isinstance(judged(status, body, ""), FewTries)

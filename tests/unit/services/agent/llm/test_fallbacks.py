@@ -146,7 +146,7 @@ async def test_no_request_is_sent_twice(endpoint: Endpoint) -> None:
     assert all(it not in endpoint.requests[:at] for at, it in enumerate(endpoint.requests))
 
 
-async def test_what_did_not_help_is_not_remembered(endpoint: Endpoint) -> None:
+async def test_a_change_that_did_not_help_is_not_remembered(endpoint: Endpoint) -> None:
     model = OpenAIModel("tiny", endpoint.url)
     no = fault(400, message="Unsupported parameter: 'stream'")
     endpoint.script = [no, fault(400, message="no"), HI]

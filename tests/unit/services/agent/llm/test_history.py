@@ -25,7 +25,7 @@ def test_two_texts_of_the_user_are_one() -> None:
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_what_the_user_says_after_a_result_is_part_of_it_unless_the_endpoint_takes_it(
+def test_a_user_text_after_a_result_is_appended_to_it_unless_the_endpoint_takes_it(
     taken: bool,
 ) -> None:
     said = User(content="Conclude.")

@@ -55,7 +55,7 @@ def test_every_name_that_a_file_may_say_has_one_row() -> None:
 CHANGES = [it.change for it in FALLBACKS] + [it for row in PROFILES for _, it in row.models]
 
 
-def test_what_a_model_or_a_refusal_changes_is_a_field_with_a_value_of_its_type() -> None:
+def test_changes_by_models_and_refusals_are_fields_with_values_of_their_types() -> None:
     for change in CHANGES:
         read = TypeAdapter(Profile).validate_python(change)
         for name, value in change.items():
@@ -77,7 +77,7 @@ def test_what_a_model_or_a_refusal_changes_is_a_field_with_a_value_of_its_type()
         ("o1", "system_role", True),
     ],
 )
-def test_models_of_one_endpoint_differ(model: str, field: str, value: object) -> None:
+def test_a_profile_depends_on_the_model(model: str, field: str, value: object) -> None:
     assert getattr(profile("https://api.openai.com/v1", model), field) == value
 
 

@@ -211,7 +211,7 @@ async def test_a_refusal_is_read(endpoint: Endpoint, model: OpenAIModel) -> None
         {"output": None},
     ],
 )
-async def test_what_is_no_answer_is_tried_again(
+async def test_a_reply_without_an_answer_is_retried(
     endpoint: Endpoint, model: OpenAIModel, fields: dict[str, JsonValue]
 ) -> None:
     endpoint.script = [reply(MESSAGE, **fields), reply(MESSAGE)]
@@ -226,7 +226,7 @@ async def test_what_is_no_answer_is_tried_again(
         {"output": ["Hi."]},
     ],
 )
-async def test_what_is_no_response_is_a_model_error_at_once(
+async def test_a_reply_in_another_form_is_a_model_error_at_once(
     endpoint: Endpoint, model: OpenAIModel, fields: dict[str, JsonValue]
 ) -> None:
     endpoint.script = [reply(MESSAGE, **fields)]

@@ -73,7 +73,7 @@ HI = (delta(role="assistant", content=""), delta(content="H"), delta(content="i.
 END = delta("stop")
 
 
-async def test_pieces_are_passed_on_and_the_completion_is_the_whole(
+async def test_pieces_are_passed_on_and_the_completion_has_all_of_them(
     endpoint: Endpoint, model: OpenAIModel, reader: Reader
 ) -> None:
     usage = event({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 3}})
@@ -138,7 +138,7 @@ async def test_calls_are_put_together_by_index_and_by_id(
         pytest.param((), id="nothing"),
     ],
 )
-async def test_half_an_answer_is_none_and_is_tried_again(
+async def test_an_incomplete_stream_is_retried(
     endpoint: Endpoint, model: OpenAIModel, reader: Reader, events: tuple[bytes, ...]
 ) -> None:
     endpoint.script = [stream(*events), stream(*HI, END, DONE)]
@@ -148,7 +148,7 @@ async def test_half_an_answer_is_none_and_is_tried_again(
     assert reader.pieces == [*["H", "i."] * bool(events), *void, "H", "i."]
 
 
-async def test_half_answers_alone_are_a_model_that_is_away(
+async def test_a_model_whose_streams_are_never_complete_is_unavailable(
     endpoint: Endpoint, model: OpenAIModel, reader: Reader
 ) -> None:
     endpoint.script = [stream(*HI)] * ATTEMPTS
@@ -186,7 +186,7 @@ async def test_an_error_in_a_stream_that_lasts_is_raised_at_once(
         b"\n\n",
     ],
 )
-async def test_what_says_nothing_in_a_stream_is_skipped(
+async def test_comments_and_empty_events_in_a_stream_are_skipped(
     endpoint: Endpoint, model: OpenAIModel, reader: Reader, odd: bytes
 ) -> None:
     lines = [it.replace(b"\n", b"\r\n") for it in (odd, *HI, odd, END, DONE)]
@@ -225,7 +225,7 @@ async def test_reasoning_in_the_text_is_not_shown(
     assert (reader.text, reply.text) == (shown, shown)
 
 
-async def test_what_only_an_endpoint_understands_is_put_together(
+async def test_kept_fields_are_put_together_from_their_pieces(
     endpoint: Endpoint, model: OpenAIModel, reader: Reader
 ) -> None:
     extra: JsonValue = {"google": {"thought_signature": "abc"}}
@@ -268,7 +268,7 @@ def completed(kind: str = "completed", **fields: JsonValue) -> bytes:
     return event({"type": f"response.{kind}", "response": reply})
 
 
-async def test_events_are_passed_on_and_the_last_is_the_whole(
+async def test_text_events_are_passed_on_and_the_last_event_has_the_whole_response(
     endpoint: Endpoint, responses: OpenAIModel, reader: Reader
 ) -> None:
     endpoint.script = [stream(event({"type": "response.created"}), *TEXT, ITEM_DONE, completed())]
@@ -298,7 +298,7 @@ async def test_the_items_stand_in_for_an_output_that_the_last_event_leaves_out(
         pytest.param((*TEXT, completed("failed")), id="a failed response without an error"),
     ],
 )
-async def test_half_a_response_is_tried_again(
+async def test_an_incomplete_response_is_retried(
     endpoint: Endpoint, responses: OpenAIModel, reader: Reader, events: tuple[bytes, ...]
 ) -> None:
     endpoint.script = [stream(*events), stream(*TEXT, completed())]

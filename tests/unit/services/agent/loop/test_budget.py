@@ -22,6 +22,8 @@ def test_a_remaining_budget_is_never_negative() -> None:
         (Budget(model_calls=1, tokens=1), False),
         (Budget(model_calls=0), True),
         (Budget(model_calls=1, tokens=0), True),
+        (Budget(model_calls=1, cost=0.0), True),
+        (Budget(cost=0.000000001), False),
     ],
 )
 def test_either_limit_spends_a_budget(budget: Budget, spent: bool) -> None:
@@ -37,6 +39,39 @@ def test_one_model_call_stays_with_the_manager(left: int, dealt: list[int]) -> N
 
 def test_tokens_are_split_evenly_among_the_workers_and_their_manager() -> None:
     assert [it.tokens for it in shares(Budget(tokens=1003), 3)] == [250, 250, 250]
+
+
+def test_money_is_split_evenly_and_never_adds_up_to_more_than_there_is() -> None:
+    dealt = [it.cost or 0.0 for it in shares(Budget(cost=0.1), 2)]
+    assert dealt == [0.033333333] * 2
+    assert sum(dealt) + dealt[0] <= 0.1
+
+
+def test_what_is_left_of_a_cost_is_exact_to_the_last_digit() -> None:
+    assert remaining(Budget(cost=0.3), Usage(cost=0.1)) == Budget(cost=0.2)
+    assert remaining(Budget(cost=0.3), Usage(cost=0.4)) == Budget(cost=0.0)
+    assert remaining(Budget(cost=0.3), Usage()) == Budget(cost=0.3)
+    assert (Usage(cost=0.1) + Usage(cost=0.2)).cost == 0.3
+    assert (Usage(cost=0.1) + Usage()).cost == 0.1
+    assert (Usage() + Usage()).cost is None
+
+
+@pytest.mark.parametrize(
+    ("reported", "charged"),
+    [
+        (Usage(model_calls=1, cost=0.01), 0.01),
+        (Usage(model_calls=1, cost=0.5), 0.2),
+        (Usage.model_construct(model_calls=1, cost=-4.0), 0.0),
+        (Usage(model_calls=1), 0.2),
+        (Usage(), 0.0),
+    ],
+)
+def test_a_workers_cost_is_bounded_by_its_share(reported: Usage, charged: float) -> None:
+    assert capped_usage(reported, Budget(cost=0.2)).cost == charged
+
+
+def test_without_a_share_a_worker_has_no_cost() -> None:
+    assert capped_usage(Usage(model_calls=1, cost=0.01), Budget(tokens=9)).cost is None
 
 
 def test_an_unlimited_budget_is_not_divided() -> None:

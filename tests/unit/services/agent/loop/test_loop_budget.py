@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.agent.llm.chat import User
+from services.agent.llm.chat import Completion, User
 from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
 from services.agent.loop.loop import CONCLUDE, NOT_ASKED
 from services.agent.loop.work import Work
@@ -17,8 +17,13 @@ CAROL = '{"prompt": "check"}'
 TWICE = (calls(("bob", BOB), ("carol", CAROL)), calls(("carol", CAROL)), says("Done."))
 
 
-def given(model_calls: int | None = None, tokens: int | None = None, turns: int = 10) -> Work:
-    budget = Budget(model_calls=model_calls, tokens=tokens)
+def given(
+    model_calls: int | None = None,
+    tokens: int | None = None,
+    cost: float | None = None,
+    turns: int = 10,
+) -> Work:
+    budget = Budget(model_calls=model_calls, tokens=tokens, cost=cost)
     return work(Task(content="Do it.", budget=budget), turns=turns)
 
 
@@ -97,6 +102,26 @@ async def test_spent_tokens_end_the_run_before_the_next_call() -> None:
     assert outcome.usage.tokens == 15, "over by what the prompt took"
 
 
+def priced(completion: Completion, cost: float) -> Completion:
+    usage = completion.usage.model_copy(update={"cost": cost})
+    return completion.model_copy(update={"usage": usage})
+
+
+async def test_workers_and_their_manager_share_the_cost_that_is_left() -> None:
+    it = scripted_loop(*(priced(reply, 0.01) for reply in TWICE))
+    it.workers.cost = COST.model_copy(update={"cost": 0.02})
+    outcome = await it.run(given(cost=0.1))
+    assert (outcome.status, outcome.usage.cost) == (Status.OK, 0.09)
+    assert list(it.workers.budgets.values()) == [Budget(cost=n) for n in (0.03, 0.03, 0.02)]
+
+
+async def test_a_spent_cost_ends_the_run_before_the_next_call() -> None:
+    it = scripted_loop(priced(calls(("lookup", "{}")), 0.07))
+    outcome = await it.run(given(cost=0.05))
+    assert (outcome.status, outcome.content) == (Status.FAILED, "the budget of 0.05 USD is spent")
+    assert outcome.usage.cost == 0.07, "over by what the call cost"
+
+
 async def test_a_worker_without_a_share_is_not_asked() -> None:
     it = scripted_loop(calls(("bob", BOB), ("carol", CAROL)), says("Alone."))
     outcome = await it.run(given(model_calls=3))
@@ -136,16 +161,17 @@ async def test_a_resumed_run_gives_its_workers_the_same_shares(lost_after: int) 
                 raise RunLost("killed")
             super().record_at_end(key, kind, name, output)
 
-    whole = scripted_loop(*TWICE)
-    outcome = await whole.run(given(model_calls=10, tokens=1000))
+    script = [priced(reply, 0.0123) for reply in TWICE]
+    whole = scripted_loop(*script)
+    outcome = await whole.run(given(model_calls=10, tokens=1000, cost=0.5))
 
-    killed = scripted_loop(*TWICE)
+    killed = scripted_loop(*script)
     killed.journal = Dying()
     with pytest.raises(RunLost):
-        await killed.run(given(model_calls=10, tokens=1000))
+        await killed.run(given(model_calls=10, tokens=1000, cost=0.5))
     paid = sum(kind == "model" for kind, *_ in killed.journal.steps.values())
-    resumed = scripted_loop(*TWICE[paid:])
+    resumed = scripted_loop(*script[paid:])
     resumed.journal = MemoryJournal(killed.journal.steps)
-    assert await resumed.run(given(model_calls=10, tokens=1000)) == outcome
+    assert await resumed.run(given(model_calls=10, tokens=1000, cost=0.5)) == outcome
     assert resumed.model.limits == whole.model.limits[paid:]
     assert resumed.workers.budgets.items() <= whole.workers.budgets.items()

@@ -99,6 +99,25 @@ def test_an_agent_binds_its_own_control_keys_and_publishes_events_in_its_own_nam
     assert not may(events.write, "a.run.started")
 
 
+def test_every_agent_publishes_texts_and_only_the_operator_receives_them() -> None:
+    key = "0123abcd.of-any*client"
+    reading = {
+        name
+        for name, user in EVERYBODY.items()
+        if may(user.read, topology.STREAM) and may(user.topic(topology.STREAM).read, key)
+    }
+    writing = {
+        name
+        for name, user in EVERYBODY.items()
+        if may(user.write, topology.STREAM) and may(user.topic(topology.STREAM).write, key)
+    }
+    assert reading == {access.OPERATOR}
+    assert writing == {agent_user(name) for name in KNOWN}
+    operator = EVERYBODY[access.OPERATOR]
+    (queue,) = topology.client_stream(ID + ID[:4], key).queues
+    assert all(may(it, queue.name) for it in (operator.configure, operator.write, operator.read))
+
+
 def test_only_the_operator_may_shut_down() -> None:
     able = {
         name
@@ -122,6 +141,7 @@ def test_every_topic_exchange_has_topic_permissions() -> None:
 def test_every_queue_has_a_limit_in_bytes() -> None:
     parts = topology.system() + topology.mailbox("a") + topology.swarm("g", "a")
     parts += topology.replies("a", ID) + topology.control("a", ID) + topology.client(ID)
+    parts += topology.client_stream(ID, ID)
     for queue in parts.queues:
         by_policy = [it for it in topology.POLICIES if re.search(it.pattern, queue.name)]
         assert "x-max-length-bytes" in queue.arguments or by_policy, queue.name
