@@ -43,7 +43,6 @@ CONCLUDE = (
 )
 CANCELLED = "Cancelled before it came to an answer."
 CUT_OFF = "Not run: your reply was cut off at its length limit. Make fewer or shorter calls."
-TOO_LONG = "the task does not fit into the model's context, whatever else is left out"
 
 NOT_ASKED = "Not asked: the budget is spent. Answer from what you know."
 
@@ -119,8 +118,6 @@ async def run(
         return loop.end(outcome)
     except ModelUnavailable:
         raise
-    except ContextExceeded as error:
-        return loop.end(failed(TOO_LONG, str(error)))
     except ModelError as error:
         return loop.end(failed(error.public, str(error)))
 
@@ -197,11 +194,7 @@ class _Loop:
         """
         refusal: ContextExceeded | None = None
         while True:
-            while (used := await self.shortening.shorten(self.left, refusal)) is not None:
-                self.usage += used
-                refusal = None
-            if refusal is not None:
-                raise refusal
+            self.usage += await self.shortening.shorten(self.left, refusal)
             await self.journal.check_fence()
             asked = self.context.request(self.left, with_tools)
             try:
