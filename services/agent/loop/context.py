@@ -128,15 +128,14 @@ class Context:
         spare.
         """
         turns = self.history.turns[self.cut.left_out : cut.left_out]
-        window = cut.window or self.window
-        most = self._most(window or 0)
-        if not turns or most - self._fixed < LEAST_ROOM:
+        window, most, room = self._space(cut)
+        if not turns or room < LEAST_ROOM:
             return None
         request = summary_request(
             self._work.message.prompt,
             self.cut.content,
             turns,
-            summary_chars=_summary_size(most - self._fixed),
+            summary_chars=_summary_size(room),
             most_chars=most,
             most_tokens=self._reply_limit(budget, most, window),
         )
@@ -152,10 +151,18 @@ class Context:
             lost = cut.unsummarised + cut.left_out - self.cut.left_out
             cut = cut.model_copy(update={"unsummarised": lost})
         else:
-            cut = cut.model_copy(update={"content": capped(reply.text, 2 * SUMMARY_CHARS)})
+            _, _, room = self._space(cut)
+            content = capped(reply.text, 2 * _summary_size(room))  # some write more than was asked
+            cut = cut.model_copy(update={"content": content})
         if reply:
             cut = cut.model_copy(update={"usage": reply.usage, "model": reply.model})
         return cut
+
+    def _space(self, cut: Cut) -> tuple[int, int, int]:
+        """The context in tokens after a cut, the length of a request in it, and its room."""
+        window = cut.window or self.window or 0
+        most = self._most(window)
+        return window, most, max(0, most - self._fixed)
 
     def _reply_limit(self, budget: Budget, length: int, window: int | None) -> int | None:
         """The longest reply in tokens to a request of this length that a budget and the context

@@ -32,7 +32,6 @@ CONCLUDE = (
     "You have no more turns and can call no more tools. "
     "Give your best answer now, from what you know, and say what is missing."
 )
-TOO_LONG = "the task does not fit into the model's context, whatever else is left out"
 
 
 def no_deadline() -> float:
@@ -73,8 +72,6 @@ async def run(
         return loop.end(outcome)
     except ModelUnavailable:
         raise
-    except ContextExceeded as error:
-        return loop.end(failed(TOO_LONG, str(error)))
     except ModelError as error:
         return loop.end(failed(error.public, str(error)))
 
@@ -160,11 +157,7 @@ class _Loop:
         """
         refusal: ContextExceeded | None = None
         while True:
-            while (used := await self.shortening.shorten(self.left, refusal)) is not None:
-                self.usage += used
-                refusal = None
-            if refusal is not None:
-                raise refusal
+            self.usage += await self.shortening.shorten(self.left, refusal)
             await self.journal.check_fence()
             asked = self.context.request(self.left, with_tools)
             if self.data:

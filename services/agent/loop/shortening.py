@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.agent.llm.chat import Model
+from services.agent.loop.budget import remaining
 from services.agent.loop.context import Context
 from services.agent.loop.history import Cut
 from services.agent.loop.journal import Journal, StepKey, parse_output
@@ -10,6 +11,7 @@ from shared.contract.messages import Budget, Usage
 from shared.errors import ContextExceeded, ModelError, ModelUnavailable
 
 NAME = "shorten"
+TOO_LONG = "the task does not fit into the model's context, whatever else is left out"
 INDICES = range(-3, 0)
 """The places of these steps in a turn: before its model call, which is at 0."""
 
@@ -32,17 +34,27 @@ class Shortening:
             usage += cut.usage
         return usage
 
-    async def shorten(self, left: Budget, refusal: ContextExceeded | None) -> Usage | None:
-        """Record and apply the next cut if one is needed; returns what its summary used.
+    async def shorten(self, left: Budget, refusal: ContextExceeded | None) -> Usage:
+        """Record and apply cuts until the request fits; returns what their summaries used.
 
-        None if the request fits as it is, or can't be shortened further. `left` is the run's
-        budget. Without a summary the turns are left out all the same: the run's next call shows
-        whether its model can still be used. Raises `ModelUnavailable` and what `Journal.record`
-        raises.
+        `left` is the run's budget. `refusal` is the answer to the latest request, raised again
+        if the request can't be shortened further. Raises `ModelUnavailable` and what
+        `Journal.record` raises.
         """
-        cut = self._context.next_cut(refusal) if self._keys else None
-        if cut is None:
-            return None
+        usage = Usage()
+        while self._keys and (cut := self._context.next_cut(refusal)):
+            cut = await self._summarised(cut, remaining(left, usage))
+            await self._journal.record(self._keys.pop(0), "model", NAME, cut.model_dump_json())
+            self._context.cut, refusal = cut, None
+            usage += cut.usage
+        if refusal is not None:
+            refusal.public = TOO_LONG
+            raise refusal
+        return usage
+
+    async def _summarised(self, cut: Cut, left: Budget) -> Cut:
+        """The cut with its summary. If there is none, the turns are left out all the same: the
+        run's next call shows whether its model can still be used."""
         reply = None
         if request := self._context.summary_request(cut, left):
             await self._journal.check_fence()
@@ -52,7 +64,4 @@ class Shortening:
                 raise
             except ModelError:
                 reply = None
-        cut = self._context.summarised(cut, reply)
-        await self._journal.record(self._keys.pop(0), "model", NAME, cut.model_dump_json())
-        self._context.cut = cut
-        return cut.usage
+        return self._context.summarised(cut, reply)

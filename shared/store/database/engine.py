@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
+from shared.concurrency.retry import run_to_completion
 from shared.errors import SettingsError
 from shared.settings.secrets import Address, current
 from shared.settings.tls import check_files
@@ -68,7 +69,7 @@ class SqliteDatabase:
             return operation(connection)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self._close)  # completes even if this is cancelled
+        await run_to_completion(asyncio.to_thread(self._close))
 
     def _close(self) -> None:
         self._threads.shutdown()

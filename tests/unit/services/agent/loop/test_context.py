@@ -10,7 +10,8 @@ import pytest
 from services.agent.llm.chat import Completion, Request, System, ToolResult, User
 from services.agent.loop.context import NEWEST_TURNS
 from services.agent.loop.journal import MemoryJournal
-from services.agent.loop.loop import TOO_LONG, run
+from services.agent.loop.loop import run
+from services.agent.loop.shortening import TOO_LONG
 from services.agent.loop.work import Outcome, Work
 from shared.contract.messages import Budget, Status, Task, Usage
 from shared.definitions.functions import JsonObject
@@ -186,6 +187,14 @@ async def test_without_a_summary_old_turns_are_left_out_with_a_mark(
     assert outcome.status is Status.OK
     assert model.refused == []
     assert "earlier turns of yours left out to save space]" in str(model.turns[-1].history[1])
+
+
+async def test_a_summary_that_is_much_too_long_is_cut() -> None:
+    model = WindowModel(WINDOW, looks_up(60), summarise=lambda: says("It was found. " * 5_000))
+    outcome = await run_of(model, long_work(60))
+    assert outcome.status is Status.OK
+    assert model.refused == []
+    assert "of 69999 characters]" in str(model.turns[-1].history[1])
 
 
 async def test_a_run_whose_model_is_away_at_a_summary_continues_later() -> None:

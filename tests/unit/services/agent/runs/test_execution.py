@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from shared.definitions.model import Definition, ModelChoice
 from shared.store import Store
 from shared.store.queries.reports import texts
 from shared.store.schema import RunState
-from tests.support.model.endpoint import Answer, Endpoint, completion
+from tests.support.model.endpoint import Answer, Endpoint, completion, fault
 from tests.support.processes.instances import instance
 from tests.support.processes.living import begun, lived
 from tests.support.stores.steps import taken
@@ -60,6 +63,23 @@ async def test_a_failed_run_is_a_warning_with_its_reason(store: Store, endpoint:
         assert (await lived(own, endpoint, await begun(own))).status == "failed"
     (end,) = [line for line in lines if line["event"] == "run ended"]
     assert (end["log_level"], end["reason"]) == ("warning", "the model gave an empty answer twice")
+
+
+@pytest.mark.parametrize("refusals", [0, 1])
+async def test_a_run_is_shortened_to_the_context_of_the_file_and_of_a_refusal(
+    store: Store, endpoint: Endpoint, refusals: int
+) -> None:
+    choice = ModelChoice(context=None if refusals else 4_000)
+    own = instance(store, Definition(name="alice", model=choice))
+    words = "This model's maximum context length is 4000 tokens, your messages have 10000"
+    refused = fault(400, "context_length_exceeded", words)
+    endpoint.script = [*[refused] * refusals, Answer(completion(content="Done."))]
+    exchanges = tuple((f"task {number}", "x" * 2_000) for number in range(20))
+    run = replace(await begun(own), recalled=exchanges)
+    assert (await lived(own, endpoint, run)).status == "ok"
+    assert len(str(endpoint.requests[-1]["messages"])) < 16_000
+    said = await store.read(lambda db: texts(db, run.run_id))
+    assert [(it.position, it.name) for it in said.steps] == [(-3, "shorten"), (0, "turn")]
 
 
 @pytest.mark.parametrize("hours", [87_600_000, 10**15])
