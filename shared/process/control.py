@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from shared.broker.consumer import Consumer, Delivery
+from shared.concurrency.fault_boundary import is_own_cancellation
 from shared.contract.access import OPERATOR, agent_user, objection
 from shared.contract.messages import Cancel, Shutdown, decode
 from shared.errors import BadMessage
@@ -33,8 +34,10 @@ async def handle_commands(
             _handle(delivery, stopping, cancel)
         except BadMessage as error:
             log.warning("control message not understood", error=str(error))
-        except Exception:
-            log.exception("control message failed")  # it must not end the process
+        except BaseException as error:
+            if is_own_cancellation(error):
+                raise
+            log.exception("control message failed")
         await delivery.ack()
 
 

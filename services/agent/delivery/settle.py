@@ -18,6 +18,7 @@ import structlog
 from services.agent.delivery.message_ids import MessageIds
 from services.agent.delivery.refusals import Refusals
 from shared.broker.consumer import Consumer, Delivery
+from shared.concurrency.fault_boundary import is_own_cancellation
 from shared.concurrency.retry import retry
 from shared.errors import (
     BadMessage,
@@ -90,7 +91,9 @@ class Settlement:
             await self._settled(delivery, receive)
         except _Gone:
             log.info("delivery taken back by the broker", queue=delivery.queue)
-        except Exception:
+        except BaseException as error:
+            if is_own_cancellation(error):
+                raise
             # Not even its dead letter was kept: the broker delivers it again, up to its limit.
             log.exception("delivery not settled", queue=delivery.queue)
             await asyncio.sleep(RETRY_MOST_S)
@@ -114,7 +117,9 @@ class Settlement:
             await _retrying(delivery, lambda: self.refusals.answer(delivery, reason))
         except _Gone:
             raise
-        except Exception:
+        except BaseException as error:
+            if is_own_cancellation(error):
+                raise
             log.exception("refusal not sent", queue=delivery.queue)
 
 
@@ -128,7 +133,9 @@ async def _received(delivery: Delivery, receive: Receive) -> tuple[str, str] | N
         return (f"it can't be stored: {error}",) * 2
     except (BadMessage, BrokerError) as error:
         return (str(error),) * 2
-    except Exception as error:
+    except BaseException as error:
+        if is_own_cancellation(error):
+            raise
         log.exception("unexpected error in a delivery", queue=delivery.queue)
         *_, text = traceback.format_exception_only(error)
         return f"a fault of ours: {text.strip()}", OUR_FAULT

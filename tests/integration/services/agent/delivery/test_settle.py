@@ -30,6 +30,10 @@ STORES = ["sqlite"]
 PREFETCH = 4
 
 
+class Panic(BaseException):
+    pass
+
+
 class Wordless(Exception):
     def __str__(self) -> str:
         raise ValueError("it says nothing")
@@ -77,12 +81,15 @@ async def published_dead_letters(broker: Broker, count: int) -> list[DeadLetter]
         (OverflowError("too large"), "a fault of ours: OverflowError: too large"),
         (RecursionError(), "a fault of ours: RecursionError"),
         (Wordless(), "a fault of ours: "),
+        (Panic(), "a fault of ours: "),
+        (SystemExit(3), "a fault of ours: SystemExit: 3"),
+        (asyncio.CancelledError("stray"), "a fault of ours: "),
         (StoreError("not here"), "it can't be stored: not here"),
         (BrokerError("it is full"), "it is full"),
     ],
 )
 async def test_an_unexpected_error_dead_letters_only_its_own_delivery(
-    broker: Broker, store: Store, mailbox: Consumer, met: Exception, reason: str
+    broker: Broker, store: Store, mailbox: Consumer, met: BaseException, reason: str
 ) -> None:
     received = list[str]()
 

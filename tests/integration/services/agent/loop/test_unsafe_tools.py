@@ -91,7 +91,7 @@ def test_a_stop_that_cannot_wait_leaves_the_run_in_doubt(
     system: System, pika: Client, clerk: Clerk
 ) -> None:
     system.agents("clerk")
-    pika.send("clerk", call("pay", 8))
+    pika.send("clerk", call("pay", LONG_S))
     until(lambda: clerk.effects)
     assert system.hutch("shutdown", "clerk", "--stop").returncode == 0
     system.agents("clerk")
