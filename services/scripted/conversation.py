@@ -91,7 +91,7 @@ def read(request: Request) -> Conversation:
     messages = _as_native(request.messages)
     asked_at = _asked_at(messages)
     since = messages[asked_at + 1 :]
-    text = messages[asked_at].content or "" if asked_at >= 0 else ""
+    text = prompts.undated(messages[asked_at].content or "") if asked_at >= 0 else ""
     request_text, finished = prompts.split_tick(text)
     asked, parts = parse(request_text)  # the directives in tasks that have finished are over
     turn = sum(message.role == "assistant" for message in since)

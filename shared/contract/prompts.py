@@ -7,6 +7,7 @@ special in a regular expression, so a reader's pattern is what the writer makes 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Literal
 
 ToolProtocol = Literal["native", "schema"]
@@ -41,11 +42,27 @@ def result(tool: str, content: str) -> str:
     return f"Result of {tool}: {content}"
 
 
+def dated(text: str, now: datetime) -> str:
+    """A user's text with the time after it: what precedes it is the same at any time, so endpoints
+    can cache it."""
+    return text + _clock(f"{now.astimezone(UTC):%Y-%m-%d %H:%M}")
+
+
+def undated(text: str) -> str:
+    """The text without the time that `dated` has added."""
+    return _CLOCK.sub("", text)
+
+
 def finished_task(asked: str, answered: str) -> str:
     """One task in the list that a tick asks the agent to sum up."""
     return f"{_ASKED}{asked}{_ANSWERED}{answered}"
 
 
+def _clock(time: str) -> str:
+    return f"\n\nIt is {time} UTC."
+
+
+_CLOCK = re.compile(_clock(r"\d{4}-\d\d-\d\d \d\d:\d\d"))
 _NOTE = re.compile(f"^(?:{LIST_ITEM})?{note('([a-z][a-z0-9-]*)', '(.+)')}$", re.MULTILINE)
 _CALL = re.compile(call(r"([\w-]+)", ""))
 _RESULT = re.compile(result(r"[\w-]+", ""))

@@ -17,27 +17,24 @@ from typing import NamedTuple, Protocol
 from pydantic_core import to_json
 
 from services.agent.llm.chat import (
-    Assistant,
-    ChatMessage,
     Completion,
     Model,
-    Request,
     Text,
     ToolCall,
-    ToolResult,
     ToolSpec,
     User,
 )
 from services.agent.loop.budget import is_spent, remaining, shares
+from services.agent.loop.context import Context
 from services.agent.loop.endings import refusal_outcome, reply_outcome
 from services.agent.loop.journal import Journal, StepKey, StepKind, parse_output
-from services.agent.loop.prompt import opening_messages
+from services.agent.loop.shortening import Shortening
 from services.agent.loop.tool_calls import WorkerArguments, kinds_by_name, parse_arguments
 from services.agent.loop.work import Outcome, Stream, Work, failed
 from shared.contract.messages import ANSWERED, Budget, Frozen, Response, Status, Usage
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import capped
-from shared.errors import ModelError, ModelUnavailable, ToolError
+from shared.errors import ContextExceeded, ModelError, ModelUnavailable, ToolError
 
 NUDGE = "Your last reply was empty. Answer, or call a tool."
 CONCLUDE = (
@@ -46,6 +43,7 @@ CONCLUDE = (
 )
 CANCELLED = "Cancelled before it came to an answer."
 CUT_OFF = "Not run: your reply was cut off at its length limit. Make fewer or shorter calls."
+TOO_LONG = "the task does not fit into the model's context, whatever else is left out"
 
 NOT_ASKED = "Not asked: the budget is spent. Answer from what you know."
 
@@ -121,6 +119,8 @@ async def run(
         return loop.end(outcome)
     except ModelUnavailable:
         raise
+    except ContextExceeded as error:
+        return loop.end(failed(TOO_LONG, str(error)))
     except ModelError as error:
         return loop.end(failed(error.public, str(error)))
 
@@ -137,22 +137,23 @@ class _Loop:
     model_name: str | None = None
     unrecorded: tuple[StepKey, str, str] | None = None
     """The latest reply until it is recorded; the last one is committed with the run's end."""
-    history: list[ChatMessage] = field(init=False)
+    context: Context = field(init=False)
+    shortening: Shortening = field(init=False)
     specs: tuple[ToolSpec, ...] = field(init=False)
     kinds: dict[str, StepKind] = field(init=False)
     repeatable: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         work = self.work
-        preamble = work.definition.preamble
-        self.history = opening_messages(preamble, work.notes, work.now, work.recalled, work.message)
         self.specs = (*work.tools, *(worker.tool for worker in work.workers))
+        self.context = Context(work, self.specs)
+        self.shortening = Shortening(self.context, self.model, self.journal)
         self.kinds = kinds_by_name(work.tools, work.workers)
         self.repeatable = {tool.name for tool in work.tools if tool.repeatable}
 
     @property
     def nudged(self) -> bool:
-        return self.history[-1] == User(content=NUDGE)
+        return self.context.history.turns[-1:] == [[User(content=NUDGE)]]
 
     @property
     def left(self) -> Budget:
@@ -177,19 +178,37 @@ class _Loop:
         return None
 
     async def query(self, turn: int, name: str = "turn", *, with_tools: bool = True) -> Completion:
+        self.usage += self.shortening.restore(turn)
         key = StepKey(turn, 0)
         recorded = self.journal.recorded(key, "model", name)
         if recorded is not None:
             completion = parse_output(Completion, key, recorded)
         else:
-            await self.journal.check_fence()
-            asked = Request(tuple(self.history), self.specs, self.left.tokens, with_tools)
-            with self.stream(turn) if self.stream else nullcontext() as on_text:
-                completion = await self.model.complete(asked, on_text)
+            completion = await self._complete(turn, with_tools=with_tools)
             self.unrecorded = (key, name, completion.model_dump_json())
+        self.context.learn(completion.usage)
         self.usage += completion.usage
         self.model_name = completion.model or self.model_name
         return completion
+
+    async def _complete(self, turn: int, *, with_tools: bool) -> Completion:
+        """The model's reply to a history that fits its context. After a refusal it is asked with a
+        shorter one; raises `ContextExceeded` if there is none.
+        """
+        refusal: ContextExceeded | None = None
+        while True:
+            while (used := await self.shortening.shorten(self.left, refusal)) is not None:
+                self.usage += used
+                refusal = None
+            if refusal is not None:
+                raise refusal
+            await self.journal.check_fence()
+            asked = self.context.request(self.left, with_tools)
+            try:
+                with self.stream(turn) if self.stream else nullcontext() as on_text:
+                    return await self.model.complete(asked, on_text)
+            except ContextExceeded as error:
+                refusal = error
 
     async def record_reply(self) -> None:
         """Record the latest reply before any of its calls begins."""
@@ -218,24 +237,17 @@ class _Loop:
         return [started[it.key].result() if isinstance(it, _Call) else it for it in prepared]
 
     def append(self, turn: int, completion: Completion, answers: Sequence[_Answer]) -> None:
-        """Add the reply and its answers under new ids: a model's own can be empty or repeated."""
-        if not completion.tool_calls:
-            self.history.append(User(content=NUDGE))
-            return
-        echo = tuple(  # some endpoints take ids of nine letters and digits only
-            call.resendable(f"c{turn:04}{index:04}")
-            for index, call in enumerate(completion.tool_calls, 1)
-        )
-        said, kept = completion.text or None, completion.kept
-        self.history.append(Assistant(content=said, tool_calls=echo, kept=kept))
-        for call, answer in zip(echo, answers, strict=True):
-            result = capped(answer.content)
-            self.history.append(ToolResult(call_id=call.id, name=call.name, content=result))
-            self.usage += answer.usage
+        """Add the reply and its answers to the history."""
+        history = self.context.history
+        if completion.tool_calls:
+            history.append(turn, completion, [it.content for it in answers])
+            self.usage += sum((it.usage for it in answers), Usage())
+        else:
+            history.turns.append([User(content=NUDGE)])
 
     async def conclude(self, turn: int, limit: str) -> Outcome:
         """Query the model a last time, without tools, for its best answer within the limit."""
-        self.history.append(User(content=CONCLUDE))
+        self.context.history.turns.append([User(content=CONCLUDE)])
         completion = await self.query(turn, "conclude", with_tools=False)
         if refused := refusal_outcome(completion):
             return refused

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from services.agent.llm.chat import Assistant, ChatMessage, System, User
 from shared.contract.messages import Task, Trigger
-from shared.contract.prompts import LIST_ITEM
+from shared.contract.prompts import LIST_ITEM, dated
 
 WOKEN = "You have been woken up. Do now what your instructions say."
 
@@ -26,13 +26,14 @@ def opening_messages(
 ) -> list[ChatMessage]:
     """The system message, the session's earlier `exchanges`, and the user's message.
 
-    The time is at the end of the system message, so that endpoints can cache what precedes it.
+    What differs between runs comes after what doesn't, so that endpoints can cache the longest
+    prefix: the notes are after the preamble, and the time is at the end.
     """
-    parts = [preamble.strip(), _noted(notes), f"It is {now.astimezone(UTC):%Y-%m-%d %H:%M} UTC."]
-    messages: list[ChatMessage] = [System(content="\n\n".join(part for part in parts if part))]
+    parts = [part for part in (preamble.strip(), _noted(notes)) if part]
+    messages: list[ChatMessage] = [System(content="\n\n".join(parts))] if parts else []
     for asked, answered in exchanges:
         messages += [User(content=asked or WOKEN), Assistant(content=answered)]
-    return [*messages, User(content=message.prompt or WOKEN)]
+    return [*messages, User(content=dated(message.prompt or WOKEN, now))]
 
 
 def _noted(notes: Sequence[str]) -> str:

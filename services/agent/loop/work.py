@@ -25,6 +25,8 @@ class Work(Frozen):
     now: AwareDatetime
     workers: tuple[WorkerSpec, ...] = ()
     tools: tuple[ToolSpec, ...] = ()
+    window: int | None = None
+    """The length of the model's context in tokens; None if it is not known."""
 
 
 Stream = Callable[[int], AbstractContextManager[OnText]]

@@ -245,6 +245,7 @@ class RunParts:
         Raises `SettingsError` if the settings no longer allow the use of the run's model.
         """
         sums_up = run.kind == "tick"  # its run may call nothing
+        endpoint = self.models.of(snapshot.definition)
         work = Work(
             run_id=run.run_id,
             definition=snapshot.definition,
@@ -254,11 +255,11 @@ class RunParts:
             now=datetime.fromtimestamp(run.claimed_at, UTC),
             workers=() if sums_up else snapshot.workers,
             tools=() if sums_up else snapshot.tools,
+            window=endpoint.window,
         )
-        chosen = self.models.of(snapshot.definition)
-        model: Model = InstrumentedModel(chosen, self.instance, run)
+        model: Model = InstrumentedModel(endpoint, self.instance, run)
         if message.budget and message.budget.cost is not None:
-            model = PricedModel(model, self.prices, chosen.name, chosen.base_url)
+            model = PricedModel(model, self.prices, endpoint.name, endpoint.base_url)
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)
         return loop.run(
             work,

@@ -105,11 +105,11 @@ def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
     for asked, answered in texts.recalled:
         yield f"\nremembers\n{asked}\n> {answered}"
     for step in texts.steps:
-        if step.kind == "model":
-            cost = costs.step(row, step)
-            what = "model" if cost.unpriced else f"model, {cost.cell} USD"
-        else:
-            what = f"{step.kind} {step.name}"
+        what = (
+            step.kind if step.kind == "model" and step.position == 0 else f"{step.kind} {step.name}"
+        )
+        if step.kind == "model" and not (cost := costs.step(row, step)).unpriced:
+            what += f", {cost.cell} USD"
         yield f"\nturn {step.turn}: {what}\n{_output(step)}"
     if texts.response:
         yield from _answered(texts.response, message.budget if message else None)

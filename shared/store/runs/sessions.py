@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Integer, exists, func, literal, or_, select, update
 from sqlalchemy.engine import Connection
 
 from shared.contract.messages import ANSWERED
@@ -22,7 +22,11 @@ from shared.store.runs.run import Exchanges, dump_exchanges
 from shared.store.schema import INTEGER_MAX, RunState, runs
 
 RECALLED_RUNS = 20
-"""The most earlier runs that a run is shown, the newest: their tokens are paid for at each call."""
+"""The most earlier runs that a run is shown, the newest: their tokens are paid for at each call.
+
+Above it, the oldest half is left out at once: so the first run that is shown stays the same for
+many runs, and endpoints can cache what follows it.
+"""
 
 RECALLED_CHARS = 40_000
 """The limit of all texts that are shown, about 10,000 tokens; the oldest are left out."""
@@ -98,11 +102,15 @@ def recall(
 
     An exchange that can't be read is logged and left out.
     """
+    half = max(1, most_runs // 2)
+    surplus = literal(place, Integer) - 1 - most_runs  # computed there: the place can be damaged
+    left_out = (surplus + half - 1) // half * half
     newest = (
         select(runs.c.run_id, runs.c.message, runs.c.response)
         .where(
             runs.c.session == session,
             runs.c.agent == agent,
+            runs.c.session_place > left_out,
             runs.c.session_place < place,
             runs.c.status.in_(ANSWERED),
         )

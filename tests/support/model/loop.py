@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from services.agent.llm.chat import Completion, ToolResult, ToolSpec
-from services.agent.loop.journal import MemoryJournal
+from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
 from services.agent.loop.loop import run
 from services.agent.loop.tool_calls import WorkerSpec
 from services.agent.loop.work import Outcome, Stream, Work
 from shared.contract.messages import Task, Trigger
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import Definition, Limits
-from shared.errors import ModelError
+from shared.errors import ModelError, RunLost
 from tests.support.model.doubles import ScriptedModel, ScriptedTools, ScriptedWorkers
 
 NOW = datetime(2026, 5, 4, 9, 30, 59, tzinfo=UTC)
+CLOCK = "\n\nIt is 2026-05-04 09:30 UTC."
 BOB = '{"prompt": "write"}'
 
 
@@ -88,6 +89,25 @@ class ScriptedLoop:
 
 def scripted_loop(*script: Completion | ModelError) -> ScriptedLoop:
     return ScriptedLoop(ScriptedModel(*script))
+
+
+class DyingJournal(MemoryJournal):
+    """Commits `lives` more steps; then the process dies before or after the commit."""
+
+    def __init__(self, journal: MemoryJournal, lives: int, *, after: bool) -> None:
+        super().__init__(journal.steps)
+        self.lives, self.after = lives, after
+
+    async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
+        self.record_at_end(key, kind, name, output)
+
+    def record_at_end(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
+        self.lives -= 1
+        if self.lives >= 0 or self.after:
+            super().record_at_end(key, kind, name, output)
+        if self.lives < 0:
+            self.lost = True
+            raise RunLost("killed")
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from shared.contract import prompts
@@ -16,6 +19,13 @@ def test_the_text_of_each_phrase_stays_what_stored_notes_and_tuned_models_know()
     assert prompts.call("bob", "{}") == "I use bob: {}"
     assert prompts.result("bob", "Dear all") == "Result of bob: Dear all"
     assert prompts.finished_task("A?", "One.") == "- asked: A?\n  answered: One."
+
+
+@pytest.mark.parametrize("end", ["", "\n\nNo more turns."])
+def test_the_time_is_added_in_utc_and_removed_again(end: str) -> None:
+    at = datetime(2026, 5, 4, 11, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert prompts.dated("Do it.", at) == "Do it.\n\nIt is 2026-05-04 09:30 UTC."
+    assert prompts.undated(prompts.dated("Do it.", at) + end) == "Do it." + end
 
 
 def test_notes_are_read_by_peer_with_and_without_their_list() -> None:

@@ -11,7 +11,7 @@ from services.agent.loop.work import Work
 from shared.contract.messages import Budget, Status, Task, Usage
 from shared.errors import RunLost
 from tests.support.model.doubles import COST, calls, says
-from tests.support.model.loop import BOB, scripted_loop, work
+from tests.support.model.loop import BOB, CLOCK, scripted_loop, work
 
 CAROL = '{"prompt": "check"}'
 TWICE = (calls(("bob", BOB), ("carol", CAROL)), calls(("carol", CAROL)), says("Done."))
@@ -71,7 +71,7 @@ async def test_the_only_call_of_an_agent_without_tools_answers_as_ever() -> None
     it = scripted_loop(says("Done."))
     bare = given(model_calls=1).model_copy(update={"tools": (), "workers": ()})
     assert (await it.run(bare)).status is Status.OK
-    assert it.model.seen[0][-1] == User(content="Do it.")
+    assert it.model.seen[0][-1] == User(content="Do it." + CLOCK)
 
 
 async def test_an_empty_answer_is_not_nudged_without_means() -> None:

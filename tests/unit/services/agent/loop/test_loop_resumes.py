@@ -8,27 +8,7 @@ from services.agent.llm.chat import Assistant, Kept
 from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
 from shared.errors import JournalMismatch, ModelUnavailable, RunLost
 from tests.support.model.doubles import calls, says
-from tests.support.model.loop import BOB, scripted_loop, until
-
-
-class DyingJournal(MemoryJournal):
-    """Commits `lives` more steps; then the process dies before or after the commit."""
-
-    def __init__(self, journal: MemoryJournal, lives: int, *, after: bool) -> None:
-        super().__init__(journal.steps)
-        self.lives, self.after = lives, after
-
-    async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
-        self.record_at_end(key, kind, name, output)
-
-    def record_at_end(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
-        self.lives -= 1
-        if self.lives >= 0 or self.after:
-            super().record_at_end(key, kind, name, output)
-        if self.lives < 0:
-            self.lost = True
-            raise RunLost("killed")
-
+from tests.support.model.loop import BOB, DyingJournal, scripted_loop, until
 
 SCRIPT = (
     calls(("bob", BOB), ("lookup", '{"order": 1}'), ("search", "{}"), ("nobody", "{}")),

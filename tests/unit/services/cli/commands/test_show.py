@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Column
 
+from services.agent.loop.history import Cut
 from shared.contract.messages import Response, Status, encode
 from shared.store import open_store
+from shared.store.database.dialect import insert_new
 from shared.store.runs.claim import freeze
 from shared.store.runs.end import RunEnd, end
 from shared.store.runs.steps import Step, write_step
@@ -60,6 +62,22 @@ def test_a_run_is_shown_with_all_its_texts(run_id: str) -> None:
     for said in ("task t1", "turn 1: model", "calls look", "response: ok", "Found.", "a detail"):
         assert said in shown.stdout
     assert "damaged" not in shown.stdout
+
+
+def test_a_shortening_is_shown_with_its_summary_before_its_turns_model_call(
+    store_url: str, run_id: str
+) -> None:
+    output = Cut(content="All was found.", left_out=3).model_dump_json()
+
+    async def write() -> None:
+        row = {"run_id": run_id, "epoch": 1, "turn": 1, "position": -3}
+        said = {"kind": "model", "name": "shorten", "output": output}
+        async with open_store(store_url) as store:
+            await store.write("", lambda db: insert_new(db, steps, row | said, stamp="finished_at"))
+
+    asyncio.run(write())
+    shown = hutch("show", run_id).stdout
+    assert "turn 1: model shorten\nAll was found.\n\nturn 1: model\n" in shown
 
 
 @pytest.mark.parametrize("column", DAMAGED, ids=str)

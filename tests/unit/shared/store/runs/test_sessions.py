@@ -166,6 +166,17 @@ async def test_no_more_than_so_many_are_recalled(store: Store) -> None:
     assert [asked for asked, _ in recalled] == ["task t2", "task t3"]
 
 
+async def test_the_first_that_is_recalled_stays_the_same_for_many_runs(store: Store) -> None:
+    first, numbers = [], []
+    for number in range(1, 46):
+        run = await begun(store, f"t{number}")
+        first.append(run.recalled[0][0] if run.recalled else "")
+        numbers.append(len(run.recalled))
+        await over(store, run)
+    assert numbers == [*range(21), *range(11, 21), *range(11, 21), *range(11, 15)]
+    assert set(first) == {"", "task t1", "task t11", "task t21", "task t31"}
+
+
 async def test_a_trigger_is_recalled_by_its_words(store: Store) -> None:
     trigger = encode(Trigger(id="t1", content="Plan the day.", session="s1")).decode()
     run = (await claimed(store, replace(asking("t1"), kind="trigger", message=trigger))).run

@@ -1,0 +1,58 @@
+"""The recorded steps that shorten a run's history, before the model call of a turn."""
+
+from __future__ import annotations
+
+from services.agent.llm.chat import Model
+from services.agent.loop.context import Context
+from services.agent.loop.history import Cut
+from services.agent.loop.journal import Journal, StepKey, parse_output
+from shared.contract.messages import Budget, Usage
+from shared.errors import ContextExceeded, ModelError, ModelUnavailable
+
+NAME = "shorten"
+INDICES = range(-3, 0)
+"""The places of these steps in a turn: before its model call, which is at 0."""
+
+
+class Shortening:
+    """Shortens a history at most three times in each turn."""
+
+    def __init__(self, context: Context, model: Model, journal: Journal) -> None:
+        self._context = context
+        self._model = model
+        self._journal = journal
+        self._keys: list[StepKey] = []
+
+    def restore(self, turn: int) -> Usage:
+        """Begin a turn with its recorded cuts; returns what their summaries used."""
+        self._keys = [StepKey(turn, index) for index in INDICES]
+        usage = Usage()
+        while self._keys and (recorded := self._journal.recorded(self._keys[0], "model", NAME)):
+            cut = self._context.cut = parse_output(Cut, self._keys.pop(0), recorded)
+            usage += cut.usage
+        return usage
+
+    async def shorten(self, left: Budget, refusal: ContextExceeded | None) -> Usage | None:
+        """Record and apply the next cut if one is needed; returns what its summary used.
+
+        None if the request fits as it is, or can't be shortened further. `left` is the run's
+        budget. Without a summary the turns are left out all the same: the run's next call shows
+        whether its model can still be used. Raises `ModelUnavailable` and what `Journal.record`
+        raises.
+        """
+        cut = self._context.next_cut(refusal) if self._keys else None
+        if cut is None:
+            return None
+        reply = None
+        if request := self._context.summary_request(cut, left):
+            await self._journal.check_fence()
+            try:
+                reply = await self._model.complete(request)
+            except ModelUnavailable:
+                raise
+            except ModelError:
+                reply = None
+        cut = self._context.summarised(cut, reply)
+        await self._journal.record(self._keys.pop(0), "model", NAME, cut.model_dump_json())
+        self._context.cut = cut
+        return cut.usage
