@@ -141,7 +141,7 @@ def _type(shape: dict[str, Any]) -> str:
         return " or ".join(_type(part) for part in shape["anyOf"])
     if "$ref" in shape:
         named = schema()["$defs"][str(shape["$ref"]).rpartition("/")[2]]
-        return _type(named) if "enum" in named else str(named["title"]).lower()
+        return _type(named) if "enum" in named else str(named.get("title", "any json")).lower()
     if "enum" in shape:
         return " ".join(f"`{value}`" for value in shape["enum"])
     if "const" in shape:

@@ -37,8 +37,9 @@ from services.agent.upkeep.takeover import Takeover
 from shared.broker.connection import Broker, connect
 from shared.broker.consumer import Consumer
 from shared.contract import topology
-from shared.definitions.loader import equipped, read_folder
+from shared.definitions.loader import equipped, read_folder, workers_of
 from shared.definitions.model import Definition
+from shared.definitions.narrowing import narrowed
 from shared.prices import PriceList
 from shared.process.control import handle_commands
 from shared.process.health import unreachable
@@ -58,6 +59,9 @@ async def serve(process: Process, name: str) -> None:
     definition, tools = await equipped(folder, name)
     for other, fault in folder.faults.items():
         log.warning("an agent's file is wrong: it can't start", agent=other, fault=fault)
+    workers, faults = await workers_of(folder, definition)
+    for fault in faults:
+        log.warning("a worker's output can't be loaded", fault=fault)
     toolbox = Toolbox(name, tools, definition.workers)
     metrics = Metrics(process.registry)
     models = ModelRegistry(settings, metrics.model_failed)
@@ -69,7 +73,7 @@ async def serve(process: Process, name: str) -> None:
         open_store(settings.store, retry_for_s=inf, start_s=START_S) as store,
         connect(settings.broker, instance_id, wait_s=START_S) as broker,
     ):
-        snapshot = Snapshot.of(name, {**folder.described, name: definition}, toolbox.specs)
+        snapshot = Snapshot.of(name, {**workers, name: definition}, toolbox.specs)
         instance = Instance(
             id=instance_id,
             snapshot=snapshot,
@@ -83,6 +87,9 @@ async def serve(process: Process, name: str) -> None:
         # Before the first claim: any replica takes the runs of an instance without a row.
         await store.write("", lambda db: heartbeats.record(db, instance.id, name))
         log.info("model chosen", model=model.name, base_url=model.base_url)
+        if snapshot.output is not None:
+            lost = narrowed(snapshot.output, model.profile.schemas.refused).lost
+            log.info("output loaded", only_checked=lost)  # the endpoint does not take these parts
         try:
             await _run(process, instance, broker, toolbox, models)
         finally:

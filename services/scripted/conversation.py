@@ -133,7 +133,8 @@ def _results(messages: list[Message]) -> dict[str, str]:
 def _choices(form: ResponseFormat | None) -> dict[str, Schema] | None:
     """The tools that the response's schema lets the model choose from, by name; None without one.
 
-    The schema is a choice between objects whose `action` is "answer" or a tool's name.
+    The schema is a choice between objects whose `action` is "answer" or a tool's name. Any other
+    schema is that of an answer, which the scripted model does not read.
     """
     if form is None or form.json_schema is None:
         return None
@@ -146,8 +147,7 @@ def _choices(form: ResponseFormat | None) -> dict[str, Schema] | None:
             arguments = fields.get("arguments")
             shared = {"$defs": schema.get("$defs", {})}
             found[name] = shared | (arguments if isinstance(arguments, dict) else {})
-    found.pop("answer", None)
-    return found
+    return found if found.pop("answer", None) is not None else None
 
 
 def _only(action: JsonValue) -> str:

@@ -13,7 +13,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import from_json
 
 from shared.contract.topology import CLIENT_QUEUES
@@ -234,6 +242,9 @@ class Response(Lineage):
     usage: Usage = Usage()
     model: Label | None = Field(
         default=None, description="the model's name, as its endpoint gives it"
+    )
+    data: JsonValue = Field(
+        default=None, description="the content as JSON, if the agent's answers have a schema"
     )
 
 

@@ -31,6 +31,7 @@ Place = tuple[str | int, ...]
 
 _TAGS = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
 _TRUE = {"yes", "true", "on"}
 _QUOTE = ": put it in quotes if it is text"
 _OTHERWISE = {
@@ -168,6 +169,9 @@ class _Reading:
                 true = text.lower() in _TRUE
                 self._document.unquoted[place] = f"{text} is {str(true).lower()} to YAML{_QUOTE}"
                 return true
+            case "float" if _DECIMAL.fullmatch(text):
+                self._document.unquoted[place] = f"{text} is a number to YAML{_QUOTE}"
+                return float(text)
             case "int" if _NUMBER.fullmatch(text):
                 self._document.unquoted[place] = f"{text} is a number to YAML{_QUOTE}"
                 return int(text)

@@ -111,7 +111,7 @@ def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
     file_name, _, name = reference.partition(":")
     file = folder / "tools" / file_name
     try:
-        function = getattr(_module(file, name), name, None)
+        function = getattr(tool_module(file, name), name, None)
         if function is None:
             raise SettingsError(f"{file}: there is no function '{name}'")
         if not callable(function):
@@ -148,8 +148,11 @@ def sanitised(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "_"
 
 
-def _module(file: Path, function: str) -> ModuleType:
-    """The file's module, under a name that no user's module and no package has."""
+def tool_module(file: Path, function: str) -> ModuleType:
+    """The module of a file of tools, under a name that no user's module and no package has.
+
+    Raises `SettingsError` if it can't be imported.
+    """
     name = f"_hutch_tool_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}"
     if name in sys.modules:
         return sys.modules[name]

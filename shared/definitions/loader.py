@@ -19,6 +19,7 @@ from shared.definitions.documents import Document, Fault
 from shared.definitions.functions import Tool
 from shared.definitions.functions import load as load_tool
 from shared.definitions.model import Definition, Definitions, is_name
+from shared.definitions.output import FILE_REFERENCE, model_schema, read_schema
 from shared.errors import SettingsError
 
 
@@ -55,13 +56,19 @@ class Folder:
 async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
     """An agent's definition and tools. Raises `SettingsError` with a line for each fault.
 
-    The tools' files are imported in a thread without an event loop, so that they may run one.
+    The tools' files are imported in a thread without an event loop, so that they may run one. The
+    same files can define the model of the agent's output; the definition then has its schema.
     """
     definition = folder.definition(name)
     tools: list[Tool] = []
     faults: list[str] = []
 
     def load_all() -> None:
+        nonlocal definition
+        try:
+            definition = _with_schema(folder, definition)
+        except SettingsError as error:
+            faults.append(f"{folder.files[name]}: output: {error}")
         for tool in definition.tools:
             try:
                 tools.append(load_tool(folder.path, tool.function, repeatable=tool.repeatable))
@@ -72,6 +79,34 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
     if faults:
         raise SettingsError("\n".join(faults))
     return definition, tools
+
+
+async def workers_of(folder: Folder, definition: Definition) -> tuple[Definitions, list[str]]:
+    """An agent's workers as it sees them: their names, descriptions and outputs.
+
+    Also returns a line for each output that can't be loaded: that worker is described without it.
+    """
+    workers = {worker: folder.described[worker] for worker in definition.workers}
+    faults: list[str] = []
+
+    def load_all() -> None:
+        for name, worker in workers.items():
+            try:
+                workers[name] = _with_schema(folder, worker)
+            except SettingsError as error:
+                workers[name] = worker.model_copy(update={"output": None})
+                faults.append(f"{folder.files[name]}: output: {error}")
+
+    await in_thread(load_all)
+    return workers, faults
+
+
+def _with_schema(folder: Folder, definition: Definition) -> Definition:
+    """The definition with the schema of its output in place of a reference to a model."""
+    if not isinstance(definition.output, str):
+        return definition
+    schema = model_schema(folder.path, definition.output)
+    return definition.model_copy(update={"output": schema})
 
 
 def load(path: Path) -> Definitions:
@@ -146,7 +181,7 @@ def _read(file: Path) -> _Read:
     if not isinstance(document.value, dict):
         fault = f"{file}: an agent's file is a mapping with at least 'name'"
         return _Read(file, file.stem, None, None, [fault])
-    definition, faults = _validated(document, document.value)
+    definition, faults = _validated(file, document, document.value)
     wrong = {fault.place[0] for fault in faults if fault.place}
     lines = [fault.of(file) for fault in faults]
     if "name" in wrong:
@@ -154,12 +189,14 @@ def _read(file: Path) -> _Read:
     name = str(document.value["name"])
     described = None
     if "description" not in wrong:
-        described = Definition(name=name, description=document.value.get("description", ""))
+        output = definition.output if definition else None
+        description = document.value.get("description", "")
+        described = Definition(name=name, description=description, output=output)
     return _Read(file, name, definition, described, lines)
 
 
 def _validated(
-    document: Document, fields: Mapping[str, object]
+    file: Path, document: Document, fields: Mapping[str, object]
 ) -> tuple[Definition | None, list[Fault]]:
     faults = list(document.faults)
     places = {fault.place for fault in faults}
@@ -169,6 +206,14 @@ def _validated(
     except ValidationError as error:
         # A place with a fault in its YAML gets no second fault.
         faults += [fault for fault in _invalid(document, error) if fault.place not in places]
+    if definition and isinstance(definition.output, str):
+        place = ("output",)
+        try:
+            if FILE_REFERENCE.fullmatch(definition.output):
+                schema = read_schema(file.parent / definition.output)
+                definition = definition.model_copy(update={"output": schema})
+        except ValueError as error:
+            faults.append(Fault(document.line(place), place, str(error)))
     return (None if faults else definition), faults
 
 

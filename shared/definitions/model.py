@@ -23,7 +23,8 @@ from pydantic import (
 from shared.contract.messages import AGENT_NAME, AgentName, Frozen
 from shared.contract.prompts import ToolProtocol
 from shared.contract.topology import ALL, SCHEDULER
-from shared.definitions.functions import sanitised
+from shared.definitions.functions import JsonObject, sanitised
+from shared.definitions.output import checked_output
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 RESERVED = {ALL, SCHEDULER}
@@ -222,6 +223,11 @@ class Definition(Frozen):
     tool_protocol: ToolProtocol | None = None
     workers: tuple[AgentName, ...] = ()
     tools: tuple[Annotated[ToolChoice, BeforeValidator(_tool_by_function)], ...] = ()
+    output: Annotated[JsonObject | str | None, BeforeValidator(checked_output)] = Field(
+        default=None,
+        exclude_if=lambda output: output is None,  # earlier versions don't know the field
+        description="the JSON schema of its answers, or a reference to it until it is loaded",
+    )
     swarm: AgentName | None = None
     on_peer: Literal["remember", "react"] = "remember"
     tick: Duration | None = None

@@ -151,6 +151,8 @@ class Request:
     """
     answer_schema: JsonObject | None = None
     """The JSON schema of an answer that is JSON. The answer can violate it: it is not checked."""
+    strict_answer: bool = True
+    """False if the schema has a part that no strict schema can have, such as an open map."""
 
 
 OnText = Callable[[str], None]

@@ -29,6 +29,7 @@ from shared.contract.messages import Usage
 from shared.contract.prompts import ToolProtocol
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
+from shared.definitions.narrowing import narrowed
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
 from shared.settings.environment import network, network_fault
 
@@ -143,7 +144,10 @@ class OpenAIModel:
         """See `Model.complete`. With its retries the call takes at most `TOTAL_S`."""
         limits = (request.most_tokens, self._choice.max_output_tokens)
         most_tokens = min((it for it in limits if it is not None), default=None)
-        request = replace(request, most_tokens=most_tokens)
+        schema = request.answer_schema
+        if schema is not None:
+            schema = narrowed(schema, self._profile.schemas.refused).schema
+        request = replace(request, most_tokens=most_tokens, answer_schema=schema)
         try:
             async with asyncio.timeout(TOTAL_S):
                 if self._tool_protocol == "schema":
@@ -157,7 +161,7 @@ class OpenAIModel:
     async def _choose(self, request: Request, on_text: OnText | None) -> Completion:
         """Offer tools as a schema. What is streamed then is a choice, not a text to show."""
         tools = request.tools if request.call_tools else ()
-        schema = schema_tools.choice_schema(request.history, tools)
+        schema = schema_tools.choice_schema(request.history, tools, request.answer_schema)
         reply = await self._adapted(
             replace(
                 request,

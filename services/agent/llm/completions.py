@@ -62,7 +62,8 @@ def body(request: Request, origin: str, profile: Profile, choice: ModelChoice) -
     if choice.temperature is not None and profile.temperature:
         fields["temperature"] = choice.temperature
     if request.answer_schema is not None:
-        named: JsonObject = {"name": "answer", "strict": profile.schemas.strict}
+        strict = profile.schemas.strict and request.strict_answer
+        named: JsonObject = {"name": "answer", "strict": strict}
         schema: JsonObject = {**named, "schema": request.answer_schema}
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}
     return fields

@@ -70,9 +70,9 @@ def body(request: Request, origin: str, profile: Profile, choice: ModelChoice) -
     if choice.temperature is not None and profile.temperature:
         fields["temperature"] = choice.temperature
     if request.answer_schema is not None:
-        named: JsonObject = {"type": "json_schema", "name": "answer"}
-        strict: JsonObject = {"strict": profile.schemas.strict, "schema": request.answer_schema}
-        fields["text"] = {"format": named | strict}
+        strict = profile.schemas.strict and request.strict_answer
+        named: JsonObject = {"type": "json_schema", "name": "answer", "strict": strict}
+        fields["text"] = {"format": {**named, "schema": request.answer_schema}}
     return fields
 
 

@@ -34,17 +34,24 @@ ANSWER = (
 )
 
 
-def choice_schema(history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> JsonObject | None:
+def choice_schema(
+    history: Sequence[ChatMessage], tools: Sequence[ToolSpec], answer: JsonObject | None = None
+) -> JsonObject | None:
     """The schema that constrains a reply; None if the model was never offered a choice.
 
     A model that has chosen before would go on writing choices into free text. So once its
-    tools are taken away, the schema remains, with `answer` as the only choice.
+    tools are taken away, the schema remains, with `answer` as the only choice. That choice holds
+    text, or what the schema `answer` describes.
     """
     if not tools and not any(isinstance(it, Assistant) and it.tool_calls for it in history):
         return None
     definitions: JsonObject = {}
-    calls = (_choice(tool.name, "arguments", _hoisted(tool, definitions)) for tool in tools)
-    choices: list[JsonValue] = [_choice("answer", "answer", TEXT), *calls]
+    calls = (
+        _choice(tool.name, "arguments", _hoisted(tool.name, tool.parameters, definitions))
+        for tool in tools
+    )
+    said = TEXT if answer is None else _hoisted("answer", answer, definitions)
+    choices: list[JsonValue] = [_choice("answer", "answer", said), *calls]
     return {"anyOf": choices, **({"$defs": definitions} if definitions else {})}
 
 
@@ -86,6 +93,8 @@ def parse_choice(reply: Completion) -> Completion:
             return reply.model_copy(update={"content": None, "tool_calls": (call,)})
         case {"action": "answer", "answer": str(answer)}:
             return reply.model_copy(update={"content": answer})
+        case {"action": "answer", "answer": answer}:
+            return reply.model_copy(update={"content": json.dumps(answer, ensure_ascii=False)})
     if cut:
         return reply.model_copy(update={"content": None})
     raise _unconstrained("neither an answer nor a call")
@@ -100,14 +109,14 @@ def _choice(action: str, field: str, schema: JsonObject) -> JsonObject:
     }
 
 
-def _hoisted(tool: ToolSpec, definitions: JsonObject) -> JsonObject:
-    """The tool's parameters, their `$defs` moved to the root, where references look for them."""
-    renamed = json.dumps(tool.parameters).replace('"#/$defs/', f'"#/$defs/{tool.name}.')
-    parameters: JsonObject = json.loads(renamed)
-    own = parameters.pop("$defs", {})
+def _hoisted(action: str, schema: JsonObject, definitions: JsonObject) -> JsonObject:
+    """The schema of an action, its `$defs` moved to the root, where references look for them."""
+    renamed = json.dumps(schema).replace('"#/$defs/', f'"#/$defs/{action}.')
+    hoisted: JsonObject = json.loads(renamed)
+    own = hoisted.pop("$defs", {})
     assert isinstance(own, dict)
-    definitions.update({f"{tool.name}.{name}": schema for name, schema in own.items()})
-    return parameters
+    definitions.update({f"{action}.{name}": part for name, part in own.items()})
+    return hoisted
 
 
 def _plain(message: ChatMessage) -> ChatMessage:

@@ -11,6 +11,7 @@ from services.agent.llm.chat import ToolSpec
 from services.agent.loop.tool_calls import WorkerSpec
 from shared.contract.messages import Frozen
 from shared.contract.rows import parsed
+from shared.definitions.functions import JsonObject
 from shared.definitions.model import Definition, Definitions
 
 
@@ -23,10 +24,18 @@ class Snapshot(Frozen):
     def of(cls, name: str, known: Definitions, tools: tuple[ToolSpec, ...]) -> Snapshot:
         definition = known[name]
         workers = tuple(
-            WorkerSpec(name=worker, description=known[worker].description)
+            WorkerSpec(
+                name=worker,
+                description=known[worker].description,
+                output=_schema(known[worker]),
+            )
             for worker in definition.workers
         )
         return cls(definition=definition, workers=workers, tools=tools)
+
+    @property
+    def output(self) -> JsonObject | None:
+        return _schema(self.definition)
 
     @cached_property  # needed at every claim
     def body(self) -> str:
@@ -35,6 +44,11 @@ class Snapshot(Frozen):
     @cached_property
     def digest(self) -> str:
         return hashlib.sha256(self.body.encode()).hexdigest()[:32]
+
+
+def _schema(definition: Definition) -> JsonObject | None:
+    """The schema of an agent's output, once it is loaded."""
+    return definition.output if isinstance(definition.output, dict) else None
 
 
 _SNAPSHOT = TypeAdapter(Snapshot)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
+from pydantic_core import to_json
 
 from services.agent.llm.chat import ToolCall, ToolSpec
 from services.agent.loop.journal import StepKind
@@ -12,6 +13,8 @@ from shared.contract.messages import Content, Frozen
 from shared.definitions.arguments import faults
 from shared.definitions.functions import JsonObject, sanitised
 from shared.errors import ToolError
+
+ANSWERS_JSON = "Its answer is JSON with this schema: "
 
 PARAMETERS: JsonObject = {
     "type": "object",
@@ -33,10 +36,15 @@ class WorkerSpec(Frozen):
 
     name: str
     description: str
+    output: JsonObject | None = Field(default=None, exclude_if=lambda output: output is None)
+    """The schema of its answers; earlier versions don't know the field."""
 
     @property
     def tool(self) -> ToolSpec:
-        return ToolSpec(name=self.name, description=self.description, parameters=PARAMETERS)
+        described = self.description
+        if self.output is not None:
+            described = f"{described}\n{ANSWERS_JSON}{to_json(self.output).decode()}".strip()
+        return ToolSpec(name=self.name, description=described, parameters=PARAMETERS)
 
 
 def kinds_by_name(tools: Iterable[ToolSpec], workers: Iterable[WorkerSpec]) -> dict[str, StepKind]:

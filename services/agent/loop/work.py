@@ -6,11 +6,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, JsonValue
 
 from services.agent.llm.chat import OnText, ToolSpec
 from services.agent.loop.tool_calls import WorkerSpec
 from shared.contract.messages import Frozen, Status, Task, Trigger, Usage
+from shared.definitions.functions import JsonObject
 from shared.definitions.model import Definition
 
 
@@ -27,6 +28,8 @@ class Work(Frozen):
     tools: tuple[ToolSpec, ...] = ()
     window: int | None = None
     """The length of the model's context in tokens; None if it is not known."""
+    output: JsonObject | None = None
+    """The JSON schema of the answer."""
 
 
 Stream = Callable[[int], AbstractContextManager[OnText]]
@@ -41,6 +44,8 @@ class Outcome(Frozen):
     detail: str | None = None
     usage: Usage = Usage()
     model: str | None = None
+    data: JsonValue = None
+    """The content as JSON, if the agent's answers have a schema."""
 
 
 def failed(content: str, detail: str | None = None, usage: Usage = Usage()) -> Outcome:  # noqa: B008

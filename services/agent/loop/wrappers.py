@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from services.agent.llm.chat import Completion, Model, OnText, Request
+from services.agent.loop.calls import Tools
 from services.agent.loop.journal import StepKey
-from services.agent.loop.loop import Tools
 from shared.definitions.functions import JsonObject
 
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from services.agent.llm.chat import Completion
+from services.agent.loop.calls import cancelled_call
 from services.agent.loop.journal import StepKey, StepKind, parse_output
-from services.agent.loop.loop import cancelled_call
 from services.agent.loop.snapshot import restore_snapshot
 from services.agent.loop.tool_calls import kinds_by_name
 from services.agent.loop.work import Outcome

@@ -167,6 +167,7 @@ def response(run: Run, message: Task | Trigger, outcome: Outcome) -> Response:
         content=capped(outcome.content, MOST_ANSWER_CHARS),
         usage=outcome.usage,
         model=outcome.model and outcome.model[:LABEL_CHARS],
+        data=outcome.data,
     )
 
 

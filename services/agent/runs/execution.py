@@ -36,7 +36,7 @@ from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.stream import RunStream
 from services.agent.runs.toolbox import RunTools, Toolbox
-from services.agent.runs.workers import Replies, SharedDeadline, WorkerCalls
+from services.agent.runs.workers import Replies, WorkerCalls
 from shared.concurrency.fault_boundary import is_own_cancellation
 from shared.contract.messages import Status, Task, Trigger, Usage
 from shared.contract.rows import message_of
@@ -256,6 +256,7 @@ class RunParts:
             workers=() if sums_up else snapshot.workers,
             tools=() if sums_up else snapshot.tools,
             window=endpoint.window,
+            output=None if sums_up else snapshot.output,
         )
         model: Model = InstrumentedModel(endpoint, self.instance, run)
         if message.budget and message.budget.cost is not None:
@@ -265,8 +266,9 @@ class RunParts:
             work,
             PausedModel(model, self.pause, journal),
             InstrumentedTools(RunTools(self.toolbox, run), self.instance, run),
-            SharedDeadline(workers, scope.left_s),
+            workers,
             journal,
+            scope.left_s,
             RunStream(self.instance.publisher, run).turn if _streams(message) else None,
         )
 

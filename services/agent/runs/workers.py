@@ -4,8 +4,8 @@ queue."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,7 +16,6 @@ from services.agent.delivery.settle import Settlement
 from services.agent.instance import Instance
 from services.agent.loop.budget import capped_usage
 from services.agent.loop.journal import StepKey
-from services.agent.loop.loop import Workers
 from services.agent.runs.admission import Slot
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
@@ -41,10 +40,6 @@ LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 
 REPLIES_PREFETCH = 100
 """Responses are received without waiting; the prefetch only pipelines their acks."""
-
-SAME_S = 1.0
-"""A worker's timeout so close to the run's deadline is that same deadline: the worker's process
-measures it by its own clock, and can be some milliseconds early."""
 
 
 class Replies:
@@ -123,7 +118,7 @@ def with_capped_usage(
 
 @dataclass
 class WorkerCalls:
-    """The calls of one run to its workers; see `loop.Workers`."""
+    """The calls of one run to its workers; see `loop.calls.Workers`."""
 
     instance: Instance
     replies: Replies
@@ -132,9 +127,15 @@ class WorkerCalls:
     message: Task | Trigger
 
     async def ask(
-        self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
+        self,
+        key: StepKey,
+        worker: str,
+        prompt: str,
+        context: str | None,
+        budget: Budget,
+        reserve_s: float,
     ) -> Response:
-        """See `Workers.ask`. The caller enforces the run's deadline; there is no other limit."""
+        """See `Workers.ask`. There is no time limit here."""
         run = self.run
         call_id = key.step_id(run.run_id, run.nonce)
         task = Task(
@@ -145,7 +146,7 @@ class WorkerCalls:
             parent_id=run.task_id,
             path=(*self.message.path, run.agent),
             hops=self.message.hops,
-            deadline=datetime.fromtimestamp(min(run.deadline_at, LATEST), UTC),
+            deadline=datetime.fromtimestamp(min(run.deadline_at - reserve_s, LATEST), UTC),
             budget=budget if self.message.budget else None,
             session=self.message.session,
             traceparent=self.message.traceparent,
@@ -192,26 +193,3 @@ class WorkerCalls:
             self.run.run_id, lambda connection: set_state(connection, self.run, state)
         )
         self.instance.announce(f"run.{state}", self.run)
-
-
-@dataclass
-class SharedDeadline:
-    """Workers whose timeouts at the run's own deadline are not passed on; see `loop.Workers`.
-
-    So the run ends at its deadline, and makes no model call about the worker's timeout.
-    """
-
-    workers: Workers
-    left_s: Callable[[], float]
-    """The seconds until the run's deadline."""
-
-    async def ask(
-        self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
-    ) -> Response:
-        response = await self.workers.ask(key, worker, prompt, context, budget)
-        if response.status is Status.TIMEOUT and self.left_s() < SAME_S:
-            await asyncio.get_running_loop().create_future()  # until the deadline ends this run
-        return response
-
-    def waiting(self) -> AbstractAsyncContextManager[None]:
-        return self.workers.waiting()

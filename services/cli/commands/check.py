@@ -35,8 +35,11 @@ def _fault(folder: Folder, name: str) -> str:
     Tools are imported in a separate process for each agent, as at a start, so that one agent's
     tools can't change the result for another.
     """
-    if name in folder.faults or not folder.found[name].tools:
-        return folder.faults.get(name, "")
+    if name in folder.faults:
+        return folder.faults[name]
+    definition = folder.found[name]
+    if not definition.tools and not isinstance(definition.output, str):
+        return ""
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         try:
             return process.submit(_import_fault, folder, name).result()

@@ -14,7 +14,7 @@ from services.cli import output
 from services.cli.costs import Costs, read_costs
 from services.cli.options import Json
 from services.cli.store import only_run, opened_store
-from shared.contract.messages import Budget, Task, Trigger
+from shared.contract.messages import Budget, Response, Task, Trigger
 from shared.contract.rows import message_of, output_of, response_of
 from shared.errors import DamagedRow
 from shared.settings.environment import Settings
@@ -141,10 +141,16 @@ def _answered(stored: str, budget: Budget | None) -> Iterator[str]:
     spent = response.usage
     yield (
         f"\nresponse: {response.status}; {spent.model_calls} model calls, "
-        f"{spent.input_tokens} tokens in, {spent.output_tokens} out\n{response.content}"
+        f"{spent.input_tokens} tokens in, {spent.output_tokens} out\n{_content(response)}"
     )
     if budget:
         yield output.spent(budget, spent)
+
+
+def _content(response: Response) -> str:
+    if response.data is None:
+        return response.content
+    return to_json(response.data, indent=2).decode()
 
 
 def _output(step: DoneStep) -> str:

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from shared.definitions.model import Definition, Definitions
+from shared.definitions.narrowing import narrowed
 
 MANY_TOOLS = 15
 """Models choose worse among more tools than this; workers are tools too."""
+
+MOST_LOST = 5
+"""The most parts of a schema that are listed."""
 
 SAME = 0.8
 """The share of common words above which a model can't distinguish two descriptions."""
@@ -23,6 +27,7 @@ def advice(agents: Definitions) -> list[str]:
         *_alone(agents),
         *_passing(agents),
         *_overlap(agents),
+        *_outputs(agents),
     ]
 
 
@@ -62,6 +67,21 @@ def _overlap(agents: Definitions) -> Iterator[str]:
         words = _words(first), _words(second)
         if all(words) and len(words[0] & words[1]) >= SAME * len(words[0] | words[1]):
             yield f"{one} and {other} are described alike: a model can't choose between them"
+
+
+def _outputs(agents: Definitions) -> Iterator[str]:
+    for name, agent in agents.items():
+        if not isinstance(agent.output, dict):
+            continue
+        narrow = narrowed(agent.output)
+        lost = ", ".join(narrow.lost[:MOST_LOST])
+        if not narrow.strict:
+            yield (
+                f"{name}'s output has parts that no strict endpoint takes ({lost}): the model is "
+                "more likely to answer in another form; use objects with fixed keys"
+            )
+        elif lost:
+            yield f"{name}'s output has limits that no model is held to, only checked ({lost})"
 
 
 def _bare(agent: Definition) -> bool:

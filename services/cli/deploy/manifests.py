@@ -139,7 +139,8 @@ def _unmounted(folder: Path, base: Path) -> Iterator[str]:
 
 
 def _texts(folder: Path) -> list[Path]:
-    return [*texts(folder), *_tools(folder)]
+    schemas = sorted(folder.glob("*.json"))  # of agents' outputs
+    return [*texts(folder), *schemas, *_tools(folder)]
 
 
 def _tools(folder: Path) -> list[Path]:

@@ -38,10 +38,12 @@ class ScriptedModel:
         self.seen: list[tuple[ChatMessage, ...]] = []
         self.offered: list[tuple[str, ...]] = []
         self.limits: list[int | None] = []
+        self.schemas: list[JsonObject | None] = []
         self.streamed: list[bool] = []
 
     async def complete(self, request: Request, on_text: OnText | None = None) -> Completion:
         self.limits.append(request.most_tokens)
+        self.schemas.append(request.answer_schema)
         self.streamed.append(on_text is not None)
         self.seen.append(tuple(request.history))
         self.offered.append(tuple(it.name for it in request.tools if request.call_tools))
@@ -80,12 +82,20 @@ class ScriptedWorkers:
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     budgets: dict[StepKey, Budget] = field(default_factory=dict)
+    reserves: dict[StepKey, float] = field(default_factory=dict)
     cost: Usage = COST
 
     async def ask(
-        self, key: StepKey, worker: str, prompt: str, context: str | None, budget: Budget
+        self,
+        key: StepKey,
+        worker: str,
+        prompt: str,
+        context: str | None,
+        budget: Budget,
+        reserve_s: float,
     ) -> Response:
         self.budgets[key] = budget
+        self.reserves[key] = reserve_s
         self.log.append(f"{worker}: {prompt}" + (f" ({context})" if context else ""))
         if worker in self.gates:
             await self.gates[worker].wait()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from services.agent.llm.chat import Completion, ToolResult, ToolSpec
 from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
-from services.agent.loop.loop import run
+from services.agent.loop.loop import no_deadline, run
 from services.agent.loop.tool_calls import WorkerSpec
 from services.agent.loop.work import Outcome, Stream, Work
 from shared.contract.messages import Task, Trigger
@@ -30,6 +30,7 @@ def work(
     notes: tuple[str, ...] = (),
     turns: int = 10,
     preamble: str = "You are Alice.",
+    output: JsonObject | None = None,
 ) -> Work:
     return Work(
         run_id="run",
@@ -37,6 +38,7 @@ def work(
         message=message or Task(content="Do it."),
         notes=notes,
         now=NOW,
+        output=output,
         workers=(
             WorkerSpec(name="bob", description="Writes."),
             WorkerSpec(name="carol", description="Checks."),
@@ -67,11 +69,18 @@ class ScriptedLoop:
     )
     workers: ScriptedWorkers = field(default_factory=ScriptedWorkers)
     journal: MemoryJournal = field(default_factory=MemoryJournal)
+    left_s: Callable[[], float] = no_deadline
     stream: Stream | None = None
 
     async def run(self, it: Work | None = None) -> Outcome:
         return await run(
-            it or work(), self.model, self.tools, self.workers, self.journal, self.stream
+            it or work(),
+            self.model,
+            self.tools,
+            self.workers,
+            self.journal,
+            self.left_s,
+            self.stream,
         )
 
     @property

@@ -1,19 +1,22 @@
-"""A deadline ends a whole tree with `timeout`, whichever of its runs still wait."""
+"""A deadline ends a whole tree, and a manager concludes before it from the answers that came."""
 
 from __future__ import annotations
 
 import signal
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from services.agent.loop.calls import TOO_LATE
 from tests.support.client import Client
-from tests.support.processes.agents import calling, states, tree
+from tests.support.processes.agents import calling, define, states, tree
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
+from tests.support.report import summary
 
 pytestmark = [
     pytest.mark.long,
@@ -75,3 +78,34 @@ def test_a_child_that_comes_after_the_deadline_is_answered_unrun(
     low.process.send_signal(signal.SIGCONT)
     until(lambda: states(system) == dict.fromkeys(("top", "mid", "low"), "timeout"))
     assert len(asked()) == 2
+
+
+@pytest.mark.essential
+def test_a_manager_of_five_of_whom_three_hang_concludes_with_two_answers_before_its_deadline(
+    system: System,
+    pika: Client,
+    asked: Asked,
+    agents: Path,
+    pytestconfig: pytest.Config,
+) -> None:
+    """Two wait for their model, and the process of a third one is frozen."""
+    five = ("ann", "ben", "cy", "dee", "eve")
+    define(agents, system, boss=f"workers: [{', '.join(five)}]", **dict.fromkeys(five, ""))
+    *_, eve, boss = system.agents(*five, "boss")
+    system.freeze(eve)
+    prompts = ("[[reply warm]]", "[[reply cold]]", *["[[latency 60]]Write."] * 3)
+    content = "".join(calling(*it) for it in zip(five, prompts, strict=True))
+    deadline_s, began = 14.0, time.monotonic()
+    pika.send("boss", {"content": content, "id": "t1", "deadline": in_seconds(deadline_s)})
+    reply = pika.reply()
+    took_s = time.monotonic() - began
+    figure = f"partial after {took_s:.1f} s of {deadline_s:.0f} s"
+    summary(pytestconfig)["five workers, three hang"] = figure
+    assert reply.status == "partial"
+    assert took_s < deadline_s - 1
+    results = [it["content"] for it in asked()[-1]["messages"] if it["role"] == "tool"]
+    assert results[:2] == ["warm", "cold"]
+    assert all(it.endswith(TOO_LATE) for it in results[2:])
+    assert len(results) == len(five)
+    assert "no answer from cy, dee, eve before the deadline" in boss.output
+    until(lambda: [states(system)[it] for it in ("cy", "dee")] == ["timeout"] * 2)

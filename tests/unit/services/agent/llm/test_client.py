@@ -26,6 +26,8 @@ from services.agent.llm.chat import (
 from services.agent.llm.client import ATTEMPTS, OpenAIModel
 from services.agent.llm.errors import translate_error
 from shared.contract.messages import Usage
+from shared.definitions.functions import JsonObject
+from shared.definitions.model import ModelChoice, ProfileName
 from shared.errors import ModelError, ModelFault, ModelUnavailable
 from shared.settings.secrets import secret
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
@@ -302,3 +304,44 @@ async def test_at_the_turn_limit_a_choice_becomes_its_text(endpoint: Endpoint) -
     concluded = await model.complete(Request([*HISTORY, call]))
     await model.close()
     assert concluded.content == "Done."
+
+
+def integer(**limits: JsonValue) -> JsonObject:
+    """A schema of answers with one integer."""
+    return {
+        "type": "object",
+        "properties": {"n": {"type": "integer", **limits}},
+        "required": ["n"],
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("profile", "sent"),
+    [
+        ("generic", {"minimum": 1}),
+        ("openai", {"minimum": 1}),
+        ("groq", {"description": "(minimum: 1)"}),
+    ],
+)
+async def test_an_answers_schema_is_sent_without_the_keywords_that_an_endpoint_refuses(
+    endpoint: Endpoint, profile: ProfileName, sent: JsonObject
+) -> None:
+    endpoint.script = [Answer(completion(content='{"n": 1}'))]
+    model = OpenAIModel("tiny", endpoint.url, choice=ModelChoice(profile=profile, api="chat"))
+    await model.complete(Request(HISTORY, answer_schema=integer(minimum=1)))
+    await model.close()
+    schema = {"name": "answer", "strict": True, "schema": integer(**sent)}
+    form = {"type": "json_schema", "json_schema": schema}
+    assert endpoint.requests[0]["response_format"] == form
+
+
+async def test_a_schema_without_a_strict_form_is_not_sent_as_strict(
+    endpoint: Endpoint, model: OpenAIModel
+) -> None:
+    endpoint.script = [Answer(completion(content="{}"))]
+    any_object: JsonObject = {"type": "object", "additionalProperties": True}
+    await model.complete(Request(HISTORY, answer_schema=any_object, strict_answer=False))
+    schema = {"name": "answer", "strict": False, "schema": any_object}
+    form = {"type": "json_schema", "json_schema": schema}
+    assert endpoint.requests[0]["response_format"] == form

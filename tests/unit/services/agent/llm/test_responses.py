@@ -55,7 +55,12 @@ async def test_a_request_stores_nothing_and_asks_for_reasoning_that_can_be_sent_
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
     endpoint.script = [reply(MESSAGE)]
-    schema: JsonValue = {"type": "object"}
+    schema: JsonValue = {
+        "type": "object",
+        "properties": {},
+        "required": [],
+        "additionalProperties": False,
+    }
     assert isinstance(schema, dict)
     await model.complete(Request(ASKED.history, ASKED.tools, 70, answer_schema=schema))
     assert endpoint.requests == [
@@ -83,7 +88,7 @@ async def test_a_request_stores_nothing_and_asks_for_reasoning_that_can_be_sent_
                     "type": "json_schema",
                     "name": "answer",
                     "strict": True,
-                    "schema": {"type": "object"},
+                    "schema": schema,
                 }
             },
             "user": "ann",

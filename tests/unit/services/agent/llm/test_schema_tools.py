@@ -20,6 +20,7 @@ from services.agent.llm.chat import (
 )
 from services.agent.loop.tool_calls import PARAMETERS
 from shared.contract.prompts import ANSWER_REMINDER
+from shared.definitions.functions import JsonObject
 from shared.errors import ModelError
 
 BOB = ToolSpec(name="bob", description="Writes.", parameters=PARAMETERS)
@@ -48,8 +49,13 @@ def allows(choice: JsonValue, *tools: ToolSpec) -> bool:
     return valid(choice, [User(content="Hello")], tools)
 
 
-def valid(choice: JsonValue, history: Sequence[ChatMessage], tools: Sequence[ToolSpec]) -> bool:
-    schema = schema_tools.choice_schema(history, tools)
+def valid(
+    choice: JsonValue,
+    history: Sequence[ChatMessage],
+    tools: Sequence[ToolSpec],
+    answer: JsonObject | None = None,
+) -> bool:
+    schema = schema_tools.choice_schema(history, tools, answer)
     assert schema
     return jsonschema.Draft202012Validator(schema).is_valid(choice)
 
@@ -189,3 +195,24 @@ def test_an_empty_reply_stays_empty(empty: str | None) -> None:
 def test_a_reply_outside_the_schema_is_a_model_error(content: str) -> None:
     with pytest.raises(ModelError, match="did not keep to the JSON schema"):
         said(content)
+
+
+def test_the_answer_has_the_schema_that_is_asked_for() -> None:
+    schema: JsonObject = {
+        "type": "object",
+        "properties": {"order": {"$ref": "#/$defs/Order"}},
+        "required": ["order"],
+        "$defs": {"Order": ORDER},
+    }
+
+    def takes(choice: JsonValue) -> bool:
+        return valid(choice, [User(content="Hello")], [LOOKUP], schema)
+
+    assert takes({"action": "answer", "answer": {"order": {"id": 1}}})
+    assert takes({"action": "lookup", "arguments": {"order": {"id": 1}}})
+    assert not takes({"action": "answer", "answer": {"order": {"id": "x"}}})
+    assert not takes({"action": "answer", "answer": "Hi."})
+
+
+def test_an_answer_that_is_json_is_its_text() -> None:
+    assert said({"action": "answer", "answer": {"order": None}}).content == '{"order": null}'

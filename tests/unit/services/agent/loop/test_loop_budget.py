@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.agent.llm.chat import Completion, User
+from services.agent.loop.calls import NOT_ASKED
 from services.agent.loop.journal import MemoryJournal, StepKey, StepKind
-from services.agent.loop.loop import CONCLUDE, NOT_ASKED
+from services.agent.loop.loop import CONCLUDE
 from services.agent.loop.work import Work
 from shared.contract.messages import Budget, Status, Task, Usage
 from shared.errors import RunLost
@@ -88,7 +89,7 @@ async def test_no_answer_to_the_last_call_is_a_failure() -> None:
     outcome = await scripted_loop(says(None)).run(given(model_calls=1))
     assert (outcome.status, outcome.content) == (
         Status.FAILED,
-        "no answer within the budget of 1 model calls",
+        "no answer: the budget of 1 model calls was reached",
     )
 
 

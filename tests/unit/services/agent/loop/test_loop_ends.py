@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from services.agent.llm.chat import Completion, User
-from services.agent.loop.loop import CONCLUDE, CUT_OFF, NUDGE
+from services.agent.loop.calls import CUT_OFF
+from services.agent.loop.loop import CONCLUDE, NUDGE
 from shared.contract.messages import Status
 from shared.errors import ModelError
 from tests.support.model.doubles import calls, says
@@ -89,7 +90,7 @@ async def test_no_answer_at_the_turn_limit_is_a_failure(last: Completion) -> Non
     it = scripted_loop(calls(("lookup", "{}")), last)
     outcome = await it.run(work(turns=1))
     assert outcome.status is Status.FAILED
-    assert outcome.content == "no answer within the limit of 1 turns"
+    assert outcome.content == "no answer: the limit of 1 turns was reached"
     assert len(it.tools.log) == 1
 
 

@@ -9,16 +9,13 @@ from structlog.testing import capture_logs
 from services.agent.loop.journal import StepKey
 from services.agent.runs.admission import Admission
 from services.agent.runs.workers import (
-    SAME_S,
     Replies,
-    SharedDeadline,
     WorkerCalls,
     with_capped_usage,
 )
 from shared.contract.messages import Budget, Response, Status, Task, Usage, encode
 from shared.errors import BadMessage
 from shared.store import Store
-from tests.support.model.doubles import ScriptedWorkers
 from tests.support.processes.instances import delivery, instance
 from tests.support.stores.steps import owned
 
@@ -146,26 +143,8 @@ async def test_a_worker_is_asked_though_the_deadline_is_beyond_every_calendar(st
     own, replies = instance(store), Replies(instance(store))
     run = replace(await owned(store), deadline_at=1e300)
     calls = WorkerCalls(own, replies, Admission(1).take_beyond(), run, Task(content="Do it."))
-    asking = asyncio.create_task(calls.ask(StepKey(1, 1), "bob", "Write.", None, Budget()))
+    asking = asyncio.create_task(calls.ask(StepKey(1, 1), "bob", "Write.", None, Budget(), 0.0))
     await asyncio.sleep(0)
     assert not asking.done(), "it is on its way"
     asking.cancel()
     await asyncio.wait([asking])
-
-
-async def asked(status: Status, left_s: float) -> Response:
-    workers = SharedDeadline(ScriptedWorkers({"bob": status}), lambda: left_s)
-    async with asyncio.timeout(0.05):
-        return await workers.ask(StepKey(1, 1), "bob", "write", None, Budget())
-
-
-async def test_a_worker_that_ends_at_the_runs_own_deadline_is_no_answer() -> None:
-    with pytest.raises(TimeoutError):
-        await asked(Status.TIMEOUT, SAME_S / 2)
-
-
-@pytest.mark.parametrize(
-    ("status", "left_s"), [(Status.TIMEOUT, 2 * SAME_S), (Status.OK, 0.0), (Status.FAILED, 0.0)]
-)
-async def test_any_other_answer_is_one(status: Status, left_s: float) -> None:
-    assert (await asked(status, left_s)).status is status

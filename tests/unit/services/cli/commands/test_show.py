@@ -116,3 +116,10 @@ def test_a_time_that_cannot_be_read_is_listed_as_damaged(store_url: str, run_id:
     damaged(store_url, run_id, runs.c.claimed_at, "1e300")
     assert "ok, damaged" in hutch("runs").stdout
     assert "damaged: what is stored can't be read: claimed_at" in hutch("show", run_id).stdout
+
+
+def test_the_data_of_an_answer_is_shown_on_lines_of_its_own(store_url: str, run_id: str) -> None:
+    found = Response(task_id="t1", agent="alice", status=Status.OK, content="", data={"total": 3.5})
+    damaged(store_url, run_id, runs.c.response, f"'{encode(found).decode()}'")
+    assert '{\n  "total": 3.5\n}' in hutch("show", run_id).stdout
+    assert '\\"data\\":{\\"total\\":3.5}' in hutch("show", run_id, "--json").stdout

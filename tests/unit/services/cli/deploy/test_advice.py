@@ -55,3 +55,22 @@ def test_roles_with_similar_descriptions_cause_advice() -> None:
         {"name": "cid", "description": "Writes letters."},
     )
     assert line.startswith("ann and bea are described alike")
+
+
+def _on_output(**properties: object) -> list[str]:
+    output = {"type": "object", "properties": properties}
+    return _advice({"name": "ann", "tools": ["t.py:f"], "output": output})
+
+
+def test_an_output_that_every_strict_endpoint_takes_needs_no_advice() -> None:
+    assert _on_output(total={"type": "number", "minimum": 0}) == []
+
+
+def test_an_output_with_an_open_map_is_named() -> None:
+    (line,) = _on_output(by_name={"type": "object", "additionalProperties": {"type": "number"}})
+    assert "no strict endpoint takes (by_name: additionalProperties)" in line
+
+
+def test_a_limit_of_an_output_that_no_endpoint_takes_is_named() -> None:
+    (line,) = _on_output(total={"type": "number", "not": {"const": 1}})
+    assert line.endswith("only checked (total: not)")

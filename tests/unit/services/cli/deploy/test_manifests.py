@@ -89,6 +89,8 @@ def test_a_kustomization_that_is_no_yaml_is_named(copy: Path, spoilt: str) -> No
 def test_a_tool_that_is_not_mounted_is_reported(copy: Path) -> None:
     (copy / "agents" / "tools" / "new.py").write_text("")
     assert "configMapGenerator: add tools/new.py" in hutch("check").output
+    (copy / "agents" / "report.json").write_text("{}")
+    assert "configMapGenerator: add report.json" in hutch("check").output
     drop(copy / "k8s/base/agents.yaml", "path: tools/text.py")
     assert "agents.yaml: volumes: mount tools/text.py" in hutch("check").output
 
