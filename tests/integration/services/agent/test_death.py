@@ -12,8 +12,9 @@ from tests.support.processes.agents import ASK
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import PATIENCE_S, System, until
 
-MOST_FAILOVER_S = 15.0
-"""Three seconds of silence, a restart and the work, on a machine that does much else."""
+MOST_FAILOVER_S = 45.0
+"""Three seconds of silence, a restart and the work, on a slow machine that does much else: below
+the minute after which a manager asks again."""
 
 
 def test_bob_is_killed_while_alice_waits_and_alice_still_answers(

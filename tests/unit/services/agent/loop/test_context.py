@@ -162,7 +162,10 @@ async def test_results_too_long_for_the_context_are_cut() -> None:
 
 
 async def test_what_must_not_be_called_twice_is_not_offered_again() -> None:
-    model = WindowModel(WINDOW, lambda turn: calls(("pay", "{}")) if turn < 30 else says("Done."))
+    def pays(turn: int) -> Completion:
+        return calls(("pay", f'{{"bill": {turn}}}')) if turn < 30 else says("Done.")
+
+    model = WindowModel(WINDOW, pays)
     it = work(Task(content=TASK), tools=("pay",), turns=30).model_copy(update={"window": WINDOW})
     await run_of(model, it, result=lambda _: "paid " * 200)
     sent = [it for request in model.turns for it in results(request)]
