@@ -105,7 +105,7 @@ def _trees(family: Sequence[Relative], own: Mapping[str, Cost]) -> dict[str, Cos
 
 
 class _Reply(BaseModel):
-    usage: Usage = Usage()
+    usage: Usage | None = None
     model: str | None = None
 
 
@@ -141,12 +141,15 @@ def _cost(call: Call, settings: Settings) -> Cost:
         at = datetime.fromtimestamp(call.finished_at, UTC)
     except (ValidationError, TypeError, ValueError, OverflowError, OSError):
         return UNKNOWN
-    if reply.usage.cost is not None:
-        return Cost(reply.usage.cost)
+    usage = reply.usage or Usage(model_calls=1)
+    if usage.cost is not None:
+        return Cost(usage.cost)
+    if usage.model_calls == 0:  # a history was shortened without asking a model
+        return Cost()
     name = reply.model or choice.name or settings.model or ""
-    if reply.usage.tokens and name:
+    if usage.tokens and name:
         base_url = choice.base_url or settings.base_url or OPENAI
-        usd = PriceList(settings.prices).cost(name, base_url, reply.usage, at)
+        usd = PriceList(settings.prices).cost(name, base_url, usage, at)
         if usd is not None:
             return Cost(usd)
     return Cost(unpriced=frozenset({name or "a model without a name"}))

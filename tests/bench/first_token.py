@@ -112,7 +112,7 @@ def main() -> None:
         define(folder / "agents", AGENT, foreign_clients=True)
         with running.system(rabbit.url, folder, folder / "agents") as system:
             system.env["HUTCH_STORE"] = new_store(folder, "sqlite")
-            served = system.start("tests.bench.subjects.streaming").wait_for(r"serving (\S+)")
+            served = system.start("tests.support.model.streaming").wait_for(r"serving (\S+)")
             system.env["OPENAI_BASE_URL"] = served[1]
             system.agents(AGENT)
             asyncio.run(measured(rabbit.url, WARM_UP, WARM_UP))

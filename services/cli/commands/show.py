@@ -108,7 +108,7 @@ def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
         what = (
             step.kind if step.kind == "model" and step.position == 0 else f"{step.kind} {step.name}"
         )
-        if step.kind == "model" and not (cost := costs.step(row, step)).unpriced:
+        if step.kind == "model" and (cost := costs.step(row, step)).usd:
             what += f", {cost.cell} USD"
         yield f"\nturn {step.turn}: {what}\n{_output(step)}"
     if texts.response:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.model.streaming import WORDS
 from tests.support.processes.running import System
 from tests.support.repository import REPOSITORY
 
@@ -154,6 +155,26 @@ def test_a_terminal_shows_the_live_task_tree(system: System) -> None:
     seen = on_a_terminal(system, "ask", "alice", WISH)
     assert "└── \x1b[1mbob\x1b[0m  ok" in seen
     assert seen.rstrip().endswith("Bob")
+
+
+def test_a_terminal_shows_the_text_as_it_comes_and_then_the_whole_answer_once(
+    system: System,
+) -> None:
+    served = system.start("tests.support.model.streaming").wait_for(r"serving (\S+)")
+    system.env["OPENAI_BASE_URL"] = served[1]
+    system.agents("bob")
+    seen = on_a_terminal(system, "ask", "bob", "Talk.")
+    assert seen.index("word word") < seen.index("\x1b[1mbob\x1b[0m  ok"), "while the run computes"
+    assert seen.rpartition("\x1b[1mbob\x1b[0m  ok")[2].split().count("word") == WORDS
+
+
+def test_output_that_is_no_terminal_gets_only_the_answer_and_asks_for_no_text(
+    system: System,
+) -> None:
+    system.agents("bob")
+    system.hutch("ask", "bob", "Hello", "--id", "t1")
+    shown = json.loads(system.hutch("show", "t1", "--json").stdout)
+    assert "stream" not in json.loads(shown["texts"]["message"])
 
 
 def on_a_terminal(system: System, *arguments: str) -> str:

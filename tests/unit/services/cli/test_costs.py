@@ -56,7 +56,8 @@ async def _made(url: str) -> str:
     definition = '{"definition": {"name": "alice", "model": {"name": "small"}}}'
     async with open_store(url) as store:
         await store.write("", lambda db: freeze(db, DEFINITION, definition))
-        top = await run_with(store, "t1", None, reply("big"), reply(None))
+        nothing = reply(None, Usage())  # such as a history that was shortened without a model
+        top = await run_with(store, "t1", None, reply("big"), reply(None), nothing)
         await run_with(store, "t2", "t1", reply("big", USED.model_copy(update={"cost": 0.25})))
         await run_with(store, "t3", "t2", reply("scripted"), "garbage {")
         return top
@@ -80,7 +81,7 @@ def test_each_step_and_run_and_the_whole_tree_are_shown_with_their_costs(top: st
 
 def test_the_same_costs_are_printed_as_json(top: str) -> None:
     cost = printed("show", top)["cost"]
-    assert [it["usd"] for it in cost["steps"]] == [1.0, 0.001]
+    assert [it["usd"] for it in cost["steps"]] == [1.0, 0.001, 0.0]
     assert cost["runs"][top] == {"usd": 1.001, "unpriced": []}
     assert cost["in_all"] == {"usd": 1.251, "unpriced": ["a damaged row", "scripted"]}
 

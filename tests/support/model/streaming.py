@@ -1,4 +1,4 @@
-"""An endpoint that streams slowly: `python -m tests.bench.subjects.streaming`.
+"""An endpoint that streams slowly: `python -m tests.support.model.streaming`.
 
 The first word of each reply is the time at which it is sent, by the clock that all processes of
 the machine share.
