@@ -105,7 +105,7 @@ def test_a_manager_of_five_of_whom_three_hang_concludes_with_two_answers_before_
     assert took_s < deadline_s - 1
     results = [it["content"] for it in asked()[-1]["messages"] if it["role"] == "tool"]
     assert results[:2] == ["warm", "cold"]
-    assert all(it.endswith(TOO_LATE) for it in results[2:])
+    assert all(TOO_LATE in it for it in results[2:])
     assert len(results) == len(five)
     assert "no answer from cy, dee, eve before the deadline" in boss.output
     until(lambda: [states(system)[it] for it in ("cy", "dee")] == ["timeout"] * 2)
