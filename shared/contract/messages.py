@@ -8,7 +8,6 @@ JSON bodies, UTF-8, at most `MAX_BODY_BYTES`. The models here are the single sou
 from __future__ import annotations
 
 import hashlib
-import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -24,7 +23,6 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
-from shared.contract.topology import CLIENT_QUEUES
 from shared.errors import BadMessage
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -73,13 +71,6 @@ Time = Annotated[
         },
     ),
 ]
-
-REPLY_QUEUE = re.compile(rf"(reply\..*|amq\.rabbitmq\.reply-to.*|{'|'.join(CLIENT_QUEUES)})\Z")
-"""The only queues that a `reply_to` may name: no client can make an agent publish elsewhere."""
-REPLY_QUEUES = (
-    "name it reply.… or a UUID, or use direct reply-to, or a queue that the broker, aio-pika, "
-    "Spring or EasyNetQ has named"
-)
 
 
 class Frozen(BaseModel):

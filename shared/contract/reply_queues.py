@@ -5,8 +5,14 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 
-from shared.contract.messages import REPLY_QUEUE
-from shared.contract.topology import DIRECT_REPLY
+from shared.contract.topology import CLIENT_QUEUES, DIRECT_REPLY
+
+REPLY_QUEUE = re.compile(rf"(reply\..*|amq\.rabbitmq\.reply-to.*|{'|'.join(CLIENT_QUEUES)})\Z")
+"""The only queues that a `reply_to` may name: no client can make an agent publish elsewhere."""
+REPLY_QUEUES = (
+    "name it reply.… or a UUID, or use direct reply-to, or a queue that the broker, aio-pika, "
+    "Spring or EasyNetQ has named"
+)
 
 _PRINTABLE = re.compile(r"[ -~]{1,255}")
 """A name that every broker and every store can keep."""

@@ -7,8 +7,7 @@ import re
 from services.agent.delivery.senders import check_reply_to
 from shared.broker.consumer import Delivery
 from shared.broker.tolerant_decoding import Unreadable
-from shared.contract.messages import REPLY_QUEUES
-from shared.contract.reply_queues import is_reply_queue
+from shared.contract.reply_queues import REPLY_QUEUES, is_reply_queue
 from shared.errors import BadMessage
 from shared.store.messages.requesters import Requester
 

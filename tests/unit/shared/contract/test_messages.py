@@ -8,7 +8,6 @@ import pytest
 
 from shared.contract.messages import (
     MAX_BODY_BYTES,
-    REPLY_QUEUE,
     AnyMessage,
     Budget,
     Cancel,
@@ -22,6 +21,7 @@ from shared.contract.messages import (
     encode,
     run_id,
 )
+from shared.contract.reply_queues import REPLY_QUEUE
 from shared.errors import BadMessage
 
 

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from shared.contract import topology
-from shared.contract.messages import REPLY_QUEUE
+from shared.contract.reply_queues import REPLY_QUEUE
 from shared.contract.topology import Topology
 
 LONGEST = "a" * 40
