@@ -23,13 +23,13 @@ from services.agent.llm import completions, responses, schema_tools
 from services.agent.llm.chat import Completion, OnText, Request
 from services.agent.llm.errors import FewTries, Filtered, is_stale_connection, translate_error
 from services.agent.llm.fallbacks import fallbacks
-from services.agent.llm.profiles import Profile, Wire, profile
 from services.agent.llm.streams import Assembly, Shown, streamed_reply, whole_reply
 from shared.contract.messages import Usage
 from shared.contract.prompts import ToolProtocol
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
 from shared.definitions.narrowing import narrowed
+from shared.definitions.profiles import Profile, Wire, profile
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
 from shared.settings.environment import network, network_fault
 

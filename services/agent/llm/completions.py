@@ -21,7 +21,6 @@ from services.agent.llm.chat import (
 )
 from services.agent.llm.errors import invalid_reply, no_reply
 from services.agent.llm.history import fitted
-from services.agent.llm.profiles import Profile
 from services.agent.llm.replies import (
     Content,
     Count,
@@ -36,6 +35,7 @@ from services.agent.llm.replies import (
 from shared.definitions.arguments import faults
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
+from shared.definitions.profiles import Profile
 
 _READ_MESSAGE = frozenset(
     {"role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio"}

@@ -9,11 +9,10 @@ from pydantic import SecretStr
 
 from services.agent.llm.client import Key, OnFailure, OpenAIModel, ignore_failure
 from shared.definitions.model import Definition, ModelChoice, is_url
+from shared.definitions.profiles import OPENAI_URL
 from shared.errors import SettingsError
 from shared.settings.environment import Settings, no_model
 from shared.settings.secrets import secret
-
-OPENAI = "https://api.openai.com/v1"
 
 _PATH_OF_CALLS = re.compile(r"/(chat/completions|responses)/?(?=\?|$)")
 """Part of the address of a call, but not of the base URL: it is often copied along."""
@@ -68,7 +67,7 @@ def build(
         _check_azure(agent, base_url)
     return OpenAIModel(
         name,
-        _PATH_OF_CALLS.sub("", base_url or OPENAI),
+        _PATH_OF_CALLS.sub("", base_url or OPENAI_URL),
         key,
         definition.tool_protocol or settings.tool_protocol,
         on_failure=on_failure,

@@ -24,7 +24,6 @@ from services.agent.llm.chat import (
 )
 from services.agent.llm.errors import invalid_reply, judged, no_reply
 from services.agent.llm.history import fitted
-from services.agent.llm.profiles import Profile
 from services.agent.llm.replies import (
     Count,
     Name,
@@ -39,6 +38,7 @@ from services.agent.llm.replies import (
 from shared.definitions.arguments import faults
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
+from shared.definitions.profiles import Profile
 
 _UNFINISHED = ("queued", "in_progress", "cancelled", "failed")
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})

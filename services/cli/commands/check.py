@@ -18,12 +18,14 @@ from shared.settings.environment import Settings
 
 def check() -> None:
     """Check the agents' files; a fault means exit code 2, advice does not change it."""
-    folder = read_folder(Settings.from_environment().agents)
+    settings = Settings.from_environment()
+    folder = read_folder(settings.agents)
     with ThreadPoolExecutor() as threads:
         faults = [*filter(None, threads.map(partial(_fault, folder), folder.files))]
     if faults:
         raise SettingsError("\n".join(faults))
-    for line in [*advice(folder.found), *manifests.disagreements(folder.path, folder.found)]:
+    advised = advice(folder.found, settings.base_url, settings.model)
+    for line in [*advised, *manifests.disagreements(folder.path, folder.found)]:
         output.say(f"advice: {line}")
     number = len(folder.found)
     output.say(f"{number} agent{'' if number == 1 else 's'} in {folder.path}: no fault")

@@ -8,6 +8,7 @@ from itertools import combinations
 
 from shared.definitions.model import Definition, Definitions
 from shared.definitions.narrowing import narrowed
+from shared.definitions.profiles import OPENAI_URL, profile
 
 MANY_TOOLS = 15
 """Models choose worse among more tools than this; workers are tools too."""
@@ -19,15 +20,15 @@ SAME = 0.8
 """The share of common words above which a model can't distinguish two descriptions."""
 
 
-def advice(agents: Definitions) -> list[str]:
-    """Sentences, each with one piece of advice."""
+def advice(agents: Definitions, base_url: str | None = None, model: str | None = None) -> list[str]:
+    """Sentences, each with one piece of advice. Endpoint and model are those of the settings."""
     return [
         *_many_tools(agents),
         *_undescribed(agents),
         *_alone(agents),
         *_passing(agents),
         *_overlap(agents),
-        *_outputs(agents),
+        *_outputs(agents, base_url or OPENAI_URL, model or ""),
     ]
 
 
@@ -69,11 +70,13 @@ def _overlap(agents: Definitions) -> Iterator[str]:
             yield f"{one} and {other} are described alike: a model can't choose between them"
 
 
-def _outputs(agents: Definitions) -> Iterator[str]:
+def _outputs(agents: Definitions, base_url: str, model: str) -> Iterator[str]:
     for name, agent in agents.items():
         if not isinstance(agent.output, dict):
             continue
-        narrow = narrowed(agent.output)
+        own = agent.model
+        endpoint = profile(own.base_url or base_url, own.name or model, own.profile)
+        narrow = narrowed(agent.output, endpoint.schemas.refused)
         lost = ", ".join(narrow.lost[:MOST_LOST])
         if not narrow.strict:
             yield (
@@ -81,7 +84,10 @@ def _outputs(agents: Definitions) -> Iterator[str]:
                 "more likely to answer in another form; use objects with fixed keys"
             )
         elif lost:
-            yield f"{name}'s output has limits that no model is held to, only checked ({lost})"
+            yield (
+                f"{name}'s output has limits that its kind of endpoint ({endpoint.name}) doesn't "
+                f"hold the model to: they are only checked ({lost})"
+            )
 
 
 def _bare(agent: Definition) -> bool:

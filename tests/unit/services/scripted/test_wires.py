@@ -15,8 +15,8 @@ from services.agent.llm.chat import (
     User,
 )
 from services.agent.llm.client import OpenAIModel
-from services.agent.llm.profiles import Wire
 from shared.definitions.model import ModelChoice
+from shared.definitions.profiles import Wire
 
 BOB = ToolSpec(name="bob", description="Writes.", parameters={"type": "object"})
 

@@ -16,16 +16,9 @@ from services.agent.loop.data import AnswerData
 from shared.definitions.functions import JsonObject
 from shared.definitions.narrowing import narrowed
 from shared.definitions.output import Checker, check_schema
+from shared.definitions.profiles import PROFILES
 
-_LIMITS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "pattern"}
-_LENGTHS = {"minLength", "maxLength", "minItems", "maxItems", "uniqueItems", "not"}
-REFUSED: dict[str, set[str]] = {
-    "openai": {"not", "uniqueItems", "minProperties", "patternProperties", "contains"},
-    "gemini": {"not", "const", "patternProperties"},
-    "groq": _LIMITS | _LENGTHS,
-    "generic": set(),
-}
-"""Kinds of endpoints, and keywords that each refuses."""
+REFUSED: dict[str, frozenset[str]] = {it.name: it.schemas.refused for it in PROFILES}
 
 MODELS = (
     "openai.types.chat:ChatCompletion",
@@ -84,7 +77,7 @@ def parts(schema: JsonValue) -> Iterator[JsonObject]:
         yield from parts(it)
 
 
-def is_strict(schema: JsonObject, refused: set[str]) -> bool:
+def is_strict(schema: JsonObject, refused: frozenset[str]) -> bool:
     """Whether a strict endpoint takes the schema."""
     for part in parts(schema):
         if part.keys() & (refused | {"oneOf", "allOf", "prefixItems", "definitions", "default"}):

@@ -12,13 +12,13 @@ import pytest
 
 from services.agent.llm.chat import Completion, OnText, Request
 from services.agent.llm.client import OpenAIModel
-from services.agent.llm.profiles import profile
 from services.agent.llm.registry import build
 from services.agent.loop.journal import MemoryJournal, StepKey
 from services.agent.loop.loop import run
 from services.agent.loop.work import Outcome
 from shared.contract.messages import Status, Task
 from shared.definitions.model import Definition, ModelChoice
+from shared.definitions.profiles import profile
 from shared.settings.environment import Settings
 from tests.support.model.doubles import ScriptedTools, ScriptedWorkers
 from tests.support.model.endpoints.conversation import ANSWER, CONCLUSION, SILENT

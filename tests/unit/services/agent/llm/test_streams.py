@@ -10,9 +10,9 @@ from pydantic import JsonValue
 
 from services.agent.llm.chat import Completion, Request, ToolCall, User
 from services.agent.llm.client import ATTEMPTS, OpenAIModel
-from services.agent.llm.profiles import Wire
 from shared.contract.messages import Usage
 from shared.definitions.model import ModelChoice
+from shared.definitions.profiles import Wire
 from shared.errors import ModelError, ModelUnavailable
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
 

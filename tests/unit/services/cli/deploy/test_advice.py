@@ -74,3 +74,12 @@ def test_an_output_with_an_open_map_is_named() -> None:
 def test_a_limit_of_an_output_that_no_endpoint_takes_is_named() -> None:
     (line,) = _on_output(total={"type": "number", "not": {"const": 1}})
     assert line.endswith("only checked (total: not)")
+
+
+def test_a_limit_that_the_agents_kind_of_endpoint_does_not_take_is_named() -> None:
+    output = {"type": "object", "properties": {"total": {"type": "number", "minimum": 0}}}
+    agent: dict[str, object] = {"name": "ann", "tools": ["t.py:f"], "output": output}
+    (line,) = _advice({**agent, "model": {"base_url": "https://api.groq.com/openai/v1"}})
+    assert "(groq)" in line
+    assert line.endswith("only checked (total: minimum)")
+    assert _advice({**agent, "model": {"profile": "gemini"}}) == []

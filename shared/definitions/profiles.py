@@ -18,6 +18,9 @@ from shared.definitions.model import ProfileName
 
 Wire = Literal["chat", "responses"]
 
+OPENAI_URL = "https://api.openai.com/v1"
+"""The base URL where neither an agent's file nor the settings name one."""
+
 
 @dataclass(frozen=True)
 class Schemas:

@@ -6,8 +6,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from services.agent.llm.fallbacks import FALLBACKS
-from services.agent.llm.profiles import PROFILES, Profile, profile
 from shared.definitions.model import ProfileName
+from shared.definitions.profiles import PROFILES, Profile, profile
 
 
 @pytest.mark.parametrize(
