@@ -102,5 +102,5 @@ def test_an_open_run_continues_with_the_snapshot_of_its_claim(
     assert len(asked()) == 4
     assert {request["model"] for request in asked()} == {"first"}
     messages = asked()[2]["messages"]
-    assert messages[0]["content"].startswith("Write.\n")
+    assert messages[0]["content"] == "Write."
     assert messages[-1]["content"] == "the tool 'gate' is not there any more"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.contract.prompts import undated
 from tests.support.client import Client
 from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked
@@ -24,8 +25,8 @@ def task(task_id: str, content: str, session: str | None = "s1", **more: Any) ->
 
 
 def talk(request: dict[str, Any]) -> list[str]:
-    """The messages that the model was shown, without the system message."""
-    return [said["content"] for said in request["messages"] if said["role"] != "system"]
+    """The messages that the model was shown, without the system message and the time."""
+    return [undated(said["content"]) for said in request["messages"] if said["role"] != "system"]
 
 
 @pytest.mark.essential
