@@ -12,6 +12,7 @@ from services.cli import output
 from services.cli.deploy import manifests
 from services.cli.deploy.advice import advice
 from shared.definitions.loader import Folder, equipped, read_folder
+from shared.definitions.model import Definition
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
 
@@ -21,18 +22,19 @@ def check() -> None:
     settings = Settings.from_environment()
     folder = read_folder(settings.agents)
     with ThreadPoolExecutor() as threads:
-        faults = [*filter(None, threads.map(partial(_fault, folder), folder.files))]
-    if faults:
+        loaded = [*threads.map(partial(_load, folder), folder.files)]
+    if faults := [it for it in loaded if isinstance(it, str)]:
         raise SettingsError("\n".join(faults))
-    advised = advice(folder.found, settings.base_url, settings.model)
-    for line in [*advised, *manifests.disagreements(folder.path, folder.found)]:
+    agents = {it.name: it for it in loaded if isinstance(it, Definition)}
+    advised = advice(agents, settings.base_url, settings.model)
+    for line in [*advised, *manifests.disagreements(folder.path, agents)]:
         output.say(f"advice: {line}")
-    number = len(folder.found)
+    number = len(agents)
     output.say(f"{number} agent{'' if number == 1 else 's'} in {folder.path}: no fault")
 
 
-def _fault(folder: Folder, name: str) -> str:
-    """The sentence with which this agent's process would refuse to start; empty if it would start.
+def _load(folder: Folder, name: str) -> Definition | str:
+    """The definition, or the sentence with which this agent's process would refuse to start.
 
     Tools are imported in a separate process for each agent, as at a start, so that one agent's
     tools can't change the result for another.
@@ -41,17 +43,17 @@ def _fault(folder: Folder, name: str) -> str:
         return folder.faults[name]
     definition = folder.found[name]
     if not definition.tools and not isinstance(definition.output, str):
-        return ""
+        return definition
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         try:
-            return process.submit(_import_fault, folder, name).result()
+            return process.submit(_import, folder, name).result()
         except BrokenProcessPool:
             return f"{folder.files[name]}: tools: the process ends while they are imported"
 
 
-def _import_fault(folder: Folder, name: str) -> str:
+def _import(folder: Folder, name: str) -> Definition | str:
     try:
-        asyncio.run(equipped(folder, name))
+        definition, _ = asyncio.run(equipped(folder, name))
     except SettingsError as error:
         return str(error)
-    return ""
+    return definition

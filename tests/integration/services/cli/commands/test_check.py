@@ -125,6 +125,20 @@ def test_a_fault_of_another_file_is_found_and_stops_no_start(folder: Path) -> No
     assert started() == (1, "the store is empty; run 'hutch migrate' first\n")
 
 
+def test_a_limit_of_an_outputs_model_that_the_endpoint_does_not_take_is_advice(
+    folder: Path,
+) -> None:
+    (folder / "tools" / "a.py").write_text(
+        "from pydantic import BaseModel, Field\n\nclass Sum(BaseModel):\n    n: int = Field(gt=0)\n"
+    )
+    (folder / "bob.yaml").write_text(
+        "{name: bob, output: 'a.py:Sum', model: {base_url: 'https://api.groq.com/openai/v1'}}"
+    )
+    result = CliRunner().invoke(app, ["check"])
+    assert result.exit_code == 0
+    assert "only checked (n: exclusiveMinimum)" in " ".join(result.stdout.split())
+
+
 def test_every_agents_faults_are_found_at_once(folder: Path) -> None:
     (folder / "bob.yaml").write_text("name: bob\nworkers: [carol]")
     (folder / "carol.yaml").write_text("name: carol\nworkers: [bob]\ntools: ['a.py:f']")
