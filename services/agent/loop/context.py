@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import accumulate
 from typing import Literal
 
@@ -76,7 +77,11 @@ class Context:
         self.cut = Cut()
         self._chars_per_token = CHARS_PER_TOKEN
         self._tools_size = sum(len(to_json(it)) for it in tools)
-        self._fixed = self.size(Cut(notes=0, recalled=0))
+
+    @cached_property
+    def _fixed(self) -> int:
+        """The length of the system text, the task and the tools."""
+        return self._tools_size + self.history.opening_size(Cut(notes=0, recalled=0))
 
     @property
     def window(self) -> int | None:
@@ -106,6 +111,8 @@ class Context:
         None if none is needed or nothing more can be left out. A request that was refused is too
         long whatever its estimate.
         """
+        if refusal is None and self.window is None:
+            return None
         length = self.size()
         window = self._learned(length, refusal) if refusal else self.window
         if window is None:

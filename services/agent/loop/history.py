@@ -73,6 +73,7 @@ class History:
         self._again = {it.name for it in self.work.tools if it.repeatable}
         self._again |= {it.name for it in self.work.workers}
         self._forms: dict[tuple[int, int | None], tuple[list[ChatMessage], int]] = {}
+        self._opened: tuple[Cut, list[ChatMessage], int] | None = None
 
     def append(self, turn: int, completion: Completion, results: Iterable[str]) -> None:
         """Add a reply's calls and their results under new ids: a model's own can be empty or
@@ -92,14 +93,25 @@ class History:
         """The messages for the model. The system text without the notes, and the task, are always
         among them."""
         turns = range(cut.left_out, len(self.turns))
-        return [*self._opening(cut), *(it for turn in turns for it in self._form(turn, cut)[0])]
+        return [*self._opening(cut)[0], *(it for turn in turns for it in self._form(turn, cut)[0])]
 
     def size(self, cut: Cut) -> int:
         """The length of these messages in characters, with what only their endpoint reads."""
         turns = range(cut.left_out, len(self.turns))
-        return sum(map(_size, self._opening(cut))) + sum(self._form(it, cut)[1] for it in turns)
+        return self.opening_size(cut) + sum(self._form(it, cut)[1] for it in turns)
 
-    def _opening(self, cut: Cut) -> list[ChatMessage]:
+    def opening_size(self, cut: Cut) -> int:
+        """The length of the messages before the turns."""
+        return self._opening(cut)[1]
+
+    def _opening(self, cut: Cut) -> tuple[list[ChatMessage], int]:
+        """The messages before the turns, and their length; kept, as they are needed often."""
+        if self._opened is None or self._opened[0] is not cut:
+            messages = self._opened_with(cut)
+            self._opened = cut, messages, sum(map(_size, messages))
+        return self._opened[1:]
+
+    def _opened_with(self, cut: Cut) -> list[ChatMessage]:
         work = self.work
         *opening, asked = opening_messages(
             work.definition.preamble,
