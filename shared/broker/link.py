@@ -134,7 +134,7 @@ class Link:
         await self.renew()
 
     async def _reconnect_and_restore(self) -> None:
-        if self._connection is None or not self._connection.connected.is_set():
+        if self._connection is None or _is_closed(self._connection):
             await self._connect()
             _log.info("connected to the broker again")
         if self.restore is not None and self._connection is not None:
@@ -147,8 +147,17 @@ class Link:
             await self.close()
         with cancellable():
             connection = await _connect_to_host(url, self._name)
-        connection.close_callbacks.add(lambda *_: self._lost.set())
+        # aio-pika takes a connection for open that the broker closes before `connect` returns, and
+        # calls no callback that is added after it. Its underlay's future is done then.
+        if connection.transport is None:
+            self._lost.set()
+        else:
+            connection.transport.connection.closing.add_done_callback(lambda _: self._lost.set())
         self._connection = connection
+
+
+def _is_closed(connection: aio_pika.Connection) -> bool:
+    return connection.transport is None or connection.transport.connection.is_closed
 
 
 class LinkChannel:

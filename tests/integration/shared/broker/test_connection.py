@@ -4,10 +4,12 @@ import re
 import socket
 from typing import Any, cast
 
+import aio_pika
 import pytest
 
 from shared.broker.connection import QueueDepth, connect
 from shared.broker.link import Link
+from shared.broker.publisher import Outgoing
 from shared.contract import topology
 from shared.contract.messages import Event
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
@@ -41,6 +43,28 @@ async def test_the_whole_topology_may_be_declared_twice(rabbit: Rabbit) -> None:
         await broker.declare(WHOLE)
         await broker.declare(WHOLE)
         assert await broker.depth("agent.alice") == QueueDepth(0, 0)
+
+
+async def test_a_connection_that_the_broker_closes_while_it_is_opened_is_opened_again(
+    rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aio-pika takes it for open then: the patched function stands for a loss just before."""
+    opened, losses = aio_pika.Connection._on_connected, iter([1, 2])
+
+    async def opened_too_late(connection: aio_pika.Connection) -> None:
+        if next(losses, None) and connection.transport:
+            lost = asyncio.Event()
+            connection.close_callbacks.add(lambda *_: lost.set())
+            await connection.transport.connection.close()
+            await lost.wait()
+        await opened(connection)
+
+    async with connect(rabbit.url, "test") as broker:
+        await broker.declare(topology.system() + topology.mailbox("bob"))
+        monkeypatch.setattr(aio_pika.Connection, "_on_connected", opened_too_late)
+        await lose_connections(rabbit, broker)
+        await broker.publisher.publish(Outgoing(topology.TASKS, "bob", b"{}", "t1"), timeout_s=5)
+    assert next(losses, None) is None
 
 
 async def test_a_queue_that_does_not_exist_has_no_depth(rabbit: Rabbit) -> None:
