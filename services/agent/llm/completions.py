@@ -24,8 +24,10 @@ from services.agent.llm.history import fitted
 from services.agent.llm.replies import (
     Content,
     Count,
+    InputDetails,
     Name,
     OrEmpty,
+    OutputDetails,
     arguments_text,
     check_error,
     finish,
@@ -152,19 +154,11 @@ class _Choice(BaseModel):
     finish_reason: Text | None = None
 
 
-class _InputDetails(BaseModel):
-    cached_tokens: Count = 0
-
-
-class _OutputDetails(BaseModel):
-    reasoning_tokens: Count = 0
-
-
 class _Usage(BaseModel):
     prompt_tokens: Count = 0
     completion_tokens: Count = 0
-    prompt_tokens_details: Annotated[_InputDetails, OrEmpty] = _InputDetails()
-    completion_tokens_details: Annotated[_OutputDetails, OrEmpty] = _OutputDetails()
+    prompt_tokens_details: Annotated[InputDetails, OrEmpty] = InputDetails()
+    completion_tokens_details: Annotated[OutputDetails, OrEmpty] = OutputDetails()
 
 
 class _Reply(BaseModel):

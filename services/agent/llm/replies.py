@@ -7,7 +7,7 @@ import re
 from typing import Annotated
 
 import structlog
-from pydantic import BeforeValidator, JsonValue
+from pydantic import BaseModel, BeforeValidator, JsonValue
 
 from services.agent.llm.chat import Text
 from services.agent.llm.errors import FewTries, invalid_reply, judged, no_reply
@@ -83,6 +83,18 @@ Name = Annotated[Text | None, BeforeValidator(_name)]
 Count = Annotated[int, BeforeValidator(_count)]
 OrEmpty = BeforeValidator(_mapping)
 """For an object that is read if it is one."""
+
+
+class InputDetails(BaseModel):
+    """What both wires report about the tokens that were read."""
+
+    cached_tokens: Count = 0
+
+
+class OutputDetails(BaseModel):
+    """What both wires report about the tokens that were written."""
+
+    reasoning_tokens: Count = 0
 
 
 def usage(inputs: int, outputs: int, cached: int, reasoning: int) -> Usage:

@@ -26,8 +26,10 @@ from services.agent.llm.errors import invalid_reply, judged, no_reply
 from services.agent.llm.history import fitted
 from services.agent.llm.replies import (
     Count,
+    InputDetails,
     Name,
     OrEmpty,
+    OutputDetails,
     arguments_text,
     check_error,
     finish,
@@ -131,19 +133,11 @@ class _Reason(BaseModel):
     reason: Name = None
 
 
-class _InputDetails(BaseModel):
-    cached_tokens: Count = 0
-
-
-class _OutputDetails(BaseModel):
-    reasoning_tokens: Count = 0
-
-
 class _Usage(BaseModel):
     input_tokens: Count = 0
     output_tokens: Count = 0
-    input_tokens_details: Annotated[_InputDetails, OrEmpty] = _InputDetails()
-    output_tokens_details: Annotated[_OutputDetails, OrEmpty] = _OutputDetails()
+    input_tokens_details: Annotated[InputDetails, OrEmpty] = InputDetails()
+    output_tokens_details: Annotated[OutputDetails, OrEmpty] = OutputDetails()
 
 
 class _Reply(BaseModel):

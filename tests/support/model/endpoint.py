@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -71,15 +71,22 @@ class Endpoint:
     @contextmanager
     def serving(self) -> Iterator[Endpoint]:
         """Serve in a thread, so that the server can outlive the event loop of one test."""
-        app = Starlette(routes=[Route("/{path:path}", self._answer, methods=["POST"])])
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
+        with served([Route("/{path:path}", self._answer, methods=["POST"])]) as origin:
+            self.url = f"{origin}/v1"
             yield self
-        finally:
-            server.should_exit = server.force_exit = True
-            thread.join(STOP_S)
-            listener.close()
+
+
+@contextmanager
+def served(routes: Sequence[Route]) -> Iterator[str]:
+    """The address of a server for these routes, in a thread of its own."""
+    config = uvicorn.Config(Starlette(routes=routes), lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(STOP_S)
+        listener.close()

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.support.model.endpoint import served
 from tests.support.model.endpoints import replies
 from tests.support.model.endpoints.conversation import Body, line
 from tests.support.model.endpoints.matrix import BY_NAME, Row
 from tests.support.model.endpoints.rules import Refusal, every_call_is_answered
-
-STOP_S = 10.0
 
 
 @dataclass
@@ -76,18 +71,8 @@ class Endpoints:
         """In a thread of its own, so that it can outlive the event loop of one test."""
         paths = ("v1/chat/completions", "v1/responses", "openai/deployments/mine/chat/completions")
         routes = [Route(f"/{{row}}/{path}", self._answer, methods=["POST"]) for path in paths]
-        config = uvicorn.Config(Starlette(routes=routes), lifespan="off", log_config=None)
-        server = uvicorn.Server(config)
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
+        with served(routes) as self.origin:
             yield self
-        finally:
-            server.should_exit = server.force_exit = True
-            thread.join(STOP_S)
-            listener.close()
 
 
 def _after(prefix: str, stream: Iterator[str]) -> Iterator[str]:
