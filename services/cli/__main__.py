@@ -17,7 +17,10 @@ COMMANDS = {
         "demo",
         "Run the shipped examples with the scripted model, and end everything afterwards.",
     ),
-    "init": ("init", "Create a folder with two agents, a compose file and a Dockerfile."),
+    "init": (
+        "init",
+        "Create a folder with two agents, compose files, a Dockerfile and a Kubernetes overlay.",
+    ),
     "up": (
         "up",
         "Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.",
@@ -69,7 +72,7 @@ COMMANDS = {
     ),
     "k8s": (
         "k8s",
-        "Print an agent's Deployment and disruption budget, for k8s/base/AGENT.yaml.",
+        "Write the manifests of all agents to k8s/base and k8s/overlays, beside the agents' folder.",
     ),
     "migrate": (
         "migrate",
