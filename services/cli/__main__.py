@@ -72,7 +72,7 @@ COMMANDS = {
     ),
     "k8s": (
         "k8s",
-        "Write the manifests of all agents to k8s/base and k8s/overlays, beside the agents' folder.",
+        "Write all manifests to k8s/base and k8s/overlays; or print that of one agent.",
     ),
     "migrate": (
         "migrate",

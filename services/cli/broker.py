@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from services.cli.machine.home import HOME, broker_url
 from shared.broker.connection import Broker, connect
 from shared.contract import topology
+from shared.errors import Forbidden
 from shared.settings.environment import Settings
 
 
@@ -20,9 +21,19 @@ def address(settings: Settings) -> str:
     return running or settings.broker()
 
 
+OPERATOR = (
+    "commands have a user of their own: 'docker compose run --rm operator hutch …', or in Kubernetes "
+    "'kubectl -n hutch exec deploy/operator -- hutch …'"
+)
+"""How a command gets the rights that the user of an agent's container lacks."""
+
+
 @asynccontextmanager
 async def opened_broker(settings: Settings) -> AsyncIterator[Broker]:
     """A connection; the exchanges are declared. Raises `SettingsError`, `BrokerError`."""
-    async with connect(address(settings), "hutch command") as broker:
-        await broker.declare(topology.system())
-        yield broker
+    try:
+        async with connect(address(settings), "hutch command") as broker:
+            await broker.declare(topology.system())
+            yield broker
+    except Forbidden as error:
+        raise Forbidden(f"{error}; {OPERATOR}") from error

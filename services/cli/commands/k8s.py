@@ -18,12 +18,13 @@ def k8s(
         typer.Argument(help="Print only this agent's manifest.", show_default="write all files"),
     ] = None,
 ) -> None:
-    """Write the manifests of all agents to k8s/base and k8s/overlays, beside the agents' folder.
+    """Write all manifests to k8s/base and k8s/overlays; or print that of one agent.
 
-    Existing files there are overwritten, and the agents' Kustomization. Changes of your own belong
-    in k8s/kustomization.yaml, which is not written.
+    The folder k8s is beside the agents' folder. Existing files are overwritten, and so is the
+    agents' Kustomization: changes of your own belong in k8s/kustomization.yaml, which is not
+    written.
 
-    With AGENT, print that agent's Deployment and disruption budget, the content of
+    With AGENT, the agent's Deployment and disruption budget are printed, the content of
     k8s/base/AGENT.yaml. Faults in other agents' files are then ignored.
     """
     folder = Settings.from_environment().agents

@@ -6,7 +6,7 @@ What depends on the agents is generated; everything else is copied from Hutch's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from services.cli.deploy.manifests import agent_files, manifest, tool_files
@@ -18,16 +18,12 @@ SOURCES = [Path(__file__).parents[3] / name for name in ("k8s", "hutch_k8s")]
 PARTS = ("base", "overlays")
 
 KUSTOMIZATION = """\
-# The agents as ConfigMaps: add a line here for each new file in this folder, and for a tool's file
-# also one in k8s/base/agents.yaml; `hutch check` names what is missing, and `hutch k8s` adds it. The
-# ConfigMaps' names end in a hash of their content, so applying a changed agent replaces its processes.
+# The agents as ConfigMaps. `hutch k8s` adds a line here for each new file in this folder, and for a
+# tool's file also one in k8s/base/agents.yaml; `hutch check` names what is missing. The ConfigMaps'
+# names end in a hash of their content, so applying a changed agent replaces its processes.
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 configMapGenerator:
-"""
-GENERATOR = """\
-  - name: {name}
-    files:
 """
 SCALED = """\
 ---
@@ -41,7 +37,8 @@ spec:
     - type: prometheus
       metadata:
         query: >-
-          sum(hutch_runs{process="NAME",state="running"}) + max(hutch_runs{process="NAME",state="due"})
+          sum(hutch_runs{process="NAME",state="running"})
+          + max(hutch_runs{process="NAME",state="due"})
 """
 
 
@@ -72,7 +69,9 @@ def _files(folder: Path, target: Path, agents: Definitions) -> Iterator[tuple[Pa
     for name in agents:
         path = Path("base", f"{name}.yaml")
         if path in shared:
-            raise SettingsError(f"in Kubernetes no agent may be called '{name}': Hutch has a {path}")
+            raise SettingsError(
+                f"in Kubernetes no agent may be called '{name}': Hutch has a {path}"
+            )
         yield target / path, manifest(name)
     yield folder / "Kustomization", _kustomization(folder)
 
@@ -90,10 +89,11 @@ def _for_agents(path: Path, text: str, names: list[str], folder: Path) -> str:
     match path.parts:
         case ("base", "kustomization.yaml"):
             text = text.replace("../../agents\n", f"../../{folder.name}\n")
-            return _listed(text, "  - scheduler.yaml\n", (f"{name}.yaml" for name in names))
+            return _with_items(text, "  - scheduler.yaml", "  - ", [f"{it}.yaml" for it in names])
         case ("base", "agents.yaml"):
-            mounted = (f"{{key: {it}, path: tools/{it}}}" for it in _tools(folder))
-            return _listed(text, "                  items:\n", mounted)
+            tools = [it.name for it in tool_files(folder)]
+            mounted = [f"{{key: {it}, path: tools/{it}}}" for it in tools]
+            return _with_items(text, "                  items:", 20 * " " + "- ", mounted)
         case (*_, "scaling.yaml"):
             kept = text[: text.index(SCALED.partition("metadata:")[0])]
             return kept + "".join(SCALED.replace("NAME", name) for name in names)
@@ -101,22 +101,25 @@ def _for_agents(path: Path, text: str, names: list[str], folder: Path) -> str:
             return text
 
 
-def _listed(text: str, line: str, items: Iterable[str]) -> str:
-    """The text with these items in place of those that follow the line."""
-    before, _, after = text.partition(line)
-    rest = re.sub(r"\A( +)- .*\n(\1- .*\n)*", "", after)
-    indent = after[: len(after) - len(after.lstrip())]
-    return before + line + "".join(f"{indent}- {item}\n" for item in items) + rest
-
-
 def _kustomization(folder: Path) -> str:
-    names = [str(it.relative_to(folder)) for it in agent_files(folder)]
-    tools = [f"tools/{it}" for it in _tools(folder)]
+    generators: dict[str, list[str]] = {"agents": [], "tools": []}
+    for it in agent_files(folder):
+        generators["tools" if it.parent != folder else "agents"].append(str(it.relative_to(folder)))
     text = KUSTOMIZATION
-    for generator, files in (("agents", [it for it in names if it not in tools]), ("tools", tools)):
-        text += GENERATOR.format(name=generator) + "".join(f"      - {it}\n" for it in files)
+    for name, files in generators.items():
+        text += f"  - name: {name}\n" + _items("    files:", "      - ", files)
     return text
 
 
-def _tools(folder: Path) -> list[str]:
-    return [it.name for it in tool_files(folder)]
+def _with_items(text: str, key: str, bullet: str, items: list[str]) -> str:
+    """The text with these items in place of those under the key."""
+    replaced, number = re.subn(
+        rf"^{key}( \[\])?\n({bullet}.*\n)*", lambda _: _items(key, bullet, items), text, flags=re.M
+    )
+    assert number == 1
+    return replaced
+
+
+def _items(key: str, bullet: str, items: list[str]) -> str:
+    """A YAML list. An empty one is written as such, since kustomize turns `null` into a string."""
+    return f"{key}{'' if items else ' []'}\n" + "".join(f"{bullet}{it}\n" for it in items)

@@ -239,6 +239,16 @@ def test_a_process_with_another_agents_address_ends_and_names_the_missing_permis
     assert child.ended() == 1
 
 
+@pytest.mark.parametrize("command", [["send", "alice", "Hello?"], ["dead", "list"]])
+def test_a_command_with_an_agents_rights_names_the_operator(
+    home: Home, command: list[str]
+) -> None:
+    done = home.system.hutch(*command, **home.divided.env("agent.bob"))
+    assert done.returncode == 1
+    assert "may not" in done.stderr
+    assert "docker compose run --rm operator hutch" in done.stderr
+
+
 def replies_of(home: Home, agent: str) -> str:
     """The reply queue of its process."""
     rabbit = home.divided.rabbit
