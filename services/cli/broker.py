@@ -22,8 +22,8 @@ def address(settings: Settings) -> str:
 
 
 OPERATOR = (
-    "commands have a user of their own: 'docker compose run --rm operator hutch …', or in Kubernetes "
-    "'kubectl -n hutch exec deploy/operator -- hutch …'"
+    "commands have a user of their own: 'docker compose run --rm operator hutch …', or in "
+    "Kubernetes 'kubectl -n hutch exec deploy/operator -- hutch …'"
 )
 """How a command gets the rights that the user of an agent's container lacks."""
 

@@ -240,9 +240,7 @@ def test_a_process_with_another_agents_address_ends_and_names_the_missing_permis
 
 
 @pytest.mark.parametrize("command", [["send", "alice", "Hello?"], ["dead", "list"]])
-def test_a_command_with_an_agents_rights_names_the_operator(
-    home: Home, command: list[str]
-) -> None:
+def test_a_command_with_an_agents_rights_names_the_operator(home: Home, command: list[str]) -> None:
     done = home.system.hutch(*command, **home.divided.env("agent.bob"))
     assert done.returncode == 1
     assert "may not" in done.stderr
