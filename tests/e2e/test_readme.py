@@ -43,6 +43,8 @@ STARTED_S = 120
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A folder that `hutch init` has made, with Carol. A broker that `up` started is removed."""
+    if rabbitmq_container.engine() is None:
+        need("rabbitmq-server")
     hutch = tmp_path / "hutch"
     hutch.mkdir()
     _, creating, _ = STARTING
@@ -80,8 +82,6 @@ def up(command: str, folder: Path) -> Iterator[None]:
 
 
 def test_the_first_steps_and_an_agent_of_ones_own_and_a_program(folder: Path) -> None:
-    if rabbitmq_container.engine() is None:
-        need("rabbitmq-server")
     [ask_alice] = readme.commands("hutch ask alice")
     check, ask_carol = readme.commands("hutch check")
     program = [sys.executable, "-W", "ignore", "-c", readme.block("python", "pika")]
