@@ -137,10 +137,11 @@ def markdown() -> str:
         names = ", ".join(_name(model) for model in models)
         lines.append(f"| `{address}` | {kind} | {names} |")
     lines += REPLY_QUEUES
+    definitions = schema()["$defs"]
     for model in MODELS:
         lines += ["", f"## {_name(model)}", "", cleandoc(str(model.__doc__)), ""]
         lines += ["| field | type | default | meaning |", "|---|---|---|---|"]
-        lines += [_row(name, model) for name in model.model_fields]
+        lines += [_row(name, model, definitions) for name in model.model_fields]
     return "\n".join(lines) + "\n"
 
 
@@ -148,12 +149,12 @@ def _name(model: type[Frozen]) -> str:
     return str(model.model_fields["type"].default).replace("_", " ")
 
 
-def _row(name: str, model: type[Frozen]) -> str:
+def _row(name: str, model: type[Frozen], definitions: Mapping[str, dict[str, Any]]) -> str:
     field = model.model_fields[name]
     alias = field.alias or name
     shape = model.model_json_schema(by_alias=True)["properties"][alias]
     default = "required" if field.is_required() else json.dumps(shape.get("default"))
-    kind = _type(shape, schema()["$defs"])
+    kind = _type(shape, definitions)
     return f"| `{alias}` | {kind} | {default} | {field.description or ''} |"
 
 
