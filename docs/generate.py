@@ -175,6 +175,7 @@ def _table(model: type[BaseModel]) -> str:
         alias = str(field.validation_alias or name)
         shape = properties[alias]
         kinds = [it for it in shape.get("anyOf", [shape]) if it.get("type") != "null"]
+        # YAML's words for the two
         kind = _type({"anyOf": kinds}, {}).replace("object", "mapping").replace("array", "list")
         default = shape.get("default")
         if isinstance(field.default, SecretStr):

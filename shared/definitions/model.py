@@ -71,7 +71,9 @@ def _is_default(value: object) -> bool:
 class ModelChoice(Frozen, title="Model"):
     """An agent's model and its options, where they differ from the process's settings."""
 
-    name: str | None = Field(default=None, description="absent: `OPENAI_MODEL`")
+    name: str | None = Field(
+        default=None, description="name at the endpoint; absent: `OPENAI_MODEL`"
+    )
     base_url: str | None = Field(
         default=None,
         description="address of the endpoint, like `https://host/v1`; absent: `OPENAI_BASE_URL`, "
@@ -177,15 +179,16 @@ class Schedule(
         default=None, description="period, counted from 1970-01-01 00:00 UTC"
     )
     cron: str | None = Field(
-        default=None, description="five fields as in crontab, or six: seconds first; quote it"
+        default=None, description="five fields as in crontab, or six with seconds first; in quotes"
     )
     timezone: str = Field(default="UTC", description="of `cron`, such as `Europe/London`")
     overlap: Literal["skip", "queue"] = Field(
-        default="skip", description="what a time does while the run of the time before is open"
+        default="skip",
+        description="whether a time is skipped while the run of the one before is open",
     )
     missed: Literal["last", "none", "all"] = Field(
         default="last",
-        description="which times are made up for that have passed without a scheduler",
+        description="which of the times that passed without a scheduler are made up for",
     )
 
     @field_validator("timezone")
@@ -275,7 +278,7 @@ class Definition(Frozen, title="Agent"):
     )
     on_peer: Literal["remember", "react"] = Field(
         default="remember",
-        description="whether a peer's answer only becomes a note, or also starts a run",
+        description="`remember`: a peer's answer becomes a note; `react`: it also starts a run",
     )
     tick: Duration | None = Field(
         default=None,
@@ -285,7 +288,8 @@ class Definition(Frozen, title="Agent"):
     foreign_clients: bool = Field(
         default=False,
         exclude=True,  # no run depends on it
-        description="whether its broker user may publish responses to queues of foreign clients",
+        description="whether it may answer clients that receive in queues of their own, where each "
+        "agent has its own user on the broker",
     )
     limits: Limits = Field(default_factory=Limits, description="limits of its runs")
 
