@@ -82,7 +82,7 @@ class Queue:
     durable: bool = True
     exclusive: bool = False
     replaceable: bool = False
-    """Whether its messages may be lost: if it does not respond, it is deleted and declared again."""
+    """Its messages may be lost: if it does not respond, it is deleted and declared again."""
 
 
 @dataclass(frozen=True)
