@@ -15,7 +15,7 @@ from aiormq.exceptions import (
 
 from shared.broker.errors import RPC_TIMEOUT_S, broker_request, user_in
 from shared.contract.topology import Binding, Exchange, Queue, Topology
-from shared.errors import BrokerError, BrokerUnavailable, Forbidden
+from shared.errors import BrokerUnavailable, Forbidden
 
 DECLARE_TIMEOUT_S = 30.0
 """The time for a whole topology: the first quorum queues of a new broker take seconds."""
@@ -44,6 +44,12 @@ async def declare(connection: Connection, topology: Topology) -> None:
         for binding in topology.bindings:
             if binding.queue not in found:  # else it exists already, with its bindings
                 await _bind(channel, binding)
+
+
+async def delete(connection: Connection, queue: str) -> None:
+    """Delete a queue with its messages; RabbitMQ needs five seconds for one without a leader."""
+    async with broker_request(f"delete the queue '{queue}'"), one_channel(connection) as channel:
+        await channel.queue_delete(queue)
 
 
 @asynccontextmanager

@@ -28,7 +28,8 @@ def test_an_own_folder_has_the_objects_of_ours_with_its_image_and_agents(
         for it in own.pods()["bob"]["spec"]["volumes"]
         if it["name"] == "agents"
     )
-    assert agents["configMap"]["name"] in own.of("ConfigMap")
+    mapped = own.of("ConfigMap")[agents["configMap"]["name"]]["data"]
+    assert set(mapped) == {"alice.yaml", "bob.yaml"}
     assert tools["configMap"]["items"] == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from services.cli import output
+from shared.definitions.file_schema import file_schema
 from shared.errors import HutchError, SettingsError
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -16,6 +18,9 @@ HIDDEN = {"env.example", "gitignore", "dockerignore"}
 """Names that get a dot: with it, the templates would be hidden, or apply to this repository."""
 IMAGE = "my-agents"
 """The image's name in the templates, which is replaced by one from the folder's name."""
+
+SCHEMA = Path("agents", ".schema.json")
+"""The schema of the agents' files; the first line of each template names it, for editors."""
 
 
 def init(
@@ -30,11 +35,11 @@ def init(
 
 
 def write(folder: Path) -> None:
-    """Write all templates. If one of the files exists already, raises `SettingsError` with its name
-    and writes none."""
+    """Write all templates, and the schema of agents' files. If one of the files exists already,
+    raises `SettingsError` with its name and writes none."""
     targets = {source: folder / _name(source) for source in sorted(TEMPLATES.rglob("*"))}
     files = {source: target for source, target in targets.items() if _is_template(source)}
-    for target in files.values():
+    for target in (*files.values(), folder / SCHEMA):
         if target.exists():
             raise SettingsError(f"'{target}' is there already: name a new folder, or move it away")
     image = image_name(folder)
@@ -42,6 +47,7 @@ def write(folder: Path) -> None:
         for source, target in files.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(source.read_text("utf-8").replace(IMAGE, image), "utf-8")
+        (folder / SCHEMA).write_text(json.dumps(file_schema(), indent=1) + "\n", "utf-8")
     except OSError as error:
         raise HutchError(f"can't write '{error.filename}': {error.strerror}") from error
 

@@ -140,12 +140,15 @@ def _unmounted(folder: Path, base: Path) -> Iterator[str]:
 
 def agent_files(folder: Path) -> list[Path]:
     """The files of the ConfigMaps: the agents, the schemas of their outputs, and the tools."""
-    schemas = sorted(folder.glob("*.json"))
-    return [*texts(folder), *schemas, *tool_files(folder)]
+    return [*texts(folder), *_visible(folder, "*.json"), *tool_files(folder)]
 
 
 def tool_files(folder: Path) -> list[Path]:
-    return sorted(it for it in folder.glob("tools/*.py") if not it.name.startswith("."))
+    return _visible(folder, "tools/*.py")
+
+
+def _visible(folder: Path, pattern: str) -> list[Path]:
+    return sorted(it for it in folder.glob(pattern) if not it.name.startswith("."))
 
 
 def _read(file: Path) -> list[_Manifest]:
