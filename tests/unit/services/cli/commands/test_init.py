@@ -66,6 +66,7 @@ Compose.add_multi_constructor("!", lambda loader, _, node: _value(loader, node))
 def _value(loader: yaml.SafeLoader, node: yaml.Node) -> object:
     if isinstance(node, yaml.MappingNode):
         return loader.construct_mapping(node, deep=True)
+    assert isinstance(node, yaml.SequenceNode)
     return loader.construct_sequence(node, deep=True)
 
 
