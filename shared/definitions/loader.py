@@ -21,6 +21,7 @@ from shared.definitions.functions import load as load_tool
 from shared.definitions.model import Definition, Definitions, is_name
 from shared.definitions.output import FILE_REFERENCE, model_schema, read_schema
 from shared.errors import SettingsError
+from shared.validation import sentence
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def _read(file: Path) -> _Read:
         return _Read(file, file.stem, None, None, [fault])
     definition, faults = _validated(file, document, document.value)
     wrong = {fault.place[0] for fault in faults if fault.place}
-    lines = [fault.of(file) for fault in faults]
+    lines = [fault.of(file) for fault in sorted(faults, key=lambda fault: fault.line)]
     if "name" in wrong:
         return _Read(file, file.stem, None, None, lines)
     name = str(document.value["name"])
@@ -219,13 +220,14 @@ def _validated(
 
 def _invalid(document: Document, error: ValidationError) -> Iterator[Fault]:
     for fault in error.errors(include_url=False):
+        text = sentence(fault, Definition, verb="write")
         place = fault["loc"]
-        text = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            known = ", ".join(sorted(Definition.model_fields))
-            text = "unknown key" + (f"; known are {known}" if len(place) == 1 else "")
-        elif fault["type"].endswith("_type") and place in document.unquoted:
-            text = f"{text}; {document.unquoted[place]}"
+        if fault["type"] != "missing":  # a part that the file doesn't have is not named
+            place = document.nearest(place)
+        if fault["type"] in {"string_type", "wanted"} and place in document.unquoted:
+            text = document.unquoted[place]
+        elif fault["input"] is None:
+            text += ", or leave the key out"
         yield Fault(document.line(place), place, text)
 
 

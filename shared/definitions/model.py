@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     JsonValue,
     PlainSerializer,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -25,12 +26,14 @@ from shared.contract.prompts import ToolProtocol
 from shared.contract.topology import ALL, SCHEDULER
 from shared.definitions.functions import JsonObject, sanitised
 from shared.definitions.output import checked_output
+from shared.validation import Wanted
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 RESERVED = {ALL, SCHEDULER}
 """No agent can have these names."""
 LONGEST = timedelta(days=365)
 """The longest duration: more than any run needs, and no time computed from it overflows."""
+TOOL_FORM = "FILE.py:FUNCTION, such as orders.py:lookup"
 MOST_CALLABLE = 128
 """The most tools and workers of one agent: endpoints refuse a request that offers more."""
 _URL = re.compile(
@@ -166,7 +169,7 @@ class Limits(Frozen):
 class Schedule(Frozen):
     """The times at which an agent is woken. `every` counts from the epoch in UTC."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+    name: AgentName
     prompt: str = Field(min_length=1)
     every: Duration | None = None
     cron: str | None = None
@@ -203,12 +206,19 @@ class Schedule(Frozen):
 class ToolChoice(Frozen):
     """A tool by file and function; `repeatable` if a call may be made twice without harm."""
 
-    function: Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$")]
+    function: Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$"), Wanted(TOOL_FORM)]
     repeatable: bool = False
 
 
 def _tool_by_function(value: object) -> object:
-    return {"function": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"function": value}
+    if isinstance(value, dict | ToolChoice):
+        return value
+    raise ValueError(f"write {TOOL_FORM}")
+
+
+_Entries = tuple[str | ToolChoice | Schedule, ...]
 
 
 class Definition(Frozen):
@@ -249,34 +259,42 @@ class Definition(Frozen):
     @field_validator("model", mode="before")
     @classmethod
     def _model_by_name(cls, value: object) -> object:
-        return {"name": value} if isinstance(value, str) else value
+        if isinstance(value, dict | ModelChoice):
+            return value
+        if isinstance(value, str):
+            return {"name": value}
+        raise ValueError("write a model's name in quotes, or keys such as {name: …}")
 
-    @model_validator(mode="after")
-    def _no_duplicates(self) -> Definition:
-        for label, names in (
-            ("workers", self.workers),
-            ("tools", [tool.function for tool in self.tools]),
-            ("schedule", [schedule.name for schedule in self.schedule]),
-        ):
-            if twice := _twice(names):
-                raise ValueError(f"{label}: '{twice}' occurs twice")
-        return self
+    @field_validator("workers", "tools", "schedule")
+    @classmethod
+    def _no_duplicates(cls, value: _Entries) -> _Entries:
+        if twice := _twice(map(_label, value)):
+            raise ValueError(f"'{twice}' occurs twice")
+        return value
 
-    @model_validator(mode="after")
-    def _callable(self) -> Definition:
+    @field_validator("workers", "tools")
+    @classmethod
+    def _callable(cls, value: _Entries, info: ValidationInfo) -> _Entries:
         """A model calls tools and workers by unique names, and endpoints take a limited number."""
-        functions = [tool.function.rpartition(":")[2] for tool in self.tools]
-        names = [*map(sanitised, functions), *self.workers]
+        workers: _Entries = info.data.get("workers", ()) if info.field_name == "tools" else ()
+        names = [sanitised(_label(it).rpartition(":")[2]) for it in (*workers, *value)]
         if twice := _twice(names):
             raise ValueError(
-                f"tools: two of the tools and workers are called '{twice}' for the model; "
-                "rename one"
+                f"two of the tools and workers are called '{twice}' for the model; rename one"
             )
         if len(names) > MOST_CALLABLE:
-            raise ValueError(
-                f"tools: {len(names)} tools and workers; endpoints take {MOST_CALLABLE}"
-            )
-        return self
+            raise ValueError(f"{len(names)} tools and workers; endpoints take {MOST_CALLABLE}")
+        return value
+
+
+def _label(entry: str | ToolChoice | Schedule) -> str:
+    match entry:
+        case ToolChoice():
+            return entry.function
+        case Schedule():
+            return entry.name
+        case _:
+            return entry
 
 
 def is_name(text: str) -> bool:

@@ -43,7 +43,7 @@ async def test_a_function_gets_the_steps_key_and_no_model_sees_it(tmp_path: Path
     assert list(made.parameters["properties"]) == ["n"]  # type: ignore[arg-type]  # an object
     assert made.parameters["required"] == ["n"]
     assert await made.call({"n": 1}, "run.1.2.3") == "run.1.2.3"
-    assert "idempotency_key: Extra inputs" in await failure(made, n=1, idempotency_key="mine")
+    assert "idempotency_key: unknown key" in await failure(made, n=1, idempotency_key="mine")
 
 
 async def test_a_plain_function_runs_in_a_thread_of_its_own(tmp_path: Path) -> None:

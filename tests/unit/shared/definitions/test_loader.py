@@ -32,7 +32,10 @@ def test_a_fault_in_one_file_leaves_the_others_as_they_are(folder: Path) -> None
     read = read_folder(folder)
     assert [read.definition(name).name for name in ("alice", "bob")] == ["alice", "bob"]
     assert list(read.faults) == ["carol"]
-    assert refusal(read, "carol") == f"{folder}/carol.yaml:2: limits.turn: unknown key"
+    assert (
+        refusal(read, "carol")
+        == f"{folder}/carol.yaml:2: limits.turn: unknown key; did you mean turns?"
+    )
     assert set(read.names) == {"alice", "bob", "carol"}
 
 
