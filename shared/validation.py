@@ -55,6 +55,7 @@ _WANTED = {
     "timezone_aware": _TIME,
     "path_type": "a path",
     "none_required": "no value",
+    "invalid-json-value": "a JSON value",
 }
 """By pydantic's name of the error, with the parts of its context."""
 

@@ -69,7 +69,8 @@ class Document:
 
     def line(self, place: Place) -> int:
         """The line of this place, or of the nearest place that contains it."""
-        return self.lines.get(self.nearest(place), 0) if place else 0
+        nearest = self.nearest(place)
+        return self.lines[nearest] if nearest else 0
 
     def nearest(self, place: Place) -> Place:
         """This place, or the nearest place that contains it and is in the document."""

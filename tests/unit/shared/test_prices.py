@@ -83,7 +83,7 @@ def test_prices_can_be_in_a_file(
         ('{"a": {"input": -1, "output": 1}}', "input.*at least 0"),
         (
             '{"a": {"input": 1, "output": 1, "cache": 1}}',
-            "cache.*unknown key; did you mean cached_input",
+            "cache.*unknown key; known are cached_input",
         ),
     ],
 )

@@ -112,7 +112,7 @@ def test_two_files_cannot_define_one_agent(folder: Path) -> None:
 def test_every_fault_of_a_folder_is_reported_at_once(folder: Path) -> None:
     write(folder, "alice", "name: alice\nx: 1\nworkers: [bob, bob]")
     write(folder, "bob", "name: bob\ny: 1")
-    assert len(fault(folder).splitlines()) == 2
+    assert len(fault(folder).splitlines()) == 3
 
 
 def test_an_agent_that_is_not_there_is_named_with_those_that_are(folder: Path) -> None:
