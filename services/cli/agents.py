@@ -20,6 +20,12 @@ def folder(settings: Settings) -> Folder | None:
         return None
 
 
+def known_names(incomplete: str) -> list[str]:
+    """The agents' names that begin with a text, for the shell's completion."""
+    found = folder(Settings.from_environment())
+    return [name for name in found.names if name.startswith(incomplete)] if found else []
+
+
 def check_agent(settings: Settings, name: str) -> None:
     """Raises `SettingsError` for a text that can be no agent's name.
 
