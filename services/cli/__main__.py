@@ -95,7 +95,11 @@ class Commands(TyperGroup):
         for name, (_, help) in COMMANDS.items():
             self.add_command(TyperCommand(name, help=help))
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(
+        self,
+        ctx: Any,  # typer's own Context: it has no public name
+        args: list[str],
+    ) -> list[str]:
         """Take `--debug` at any place before `--`: it is an option of all commands."""
         end = args.index("--") if "--" in args else len(args)
         if DEBUG in args[:end]:
@@ -104,7 +108,7 @@ class Commands(TyperGroup):
 
     def resolve_command(
         self,
-        ctx: Any,  # typer's own Context: it has no public name
+        ctx: Any,  # the same
         args: list[str],
     ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)

@@ -54,6 +54,11 @@ class Tool:
     _optional: frozenset[str] = frozenset()
     """The parameters that have a default."""
 
+    @property
+    def is_class(self) -> bool:
+        """Whether a call only makes an object: its name is that of a class."""
+        return isinstance(self._function, type)
+
     async def call(self, arguments: dict[str, JsonValue], idempotency_key: str = "") -> str:
         """The result: a string unchanged, any other value as JSON, cut at `MAX_RESULT_CHARS`.
 

@@ -24,6 +24,7 @@ from pydantic import (
 from shared.contract.messages import AGENT_NAME, AgentName, Frozen
 from shared.contract.prompts import ToolProtocol
 from shared.contract.topology import ALL, SCHEDULER
+from shared.definitions.base_url import url_fault
 from shared.definitions.functions import JsonObject, sanitised
 from shared.definitions.output import checked_output
 from shared.validation import Wanted
@@ -36,11 +37,6 @@ LONGEST = timedelta(days=365)
 TOOL_FORM = "FILE.py:FUNCTION, such as orders.py:lookup"
 MOST_CALLABLE = 128
 """The most tools and workers of one agent: endpoints refuse a request that offers more."""
-_URL = re.compile(
-    r"https?://([^\s/?#@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)"
-    r"(:(?P<port>[0-9]{1,5}))?([/?#]\S*)?",
-    re.IGNORECASE,
-)
 _DURATION = re.compile(r"(?:(\d{1,18})h)?(?:(\d{1,18})m)?(?:(\d{1,18})s)?", re.ASCII)
 
 
@@ -135,21 +131,9 @@ class ModelChoice(Frozen):
     @field_validator("base_url")
     @classmethod
     def _reachable(cls, value: str | None) -> str | None:
-        if value and not is_url(value):
-            raise ValueError("a model's base URL is like https://host/v1")
+        if value and (fault := url_fault(value)):
+            raise ValueError(fault)
         return value
-
-
-def is_url(text: str) -> bool:
-    """Whether this is a URL for requests: http or https, a host, perhaps a port, no spaces."""
-    match = _URL.fullmatch(text)
-    if match is None or not text.isprintable():
-        return False
-    try:
-        match["host"].encode("idna")
-    except UnicodeError:  # no name server can look it up
-        return False
-    return match["port"] is None or 0 < int(match["port"]) < 1 << 16
 
 
 class Limits(Frozen):

@@ -34,7 +34,7 @@ ROOTS = (
     Price,
     WorkerArguments,
 )
-WRONG = (
+WRONG: tuple[object, ...] = (
     *(None, True, 5, -1, 0, 1.5, 10**30, float("inf"), float("nan"), "", "a b", "x" * 200, b"\xff"),
     *("2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"),
     *([], [5], ["A b"], [{}], ["a"] * 200, {}, {"no such key": 1}, {"a": {}}, object()),
