@@ -185,6 +185,8 @@ def _signature(function: Callable[..., object]) -> Any:
         if parameter.kind not in _BY_KEYWORD:
             raise TypeError(f"'{parameter}' can't be passed by name; a tool's arguments are named")
         if parameter.name not in hints:
+            if isinstance(function, type):  # its hints are those of `__init__`
+                raise TypeError("it is a class; name a function")
             raise TypeError(f"the parameter '{parameter.name}' has no type hint")
         if parameter.name == KEY_PARAMETER:
             continue

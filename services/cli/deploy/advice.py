@@ -62,7 +62,7 @@ def _without_model(agents: Definitions, settings: Settings) -> Iterator[str]:
             model_address(agent, settings)
         except SettingsError as error:
             reason = str(error)
-            refused.setdefault(reason.replace(name, ""), (reason, []))[1].append(name)
+            refused.setdefault(reason.replace(f"'{name}'", ""), (reason, []))[1].append(name)
     for reason, names in refused.values():
         yield f"{', '.join(names)} can't start with these settings: {reason}"
 
@@ -91,7 +91,7 @@ def _uninstructed(agents: Definitions) -> Iterator[str]:
 
 def _without_peers(agents: Definitions) -> Iterator[str]:
     for name, agent in agents.items():
-        if agent.on_peer != "remember" and not agent.swarm:
+        if "on_peer" in agent.model_fields_set and not agent.swarm:
             yield f"{name} has on_peer, but no swarm: it has no peers, so on_peer has no effect"
 
 

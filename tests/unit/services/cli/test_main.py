@@ -86,7 +86,11 @@ def test_the_completion_of_a_shell_is_printed_for_its_start_file() -> None:
     assert "complete -o default -F _hutch_completion hutch" in done.stdout
 
 
-def test_advice_does_not_change_the_exit_code(folder: Path) -> None:
+def test_advice_does_not_change_the_exit_code(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("OPENAI_MODEL", "m")
     assert hutch("check").stdout == f"2 agents in {folder}: no fault\n"
     (folder / "bob.yaml").write_text("{name: bob}")
     checked = hutch("check")

@@ -94,6 +94,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("def other() -> None: ...", "there is no function 'lookup'"),
         ("lookup = 5", "'lookup' is a int, not a function"),
         ("def lookup(order): ...", "the parameter 'order' has no type hint"),
+        (
+            "class lookup:\n    def __init__(self, order: int) -> None: ...",
+            "it is a class; name a function",
+        ),
         ("def lookup(*orders: int) -> None: ...", "'*orders: int' can't be passed by name"),
         ("def lookup(order: int, /) -> None: ...", "can't be passed by name"),
         ("def lookup(order: 'Order') -> None: ...", "name 'Order' is not defined"),
