@@ -49,7 +49,7 @@ def tool_advice(agent: str, tools: Iterable[Tool]) -> list[str]:
     undescribed = [
         f"{agent}'s tool {tool.name} has no docstring: a model learns from it when to call the tool"
         for tool in tools
-        if not tool.description.strip()
+        if not tool.is_class and not tool.description.strip()
     ]
     return classes + undescribed
 
