@@ -34,6 +34,15 @@ _TAGS = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
 _TRUE = {"yes", "true", "on"}
+_PROBLEMS = {
+    "mapping values are not allowed": "a ': ' too many: quote the text, or correct the indentation",
+    "'\\t' that cannot start": "a tab: indent with spaces",
+    "cannot start any token": "a text that begins with a special character: quote it",
+    "expected <block end>": "the line does not fit those above: check its indentation and quotes",
+    "could not find expected ':'": "a line without a key and ': '",
+    "unexpected end of stream": "a quote that is not closed",
+}
+"""Words for the commonest of PyYAML's problems."""
 _OTHERWISE = {
     "int": "a number in another notation",
     "float": "a number",
@@ -120,7 +129,8 @@ def _line(error: yaml.YAMLError, text: str) -> int:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    return str(getattr(error, "problem", None) or error).partition("\n")[0]
+    problem = str(getattr(error, "problem", None) or error).partition("\n")[0]
+    return next((words for part, words in _PROBLEMS.items() if part in problem), problem)
 
 
 def _misread(text: str, kind: str) -> str:

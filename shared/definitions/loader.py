@@ -180,7 +180,7 @@ def _read(file: Path) -> _Read:
     except SettingsError as error:
         return _Read(file, file.stem, None, None, [str(error)])
     if not isinstance(document.value, dict):
-        fault = f"{file}: an agent's file is a mapping with at least 'name'"
+        fault = f"{file}: write keys with values, at least 'name: {file.stem}'"
         return _Read(file, file.stem, None, None, [fault])
     definition, faults = _validated(file, document, document.value)
     wrong = {fault.place[0] for fault in faults if fault.place}
@@ -227,7 +227,7 @@ def _invalid(document: Document, error: ValidationError) -> Iterator[Fault]:
         if fault["type"] in {"string_type", "wanted"} and place in document.unquoted:
             text = document.unquoted[place]
         elif fault["input"] is None:
-            text += ", or leave the key out"
+            text = f"there is no value: {text}"
         yield Fault(document.line(place), place, text)
 
 

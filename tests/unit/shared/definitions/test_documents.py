@@ -170,7 +170,16 @@ def test_an_alias_of_itself_is_refused(tmp_path: Path, text: str) -> None:
     ("text", "said"),
     [
         ("a: [", "bob.yaml:1: not YAML"),
-        ("a: b\n  c: d", "bob.yaml:2: not YAML"),
+        (
+            "a: b\n  c: d",
+            "bob.yaml:2: not YAML: a ': ' too many: quote the text, or correct the inde",
+        ),
+        ("a: b: c", "bob.yaml:1: not YAML: a ': ' too many: quote the text"),
+        ("a:\n\tb: c", "bob.yaml:2: not YAML: a tab: indent with spaces"),
+        ("a: @b", "bob.yaml:1: not YAML: a text that begins with a special character: quote it"),
+        ("a: 'b' c", "bob.yaml:1: not YAML: the line does not fit those above"),
+        ("a: b\nc", "bob.yaml:2: not YAML: a line without a key and ': '"),
+        ('a: "b', "bob.yaml:1: not YAML: a quote that is not closed"),
         ("a: *b", "bob.yaml:1: not YAML: found undefined alias"),
         ("a: b\n---\na: c", "bob.yaml:2: not YAML"),
         ("a: \x07", "bob.yaml:1: not YAML: unacceptable character"),

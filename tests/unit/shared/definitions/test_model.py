@@ -118,6 +118,16 @@ def test_options_that_a_file_does_not_name_are_not_frozen() -> None:
         ("name: bob\nlimits: {timeout: 87600000h}", "a duration is at most 365 days"),
         (f"name: bob\ntick: {'9' * 5000}h", "is no duration"),
         ("name: bob\nlimits: {turns: true}", "limits.turns: write a whole number"),
+        ("name: bob\nworkers: alice", "bob.yaml:2: workers: write a list: [alice]"),
+        ("name: bob\nworkers:", "bob.yaml:2: workers: there is no value: write a list"),
+        ("name: bob\nschedule: {name: a}", "bob.yaml:2: schedule: write a list: [{name: …}]"),
+        ("name: bob\nlimits: 5", "bob.yaml:2: limits: write keys with values, such as {turns: …}"),
+        ("name: bob\nmodel: 4.1", "bob.yaml:2: model: write a model's name in quotes, or keys"),
+        ("name: on", 'bob.yaml:1: name: YAML reads on as true: quote it: "on"'),
+        ("name: bob\nswarm: no", 'bob.yaml:2: swarm: YAML reads no as false: quote it: "no"'),
+        ("name: bob\npreamble: 1.0", 'preamble: YAML reads 1.0 as a number: quote it: "1.0"'),
+        ("name: bob\ntick: 12:30", "YAML reads 12:30 as a number in another notation: quote it"),
+        ("bob", "bob.yaml: write keys with values, at least 'name: bob'"),
         ("name: bob\nmodel: {base_url: 'localhost:8080'}", "model.base_url: the model's base URL"),
         ("name: bob\nmodel: {profile: opneai}", "; did you mean openai?"),
         ("name: bob\nmodel: {api: rest}", "model.api: write auto, chat or responses"),
@@ -152,6 +162,12 @@ def test_a_fault_is_one_line_with_file_and_field(folder: Path, text: str, said: 
     line = fault(folder)
     assert said in line
     assert "\n" not in line
+
+
+def test_every_fault_of_a_file_is_named_in_the_order_of_its_lines(folder: Path) -> None:
+    write(folder, "bob", "name: bob\nfoo: 1\nlimits: {turns: 0}\ntools: [a.py:x]\nworkers: [x]\n")
+    write(folder, "x", "name: x")
+    assert [line.split(":")[1] for line in fault(folder).splitlines()] == ["2", "3", "4"]
 
 
 @pytest.mark.parametrize(("text", "length"), [("8760h", 365), ("365h1200m14400s", 16)])
