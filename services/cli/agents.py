@@ -22,8 +22,11 @@ def folder(settings: Settings) -> Folder | None:
 
 def known_names(incomplete: str) -> list[str]:
     """The agents' names that begin with a text, for the shell's completion."""
-    found = folder(Settings.from_environment())
-    return [name for name in found.names if name.startswith(incomplete)] if found else []
+    try:
+        names = read_folder(Settings.from_environment().agents).names
+    except SettingsError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def check_agent(settings: Settings, name: str) -> None:

@@ -56,7 +56,7 @@ def _load(folder: Folder, name: str) -> _Loaded | str:
         try:
             return process.submit(_import, folder, name).result()
         except BrokenProcessPool:
-            return f"{folder.files[name]}: tools: the process ends while they are imported"
+            return folder.fault(name, ("tools",), "the process ends while they are imported")
 
 
 def _import(folder: Folder, name: str) -> _Loaded | str:

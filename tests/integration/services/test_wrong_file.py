@@ -93,4 +93,4 @@ def test_where_no_agent_can_start_up_fails(wrong: System, agents: Path) -> None:
     (agents / "carol.yaml").write_text("name: carol\ntools: ['absent.py:f']\n")
     child = wrong.start("services.cli", "up", "carol", "--provider", "scripted")
     assert child.ended() == 2
-    assert child.output.splitlines()[-1].startswith(f"hutch: {agents}/carol.yaml: tools: ")
+    assert child.output.splitlines()[-1].startswith(f"hutch: {agents}/carol.yaml:2: tools.0: ")

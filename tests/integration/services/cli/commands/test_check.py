@@ -169,5 +169,5 @@ def test_a_tool_that_ends_the_process_is_found(folder: Path) -> None:
     (folder / "bob.yaml").write_text("name: bob\ntools: ['a.py:f']")
     assert checked() == (
         2,
-        f"{folder}/bob.yaml: tools: the process ends while they are imported\n",
+        f"{folder}/bob.yaml:2: tools: the process ends while they are imported\n",
     )
