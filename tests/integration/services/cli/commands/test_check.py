@@ -146,7 +146,7 @@ def test_every_agents_faults_are_found_at_once(folder: Path) -> None:
     code, said = checked()
     assert code == 2
     assert [line.partition(": ")[0] for line in said.splitlines()] == [
-        f"{folder}/{name}.yaml" for name in ("bob", "carol", "dora")
+        f"{folder}/{name}.yaml:2" for name in ("bob", "carol", "dora")
     ]
 
 
