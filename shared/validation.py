@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Literal, get_args, get_origin
@@ -79,7 +79,7 @@ class Wanted:
 def first_fault(error: ValidationError, kind: object = None, *, verb: Verb = "expected") -> str:
     """The sentence on the first field that is wrong, with its name and without its value.
 
-    `kind` is the type that was validated, if its keys shall be known; see `sentence`.
+    For `kind` see `sentence`.
     """
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(shown(str(part)) for part in first["loc"])
@@ -90,8 +90,8 @@ def first_fault(error: ValidationError, kind: object = None, *, verb: Verb = "ex
 def sentence(fault: ErrorDetails, kind: object = None, *, verb: Verb = "expected") -> str:
     """What is wrong with a value, without its place.
 
-    If the fault has its input, that is made part of an example. An unknown key is compared with
-    the keys that `kind` has at that place.
+    If the fault has its input, an example can show a part of it. An unknown key is compared with
+    the keys that `kind`, the type that was validated, has at that place.
     """
     name, place = fault["type"], fault["loc"]
     given: object = fault.get("input")
@@ -99,7 +99,9 @@ def sentence(fault: ErrorDetails, kind: object = None, *, verb: Verb = "expected
     if name == "missing":
         return "the key is missing"
     if name == "extra_forbidden":
-        return f"unknown key{_hint(place[-1], keys(kind, place[:-1]))}"
+        known = sorted(keys(kind, place[:-1]))
+        names = f"; known are {', '.join(known)}" if known else ""
+        return f"unknown key{_near(place[-1], known) or names}"
     if name == "json_invalid":
         return f"not JSON: {parts['error']}"
     if name == "wanted":
@@ -109,11 +111,10 @@ def sentence(fault: ErrorDetails, kind: object = None, *, verb: Verb = "expected
     text = f"{verb} {_WANTED[name].format(**parts)}"
     if name in {"literal_error", "enum"}:
         known = re.findall(r"'([^']*)'", text)
-        near = get_close_matches(given, known, 1) if isinstance(given, str) else []
-        return text.replace("'", "") + (f"; did you mean {near[0]}?" if near else "")
-    if _WANTED[name] is _LIST and (isinstance(given, str | int | Mapping)):
+        return text.replace("'", "") + _near(given, known)
+    if _WANTED[name] == _LIST and isinstance(given, str | Mapping):
         return f"{text}: [{_brief(given)}]"
-    if _WANTED[name] is _KEYS and (known := keys(kind, place)):
+    if _WANTED[name] == _KEYS and (known := keys(kind, place)):
         return f"{text}, such as {{{known[0]}: …}}"
     return text
 
@@ -140,15 +141,12 @@ def shown(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text[:SHOWN_CHARS])
 
 
-def _hint(given: object, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = get_close_matches(str(given)[:SHOWN_CHARS].casefold(), names, 1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known are {', '.join(names)}" if names else ""
+def _near(given: object, known: Sequence[str]) -> str:
+    near = get_close_matches(str(given)[:SHOWN_CHARS].casefold(), known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
-def _brief(given: object) -> str:
-    if isinstance(given, Mapping):
-        return f"{{{shown(str(next(iter(given), '')))}: …}}"
-    return shown(str(given))
+def _brief(given: str | Mapping[object, object]) -> str:
+    if isinstance(given, str):
+        return shown(given)
+    return f"{{{shown(str(next(iter(given), '')))}: …}}"
