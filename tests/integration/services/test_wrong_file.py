@@ -73,7 +73,10 @@ def test_the_schedules_of_the_others_continue(wrong: System, agents: Path) -> No
 def test_hutch_up_starts_the_others_and_names_the_fault(wrong: System, agents: Path) -> None:
     child = wrong.start("services.cli", "up", "--provider", "scripted")
     child.wait_for(r'alice +\| .*"consuming"')
-    assert f"not started: {agents}/carol.yaml:3: limits.turn: unknown key; did you mean turns?" in child.output
+    assert (
+        f"not started: {agents}/carol.yaml:3: limits.turn: unknown key; did you mean turns?"
+        in child.output
+    )
     assert "starting scheduler, alice, bob;" in child.output
     assert child.end() == 0
 
