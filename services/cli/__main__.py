@@ -12,6 +12,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from shared import VERSION
+
 COMMANDS = {
     "demo": (
         "demo",
@@ -81,6 +83,8 @@ COMMANDS = {
 }
 """In the order of `hutch --help`: each command's module, and the first line of its help."""
 
+DEBUG = "--debug"
+
 
 class Commands(TyperGroup):
     """Imports a command's module when the command is used, so that `hutch --help` is quick.
@@ -94,9 +98,20 @@ class Commands(TyperGroup):
         for name, (_, help) in COMMANDS.items():
             self.add_command(TyperCommand(name, help=help))
 
-    def resolve_command(
+    def parse_args(
         self,
         ctx: Any,  # typer's own Context: it has no public name
+        args: list[str],
+    ) -> list[str]:
+        """Take `--debug` at any place before `--`: it is an option of all commands."""
+        end = args.index("--") if "--" in args else len(args)
+        if DEBUG in args[:end]:
+            args = [DEBUG, *(it for it in args[:end] if it != DEBUG), *args[end:]]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self,
+        ctx: Any,  # the same
         args: list[str],
     ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
@@ -129,16 +144,27 @@ app = typer.Typer(
     name="hutch",
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _show_version(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        typer.echo(f"hutch {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[
-        bool, typer.Option("--debug", envvar="HUTCH_DEBUG", help="Show the trace of a failure.")
+        bool, typer.Option(DEBUG, envvar="HUTCH_DEBUG", help="Show the trace of a failure.")
+    ] = False,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """A home for LLM agents on RabbitMQ."""

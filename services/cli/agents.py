@@ -20,6 +20,15 @@ def folder(settings: Settings) -> Folder | None:
         return None
 
 
+def known_names(incomplete: str) -> list[str]:
+    """The agents' names that begin with a text, for the shell's completion."""
+    try:
+        names = read_folder(Settings.from_environment().agents).names
+    except SettingsError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def check_agent(settings: Settings, name: str) -> None:
     """Raises `SettingsError` for a text that can be no agent's name.
 

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from shared.contract.messages import COST_MOST, COUNT_MOST, Budget, Lineage
 from shared.definitions.durations import Duration
 from shared.errors import SettingsError
+from shared.validation import first_fault
 
 Context = Annotated[str | None, typer.Option(help="What else the agent should know.")]
 Session = Annotated[str | None, typer.Option(help="The conversation that the task continues.")]
@@ -41,8 +42,7 @@ def message(kind: type[Sent], **fields: object) -> Sent:
     try:
         return kind.model_validate(common | given)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        raise SettingsError(f"{fault['loc'][0]}: {fault['msg']}") from error
+        raise SettingsError(first_fault(error, kind, verb="write")) from error
 
 
 def budget(model_calls: int | None, tokens: int | None, cost: float | None) -> Budget | None:
@@ -61,4 +61,4 @@ def duration(option: str, text: str) -> timedelta:
     try:
         return TypeAdapter[timedelta](Duration).validate_python(text)
     except ValidationError as error:
-        raise SettingsError(f"{option}: {error.errors()[0]['msg']}") from error
+        raise SettingsError(f"{option}: {first_fault(error)}") from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AwareDatetime,
@@ -18,12 +18,12 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
-    TypeAdapter,
     ValidationError,
 )
 from pydantic_core import from_json
 
 from shared.errors import BadMessage
+from shared.validation import Wanted, first_fault, shown
 
 MAX_BODY_BYTES = 1024 * 1024
 """A larger body is refused unread. Big data travels by reference, not by message."""
@@ -45,15 +45,20 @@ LATEST = datetime.max.replace(tzinfo=UTC)
 LABEL_CHARS = 128
 """The longest name of a sender, a schedule or a model."""
 
-SHOWN_CHARS = 40
-"""The part of a name chosen by a sender that a reason shows."""
-
 SCHEMA_VERSION = 1
 AGENT_NAME = r"^[a-z][a-z0-9-]{0,39}$"
 """An agent's name is a routing key, a tool name, a DNS label and a compose service at once."""
 
-AgentName = Annotated[str, Field(pattern=AGENT_NAME)]
-Id = Annotated[str, Field(pattern=r"^[!-~]{1,128}$", description="printable ASCII, no spaces")]
+AgentName = Annotated[
+    str,
+    Field(pattern=AGENT_NAME),
+    Wanted("a name such as bob or bob-2: up to 40 small letters, digits and hyphens"),
+]
+Id = Annotated[
+    str,
+    Field(pattern=r"^[!-~]{1,128}$", description="printable ASCII, no spaces"),
+    Wanted("1 to 128 printable ASCII characters without spaces"),
+]
 Content = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(max_length=LABEL_CHARS)]
 Count = Annotated[int, Field(ge=0, le=COUNT_MOST)]
@@ -168,7 +173,14 @@ class Lineage(Frozen):
         description="`{model_calls, tokens, cost}` left; with nothing left it does not run",
     )
     session: Id | None = Field(default=None, description="id of its conversation")
-    traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f-]{55}$")
+    traceparent: (
+        Annotated[
+            str,
+            Field(pattern=r"^[0-9a-f-]{55}$"),
+            Wanted("a W3C traceparent: 55 hexadecimal digits and hyphens"),
+        ]
+        | None
+    ) = None
     sender: Label | None = Field(default=None, description="who sent it; see docs/security.md")
     sent_at: Time | None = None
 
@@ -224,10 +236,14 @@ class Response(Lineage):
 
     type: Literal["response"] = "response"
     task_id: Id
-    agent: str = Field(
-        pattern=r"^([a-z][a-z0-9-]{0,39})?$",
-        description="the agent that answers; empty: no agent has that name",
-    )
+    agent: Annotated[
+        str,
+        Field(
+            pattern=r"^([a-z][a-z0-9-]{0,39})?$",
+            description="the agent that answers; empty: no agent has that name",
+        ),
+        Wanted("an agent's name, or empty text"),
+    ]
     status: Status
     content: str = Field(description="the answer; safe to show to a model or a person")
     usage: Usage = Usage()
@@ -272,7 +288,7 @@ class Event(Frozen):
 
 
 AnyMessage = Task | Response | Trigger | Shutdown | Cancel
-_MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(Annotated[AnyMessage, Field(discriminator="type")])
+_KINDS = {str(it.model_fields["type"].default): it for it in get_args(AnyMessage)}
 
 
 def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
@@ -285,7 +301,7 @@ def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
     kind = (content_type or "").partition(";")[0].strip().lower()
     if kind not in {"", "application/json", "text/plain", "application/octet-stream"}:
         raise BadMessage(
-            f"content type '{_shown(kind)}' is unknown; send application/json or text/plain"
+            f"content type '{shown(kind)}' is unknown; send application/json or text/plain"
         )
     try:
         text = body.decode("utf-8-sig")  # some clients begin with a byte order mark
@@ -303,28 +319,14 @@ def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
 
 
 def _validated(fields: dict[str, Any]) -> AnyMessage:
+    name = str(fields["type"])
+    if name not in _KINDS:
+        raise BadMessage(f"type: '{shown(name)}' is unknown; known: {', '.join(_KINDS)}")
+    kind: type[AnyMessage] = _KINDS[name]
     try:
-        return _MESSAGE.validate_python(fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        if first["type"] == "union_tag_invalid":
-            known = first["ctx"]["expected_tags"].replace("'", "")
-            raise BadMessage(
-                f"type: '{_shown(first['ctx']['tag'])}' is unknown; known: {known}"
-            ) from error
-        raise BadMessage(first_fault(error)) from error
-
-
-def first_fault(error: ValidationError) -> str:
-    """One sentence on the first field that is wrong, without its value."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(_shown(str(part)) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]
-
-
-def _shown(given: str) -> str:
-    """The part of a sender's own name that fits into one sentence."""
-    return "".join(char if char.isprintable() else "?" for char in given[:SHOWN_CHARS])
+        raise BadMessage(f"{name}.{first_fault(error, kind)}") from error
 
 
 def encode(message: Frozen) -> bytes:

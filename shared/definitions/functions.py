@@ -54,6 +54,11 @@ class Tool:
     _optional: frozenset[str] = frozenset()
     """The parameters that have a default."""
 
+    @property
+    def is_class(self) -> bool:
+        """Whether a call only makes an object: its name is that of a class."""
+        return isinstance(self._function, type)
+
     async def call(self, arguments: dict[str, JsonValue], idempotency_key: str = "") -> str:
         """The result: a string unchanged, any other value as JSON, cut at `MAX_RESULT_CHARS`.
 
@@ -180,6 +185,8 @@ def _signature(function: Callable[..., object]) -> Any:
         if parameter.kind not in _BY_KEYWORD:
             raise TypeError(f"'{parameter}' can't be passed by name; a tool's arguments are named")
         if parameter.name not in hints:
+            if isinstance(function, type):  # its hints are those of `__init__`
+                raise TypeError("it is a class; name a function")
             raise TypeError(f"the parameter '{parameter.name}' has no type hint")
         if parameter.name == KEY_PARAMETER:
             continue

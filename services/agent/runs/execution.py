@@ -57,6 +57,7 @@ from shared.prices import PriceList
 from shared.store.runs.run import Run
 from shared.store.runs.steps import resumed
 from shared.store.runs.takeover import hand_over
+from shared.validation import first_fault
 
 log = structlog.get_logger()
 
@@ -181,7 +182,9 @@ class Execution:
                 reason = f"postponed {MOST_FAILURES} times in a row, and then: {error}"
                 content = f"given up: {error.public}"
                 return await self.endings.give_up(run, journal.usage(), reason, content)
-            case DamagedRow() | JournalMismatch() | SettingsError() | ValidationError():
+            case ValidationError():
+                return Ended(failed(NOT_RESUMED, first_fault(error), journal.usage()))
+            case DamagedRow() | JournalMismatch() | SettingsError():
                 return Ended(failed(NOT_RESUMED, str(error), journal.usage()))
             case StoreError() if not isinstance(error, StoreUnavailable):
                 return Ended(failed(NOT_STORED, str(error), journal.usage()))

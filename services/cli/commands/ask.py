@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from services.cli import agents, options, output, task_tree
+from services.cli.agents import known_names
 from services.cli.broker import opened_broker
 from services.cli.options import Context, Cost, ModelCalls, Session, Tokens
 from shared.client.ask import ask as ask_agent
@@ -25,7 +26,7 @@ REFRESHES = 12
 
 
 def ask(
-    agent: Annotated[str, typer.Argument(help="The agent's name.")],
+    agent: Annotated[str, typer.Argument(help="The agent's name.", autocompletion=known_names)],
     text: Annotated[str, typer.Argument(help="What to do.")],
     context: Context = None,
     id: Annotated[

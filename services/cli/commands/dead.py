@@ -10,6 +10,7 @@ import typer
 from pydantic_core import from_json, to_json
 
 from services.cli import output
+from services.cli.agents import known_names
 from services.cli.dead_letters import replay as replaying
 from services.cli.dead_letters import selection
 from services.cli.dead_letters.selection import Choice, Held
@@ -34,7 +35,9 @@ dead = typer.Typer(
 ID_HELP = "A dead letter's id, or its beginning."
 
 Id = Annotated[str | None, typer.Argument(help=ID_HELP)]
-Agent = Annotated[str | None, typer.Option(help="Only dead letters for this agent.")]
+Agent = Annotated[
+    str | None, typer.Option(help="Only dead letters for this agent.", autocompletion=known_names)
+]
 Reason = Annotated[str | None, typer.Option(help="Only those whose reason contains this text.")]
 All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 

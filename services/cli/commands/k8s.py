@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from services.cli import output
+from services.cli.agents import known_names
 from services.cli.deploy import manifests, overlays
 from shared.definitions.loader import load, read_folder
 from shared.settings.environment import Settings
@@ -15,7 +16,11 @@ from shared.settings.environment import Settings
 def k8s(
     agent: Annotated[
         str | None,
-        typer.Argument(help="Print only this agent's manifest.", show_default="write all files"),
+        typer.Argument(
+            help="Print only this agent's manifest.",
+            show_default="write all files",
+            autocompletion=known_names,
+        ),
     ] = None,
 ) -> None:
     """Write all manifests to k8s/base and k8s/overlays; or print that of one agent.

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from services.cli import agents, output
+from services.cli.agents import known_names
 from services.cli.store import opened_store
 from shared.contract.topology import ALL
 from shared.settings.environment import Settings
 from shared.store.processes import pauses
 
-Agent = Annotated[str, typer.Argument(help="An agent, or 'all'.")]
+Agent = Annotated[str, typer.Argument(help="An agent, or 'all'.", autocompletion=known_names)]
 
 
 def pause(agent: Agent) -> None:

@@ -11,6 +11,7 @@ import typer
 from pydantic_core import to_json
 
 from services.cli import agents, output
+from services.cli.agents import known_names
 from services.cli.costs import Costs, read_costs
 from services.cli.options import Json
 from services.cli.store import opened_store
@@ -34,7 +35,9 @@ RunStatus = StrEnum(  # type: ignore[misc]  # mypy knows enums of literals only
 
 
 def runs(
-    agent: Annotated[str | None, typer.Argument(help="Only this agent's runs.")] = None,
+    agent: Annotated[
+        str | None, typer.Argument(help="Only this agent's runs.", autocompletion=known_names)
+    ] = None,
     status: Annotated[RunStatus | None, typer.Option(help="Only runs with this status.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="The most runs to list.")] = 20,
     json: Json = False,

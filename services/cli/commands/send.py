@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from services.cli import agents, options, output
+from services.cli.agents import known_names
 from services.cli.broker import opened_broker
 from services.cli.options import Context, Cost, ModelCalls, Session, Tokens
 from shared.client.ask import publish
@@ -17,7 +18,7 @@ from shared.settings.environment import Settings
 
 
 def send(
-    agent: Annotated[str, typer.Argument(help="The agent's name.")],
+    agent: Annotated[str, typer.Argument(help="The agent's name.", autocompletion=known_names)],
     text: Annotated[str, typer.Argument(help="What to do.")],
     context: Context = None,
     id: Annotated[
@@ -35,7 +36,7 @@ def send(
 
 
 def trigger(
-    agent: Annotated[str, typer.Argument(help="The agent's name.")],
+    agent: Annotated[str, typer.Argument(help="The agent's name.", autocompletion=known_names)],
     text: Annotated[str | None, typer.Argument(help="What to do.")] = None,
     id: Annotated[
         str | None, typer.Option(help="The trigger's id: sent twice, it is run once.")

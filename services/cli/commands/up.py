@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from services.cli import output
-from services.cli.agents import unknown
+from services.cli.agents import known_names, unknown
 from services.cli.machine import fleet
 from services.cli.machine.broker import local_broker
 from services.cli.machine.home import HOME
@@ -36,7 +36,11 @@ STYLES = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cy
 def up(
     agents: Annotated[
         list[str] | None,
-        typer.Argument(help="Only these agents.", show_default="all in the folder"),
+        typer.Argument(
+            help="Only these agents.",
+            show_default="all in the folder",
+            autocompletion=known_names,
+        ),
     ] = None,
     provider: Annotated[
         Provider,

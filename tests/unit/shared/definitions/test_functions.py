@@ -43,7 +43,7 @@ async def test_a_function_gets_the_steps_key_and_no_model_sees_it(tmp_path: Path
     assert list(made.parameters["properties"]) == ["n"]  # type: ignore[arg-type]  # an object
     assert made.parameters["required"] == ["n"]
     assert await made.call({"n": 1}, "run.1.2.3") == "run.1.2.3"
-    assert "idempotency_key: Extra inputs" in await failure(made, n=1, idempotency_key="mine")
+    assert "idempotency_key: unknown key" in await failure(made, n=1, idempotency_key="mine")
 
 
 async def test_a_plain_function_runs_in_a_thread_of_its_own(tmp_path: Path) -> None:
@@ -94,6 +94,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("def other() -> None: ...", "there is no function 'lookup'"),
         ("lookup = 5", "'lookup' is a int, not a function"),
         ("def lookup(order): ...", "the parameter 'order' has no type hint"),
+        (
+            "class lookup:\n    def __init__(self, order: int) -> None: ...",
+            "it is a class; name a function",
+        ),
         ("def lookup(*orders: int) -> None: ...", "'*orders: int' can't be passed by name"),
         ("def lookup(order: int, /) -> None: ...", "can't be passed by name"),
         ("def lookup(order: 'Order') -> None: ...", "name 'Order' is not defined"),
