@@ -24,6 +24,7 @@ from shared.contract.messages import (
     response_id,
     run_id,
 )
+from shared.contract.times import delay_fault
 from shared.errors import BadMessage
 from shared.store.messages.requesters import Requester
 from shared.store.runs.claim import Request, Verdict, claim
@@ -60,8 +61,9 @@ class Claims:
         """Claim a message; returns once it is a committed run, or its stored response is sent.
 
         The caller acks after that. Raises `BadMessage` if the id belongs to other content, or is
-        one of the agent's own. `cause` is the agent whose run has sent the message: if its runs
-        send too many, the message is answered `refused`.
+        one of the agent's own, or if the message can't be delayed as it asks. `cause` is the agent
+        whose run has sent the message: if its runs send too many, the message is answered
+        `refused`.
         """
         if message.id is None:
             message = message.model_copy(update={"id": uuid4().hex})
@@ -69,6 +71,8 @@ class Claims:
             raise BadMessage(
                 f"id: those that begin with '{OWN_ID}' are the agent's own; choose another"
             )
+        if fault := delay_fault(message.not_before, message.deadline, message.session):
+            raise BadMessage(f"not_before: {fault}")
         request = self._request(message, kind, requester)
         if cause is not None and (reason := self.task_limit.refusal(cause)):
             await self._refuse(request, message, reason)
@@ -128,6 +132,8 @@ class Claims:
             with_notes=definition.swarm is not None and message.session is None,
             session=message.session,
             takes_turns=message.session is not None and not message.path,
+            not_before=message.not_before.timestamp() if message.not_before else 0.0,
+            priority=message.priority,
         )
 
 

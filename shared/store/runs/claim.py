@@ -12,6 +12,7 @@ from sqlalchemy import Float, Insert, bindparam, case, exists, select
 from sqlalchemy.engine import Connection
 
 from shared.contract.messages import Response, Status, encode, response_id
+from shared.contract.priority import Priority
 from shared.contract.rows import response_of
 from shared.errors import DamagedRow
 from shared.store.database.dialect import insert_into, insert_new
@@ -33,6 +34,8 @@ class Verdict(StrEnum):
     """The result of a claim."""
 
     CLAIMED = "claimed"
+    DELAYED = "delayed"
+    """Claimed, and due at a time in the future."""
     JOINED = "joined"
     ANSWERED = "answered"
     CONFLICT = "conflict"
@@ -40,8 +43,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """A delivery to be claimed. `timeout_s` counts from the claim, `deadline_at` is in seconds
-    since 1970; the earlier of both applies."""
+    """A delivery to be claimed. `timeout_s` counts from the claim, or from `not_before` if that is
+    later; times are in seconds since 1970. The earlier of this deadline and `deadline_at` applies.
+    """
 
     run_id: str
     agent: str
@@ -61,6 +65,8 @@ class Request:
     """Whether it waits for its turn in the session; runs caused by other runs do not."""
     earlier_hash: str | None = None
     """The content hash as version 0.1.0 computed it; runs of that version have an empty nonce."""
+    not_before: float = 0.0
+    priority: str = Priority.INTERACTIVE
 
     @property
     def key(self) -> str:
@@ -84,15 +90,17 @@ def claim(connection: Connection, request: Request, instance: str, *, slot: bool
     """Make a run of a delivery, or find the run that the id already has.
 
     With a slot, this instance owns the new run at once. Without one, or while an earlier run of its
-    session is open, the run is due for any replica. If the id has a run with the same content, the
+    session is open, the run is due for any replica. Before `not_before` by the store's clock, it is
+    due then (`DELAYED`). If the id has a run with the same content, the
     requester joins it while it is open (`JOINED`), or gets the stored response, in `outbound`
     (`ANSWERED`). With other content nothing is written: `CONFLICT`.
     """
     entry = _enter_session(connection, request)
-    mine = slot and (entry is None or entry.recalled is not None)
+    delayed = _is_delayed(connection, request)
+    mine = slot and not delayed and (entry is None or entry.recalled is not None)
     if run := _insert(connection, request, instance if mine else None, entry):
         join(connection, request.run_id, request.requester)
-        return Claim(Verdict.CLAIMED, run if mine else None)
+        return Claim(Verdict.DELAYED if delayed else Verdict.CLAIMED, run if mine else None)
     row = connection.execute(
         select(
             runs.c.content_hash,
@@ -125,6 +133,12 @@ def _enter_session(connection: Connection, request: Request) -> SessionEntry | N
     return enter(connection, request.agent, request.session)
 
 
+def _is_delayed(connection: Connection, request: Request) -> bool:
+    if not request.not_before:
+        return False
+    return bool(connection.execute(select(now_s() < request.not_before)).scalar())
+
+
 def _insert(
     connection: Connection, request: Request, owner: str | None, entry: SessionEntry | None
 ) -> Run | None:
@@ -138,6 +152,7 @@ def _insert(
         "digest": request.definition,
         "this_run": request.run_id,
         "timeout_s": request.timeout_s,
+        "not_before": request.not_before,
         "session_place": entry.place if entry else None,
         "recalled": dump_exchanges(entry.recalled)
         if entry and entry.recalled is not None
@@ -156,7 +171,9 @@ _FROM_REQUEST = {column.key for column in runs.c} & set(Request.__dataclass_fiel
 
 @cache  # building the statement takes longer than running it
 def _new_run(dialect: str) -> Insert:
-    ends_at = now_s() + bindparam("timeout_s", type_=Float(53))
+    not_before = bindparam("not_before", type_=Float(53))
+    starts_at = case((now_s() < not_before, not_before), else_=now_s())
+    ends_at = starts_at + bindparam("timeout_s", type_=Float(53))
     latest = bindparam("latest", type_=Float(53))
     body = select(definitions.c.body).where(definitions.c.hash == bindparam("digest"))
     cancelled = exists().where(cancels.c.run_id == bindparam("this_run")).label("cancelled")
@@ -166,7 +183,7 @@ def _new_run(dialect: str) -> Insert:
         insert_into(dialect, runs)
         .values(
             deadline_at=case((ends_at < latest, ends_at), else_=latest),
-            due_at=now_s(),
+            due_at=starts_at,
             claimed_at=now_s(),
             attempts=0,
             failures=0,
