@@ -29,7 +29,8 @@ Cost = Annotated[
     typer.Option(min=0.000001, help="The most US dollars for model calls, its workers' included."),
 ]
 Delay = Annotated[
-    str | None, typer.Option(help="It starts no earlier than in 10m, 1h30m, 2d: at most 30d.")
+    str | None,
+    typer.Option(help="It starts no earlier than in 10m, 1h30m, 48h; at most in 30 days."),
 ]
 At = Annotated[
     str | None,

@@ -90,6 +90,8 @@ class Claims:
             if spare:
                 spare.release()
         self.outbox.send(claimed.outbound)
+        if claimed.verdict is Verdict.DELAYED:
+            log.info("run delayed", run=request.run_id, not_before=str(message.not_before))
         if claimed.verdict is Verdict.CLAIMED and claimed.run is None:
             # Any replica may take it: there was no slot here, or its session had an open run.
             self.admission.note_due(waits=slot is None)
