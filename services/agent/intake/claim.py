@@ -27,7 +27,7 @@ from shared.contract.messages import (
 from shared.contract.times import delay_fault
 from shared.errors import BadMessage
 from shared.store.messages.requesters import Requester
-from shared.store.runs.claim import Request, Verdict, claim
+from shared.store.runs.claim import MOST_DELAYED, Request, Verdict, claim
 from shared.store.runs.end import RunEnd, refuse
 from shared.store.runs.run import Run
 
@@ -97,6 +97,11 @@ class Claims:
             self.admission.note_due(waits=slot is None)
         if claimed.verdict is Verdict.CONFLICT:
             raise _conflict(request)
+        if claimed.verdict is Verdict.TOO_MANY:
+            raise BadMessage(
+                f"not_before: {request.agent} has {MOST_DELAYED} delayed tasks, which is the most: "
+                "send it later"
+            )
 
     async def _refuse(self, request: Request, message: Task | Trigger, reason: str) -> None:
         """Commit claim and end of a run together, so that a repeated message is refused too."""

@@ -8,7 +8,7 @@ from functools import cache
 from secrets import token_urlsafe
 
 import structlog
-from sqlalchemy import Float, Insert, bindparam, case, exists, select
+from sqlalchemy import Float, Insert, and_, bindparam, case, exists, func, select
 from sqlalchemy.engine import Connection
 
 from shared.contract.messages import Response, Status, encode, response_id
@@ -22,10 +22,15 @@ from shared.store.messages.requesters import Requester, answer, join
 from shared.store.runs.run import COLUMNS as RUN_COLUMNS
 from shared.store.runs.run import Run, dump_exchanges, dump_lines, from_row, load
 from shared.store.runs.sessions import SessionEntry, enter
+from shared.store.runs.takeover import DELAYED
 from shared.store.schema import LATEST_S, RunState, cancels, definitions, now_s, runs
 
 NONCE_BYTES = 12
 """Encoded as the 16 characters that the column holds."""
+
+MOST_DELAYED = 10_000
+"""The most delayed runs of an agent, unless several are claimed at once: each poll reads them all,
+which takes about 30 ms for so many."""
 
 log = structlog.get_logger()
 
@@ -36,6 +41,8 @@ class Verdict(StrEnum):
     CLAIMED = "claimed"
     DELAYED = "delayed"
     """Claimed, and due at a time in the future."""
+    TOO_MANY = "too many"
+    """Not claimed: the agent has too many delayed runs."""
     JOINED = "joined"
     ANSWERED = "answered"
     CONFLICT = "conflict"
@@ -86,17 +93,27 @@ def freeze(connection: Connection, digest: str, body: str) -> None:
     insert_new(connection, definitions, {"hash": digest, "body": body})
 
 
-def claim(connection: Connection, request: Request, instance: str, *, slot: bool) -> Claim:
+def claim(
+    connection: Connection,
+    request: Request,
+    instance: str,
+    *,
+    slot: bool,
+    most_delayed: int = MOST_DELAYED,
+) -> Claim:
     """Make a run of a delivery, or find the run that the id already has.
 
     With a slot, this instance owns the new run at once. Without one, or while an earlier run of its
     session is open, the run is due for any replica. Before `not_before` by the store's clock, it is
-    due then (`DELAYED`). If the id has a run with the same content, the
+    due then (`DELAYED`), unless the agent has `most_delayed` such runs already: then nothing is
+    written (`TOO_MANY`). If the id has a run with the same content, the
     requester joins it while it is open (`JOINED`), or gets the stored response, in `outbound`
     (`ANSWERED`). With other content nothing is written: `CONFLICT`.
     """
     entry = _enter_session(connection, request)
     delayed = _is_delayed(connection, request)
+    if delayed and _too_many(connection, request, most_delayed):
+        return Claim(Verdict.TOO_MANY)
     mine = slot and not delayed and (entry is None or entry.recalled is not None)
     if run := _insert(connection, request, instance if mine else None, entry):
         join(connection, request.run_id, request.requester)
@@ -137,6 +154,14 @@ def _is_delayed(connection: Connection, request: Request) -> bool:
     if not request.not_before:
         return False
     return bool(connection.execute(select(now_s() < request.not_before)).scalar())
+
+
+def _too_many(connection: Connection, request: Request, most: int) -> bool:
+    """Whether the agent has `most` delayed runs or more; False if the id has a run already."""
+    delayed = and_(runs.c.agent == request.agent, runs.c.ended_at.is_(None), DELAYED)
+    number = select(func.count()).select_from(runs).where(delayed).scalar_subquery()
+    known = exists().where(runs.c.run_id == request.run_id)
+    return bool(connection.execute(select(and_(~known, number >= most))).scalar())
 
 
 def _insert(

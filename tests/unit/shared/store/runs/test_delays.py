@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from sqlalchemy import select, update
@@ -12,7 +13,7 @@ from shared.store import Store
 from shared.store.queries.history import finished_work
 from shared.store.queries.reports import find, loads
 from shared.store.runs import cancels
-from shared.store.runs.claim import Request, Verdict
+from shared.store.runs.claim import Request, Verdict, claim
 from shared.store.runs.end import RunEnd, refuse
 from shared.store.runs.takeover import BACKGROUND_WAIT_S, postpone
 from shared.store.schema import runs
@@ -77,6 +78,20 @@ async def test_a_delayed_task_that_is_sent_again_is_the_same_run(store: Store) -
     assert (await claimed(store, delayed(by_s=0.5 * HOUR_S))).verdict is Verdict.JOINED
     assert (await claimed(store, request())).verdict is Verdict.JOINED
     assert await taken(store) == []
+
+
+async def test_an_agent_has_a_limited_number_of_delayed_runs(store: Store) -> None:
+    async def verdict(asked: Request) -> Verdict:
+        limited = partial(claim, request=asked, instance="alice.1", slot=True, most_delayed=1)
+        return (await store.write(asked.key, limited)).verdict
+
+    assert await verdict(delayed("t1")) is Verdict.DELAYED
+    assert await verdict(delayed("t2")) is Verdict.TOO_MANY
+    assert await store.read(lambda db: find(db, "t2")) == []
+    assert await verdict(delayed("t1")) is Verdict.JOINED
+    assert await verdict(request("t3")) is Verdict.CLAIMED
+    await became_due(store, "t1")
+    assert await verdict(delayed("t2")) is Verdict.DELAYED
 
 
 async def test_a_delayed_run_is_cancelled_before_its_start(store: Store) -> None:
