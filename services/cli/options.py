@@ -9,8 +9,8 @@ from uuid import uuid4
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from shared.contract import priority
 from shared.contract.messages import COST_MOST, COUNT_MOST, Budget, Lineage
-from shared.contract.priority import Priority
 from shared.contract.times import delay_fault
 from shared.definitions.model import Duration
 from shared.errors import SettingsError
@@ -38,8 +38,8 @@ At = Annotated[
         help="It starts no earlier than 2026-12-01T09:00, in this machine's time or with an offset."
     ),
 ]
-Urgency = Annotated[
-    Priority | None, typer.Option("--priority", help="Interactive runs go before background ones.")
+Priority = Annotated[
+    priority.Priority | None, typer.Option(help="Interactive runs go before background ones.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -13,7 +13,7 @@ from rich.live import Live
 
 from services.cli import agents, options, output, task_tree
 from services.cli.broker import opened_broker
-from services.cli.options import Context, Cost, ModelCalls, Session, Tokens, Urgency
+from services.cli.options import Context, Cost, ModelCalls, Priority, Session, Tokens
 from shared.client.ask import ask as ask_agent
 from shared.client.ask import has_consumers
 from shared.client.run_text import RunText
@@ -35,7 +35,7 @@ def ask(
     model_calls: ModelCalls = None,
     tokens: Tokens = None,
     cost: Cost = None,
-    priority: Urgency = None,
+    priority: Priority = None,
     timeout: Annotated[str, typer.Option(help="The task's deadline: 30s, 10m, 1h30m.")] = "10m",
     json: Annotated[bool, typer.Option("--json", help="Print the response as JSON only.")] = False,
 ) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from services.cli import agents, options, output
 from services.cli.broker import opened_broker
-from services.cli.options import At, Context, Cost, Delay, ModelCalls, Session, Tokens, Urgency
+from services.cli.options import At, Context, Cost, Delay, ModelCalls, Priority, Session, Tokens
 from shared.client.ask import publish
 from shared.contract.messages import Lineage, Task, Trigger
 from shared.contract.topology import TASKS, swarm_exchange_name
@@ -29,7 +29,7 @@ def send(
     cost: Cost = None,
     delay: Delay = None,
     at: At = None,
-    priority: Urgency = None,
+    priority: Priority = None,
 ) -> None:
     """Give an agent a task without waiting; prints the task's id, for 'hutch show'."""
     budget = options.budget(model_calls, tokens, cost)
@@ -46,7 +46,7 @@ def trigger(
     ] = None,
     delay: Delay = None,
     at: At = None,
-    priority: Urgency = None,
+    priority: Priority = None,
 ) -> None:
     """Wake an agent; prints the trigger's id, for 'hutch show'."""
     start = options.not_before(delay, at)
