@@ -9,7 +9,9 @@ from uuid import uuid4
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from shared.contract import priority
 from shared.contract.messages import COST_MOST, COUNT_MOST, Budget, Lineage
+from shared.contract.times import delay_fault
 from shared.definitions.durations import Duration
 from shared.errors import SettingsError
 from shared.validation import first_fault
@@ -26,6 +28,19 @@ Tokens = Annotated[
 Cost = Annotated[
     float | None,
     typer.Option(min=0.000001, help="The most US dollars for model calls, its workers' included."),
+]
+Delay = Annotated[
+    str | None,
+    typer.Option(help="It starts no earlier than in 10m, 1h30m, 48h; at most in 30 days."),
+]
+At = Annotated[
+    str | None,
+    typer.Option(
+        help="It starts no earlier than 2026-12-01T09:00, in this machine's time or with an offset."
+    ),
+]
+Priority = Annotated[
+    priority.Priority | None, typer.Option(help="Interactive runs go before background ones.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -62,3 +77,30 @@ def duration(option: str, text: str) -> timedelta:
         return TypeAdapter[timedelta](Duration).validate_python(text)
     except ValidationError as error:
         raise SettingsError(f"{option}: {first_fault(error)}") from error
+
+
+def not_before(delay: str | None, at: str | None, session: str | None = None) -> datetime | None:
+    """The start that `--delay` or `--at` means; None without both.
+
+    Raises `SettingsError` for a text that is no time, and for a start that no task can have.
+    """
+    if delay is None and at is None:
+        return None
+    if delay is not None and at is not None:
+        raise SettingsError("--delay and --at exclude each other")
+    now = datetime.now(UTC)
+    start = now + duration("--delay", delay) if delay is not None else _time(at or "")
+    if start < now:
+        raise SettingsError(f"--at: {at} has passed")
+    if fault := delay_fault(start, None, session):
+        raise SettingsError(fault)
+    return start
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise SettingsError(
+            f"--at: '{text}' is no time: write 2026-12-01T09:00, or 2026-12-01T09:00+01:00"
+        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import typer
 from rich.console import Console, RenderableType
@@ -48,6 +49,15 @@ def spent(budget: Budget, usage: Usage) -> str:
     parts = [f"{number} of {limit} {unit}" for unit, number, limit in pairs if limit is not None]
     over = ": more than the budget" if budget.overshot(usage) else ""
     return f"spent {' and '.join(parts)}{over}"
+
+
+def ahead(at: datetime | None) -> str:
+    """` in 2 h` for a time in the future, to follow a word such as `due`; otherwise nothing."""
+    left_s = (at - datetime.now(UTC)).total_seconds() if at else 0.0
+    for unit, seconds, fewest in (("days", 86400, 2), ("h", 3600, 2), ("min", 60, 2), ("s", 1, 1)):
+        if left_s >= fewest * seconds:
+            return f" in {left_s / seconds:.0f} {unit}"
+    return ""
 
 
 def show_table(

@@ -55,6 +55,7 @@ class Outgoing:
     headers: Mapping[str, str | int] = field(default_factory=dict)
     mandatory: bool = True
     content_type: str = "application/json"
+    priority: int | None = None
 
 
 @dataclass(frozen=True)
@@ -249,6 +250,7 @@ def _properties(channel: Channel, message: Outgoing, doing: str) -> Basic.Proper
         delivery_mode=_PERSISTENT,
         headers=dict(message.headers),
         message_id=message.message_id,
+        priority=message.priority,
         reply_to=message.reply_to,
         user_id=user_in(channel.connection.url) or None,
     )

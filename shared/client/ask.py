@@ -18,6 +18,7 @@ from shared.contract.messages import (
     Lineage,
     Response,
     Task,
+    Trigger,
     decode,
     encode,
     run_id,
@@ -60,6 +61,7 @@ async def publish(
         message_id=message.id or "",
         correlation_id=message.id if reply_to else None,
         reply_to=reply_to,
+        priority=message.priority.amqp if isinstance(message, Task | Trigger) else None,
     )
     await broker.publisher.publish(outgoing)
 

@@ -8,12 +8,10 @@ JSON bodies, UTF-8, at most `MAX_BODY_BYTES`. The models here are the single sou
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,6 +20,8 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
+from shared.contract.priority import Priority
+from shared.contract.times import Time
 from shared.errors import BadMessage
 from shared.validation import Wanted, first_fault, shown
 
@@ -37,10 +37,6 @@ COST_DIGITS = 9
 
 HOPS_MOST = 1000
 """The longest chain of broadcasts; a swarm stops long before (`services/agent/intake/swarm.py`)."""
-
-EARLIEST = datetime.min.replace(tzinfo=UTC)
-LATEST = datetime.max.replace(tzinfo=UTC)
-"""Times must lie in the years 1 to 9999 in UTC: Python can't compute with others."""
 
 LABEL_CHARS = 128
 """The longest name of a sender, a schedule or a model."""
@@ -65,17 +61,7 @@ Count = Annotated[int, Field(ge=0, le=COUNT_MOST)]
 Cost = Annotated[float, Field(ge=0, le=COST_MOST)]
 _Whole = Annotated[int, Field(ge=-COUNT_MOST, le=COUNT_MOST)]
 _Real = Annotated[float, Field(ge=-COUNT_MOST, le=COUNT_MOST)]
-Time = Annotated[
-    AwareDatetime,
-    Field(
-        ge=EARLIEST,
-        le=LATEST,
-        json_schema_extra={
-            "formatMinimum": "0001-01-01T00:00:00Z",
-            "formatMaximum": "9999-12-31T23:59:59.999999Z",
-        },
-    ),
-]
+NotBefore = Annotated[Time | None, Field(description="it starts no earlier; at most 30 days ahead")]
 
 
 class Frozen(BaseModel):
@@ -196,6 +182,12 @@ class Task(Lineage):
         exclude_if=_is_zero,
         description="whether its run's text is published to `hutch.stream` as it comes",
     )
+    not_before: NotBefore = None
+    priority: Priority = Field(
+        default=Priority.INTERACTIVE,
+        exclude_if=lambda it: it is Priority.INTERACTIVE,
+        description="`background` tasks let interactive ones go first",
+    )
 
     @property
     def prompt(self) -> str:
@@ -210,6 +202,12 @@ class Trigger(Lineage):
     content: str = ""
     schedule: Label | None = Field(default=None, description="the schedule that fired")
     nominal_at: Time | None = Field(default=None, description="the time at which it was due")
+    not_before: NotBefore = None
+    priority: Priority = Field(
+        default=Priority.BACKGROUND,
+        exclude_if=lambda it: it is Priority.BACKGROUND,
+        description="`background` triggers let interactive tasks go first",
+    )
 
     @property
     def prompt(self) -> str:

@@ -25,7 +25,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-REVISION = "0004"
+from shared.contract.priority import Priority
+
+REVISION = "0005"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()
@@ -111,6 +113,7 @@ runs = Table(
     Column("session_place", Integer),
     Column("recalled", Text),
     Column("nonce", String(16), nullable=False, server_default=""),
+    Column("priority", String(11), nullable=False, server_default=Priority.INTERACTIVE.value),
 )
 """`nonce` is a random part of the ids of the run's calls, drawn at the claim, so that other clients
 can't guess them. It is empty in runs of earlier versions, whose calls keep their ids."""

@@ -165,13 +165,15 @@ class Execution:
                 outcome = await self.parts.loop(run, message, snapshot, slot, journal, scope)
                 return Ended(outcome, journal.at_end)
         except (TimeoutError, HutchError, ValidationError) as error:
-            return await self._result_of(run, journal, error)
+            return await self._result_of(run, message, journal, error)
 
-    async def _result_of(self, run: Run, journal: StoredJournal, error: Exception) -> Result:
+    async def _result_of(
+        self, run: Run, message: Task | Trigger, journal: StoredJournal, error: Exception
+    ) -> Result:
         """The result of an attempt that raised. Interruptions and faults are raised again."""
         match error:
             case TimeoutError():
-                return Ended(_timeout(run, journal))
+                return Ended(_timeout(run, message, journal))
             case RunCancelled():
                 return await cancelled_end(self.instance.store, run)
             case RunHandedOver():
@@ -255,7 +257,7 @@ class RunParts:
             message=message,
             notes=run.notes,
             recalled=run.recalled,
-            now=datetime.fromtimestamp(run.claimed_at, UTC),
+            now=datetime.fromtimestamp(_starts_at(run, message), UTC),
             workers=() if sums_up else snapshot.workers,
             tools=() if sums_up else snapshot.tools,
             window=endpoint.window,
@@ -296,11 +298,18 @@ def _message(run: Run) -> tuple[Task | Trigger, Ended | None]:
     return message, None
 
 
-def _timeout(run: Run, journal: StoredJournal) -> Outcome:
+def _starts_at(run: Run, message: Task | Trigger) -> float:
+    """The time from which the run's timeout counts and which its model is told: its claim, or the
+    time to which it was delayed."""
+    not_before = message.not_before.timestamp() if message.not_before else 0.0
+    return max(run.claimed_at, not_before)
+
+
+def _timeout(run: Run, message: Task | Trigger, journal: StoredJournal) -> Outcome:
     in_doubt = journal.call_in_doubt()
     return Outcome(
         status=Status.TIMEOUT,
-        content=f"no answer within {run.deadline_at - run.claimed_at:.0f} s",
+        content=f"no answer within {run.deadline_at - _starts_at(run, message):.0f} s",
         detail=str(in_doubt) if in_doubt else None,
         usage=journal.usage(),
     )

@@ -14,7 +14,7 @@ from rich.live import Live
 from services.cli import agents, options, output, task_tree
 from services.cli.agents import known_names
 from services.cli.broker import opened_broker
-from services.cli.options import Context, Cost, ModelCalls, Session, Tokens
+from services.cli.options import Context, Cost, ModelCalls, Priority, Session, Tokens
 from shared.client.ask import ask as ask_agent
 from shared.client.ask import has_consumers
 from shared.client.run_text import RunText
@@ -36,6 +36,7 @@ def ask(
     model_calls: ModelCalls = None,
     tokens: Tokens = None,
     cost: Cost = None,
+    priority: Priority = None,
     timeout: Annotated[str, typer.Option(help="The task's deadline: 30s, 10m, 1h30m.")] = "10m",
     json: Annotated[bool, typer.Option("--json", help="Print the response as JSON only.")] = False,
 ) -> None:
@@ -54,6 +55,7 @@ def ask(
         deadline=datetime.now(UTC) + wait,
         session=session,
         budget=budget,
+        priority=priority,
         stream=live and sys.stdout.isatty(),
     )
     asking = _ask(settings, agent, task, wait.total_seconds(), console if live else None, json)

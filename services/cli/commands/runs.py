@@ -75,7 +75,7 @@ def _cells(row: Row, costs: Costs) -> list[str]:
         row.run_id[:SHORT],
         row.agent,
         row.kind,
-        f"{row.status}, damaged" if row.damage else row.status,
+        f"{row.status}, damaged" if row.damage else row.status + output.ahead(row.due_at),
         str(row.attempts),
         f"{row.claimed_at:%Y-%m-%d %H:%M:%S}",
         _seconds(row),

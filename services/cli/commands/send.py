@@ -10,7 +10,7 @@ import typer
 from services.cli import agents, options, output
 from services.cli.agents import known_names
 from services.cli.broker import opened_broker
-from services.cli.options import Context, Cost, ModelCalls, Session, Tokens
+from services.cli.options import At, Context, Cost, Delay, ModelCalls, Priority, Session, Tokens
 from shared.client.ask import publish
 from shared.contract.messages import Lineage, Task, Trigger
 from shared.contract.topology import TASKS, swarm_exchange_name
@@ -28,11 +28,15 @@ def send(
     model_calls: ModelCalls = None,
     tokens: Tokens = None,
     cost: Cost = None,
+    delay: Delay = None,
+    at: At = None,
+    priority: Priority = None,
 ) -> None:
     """Give an agent a task without waiting; prints the task's id, for 'hutch show'."""
     budget = options.budget(model_calls, tokens, cost)
+    start = options.not_before(delay, at, session)
     fields = {"content": text, "context": context, "session": session, "budget": budget}
-    _to_agent(agent, options.message(Task, id=id, **fields))
+    _to_agent(agent, options.message(Task, id=id, not_before=start, priority=priority, **fields))
 
 
 def trigger(
@@ -41,9 +45,15 @@ def trigger(
     id: Annotated[
         str | None, typer.Option(help="The trigger's id: sent twice, it is run once.")
     ] = None,
+    delay: Delay = None,
+    at: At = None,
+    priority: Priority = None,
 ) -> None:
     """Wake an agent; prints the trigger's id, for 'hutch show'."""
-    _to_agent(agent, options.message(Trigger, id=id, content=text))
+    start = options.not_before(delay, at)
+    _to_agent(
+        agent, options.message(Trigger, id=id, content=text, not_before=start, priority=priority)
+    )
 
 
 def broadcast(

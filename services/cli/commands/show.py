@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from services.cli.costs import Costs, read_costs
 from services.cli.options import Json
 from services.cli.store import only_run, opened_store
 from shared.contract.messages import Budget, Response, Task, Trigger
+from shared.contract.priority import Priority
 from shared.contract.rows import message_of, output_of, response_of
 from shared.errors import DamagedRow
 from shared.settings.environment import Settings
@@ -90,6 +92,7 @@ def _label(row: Row, costs: Costs) -> str:
 def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
     """The paragraphs that show a run; a text that can't be read is shown as stored, and marked."""
     took = f" after {(row.ended_at - row.claimed_at).total_seconds():.1f} s" if row.ended_at else ""
+    took = took or output.ahead(row.due_at)
     yield f"run {row.run_id} of {row.agent}, for {row.kind} {row.task_id}"
     yield f"claimed {row.claimed_at:%Y-%m-%d %H:%M:%S} UTC; {row.status}{took}"
     yield from (f"damaged: {it.damage}" for it in (row, texts) if it.damage)
@@ -123,6 +126,10 @@ def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
 def _asked(message: Task | Trigger) -> Iterator[str]:
     if message.session:
         yield f"session {message.session}"
+    if message.not_before:
+        yield f"not before {message.not_before.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if message.priority is Priority.BACKGROUND:
+        yield f"priority {message.priority}"
     if message.budget:
         limits = message.budget.model_dump(exclude_none=True).items()
         given = ", ".join(f"{limit} {name.replace('_', ' ')}" for name, limit in limits)

@@ -29,6 +29,7 @@ class AgentStatus:
     queued: int
     consumers: int
     due: int
+    delayed: int
     running: int
     waiting: int
     unsent: int
@@ -53,7 +54,7 @@ def status(
     if json:
         output.say(TypeAdapter(SystemStatus).dump_json(found).decode())
         return
-    columns = ["replicas", "queued", "consumers", "due", "running", "waiting", "unsent"]
+    columns = ["replicas", "queued", "consumers", "due", "delayed", "running", "waiting", "unsent"]
     rows = [[it.agent, *(str(getattr(it, name)) for name in columns)] for it in found.agents]
     for row, it in zip(rows, found.agents, strict=True):
         row.append("paused" if it.paused else "")
@@ -77,7 +78,14 @@ async def _status(settings: Settings) -> SystemStatus:
         for name in sorted(names | set(replicas) | set(load)):
             depth = await broker.depth(mailbox_name(name)) or QueueDepth(0, 0)
             runs = load.get(name, Load())
-            counts = (depth.messages, depth.consumers, runs.due, runs.running, runs.waiting)
+            counts = (
+                depth.messages,
+                depth.consumers,
+                runs.due,
+                runs.delayed,
+                runs.running,
+                runs.waiting,
+            )
             is_paused = bool(paused & {name, ALL})
             agents.append(AgentStatus(name, replicas[name], *counts, runs.unsent, is_paused))
         dead = await broker.depth("dead")

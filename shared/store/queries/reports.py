@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Json, TypeAdapter
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, case, func, or_, select
 from sqlalchemy.engine import Connection
 
 from shared.contract.rows import mended
 from shared.store.runs.run import Exchanges
+from shared.store.runs.takeover import DELAYED
 from shared.store.schema import RunState, instances, outbox, runs, steps
 
 MOST_MATCHES = 20
@@ -34,8 +35,12 @@ Instant = Annotated[datetime, BeforeValidator(_time)]
 
 @dataclass(frozen=True)
 class Load:
-    """The work of one agent: its open runs by state, and its unsent messages."""
+    """The work of one agent: its open runs by state, and its unsent messages.
 
+    `delayed` are the due runs that may not start yet, `due` all others.
+    """
+
+    delayed: int = 0
     due: int = 0
     running: int = 0
     waiting: int = 0
@@ -53,7 +58,8 @@ class Heartbeat:
 class Row:
     """A run in a list. `status` is its state while it is open, then how it ended.
 
-    `damage` names the columns that could not be read; their fields are blank.
+    `due_at` is set while it is due. `damage` names the columns that could not be read; their fields
+    are blank.
     """
 
     run_id: str
@@ -66,6 +72,7 @@ class Row:
     attempts: int
     claimed_at: Instant
     ended_at: Instant | None
+    due_at: Instant | None = None
     damage: str = ""
 
 
@@ -107,6 +114,7 @@ _BLANK: dict[str, object] = {
     "attempts": 0,
     "claimed_at": _BEGINNING,
     "ended_at": None,
+    "due_at": None,
     "epoch": 0,
     "turn": 0,
     "position": 0,
@@ -124,14 +132,17 @@ _BLANK: dict[str, object] = {
 def loads(connection: Connection) -> dict[str, Load]:
     """The load of each agent; agents without work are left out."""
     counts: dict[str, dict[str, int]] = {}
+    delayed = func.count().filter(DELAYED).label("delayed")
     opened = (
-        select(runs.c.agent, runs.c.state, func.count().label("number"))
+        select(runs.c.agent, runs.c.state, func.count().label("number"), delayed)
         .where(runs.c.state != RunState.ENDED)
         .group_by(runs.c.agent, runs.c.state)
     )
     for row in connection.execute(opened):
         if row.state in OPEN_STATES:
-            counts.setdefault(row.agent, {})[row.state] = row.number
+            of_agent = counts.setdefault(row.agent, {"delayed": 0})
+            of_agent[row.state] = row.number - row.delayed
+            of_agent["delayed"] += row.delayed
     unsent = (
         select(outbox.c.agent, func.count().label("number"))
         .where(outbox.c.undeliverable_at.is_(None))
@@ -199,6 +210,7 @@ def _rows() -> Select[Any]:
         runs.c.attempts,
         runs.c.claimed_at,
         runs.c.ended_at,
+        case((runs.c.state == RunState.DUE, runs.c.due_at)).label("due_at"),
     )
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
-from services.cli.output import plain, show_table, tail
+from services.cli.output import ahead, plain, show_table, tail
 
 REASON = "the id was used for another task; " * 10
 
@@ -35,3 +36,18 @@ def test_the_end_of_a_text_fills_at_most_half_of_the_terminal() -> None:
     assert len(lines) == 5
     assert [line.rstrip() for line in lines[-2:]] == ["the [2Jlast words of", "all"]
     assert tail(console, []).plain == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-5, ""),
+        (40.2, " in 40 s"),
+        (600.2, " in 10 min"),
+        (7200.2, " in 2 h"),
+        (259200.2, " in 3 days"),
+    ],
+)
+def test_a_time_in_the_future_is_shown_by_what_is_left(seconds: float, said: str) -> None:
+    assert ahead(datetime.now(UTC) + timedelta(seconds=seconds)) == said
+    assert ahead(None) == ""
