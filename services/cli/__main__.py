@@ -48,7 +48,10 @@ COMMANDS = {
         "shutdown",
         "End an agent's processes, ahead of any backlog; its mailbox keeps its messages.",
     ),
-    "status": ("status", "Show each agent's processes, its mailbox and its runs."),
+    "status": (
+        "status",
+        "Show agents, scheduler, schedules, dead letters, store and broker on one screen.",
+    ),
     "runs": ("runs", "List runs, the newest first."),
     "show": (
         "show",

@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.cli.machine.home import HOME, broker_url
+from services.cli.places import compose_hint
 from shared.broker.connection import Broker, connect
 from shared.contract import topology
+from shared.errors import SettingsError
 from shared.settings.environment import Settings
 
 
@@ -16,8 +18,13 @@ def address(settings: Settings) -> str:
 
     Raises `SettingsError` if there is neither.
     """
-    running = broker_url(HOME) if settings.given_broker() is None else None
-    return running or settings.broker()
+    if (given := settings.given_broker() or broker_url(HOME)) is not None:
+        return given
+    hint = compose_hint(settings)
+    try:
+        return settings.broker()
+    except SettingsError as error:
+        raise SettingsError(f"{error}; {hint}" if hint else str(error)) from error
 
 
 @asynccontextmanager

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Json, TypeAdapter
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.engine import Connection
 
 from shared.contract.rows import mended
 from shared.store.runs.run import Exchanges
-from shared.store.schema import RunState, instances, outbox, runs, steps
+from shared.store.schema import RunState, instances, now_s, outbox, runs, steps
 
 MOST_MATCHES = 20
 """The most runs that a search by a short prefix returns."""
@@ -34,9 +34,13 @@ Instant = Annotated[datetime, BeforeValidator(_time)]
 
 @dataclass(frozen=True)
 class Load:
-    """The work of one agent: its open runs by state, and its unsent messages."""
+    """The work of one agent: its open runs by state, and its unsent messages.
+
+    `postponed` runs are those of the due ones that wait after a failure, such as their model's.
+    """
 
     due: int = 0
+    postponed: int = 0
     running: int = 0
     waiting: int = 0
     unsent: int = 0
@@ -124,14 +128,22 @@ _BLANK: dict[str, object] = {
 def loads(connection: Connection) -> dict[str, Load]:
     """The load of each agent; agents without work are left out."""
     counts: dict[str, dict[str, int]] = {}
+    postponed = and_(runs.c.state == RunState.DUE, runs.c.failures > 0, runs.c.due_at > now_s())
     opened = (
-        select(runs.c.agent, runs.c.state, func.count().label("number"))
+        select(
+            runs.c.agent,
+            runs.c.state,
+            func.count().label("number"),
+            func.count().filter(postponed).label("postponed"),
+        )
         .where(runs.c.state != RunState.ENDED)
         .group_by(runs.c.agent, runs.c.state)
     )
     for row in connection.execute(opened):
         if row.state in OPEN_STATES:
             counts.setdefault(row.agent, {})[row.state] = row.number
+        if row.postponed:
+            counts[row.agent]["postponed"] = row.postponed
     unsent = (
         select(outbox.c.agent, func.count().label("number"))
         .where(outbox.c.undeliverable_at.is_(None))
