@@ -52,6 +52,10 @@ COMMANDS = {
         "status",
         "Show agents, scheduler, schedules, dead letters, store and broker on one screen.",
     ),
+    "doctor": (
+        "doctor",
+        "Find what is wrong: settings, versions, clocks, store, broker, queues, processes, models.",
+    ),
     "runs": ("runs", "List runs, the newest first."),
     "show": (
         "show",

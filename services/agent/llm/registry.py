@@ -91,7 +91,7 @@ def _check_azure(agent: str, base_url: str) -> None:
 
 
 def _gets_our_key(choice: ModelChoice, settings: Settings) -> bool:
-    return choice.api_key_env is None and choice.base_url in {None, settings.base_url}
+    return settings.gets_our_key(choice.base_url, choice.api_key_env)
 
 
 def _key(definition: Definition, settings: Settings) -> Key:
