@@ -6,6 +6,7 @@ A new command is a function of its name in `services/cli/commands/` and a row in
 from __future__ import annotations
 
 import logging
+import sys
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -148,6 +149,10 @@ def options(
     """A home for LLM agents on RabbitMQ."""
     if not debug:  # the failure's sentence replaces what the libraries log about it
         logging.getLogger().addHandler(logging.NullHandler())
+    import structlog  # not loaded for the help
+
+    # Its default is stdout, which is for the result only.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def main() -> None:

@@ -139,7 +139,7 @@ async def system_status(settings: Settings) -> SystemStatus:
             schedules=_schedule_statuses(schedules, stored) if stored else [],
             dead_letters=dead,
             dead_letters_by_reason=reasons,
-            takes_messages=await broker.takes_messages() if broker else None,
+            takes_messages=await _takes_messages(broker) if broker else None,
             store=_store_status(settings, stored.condition) if stored else None,
             broker=BrokerStatus(shown_url(url), await broker.version()) if broker else None,
             faults=[str(error) for error in faults],
@@ -195,6 +195,13 @@ async def _dead_letters(
             return len(held), dict(Counter(it.reason for it in held).most_common())
     except BrokerError:  # our user may not read them
         return depth.messages, {}
+
+
+async def _takes_messages(broker: Broker) -> bool | None:
+    try:
+        return await broker.takes_messages()
+    except BrokerError:  # our user may not publish the probe
+        return None
 
 
 def _schedule_statuses(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from services.cli.doctor.finding import Area, Finding, fault
+from services.cli.doctor.finding import Area, Finding, fault, not_seen
 from services.cli.places import OPERATOR
 from shared.broker.connection import Broker
 from shared.contract import topology
@@ -14,6 +14,15 @@ from shared.errors import BrokerError
 
 
 async def broker_findings(broker: Broker) -> list[Finding]:
+    if not await broker.may_publish("", DEAD_QUEUE):
+        return [
+            not_seen(
+                Area.BROKER,
+                "whether the broker takes messages: its user may not publish to the default "
+                "exchange",
+                "'rabbitmq-diagnostics alarms' says whether its memory or disk is short",
+            )
+        ]
     if await broker.takes_messages():
         return []
     return [

@@ -45,6 +45,7 @@ class _Endpoint:
 async def endpoint_findings(settings: Settings, agents: Definitions) -> list[Finding]:
     models: dict[_Endpoint, set[str]] = {}
     found: list[Finding] = []
+    without: list[str] = []
     for agent in agents.values():
         try:
             endpoint = _endpoint(agent, settings)
@@ -58,16 +59,18 @@ async def endpoint_findings(settings: Settings, agents: Definitions) -> list[Fin
             )
             continue
         if endpoint is None:
-            found.append(
-                not_seen(
-                    Area.ENDPOINTS,
-                    f"the model of '{agent.name}': neither OPENAI_API_KEY nor OPENAI_BASE_URL is "
-                    "set here",
-                    "run this with the agents' environment",
-                )
-            )
+            without.append(agent.name)
             continue
         models.setdefault(endpoint, set()).add(agent.model.name or settings.model or "")
+    if without:
+        found.append(
+            not_seen(
+                Area.ENDPOINTS,
+                f"the models of {', '.join(sorted(without))}: neither OPENAI_API_KEY nor "
+                "OPENAI_BASE_URL is set here",
+                "run this with the agents' environment",
+            )
+        )
     checks = [asyncio.to_thread(_check, endpoint, names) for endpoint, names in models.items()]
     return [*found, *(it for done in await asyncio.gather(*checks) for it in done)]
 
