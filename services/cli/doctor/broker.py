@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -13,29 +14,26 @@ from shared.contract.topology import ALL, CONTROL, DEAD_QUEUE, TASKS, shutdown_k
 from shared.errors import BrokerError
 
 
-async def broker_findings(broker: Broker) -> list[Finding]:
-    if not await broker.may_publish("", DEAD_QUEUE):
-        return [
-            not_seen(
-                Area.BROKER,
-                "whether the broker takes messages: its user may not publish to the default "
-                "exchange",
-                "'rabbitmq-diagnostics alarms' says whether its memory or disk is short",
-            )
-        ]
-    if await broker.takes_messages():
-        return []
-    return [
-        fault(
+def alarm_findings(takes_messages: bool | None) -> Iterator[Finding]:
+    if takes_messages is None:
+        yield not_seen(
+            Area.BROKER,
+            "whether the broker takes messages: its user may not publish to the default exchange",
+            "'rabbitmq-diagnostics alarms' says whether its memory or disk is short",
+        )
+    elif not takes_messages:
+        yield fault(
             Area.BROKER,
             "the broker takes no messages: its memory or disk is short",
             "'rabbitmq-diagnostics alarms' says which; give it more: nothing is lost meanwhile",
         )
-    ]
 
 
 async def rights_findings(broker: Broker, url: str) -> list[Finding]:
-    """The rights that commands need and this user lacks. Nothing is published."""
+    """The rights that commands need and this user lacks. Nothing is published.
+
+    Not for a broker with an alarm, which would stop reading from this connection.
+    """
     missing = []
     if not await broker.may_publish(TASKS, ALL):
         missing.append(f"publish to '{TASKS}' (ask, send, trigger)")

@@ -19,7 +19,6 @@ from services.cli.places import shown_url
 from services.cli.store import RETRY_FOR_S
 from services.cli.system_status import system_status
 from shared.broker.connection import Broker, connect
-from shared.definitions.loader import Folder
 from shared.errors import BrokerError, SettingsError, StoreError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
@@ -47,17 +46,31 @@ async def diagnose() -> Diagnosis:
     found.findings += home_findings(settings)
     async with AsyncExitStack() as stack:
         store = await _store(stack, settings, found)
-        broker = await _broker(stack, settings, files, store, found)
-        if store is not None and broker is not None:
-            found.findings += process_findings(await system_status(settings))
+        try:
+            url = address(settings)
+            broker = await _broker(stack, url, found)
+            status = await system_status(settings)
+            found.findings += process_findings(status)
+            found.findings += brokers.alarm_findings(status.takes_messages)
+            if status.takes_messages is not False:
+                found.findings += await brokers.rights_findings(broker, url)
+            agents = files.found if files else {}
+            found.findings += await queues.argument_findings(broker, url, agents)
+            if store is not None and files is not None:
+                known = await store.read(known_agents)
+                found.findings += await queues.orphan_findings(broker, files.names, known)
+            found.findings.append(queues.UNKNOWN_QUEUES)
+        except (BrokerError, SettingsError) as error:
+            found.findings.append(of_error(Area.BROKER, error))
     if files:
         found.findings += await endpoint_findings(settings, files.found)
     return found
 
 
 async def _store(stack: AsyncExitStack, settings: Settings, found: Diagnosis) -> Store | None:
-    found.seen["store"] = shown_url(settings.store())
+    """The open store, or None and a fault."""
     try:
+        found.seen["store"] = shown_url(settings.store())
         context = open_store(settings.store(), retry_for_s=RETRY_FOR_S)
         store = await stack.enter_async_context(context)
         found.findings += await store_findings(store)
@@ -68,29 +81,11 @@ async def _store(stack: AsyncExitStack, settings: Settings, found: Diagnosis) ->
     return store
 
 
-async def _broker(
-    stack: AsyncExitStack,
-    settings: Settings,
-    files: Folder | None,
-    store: Store | None,
-    found: Diagnosis,
-) -> Broker | None:
-    agents = files.found if files else {}
-    try:
-        url = address(settings)
-        found.seen["broker"] = shown_url(url)
-        broker = await stack.enter_async_context(connect(url, "hutch doctor"))
-        version = await broker.version()
-        found.seen["broker"] += f", {version}"
-        found.findings += versions.broker_findings(version)
-        found.findings += await brokers.broker_findings(broker)
-        found.findings += await brokers.rights_findings(broker, url)
-        found.findings += await queues.argument_findings(broker, url, agents)
-        if store is not None and files is not None:
-            known = await store.read(known_agents)
-            found.findings += await queues.orphan_findings(broker, files.names, known)
-        found.findings.append(queues.UNKNOWN_QUEUES)
-    except (BrokerError, SettingsError) as error:
-        found.findings.append(of_error(Area.BROKER, error))
-        return None
+async def _broker(stack: AsyncExitStack, url: str, found: Diagnosis) -> Broker:
+    """The connected broker. Raises `BrokerError`."""
+    found.seen["broker"] = shown_url(url)
+    broker = await stack.enter_async_context(connect(url, "hutch doctor"))
+    version = await broker.version()
+    found.seen["broker"] += f", {version}"
+    found.findings += versions.broker_findings(version)
     return broker
