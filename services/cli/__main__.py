@@ -6,6 +6,7 @@ A new command is a function of its name in `services/cli/commands/` and a row in
 from __future__ import annotations
 
 import logging
+import sys
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -53,7 +54,14 @@ COMMANDS = {
         "shutdown",
         "End an agent's processes, ahead of any backlog; its mailbox keeps its messages.",
     ),
-    "status": ("status", "Show each agent's processes, its mailbox and its runs."),
+    "status": (
+        "status",
+        "Show agents, scheduler, schedules, dead letters, store and broker on one screen.",
+    ),
+    "doctor": (
+        "doctor",
+        "Find what is wrong: settings, versions, clocks, store, broker, queues, processes, models.",
+    ),
     "runs": ("runs", "List runs, the newest first."),
     "show": (
         "show",
@@ -170,6 +178,10 @@ def options(
     """A home for LLM agents on RabbitMQ."""
     if not debug:  # the failure's sentence replaces what the libraries log about it
         logging.getLogger().addHandler(logging.NullHandler())
+    import structlog  # not loaded for the help
+
+    # Its default is stdout, which is for the result only.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def main() -> None:

@@ -39,6 +39,14 @@ def remark(text: str) -> None:
     typer.echo(plain(text), err=True)
 
 
+def local_time(at: datetime) -> str:
+    """The time on this machine's clock, to the second. One that it can't show is in UTC, marked."""
+    try:
+        return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError, OSError):  # near the years 1 and 9999
+        return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
 def spent(budget: Budget, usage: Usage) -> str:
     """A sentence on what was spent of a budget, which can be more than the budget."""
     pairs = (

@@ -10,6 +10,7 @@ from uuid import uuid4
 import structlog
 
 from services.scheduler.emitter import EMITTING_S, Emitter
+from services.scheduler.heartbeat import Heartbeat
 from services.scheduler.metrics import Metrics
 from services.scheduler.plan import Scheduled, scheduled
 from shared.broker.connection import connect
@@ -40,6 +41,7 @@ async def serve(process: Process) -> None:
         connect(settings.broker, instance, wait_s=START_S) as broker,
     ):
         await broker.declare(_needs(known, store, instance))
+        heartbeat = Heartbeat(store, instance)
         emitter = Emitter(store, broker.publisher, Metrics(process.registry), known)
         control = await broker.consumer(topology.control_queue_name(instance))
 
@@ -56,10 +58,12 @@ async def serve(process: Process) -> None:
             serving = [
                 jobs.create_task(handle_commands(control, process.stopping)),
                 jobs.create_task(emitter.serve()),
+                jobs.create_task(heartbeat.serve()),
             ]
             await process.stopping.wait()
             for job in serving:
                 job.cancel()
+        await heartbeat.end()
     log.info("ended", mode=process.stopping.mode)
 
 

@@ -78,7 +78,7 @@ async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
     """Declare it; False if our user may not, and then the broker has closed the channel."""
     async with broker_request(f"declare the {_kind(it)} '{it.name}'"):
         try:
-            await _send_declare(it, channel, passive=False)
+            await send_declare(it, channel, passive=False)
         except ChannelAccessRefused:
             return False
     return True
@@ -88,7 +88,7 @@ async def _check_exists(connection: Connection, it: Exchange | Queue) -> None:
     async with broker_request(f"look at the {_kind(it)} '{it.name}'"):
         try:
             async with one_channel(connection) as channel:
-                await _send_declare(it, channel, passive=True)
+                await send_declare(it, channel, passive=True)
         except ChannelNotFoundEntity as error:
             raise Forbidden(
                 f"the broker has no {_kind(it)} '{it.name}', and its user "
@@ -113,7 +113,8 @@ def _kind(it: Exchange | Queue) -> str:
     return "queue" if isinstance(it, Queue) else "exchange"
 
 
-async def _send_declare(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
+async def send_declare(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
+    """One request. A passive one checks only that it exists, and needs no right to declare it."""
     if isinstance(it, Queue):
         await channel.queue_declare(
             it.name,

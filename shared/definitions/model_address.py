@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from shared.definitions.base_url import url_fault
-from shared.definitions.model import Definition, ModelChoice
+from shared.definitions.model import Definition
 from shared.definitions.profiles import OPENAI_URL
 from shared.errors import SettingsError
 from shared.settings.environment import Settings, no_model
@@ -55,21 +55,21 @@ def model_address(definition: Definition, settings: Settings) -> ModelAddress:
         raise SettingsError(
             f"agent '{agent}': {fault}; look at OPENAI_BASE_URL, or 'model.base_url' in its file"
         )
+    ours = settings.gets_our_key(choice.base_url, choice.api_key_env)
     return ModelAddress(
         name=name,
         base_url=_PATH_OF_CALLS.sub("", base_url or OPENAI_URL),
         key=key,
-        withheld_headers=() if _gets_our_key(choice, settings) else settings.account_headers(),
+        withheld_headers=()
+        if settings.gets_our_key(choice.base_url, choice.api_key_env)
+        else settings.account_headers(),
     )
-
-
-def _gets_our_key(choice: ModelChoice, settings: Settings) -> bool:
-    return choice.api_key_env is None and choice.base_url in {None, settings.base_url}
 
 
 def _key(definition: Definition, settings: Settings) -> Key:
     choice = definition.model
     variable = choice.api_key_env or "OPENAI_API_KEY"
+    ours = settings.gets_our_key(choice.base_url, choice.api_key_env)
 
     def key() -> SecretStr | None:
         if choice.api_key_env is not None:
@@ -79,7 +79,11 @@ def _key(definition: Definition, settings: Settings) -> Key:
                     f"agent '{definition.name}' wants its key from {variable}, which is not set"
                 )
         else:
-            found = settings.key() if _gets_our_key(choice, settings) else None
+            found = (
+                settings.key()
+                if settings.gets_our_key(choice.base_url, choice.api_key_env)
+                else None
+            )
         if found is not None and not _KEY.fullmatch(found.get_secret_value()):
             raise SettingsError(f"the key in {variable} holds characters that no header can carry")
         return found

@@ -11,10 +11,12 @@ from pydantic_core import from_json, to_json
 
 from services.cli import output
 from services.cli.agents import known_names
+from services.cli.broker import address
 from services.cli.dead_letters import replay as replaying
 from services.cli.dead_letters import selection
 from services.cli.dead_letters.selection import Choice, Held
 from services.cli.options import Json
+from services.cli.places import shown_url, store_place
 from shared.broker.dead_letters import Fault
 from shared.settings.environment import Settings
 
@@ -52,6 +54,10 @@ def list_(agent: Agent = None, reason: Reason = None, json: Json = False) -> Non
         output.show_table(COLUMNS, [_cells(it) for it in found])
     else:
         output.say("no dead letters" if not agent and not reason else "no such dead letter")
+    if not found:
+        settings = Settings.from_environment()
+        broker, store = shown_url(address(settings)), store_place(settings, "dead list")
+        output.remark(f"looked in the broker {broker}, and in {store}")
 
 
 @dead.command()

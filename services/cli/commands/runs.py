@@ -14,6 +14,7 @@ from services.cli import agents, output
 from services.cli.agents import known_names
 from services.cli.costs import Costs, read_costs
 from services.cli.options import Json
+from services.cli.places import store_place
 from services.cli.store import opened_store
 from shared.contract.messages import Status
 from shared.settings.environment import Settings
@@ -56,6 +57,8 @@ def runs(
             return found, await read_costs(store, settings, (row.root_id for row in found))
 
     found, costs = asyncio.run(read())
+    if not found:
+        output.remark(f"no such runs in {store_place(settings, 'runs')}")
     if json:
         output.say(to_json([_fields(row, costs) for row in found]).decode())
     else:

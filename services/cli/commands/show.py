@@ -14,6 +14,7 @@ from rich.tree import Tree
 from services.cli import output
 from services.cli.costs import Costs, read_costs
 from services.cli.options import Json
+from services.cli.places import store_place
 from services.cli.store import only_run, opened_store
 from shared.contract.messages import Budget, Response, Task, Trigger
 from shared.contract.priority import Priority
@@ -51,7 +52,8 @@ def show(
 
 async def _read(settings: Settings, key: str) -> tuple[Row, Texts, Sequence[Row], Costs]:
     async with opened_store(settings) as store:
-        row = only_run(key, await store.read(lambda connection: reports.find(connection, key)))
+        found = await store.read(lambda connection: reports.find(connection, key))
+        row = only_run(key, found, store_place(settings, f"show {key}"))
         texts = await store.read(lambda connection: reports.texts(connection, row.run_id))
         all_runs = await store.read(lambda connection: reports.family(connection, row.root_id))
         costs = await read_costs(store, settings, [row.root_id])

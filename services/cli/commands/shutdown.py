@@ -63,6 +63,7 @@ async def _write(settings: Settings, agent: str, mode: ShutdownMode) -> tuple[st
     try:
         async with opened_store(settings) as store:
             counts = await count_replicas(store)
+            del counts[SCHEDULER]
             row_of = None if agent == ALL else agent
             await store.write("", lambda connection: shutdowns.request(connection, row_of, mode))
     except StoreError as error:

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Json, TypeAdapter
-from sqlalchemy import Select, case, func, or_, select
+from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.engine import Connection
 
 from shared.contract.rows import mended
 from shared.store.runs.run import Exchanges
 from shared.store.runs.takeover import DELAYED
-from shared.store.schema import RunState, instances, outbox, runs, steps
+from shared.store.schema import RunState, instances, now_s, outbox, runs, steps
 
 MOST_MATCHES = 20
 """The most runs that a search by a short prefix returns."""
@@ -37,11 +37,13 @@ Instant = Annotated[datetime, BeforeValidator(_time)]
 class Load:
     """The work of one agent: its open runs by state, and its unsent messages.
 
-    `delayed` are the due runs that may not start yet, `due` all others.
+    `delayed` are the due runs that may not start yet, `due` all others; `postponed` are those of
+    the due ones that wait after a failure, such as their model's.
     """
 
     delayed: int = 0
     due: int = 0
+    postponed: int = 0
     running: int = 0
     waiting: int = 0
     unsent: int = 0
@@ -133,16 +135,24 @@ def loads(connection: Connection) -> dict[str, Load]:
     """The load of each agent; agents without work are left out."""
     counts: dict[str, dict[str, int]] = {}
     delayed = func.count().filter(DELAYED).label("delayed")
+    postponed = and_(runs.c.state == RunState.DUE, runs.c.failures > 0, runs.c.due_at > now_s())
     opened = (
-        select(runs.c.agent, runs.c.state, func.count().label("number"), delayed)
+        select(
+            runs.c.agent,
+            runs.c.state,
+            func.count().label("number"),
+            delayed,
+            func.count().filter(postponed).label("postponed"),
+        )
         .where(runs.c.state != RunState.ENDED)
         .group_by(runs.c.agent, runs.c.state)
     )
     for row in connection.execute(opened):
         if row.state in OPEN_STATES:
-            of_agent = counts.setdefault(row.agent, {"delayed": 0})
+            of_agent = counts.setdefault(row.agent, {"delayed": 0, "postponed": 0})
             of_agent[row.state] = row.number - row.delayed
             of_agent["delayed"] += row.delayed
+            of_agent["postponed"] += row.postponed
     unsent = (
         select(outbox.c.agent, func.count().label("number"))
         .where(outbox.c.undeliverable_at.is_(None))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.__main__ import COMMANDS, load
+from services.cli.places import shown_url
 from shared.store.schema import REVISION
 from tests.support.command_line import CLOSED, hutch
 from tests.support.repository import REPOSITORY
@@ -248,19 +249,60 @@ def test_the_broker_of_hutch_up_is_found_where_none_is_named(
 
 @pytest.mark.parametrize("arguments", [("runs",), ("show", "x")])
 def test_an_empty_store_names_the_command_to_run(folder: Path, arguments: tuple[str, ...]) -> None:
-    said = hutch(*arguments)
-    assert (said.exit_code, said.stderr) == (
+    file = folder.parent / "hutch.db"
+    absent = hutch(*arguments)
+    assert (absent.exit_code, absent.stderr) == (
         1,
-        "hutch: the store is empty; run 'hutch migrate' first\n",
+        "hutch: no store yet: run 'hutch migrate' or 'hutch up'; "
+        f"looked for the store sqlite:///{file}\n",
+    )
+    assert not file.exists()
+    file.touch()
+    assert hutch(*arguments).stderr == (
+        f"hutch: the store is empty; run 'hutch migrate' first; looked at the store "
+        f"sqlite:///{file}\n"
     )
 
 
 def test_a_migrated_store_has_no_runs_yet(folder: Path) -> None:
     assert hutch("migrate").stdout == f"the store is at revision {REVISION}\n"
-    assert hutch("runs", "--json").stdout == "[]\n"
+    place = f"the store sqlite:///{folder.parent / 'hutch.db'}\n"
+    listed = hutch("runs", "--json")
+    assert (listed.stdout, listed.stderr) == ("[]\n", f"no such runs in {place}")
     said = hutch("show", "x")
     assert said.exit_code == 1
-    assert said.stderr == "hutch: no run and no task has the id 'x': 'hutch runs' lists them\n"
+    assert said.stderr == (
+        "hutch: no run and no task has the id 'x': 'hutch runs' lists them; looked in " + place
+    )
+
+
+def test_beside_a_compose_file_a_command_that_finds_nothing_names_the_operators_service(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hint = "if compose runs the agents of this folder: 'docker compose run --rm operator hutch "
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.delenv("HUTCH_STORE")
+    assert hint not in hutch("runs").stderr
+    shutil.copy(REPOSITORY / "docker-compose.yml", "docker-compose.yml")
+    assert f"{hint}…'" in hutch("runs").stderr
+    assert not Path(".hutch").exists()
+    hutch("migrate")
+    assert f"{hint}runs'" in hutch("runs").stderr
+    assert f"{hint}show x'" in hutch("show", "x").stderr
+    monkeypatch.delenv("RABBITMQ_URL")
+    assert f"{hint}…'" in hutch("status").stderr
+    Path(".hutch/broker").write_text(CLOSED)
+    assert hint not in hutch("runs").stderr, "'hutch up' runs here"
+    monkeypatch.setenv("HUTCH_STORE", "sqlite:///elsewhere.db")
+    Path(".hutch/broker").unlink()
+    assert hint not in hutch("runs").stderr, "the store is named"
+
+
+def test_a_place_is_shown_without_its_password_and_parameters() -> None:
+    url = "postgresql://hutch:hunter2@db.host:5432/hutch?password=hunter2"
+    assert shown_url(url) == "postgresql://hutch@db.host:5432/hutch"
+    assert shown_url("amqp://u:p@ss@h:5672/") == "amqp://u@h:5672/"
+    assert shown_url("sqlite:///.hutch/hutch.db") == "sqlite:///.hutch/hutch.db"
 
 
 def test_a_cancel_of_an_unknown_id_needs_the_agent(folder: Path) -> None:

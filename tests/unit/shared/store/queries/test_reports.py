@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -19,6 +20,7 @@ from shared.store.queries.reports import (
     texts,
 )
 from shared.store.runs.steps import Step, write_step
+from shared.store.runs.takeover import postpone
 from tests.support.stores.steps import a_moment_later, claimed, ended, owned, request
 
 
@@ -35,6 +37,13 @@ async def test_the_load_counts_open_runs_by_state_and_unsent_messages(store: Sto
     await owned(store, "t2")
     await ended(store, await owned(store, "t3"))
     assert await store.read(loads) == {"alice": Load(due=1, running=1, unsent=1)}
+
+
+async def test_a_run_that_waits_after_a_failure_is_counted_as_postponed_too(store: Store) -> None:
+    run = await owned(store)
+    later = partial(postpone, run=run, failures=1, wait_s=60, detail="503")
+    await store.write("", later)
+    assert await store.read(loads) == {"alice": Load(due=1, postponed=1)}
 
 
 async def test_every_instance_is_listed_with_its_heartbeat(store: Store) -> None:
