@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
+from datetime import datetime
 
 import typer
 from rich.console import Console, RenderableType
@@ -36,6 +37,14 @@ def say(text: str) -> None:
 def remark(text: str) -> None:
     """Print a line on stderr: stdout is for the result only."""
     typer.echo(plain(text), err=True)
+
+
+def local_time(at: datetime) -> str:
+    """The time on this machine's clock, to the second. One that it can't show is in UTC, marked."""
+    try:
+        return f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+    except (OverflowError, ValueError, OSError):  # near the years 1 and 9999
+        return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def spent(budget: Budget, usage: Usage) -> str:
