@@ -78,7 +78,7 @@ async def _status(settings: Settings) -> SystemStatus:
             depth = await broker.depth(mailbox_name(name)) or QueueDepth(0, 0)
             runs = load.get(name, Load())
             counts = (depth.messages, depth.consumers, runs.due, runs.running, runs.waiting)
-            is_paused = bool(paused & {name, ALL})
+            is_paused = bool(paused.keys() & {name, ALL})
             agents.append(AgentStatus(name, replicas[name], *counts, runs.unsent, is_paused))
         dead = await broker.depth("dead")
         takes_messages = await broker.takes_messages()
