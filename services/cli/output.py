@@ -46,11 +46,16 @@ def local_time(at: datetime) -> str:
     return f"{_local(at):%Y-%m-%d %H:%M:%S}"
 
 
+def clock_time(at: datetime) -> str:
+    """The time of day on this machine's clock."""
+    return f"{_local(at):%H:%M:%S}"
+
+
 def short_time(at: datetime, now: datetime) -> str:
     """The local time without its day if that is today, else its day with or without the time."""
     time, today = _local(at), _local(now)
     if time.date() == today.date():
-        return f"{time:%H:%M:%S}"
+        return clock_time(at)
     return f"{time:%b %d %H:%M}" if time.year == today.year else f"{time:%Y-%m-%d}"
 
 
