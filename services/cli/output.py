@@ -116,7 +116,7 @@ def show_table(
             _cell(row[at], widths[at], "right" if columns[at].endswith("#") else "left")
             for at in shown
         )
-        typer.secho(line.rstrip(), bold=number == 0)
+        typer.secho(line.rstrip(), bold=number == 0 or None)
 
 
 def _cell(text: str, width: int, align: AlignMethod) -> str:

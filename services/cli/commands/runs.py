@@ -25,10 +25,10 @@ SHORT = 12
 """Characters of a run's id: enough to distinguish runs, and every command accepts it."""
 
 COLUMNS = ["run", "claimed", "agent", "kind", "status", "took#", "deaths#", "USD#", "USD in all#"]
-COLUMNS += ["text"]
+COLUMNS += ["task id", "text"]
 """`deaths` are the processes that died on a run since its last finished step; `USD in all` is the
 cost of a run with all that it has caused, where that differs from its own."""
-SPARE = ["USD in all", "took", "kind"]
+SPARE = ["task id", "USD in all", "took", "kind"]
 """What is left out first on a narrow terminal."""
 
 RunStatus = StrEnum(  # type: ignore[misc]  # mypy knows enums of literals only
@@ -132,5 +132,6 @@ def _cells(row: Row, costs: Costs) -> list[str]:
         str(row.attempts or ""),
         own.cell,
         in_all.cell if in_all != own else "",
+        row.task_id,
         row.text,
     ]

@@ -96,8 +96,8 @@ def test_runs_are_listed_with_their_own_cost_and_that_of_all_they_caused(top: st
     assert listed["t1"]["cost_in_all"]["usd"] == 1.251
     shown = hutch("runs")
     head, *lines = shown.stdout.splitlines()
-    assert head.split()[-5:] == ["USD", "USD", "in", "all", "text"]
-    assert any(line.split()[-3:] == ["1.001", "1.251+?", "hello"] for line in lines)
+    assert head.split()[-7:] == ["USD", "USD", "in", "all", "task", "id", "text"]
+    assert any(line.split()[-4:] == ["1.001", "1.251+?", "t1", "hello"] for line in lines)
     assert "+?: the price of a model is not known" in shown.stderr
 
 

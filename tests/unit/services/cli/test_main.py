@@ -64,6 +64,7 @@ STEERING = [
     ("unpause", "alcie"),
     ("shutdown", "alcie"),
     ("runs", "alcie"),
+    ("watch", "--agent", "alcie"),
 ]
 
 
