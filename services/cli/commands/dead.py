@@ -17,9 +17,9 @@ from services.cli.options import Json
 from shared.broker.dead_letters import Fault
 from shared.settings.environment import Settings
 
-SPARE = ["in", "attempts", "run"]
+SPARE = ["kept in", "attempts", "run"]
 """What is left out first on a narrow terminal: 'hutch dead show' has it."""
-COLUMNS = ["id", "agent", "attempts#", "given up", "run", "in", "reason"]
+COLUMNS = ["id", "agent", "attempts#", "given up", "run", "kept in", "reason"]
 SHORT = 12
 """Characters of an id: enough to distinguish dead letters, and every command accepts it."""
 AGENT_CHARS = 40
