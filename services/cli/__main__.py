@@ -67,6 +67,7 @@ COMMANDS = {
         "show",
         "Show a run: its task, its steps, its response, and the runs that it has caused.",
     ),
+    "watch": ("watch", "Print what agents do, while they do it, until Ctrl-C."),
     "dead": ("dead", "List, show, replay and drop dead letters."),
     "forget": (
         "forget",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 from uuid import uuid4
@@ -69,6 +70,20 @@ def budget(model_calls: int | None, tokens: int | None, cost: float | None) -> B
     if not (cost or 0.0) <= COST_MOST:
         raise SettingsError(f"--cost is at most {COST_MOST:.0f}")
     return Budget(model_calls=model_calls, tokens=tokens, cost=cost)
+
+
+def past(option: str, text: str, now: datetime) -> datetime:
+    """The time that an option's text means: so long ago, or a local time, of today without a day.
+
+    Raises `SettingsError` with the option's name.
+    """
+    with suppress(SettingsError):
+        return now - duration(option, text)
+    today = f"{now.astimezone():%Y-%m-%d}T" if ":" in text else ""
+    for written in (text, today + text):
+        with suppress(ValueError, OverflowError):
+            return datetime.fromisoformat(written).astimezone()
+    raise SettingsError(f"{option}: '{text}' is no time: it is like 2h, 09:00 or 2026-11-30T09:00")
 
 
 def duration(option: str, text: str) -> timedelta:

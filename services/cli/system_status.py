@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -101,7 +102,7 @@ class SystemStatus:
 class _Stored:
     replicas: Counter[str]
     load: dict[str, Load]
-    paused: set[str]
+    paused: Mapping[str, datetime]
     condition: Condition
     ticks: dict[tuple[str, str], ScheduleTicks]
 
@@ -177,7 +178,7 @@ def _agent(name: str, depth: QueueDepth | None, stored: _Stored | None) -> Agent
         queued,
         consumers,
         **vars(stored.load.get(name, Load())),
-        paused=bool(stored.paused & {name, ALL}),
+        paused=bool(stored.paused.keys() & {name, ALL}),
     )
 
 

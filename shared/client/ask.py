@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from shared.broker.connection import Broker
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
+from shared.client.events import received
 from shared.contract import topology
 from shared.contract.messages import (
     Cancel,
@@ -169,12 +170,7 @@ def response_to(task_id: str, delivery: Delivery) -> Response | None:
 
 async def _follow(consumer: Consumer, root_id: str, on_event: Callable[[Event], None]) -> None:
     await consumer.start(PREFETCH)
-    async for delivery in consumer:
-        await delivery.ack()
-        try:
-            event = Event.model_validate_json(delivery.body)
-        except ValidationError:
-            continue  # any user of the broker may publish there
+    async for event in received(consumer):
         if event.root_id == root_id:
             on_event(event)
 

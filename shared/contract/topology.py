@@ -5,6 +5,7 @@ RabbitMQ 3.10 to 4.3 accept them: there are no transient shared queues and no gl
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -295,10 +296,22 @@ def client(name: str) -> Topology:
     They end with its connection, so a reconnect can lose a response; when the task is sent again,
     the agent sends the stored response.
     """
-    responses, events = reply_queue_name("cli", name), client_events_name(name)
+    responses = reply_queue_name("cli", name)
     return Topology(
-        queues=tuple(_transient(it, REPLY_BYTES) for it in (responses, events)),
-        bindings=(Binding(REPLIES, responses, responses), Binding(EVENTS, events, "#")),
+        queues=(_transient(responses, REPLY_BYTES),),
+        bindings=(Binding(REPLIES, responses, responses),),
+    ) + client_events(name)
+
+
+def client_events(name: str, agents: Collection[str] = ()) -> Topology:
+    """The queue of a client for the events of these agents, or of all; it ends with its
+    connection."""
+    queue = client_events_name(name)
+    return Topology(
+        queues=(_transient(queue, REPLY_BYTES),),
+        bindings=tuple(
+            Binding(EVENTS, queue, key) for key in [f"{agent}.#" for agent in agents] or ["#"]
+        ),
     )
 
 

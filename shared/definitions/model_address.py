@@ -60,9 +60,7 @@ def model_address(definition: Definition, settings: Settings) -> ModelAddress:
         name=name,
         base_url=_PATH_OF_CALLS.sub("", base_url or OPENAI_URL),
         key=key,
-        withheld_headers=()
-        if settings.gets_our_key(choice.base_url, choice.api_key_env)
-        else settings.account_headers(),
+        withheld_headers=() if ours else settings.account_headers(),
     )
 
 
@@ -79,11 +77,7 @@ def _key(definition: Definition, settings: Settings) -> Key:
                     f"agent '{definition.name}' wants its key from {variable}, which is not set"
                 )
         else:
-            found = (
-                settings.key()
-                if settings.gets_our_key(choice.base_url, choice.api_key_env)
-                else None
-            )
+            found = settings.key() if ours else None
         if found is not None and not _KEY.fullmatch(found.get_secret_value()):
             raise SettingsError(f"the key in {variable} holds characters that no header can carry")
         return found

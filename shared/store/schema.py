@@ -27,7 +27,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from shared.contract.priority import Priority
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()
@@ -122,6 +122,7 @@ _OPEN = text("state <> 'ended'")
 Index("runs_open", runs.c.agent, runs.c.due_at, postgresql_where=_OPEN, sqlite_where=_OPEN)
 Index("runs_ended", runs.c.agent, runs.c.ended_at)
 Index("runs_root", runs.c.root_id)
+Index("runs_claimed", runs.c.claimed_at, runs.c.run_id)
 _IN_SESSION = text("session IS NOT NULL")
 Index(
     "runs_session",

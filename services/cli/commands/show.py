@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from rich.tree import Tree
 
 from services.cli import output
-from services.cli.costs import Costs, read_costs
+from services.cli.costs import Cost, Costs, read_costs
 from services.cli.options import Json
 from services.cli.places import store_place
 from services.cli.store import only_run, opened_store
@@ -88,7 +88,9 @@ def _tree(row: Row, below: Sequence[Row], costs: Costs) -> Tree:
 
 
 def _label(row: Row, costs: Costs) -> str:
-    return f"{row.agent}  {row.status}  {row.run_id[:12]}  {costs.run(row.run_id).cell} USD"
+    label = f"{row.agent}  {row.status}  {row.run_id[:12]}"
+    cost = costs.run(row.run_id)
+    return f"{label}  {cost.cell} USD" if cost.usd else label
 
 
 def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
@@ -96,7 +98,7 @@ def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
     took = f" after {(row.ended_at - row.claimed_at).total_seconds():.1f} s" if row.ended_at else ""
     took = took or output.ahead(row.due_at)
     yield f"run {row.run_id} of {row.agent}, for {row.kind} {row.task_id}"
-    yield f"claimed {row.claimed_at:%Y-%m-%d %H:%M:%S} UTC; {row.status}{took}"
+    yield f"claimed {output.local_time(row.claimed_at)}; {row.status}{took}"
     yield from (f"damaged: {it.damage}" for it in (row, texts) if it.damage)
     message = None
     try:
@@ -118,9 +120,7 @@ def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
         yield f"\nturn {step.turn}: {what}\n{_output(step)}"
     if texts.response:
         yield from _answered(texts.response, message.budget if message else None)
-    yield f"\ncost: {costs.run(row.run_id).sentence}"
-    if costs.tree(row.run_id) != costs.run(row.run_id):
-        yield f"with the runs that it has caused: {costs.tree(row.run_id).sentence}"
+    yield from _cost(costs.run(row.run_id), costs.tree(row.run_id))
     if texts.detail:
         yield f"\ndetail\n{texts.detail}"
 
@@ -139,6 +139,14 @@ def _asked(message: Task | Trigger) -> Iterator[str]:
     yield f"\n{message.type}\n{message.content or '(no text)'}"
     if message.type == "task" and message.context:
         yield f"\ncontext\n{message.context}"
+
+
+def _cost(own: Cost, in_all: Cost) -> Iterator[str]:
+    """The costs, unless no call has a price, as with the scripted model."""
+    if own.usd:
+        yield f"\ncost: {own.sentence}"
+    if in_all.usd and in_all != own:
+        yield f"\ncost with the runs that it has caused: {in_all.sentence}"
 
 
 def _answered(stored: str, budget: Budget | None) -> Iterator[str]:

@@ -130,6 +130,19 @@ def test_the_operator_ends_a_process(home: Home) -> None:
     assert harry.ended() == 0
 
 
+def test_the_operator_watches_the_events_of_one_agent_until_ctrl_c(home: Home) -> None:
+    asked = ("services.cli", "watch", "--agent", "bob")
+    watching = home.system.start(*asked, **home.divided.env("operator"))
+    watching.wait_for("watching")
+    home.hutch("ask", "alice", EMAIL)
+    watching.wait_for(r"(?m)^\d\d:\d\d:\d\d  [0-9a-f]{12}  bob  has ended: ok$")
+    watching.process.send_signal(signal.SIGINT)
+    assert watching.ended() == 130
+    lines = watching.output.splitlines()[1:]
+    assert {line.split()[2] for line in lines} == {"bob"}
+    assert any("bob  has called its model: " in line for line in lines)
+
+
 def test_status_needs_no_more_than_the_operator_has(home: Home) -> None:
     status = json.loads(home.hutch("status", "--json"))
     assert status["takes_messages"]

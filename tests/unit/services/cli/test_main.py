@@ -117,6 +117,7 @@ STEERING = [
     ("unpause", "alcie"),
     ("shutdown", "alcie"),
     ("runs", "alcie"),
+    ("watch", "--agent", "alcie"),
 ]
 
 
