@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import TypeVar
 
 from shared.errors import HutchError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
+from shared.store.messages import sent
 from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.queries.reports import Row, heartbeats
 
@@ -18,10 +21,36 @@ RETRY_FOR_S = 5.0
 
 POLL_S = 0.2
 
+T = TypeVar("T")
+
 
 def opened_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
     """The store. Raises `StoreError`, which names 'hutch migrate' if the store has no tables."""
     return open_store(settings.store(), retry_for_s=RETRY_FOR_S)
+
+
+async def polled(read: Callable[[], Awaitable[T | None]], within_s: float | None) -> T | None:
+    """The first result of `read` that is not None; None after `within_s` seconds.
+
+    A store reports no changes, so it is read again and again.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            while (found := await read()) is None:  # noqa: ASYNC110 - the store sets no event
+                await asyncio.sleep(POLL_S)
+            return found
+    except TimeoutError:
+        return None
+
+
+async def record_sent(settings: Settings, message_id: str, receiver: str) -> str | None:
+    """Record a message that a command has sent; returns why that was not possible, else None."""
+    try:
+        async with opened_store(settings) as store:
+            await store.write("", partial(sent.record, message_id=message_id, receiver=receiver))
+    except HutchError as error:
+        return str(error)
+    return None
 
 
 async def count_replicas(store: Store) -> Counter[str]:

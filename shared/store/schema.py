@@ -25,7 +25,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()
@@ -262,3 +262,12 @@ dead_letters = Table(
     Column("kept_at", Float(53), nullable=False),
 )
 """Dead letters that the broker's queue `dead` did not accept; `properties` is JSON."""
+
+sent_messages = Table(
+    "sent_messages",
+    metadata,
+    Column("message_id", String(128), primary_key=True),
+    Column("receiver", String(255), primary_key=True),
+    Column("sent_at", Float(53), nullable=False),
+)
+"""Messages that clients have sent; `receiver` is an agent, or the exchange of a swarm."""

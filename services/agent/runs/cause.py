@@ -1,4 +1,4 @@
-"""The last known cause for which a run has no answer yet; it is the reason if its deadline comes."""
+"""The last known cause of a run without an answer; it is the reason if the deadline comes."""
 
 from __future__ import annotations
 
