@@ -154,7 +154,7 @@ class Execution:
         self._journals[_key(run)] = journal
         try:
             snapshot = restore_snapshot(run.definition)
-            if left_s <= 0 and (journal.finished or run.failures):
+            if left_s <= 0 and (journal.finished or run.failures or self.parts.pause.on):
                 raise TimeoutError
             refused = precheck(snapshot.definition, message, left_s)
             if refused := refused or await self.parts.price_refusal(message, snapshot):
