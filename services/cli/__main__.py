@@ -29,6 +29,10 @@ COMMANDS = {
         "Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.",
     ),
     "ask": ("ask", "Give an agent a task and wait for its response."),
+    "wait": (
+        "wait",
+        "Wait for the response to a task that was sent before, and print it as 'hutch ask' does.",
+    ),
     "send": (
         "send",
         "Give an agent a task without waiting; prints the task's id, for 'hutch show'.",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, TypeVar
 from uuid import uuid4
 
@@ -17,6 +19,35 @@ from shared.definitions.durations import Duration
 from shared.errors import SettingsError
 from shared.validation import first_fault
 
+
+def given_text(text: str | None) -> str | None:
+    """The text that an argument means: `-` is stdin, `@FILE` a file, `@@…` a text with one `@`.
+
+    Raises `SettingsError` for a file that can't be read, and for an empty text.
+    """
+    if text is None or text.startswith("@@"):
+        return text and text[1:]
+    try:
+        if text == "-":
+            text = sys.stdin.read()
+        elif text.startswith("@"):
+            text = Path(text[1:]).read_text("utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"{text}: {error.strerror or error}; a text that begins with @ is written @{text}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{text}: it is not UTF-8") from error
+    if not text.strip():
+        raise SettingsError("the text is empty: there is nothing to do")
+    return text
+
+
+_WHAT = typer.Argument(
+    help="What to do; '-' reads it from stdin, @FILE from a file.", callback=given_text
+)
+TaskText = Annotated[str, _WHAT]
+TriggerText = Annotated[str | None, _WHAT]
 Context = Annotated[str | None, typer.Option(help="What else the agent should know.")]
 Session = Annotated[str | None, typer.Option(help="The conversation that the task continues.")]
 ModelCalls = Annotated[

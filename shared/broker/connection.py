@@ -137,6 +137,16 @@ class Broker:
                 return None
         return QueueDepth(found.message_count or 0, found.consumer_count or 0)
 
+    async def has_exchange(self, name: str) -> bool:
+        """Whether the broker has this exchange."""
+        async with broker_request(f"look at the exchange '{name}'"):
+            try:
+                async with one_channel(await self._consuming.connection()) as channel:
+                    await channel.exchange_declare(name, passive=True)
+            except ChannelNotFoundEntity:
+                return False
+        return True
+
     async def takes_messages(self) -> bool:
         """Whether the broker confirms messages now; under a memory or disk alarm it doesn't.
 

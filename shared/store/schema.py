@@ -27,7 +27,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from shared.contract.priority import Priority
 
-REVISION = "0006"
+REVISION = "0007"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()
@@ -266,3 +266,12 @@ dead_letters = Table(
     Column("kept_at", Float(53), nullable=False),
 )
 """Dead letters that the broker's queue `dead` did not accept; `properties` is JSON."""
+
+sent_messages = Table(
+    "sent_messages",
+    metadata,
+    Column("message_id", String(128), primary_key=True),
+    Column("receiver", String(255), primary_key=True),
+    Column("sent_at", Float(53), nullable=False),
+)
+"""Messages that clients have sent; `receiver` is an agent, or the exchange of a swarm."""

@@ -28,6 +28,7 @@ from services.agent.loop.snapshot import Snapshot, restore_snapshot
 from services.agent.loop.work import Outcome, Work, failed
 from services.agent.runs.admission import Slot
 from services.agent.runs.cancellation import CancelScope, CancelScopes, cancelled_end
+from services.agent.runs.cause import WatchedModel
 from services.agent.runs.cost import PricedModel, price_refusal
 from services.agent.runs.ending import NOT_STORED, Ended, Endings
 from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
@@ -154,7 +155,7 @@ class Execution:
         self._journals[_key(run)] = journal
         try:
             snapshot = restore_snapshot(run.definition)
-            if left_s <= 0 and (journal.finished or run.failures):
+            if left_s <= 0 and (journal.finished or run.failures or self.parts.pause.on):
                 raise TimeoutError
             refused = precheck(snapshot.definition, message, left_s)
             if refused := refused or await self.parts.price_refusal(message, snapshot):
@@ -173,7 +174,7 @@ class Execution:
         """The result of an attempt that raised. Interruptions and faults are raised again."""
         match error:
             case TimeoutError():
-                return Ended(_timeout(run, message, journal))
+                return Ended(_timeout(run, message, journal, paused=self.parts.pause.on))
             case RunCancelled():
                 return await cancelled_end(self.instance.store, run)
             case RunHandedOver():
@@ -233,7 +234,9 @@ class RunParts:
             left_s = run.deadline_at - run.claimed_at
             return StoredJournal(store, run, on_step=slot.share), left_s
         found = await store.read(partial(resumed, run=run))
-        journal = StoredJournal(store, run, found.steps, found.doubtful, slot.share)
+        journal = StoredJournal(
+            store, run, found.steps, found.doubtful, slot.share, postponed_for=found.postponed_for
+        )
         return journal, run.deadline_at - found.now
 
     def loop(
@@ -269,7 +272,7 @@ class RunParts:
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)
         return loop.run(
             work,
-            PausedModel(model, self.pause, journal),
+            PausedModel(WatchedModel(model, journal.cause), self.pause, journal),
             InstrumentedTools(RunTools(self.toolbox, run), self.instance, run),
             workers,
             journal,
@@ -305,14 +308,14 @@ def _starts_at(run: Run, message: Task | Trigger) -> float:
     return max(run.claimed_at, not_before)
 
 
-def _timeout(run: Run, message: Task | Trigger, journal: StoredJournal) -> Outcome:
-    in_doubt = journal.call_in_doubt()
-    return Outcome(
-        status=Status.TIMEOUT,
-        content=f"no answer within {run.deadline_at - _starts_at(run, message):.0f} s",
-        detail=str(in_doubt) if in_doubt else None,
-        usage=journal.usage(),
-    )
+def _timeout(run: Run, message: Task | Trigger, journal: StoredJournal, *, paused: bool) -> Outcome:
+    content = f"no answer within {run.deadline_at - _starts_at(run, message):.0f} s"
+    detail = None
+    if in_doubt := journal.call_in_doubt():
+        detail = str(in_doubt)
+    elif cause := journal.cause.describe(paused=paused):
+        content, detail = f"{content}: {cause[0]}", cause[1]
+    return Outcome(status=Status.TIMEOUT, content=content, detail=detail, usage=journal.usage())
 
 
 def _interrupted(run: Run, error: BaseException) -> HandedOver | Lost:

@@ -12,6 +12,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from services.agent.loop.journal import StepKey, StepKind, check_step
+from services.agent.runs.cause import Cause
 from shared.concurrency.retry import run_to_completion
 from shared.contract.messages import Usage
 from shared.errors import HutchError, ToolInDoubt
@@ -60,6 +61,7 @@ class StoredJournal:
         in_doubt: Sequence[Start] = (),
         on_step: Callable[[], None] | None = None,
         fence_check_s: float = FENCE_CHECK_S,
+        postponed_for: str = "",
     ) -> None:
         self._store = store
         self._run = run
@@ -74,6 +76,7 @@ class StoredJournal:
         """The step to be committed with the run's end, if there is one."""
         self._fenced_at = time.monotonic()
         self._failures = run.failures
+        self.cause = Cause(run.failures if postponed_for else 0, postponed_for)
 
     @property
     def failures(self) -> int:
@@ -105,6 +108,7 @@ class StoredJournal:
         self._steps[key] = step
         self._settle(key)
         self._failures = 0
+        self.cause.step_finished()
         if self._on_step:
             self._on_step()
 

@@ -7,10 +7,22 @@ from typing import Annotated
 
 import typer
 
-from services.cli import agents, options, output
+from services.cli import agents, options, output, receiver
 from services.cli.agents import known_names
 from services.cli.broker import opened_broker
-from services.cli.options import At, Context, Cost, Delay, ModelCalls, Priority, Session, Tokens
+from services.cli.options import (
+    At,
+    Context,
+    Cost,
+    Delay,
+    ModelCalls,
+    Priority,
+    Session,
+    TaskText,
+    Tokens,
+    TriggerText,
+)
+from services.cli.store import record_sent
 from shared.client.ask import publish
 from shared.contract.messages import Lineage, Task, Trigger
 from shared.contract.topology import TASKS, swarm_exchange_name
@@ -19,7 +31,7 @@ from shared.settings.environment import Settings
 
 def send(
     agent: Annotated[str, typer.Argument(help="The agent's name.", autocompletion=known_names)],
-    text: Annotated[str, typer.Argument(help="What to do.")],
+    text: TaskText,
     context: Context = None,
     id: Annotated[
         str | None, typer.Option(help="The task's id: sent twice, it is run once.")
@@ -41,7 +53,7 @@ def send(
 
 def trigger(
     agent: Annotated[str, typer.Argument(help="The agent's name.", autocompletion=known_names)],
-    text: Annotated[str | None, typer.Argument(help="What to do.")] = None,
+    text: TriggerText = None,
     id: Annotated[
         str | None, typer.Option(help="The trigger's id: sent twice, it is run once.")
     ] = None,
@@ -58,22 +70,39 @@ def trigger(
 
 def broadcast(
     group: Annotated[str, typer.Argument(help="The swarm, as in its members' files.")],
-    text: Annotated[str, typer.Argument(help="What to do.")],
+    text: TaskText,
 ) -> None:
     """Wake every member of a swarm; prints the trigger's id, for 'hutch show'."""
     settings = Settings.from_environment()
     agents.check_group(settings, group)
     message = options.message(Trigger, content=text)
-    asyncio.run(_publish(settings, swarm_exchange_name(group), "", message))
+    asyncio.run(_broadcast(settings, swarm_exchange_name(group), message))
 
 
 def _to_agent(agent: str, message: Lineage) -> None:
     settings = Settings.from_environment()
     agents.check_agent(settings, agent)
-    asyncio.run(_publish(settings, TASKS, agent, message))
+    asyncio.run(_send(settings, agent, message))
 
 
-async def _publish(settings: Settings, exchange: str, routing_key: str, message: Lineage) -> None:
+async def _send(settings: Settings, agent: str, message: Lineage) -> None:
     async with opened_broker(settings) as broker:
-        await publish(broker, exchange, routing_key, message)
+        await receiver.check_receiver(settings, broker, agent)
+        await publish(broker, TASKS, agent, message)
+        obstacle = await receiver.obstacle(settings, broker, agent)
+    await _record(settings, agent, message)
+    if obstacle:
+        output.remark(obstacle)
+
+
+async def _broadcast(settings: Settings, exchange: str, message: Lineage) -> None:
+    async with opened_broker(settings) as broker:
+        await publish(broker, exchange, "", message)
+    await _record(settings, exchange, message)
+
+
+async def _record(settings: Settings, to: str, message: Lineage) -> None:
+    """Record a sent message for 'hutch show', and print its id."""
+    if fault := await record_sent(settings, message.id or "", to):
+        output.remark(f"until an agent has taken it, 'hutch show' does not know it: {fault}")
     output.say(message.id or "")

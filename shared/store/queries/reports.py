@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from shared.contract.rows import mended
 from shared.store.runs.run import Exchanges
 from shared.store.runs.takeover import DELAYED
-from shared.store.schema import RunState, instances, now_s, outbox, runs, steps
+from shared.store.schema import RunState, instances, now_s, outbox, runs, steps, ticks
 
 MOST_MATCHES = 20
 """The most runs that a search by a short prefix returns."""
@@ -233,9 +233,23 @@ def newest(connection: Connection, wanted: RunFilter, limit: int) -> Sequence[Ro
 
 
 def find(connection: Connection, key: str) -> Sequence[Row]:
-    """The runs with this run id, or a run id with this prefix, or this task id; oldest first."""
-    by_id = or_(runs.c.run_id.startswith(key, autoescape=True), runs.c.task_id == key)
+    """The runs with this run id, or a run id with this prefix, or this task id; oldest first.
+
+    The id of a schedule's tick means the run of its message.
+    """
+    of_tick = select(ticks.c.message_id).where(ticks.c.tick_id == key)
+    by_id = or_(
+        runs.c.run_id.startswith(key, autoescape=True),
+        runs.c.task_id == key,
+        runs.c.task_id.in_(of_tick),
+    )
     return _read(connection, _rows().where(by_id).order_by(runs.c.claimed_at).limit(MOST_MATCHES))
+
+
+def ended(connection: Connection, run_id: str) -> Row | None:
+    """The run, if it has ended."""
+    found = _read(connection, _rows().where(runs.c.run_id == run_id, runs.c.ended_at.is_not(None)))
+    return found[0] if found else None
 
 
 def family(connection: Connection, root_id: str) -> Sequence[Row]:
