@@ -1,13 +1,17 @@
-"""The agents of the folder, for commands that notice a misspelt name."""
+"""The agents of the folder, for commands that notice a misspelt name or a fault."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from difflib import get_close_matches
+from multiprocessing import get_context
 
 from services.cli import output
-from shared.definitions.loader import Folder, read_folder
-from shared.definitions.model import is_name
+from shared.definitions.loader import Folder, equipped, read_folder
+from shared.definitions.model import Definition, is_name
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
 
@@ -48,3 +52,30 @@ def unknown(kind: str, name: str, known: Iterable[str], folder: Folder) -> str:
     near = get_close_matches(name, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"no {kind} '{name}' in {folder.path}; known: {', '.join(names) or 'none'}{hint}"
+
+
+def loaded(folder: Folder, name: str) -> Definition | str:
+    """The definition, or the sentence with which this agent's process would refuse to start.
+
+    Tools are imported in a separate process for each agent, as at a start, so that one agent's
+    tools can't change the result for another.
+    """
+    try:
+        definition = folder.definition(name)
+    except SettingsError as error:
+        return str(error)
+    if not definition.tools and not isinstance(definition.output, str):
+        return definition
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        try:
+            return process.submit(_import, folder, name).result()
+        except BrokenProcessPool:
+            return f"{folder.files[name]}: tools: the process ends while they are imported"
+
+
+def _import(folder: Folder, name: str) -> Definition | str:
+    try:
+        definition, _ = asyncio.run(equipped(folder, name))
+    except SettingsError as error:
+        return str(error)
+    return definition
