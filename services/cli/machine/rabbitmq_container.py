@@ -90,8 +90,9 @@ class RabbitContainer:
     def stop(self) -> None:
         """End the container, if there is one; without `keep`, also remove it and its volume."""
         if self._exists():
-            for command in self._stopping():
-                self._run(*command)
+            self._run(*self._stopping()[0])
+        if not self._keep and self._name in self._run("volume", "ls", "--quiet").split():
+            self._run(*self._stopping()[1])
 
     def _stopping(self) -> list[list[str]]:
         if self._keep:

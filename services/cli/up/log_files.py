@@ -37,7 +37,8 @@ class LogReader:
     def __init__(self, folder: Path, agent: str | None) -> None:
         self._folder = folder
         self._agent = agent
-        self._opened: dict[Path, BinaryIO] = {}
+        self._read: dict[int, int] = {}
+        """For each file by its number in the file system: the bytes that were read."""
 
     def more(self) -> list[tuple[str, str]]:
         """The lines since the last call, at first all, each with its process's name."""
@@ -57,16 +58,14 @@ class LogReader:
             yield at, file.stem, line
 
     def _lines(self, file: Path) -> Iterator[bytes]:
-        if file not in self._opened:
-            with suppress(FileNotFoundError):
-                yield from _earlier(file).read_bytes().splitlines(keepends=True)
-            self._opened[file] = file.open("rb")
-        yield from _complete(self._opened[file])
-        with suppress(FileNotFoundError):  # it was set aside, and the next one has not begun
-            if file.stat().st_ino != os.fstat(self._opened[file].fileno()).st_ino:
-                self._opened[file].close()
-                self._opened[file] = file.open("rb")
-                yield from _complete(self._opened[file])
+        for part in (_earlier(file), file):
+            with suppress(FileNotFoundError), part.open("rb") as opened:
+                state = os.fstat(opened.fileno())
+                read = self._read.get(state.st_ino, 0)
+                # Fewer bytes than were read: a new file, with the number of a deleted one.
+                opened.seek(read if read <= state.st_size else 0)
+                yield from _complete(opened)
+                self._read[state.st_ino] = opened.tell()
 
 
 def _complete(opened: BinaryIO) -> Iterator[bytes]:

@@ -110,7 +110,7 @@ class Reload:
         self._started[name] = now
         self._faults.pop(name, None)
         if running:
-            self._show(name, "its files have changed: restarting it")
+            self._show(name, "its files or its workers' have changed: restarting it")
             await self._fleet.restart(name)
         else:
             self._show(name, "its file is new: starting it")

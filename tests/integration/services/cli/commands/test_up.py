@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.support.processes.running import PATIENCE_S, POLL_S, Child, System, system
+from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
 """`up` does not depend on the broker's version."""
@@ -17,7 +18,10 @@ pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
 
 @pytest.fixture
 def own(broker_url: str, tmp_path: Path) -> Iterator[System]:
+    """Processes in a folder of their own: 'hutch up' keeps its files where it is started."""
     with system(broker_url, tmp_path) as running:
+        running.cwd = tmp_path
+        running.env["PYTHONPATH"] = str(REPOSITORY)
         yield running
 
 
