@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,11 +25,11 @@ async def handle(command: list[str]) -> str:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A relative path: that of a socket has a limit."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "getpid", iter(range(1, 1000)).__next__)  # each call, another process
-    yield Path(".hutch")
+    return Path(".hutch")
 
 
 async def answers(home: Path, *command: str) -> list[str]:
