@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from tenacity import (
 
 from shared.broker.browse import browsing
 from shared.broker.consumer import Consumer, Delivery
-from shared.broker.declare import DECLARE_TIMEOUT_S, declare, one_channel
+from shared.broker.declare import DECLARE_TIMEOUT_S, declare, delete, one_channel
 from shared.broker.errors import broker_request
 from shared.broker.link import Link
 from shared.broker.publisher import Outgoing, Publisher
@@ -35,6 +36,10 @@ PROBE_TIMEOUT_S = 2.0
 
 RETRY_S = 0.5
 """Seconds between two attempts to declare while a broker is still starting."""
+
+UNANSWERED = 2
+"""After so many requests in a row that a replaceable queue has not answered, it is replaced. An
+election of its leader takes less time."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +56,8 @@ class Broker:
     still delivers messages and accepts acks. `Publisher` opens two more when they are needed.
 
     After a connection is lost, or the broker cancels a consumer, all topologies are declared again
-    in the same order; then started consumers are started again.
+    in the same order; then started consumers are started again. A queue that does not respond holds
+    up no other one.
     """
 
     def __init__(self, publishing: Link, consuming: Link, publisher: Publisher, wait_s: float):
@@ -61,6 +67,8 @@ class Broker:
         self._wait_s = wait_s
         self._declared: list[Topology] = []
         self._consumers: list[Consumer] = []
+        self._unanswered: Counter[str] = Counter()
+        """The requests in a row that a queue has not answered."""
         consuming.restore = self._restore
 
     @property
@@ -141,11 +149,33 @@ class Broker:
         return browsing(self._consuming, queue)
 
     async def _restore(self, connection: Connection) -> None:
+        await self._delete_unresponsive(connection)
         for topology in self._declared:
             await declare(connection, topology)
         self._consumers = [consumer for consumer in self._consumers if not consumer.closed]
-        for consumer in self._consumers:
+        resumed = (self._resume(consumer, connection) for consumer in self._consumers)
+        for outcome in await asyncio.gather(*resumed, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _resume(self, consumer: Consumer, connection: Connection) -> None:
+        try:
             await consumer.resume(connection)
+        except BrokerUnavailable as error:
+            if isinstance(error.__cause__, TimeoutError):
+                self._unanswered[consumer.queue] += 1
+            raise
+        del self._unanswered[consumer.queue]
+
+    async def _delete_unresponsive(self, connection: Connection) -> None:
+        """A broker that is killed while it creates a quorum queue can leave it without a leader for
+        ever (RabbitMQ 3.10 and 4.0): it can be declared, but neither consumed nor published to."""
+        queues = [queue for topology in self._declared for queue in topology.queues]
+        for queue in queues:
+            if queue.replaceable and self._unanswered[queue.name] >= UNANSWERED:
+                _log.warning("the queue '%s' does not respond: it is replaced", queue.name)
+                await delete(connection, queue.name)
+                del self._unanswered[queue.name]
 
     def _end(self) -> None:
         for consumer in self._consumers:

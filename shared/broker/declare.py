@@ -46,6 +46,12 @@ async def declare(connection: Connection, topology: Topology) -> None:
                 await _bind(channel, binding)
 
 
+async def delete(connection: Connection, queue: str) -> None:
+    """Delete a queue with its messages; RabbitMQ needs five seconds for one without a leader."""
+    async with broker_request(f"delete the queue '{queue}'"), one_channel(connection) as channel:
+        await channel.queue_delete(queue)
+
+
 @asynccontextmanager
 async def one_channel(connection: Connection) -> AsyncIterator[AbstractChannel]:
     """A channel for one request: a refusal closes it, and no other request is affected."""

@@ -81,6 +81,8 @@ class Queue:
     arguments: Arguments = field(default_factory=dict)
     durable: bool = True
     exclusive: bool = False
+    replaceable: bool = False
+    """Its messages may be lost: if it does not respond, it is deleted and declared again."""
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,7 @@ def replies(agent: str, instance: str) -> Topology:
     """The queue of the responses to one process; it outlives a reconnect, and expires later.
 
     It is replicated: a classic queue can be neither used nor declared while its node is down.
+    A lost response is asked for again.
     """
     name = reply_queue_name(agent, instance)
     queue = Queue(
@@ -264,6 +267,7 @@ def replies(agent: str, instance: str) -> Topology:
             "x-overflow": "reject-publish",
             "x-delivery-limit": NO_DELIVERY_LIMIT,  # each reconnect is a redelivery
         },
+        replaceable=True,
     )
     return Topology(queues=(queue,), bindings=(Binding(REPLIES, name, name),))
 
