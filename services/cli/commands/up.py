@@ -86,7 +86,7 @@ def _startable(folder: Folder, names: Sequence[str], model_fault: ModelFault) ->
     without = {it.name: fault for it in readable if (fault := model_fault(it))}
     found = [it for it in readable if it.name not in without]
     if not found:
-        raise SettingsError("\n".join(list(without.values())[:1] or faults.values()))
+        raise SettingsError("\n".join([*faults.values(), *list(without.values())[:1]]))
     for fault in [*faults.values(), *without.values()]:
         output.remark(f"not started: {fault}")
     return found

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from services.cli import output
 from shared.errors import HutchError
 
 Handle = Callable[[list[str]], Awaitable[str]]
@@ -34,11 +35,14 @@ async def served(home: Path, handle: Handle) -> AsyncIterator[None]:
         writer.write(text.replace("\n", "; ").encode() + b"\n")
         writer.close()
 
-    folder = home / "up"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = folder / f"{os.getpid()}.sock"
-    file.unlink(missing_ok=True)
-    server = await asyncio.start_unix_server(answer, file)
+    file = home / "up" / f"{os.getpid()}.sock"
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        server = await asyncio.start_unix_server(answer, file)
+    except OSError as error:  # a folder that can't be written, or a disk without sockets
+        output.remark(f"'hutch restart', 'scale' and 'down' do not work here: {error}")
+        yield
+        return
     try:
         yield
     finally:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from shared.definitions.loader import Folder
@@ -24,13 +26,12 @@ Look = frozenset[tuple[Path, int, int]]
 def look(folder: Path) -> Look:
     """The files in the folder with their sizes and times of change."""
     found = set()
-    for file in folder.rglob("*"):
-        if file.suffix in SUFFIXES:
-            try:
-                state = file.stat()
-            except OSError:  # an editor has just replaced it
-                continue
-            found.add((file, state.st_mtime_ns, state.st_size))
+    for place, _, names in os.walk(folder):
+        for file in (Path(place, name) for name in names):
+            if file.suffix in SUFFIXES:
+                with suppress(OSError):  # an editor has just replaced it
+                    state = file.stat()
+                    found.add((file, state.st_mtime_ns, state.st_size))
     return frozenset(found)
 
 
@@ -46,8 +47,8 @@ def digest(folder: Folder, name: str) -> str:
         found.update(worker.model_dump_json().encode())
     tools = folder.path / "tools"
     starts = {tools / file for it in (definition, *workers) for file in _modules(it)}
-    for file in sorted(_with_imports(starts, tools)):
-        found.update(str(file).encode() + b"\0" + file.read_bytes())
+    for file, content in sorted(_with_imports(starts, tools).items()):
+        found.update(str(file).encode() + b"\0" + content)
     return found.hexdigest()
 
 
@@ -59,22 +60,23 @@ def _modules(definition: Definition) -> Iterator[str]:
         yield reference.partition(":")[0]
 
 
-def _with_imports(starts: set[Path], tools: Path) -> set[Path]:
-    """Those of the files that exist, with the files in `tools` that they import."""
-    found: set[Path] = set()
+def _with_imports(starts: set[Path], tools: Path) -> dict[Path, bytes]:
+    """The content of those of the files that exist, and of the files in `tools` that they import."""
+    found: dict[Path, bytes] = {}
     left = list(starts)
     while left:
         file = left.pop()
         if file not in found and file.is_file():
-            found.add(file)
-            left += _imported(file, tools)
+            with suppress(OSError):  # it has just been replaced: the next look finds it
+                found[file] = file.read_bytes()
+                left += _imported(file, found[file], tools)
     return found
 
 
-def _imported(file: Path, tools: Path) -> Iterator[Path]:
+def _imported(file: Path, content: bytes, tools: Path) -> Iterator[Path]:
     """Where the modules that a file imports are if they are tools."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(content)
     except (SyntaxError, ValueError):
         return
     for node in ast.walk(tree):

@@ -60,3 +60,11 @@ async def test_the_end_is_awaited_and_a_killed_process_does_not_count(home: Path
 async def test_only_the_user_reaches_the_sockets(home: Path) -> None:
     async with control.served(home, handle):
         assert (home / "up").stat().st_mode & 0o077 == 0
+
+
+async def test_where_no_socket_can_be_the_agents_still_run(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.touch()
+    async with control.served(home, handle):
+        assert "'hutch restart', 'scale' and 'down' do not work here" in capsys.readouterr().err
