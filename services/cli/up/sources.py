@@ -61,7 +61,7 @@ def _modules(definition: Definition) -> Iterator[str]:
 
 
 def _with_imports(starts: set[Path], tools: Path) -> dict[Path, bytes]:
-    """The content of those of the files that exist, and of the files in `tools` that they import."""
+    """The content of those files that exist, and of the files in `tools` that they import."""
     found: dict[Path, bytes] = {}
     left = list(starts)
     while left:

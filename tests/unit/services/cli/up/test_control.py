@@ -63,8 +63,7 @@ async def test_only_the_user_reaches_the_sockets(home: Path) -> None:
 
 
 async def test_where_no_socket_can_be_the_agents_still_run(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    home.touch()
-    async with control.served(home, handle):
+    async with control.served(tmp_path / ("long" * 50), handle):
         assert "'hutch restart', 'scale' and 'down' do not work here" in capsys.readouterr().err
