@@ -10,7 +10,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from shared.contract.messages import COST_MOST, COUNT_MOST, Budget, Lineage
-from shared.definitions.model import Duration
+from shared.definitions.durations import Duration
 from shared.errors import SettingsError
 
 Context = Annotated[str | None, typer.Option(help="What else the agent should know.")]

@@ -119,7 +119,7 @@ def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
         if not callable(function):
             raise SettingsError(f"{file}: '{name}' is a {type(function).__name__}, not a function")
         arguments = TypeAdapter(_signature(function))
-        parameters = arguments.json_schema(schema_generator=_Untitled)
+        parameters = arguments.json_schema(schema_generator=Untitled)
         description = inspect.getdoc(function) or ""
         takes_key = KEY_PARAMETER in inspect.signature(function).parameters
         optional = _name_defaults(parameters, function)
@@ -237,8 +237,8 @@ def _name_defaults(parameters: JsonObject, function: Callable[..., object]) -> f
     return frozenset(given)
 
 
-class _Untitled(GenerateJsonSchema):
-    """Leaves out titles: they repeat the names and would cost tokens at each model call."""
+class Untitled(GenerateJsonSchema):
+    """Leaves out titles of fields: they repeat names and would cost tokens at each model call."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
         return False

@@ -71,7 +71,7 @@ class Settings(_Environment):
     rabbitmq_url: SecretStr | None = Field(
         default=None,
         validation_alias="RABBITMQ_URL",
-        description="amqp://user:password@host:5672/vhost",
+        description="address of the broker: `amqp://user:password@host:5672/vhost`",
     )
     rabbitmq_url_file: Path | None = Field(
         default=None,
@@ -81,7 +81,8 @@ class Settings(_Environment):
     store_url: SecretStr = Field(
         default=SecretStr("sqlite:///.hutch/hutch.db"),
         validation_alias="HUTCH_STORE",
-        description="sqlite:///path for one machine, postgresql://… for more",
+        description="address of the store: `sqlite:///path` for one machine, "
+        "`postgresql://user:password@host/db` for more",
     )
     store_url_file: Path | None = Field(
         default=None,
@@ -89,11 +90,25 @@ class Settings(_Environment):
         description="a file with this address instead; read again at each connection",
     )
     agents: Path = Field(
-        default=Path("agents"), validation_alias="HUTCH_AGENTS", description="folder of agents"
+        default=Path("agents"),
+        validation_alias="HUTCH_AGENTS",
+        description="folder of agents' files",
     )
-    model: _Line | None = Field(default=None, validation_alias="OPENAI_MODEL")
-    base_url: _Line | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
-    api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    model: _Line | None = Field(
+        default=None,
+        validation_alias="OPENAI_MODEL",
+        description="name of the model, for agents whose file names none",
+    )
+    base_url: _Line | None = Field(
+        default=None,
+        validation_alias="OPENAI_BASE_URL",
+        description="address of its endpoint, like `https://host/v1`; not set: OpenAI's",
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="OPENAI_API_KEY",
+        description="key of its endpoint, which no other endpoint gets",
+    )
     api_key_file: Path | None = Field(
         default=None,
         validation_alias="OPENAI_API_KEY_FILE",
@@ -102,24 +117,29 @@ class Settings(_Environment):
     custom_headers: Annotated[SecretStr, AfterValidator(_headers)] | None = Field(
         default=None,
         validation_alias="OPENAI_CUSTOM_HEADERS",
-        description="lines of 'Name: value', sent only to the endpoint that gets OPENAI_API_KEY",
+        description="lines of `Name: value`, sent only to the endpoint that gets `OPENAI_API_KEY`",
     )
     organization: Annotated[str, AfterValidator(_header_value)] | None = Field(
-        default=None, validation_alias="OPENAI_ORG_ID", description="sent to the same endpoint"
+        default=None,
+        validation_alias="OPENAI_ORG_ID",
+        description="organization, sent to the same endpoint",
     )
     project: Annotated[str, AfterValidator(_header_value)] | None = Field(
-        default=None, validation_alias="OPENAI_PROJECT_ID", description="sent to the same endpoint"
+        default=None,
+        validation_alias="OPENAI_PROJECT_ID",
+        description="project, sent to the same endpoint",
     )
     tool_protocol: ToolProtocol = Field(
         default="native",
         validation_alias="HUTCH_TOOL_PROTOCOL",
-        description="for agents that name none; schema: for models without native tool calls",
+        description="how tools are offered to models, for agents whose file doesn't say; `schema`: "
+        "for models without dependable tool calls",
     )
     prices: Annotated[Prices, NoDecode, BeforeValidator(given_prices)] = Field(
         default={},
         validation_alias="HUTCH_PRICES",
-        description="JSON, or a YAML or JSON file: model -> {input, cached_input, output}, in USD "
-        "per million tokens; before the prices that the package genai-prices knows",
+        description="prices in USD per million tokens, as JSON or the name of a JSON or YAML file: "
+        "`{MODEL: {input, cached_input, output}}`; a model without one has that of `genai-prices`",
     )
     drain_s: float = Field(
         default=20.0,
@@ -138,22 +158,22 @@ class Settings(_Environment):
         ge=0,
         le=65535,
         validation_alias="HUTCH_HEALTH_PORT",
-        description="for /live, /ready and /metrics; 0: any free port, named in the log",
+        description="port of `/live`, `/ready` and `/metrics`; 0: any free one, named in the log",
     )
     health_host: str = Field(
         default="127.0.0.1",
         validation_alias="HUTCH_HEALTH_HOST",
-        description="the address that the health port listens on",
+        description="address that the health port listens on",
     )
     debug: bool = Field(
         default=False,
         validation_alias="HUTCH_DEBUG",
-        description="1: a failure also shows its traceback",
+        description="`1`: a failure also shows its traceback",
     )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto",
         validation_alias="HUTCH_LOG",
-        description="auto: readable on a terminal, JSON elsewhere",
+        description="format of log lines; `auto`: readable on a terminal, JSON elsewhere",
     )
 
     @classmethod
@@ -205,20 +225,30 @@ _NETWORK = (*_PROXIES, "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 class ScriptedSettings(_Environment):
     """Where the scripted model listens."""
 
-    host: str = Field(default="127.0.0.1", validation_alias="HUTCH_SCRIPTED_HOST")
+    host: str = Field(
+        default="127.0.0.1",
+        validation_alias="HUTCH_SCRIPTED_HOST",
+        description="address that the scripted model listens on",
+    )
     port: int = Field(
         default=8080,
         ge=0,
         le=65535,
         validation_alias="HUTCH_SCRIPTED_PORT",
-        description="0: any free port, named in the log",
+        description="its port; 0: any free one, named in the log",
     )
 
 
 class LocalSettings(_Environment):
     """Where the small real model listens; only this machine reaches it."""
 
-    port: int = Field(default=8081, ge=1, le=65535, validation_alias="HUTCH_LOCAL_PORT")
+    port: int = Field(
+        default=8081,
+        ge=1,
+        le=65535,
+        validation_alias="HUTCH_LOCAL_PORT",
+        description="port of the local model, on 127.0.0.1",
+    )
 
 
 def no_model(agent: str) -> SettingsError:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from services.cli import output
+from shared.definitions.file_schema import file_schema
 from shared.errors import HutchError, SettingsError
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 HIDDEN = {"env.example": ".env.example", "gitignore": ".gitignore"}
 """Names that the templates can't have here: they would be hidden, or apply to this repository."""
+
+SCHEMA = Path("agents", ".schema.json")
+"""The schema of the agents' files; the first line of each template names it, for editors."""
 
 
 def init(
@@ -27,17 +32,18 @@ def init(
 
 
 def write(folder: Path) -> None:
-    """Write all templates. If one of the files exists already, raises `SettingsError` with its name
-    and writes none."""
+    """Write all templates, and the schema of agents' files. If one of the files exists already,
+    raises `SettingsError` with its name and writes none."""
     targets = {source: folder / _name(source) for source in sorted(TEMPLATES.rglob("*"))}
     files = {source: target for source, target in targets.items() if _is_template(source)}
-    for target in files.values():
+    for target in (*files.values(), folder / SCHEMA):
         if target.exists():
             raise SettingsError(f"'{target}' is there already: name a new folder, or move it away")
     try:
         for source, target in files.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(source.read_text("utf-8"), "utf-8")
+        (folder / SCHEMA).write_text(json.dumps(file_schema(), indent=1) + "\n", "utf-8")
     except OSError as error:
         raise HutchError(f"can't write '{error.filename}': {error.strerror}") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from services.cli.__main__ import app
 from services.cli.commands.init import write
+from shared.definitions.file_schema import file_schema
 from shared.definitions.functions import load as load_tool
 from shared.definitions.loader import load
 from shared.errors import SettingsError
@@ -22,6 +24,15 @@ def test_the_agents_that_are_written_are_sound(tmp_path: Path) -> None:
     found = load(agents)
     assert list(found) == ["alice", "bob"]
     assert load_tool(agents, found["bob"].tools[0].function).name == "weekday"
+
+
+def test_an_editor_finds_the_schema_that_each_agent_names(tmp_path: Path) -> None:
+    write(tmp_path)
+    for folder in (tmp_path / "agents", REPOSITORY / "agents"):
+        for file in folder.glob("*.yaml"):
+            first = file.read_text("utf-8").partition("\n")[0]
+            named = first.removeprefix("# yaml-language-server: $schema=")
+            assert json.loads((folder / named).read_text("utf-8")) == file_schema()
 
 
 def test_nothing_is_overwritten_and_nothing_half_written(tmp_path: Path) -> None:
