@@ -28,10 +28,10 @@ def logs(
     reader = log_files.LogReader(log_files.folder(HOME), agent)
     lines = reader.more()
     if not lines and not follow:
-        service = agent or ""
+        of, service = (f" of {agent}", f" {agent}") if agent else ("", "")
         raise HutchError(
-            f"'hutch up' has written no log{f' of {agent}' if agent else ''} here; with compose, "
-            f"use '{f'docker compose logs {service}'.strip()}'"
+            f"'hutch up' has written no log{of} in this folder; with compose, use 'docker compose "
+            f"logs{service}', with Kubernetes 'kubectl -n hutch logs deployment/{agent or 'AGENT'}'"
         )
     screen = Screen(name for name, _ in lines)
     first = 0 if tail is None else max(0, len(lines) - tail)

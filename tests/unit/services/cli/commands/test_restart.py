@@ -36,7 +36,9 @@ def test_without_an_up_the_commands_of_other_places_are_named(
 def test_logs_are_printed_or_their_absence_is_explained() -> None:
     result = hutch("logs", "bob")
     assert result.exit_code == 1
-    assert "no log of bob here; with compose, use 'docker compose logs bob'" in result.stderr
+    assert "no log of bob in this folder; with compose, use 'docker compose logs bob'" in (
+        result.stderr
+    )
     for line in ("one", "two"):
         log_files.write(log_files.folder(HOME), "bob", line)
     assert hutch("logs").stdout == "bob | one\nbob | two\n"
