@@ -28,6 +28,22 @@ COMMANDS = {
         "up",
         "Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.",
     ),
+    "restart": (
+        "restart",
+        "Finish what an agent's processes under 'hutch up' run, and start them again.",
+    ),
+    "scale": (
+        "restart",
+        "Run this many processes of an agent under 'hutch up', until that ends.",
+    ),
+    "logs": (
+        "logs",
+        "Print the log lines of the agents that 'hutch up' runs, or has run, in this folder.",
+    ),
+    "down": (
+        "down",
+        "End every 'hutch up' of this folder: agents finish what they run, then the broker ends.",
+    ),
     "ask": ("ask", "Give an agent a task and wait for its response."),
     "wait": (
         "wait",

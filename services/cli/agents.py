@@ -1,4 +1,4 @@
-"""The agents of the folder, for commands that notice a misspelt name."""
+"""The agents of the folder, for commands that notice a misspelt name or a fault."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import typer
 from services.cli.__main__ import app
 from services.cli.machine import rabbitmq_container
 from services.cli.machine.home import HOME
-from services.cli.machine.rabbitmq_container import RabbitContainer, container_name
+from services.cli.machine.rabbitmq_container import RabbitContainer
 from tests.e2e import readme
 from tests.support.machine import need
 from tests.support.processes.running import Child
@@ -54,7 +54,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         (folder / path).write_text(readme.block(language, f"# {path}"), "utf-8")
     yield folder
     if engine := rabbitmq_container.engine():
-        RabbitContainer(engine, container_name(folder / HOME), keep=False).stop()
+        RabbitContainer(engine, folder / HOME, keep=False).stop()
 
 
 def run(command: list[str], folder: Path) -> str:

@@ -134,6 +134,29 @@ async def test_two_functions_of_one_file_share_its_module(tmp_path: Path) -> Non
     assert await load(tmp_path, "orders.py:lookup").call({}) == "[7]"
 
 
+async def test_tools_import_each_other_and_share_what_they_keep(tmp_path: Path) -> None:
+    stock = "counted: list[int] = []\ndef count(n: int) -> None:\n    counted.append(n)"
+    count = tool(tmp_path, stock, name="count", file="stock_of_shop.py")
+    prices = "from stock_of_shop import counted\ndef lookup() -> list[int]:\n    return counted"
+    lookup = tool(tmp_path, prices, file="prices_of_shop.py")
+    await count.call({"n": 7})
+    assert await lookup.call({}) == "[7]"
+
+
+async def test_a_tool_file_replaces_no_package(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "shared.py").write_text("def lookup() -> int:\n    return 1")
+    user = "import shared\ndef lookup() -> bool:\n    return hasattr(shared, 'lookup')"
+    assert await tool(tmp_path, user).call({}) == "false"
+    assert await load(tmp_path, "shared.py:lookup").call({}) == "1"
+
+
+def test_a_fault_in_an_imported_tool_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "broken_helper.py").write_text("raise ValueError('no stock')")
+    assert "ValueError: no stock" in refusal(tmp_path, "import broken_helper")
+
+
 async def test_postponed_hints_and_dataclasses_work(tmp_path: Path) -> None:
     source = (
         "from __future__ import annotations\nfrom dataclasses import dataclass\n"
