@@ -17,6 +17,7 @@ from services.scheduler.metrics import Metrics
 from services.scheduler.plan import Scheduled, scheduled
 from shared.broker.connection import connect
 from shared.contract import topology
+from shared.contract.entities import Topology
 from shared.definitions.loader import read_folder
 from shared.process.control import handle_commands
 from shared.process.health import unreachable
@@ -71,7 +72,7 @@ async def serve(process: Process, agents: Collection[str]) -> None:
     log.info("ended", mode=process.stopping.mode)
 
 
-def _needs(known: tuple[Scheduled, ...], store: Store, instance: str) -> topology.Topology:
+def _needs(known: tuple[Scheduled, ...], store: Store, instance: str) -> Topology:
     """The mark of the store is part of it: in another store each tick would look unclaimed."""
     needs = topology.system() + topology.control(topology.SCHEDULER, instance)
     for agent in sorted({one.agent for one in known}):

@@ -28,7 +28,7 @@ from shared.broker.inspection import Inspection, inspect, may_publish, may_read
 from shared.broker.link import Link
 from shared.broker.publisher import Outgoing, Publisher
 from shared.broker.tolerant_decoding import decode_tolerantly
-from shared.contract.topology import Exchange, Queue, Topology
+from shared.contract.entities import Exchange, Queue, Topology
 from shared.errors import BrokerUnavailable, Unconfirmed
 from shared.settings.secrets import Address
 

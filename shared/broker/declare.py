@@ -14,7 +14,7 @@ from aiormq.exceptions import (
 )
 
 from shared.broker.errors import RPC_TIMEOUT_S, broker_request, user_in
-from shared.contract.topology import Binding, Exchange, Queue, Topology
+from shared.contract.entities import Binding, Exchange, Queue, Topology
 from shared.errors import BrokerUnavailable, Forbidden
 
 DECLARE_TIMEOUT_S = 30.0
