@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from services.cli.doctor.finding import Area, Finding, advice, fault
+from services.cli.doctor.finding import Area, Finding, advice, counted, fault
 from services.cli.system_status import AgentStatus, SystemStatus
 
 
@@ -31,21 +31,24 @@ def process_findings(status: SystemStatus) -> Iterator[Finding]:
 
 def _agent(it: AgentStatus) -> Iterator[Finding]:
     open_runs = sum(number or 0 for number in (it.due, it.running, it.waiting))
+    waiting = f"{counted(it.queued or 0, 'message')} and {counted(open_runs, 'open run')}"
     if it.paused:
         yield advice(
             Area.PROCESSES,
-            f"'{it.agent}' is paused, with {it.queued or 0} messages and {open_runs} open runs",
+            f"'{it.agent}' is paused, with {waiting}",
             f"'hutch unpause {it.agent}', when the reason is gone",
         )
     if it.replicas:
         return
     start = f"start it: 'hutch up {it.agent}', or its service in compose or Kubernetes"
-    if it.queued or open_runs or it.unsent:
+    if it.queued or open_runs:
         yield fault(
-            Area.PROCESSES,
-            f"no process of '{it.agent}' runs, and {it.queued or 0} messages, {open_runs} open "
-            f"runs and {it.unsent or 0} unsent messages wait for one",
-            start,
+            Area.PROCESSES, f"no process of '{it.agent}' runs: it has {waiting} to do", start
+        )
+    elif it.unsent:
+        unsent = counted(it.unsent, "message")
+        yield fault(
+            Area.PROCESSES, f"no process of '{it.agent}' runs: it has {unsent} to send", start
         )
     else:
         yield advice(Area.PROCESSES, f"no process of '{it.agent}' runs", start)

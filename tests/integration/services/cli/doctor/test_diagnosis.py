@@ -84,8 +84,8 @@ def test_what_waits_for_a_process_is_a_fault_and_a_broker_that_was_never_used_is
     write(home, lambda connection: pauses.pause(connection, "bob"))
     code, text = diagnosed()
     assert code == 1
-    assert "fault: processes: no process of 'bob' runs, and 1 messages, 0 open" in text
-    assert "advice: processes: 'bob' is paused, with 1 messages" in text
+    assert "fault: processes: no process of 'bob' runs: it has 1 message and 0 open runs" in text
+    assert "advice: processes: 'bob' is paused, with 1 message and 0 open runs" in text
     assert "no exchange" not in text
 
 
