@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TypeVar
 
 from services.cli.places import store_place
 from shared.errors import HutchError, StoreError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
 from shared.store.database.engine import sqlite_file
+from shared.store.messages import sent
 from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.queries.reports import Row, heartbeats
 
@@ -19,6 +22,8 @@ RETRY_FOR_S = 5.0
 """How long a command waits for an unavailable store: a person waits for the command."""
 
 POLL_S = 0.2
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -39,6 +44,30 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
         except StoreError as error:
             raise type(error)(f"{error}; looked at {store_place(settings)}") from error
         yield store
+
+
+async def polled(read: Callable[[], Awaitable[T | None]], within_s: float | None) -> T | None:
+    """The first result of `read` that is not None; None after `within_s` seconds.
+
+    A store reports no changes, so it is read again and again.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            while (found := await read()) is None:  # noqa: ASYNC110 - the store sets no event
+                await asyncio.sleep(POLL_S)
+            return found
+    except TimeoutError:
+        return None
+
+
+async def record_sent(settings: Settings, message_id: str, receiver: str) -> str | None:
+    """Record a message that a command has sent; returns why that was not possible, else None."""
+    try:
+        async with opened_store(settings) as store:
+            await store.write("", partial(sent.record, message_id=message_id, receiver=receiver))
+    except HutchError as error:
+        return str(error)
+    return None
 
 
 async def count_replicas(store: Store) -> Counter[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,6 +45,7 @@ class AgentStatus:
     queued: int | None = None
     consumers: int | None = None
     due: int | None = None
+    delayed: int | None = None
     postponed: int | None = None
     running: int | None = None
     waiting: int | None = None
@@ -100,7 +102,7 @@ class SystemStatus:
 class _Stored:
     replicas: Counter[str]
     load: dict[str, Load]
-    paused: set[str]
+    paused: Mapping[str, datetime]
     condition: Condition
     ticks: dict[tuple[str, str], ScheduleTicks]
 
@@ -176,7 +178,7 @@ def _agent(name: str, depth: QueueDepth | None, stored: _Stored | None) -> Agent
         queued,
         consumers,
         **vars(stored.load.get(name, Load())),
-        paused=bool(stored.paused & {name, ALL}),
+        paused=bool(stored.paused.keys() & {name, ALL}),
     )
 
 

@@ -28,7 +28,7 @@ from shared.broker.inspection import Inspection, inspect, may_publish, may_read
 from shared.broker.link import Link
 from shared.broker.publisher import Outgoing, Publisher
 from shared.broker.tolerant_decoding import decode_tolerantly
-from shared.contract.topology import Exchange, Queue, Topology
+from shared.contract.entities import Exchange, Queue, Topology
 from shared.errors import BrokerUnavailable, Unconfirmed
 from shared.settings.secrets import Address
 
@@ -136,6 +136,16 @@ class Broker:
             except ChannelNotFoundEntity:
                 return None
         return QueueDepth(found.message_count or 0, found.consumer_count or 0)
+
+    async def has_exchange(self, name: str) -> bool:
+        """Whether the broker has this exchange."""
+        async with broker_request(f"look at the exchange '{name}'"):
+            try:
+                async with one_channel(await self._consuming.connection()) as channel:
+                    await channel.exchange_declare(name, passive=True)
+            except ChannelNotFoundEntity:
+                return False
+        return True
 
     async def takes_messages(self) -> bool:
         """Whether the broker confirms messages now; under a memory or disk alarm it doesn't.

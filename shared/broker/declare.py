@@ -14,8 +14,8 @@ from aiormq.exceptions import (
 )
 
 from shared.broker.errors import RPC_TIMEOUT_S, broker_request, user_in
-from shared.contract.topology import Binding, Exchange, Queue, Topology
-from shared.errors import BrokerError, BrokerUnavailable
+from shared.contract.entities import Binding, Exchange, Queue, Topology
+from shared.errors import BrokerUnavailable, Forbidden
 
 DECLARE_TIMEOUT_S = 30.0
 """The time for a whole topology: the first quorum queues of a new broker take seconds."""
@@ -90,7 +90,7 @@ async def _check_exists(connection: Connection, it: Exchange | Queue) -> None:
             async with one_channel(connection) as channel:
                 await send_declare(it, channel, passive=True)
         except ChannelNotFoundEntity as error:
-            raise BrokerError(
+            raise Forbidden(
                 f"the broker has no {_kind(it)} '{it.name}', and its user "
                 f"'{user_in(connection.url)}' may not declare it: import what 'hutch topology' "
                 "prints"

@@ -14,7 +14,7 @@ from pamqp.commands import Basic
 
 from shared.broker.declare import one_channel, send_declare
 from shared.broker.errors import broker_error, broker_request
-from shared.contract.topology import Exchange, Queue
+from shared.contract.entities import Exchange, Queue
 
 REFUSED_EXPIRATION = "none"
 """An expiration that is no number: the broker refuses such a message after it has checked the

@@ -26,6 +26,7 @@ from shared.contract.prompts import ToolProtocol
 from shared.errors import SettingsError
 from shared.settings.prices import Prices, given_prices
 from shared.settings.secrets import current_secret, secret
+from shared.validation import sentence
 
 _Line = Annotated[str, StringConstraints(strip_whitespace=True)]
 """Without the newline or space that files of variables and shells leave at the end."""
@@ -61,9 +62,8 @@ class _Environment(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise SettingsError(
-                f"the variable {name} is wrong: {first['msg'].removeprefix('Value error, ')}"
-            ) from error
+            fault = sentence(first, cls, verb="write")
+            raise SettingsError(f"the variable {name} is wrong: {fault}") from error
 
 
 class Settings(_Environment):

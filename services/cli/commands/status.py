@@ -27,6 +27,7 @@ COUNTS = {
     "running": "running",
     "waiting": "waiting",
     "due": "due",
+    "delayed": "delayed",
     "postponed": "postponed",
 }
 """The columns of numbers, and the field that each shows."""

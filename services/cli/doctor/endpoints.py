@@ -16,11 +16,11 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from services.cli.doctor.finding import Area, Finding, advice, fault, not_seen
 from services.cli.places import shown_url
-from shared.definitions.model import Definition, Definitions, is_url
-from shared.definitions.profiles import OPENAI_URL, profile
+from shared.definitions.model import Definition, Definitions
+from shared.definitions.model_address import model_address
+from shared.definitions.profiles import profile
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
-from shared.settings.secrets import secret
 
 ANSWER_S = 10.0
 MOST_BYTES = 4 * 1024 * 1024
@@ -76,28 +76,20 @@ async def endpoint_findings(settings: Settings, agents: Definitions) -> list[Fin
 
 
 def _endpoint(agent: Definition, settings: Settings) -> _Endpoint | None:
-    """None if the agent has no model here. Raises `SettingsError` for a key that is not set, or an
-    address that is none."""
+    """None if the agent has no model here. Raises `SettingsError` as `model_address` does."""
     choice = agent.model
-    ours = settings.gets_our_key(choice.base_url, choice.api_key_env)
-    variable = choice.api_key_env or "OPENAI_API_KEY"
-    key = secret(choice.api_key_env) if choice.api_key_env else settings.key() if ours else None
-    base_url = choice.base_url or settings.base_url
-    if key is None and choice.api_key_env:
-        raise SettingsError(f"'{agent.name}' wants its key from {variable}, which is not set")
-    if key is None and base_url is None:
+    if not (choice.base_url or choice.api_key_env or settings.base_url or settings.key()):
         return None
-    base_url = base_url or OPENAI_URL
-    if not is_url(base_url):
-        raise SettingsError(f"the base URL of the model of '{agent.name}' is no URL")
+    address = model_address(agent, settings)
+    ours = settings.gets_our_key(choice.base_url, choice.api_key_env)
     headers = dict(_account(settings)) if ours else {}
-    if key is not None:
-        name = profile(base_url, choice.name or settings.model or "", choice.profile).key_header
+    if (key := address.key()) is not None:
+        name = profile(address.base_url, address.name, choice.profile).key_header
         word = key.get_secret_value()
         headers |= {name: word} if name == "api-key" else {"Authorization": f"Bearer {word}"}
-    parts = urlsplit(base_url)
+    parts = urlsplit(address.base_url)
     url = urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/models"))
-    return _Endpoint(url, tuple(headers.items()), variable)
+    return _Endpoint(url, tuple(headers.items()), choice.api_key_env or "OPENAI_API_KEY")
 
 
 def _account(settings: Settings) -> Iterator[tuple[str, str]]:

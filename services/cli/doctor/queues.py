@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from services.cli.doctor.finding import Area, Finding, advice, counted, fault, not_seen
 from shared.broker.connection import Broker
 from shared.contract import topology
-from shared.contract.topology import Exchange, Queue, mailbox_name, swarm_queue_name
+from shared.contract.entities import Exchange, Queue
+from shared.contract.topology import mailbox_name, swarm_queue_name
 from shared.definitions.model import Definitions
 
 UNKNOWN_QUEUES = not_seen(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,57 @@ def test_hutch_help_has_the_first_line_of_each_commands_help(name: str) -> None:
     assert first == COMMANDS[name][1]
 
 
-def test_advice_does_not_change_the_exit_code(folder: Path) -> None:
+def test_the_version_is_that_of_the_distribution_and_the_image() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    version = project["project"]["version"]
+    said = hutch("--version")
+    assert (said.exit_code, said.stdout) == (0, f"hutch {version}\n")
+    assert f'image.version="{version}"' in (REPOSITORY / "Dockerfile").read_text("utf-8")
+
+
+@pytest.mark.parametrize("line", ["--debug check", "check --debug", "dead list --debug"])
+def test_the_trace_is_shown_with_debug_anywhere_on_the_line(folder: Path, line: str) -> None:
+    (folder / "bob.yaml").write_text("name: [")
+    assert "Traceback" in hutch(*line.split()).stderr
+
+
+def test_debug_after_two_hyphens_is_a_text(folder: Path) -> None:
+    said = hutch("ask", "alice", "--", "--debug").stderr
+    assert said.startswith("hutch: no broker can be reached")
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("hutch ch", "check"),
+        ("hutch ask ", "alice bob"),
+        ("hutch ask b", "bob"),
+        ("hutch up alice b", "bob"),
+        ("hutch cancel x --agent a", "alice"),
+        ("hutch dead dr", "drop"),
+        ("hutch check --h", "--help"),
+    ],
+)
+def test_commands_options_and_agents_are_completed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, typed: str, completed: str
+) -> None:
+    monkeypatch.setenv("_HUTCH_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+    assert hutch().stdout.split() == completed.split()
+
+
+def test_the_completion_of_a_shell_is_printed_for_its_start_file() -> None:
+    program = f"{sys.executable} -m services.cli --show-completion; :"  # `:`: bash stays its parent
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, cwd=REPOSITORY)
+    assert "complete -o default -F _hutch_completion hutch" in done.stdout
+
+
+def test_advice_does_not_change_the_exit_code(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("OPENAI_MODEL", "m")
     assert hutch("check").stdout == f"2 agents in {folder}: no fault\n"
     (folder / "bob.yaml").write_text("{name: bob}")
     checked = hutch("check")
@@ -66,6 +117,7 @@ STEERING = [
     ("unpause", "alcie"),
     ("shutdown", "alcie"),
     ("runs", "alcie"),
+    ("watch", "--agent", "alcie"),
 ]
 
 
@@ -134,7 +186,10 @@ def test_check_and_topology_fail_with_a_fault_in_any_file(
     (folder / "bob.yaml").write_text("name: bob\nlimits: {turn: 1}")
     said = hutch(*command)
     assert (said.exit_code, said.stdout) == (2, "")
-    assert said.stderr == f"hutch: {folder}/bob.yaml:2: limits.turn: unknown key\n"
+    assert (
+        said.stderr
+        == f"hutch: {folder}/bob.yaml:2: limits.turn: unknown key; did you mean turns?\n"
+    )
 
 
 def test_a_manifest_is_printed_for_an_agent_that_can_start(folder: Path) -> None:

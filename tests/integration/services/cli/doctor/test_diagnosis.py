@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from shared.contract import topology
+from shared.contract.entities import Topology
 from shared.store import open_store
 from shared.store.database.migrate import migrate
 from shared.store.processes import heartbeats, pauses
@@ -164,7 +165,7 @@ def test_a_clock_that_differs_from_the_stores_is_a_fault(
     assert "fault: store: the store's clock is 3600 s behind this machine's" in done.stdout
 
 
-def declare(client: Client, needs: topology.Topology) -> None:
+def declare(client: Client, needs: Topology) -> None:
     for exchange in needs.exchanges:
         client.channel.exchange_declare(
             exchange.name, exchange.type, durable=True, arguments={**exchange.arguments}
