@@ -20,12 +20,14 @@ def process_findings(status: SystemStatus) -> Iterator[Finding]:
             f"no scheduler runs: nothing wakes {', '.join(waking)} at the times of the schedules",
             "start it: 'hutch up', or the service 'scheduler' of compose or Kubernetes",
         )
+    running = {it.agent for it in status.agents if it.replicas}
     for it in status.schedules:
         if it.late and status.scheduler:
-            yield fault(
+            yield (fault if it.agent in running else advice)(
                 Area.PROCESSES,
                 f"the schedule '{it.agent}.{it.schedule}' is late, although a scheduler runs",
-                "read the scheduler's log: it may have older files, or a fault in this schedule",
+                "restart the scheduler: it reads the files at its start, and one that 'hutch up' "
+                "has started for some agents serves only those; else its log has the reason",
             )
 
 
