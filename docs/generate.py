@@ -1,16 +1,20 @@
-"""Generates the page on messages and schemas for other languages, from the contract's models.
+"""Generates pages and schemas from the models of messages, agents' files and settings.
 
-`python docs/generate.py` writes `messages.md`, `messages.schema.json` and `asyncapi.json`
-beside this file. A test fails when they differ from the code.
+`python docs/generate.py` writes them beside this file: `messages.md`, `messages.schema.json`,
+`asyncapi.json`, `agent.schema.json`, and the tables in `agents.md` and `settings.md`, whose other
+text is written by hand. A test fails when they differ from the code.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, SecretStr
 from pydantic.json_schema import models_json_schema
 
 from shared.contract import topology
@@ -25,8 +29,12 @@ from shared.contract.messages import (
     Trigger,
 )
 from shared.contract.stream import StreamPart
+from shared.definitions.file_schema import FileSchema, file_schema
+from shared.definitions.model import Definition, Limits, ModelChoice, Schedule, ToolChoice
+from shared.settings.environment import LocalSettings, ScriptedSettings, Settings
 
 HERE = Path(__file__).parent
+PAGES = ("agents.md", "settings.md")
 MODELS: tuple[type[Frozen], ...] = (Task, Trigger, Response, Shutdown, Cancel, Event, StreamPart)
 CHANNELS = {
     topology.TASKS: ("direct; routing key = agent", (Task, Trigger)),
@@ -39,6 +47,18 @@ CHANNELS = {
     topology.EVENTS: ("topic; <agent>.<event>", (Event,)),
     topology.STREAM: ("topic; id of the root", (StreamPart,)),
 }
+
+TABLES: dict[str, type[BaseModel]] = {
+    "agent": Definition,
+    "model": ModelChoice,
+    "tool": ToolChoice,
+    "schedule": Schedule,
+    "limits": Limits,
+    "settings": Settings,
+    "scripted": ScriptedSettings,
+    "local": LocalSettings,
+}
+"""The tables of `agents.md` and `settings.md`, by the names in their markers."""
 
 REPLY_QUEUES = [
     "",
@@ -106,8 +126,10 @@ def markdown() -> str:
         "",
         "`reply_to` and `correlation_id` are AMQP properties. The property `message_id` replaces a",
         "missing `id`. An object without `type` is a task, and so is plain text. A task with the",
-        "property `expiration` is refused: put a `deadline` in its body. With a broker user for",
-        "each process, `user_id` identifies the sender: see [security.md](security.md).",
+        "property `expiration` is refused: put a `deadline` in its body. From RabbitMQ 4.0 on, a",
+        "mailbox delivers two messages with the property `priority` 5 for each one without: set it",
+        "for `interactive` messages. With a broker user for each process, `user_id` identifies the",
+        "sender: see [security.md](security.md).",
         "For other languages: `messages.schema.json` (JSON Schema), `asyncapi.json`.",
         "",
         "| exchange | kind | carries |",
@@ -117,10 +139,11 @@ def markdown() -> str:
         names = ", ".join(_name(model) for model in models)
         lines.append(f"| `{address}` | {kind} | {names} |")
     lines += REPLY_QUEUES
+    definitions = schema()["$defs"]
     for model in MODELS:
         lines += ["", f"## {_name(model)}", "", cleandoc(str(model.__doc__)), ""]
         lines += ["| field | type | default | meaning |", "|---|---|---|---|"]
-        lines += [_row(name, model) for name in model.model_fields]
+        lines += [_row(name, model, definitions) for name in model.model_fields]
     return "\n".join(lines) + "\n"
 
 
@@ -128,27 +151,72 @@ def _name(model: type[Frozen]) -> str:
     return str(model.model_fields["type"].default).replace("_", " ")
 
 
-def _row(name: str, model: type[Frozen]) -> str:
+def _row(name: str, model: type[Frozen], definitions: Mapping[str, dict[str, Any]]) -> str:
     field = model.model_fields[name]
     alias = field.alias or name
     shape = model.model_json_schema(by_alias=True)["properties"][alias]
     default = "required" if field.is_required() else json.dumps(shape.get("default"))
-    return f"| `{alias}` | {_type(shape)} | {default} | {field.description or ''} |"
+    kind = _type(shape, definitions)
+    return f"| `{alias}` | {kind} | {default} | {field.description or ''} |"
 
 
-def _type(shape: dict[str, Any]) -> str:
+def with_tables(page: str) -> str:
+    """The page with the tables between its markers written anew."""
+    return re.sub(
+        r"(?<=<!-- table: )(\w+)( -->\n).*?(?=<!-- end -->)",
+        lambda found: f"{found[1]}{found[2]}{_table(TABLES[found[1]])}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def _table(model: type[BaseModel]) -> str:
+    properties = model.model_json_schema(schema_generator=FileSchema)["properties"]
+    lines = ["| name | type | default | meaning |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        alias = str(field.validation_alias or name)
+        shape = properties[alias]
+        kinds = [it for it in shape.get("anyOf", [shape]) if it.get("type") != "null"]
+        # YAML's words for the two
+        kind = _type({"anyOf": kinds}, {}).replace("object", "mapping").replace("array", "list")
+        default = shape.get("default")
+        if isinstance(field.default, SecretStr):
+            default = field.default.get_secret_value()
+        given = "required" if field.is_required() else _default(default)
+        lines.append(f"| `{alias}` | {kind} | {given} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(value: object) -> str:
+    if value in (None, "", [], {}):
+        return "none"
+    return f"`{value if isinstance(value, str) else json.dumps(value).removesuffix('.0')}`"
+
+
+def _type(shape: dict[str, Any], definitions: Mapping[str, dict[str, Any]]) -> str:
+    """The type in words. A definition that is not given is an object."""
     if "anyOf" in shape:
-        return " or ".join(_type(part) for part in shape["anyOf"])
+        return " or ".join(_type(part, definitions) for part in shape["anyOf"])
     if "$ref" in shape:
-        named = schema()["$defs"][str(shape["$ref"]).rpartition("/")[2]]
-        return _type(named) if "enum" in named else str(named.get("title", "any json")).lower()
+        named = definitions.get(str(shape["$ref"]).rpartition("/")[2], {"title": "object"})
+        if "enum" in named:
+            return _type(named, definitions)
+        return str(named.get("title", "any json")).lower()
     if "enum" in shape:
         return " ".join(f"`{value}`" for value in shape["enum"])
     if "const" in shape:
         return f"`{json.dumps(shape['const'])}`"
-    named = str(shape.get("format") or shape.get("type", "any"))
+    if "items" in shape:
+        return f"array of {_type(shape['items'], definitions)}"
+    if "examples" in shape:
+        return "string, such as " + ", ".join(f"`{value}`" for value in shape["examples"])
+    named = str(shape.get("format") or shape.get("type", "any")).replace("password", "secret")
     if "maximum" in shape:
         named += f" ({shape['minimum']} to {shape['maximum']})"
+    elif "minimum" in shape:
+        named += f" (at least {shape['minimum']})"
+    elif "exclusiveMinimum" in shape:
+        named += f" (more than {shape['exclusiveMinimum']})"
     return named + (f" (at most {shape['maxLength']})" if "maxLength" in shape else "")
 
 
@@ -158,6 +226,8 @@ def documents() -> dict[str, str]:
         "messages.md": markdown(),
         "messages.schema.json": json.dumps(schema(), indent=1) + "\n",
         "asyncapi.json": json.dumps(asyncapi(), indent=1) + "\n",
+        "agent.schema.json": json.dumps(file_schema(), indent=1) + "\n",
+        **{name: with_tables((HERE / name).read_text("utf-8")) for name in PAGES},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -11,9 +12,12 @@ from uuid import uuid4
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from shared.contract import priority
 from shared.contract.messages import COST_MOST, COUNT_MOST, Budget, Lineage
-from shared.definitions.model import Duration
+from shared.contract.times import delay_fault
+from shared.definitions.durations import Duration
 from shared.errors import SettingsError
+from shared.validation import first_fault
 
 
 def given_text(text: str | None) -> str | None:
@@ -57,6 +61,19 @@ Cost = Annotated[
     float | None,
     typer.Option(min=0.000001, help="The most US dollars for model calls, its workers' included."),
 ]
+Delay = Annotated[
+    str | None,
+    typer.Option(help="It starts no earlier than in 10m, 1h30m, 48h; at most in 30 days."),
+]
+At = Annotated[
+    str | None,
+    typer.Option(
+        help="It starts no earlier than 2026-12-01T09:00, in this machine's time or with an offset."
+    ),
+]
+Priority = Annotated[
+    priority.Priority | None, typer.Option(help="Interactive runs go before background ones.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Sent = TypeVar("Sent", bound=Lineage)
@@ -72,8 +89,7 @@ def message(kind: type[Sent], **fields: object) -> Sent:
     try:
         return kind.model_validate(common | given)
     except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        raise SettingsError(f"{fault['loc'][0]}: {fault['msg']}") from error
+        raise SettingsError(first_fault(error, kind, verb="write")) from error
 
 
 def budget(model_calls: int | None, tokens: int | None, cost: float | None) -> Budget | None:
@@ -87,9 +103,50 @@ def budget(model_calls: int | None, tokens: int | None, cost: float | None) -> B
     return Budget(model_calls=model_calls, tokens=tokens, cost=cost)
 
 
+def past(option: str, text: str, now: datetime) -> datetime:
+    """The time that an option's text means: so long ago, or a local time, of today without a day.
+
+    Raises `SettingsError` with the option's name.
+    """
+    with suppress(SettingsError):
+        return now - duration(option, text)
+    today = f"{now.astimezone():%Y-%m-%d}T" if ":" in text else ""
+    for written in (text, today + text):
+        with suppress(ValueError, OverflowError):
+            return datetime.fromisoformat(written).astimezone()
+    raise SettingsError(f"{option}: '{text}' is no time: it is like 2h, 09:00 or 2026-11-30T09:00")
+
+
 def duration(option: str, text: str) -> timedelta:
     """The duration that an option's text means. Raises `SettingsError` with the option's name."""
     try:
         return TypeAdapter[timedelta](Duration).validate_python(text)
     except ValidationError as error:
-        raise SettingsError(f"{option}: {error.errors()[0]['msg']}") from error
+        raise SettingsError(f"{option}: {first_fault(error)}") from error
+
+
+def not_before(delay: str | None, at: str | None, session: str | None = None) -> datetime | None:
+    """The start that `--delay` or `--at` means; None without both.
+
+    Raises `SettingsError` for a text that is no time, and for a start that no task can have.
+    """
+    if delay is None and at is None:
+        return None
+    if delay is not None and at is not None:
+        raise SettingsError("--delay and --at exclude each other")
+    now = datetime.now(UTC)
+    start = now + duration("--delay", delay) if delay is not None else _time(at or "")
+    if start < now:
+        raise SettingsError(f"--at: {at} has passed")
+    if fault := delay_fault(start, None, session):
+        raise SettingsError(fault)
+    return start
+
+
+def _time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise SettingsError(
+            f"--at: '{text}' is no time: write 2026-12-01T09:00, or 2026-12-01T09:00+01:00"
+        ) from error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from rich.text import Text
 from rich.tree import Tree
 
-from services.cli.output import plain
+from services.cli.output import clock_time, plain
 from shared.contract.messages import Event
 
 LINES = {
@@ -126,11 +127,14 @@ class TaskTree:
 
 def line(event: Event) -> str | None:
     """An event as a line of text; None if it is not in `LINES`."""
-    pattern = LINES.get(event.name)
-    if pattern is None:
+    if event.name not in LINES:
         return None
+    return f"{clock_time(event.at)} {event.agent} {sentence(event, LINES)}"
+
+
+def sentence(event: Event, lines: Mapping[str, str]) -> str:
+    """What has happened, without time and agent; the event's name if `lines` has no text for it."""
     try:
-        text = pattern.format_map(event.detail)
+        return lines[event.name].format_map(event.detail)
     except KeyError:  # an event of another version has other details
-        text = event.name
-    return f"{event.at:%H:%M:%S} {event.agent} {text}"
+        return event.name

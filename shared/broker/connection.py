@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -21,12 +22,13 @@ from tenacity import (
 
 from shared.broker.browse import browsing
 from shared.broker.consumer import Consumer, Delivery
-from shared.broker.declare import DECLARE_TIMEOUT_S, declare, one_channel
+from shared.broker.declare import DECLARE_TIMEOUT_S, declare, delete, one_channel
 from shared.broker.errors import broker_request
+from shared.broker.inspection import Inspection, inspect, may_publish, may_read
 from shared.broker.link import Link
 from shared.broker.publisher import Outgoing, Publisher
 from shared.broker.tolerant_decoding import decode_tolerantly
-from shared.contract.topology import Topology
+from shared.contract.entities import Exchange, Queue, Topology
 from shared.errors import BrokerUnavailable, Unconfirmed
 from shared.settings.secrets import Address
 
@@ -35,6 +37,10 @@ PROBE_TIMEOUT_S = 2.0
 
 RETRY_S = 0.5
 """Seconds between two attempts to declare while a broker is still starting."""
+
+UNANSWERED = 2
+"""After so many requests in a row that a replaceable queue has not answered, it is replaced. An
+election of its leader takes less time."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +57,8 @@ class Broker:
     still delivers messages and accepts acks. `Publisher` opens two more when they are needed.
 
     After a connection is lost, or the broker cancels a consumer, all topologies are declared again
-    in the same order; then started consumers are started again.
+    in the same order; then started consumers are started again. A queue that does not respond holds
+    up no other one.
     """
 
     def __init__(self, publishing: Link, consuming: Link, publisher: Publisher, wait_s: float):
@@ -61,6 +68,8 @@ class Broker:
         self._wait_s = wait_s
         self._declared: list[Topology] = []
         self._consumers: list[Consumer] = []
+        self._unanswered: Counter[str] = Counter()
+        """The requests in a row that a queue has not answered."""
         consuming.restore = self._restore
 
     @property
@@ -71,6 +80,13 @@ class Broker:
     async def blocked(self) -> bool:
         """Whether the broker accepts no messages now, because its memory or disk is short."""
         return await self._publishing.blocked()
+
+    async def version(self) -> str:
+        """The name and version of the broker, as it states them when a connection is opened."""
+        transport = (await self._consuming.connection()).transport
+        said = transport.connection.server_properties if transport else {}
+        names = (said.get(name) for name in ("product", "version"))
+        return " ".join(it.decode() if isinstance(it, bytes) else str(it) for it in names)
 
     async def declare(self, topology: Topology) -> None:
         """Declare a topology now and after each reconnect.
@@ -146,16 +162,50 @@ class Broker:
             return False
         return True
 
+    async def inspect(self, entity: Exchange | Queue) -> Inspection:
+        """See `inspection.inspect`."""
+        return await inspect(await self._consuming.connection(), entity)
+
+    async def may_publish(self, exchange: str, routing_key: str) -> bool:
+        """See `inspection.may_publish`."""
+        return await may_publish(await self._consuming.connection(), exchange, routing_key)
+
+    async def may_read(self, queue: str) -> bool:
+        """See `inspection.may_read`."""
+        return await may_read(await self._consuming.connection(), queue)
+
     def browse(self, queue: str) -> AbstractAsyncContextManager[list[Delivery]]:
         """See `browsing`."""
         return browsing(self._consuming, queue)
 
     async def _restore(self, connection: Connection) -> None:
+        await self._delete_unresponsive(connection)
         for topology in self._declared:
             await declare(connection, topology)
         self._consumers = [consumer for consumer in self._consumers if not consumer.closed]
-        for consumer in self._consumers:
+        resumed = (self._resume(consumer, connection) for consumer in self._consumers)
+        for outcome in await asyncio.gather(*resumed, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _resume(self, consumer: Consumer, connection: Connection) -> None:
+        try:
             await consumer.resume(connection)
+        except BrokerUnavailable as error:
+            if isinstance(error.__cause__, TimeoutError):
+                self._unanswered[consumer.queue] += 1
+            raise
+        del self._unanswered[consumer.queue]
+
+    async def _delete_unresponsive(self, connection: Connection) -> None:
+        """A broker that is killed while it creates a quorum queue can leave it without a leader for
+        ever (RabbitMQ 3.10 and 4.0): it can be declared, but neither consumed nor published to."""
+        queues = [queue for topology in self._declared for queue in topology.queues]
+        for queue in queues:
+            if queue.replaceable and self._unanswered[queue.name] >= UNANSWERED:
+                _log.warning("the queue '%s' does not respond: it is replaced", queue.name)
+                await delete(connection, queue.name)
+                del self._unanswered[queue.name]
 
     def _end(self) -> None:
         for consumer in self._consumers:

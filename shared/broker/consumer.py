@@ -198,9 +198,13 @@ class Consumer:
     async def _consume(self) -> None:
         if self._channel is None or self._prefetch is None:
             return
-        async with broker_request(f"consume from '{self.queue}'"):
-            await self._channel.basic_qos(prefetch_count=self._prefetch)
-            begun = await self._channel.basic_consume(self.queue, self._hand_over)
+        try:
+            async with broker_request(f"consume from '{self.queue}'"):
+                await self._channel.basic_qos(prefetch_count=self._prefetch)
+                begun = await self._channel.basic_consume(self.queue, self._hand_over)
+        except BrokerUnavailable:
+            self._channel = None  # aiormq is closing it, which the broker may never confirm
+            raise
         self._tag, self._has_begun = begun.consumer_tag, True
 
     async def _cancel(self) -> None:

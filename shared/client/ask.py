@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from shared.broker.connection import Broker
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
+from shared.client.events import received
 from shared.contract import topology
 from shared.contract.messages import (
     Cancel,
@@ -19,6 +20,7 @@ from shared.contract.messages import (
     Lineage,
     Response,
     Task,
+    Trigger,
     decode,
     encode,
     run_id,
@@ -68,6 +70,7 @@ async def publish(
         message_id=message.id or "",
         correlation_id=message.id if reply_to else None,
         reply_to=reply_to,
+        priority=message.priority.amqp if isinstance(message, Task | Trigger) else None,
     )
     await broker.publisher.publish(outgoing)
 
@@ -207,12 +210,7 @@ def response_to(task_id: str, delivery: Delivery) -> Response | None:
 
 async def _follow(consumer: Consumer, root_id: str, on_event: Callable[[Event], None]) -> None:
     await consumer.start(PREFETCH)
-    async for delivery in consumer:
-        await delivery.ack()
-        try:
-            event = Event.model_validate_json(delivery.body)
-        except ValidationError:
-            continue  # any user of the broker may publish there
+    async for event in received(consumer):
         if event.root_id == root_id or event.name in PAUSES:
             on_event(event)
 

@@ -12,10 +12,9 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
     Field,
     JsonValue,
-    PlainSerializer,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -23,47 +22,18 @@ from pydantic import (
 from shared.contract.messages import AGENT_NAME, AgentName, Frozen
 from shared.contract.prompts import ToolProtocol
 from shared.contract.topology import ALL, SCHEDULER
+from shared.definitions.base_url import url_fault
+from shared.definitions.durations import Duration
 from shared.definitions.functions import JsonObject, sanitised
 from shared.definitions.output import checked_output
+from shared.validation import Wanted
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 RESERVED = {ALL, SCHEDULER}
 """No agent can have these names."""
-LONGEST = timedelta(days=365)
-"""The longest duration: more than any run needs, and no time computed from it overflows."""
+TOOL_FORM = "FILE.py:FUNCTION, such as orders.py:lookup"
 MOST_CALLABLE = 128
 """The most tools and workers of one agent: endpoints refuse a request that offers more."""
-_URL = re.compile(
-    r"https?://([^\s/?#@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)"
-    r"(:(?P<port>[0-9]{1,5}))?([/?#]\S*)?",
-    re.IGNORECASE,
-)
-_DURATION = re.compile(r"(?:(\d{1,18})h)?(?:(\d{1,18})m)?(?:(\d{1,18})s)?", re.ASCII)
-
-
-def _duration(value: object) -> object:
-    """A duration such as `10s`, `5m` or `1h30m`; a number without a unit would be ambiguous."""
-    if not isinstance(value, str):
-        if isinstance(value, timedelta):
-            return value
-        raise ValueError("write a duration with its unit, such as 10s, 5m or 1h30m")
-    match = _DURATION.fullmatch(value)
-    if not value or match is None:
-        raise ValueError(f"'{value[:40]}' is no duration; write 10s, 5m or 1h30m")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    length_s = (hours * 60 + minutes) * 60 + seconds
-    if not length_s:
-        raise ValueError("a duration is longer than zero")
-    if length_s > LONGEST.total_seconds():
-        raise ValueError(f"'{value}' is too long: a duration is at most {LONGEST.days} days")
-    return timedelta(seconds=length_s)
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration),
-    PlainSerializer(lambda value: f"{int(value.total_seconds())}s", return_type=str),
-]
 
 
 Count = Annotated[int, Field(strict=True)]
@@ -97,33 +67,52 @@ def _is_default(value: object) -> bool:
     return value in (None, "auto", {})
 
 
-class ModelChoice(Frozen):
+class ModelChoice(Frozen, title="Model"):
     """An agent's model and its options, where they differ from the process's settings."""
 
-    name: str | None = None
-    base_url: str | None = None
-    api_key_env: str | None = Field(default=None, description="name of the variable, not the key")
+    name: str | None = Field(
+        default=None, description="name at the endpoint; absent: `OPENAI_MODEL`"
+    )
+    base_url: str | None = Field(
+        default=None,
+        description="address of the endpoint, like `https://host/v1`; absent: `OPENAI_BASE_URL`, "
+        "else OpenAI",
+    )
+    api_key_env: str | None = Field(
+        default=None,
+        description="name of the variable that holds the key, not the key; absent: "
+        "`OPENAI_API_KEY`, which is sent only to the endpoint of the settings",
+    )
     api: Literal["auto", "chat", "responses"] = Field(
         default="auto",
         exclude_if=_is_default,
-        description="chat completions or Responses; auto: as the endpoint's profile says",
+        description="chat completions or the Responses API; `auto`: as the profile says",
     )
     reasoning: Literal["none", "low", "medium", "high"] | None = Field(
-        default=None, exclude_if=_is_default, description="effort; absent: the model's own default"
+        default=None, exclude_if=_is_default, description="effort; absent: the model's default"
     )
     temperature: float | None = Field(
-        default=None, exclude_if=_is_default, ge=0, le=2, strict=True, allow_inf_nan=False
+        default=None,
+        exclude_if=_is_default,
+        ge=0,
+        le=2,
+        strict=True,
+        allow_inf_nan=False,
+        description="not sent to models that refuse it; absent: the model's default",
     )
     max_output_tokens: Count | None = Field(
-        default=None, exclude_if=_is_default, ge=1, description="of one reply, with its reasoning"
+        default=None, exclude_if=_is_default, ge=1, description="of one reply, reasoning included"
     )
     context: Count | None = Field(
-        default=None, exclude_if=_is_default, ge=1, description="tokens that the model can read"
+        default=None,
+        exclude_if=_is_default,
+        ge=1,
+        description="tokens that the model can read; absent: by the profile and the model's name",
     )
     profile: ProfileName | None = Field(
         default=None,
         exclude_if=_is_default,
-        description="kind of endpoint; absent: found by the host of the base URL",
+        description="kind of endpoint; absent: found by the host of `base_url`",
     )
     extra: dict[str, JsonValue] = Field(
         default={}, exclude_if=_is_default, description="merged into each request, last"
@@ -132,47 +121,60 @@ class ModelChoice(Frozen):
     @field_validator("base_url")
     @classmethod
     def _reachable(cls, value: str | None) -> str | None:
-        if value and not is_url(value):
-            raise ValueError("a model's base URL is like https://host/v1")
+        if value and (fault := url_fault(value)):
+            raise ValueError(fault)
         return value
 
 
-def is_url(text: str) -> bool:
-    """Whether this is a URL for requests: http or https, a host, perhaps a port, no spaces."""
-    match = _URL.fullmatch(text)
-    if match is None or not text.isprintable():
-        return False
-    try:
-        match["host"].encode("idna")
-    except UnicodeError:  # no name server can look it up
-        return False
-    return match["port"] is None or 0 < int(match["port"]) < 1 << 16
-
-
 class Limits(Frozen):
-    turns: Count = Field(default=10, ge=1, le=1000, description="model calls in one run")
-    depth: Count = Field(default=4, ge=1, le=32, description="agents in one chain of calls")
-    timeout: Duration = Field(default=timedelta(minutes=10), description="of one run")
-    concurrency: Count = Field(default=8, ge=1, le=1024, description="runs at once in one process")
+    """The limits of an agent's runs."""
+
+    turns: Count = Field(
+        default=10,
+        ge=1,
+        le=1000,
+        description="model calls of one run; another one, without tools, then concludes it",
+    )
+    depth: Count = Field(
+        default=4, ge=1, le=32, description="agents in one chain of calls, this one included"
+    )
+    timeout: Duration = Field(
+        default=timedelta(minutes=10), description="of one run; then it ends `timeout`"
+    )
+    concurrency: Count = Field(
+        default=8, ge=1, le=1024, description="runs that compute at once in one process"
+    )
     caused_per_minute: Count = Field(
         default=600,
         ge=1,
         le=1_000_000,
-        description="tasks that runs of one agent may send to one process of this one, without the "
-        "calls of a manager to its workers; more are refused",
+        description="tasks that the runs of one agent may send to one process of this one in a "
+        "minute, without a manager's calls to its workers; more are refused",
     )
 
 
-class Schedule(Frozen):
-    """The times at which an agent is woken. `every` counts from the epoch in UTC."""
+class Schedule(
+    Frozen, json_schema_extra={"oneOf": [{"required": ["every"]}, {"required": ["cron"]}]}
+):
+    """The times at which an agent is woken: `every` or `cron`, one of them."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
-    prompt: str = Field(min_length=1)
-    every: Duration | None = None
-    cron: str | None = None
-    timezone: str = "UTC"
-    overlap: Literal["skip", "queue"] = "skip"
-    missed: Literal["last", "none", "all"] = "last"
+    name: AgentName = Field(description="unique in the file")
+    prompt: str = Field(min_length=1, description="what the agent is to do when it is woken")
+    every: Duration | None = Field(
+        default=None, description="period, counted from 1970-01-01 00:00 UTC"
+    )
+    cron: str | None = Field(
+        default=None, description="five fields as in crontab, or six with seconds first; in quotes"
+    )
+    timezone: str = Field(default="UTC", description="of `cron`, such as `Europe/London`")
+    overlap: Literal["skip", "queue"] = Field(
+        default="skip",
+        description="whether a time is skipped while the run of the one before is open",
+    )
+    missed: Literal["last", "none", "all"] = Field(
+        default="last",
+        description="which of the times that passed without a scheduler are made up for",
+    )
 
     @field_validator("timezone")
     @classmethod
@@ -200,44 +202,88 @@ class Schedule(Frozen):
         return self
 
 
-class ToolChoice(Frozen):
+_Function = Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$"), Wanted(TOOL_FORM)]
+
+
+class ToolChoice(Frozen, title="Tool"):
     """A tool by file and function; `repeatable` if a call may be made twice without harm."""
 
-    function: Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$")]
-    repeatable: bool = False
+    function: _Function = Field(
+        description="`FILE.py:FUNCTION`, with the file in `tools/` beside the agents' files"
+    )
+    repeatable: bool = Field(
+        default=False, description="whether an interrupted call may be made again"
+    )
+
+
+_Tool = _Function | ToolChoice
+_Output = Annotated[str, Field(pattern=r"^[^:]+\.(json|py:[A-Za-z_]\w*)$")] | JsonObject | None
 
 
 def _tool_by_function(value: object) -> object:
-    return {"function": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"function": value}
+    if isinstance(value, dict | ToolChoice):
+        return value
+    raise ValueError(f"write {TOOL_FORM}")
 
 
-class Definition(Frozen):
+_Entries = tuple[str | ToolChoice | Schedule, ...]
+
+
+class Definition(Frozen, title="Agent"):
     """One agent, as its file defines it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: AgentName
-    description: str = ""
-    preamble: str = ""
-    model: ModelChoice = ModelChoice()
-    tool_protocol: ToolProtocol | None = None
-    workers: tuple[AgentName, ...] = ()
-    tools: tuple[Annotated[ToolChoice, BeforeValidator(_tool_by_function)], ...] = ()
-    output: Annotated[JsonObject | str | None, BeforeValidator(checked_output)] = Field(
+    name: AgentName = Field(
+        description="lower-case letters, digits and hyphens, at most 40, a letter first",
+        json_schema_extra={"not": {"enum": [*sorted(RESERVED)]}},
+    )
+    description: str = Field(default="", description="what the models of its managers see of it")
+    preamble: str = Field(
+        default="",
+        description="its instructions, the system text of each run; no other agent sees them",
+    )
+    model: ModelChoice = Field(
+        default_factory=ModelChoice, description="name of the model, or its options"
+    )
+    tool_protocol: ToolProtocol | None = Field(
+        default=None,
+        description="`schema`: for models without dependable tool calls; absent: "
+        "`HUTCH_TOOL_PROTOCOL`",
+    )
+    workers: tuple[AgentName, ...] = Field(
+        default=(), description="agents that its model can call, each as a tool"
+    )
+    tools: tuple[
+        Annotated[ToolChoice, BeforeValidator(_tool_by_function, json_schema_input_type=_Tool)], ...
+    ] = Field(default=(), description="Python functions that its model can call")
+    output: Annotated[
+        JsonObject | str | None, BeforeValidator(checked_output, json_schema_input_type=_Output)
+    ] = Field(
         default=None,
         exclude_if=lambda output: output is None,  # earlier versions don't know the field
-        description="the JSON schema of its answers, or a reference to it until it is loaded",
+        description="JSON schema of its answers: written here, a JSON file beside this one "
+        "(`report.json`), or a pydantic model in `tools/` (`reports.py:Report`)",
     )
-    swarm: AgentName | None = None
-    on_peer: Literal["remember", "react"] = "remember"
-    tick: Duration | None = None
-    schedule: tuple[Schedule, ...] = ()
+    swarm: AgentName | None = Field(
+        default=None, description="group whose members receive each other's answers; absent: none"
+    )
+    on_peer: Literal["remember", "react"] = Field(
+        default="remember",
+        description="`remember`: a peer's answer becomes a note; `react`: it also starts a run",
+    )
+    tick: Duration | None = Field(
+        default=None,
+        description="how often an idle agent looks for finished work to sum up; absent: never",
+    )
+    schedule: tuple[Schedule, ...] = Field(default=(), description="times at which it is woken")
     foreign_clients: bool = Field(
         default=False,
         exclude=True,  # no run depends on it
-        description="its broker user may publish responses to queues of foreign clients",
+        description="whether it may answer clients that receive in queues of their own, where each "
+        "agent has its own user on the broker",
     )
-    limits: Limits = Limits()
+    limits: Limits = Field(default_factory=Limits, description="limits of its runs")
 
     @field_validator("name")
     @classmethod
@@ -246,37 +292,45 @@ class Definition(Frozen):
             raise ValueError(f"'{value}' is reserved for commands; choose another name")
         return value
 
-    @field_validator("model", mode="before")
+    @field_validator("model", mode="before", json_schema_input_type=str | ModelChoice)
     @classmethod
     def _model_by_name(cls, value: object) -> object:
-        return {"name": value} if isinstance(value, str) else value
+        if isinstance(value, dict | ModelChoice):
+            return value
+        if isinstance(value, str):
+            return {"name": value}
+        raise ValueError("write a model's name in quotes, or keys such as {name: …}")
 
-    @model_validator(mode="after")
-    def _no_duplicates(self) -> Definition:
-        for label, names in (
-            ("workers", self.workers),
-            ("tools", [tool.function for tool in self.tools]),
-            ("schedule", [schedule.name for schedule in self.schedule]),
-        ):
-            if twice := _twice(names):
-                raise ValueError(f"{label}: '{twice}' occurs twice")
-        return self
+    @field_validator("workers", "tools", "schedule")
+    @classmethod
+    def _no_duplicates(cls, value: _Entries) -> _Entries:
+        if twice := _twice(map(_label, value)):
+            raise ValueError(f"'{twice}' occurs twice")
+        return value
 
-    @model_validator(mode="after")
-    def _callable(self) -> Definition:
+    @field_validator("workers", "tools")
+    @classmethod
+    def _callable(cls, value: _Entries, info: ValidationInfo) -> _Entries:
         """A model calls tools and workers by unique names, and endpoints take a limited number."""
-        functions = [tool.function.rpartition(":")[2] for tool in self.tools]
-        names = [*map(sanitised, functions), *self.workers]
+        workers: _Entries = info.data.get("workers", ()) if info.field_name == "tools" else ()
+        names = [sanitised(_label(it).rpartition(":")[2]) for it in (*workers, *value)]
         if twice := _twice(names):
             raise ValueError(
-                f"tools: two of the tools and workers are called '{twice}' for the model; "
-                "rename one"
+                f"two of the tools and workers are called '{twice}' for the model; rename one"
             )
         if len(names) > MOST_CALLABLE:
-            raise ValueError(
-                f"tools: {len(names)} tools and workers; endpoints take {MOST_CALLABLE}"
-            )
-        return self
+            raise ValueError(f"{len(names)} tools and workers; endpoints take {MOST_CALLABLE}")
+        return value
+
+
+def _label(entry: str | ToolChoice | Schedule) -> str:
+    match entry:
+        case ToolChoice():
+            return entry.function
+        case Schedule():
+            return entry.name
+        case _:
+            return entry
 
 
 def is_name(text: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from shared.contract.prompts import ToolProtocol
 from shared.errors import SettingsError
 from shared.settings.prices import Prices, given_prices
 from shared.settings.secrets import current_secret, secret
+from shared.validation import sentence
 
 _Line = Annotated[str, StringConstraints(strip_whitespace=True)]
 """Without the newline or space that files of variables and shells leave at the end."""
@@ -60,9 +62,8 @@ class _Environment(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise SettingsError(
-                f"the variable {name} is wrong: {first['msg'].removeprefix('Value error, ')}"
-            ) from error
+            fault = sentence(first, cls, verb="write")
+            raise SettingsError(f"the variable {name} is wrong: {fault}") from error
 
 
 class Settings(_Environment):
@@ -71,7 +72,7 @@ class Settings(_Environment):
     rabbitmq_url: SecretStr | None = Field(
         default=None,
         validation_alias="RABBITMQ_URL",
-        description="amqp://user:password@host:5672/vhost",
+        description="address of the broker: `amqp://user:password@host:5672/vhost`",
     )
     rabbitmq_url_file: Path | None = Field(
         default=None,
@@ -81,7 +82,8 @@ class Settings(_Environment):
     store_url: SecretStr = Field(
         default=SecretStr("sqlite:///.hutch/hutch.db"),
         validation_alias="HUTCH_STORE",
-        description="sqlite:///path for one machine, postgresql://… for more",
+        description="address of the store: `sqlite:///path` for one machine, "
+        "`postgresql://user:password@host/db` for more",
     )
     store_url_file: Path | None = Field(
         default=None,
@@ -89,11 +91,25 @@ class Settings(_Environment):
         description="a file with this address instead; read again at each connection",
     )
     agents: Path = Field(
-        default=Path("agents"), validation_alias="HUTCH_AGENTS", description="folder of agents"
+        default=Path("agents"),
+        validation_alias="HUTCH_AGENTS",
+        description="folder of agents' files",
     )
-    model: _Line | None = Field(default=None, validation_alias="OPENAI_MODEL")
-    base_url: _Line | None = Field(default=None, validation_alias="OPENAI_BASE_URL")
-    api_key: SecretStr | None = Field(default=None, validation_alias="OPENAI_API_KEY")
+    model: _Line | None = Field(
+        default=None,
+        validation_alias="OPENAI_MODEL",
+        description="name of the model, for agents whose file names none",
+    )
+    base_url: _Line | None = Field(
+        default=None,
+        validation_alias="OPENAI_BASE_URL",
+        description="address of its endpoint, like `https://host/v1`; not set: OpenAI's",
+    )
+    api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="OPENAI_API_KEY",
+        description="key of its endpoint, which no other endpoint gets",
+    )
     api_key_file: Path | None = Field(
         default=None,
         validation_alias="OPENAI_API_KEY_FILE",
@@ -102,24 +118,29 @@ class Settings(_Environment):
     custom_headers: Annotated[SecretStr, AfterValidator(_headers)] | None = Field(
         default=None,
         validation_alias="OPENAI_CUSTOM_HEADERS",
-        description="lines of 'Name: value', sent only to the endpoint that gets OPENAI_API_KEY",
+        description="lines of `Name: value`, sent only to the endpoint that gets `OPENAI_API_KEY`",
     )
     organization: Annotated[str, AfterValidator(_header_value)] | None = Field(
-        default=None, validation_alias="OPENAI_ORG_ID", description="sent to the same endpoint"
+        default=None,
+        validation_alias="OPENAI_ORG_ID",
+        description="organization, sent to the same endpoint",
     )
     project: Annotated[str, AfterValidator(_header_value)] | None = Field(
-        default=None, validation_alias="OPENAI_PROJECT_ID", description="sent to the same endpoint"
+        default=None,
+        validation_alias="OPENAI_PROJECT_ID",
+        description="project, sent to the same endpoint",
     )
     tool_protocol: ToolProtocol = Field(
         default="native",
         validation_alias="HUTCH_TOOL_PROTOCOL",
-        description="for agents that name none; schema: for models without native tool calls",
+        description="how tools are offered to models, for agents whose file doesn't say; `schema`: "
+        "for models without dependable tool calls",
     )
     prices: Annotated[Prices, NoDecode, BeforeValidator(given_prices)] = Field(
         default={},
         validation_alias="HUTCH_PRICES",
-        description="JSON, or a YAML or JSON file: model -> {input, cached_input, output}, in USD "
-        "per million tokens; before the prices that the package genai-prices knows",
+        description="prices in USD per million tokens, as JSON or the name of a JSON or YAML file: "
+        "`{MODEL: {input, cached_input, output}}`; a model without one has that of `genai-prices`",
     )
     drain_s: float = Field(
         default=20.0,
@@ -138,22 +159,22 @@ class Settings(_Environment):
         ge=0,
         le=65535,
         validation_alias="HUTCH_HEALTH_PORT",
-        description="for /live, /ready and /metrics; 0: any free port, named in the log",
+        description="port of `/live`, `/ready` and `/metrics`; 0: any free one, named in the log",
     )
     health_host: str = Field(
         default="127.0.0.1",
         validation_alias="HUTCH_HEALTH_HOST",
-        description="the address that the health port listens on",
+        description="address that the health port listens on",
     )
     debug: bool = Field(
         default=False,
         validation_alias="HUTCH_DEBUG",
-        description="1: a failure also shows its traceback",
+        description="`1`: a failure also shows its traceback",
     )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto",
         validation_alias="HUTCH_LOG",
-        description="auto: readable on a terminal, JSON elsewhere",
+        description="format of log lines; `auto`: readable on a terminal, JSON elsewhere",
     )
 
     @classmethod
@@ -191,6 +212,11 @@ class Settings(_Environment):
         """The key of the settings' model as it is now."""
         return current_secret(self.api_key, "OPENAI_API_KEY", self.api_key_file)
 
+    def gets_our_key(self, base_url: str | None, api_key_env: str | None) -> bool:
+        """Whether a model with these fields in its agent's file gets the key and the headers of the
+        settings. An agent's file that names another endpoint names its key too."""
+        return api_key_env is None and base_url in {None, self.base_url}
+
     def account_headers(self) -> tuple[str, ...]:
         """The headers that the `openai` package adds itself; they belong to the key's endpoint."""
         lines = (self.custom_headers or SecretStr("")).get_secret_value().split("\n")
@@ -198,6 +224,9 @@ class Settings(_Environment):
         return ("OpenAI-Organization", "OpenAI-Project", *own)
 
 
+SIMILAR = 0.85
+"""How similar a variable's name is to one that is read, at least, to count as misspelt."""
+_OURS = ("HUTCH_", "OPENAI_", "RABBITMQ_")
 _PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY")
 _NETWORK = (*_PROXIES, "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -205,20 +234,40 @@ _NETWORK = (*_PROXIES, "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 class ScriptedSettings(_Environment):
     """Where the scripted model listens."""
 
-    host: str = Field(default="127.0.0.1", validation_alias="HUTCH_SCRIPTED_HOST")
+    host: str = Field(
+        default="127.0.0.1",
+        validation_alias="HUTCH_SCRIPTED_HOST",
+        description="address that the scripted model listens on",
+    )
     port: int = Field(
         default=8080,
         ge=0,
         le=65535,
         validation_alias="HUTCH_SCRIPTED_PORT",
-        description="0: any free port, named in the log",
+        description="its port; 0: any free one, named in the log",
     )
 
 
 class LocalSettings(_Environment):
     """Where the small real model listens; only this machine reaches it."""
 
-    port: int = Field(default=8081, ge=1, le=65535, validation_alias="HUTCH_LOCAL_PORT")
+    port: int = Field(
+        default=8081,
+        ge=1,
+        le=65535,
+        validation_alias="HUTCH_LOCAL_PORT",
+        description="port of the local model, on 127.0.0.1",
+    )
+
+
+def misspelt() -> dict[str, str]:
+    """Variables that are set and that no process reads, with the similar name that one reads."""
+    models = (Settings, ScriptedSettings, LocalSettings)
+    fields = [field for model in models for field in model.model_fields.values()]
+    known = {str(field.validation_alias) for field in fields}
+    ours = [it for it in os.environ if it.startswith(_OURS) and it not in known]
+    near = {it: get_close_matches(it, known, n=1, cutoff=SIMILAR) for it in ours}
+    return {name: found[0] for name, found in near.items() if found}
 
 
 def no_model(agent: str) -> SettingsError:

@@ -28,6 +28,7 @@ from shared.contract.messages import Usage
 from shared.contract.prompts import ToolProtocol
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
+from shared.definitions.model_address import Key
 from shared.definitions.narrowing import narrowed
 from shared.definitions.profiles import Profile, Wire, profile
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
@@ -54,9 +55,6 @@ LONGEST_WAIT_S = 60.0
 
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0
 """Bounds of a random wait: agents that failed together don't retry together."""
-
-Key = Callable[[], SecretStr | None]
-"""Returns the API key; raises `SettingsError` if it can't be read now."""
 
 OnFailure = Callable[[ModelFault], None]
 """Called for each failed attempt, also if a later one succeeds."""

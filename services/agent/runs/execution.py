@@ -58,6 +58,7 @@ from shared.prices import PriceList
 from shared.store.runs.run import Run
 from shared.store.runs.steps import resumed
 from shared.store.runs.takeover import hand_over
+from shared.validation import first_fault
 
 log = structlog.get_logger()
 
@@ -165,13 +166,15 @@ class Execution:
                 outcome = await self.parts.loop(run, message, snapshot, slot, journal, scope)
                 return Ended(outcome, journal.at_end)
         except (TimeoutError, HutchError, ValidationError) as error:
-            return await self._result_of(run, journal, error)
+            return await self._result_of(run, message, journal, error)
 
-    async def _result_of(self, run: Run, journal: StoredJournal, error: Exception) -> Result:
+    async def _result_of(
+        self, run: Run, message: Task | Trigger, journal: StoredJournal, error: Exception
+    ) -> Result:
         """The result of an attempt that raised. Interruptions and faults are raised again."""
         match error:
             case TimeoutError():
-                return Ended(_timeout(run, journal, paused=self.parts.pause.on))
+                return Ended(_timeout(run, message, journal, paused=self.parts.pause.on))
             case RunCancelled():
                 return await cancelled_end(self.instance.store, run)
             case RunHandedOver():
@@ -182,7 +185,9 @@ class Execution:
                 reason = f"postponed {MOST_FAILURES} times in a row, and then: {error}"
                 content = f"given up: {error.public}"
                 return await self.endings.give_up(run, journal.usage(), reason, content)
-            case DamagedRow() | JournalMismatch() | SettingsError() | ValidationError():
+            case ValidationError():
+                return Ended(failed(NOT_RESUMED, first_fault(error), journal.usage()))
+            case DamagedRow() | JournalMismatch() | SettingsError():
                 return Ended(failed(NOT_RESUMED, str(error), journal.usage()))
             case StoreError() if not isinstance(error, StoreUnavailable):
                 return Ended(failed(NOT_STORED, str(error), journal.usage()))
@@ -255,7 +260,7 @@ class RunParts:
             message=message,
             notes=run.notes,
             recalled=run.recalled,
-            now=datetime.fromtimestamp(run.claimed_at, UTC),
+            now=datetime.fromtimestamp(_starts_at(run, message), UTC),
             workers=() if sums_up else snapshot.workers,
             tools=() if sums_up else snapshot.tools,
             window=endpoint.window,
@@ -296,8 +301,15 @@ def _message(run: Run) -> tuple[Task | Trigger, Ended | None]:
     return message, None
 
 
-def _timeout(run: Run, journal: StoredJournal, *, paused: bool) -> Outcome:
-    content = f"no answer within {run.deadline_at - run.claimed_at:.0f} s"
+def _starts_at(run: Run, message: Task | Trigger) -> float:
+    """The time from which the run's timeout counts and which its model is told: its claim, or the
+    time to which it was delayed."""
+    not_before = message.not_before.timestamp() if message.not_before else 0.0
+    return max(run.claimed_at, not_before)
+
+
+def _timeout(run: Run, message: Task | Trigger, journal: StoredJournal, *, paused: bool) -> Outcome:
+    content = f"no answer within {run.deadline_at - _starts_at(run, message):.0f} s"
     detail = None
     if in_doubt := journal.call_in_doubt():
         detail = str(in_doubt)

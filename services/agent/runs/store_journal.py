@@ -14,13 +14,14 @@ from pydantic import BaseModel, ValidationError
 from services.agent.loop.journal import StepKey, StepKind, check_step
 from services.agent.runs.cause import Cause
 from shared.concurrency.retry import run_to_completion
-from shared.contract.messages import Usage, first_fault
+from shared.contract.messages import Usage
 from shared.errors import HutchError, ToolInDoubt
 from shared.store import Store
 from shared.store.database.writer import Operation
 from shared.store.runs.run import Run, lock
 from shared.store.runs.steps import Step, write_step
 from shared.store.runs.tool_starts import Start, drop_start, write_start
+from shared.validation import first_fault
 
 FENCE_CHECK_S = 1.0
 """For this time after a fenced write the fence isn't checked: a takeover needs 3 s of silence."""

@@ -13,9 +13,10 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from services.cli import agents, options, output, receiver, task_tree
+from services.cli.agents import known_names
 from services.cli.answer import detail_of, print_answer
 from services.cli.broker import opened_broker
-from services.cli.options import Context, Cost, ModelCalls, Session, TaskText, Tokens
+from services.cli.options import Context, Cost, ModelCalls, Priority, Session, TaskText, Tokens
 from services.cli.store import record_sent
 from shared.broker.connection import Broker
 from shared.client.ask import NoResponse
@@ -32,7 +33,7 @@ INTERRUPTED = 130
 
 
 def ask(
-    agent: Annotated[str, typer.Argument(help="The agent's name.")],
+    agent: Annotated[str, typer.Argument(help="The agent's name.", autocompletion=known_names)],
     text: TaskText,
     context: Context = None,
     id: Annotated[
@@ -42,6 +43,7 @@ def ask(
     model_calls: ModelCalls = None,
     tokens: Tokens = None,
     cost: Cost = None,
+    priority: Priority = None,
     timeout: Annotated[str, typer.Option(help="The task's deadline: 30s, 10m, 1h30m.")] = "10m",
     json: Annotated[bool, typer.Option("--json", help="Print the response as JSON only.")] = False,
 ) -> None:
@@ -60,6 +62,7 @@ def ask(
         deadline=datetime.now(UTC) + wait,
         session=session,
         budget=budget,
+        priority=priority,
         stream=live and sys.stdout.isatty(),
     )
     asking = _Asking(settings, agent, task, wait.total_seconds(), console if live else None, json)

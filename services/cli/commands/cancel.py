@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from services.cli import agents, options, output
+from services.cli.agents import known_names
 from services.cli.broker import opened_broker
 from services.cli.store import only_run, opened_store, polled
 from shared.client.ask import cancel as publish_cancel
@@ -33,7 +34,11 @@ WAIT_S = 5.0
 def cancel(
     id: Annotated[str, typer.Argument(help="A task's id, or a run's id or its beginning.")],
     agent: Annotated[
-        str | None, typer.Option(help="The task's agent; needed before the task has arrived.")
+        str | None,
+        typer.Option(
+            help="The task's agent; needed before the task has arrived.",
+            autocompletion=known_names,
+        ),
     ] = None,
 ) -> None:
     """Cancel a task's run and every run that it has caused, in all processes.

@@ -84,7 +84,7 @@ async def _run(home: Path, url: str) -> str:
             await _alone(broker, list(agents))
             async with (
                 open_store(store_url) as store,
-                fleet.running(fleet.roles(agents), model, environment, show, DRAIN_S),
+                fleet.running(agents, model, environment, show, DRAIN_S),
             ):
                 await _ready(broker, list(agents))
                 output.say(f"ready after {time.monotonic() - began:.1f} s")

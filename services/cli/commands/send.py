@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from services.cli import agents, options, output, receiver
+from services.cli.agents import known_names
 from services.cli.broker import opened_broker
 from services.cli.options import (
+    At,
     Context,
     Cost,
+    Delay,
     ModelCalls,
+    Priority,
     Session,
     TaskText,
     Tokens,
@@ -26,7 +30,7 @@ from shared.settings.environment import Settings
 
 
 def send(
-    agent: Annotated[str, typer.Argument(help="The agent's name.")],
+    agent: Annotated[str, typer.Argument(help="The agent's name.", autocompletion=known_names)],
     text: TaskText,
     context: Context = None,
     id: Annotated[
@@ -36,22 +40,32 @@ def send(
     model_calls: ModelCalls = None,
     tokens: Tokens = None,
     cost: Cost = None,
+    delay: Delay = None,
+    at: At = None,
+    priority: Priority = None,
 ) -> None:
     """Give an agent a task without waiting; prints the task's id, for 'hutch show'."""
     budget = options.budget(model_calls, tokens, cost)
+    start = options.not_before(delay, at, session)
     fields = {"content": text, "context": context, "session": session, "budget": budget}
-    _to_agent(agent, options.message(Task, id=id, **fields))
+    _to_agent(agent, options.message(Task, id=id, not_before=start, priority=priority, **fields))
 
 
 def trigger(
-    agent: Annotated[str, typer.Argument(help="The agent's name.")],
+    agent: Annotated[str, typer.Argument(help="The agent's name.", autocompletion=known_names)],
     text: TriggerText = None,
     id: Annotated[
         str | None, typer.Option(help="The trigger's id: sent twice, it is run once.")
     ] = None,
+    delay: Delay = None,
+    at: At = None,
+    priority: Priority = None,
 ) -> None:
     """Wake an agent; prints the trigger's id, for 'hutch show'."""
-    _to_agent(agent, options.message(Trigger, id=id, content=text))
+    start = options.not_before(delay, at)
+    _to_agent(
+        agent, options.message(Trigger, id=id, content=text, not_before=start, priority=priority)
+    )
 
 
 def broadcast(

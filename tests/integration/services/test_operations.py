@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Client
 from tests.support.pages import COMMANDS
 from tests.support.processes.clerk import LONG_S, Clerk, call, dead_letters, define
@@ -167,9 +168,26 @@ def test_a_run_that_hangs_continues_elsewhere_or_is_ended(
     until(lambda: clerk.effects)
     assert "lookup" in said(system, "hutch show RUN", RUN="stuck")
     assert re.search(r"(?m)^clerk +1 .* 1 ", said(system, "hutch status"))
+    assert "no faults" in said(system, "hutch doctor")
     said(system, "hutch shutdown AGENT --stop", AGENT="clerk")
     assert hanging.ended() == 0
     system.agents("clerk")
     until(lambda: len(clerk.effects) == 2)
     said(system, "hutch cancel ID", ID="stuck")
     assert pika.reply().status == "cancelled"
+
+
+def test_a_mailbox_without_a_leader_has_one_elected(
+    system: System, pika: Client, rabbit: Rabbit
+) -> None:
+    elected = """rabbitmqctl eval '{ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"agent.bob">>)), ra:trigger_election(amqqueue:get_pid(Q)).'"""  # noqa: E501 - as on the page
+    assert elected in COMMANDS, "the page says it otherwise"
+    [bob] = system.agents("bob")
+    rabbit.remove_leader("agent.bob")
+    rabbit.close_connections_of("bob.")
+    bob.wait_for("did not answer in time to consume from 'agent.bob'")
+    _, *arguments = shlex.split(elected.replace('"/"', f'"{rabbit.vhost}"'))
+    assert rabbit.ctl(*arguments) == "ok"
+    until(lambda: pika.consumers("agent.bob") == 1)
+    pika.send("bob", {"content": "[[reply Here.]]", "id": "t1"})
+    assert pika.reply().content == "Here."

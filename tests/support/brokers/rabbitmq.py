@@ -128,6 +128,21 @@ class Rabbit:
         finally:
             await asyncio.to_thread(self.ctl, "eval", f"{leader}, sys:resume(Leader).")
 
+    def remove_leader(self, queue: str) -> None:
+        """Leave a quorum queue as a broker that was killed while it created the queue."""
+        name = f'rabbit_misc:r(<<"{self.vhost}">>, queue, <<"{queue}">>)'
+        state = self.ctl(
+            "eval",
+            f"{{ok, Q}} = rabbit_amqqueue:lookup({name}), {{Name, _}} = Id = amqqueue:get_pid(Q), "
+            "ok = ra:stop_server(quorum_queues, Id), "
+            "{ok, Config} = ra_server_sup_sup:recover_config(quorum_queues, Name), "
+            "ok = ra:force_delete_server(quorum_queues, Id), "
+            "Uid = ra:new_uid(ra_lib:to_binary(Name)), "
+            "ok = ra:start_server(quorum_queues, Config#{uid => Uid}), "
+            "element(1, sys:get_state(Name)).",
+        )
+        assert state == "follower"
+
     @contextmanager
     def alarm(self, short_of: Literal["memory", "disk"] = "memory") -> Iterator[None]:
         """The broker is short of it and takes no messages; it checks every few seconds."""

@@ -44,3 +44,10 @@ def test_every_reference_of_the_asyncapi_document_leads_somewhere(generate: Modu
         place = document
         for step in reference.removeprefix("#/").split("/"):
             place = place[step]
+
+
+def test_every_key_and_variable_is_described_in_a_page(generate: ModuleType) -> None:
+    pages = "".join((DOCS / name).read_text("utf-8") for name in generate.PAGES)
+    for name, model in generate.TABLES.items():
+        assert f"<!-- table: {name} -->" in pages
+        assert all(field.description for field in model.model_fields.values())

@@ -218,3 +218,24 @@ async def test_an_unknown_delivery_mode_is_delivered_and_can_be_acked(
     assert await delivery.ack()
     await consumer.stop()
     await has(broker, QueueDepth(0, 0))
+
+
+@pytest.mark.long
+async def test_a_reply_queue_that_is_left_without_a_leader_is_replaced(
+    broker: Broker, consumer: Consumer, rabbit: Rabbit
+) -> None:
+    """So a broker leaves it that is killed while it creates the queue."""
+    await broker.declare(topology.replies("alice", "i1"))
+    name = topology.reply_queue_name("alice", "i1")
+    replies = await broker.consumer(name)
+    await replies.start(prefetch=1)
+    await consumer.start(prefetch=1)
+    await asyncio.to_thread(rabbit.remove_leader, name)
+    await asyncio.to_thread(rabbit.close_connections)
+    await until(lambda: not consumer.consuming)
+    await until(lambda: consumer.consuming)
+    assert not replies.consuming, "the mailbox has not waited for it"
+    await until(lambda: replies.consuming and broker.connected, 60)
+    await broker.publisher.publish(Outgoing(topology.REPLIES, name, b"{}", "r1"))
+    assert (await taken(replies)).message_id == "r1"
+    await replies.close()

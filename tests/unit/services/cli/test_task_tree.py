@@ -5,6 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
+from services.cli.output import clock_time
 from services.cli.task_tree import TaskTree, line
 from shared.contract.messages import Event
 
@@ -53,7 +54,7 @@ def test_a_run_whose_model_fails_shows_the_reason_until_it_continues() -> None:
     off = _event("run.put_off", "ann", "t", None, seconds="5.0", reason="rate_limited")
     tree.add(off)
     assert _drawn(tree)[0].startswith("ann  postponed, its model fails (rate_limited)")
-    assert line(off) == "09:00:00 ann waits 5.0 s: its model fails (rate_limited)"
+    assert line(off) == f"{clock_time(NOW)} ann waits 5.0 s: its model fails (rate_limited)"
     tree.add(_event("run.started", "ann", "t", None))
     assert _drawn(tree)[0].startswith("ann  running")
 
