@@ -155,6 +155,7 @@ def test_a_key_goes_to_its_own_endpoint_alone(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "ours")
     monkeypatch.setenv("OPENAI_BASE_URL", f"{endpoint}/v1")
+    monkeypatch.setenv("OPENAI_MODEL", "small-1")
     monkeypatch.setenv("OTHER", "other")
     moved = {"base_url": f"{endpoint}/moved", "api_key_env": "OTHER"}
     assert not asked(alice={}, bob={"base_url": f"{endpoint}/bob"}, tom=moved)
