@@ -81,9 +81,11 @@ def test_what_a_killed_hutch_up_has_left_is_found(
     home.mkdir()
     settings = Settings.from_environment()
     assert not text(home_findings(settings))
-    (home / "broker").write_text("amqp://guest:guest@127.0.0.1:2/")
+    broker = home / "broker"
+    broker.write_text("amqp://guest:guest@127.0.0.1:2/")
     assert "no 'hutch up' runs here: it was killed" in text(home_findings(settings))
     with locked(home):
+        broker.write_text("amqp://guest:guest@127.0.0.1:2/")
         assert "advice: 'hutch up' runs here with a broker" in text(home_findings(settings))
 
 
