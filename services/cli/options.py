@@ -68,7 +68,8 @@ Delay = Annotated[
 At = Annotated[
     str | None,
     typer.Option(
-        help="It starts no earlier than 2026-12-01T09:00, in this machine's time or with an offset."
+        help="It starts no earlier than at 09:00 or 2026-12-01T09:00, in this machine's time or with "
+        "an offset."
     ),
 ]
 Priority = Annotated[
@@ -110,11 +111,15 @@ def past(option: str, text: str, now: datetime) -> datetime:
     """
     with suppress(SettingsError):
         return now - duration(option, text)
+    return _time(option, text, now, "2h, 09:00 or 2026-11-30T09:00")
+
+
+def _time(option: str, text: str, now: datetime, examples: str) -> datetime:
     today = f"{now.astimezone():%Y-%m-%d}T" if ":" in text else ""
     for written in (text, today + text):
         with suppress(ValueError, OverflowError):
             return datetime.fromisoformat(written).astimezone()
-    raise SettingsError(f"{option}: '{text}' is no time: it is like 2h, 09:00 or 2026-11-30T09:00")
+    raise SettingsError(f"{option}: '{text}' is no time: it is like {examples}")
 
 
 def duration(option: str, text: str) -> timedelta:
@@ -135,18 +140,13 @@ def not_before(delay: str | None, at: str | None, session: str | None = None) ->
     if delay is not None and at is not None:
         raise SettingsError("--delay and --at exclude each other")
     now = datetime.now(UTC)
-    start = now + duration("--delay", delay) if delay is not None else _time(at or "")
+    if delay is not None:
+        start = now + duration("--delay", delay)
+    else:
+        examples = "09:00, 2026-12-01T09:00 or 2026-12-01T09:00+01:00"
+        start = _time("--at", at or "", now, examples)
     if start < now:
         raise SettingsError(f"--at: {at} has passed")
     if fault := delay_fault(start, None, session):
         raise SettingsError(fault)
     return start
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise SettingsError(
-            f"--at: '{text}' is no time: write 2026-12-01T09:00, or 2026-12-01T09:00+01:00"
-        ) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from functools import partial
 from typing import Annotated
 
@@ -171,7 +170,7 @@ def _asked(message: Task | Trigger) -> Iterator[str]:
     if message.session:
         yield f"session {message.session}"
     if message.not_before:
-        yield f"not before {message.not_before.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        yield f"not before {output.local_time(message.not_before)}"
     if message.priority is Priority.BACKGROUND:
         yield f"priority {message.priority}"
     if message.budget:

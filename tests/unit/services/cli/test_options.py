@@ -32,7 +32,8 @@ def test_a_time_without_an_offset_is_this_machines() -> None:
     [
         ("10m", "2026-12-01T09:00", None, "--delay and --at exclude each other"),
         (None, "2020-01-01T09:00", None, "--at: 2020-01-01T09:00 has passed"),
-        (None, "tomorrow", None, "--at: 'tomorrow' is no time: write 2026-12-01T09:00, or"),
+        (None, "tomorrow", None, "--at: 'tomorrow' is no time: it is like 09:00, 2026-12-01T09:00"),
+        (None, "00:00", None, "--at: 00:00 has passed"),
         (None, "9999-12-31T23:59-23:00", None, "is no time"),
         ("soon", None, None, "--delay: "),
         ("721h", None, None, "a task can be delayed by at most 30 days: send it later"),

@@ -80,8 +80,10 @@ def test_columns_without_content_are_left_out() -> None:
     assert " ".join(head.split()) == "run claimed agent kind status took task id text"
 
 
-def test_a_list_without_a_run_says_so() -> None:
-    assert hutch("runs", "--session", "s2").stdout == "no such run\n"
+def test_a_list_without_a_run_says_in_which_store_it_looked() -> None:
+    said = hutch("runs", "--session", "s2")
+    assert said.stdout == ""
+    assert said.stderr.startswith("no such runs in the store sqlite:///")
 
 
 @pytest.mark.parametrize(
