@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.cli.machine.home import HOME, broker_url
-from services.cli.places import OPERATOR, compose_hint
+from services.cli.places import IN_COMPOSE, compose_hint
 from shared.broker.connection import Broker, connect
 from shared.contract import topology
 from shared.errors import Forbidden, SettingsError
@@ -28,7 +28,7 @@ def address(settings: Settings) -> str:
 
 
 RIGHTS = (
-    f"commands have a user of their own: '{OPERATOR} …', or in Kubernetes "
+    f"commands have a user of their own: '{IN_COMPOSE} …', or in Kubernetes "
     "'kubectl -n hutch exec deploy/operator -- hutch …'"
 )
 """How a command gets the rights that the user of an agent's container lacks."""

@@ -101,19 +101,19 @@ def show_table(
 ) -> None:
     """Print a table. Columns whose names end in `#` hold numbers and are aligned right.
 
-    A column in which no row has anything is left out. In a file or a pipe nothing is cut. On a
-    terminal, or with a `width`, `spare` columns are left
-    out, in their order, until the others have room; then the last column is cut. No other column
-    is, so that every id can be copied.
+    A column in which no row has anything is left out, unless it is the last. In a file or a pipe
+    nothing is cut. On a terminal, or with a `width`, `spare` columns are left out, in their order,
+    until the others have room; then the last column is cut. No other column is, so that every id
+    can be copied.
     """
     if width is None and sys.stdout.isatty():
         width = get_terminal_size().columns
     heads = [name.rstrip("#") for name in columns]
     cells = [[" ".join(plain(cell).split()) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
-    shown = [at for at in range(len(heads)) if not rows or any(row[at] for row in cells)]
+    last = len(heads) - 1
+    shown = [at for at in range(last) if not rows or any(row[at] for row in cells)] + [last]
     if width is not None:
-        last = shown[-1]
         least = min(widths[last], LAST_CHARS)
         for at in map(heads.index, spare):
             if at in shown and sum(widths[it] + GAP for it in shown[:-1]) + least > width:

@@ -9,7 +9,7 @@ from services.cli.machine.home import HOME, broker_url
 from shared.settings.environment import Settings
 
 COMPOSE_FILES = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
-OPERATOR = "docker compose run --rm operator hutch"
+IN_COMPOSE = "docker compose run --rm operator hutch"
 """The beginning of a command in the containers' network, with their store and their broker."""
 
 
@@ -38,7 +38,7 @@ def compose_hint(settings: Settings, command: str = "…") -> str:
         return ""
     if not any(_starts_agents(Path(name)) for name in COMPOSE_FILES):
         return ""
-    return f"if compose runs the agents of this folder: '{OPERATOR} {command}'"
+    return f"if compose runs the agents of this folder: '{IN_COMPOSE} {command}'"
 
 
 def _starts_agents(file: Path) -> bool:

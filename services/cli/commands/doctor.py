@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from services.cli import output
 from services.cli.doctor.diagnosis import Diagnosis, diagnose
-from services.cli.doctor.finding import Severity
+from services.cli.doctor.finding import Severity, counted
 from services.cli.options import Json
 
 
@@ -24,7 +24,7 @@ def doctor(json: Json = False) -> None:
         output.say(TypeAdapter(Diagnosis).dump_json(found).decode())
     else:
         _show(found)
-        output.say(f"\n{len(faults) or 'no'} fault{'' if len(faults) == 1 else 's'}")
+        output.say(f"\n{counted(len(faults), 'fault')}")
     if faults:
         raise typer.Exit(1)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from services.cli.agents import known_names
 from services.cli.machine.home import HOME
 from services.cli.up import log_files
 from services.cli.up.screen import Screen
@@ -17,7 +18,12 @@ POLL_S = 0.3
 
 def logs(
     agent: Annotated[
-        str | None, typer.Argument(help="An agent, or 'scheduler'.", show_default="all processes")
+        str | None,
+        typer.Argument(
+            help="An agent, or 'scheduler'.",
+            show_default="all processes",
+            autocompletion=known_names,
+        ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more lines.")] = False,
     tail: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from services.cli import agents, output
+from services.cli.agents import known_names
 from services.cli.machine.home import HOME
 from services.cli.up import control
 from shared.contract.topology import SCHEDULER
@@ -19,7 +20,9 @@ MOST = 64
 
 
 def restart(
-    agent: Annotated[str, typer.Argument(help="An agent, or 'scheduler'.")],
+    agent: Annotated[
+        str, typer.Argument(help="An agent, or 'scheduler'.", autocompletion=known_names)
+    ],
 ) -> None:
     """Finish what an agent's processes under 'hutch up' run, and start them again."""
     if agent != SCHEDULER:
@@ -28,7 +31,7 @@ def restart(
 
 
 def scale(
-    agent: Annotated[str, typer.Argument(help="An agent.")],
+    agent: Annotated[str, typer.Argument(help="An agent.", autocompletion=known_names)],
     replicas: Annotated[int, typer.Argument(min=0, max=MOST, help="Its processes.")],
 ) -> None:
     """Run this many processes of an agent under 'hutch up', until that ends."""

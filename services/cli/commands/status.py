@@ -27,7 +27,6 @@ COUNTS = {
     "running": "running",
     "waiting": "waiting",
     "due": "due",
-    "delayed": "delayed",
     "postponed": "postponed",
 }
 """The columns of numbers, and the field that each shows."""
@@ -75,8 +74,7 @@ def _notes(it: AgentStatus) -> str:
     notes = ["paused"] if it.paused else []
     if it.replicas and it.consumers == 0 and not it.paused:
         notes.append("takes no tasks")
-    if it.unsent:
-        notes.append(f"{it.unsent} unsent")
+    notes += [f"{n} {what}" for n, what in ((it.delayed, "delayed"), (it.unsent, "unsent")) if n]
     return ", ".join(notes)
 
 

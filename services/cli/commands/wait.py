@@ -49,7 +49,9 @@ async def _wait(
 
         row = await polled(ended, within_s)
         if row is None:
-            raise HutchError(f"'{key}' has not ended within {within_s:.0f} s: 'hutch show {key}'")
+            raise HutchError(
+                f"'{key}' has not ended within {within_s:.0f} s: see 'hutch show {key}'"
+            )
         texts = await store.read(partial(reports.texts, run_id=row.run_id))
         message = message_of(texts.message)
         return row.agent, response_of(texts.response or ""), texts.detail or "", message.budget

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from services.cli import agents, output, task_tree
+from services.cli.agents import known_names
 from services.cli.broker import opened_broker
 from services.cli.options import Json
 from shared.client.events import received, subscribe
@@ -39,7 +40,10 @@ LINES = task_tree.LINES | {
 def watch(
     agent: Annotated[
         list[str] | None,
-        typer.Option(help="Only this agent's events; give it again for several."),
+        typer.Option(
+            help="Only this agent's events; give it again for several.",
+            autocompletion=known_names,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

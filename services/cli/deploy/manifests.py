@@ -88,7 +88,7 @@ def _deployments(base: Path, agents: Definitions) -> Iterator[str]:
         if file.is_file():
             yield f"{base / 'kustomization.yaml'}: resources: add {file.name}"
         else:
-            yield f"{file}: missing; run 'hutch k8s {name}' into it and add it to the resources"
+            yield f"{file}: missing; run 'hutch k8s'"
     for name in sorted(deployed - set(agents)):
         yield f"{base}: a Deployment for '{name}', which is no agent here"
     for file in files:

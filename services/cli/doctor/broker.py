@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from services.cli.doctor.finding import Area, Finding, fault, not_seen
-from services.cli.places import OPERATOR
+from services.cli.places import IN_COMPOSE
 from shared.broker.connection import Broker
 from shared.contract import topology
 from shared.contract.topology import ALL, CONTROL, DEAD_QUEUE, TASKS, shutdown_key
@@ -53,7 +53,7 @@ async def rights_findings(broker: Broker, url: str) -> list[Finding]:
             Area.RIGHTS,
             f"the broker's user '{urlsplit(url).username or 'guest'}' may not "
             + ", nor ".join(missing),
-            f"use the user 'operator', for example with '{OPERATOR} …', or import what "
+            f"use the user 'operator', for example with '{IN_COMPOSE} …', or import what "
             "'hutch topology' prints",
         )
     ]

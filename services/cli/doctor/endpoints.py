@@ -21,6 +21,7 @@ from shared.definitions.model_address import model_address
 from shared.definitions.profiles import profile
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
+from shared.settings.secrets import secret
 
 ANSWER_S = 10.0
 MOST_BYTES = 4 * 1024 * 1024
@@ -47,7 +48,17 @@ async def endpoint_findings(settings: Settings, agents: Definitions) -> list[Fin
     found: list[Finding] = []
     without: list[str] = []
     for agent in agents.values():
+        variable = agent.model.api_key_env
         try:
+            if variable is not None and secret(variable) is None:
+                found.append(
+                    advice(
+                        Area.ENDPOINTS,
+                        f"'{agent.name}' wants its key from {variable}, which is not set here",
+                        "set it where the agent starts: its process ends at once without it",
+                    )
+                )
+                continue
             endpoint = _endpoint(agent, settings)
         except SettingsError as error:
             found.append(
@@ -120,7 +131,7 @@ def _check(it: _Endpoint, names: set[str]) -> list[Finding]:
         return [
             fault(
                 Area.ENDPOINTS,
-                f"the endpoint {where} does not answer: {reason}",
+                f"the endpoint {where} does not answer here: {reason}",
                 "start it, or correct OPENAI_BASE_URL, 'model.base_url' in the agent's file, the "
                 "proxy or the certificates",
             )

@@ -21,7 +21,7 @@ class Severity(StrEnum):
 class Area(StrEnum):
     SETTINGS = "settings"
     VERSIONS = "versions"
-    HOME = "home"
+    HOME = ".hutch"
     STORE = "store"
     BROKER = "broker"
     RIGHTS = "rights"
@@ -60,3 +60,8 @@ def of_error(area: Area, error: HutchError) -> Finding:
     if parts is None:
         return fault(area, text, "correct it; docs/operations.md says how the parts work together")
     return fault(area, parts[1], parts[2])
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as "1 message" or "3 messages"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from services.cli.doctor.finding import Area, Finding, advice, fault, not_seen
+from services.cli.doctor.finding import Area, Finding, advice, counted, fault, not_seen
 from shared.broker.connection import Broker
 from shared.contract import topology
 from shared.contract.entities import Exchange, Queue
@@ -77,8 +77,8 @@ async def orphan_findings(
                 found.append(
                     advice(
                         Area.QUEUES,
-                        f"the queue '{queue}' has {depth.messages} messages, but no file here is "
-                        f"the agent '{name}', and no process consumes it",
+                        f"the queue '{queue}' has {counted(depth.messages, 'message')}, but no "
+                        f"file here is the agent '{name}', and no process consumes it",
                         f"give the agent its file again, or 'rabbitmqctl delete_queue {queue}'",
                     )
                 )

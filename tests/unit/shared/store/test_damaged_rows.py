@@ -90,7 +90,7 @@ async def test_the_damaged_column_is_named(store: Store, column: Column[Any]) ->
     await claim_of(store, "t1", slot=False)
     await damage(store, asking("t1").run_id, column, "'garbage {'")
     (run,) = await taken(store)
-    assert run.damage.startswith(f"what is stored can't be read: {column.key}: Invalid JSON")
+    assert run.damage.startswith(f"what is stored can't be read: {column.key}: not JSON")
     assert (run.task_id, run.notes, run.recalled) == ("t1", (), ())
 
 

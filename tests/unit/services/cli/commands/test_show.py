@@ -97,11 +97,11 @@ def test_a_run_with_any_damaged_column_is_shown_and_listed(
 @pytest.mark.parametrize(
     ("column", "said", "rest"),
     [
-        (runs.c.message, "the stored message can't be read: Invalid JSON", "Found."),
-        (runs.c.response, "the stored response can't be read: Invalid JSON", "calls look"),
-        (runs.c.notes, "what is stored can't be read: notes: Invalid JSON", "Found."),
-        (runs.c.recalled, "what is stored can't be read: recalled: Invalid JSON", "Found."),
-        (steps.c.output, "the stored output can't be read: Invalid JSON", "Found."),
+        (runs.c.message, "the stored message can't be read: not JSON", "Found."),
+        (runs.c.response, "the stored response can't be read: not JSON", "calls look"),
+        (runs.c.notes, "what is stored can't be read: notes: not JSON", "Found."),
+        (runs.c.recalled, "what is stored can't be read: recalled: not JSON", "Found."),
+        (steps.c.output, "the stored output can't be read: not JSON", "Found."),
     ],
     ids=str,
 )

@@ -94,7 +94,7 @@ def test_an_agent_without_kubernetes_is_checked_as_before(copy: Path) -> None:
 def test_a_new_agent_is_missing_in_the_base_and_among_the_files(copy: Path) -> None:
     (copy / "agents" / "carol.yaml").write_text("name: carol")
     said = hutch("check").output
-    assert "carol.yaml: missing; run 'hutch k8s carol'" in said
+    assert "carol.yaml: missing; run 'hutch k8s'" in said
     assert "Kustomization: configMapGenerator: add carol.yaml" in said
 
 

@@ -140,10 +140,12 @@ def test_an_endpoint_that_refuses_or_is_away_or_lacks_the_model_is_found(
     assert f"fault: the endpoint {endpoint}/v1 refuses the key (401) -> correct BAD" in refused
     assert "answers 503" in asked(alice=good | {"base_url": f"{endpoint}/busy"})
     away = asked(alice=good | {"base_url": "http://127.0.0.1:1/v1"})
-    assert "the endpoint http://127.0.0.1:1/v1 does not answer: " in away
-    assert "wants its key from UNSET, which is not set" in asked(
-        alice=good | {"api_key_env": "UNSET"}
-    )
+    assert "the endpoint http://127.0.0.1:1/v1 does not answer here: " in away
+    unset = asked(alice=good | {"api_key_env": "UNSET"})
+    assert unset.startswith("advice: 'alice' wants its key from UNSET, which is not set here")
+    monkeypatch.setenv("GOOD_FILE", "also.txt")
+    assert "fault: GOOD and GOOD_FILE are both set" in asked(alice=good)
+    monkeypatch.delenv("GOOD_FILE")
     nothing = asked(alice={"name": "small-1"}, bob={"name": "small-1"})
     assert nothing.startswith("not seen: the models of alice, bob: neither OPENAI_API_KEY nor")
 
