@@ -68,8 +68,8 @@ Delay = Annotated[
 At = Annotated[
     str | None,
     typer.Option(
-        help="It starts no earlier than at 09:00 or 2026-12-01T09:00, in this machine's time or with "
-        "an offset."
+        help="It starts no earlier than at 09:00 or 2026-12-01T09:00, in this machine's time or "
+        "with an offset."
     ),
 ]
 Priority = Annotated[
