@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +12,9 @@ from shared.settings.environment import Settings
 COMPOSE_FILES = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
 IN_COMPOSE = "docker compose run --rm operator hutch"
 """The beginning of a command in the containers' network, with their store and their broker."""
+
+NAMED_STORE = {"store_url", "store_url_file"}
+"""Settings of a system that neither 'hutch up' nor compose has started in this folder."""
 
 
 def shown_url(url: str) -> str:
@@ -34,11 +38,34 @@ def compose_hint(settings: Settings, command: str = "…") -> str:
     There can be one if a compose file here starts agents, no store is set, and 'hutch up' does not
     run here. Compose itself is not asked: that takes a second.
     """
-    if settings.model_fields_set & {"store_url", "store_url_file"} or broker_url(HOME):
+    if settings.model_fields_set & NAMED_STORE or broker_url(HOME):
         return ""
-    if not any(_starts_agents(Path(name)) for name in COMPOSE_FILES):
+    if agents_compose_file(Path()) is None:
         return ""
     return f"if compose runs the agents of this folder: '{IN_COMPOSE} {command}'"
+
+
+def start_hint(settings: Settings, agent: str) -> str:
+    """How to start an agent, by what runs or can run the agents of this folder if it is known."""
+    if broker_url(HOME):
+        return f"start it: 'hutch up {agent}'"
+    file = agents_compose_file(Path())
+    if file is None or settings.model_fields_set & NAMED_STORE:
+        return "start it"
+    if has_service(file, agent):
+        return f"start it: 'docker compose up -d {agent}'"
+    return f"{file.name} has no service for it: 'hutch check' shows what to add"
+
+
+def agents_compose_file(folder: Path) -> Path | None:
+    """The folder's compose file, if it starts agents."""
+    return next((it for name in COMPOSE_FILES if _starts_agents(it := folder / name)), None)
+
+
+def has_service(file: Path, agent: str) -> bool:
+    """Whether a service of the compose file starts the agent."""
+    started = rf"services\.agent[\s,\"']+{re.escape(agent)}(?![\w-])"
+    return re.search(started, file.read_text("utf-8")) is not None
 
 
 def _starts_agents(file: Path) -> bool:

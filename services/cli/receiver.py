@@ -9,6 +9,7 @@ from functools import partial
 from services.cli import agents
 from services.cli.broker import opened_broker
 from services.cli.dead_letters.selection import all_of
+from services.cli.places import start_hint
 from services.cli.store import opened_store
 from shared.broker.connection import Broker
 from shared.client.ask import declare_mailbox, mailbox_state
@@ -60,10 +61,10 @@ async def obstacle(settings: Settings, broker: Broker, agent: str) -> str | None
     if state.alive:
         return f"{agent} is busy and takes no more messages now{waiting}"
     if state.queued is not None:
-        return f"no process of {agent} is alive: start it{waiting}"
+        return f"no process of {agent} is alive: {start_hint(settings, agent)}{waiting}"
     found = agents.folder(settings)
     unknown = found is not None and agent not in found.names
-    return None if unknown else f"{agent} has never run: start it"
+    return None if unknown else f"{agent} has never run: {start_hint(settings, agent)}"
 
 
 async def _pause_of(settings: Settings, agent: str) -> str | None:

@@ -16,7 +16,7 @@ from shared.store import Store, open_store
 from shared.store.database.engine import sqlite_file
 from shared.store.messages import sent
 from shared.store.processes.heartbeats import DEAD_AFTER_S
-from shared.store.queries.reports import Row, heartbeats
+from shared.store.queries.reports import Row, heartbeats, owner_beat
 
 RETRY_FOR_S = 5.0
 """How long a command waits for an unavailable store: a person waits for the command."""
@@ -86,6 +86,22 @@ async def count_replicas(store: Store) -> Counter[str]:
         first = {instance: count for instance, count in first.items() if instance not in gone}
         polls -= 1
     return Counter(moved.values())
+
+
+async def has_dead_owner(store: Store, run_id: str) -> bool:
+    """Whether the process that executes a run has died, and none has taken the run over.
+
+    Takes up to 1 s if the process is alive, and up to 3 s if not.
+    """
+    read = partial(store.read, partial(owner_beat, run_id=run_id))
+    first = await read()
+    if first is None or first[1] is None:
+        return first is not None
+
+    async def moved() -> bool | None:
+        return True if await read() != first else None
+
+    return not await polled(moved, DEAD_AFTER_S)
 
 
 def only_run(key: str, found: Sequence[Row], where: str = "") -> Row:

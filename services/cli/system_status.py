@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from services.cli.agents import folder
 from services.cli.broker import address
+from services.cli.dead_letters.remedies import MOST_READ
 from services.cli.dead_letters.selection import holding
 from services.cli.places import shown_url
 from services.cli.store import count_replicas, opened_store
@@ -26,9 +27,6 @@ from shared.store.processes import pauses
 from shared.store.queries.condition import Condition, ScheduleTicks, condition, schedule_ticks
 from shared.store.queries.reports import Load, loads
 from shared.store.schema import REVISION
-
-MOST_READ = 1000
-"""With more dead letters than this, they are counted, but not read: that would take seconds."""
 
 LATE = timedelta(seconds=60)
 """A scheduler decides on a tick at its time. After so long, none does its work."""

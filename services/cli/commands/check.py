@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from services.cli import output
-from services.cli.deploy import manifests
+from services.cli.deploy import compose, manifests
 from services.cli.deploy.advice import advice
 from services.cli.deploy.loading import Loaded, loaded
 from shared.definitions.loader import read_folder
@@ -25,6 +25,7 @@ def check() -> None:
     found = [it for it in results if isinstance(it, Loaded)]
     agents = {it.definition.name: it.definition for it in found}
     advised = [*advice(agents, settings), *(line for it in found for line in it.advice)]
+    advised += compose.without_service(folder.path, agents)
     for line in [*advised, *manifests.disagreements(folder.path, agents)]:
         output.say(f"advice: {line}")
     number = len(agents)

@@ -85,7 +85,8 @@ def _schedule_cells(it: ScheduleStatus) -> list[str]:
 
 def _rest(found: SystemStatus) -> Iterator[str]:
     if found.dead_letters is not None:
-        yield f"\ndead letters: {found.dead_letters}"
+        see = "; 'hutch dead list' shows them" if found.dead_letters else ""
+        yield f"\ndead letters: {found.dead_letters}{see}"
     reasons = list(found.dead_letters_by_reason.items())
     for reason, number in reasons[:MOST_REASONS]:
         yield f"  {number}: {shorten(reason, LINE, placeholder=' …')}"

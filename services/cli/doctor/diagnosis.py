@@ -52,6 +52,7 @@ async def diagnose() -> Diagnosis:
             broker = await _broker(stack, url, found)
             status = await system_status(settings)
             found.findings += process_findings(status)
+            found.findings += queues.dead_letter_findings(status.dead_letters)
             found.findings += brokers.alarm_findings(status.takes_messages)
             if status.takes_messages is not False:
                 found.findings += await brokers.rights_findings(broker, url)

@@ -205,6 +205,17 @@ def heartbeats(connection: Connection) -> list[Heartbeat]:
     return [Heartbeat(*row) for row in connection.execute(query)]
 
 
+def owner_beat(connection: Connection, run_id: str) -> tuple[str, int | None] | None:
+    """An open run's owner and its heartbeat count, None if it has exited; None without an owner."""
+    query = select(runs.c.owner, instances.c.beat).outerjoin_from(
+        runs, instances, runs.c.owner == instances.c.instance
+    )
+    row = connection.execute(
+        query.where(runs.c.run_id == run_id, runs.c.owner.is_not(None), runs.c.ended_at.is_(None))
+    ).first()
+    return (row.owner, row.beat) if row else None
+
+
 OPEN_STATES = frozenset(RunState) - {RunState.ENDED}
 """Any other state is damage, and such a run ends at its deadline."""
 _status = func.coalesce(runs.c.status, runs.c.state)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from services.cli.__main__ import COMMANDS, load
-from services.cli.places import shown_url
+from services.cli.places import shown_url, start_hint
+from shared.settings.environment import Settings
 from shared.store.schema import REVISION
 from tests.support.command_line import CLOSED, hutch
 from tests.support.repository import REPOSITORY
@@ -355,6 +356,51 @@ def test_usage_errors_exit_with_2() -> None:
     assert hutch("ask").exit_code == 2
     assert hutch("no-such-command").exit_code == 2
     assert hutch("runs", "--status", "lost").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("runs --status bad", "invalid value for '--status': 'bad' is not one of 'ok', "),
+        (
+            "runs --statu ok",
+            "no such option: --statu (Possible options: --status); see 'hutch runs",
+        ),
+        ("ask", "missing argument 'agent'; see 'hutch ask --help'\n"),
+        ("--foo", "no such option: --foo; see 'hutch --help'\n"),
+        ("docter", "no such command 'docter'. Did you mean 'doctor'? See 'hutch --help'\n"),
+        ("dead shw", "no such command 'shw'. Did you mean 'show'? See 'hutch dead --help'\n"),
+    ],
+)
+def test_a_usage_error_is_one_sentence(line: str, said: str) -> None:
+    wrong = hutch(*line.split())
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith(f"hutch: {said}")
+    assert wrong.stderr.count("\n") == 1
+
+
+def test_several_commands_print_their_help_if_none_is_given() -> None:
+    assert "replay" in hutch("dead").stdout + hutch("dead").stderr
+
+
+def test_an_agent_without_a_service_in_compose_is_advised_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.delenv("HUTCH_STORE")
+    assert start_hint(Settings.from_environment(), "carol") == "start it"
+    shutil.copy(REPOSITORY / "docker-compose.yml", "docker-compose.yml")
+    (folder / "carol.yaml").write_text("name: carol")
+    advised = "docker-compose.yml has no service for carol: add to its services\n  carol:\n"
+    assert f"advice: {advised}    <<: *agent\n" in hutch("check").stdout
+    assert "no service for bob" not in hutch("check").stdout
+    assert start_hint(Settings.from_environment(), "bob") == "start it: 'docker compose up -d bob'"
+    assert "no service for it: 'hutch check' shows what to add" in start_hint(
+        Settings.from_environment(), "carol"
+    )
+    Path(".hutch").mkdir(exist_ok=True)
+    Path(".hutch/broker").write_text(CLOSED)
+    assert start_hint(Settings.from_environment(), "carol") == "start it: 'hutch up carol'"
 
 
 def test_debug_shows_the_trace(folder: Path) -> None:
