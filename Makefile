@@ -90,6 +90,8 @@ bench: $(VENV)/.dev
 lock:
 	$(COMPILE) pyproject.toml --output-file requirements.lock
 	$(COMPILE) pyproject.toml --extra dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra dev --extra bench --constraints requirements-dev.lock \
+		--output-file requirements-bench.lock
 	$(COMPILE) k8s/checks.in --output-file k8s/checks.lock
 	$(COMPILE) --group supply --output-file requirements-supply.lock
 
