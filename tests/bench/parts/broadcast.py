@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import time
-from dataclasses import dataclass
 
 import aiormq
 from aiormq.abc import DeliveredMessage
 
 from shared.contract.topology import EVENTS
-from tests.bench.load import PATIENCE_S, Load
-from tests.bench.rounds import ROUNDS, Subject
+from tests.bench.load import PATIENCE_S, Load, load
+from tests.bench.place import Found, Place, Row
+from tests.bench.rounds import Process
+from tests.bench.subjects.agents import define, new_store, stubbed
 
-LISTENERS = 10
+LISTENERS = [f"peer{number}" for number in range(1, 11)]
 WARM_UPS = 2
+ROUNDS = WARM_UPS + 5
 
 
-@dataclass(frozen=True)
-class Latencies:
-    """Milliseconds from the task to its answer, and to the tenth peer's committed note."""
+def measure(place: Place) -> Found:
+    with place.system() as system:
+        define(system, "speaker", *LISTENERS, swarm="office")
+        store = new_store(system, "swarm")
+        speaker, *_ = [stubbed(system, name, store) for name in ("speaker", *LISTENERS)]
+        noted_s = asyncio.run(_measured(system.env["RABBITMQ_URL"], speaker))
+    median_ms = statistics.median(noted_s[WARM_UPS:]) * 1000
+    what = "a broadcast to ten agents, from the task to the tenth committed note"
+    return Found([Row(what, f"{median_ms:.0f} ms")])
 
-    answered_ms: float
-    noted_ms: float
 
-
-async def broadcasts(url: str, load: Load, speaker: Subject) -> list[Latencies]:
+async def _measured(url: str, speaker: Process) -> list[float]:
     """The event of a note is published after its commit."""
     connection = await aiormq.connect(url)
     try:
@@ -39,17 +45,17 @@ async def broadcasts(url: str, load: Load, speaker: Subject) -> list[Latencies]:
             received.put_nowait(json.loads(message.body)["agent"])
 
         await channel.basic_consume(queue, receive, no_ack=True)
-        rounds = [await _broadcast(load, speaker, received) for _ in range(WARM_UPS + ROUNDS)]
-        return rounds[WARM_UPS:]
+        async with load(url) as asking:
+            return [await _broadcast(asking, speaker, received) for _ in range(ROUNDS)]
     finally:
         await connection.close()
 
 
-async def _broadcast(load: Load, speaker: Subject, received: asyncio.Queue[str]) -> Latencies:
+async def _broadcast(load: Load, speaker: Process, received: asyncio.Queue[str]) -> float:
     began = time.perf_counter()
-    answered_s = await load.ask(speaker.exchange, speaker.key)
+    await load.ask(speaker.exchange, speaker.key)
     peers: set[str] = set()
     async with asyncio.timeout(PATIENCE_S):
-        while len(peers) < LISTENERS:
+        while len(peers) < len(LISTENERS):
             peers.add(await received.get())
-    return Latencies(answered_s * 1000, (time.perf_counter() - began) * 1000)
+    return time.perf_counter() - began

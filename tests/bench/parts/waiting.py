@@ -3,49 +3,62 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
-from dataclasses import dataclass
 
 from services.agent.runs.admission import OPEN_RUNS
-from tests.bench.load import Load
-from tests.bench.rounds import ROUNDS, Subject, warm_up
+from tests.bench.load import Load, load
+from tests.bench.place import Found, Place, Row
+from tests.bench.rounds import Process
+from tests.bench.subjects.agents import define, new_store, stubbed
+from tests.support.processes.running import System
 
 MODEL_S = 2.0
 SAMPLE_S = 0.05
+MB = 1024**2
 
 
-@dataclass(frozen=True)
-class Crowd:
-    wall_s: float
-    idle_mb: float
-    most_mb: float
-
-    @property
-    def kb_a_run(self) -> float:
-        return (self.most_mb - self.idle_mb) / OPEN_RUNS * 1024
+def measure(place: Place) -> Found:
+    with place.system() as system:
+        define(system, "waiting")
+        store = new_store(system, "waiting")
+        return asyncio.run(_measured(system, place, store))
 
 
-async def crowds(load: Load, subject: Subject) -> list[Crowd]:
-    """From the first question to the last answer; the process's memory before and at its most."""
-    await warm_up(load, [subject], at_once=200)
-    return [await _crowd(load, subject) for _ in range(ROUNDS)]
+async def _measured(system: System, place: Place, store: str) -> Found:
+    agent = stubbed(system, "waiting", store, BENCH_MODEL_S=str(MODEL_S))
+    async with load(system.env["RABBITMQ_URL"]) as asking:
+        await asking.asked(agent.exchange, agent.key, range(200), at_once=200)  # warms up
+        idle_mb = _rss_mb(agent)
+        rounds = [await _round(asking, agent) for _ in place.rounds()]
+    wall_s = statistics.median(took_s for took_s, _ in rounds)
+    most_mb = max(mb for _, mb in rounds)
+    what = f"{OPEN_RUNS:,} runs that wait {MODEL_S:.0f} s for a model, one process: time"
+    return Found(
+        [
+            Row(f"{what}, of the model's", f"{wall_s / MODEL_S:.2f} times", "≤ 1.2 times"),
+            Row("the same: memory before; at most", f"{idle_mb:.0f} MB; {most_mb:.0f} MB"),
+        ]
+    )
 
 
-async def _crowd(load: Load, subject: Subject) -> Crowd:
-    idle_mb, sizes = _rss_mb(subject), [0.0]
+async def _round(load: Load, agent: Process) -> tuple[float, float]:
+    """Seconds from the first question to the last answer, and the most memory in MB."""
+    sizes = [0.0]
 
     async def watch() -> None:
         while True:
-            sizes.append(_rss_mb(subject))
+            sizes.append(_rss_mb(agent))
             await asyncio.sleep(SAMPLE_S)
 
-    watching = asyncio.create_task(watch())
-    began = time.monotonic()
-    await load.asked(subject.exchange, subject.key, OPEN_RUNS, OPEN_RUNS)
-    wall_s = time.monotonic() - began
-    watching.cancel()
-    return Crowd(wall_s, idle_mb, max(sizes))
+    async with asyncio.TaskGroup() as jobs:
+        watching = jobs.create_task(watch())
+        began = time.monotonic()
+        await load.asked(agent.exchange, agent.key, range(OPEN_RUNS), OPEN_RUNS)
+        took_s = time.monotonic() - began
+        watching.cancel()
+    return took_s, max(sizes)
 
 
-def _rss_mb(subject: Subject) -> float:
-    return float(subject.process.memory_info().rss) / 1024**2
+def _rss_mb(agent: Process) -> float:
+    return float(agent.process.memory_info().rss) / MB

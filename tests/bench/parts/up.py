@@ -1,0 +1,97 @@
+"""`hutch up` with ten agents beside one: until all are ready, and what an idle agent costs."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from shared.contract.topology import TASKS
+from tests.bench.costs import Agents, a_second, of_agents
+from tests.bench.load import PATIENCE_S, load, used_s
+from tests.bench.place import Found, Place, Row
+from tests.bench.subjects.agents import define, endpoint, new_store
+from tests.support.processes.running import System
+from tests.support.repository import REPOSITORY
+
+TEN = [f"a{number}" for number in range(10)]
+SETTLES_S = 3.0
+IDLE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """Of the command and all its processes, until all agents consume."""
+
+    took_s: float
+    cpu_s: float
+
+
+def measure(place: Place) -> Found:
+    with place.system() as system:
+        define(system, *TEN)
+        endpoint(system)
+        system.env |= {"HUTCH_STORE": new_store(system, "up"), "PYTHONPATH": str(REPOSITORY)}
+        system.cwd = system.logs  # `up` keeps its files where it is started
+        rounds = [_round(system) for _ in place.rounds()]
+        _start(system, TEN)
+        idle, used = asyncio.run(_idle(system, TEN))
+    took, cpu = (
+        statistics.median(getattr(ten, name) / getattr(one, name) for one, ten in rounds)
+        for name in ("took_s", "cpu_s")
+    )
+    ten_s = statistics.median(ten.took_s for _, ten in rounds)
+    pss_mb, idle_ms = idle.pss_mb / len(TEN), used.cpu_s / len(TEN) * 1000
+    return Found(
+        [
+            Row(
+                "`hutch up` with ten agents until all are ready, of one agent's time",
+                f"{took:.1f} times ({ten_s:.1f} s)",
+                "≤ 2 times",
+            ),
+            Row("the same: CPU of all processes", f"{cpu:.1f} times"),
+            Row("an idle agent under `hutch up`: memory (PSS)", f"{pss_mb:.0f} MB", "≤ 25 MB"),
+            Row("the same: CPU", f"{idle_ms:.1f} ms a second", "≤ 4 ms"),
+        ]
+    )
+
+
+def _round(system: System) -> tuple[Start, Start]:
+    """One agent, then ten."""
+    starts = []
+    for names in (TEN[:1], TEN):
+        starts.append(_start(system, names))
+        system.children[-1].end()
+    return starts[0], starts[1]
+
+
+def _start(system: System, names: Sequence[str]) -> Start:
+    began = time.monotonic()
+    child = system.start("services.cli", "up", *names)
+    for name in names:
+        child.wait_for(rf'{name} +\| .*"consuming"', PATIENCE_S)
+    took_s = time.monotonic() - began
+    return Start(took_s, sum(used_s(it) for it in _processes(system)))
+
+
+async def _idle(system: System, names: Sequence[str]) -> tuple[Agents, Agents]:
+    """The memory of all agents, each of which has answered a task, and their use in a second."""
+    async with load(system.env["RABBITMQ_URL"]) as asking:
+        await asyncio.gather(*(asking.ask(TASKS, name) for name in names))
+    pids = [it.pid for it in _processes(system) if "services.agent" in " ".join(it.cmdline())]
+    assert len(pids) == len(names), "one process for each agent"
+    await asyncio.sleep(SETTLES_S)
+    before = of_agents(pids)
+    await asyncio.sleep(IDLE_S)
+    after = of_agents(pids)
+    return after, a_second(before, after)
+
+
+def _processes(system: System) -> list[psutil.Process]:
+    """The newest command's, and the command."""
+    command = psutil.Process(system.children[-1].process.pid)
+    return [command, *command.children(recursive=True)]
