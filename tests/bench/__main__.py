@@ -20,11 +20,11 @@ from rich.console import Console
 from tests.bench import document
 from tests.bench.machine import Machine
 from tests.bench.parts import broadcast, demo, first_task, rates, stored_runs, up, waiting
-from tests.bench.place import Found, Place
+from tests.bench.rig import Found, Rig
 from tests.support.brokers.rabbitmq import container
 from tests.support.stores import postgresql as stores
 
-PARTS: dict[str, Callable[[Place], Found]] = {
+PARTS: dict[str, Callable[[Rig], Found]] = {
     "rates": rates.measure,
     "waiting": waiting.measure,
     "first_task": first_task.measure,
@@ -34,8 +34,8 @@ PARTS: dict[str, Callable[[Place], Found]] = {
     "broadcast": broadcast.measure,
 }
 NOT_QUICK = {"stored_runs", "broadcast"}
-WHOLE = partial(Place, lasts_s=3, least_rounds=2, most_rounds=5, rounds_s=45)
-QUICK = partial(Place, lasts_s=2, least_rounds=1, most_rounds=2, rounds_s=10)
+WHOLE = partial(Rig, lasts_s=3, least_rounds=2, most_rounds=5, rounds_s=45)
+QUICK = partial(Rig, lasts_s=2, least_rounds=1, most_rounds=2, rounds_s=10)
 say = Console(highlight=False, soft_wrap=True, markup=False).print
 
 
@@ -48,9 +48,9 @@ def main(arguments: Sequence[str]) -> int:
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}")
     with container() as server, stores.server() as postgresql:
-        place, machine = (QUICK if chosen.quick else WHOLE)(server, postgresql), Machine()
-        found = measured(place, machine, names)
-    generated = document.lines(place, machine, list(found.values()))
+        rig, machine = (QUICK if chosen.quick else WHOLE)(server, postgresql), Machine()
+        found = measured(rig, machine, names)
+    generated = document.lines(rig, machine, list(found.values()))
     say("\n".join(["", *generated]))
     if len(found) < len(names):
         say("A part has failed: nothing is written.")
@@ -62,14 +62,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def measured(place: Place, machine: Machine, names: Iterable[str]) -> dict[str, Found]:
+def measured(rig: Rig, machine: Machine, names: Iterable[str]) -> dict[str, Found]:
     """What each part has found; a part that fails is reported, and is not in it."""
     found: dict[str, Found] = {}
     machine.sample()
     for name in names:
         began = time.monotonic()
         try:
-            found[name] = PARTS[name](place)
+            found[name] = PARTS[name](rig)
         except Exception:  # noqa: BLE001 - minutes of other figures would be lost
             traceback.print_exc()
         machine.sample()

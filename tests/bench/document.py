@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 
 from tests.bench.machine import Machine
-from tests.bench.place import Found, Place
+from tests.bench.rig import Found, Rig
 from tests.support.repository import REPOSITORY
 
 FILE = REPOSITORY / "docs" / "bench.md"
@@ -16,11 +16,11 @@ REFERENCE = REPOSITORY / "tests" / "bench" / "reference.json"
 """The ratios of the last whole run, by name."""
 
 
-def lines(place: Place, machine: Machine, found: Sequence[Found]) -> list[str]:
+def lines(rig: Rig, machine: Machine, found: Sequence[Found]) -> list[str]:
     """In Markdown."""
     return [
-        f"Python {platform.python_version()}, RabbitMQ {place.server.version}, "
-        f"PostgreSQL {place.postgresql.version}. {machine.description()}",
+        f"Python {platform.python_version()}, RabbitMQ {rig.server.version}, "
+        f"PostgreSQL {rig.postgresql.version}. {machine.description()}",
         "",
         "| what | figure | target |",
         "|---|---|---|",

@@ -110,8 +110,8 @@ def lasting(seconds: float, at_once: int) -> Iterator[None]:
 
 
 def used_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
+    """CPU of all its threads, by Linux's clock of that process: /proc counts in steps of 10 ms."""
+    return time.clock_gettime((~process.pid << 3) | 2)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import psutil
 
 from shared.contract.topology import TASKS
 from tests.bench.load import Figures, Load
-from tests.bench.place import Place
+from tests.bench.rig import Rig
 
 
 class Subject(Protocol):
@@ -41,16 +41,16 @@ class Process:
 
 
 async def alternating(
-    load: Load, subjects: Sequence[Subject], place: Place, at_once: int
+    load: Load, subjects: Sequence[Subject], rig: Rig, at_once: int
 ) -> dict[str, list[Figures]]:
     """Every round of each, in order, by name. Before the first, each warms up: statements get
     compiled, connections opened."""
     for subject in subjects:
-        await subject.round(load, place.lasts_s / 2, at_once)
+        await subject.round(load, rig.lasts_s / 2, at_once)
     measured: dict[str, list[Figures]] = {subject.name: [] for subject in subjects}
-    for _ in place.rounds():
+    for _ in rig.rounds():
         for subject in subjects:
-            measured[subject.name].append(await subject.round(load, place.lasts_s, at_once))
+            measured[subject.name].append(await subject.round(load, rig.lasts_s, at_once))
     return measured
 
 

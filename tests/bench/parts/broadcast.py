@@ -12,7 +12,7 @@ from aiormq.abc import DeliveredMessage
 
 from shared.contract.topology import EVENTS
 from tests.bench.load import PATIENCE_S, Load, load
-from tests.bench.place import Found, Place, Row
+from tests.bench.rig import Found, Rig, Row
 from tests.bench.rounds import Process
 from tests.bench.subjects.agents import define, new_store, stubbed
 
@@ -21,8 +21,8 @@ WARM_UPS = 2
 ROUNDS = WARM_UPS + 5
 
 
-def measure(place: Place) -> Found:
-    with place.system() as system:
+def measure(rig: Rig) -> Found:
+    with rig.system() as system:
         define(system, "speaker", *LISTENERS, swarm="office")
         store = new_store(system, "swarm")
         speaker, *_ = [stubbed(system, name, store) for name in ("speaker", *LISTENERS)]

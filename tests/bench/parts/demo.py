@@ -8,17 +8,17 @@ import subprocess
 import sys
 
 from tests.bench.machine import loop
-from tests.bench.place import Found, Place, Row
+from tests.bench.rig import Found, Rig, Row
 from tests.support.processes.running import System
 from tests.support.repository import REPOSITORY
 
 DEMO_S = 300.0
 
 
-def measure(place: Place) -> Found:
+def measure(rig: Rig) -> Found:
     """The broker is there already, and is not counted."""
-    with place.system() as system:
-        rounds = [_round(system) for _ in place.rounds()]
+    with rig.system() as system:
+        rounds = [_round(system) for _ in rig.rounds()]
     return Found(
         [
             Row(

@@ -6,7 +6,7 @@ import asyncio
 import statistics
 
 from tests.bench.load import load
-from tests.bench.place import Found, Place, Row
+from tests.bench.rig import Found, Rig, Row
 from tests.bench.subjects.agents import define, endpoint, new_store, real
 from tests.support.processes.running import System
 
@@ -14,12 +14,12 @@ NEXT = 5
 """Later tasks of each process, one after the other."""
 
 
-def measure(place: Place) -> Found:
-    with place.system() as system:
+def measure(rig: Rig) -> Found:
+    with rig.system() as system:
         define(system, "new")
         endpoint(system)
         store = new_store(system, "new")
-        rounds = [_round(system, store) for _ in place.rounds()]
+        rounds = [_round(system, store) for _ in rig.rounds()]
     first_s = statistics.median(first for first, *_ in rounds)
     next_s = statistics.median(statistics.median(others) for _, *others in rounds)
     figure = f"{first_s / next_s:.1f} times ({first_s * 1000:.0f} ms; {next_s * 1000:.0f} ms)"

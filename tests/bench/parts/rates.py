@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from shared.store.database.migrate import migrate
 from tests.bench.load import Figures, load
-from tests.bench.place import Found, Place, Row
+from tests.bench.rig import Found, Rig, Row
 from tests.bench.rounds import Process, Subject, alternating, median, ratio
 from tests.bench.subjects import durable
 from tests.bench.subjects.agents import (
@@ -32,8 +32,8 @@ TARGETS = {SQLITE: "≥ 0.6", POSTGRESQL: "≥ 0.45", CLIENT: "≥ 0.25"}
 """Of the echo's rate, with 64 tasks at once."""
 
 
-def measure(place: Place) -> Found:
-    rounds = measured(place, AT_ONCE)
+def measure(rig: Rig) -> Found:
+    rounds = measured(rig, AT_ONCE, beside_dbos=durable.installed())
     most = rounds[AT_ONCE[0]]
     rows = [
         Row(f"tasks a second, 64 at once, of the echo's: {name}", _of(most, name, ECHO), target)
@@ -54,37 +54,31 @@ def measure(place: Place) -> Found:
     return Found(rows, table(rounds), cpu_ratios(most))
 
 
-def measured(place: Place, at_once: Sequence[int]) -> dict[int, dict[str, list[Figures]]]:
+def measured(
+    rig: Rig, at_once: Sequence[int], *, beside_dbos: bool
+) -> dict[int, dict[str, list[Figures]]]:
     """The rounds by the number of tasks under way.
 
     Fails unless each agent's store holds as many ended runs and steps as tasks were answered.
     """
     with ExitStack() as stack:
-        system = stack.enter_context(place.system())
-        postgresql = stack.enter_context(place.postgresql.database())
+        system = stack.enter_context(rig.system())
+        postgresql = stack.enter_context(rig.postgresql.database())
         agents = _agents(system, postgresql)
-        subjects: list[Subject] = [echo(system), *agents.values()]
-        dbos_url = stack.enter_context(place.postgresql.database())
-        return asyncio.run(_measured(system, place, subjects, agents, at_once, dbos_url))
+        echoing = echo(system)
+        dbos_url = stack.enter_context(rig.postgresql.database()) if beside_dbos else None
 
+        async def all_rounds() -> dict[int, dict[str, list[Figures]]]:
+            subjects: list[Subject] = [echoing, *agents.values()]
+            if dbos_url:
+                subjects.append(await durable.dbos(system, dbos_url))
+            async with load(system.env["RABBITMQ_URL"]) as asking:
+                found = {it: await alternating(asking, subjects, rig, it) for it in at_once}
+            for store, agent in agents.items():
+                await check(store, agent.answered)
+            return found
 
-async def _measured(
-    system: System,
-    place: Place,
-    subjects: list[Subject],
-    agents: Mapping[str, Process],
-    at_once: Sequence[int],
-    dbos_url: str,
-) -> dict[int, dict[str, list[Figures]]]:
-    found: dict[int, dict[str, list[Figures]]] = {}
-    if durable.installed():
-        subjects.append(await durable.dbos(system, dbos_url))
-    async with load(system.env["RABBITMQ_URL"]) as asking:
-        for number in at_once:
-            found[number] = await alternating(asking, subjects, place, number)
-    for store, agent in agents.items():
-        await check(store, agent.answered)
-    return found
+        return asyncio.run(all_rounds())
 
 
 def _agents(system: System, postgresql: str) -> dict[str, Process]:

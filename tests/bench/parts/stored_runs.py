@@ -16,7 +16,7 @@ from shared.store import open_store
 from shared.store.database.engine import create
 from shared.store.schema import RunState, definitions, now_s, requesters, runs, steps
 from tests.bench.load import Figures, Load, load
-from tests.bench.place import Found, Place, Row
+from tests.bench.rig import Found, Rig, Row
 from tests.bench.rounds import Process, alternating, ratio
 from tests.bench.subjects.agents import define, new_store, stubbed
 from tests.bench.subjects.stubbed import SAID
@@ -31,15 +31,15 @@ BATCH = 10_000
 DEFINITION = "d" * 32
 
 
-def measure(place: Place) -> Found:
-    with place.system() as system:
+def measure(rig: Rig) -> Found:
+    with rig.system() as system:
         define(system, "few", "many", "forgetting")
         urls = {name: new_store(system, name) for name in ("few", "many", "forgetting")}
         fill(urls["few"], "few", FEW, age_s=0)
         fill(urls["many"], "many", MANY, age_s=0)
         fill(urls["forgetting"], "forgetting", MANY, age_s=OLD_S)
         few, many = (stubbed(system, name, urls[name]) for name in ("few", "many"))
-        return asyncio.run(_measured(system, place, few, many, urls["forgetting"]))
+        return asyncio.run(_measured(system, rig, few, many, urls["forgetting"]))
 
 
 def fill(url: str, agent: str, count: int, age_s: float) -> None:
@@ -106,13 +106,13 @@ def _step(run: str, finished_at: float) -> dict[str, object]:
     }
 
 
-async def _measured(system: System, place: Place, few: Process, many: Process, store: str) -> Found:
+async def _measured(system: System, rig: Rig, few: Process, many: Process, store: str) -> Found:
     """An agent forgets what `store` holds, while `many` is measured beside it."""
     async with load(system.env["RABBITMQ_URL"]) as asking:
-        rounds = await alternating(asking, [few, many], place, AT_ONCE)
+        rounds = await alternating(asking, [few, many], rig, AT_ONCE)
         cpu = ratio(rounds["many"], rounds["few"], lambda it: it.cpu_ms)
         busy = stubbed(system, "forgetting", store)
-        during, beside = await _forgetting(asking, place, busy, store, many)
+        during, beside = await _forgetting(asking, rig, busy, store, many)
     rate = ratio(during, beside, lambda it: it.rate)
     what = f"{MANY:,} stored runs beside {FEW:,}: CPU a task"
     return Found(
@@ -124,7 +124,7 @@ async def _measured(system: System, place: Place, few: Process, many: Process, s
 
 
 async def _forgetting(
-    load: Load, place: Place, busy: Process, store: str, calm: Process
+    load: Load, rig: Rig, busy: Process, store: str, calm: Process
 ) -> tuple[list[Figures], list[Figures]]:
     """Rounds while `busy` deletes runs, and, in turn, of `calm` while nothing is deleted.
 
@@ -132,10 +132,10 @@ async def _forgetting(
     before the last round: there was nothing to measure.
     """
     during, beside = [], []
-    for _ in place.rounds():
+    for _ in rig.rounds():
         with frozen(busy.process):
-            beside.append(await calm.round(load, place.lasts_s, AT_ONCE))
-        during.append(await busy.round(load, place.lasts_s, AT_ONCE))
+            beside.append(await calm.round(load, rig.lasts_s, AT_ONCE))
+        during.append(await busy.round(load, rig.lasts_s, AT_ONCE))
     assert await _old(store), "all was deleted before the last round ended"
     return during, beside
 

@@ -13,7 +13,7 @@ import psutil
 from shared.contract.topology import TASKS
 from tests.bench.costs import Agents, a_second, of_agents
 from tests.bench.load import PATIENCE_S, load, used_s
-from tests.bench.place import Found, Place, Row
+from tests.bench.rig import Found, Rig, Row
 from tests.bench.subjects.agents import define, endpoint, new_store
 from tests.support.processes.running import System
 from tests.support.repository import REPOSITORY
@@ -31,13 +31,13 @@ class Start:
     cpu_s: float
 
 
-def measure(place: Place) -> Found:
-    with place.system() as system:
+def measure(rig: Rig) -> Found:
+    with rig.system() as system:
         define(system, *TEN)
         endpoint(system)
         system.env |= {"HUTCH_STORE": new_store(system, "up"), "PYTHONPATH": str(REPOSITORY)}
         system.cwd = system.logs  # `up` keeps its files where it is started
-        rounds = [_round(system) for _ in place.rounds()]
+        rounds = [_round(system) for _ in rig.rounds()]
         _start(system, TEN)
         idle, used = asyncio.run(_idle(system, TEN))
     took, cpu = (

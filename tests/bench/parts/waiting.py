@@ -8,7 +8,7 @@ import time
 
 from services.agent.runs.admission import OPEN_RUNS
 from tests.bench.load import Load, load
-from tests.bench.place import Found, Place, Row
+from tests.bench.rig import Found, Rig, Row
 from tests.bench.rounds import Process
 from tests.bench.subjects.agents import define, new_store, stubbed
 from tests.support.processes.running import System
@@ -18,19 +18,19 @@ SAMPLE_S = 0.05
 MB = 1024**2
 
 
-def measure(place: Place) -> Found:
-    with place.system() as system:
+def measure(rig: Rig) -> Found:
+    with rig.system() as system:
         define(system, "waiting")
         store = new_store(system, "waiting")
-        return asyncio.run(_measured(system, place, store))
+        return asyncio.run(_measured(system, rig, store))
 
 
-async def _measured(system: System, place: Place, store: str) -> Found:
+async def _measured(system: System, rig: Rig, store: str) -> Found:
     agent = stubbed(system, "waiting", store, BENCH_MODEL_S=str(MODEL_S))
     async with load(system.env["RABBITMQ_URL"]) as asking:
         await asking.asked(agent.exchange, agent.key, range(200), at_once=200)  # warms up
         idle_mb = _rss_mb(agent)
-        rounds = [await _round(asking, agent) for _ in place.rounds()]
+        rounds = [await _round(asking, agent) for _ in rig.rounds()]
     wall_s = statistics.median(took_s for took_s, _ in rounds)
     most_mb = max(mb for _, mb in rounds)
     what = f"{OPEN_RUNS:,} runs that wait {MODEL_S:.0f} s for a model, one process: time"

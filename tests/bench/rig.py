@@ -1,4 +1,4 @@
-"""Where the parts measure, and for how long; and what they find."""
+"""The test rig: broker, store and round lengths of the parts; and what a part finds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.stores.postgresql import Postgres
 
 
 @dataclass(frozen=True)
-class Place:
+class Rig:
     server: Server
     postgresql: Postgres
     lasts_s: float
