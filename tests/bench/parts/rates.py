@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 
 from shared.store.database.migrate import migrate
@@ -26,7 +26,7 @@ from tests.support.processes.running import System
 Rounds = Mapping[str, Sequence[Figures]]
 
 AT_ONCE = (64, 1)
-ECHO, DBOS = "bare echo", "DBOS (PostgreSQL)"
+ECHO, DBOS = "bare echo", durable.NAME
 SQLITE, POSTGRESQL, CLIENT = "SQLite", "PostgreSQL", "client (SQLite)"
 TARGETS = {SQLITE: "≥ 0.6", POSTGRESQL: "≥ 0.45", CLIENT: "≥ 0.25"}
 """Of the echo's rate, with 64 tasks at once."""
@@ -70,9 +70,11 @@ def measured(
 
         async def all_rounds() -> dict[int, dict[str, list[Figures]]]:
             subjects: list[Subject] = [echoing, *agents.values()]
-            if dbos_url:
-                subjects.append(await durable.dbos(system, dbos_url))
-            async with load(system.env["RABBITMQ_URL"]) as asking:
+            async with AsyncExitStack() as opened:
+                asking = await opened.enter_async_context(load(system.env["RABBITMQ_URL"]))
+                if dbos_url:
+                    dbos = durable.dbos(system, dbos_url)
+                    subjects.append(await opened.enter_async_context(dbos))
                 found = {it: await alternating(asking, subjects, rig, it) for it in at_once}
             for store, agent in agents.items():
                 await check(store, agent.answered)

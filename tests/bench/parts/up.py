@@ -31,6 +31,15 @@ class Start:
     cpu_s: float
 
 
+@dataclass(frozen=True)
+class Round:
+    one: Start
+    ten: Start
+    pss_mb: float
+    idle_ms: float
+    """Of one of the ten, idle: its CPU in a second."""
+
+
 def measure(rig: Rig) -> Found:
     with rig.system() as system:
         define(system, *TEN)
@@ -38,14 +47,11 @@ def measure(rig: Rig) -> Found:
         system.env |= {"HUTCH_STORE": new_store(system, "up"), "PYTHONPATH": str(REPOSITORY)}
         system.cwd = system.logs  # `up` keeps its files where it is started
         rounds = [_round(system) for _ in rig.rounds()]
-        _start(system, TEN)
-        idle, used = asyncio.run(_idle(system, TEN))
-    took, cpu = (
-        statistics.median(getattr(ten, name) / getattr(one, name) for one, ten in rounds)
-        for name in ("took_s", "cpu_s")
-    )
-    ten_s = statistics.median(ten.took_s for _, ten in rounds)
-    pss_mb, idle_ms = idle.pss_mb / len(TEN), used.cpu_s / len(TEN) * 1000
+    took = statistics.median(it.ten.took_s / it.one.took_s for it in rounds)
+    cpu = statistics.median(it.ten.cpu_s / it.one.cpu_s for it in rounds)
+    ten_s = statistics.median(it.ten.took_s for it in rounds)
+    pss_mb = statistics.median(it.pss_mb for it in rounds)
+    idle_ms = statistics.median(it.idle_ms for it in rounds)
     return Found(
         [
             Row(
@@ -60,13 +66,13 @@ def measure(rig: Rig) -> Found:
     )
 
 
-def _round(system: System) -> tuple[Start, Start]:
-    """One agent, then ten."""
-    starts = []
-    for names in (TEN[:1], TEN):
-        starts.append(_start(system, names))
-        system.children[-1].end()
-    return starts[0], starts[1]
+def _round(system: System) -> Round:
+    one = _start(system, TEN[:1])
+    system.children[-1].end()
+    ten = _start(system, TEN)
+    idle, used = asyncio.run(_idle(system))
+    system.children[-1].end()
+    return Round(one, ten, idle.pss_mb / len(TEN), used.cpu_s / len(TEN) * 1000)
 
 
 def _start(system: System, names: Sequence[str]) -> Start:
@@ -78,12 +84,12 @@ def _start(system: System, names: Sequence[str]) -> Start:
     return Start(took_s, sum(used_s(it) for it in _processes(system)))
 
 
-async def _idle(system: System, names: Sequence[str]) -> tuple[Agents, Agents]:
-    """The memory of all agents, each of which has answered a task, and their use in a second."""
+async def _idle(system: System) -> tuple[Agents, Agents]:
+    """The memory of the ten agents, after a task each, and their use in a second."""
     async with load(system.env["RABBITMQ_URL"]) as asking:
-        await asyncio.gather(*(asking.ask(TASKS, name) for name in names))
+        await asyncio.gather(*(asking.ask(TASKS, name) for name in TEN))
     pids = [it.pid for it in _processes(system) if "services.agent" in " ".join(it.cmdline())]
-    assert len(pids) == len(names), "one process for each agent"
+    assert len(pids) == len(TEN), "one process for each agent"
     await asyncio.sleep(SETTLES_S)
     before = of_agents(pids)
     await asyncio.sleep(IDLE_S)
