@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tests.bench.machine import Machine
 from tests.bench.rig import Found, Rig
@@ -30,11 +31,11 @@ def lines(rig: Rig, machine: Machine, found: Sequence[Found]) -> list[str]:
     ]
 
 
-def write(generated: Sequence[str]) -> None:
-    """Replace what is between the markers of docs/bench.md."""
-    before, _, rest = FILE.read_text("utf-8").partition(BEGIN)
+def write(generated: Sequence[str], file: Path = FILE) -> None:
+    """Replace the lines between the markers."""
+    before, _, rest = file.read_text("utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    FILE.write_text("\n".join([before + BEGIN, "", *generated, "", END + after]), "utf-8")
+    file.write_text("\n".join([before + BEGIN, "", *generated, "", END + after]), "utf-8")
 
 
 def write_reference(ratios: Mapping[str, float]) -> None:
