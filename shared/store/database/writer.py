@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy.engine import Connection
 
 from shared.concurrency.retry import retry
-from shared.errors import HutchError, StoreUnavailable
-from shared.store.database.engine import Database
+from shared.errors import StoreUnavailable
+from shared.store.database.engine import Database, Operation
 
 T = TypeVar("T")
-Operation = Callable[[Connection], T]
 
 GROUP_SIZE = 128
 """The most operations in one transaction: more gain little and keep rows locked for longer."""
@@ -132,14 +130,5 @@ class Writer:
             log.warning("store unavailable", error=str(error))
 
     async def _transaction(self, group: list[_Waiting]) -> list[Any]:
-        def perform(connection: Connection) -> list[Any]:
-            return [_outcome(waiting.operation, connection) for waiting in group]
-
-        return await self.until_available(lambda: self._database.run(perform, writes=True))
-
-
-def _outcome(operation: Operation[Any], connection: Connection) -> Any:
-    try:
-        return operation(connection)
-    except HutchError as error:  # raised before it wrote anything: the rest of the group commits
-        return error
+        operations = [waiting.operation for waiting in group]
+        return await self.until_available(lambda: self._database.run_group(operations))

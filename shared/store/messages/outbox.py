@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 
 from shared.contract.messages import response_id
 from shared.contract.topology import CONTROL, cancel_key, reply_address, swarm_exchange_name
+from shared.store.database.prepared import Prepared
 from shared.store.processes.heartbeats import ownerless
 from shared.store.schema import now_s, outbox
 
@@ -57,7 +58,8 @@ class Outbound:
 UNSENT = and_(outbox.c.agent == bindparam("agent"), outbox.c.undeliverable_at.is_(None))
 ORPHANED = ownerless(outbox.c.owner)
 """The condition that no living process publishes an unsent message."""
-_ADD = insert(outbox).values(created_at=now_s()).returning(outbox.c.seq)
+_ADDED = (*Outbound.__dataclass_fields__.keys() - {"seq"}, "agent", "owner")
+_ADD = Prepared(lambda _: insert(outbox).values(created_at=now_s()).returning(outbox.c.seq), _ADDED)
 _SENT = delete(outbox).where(outbox.c.seq == bindparam("seq"))
 
 
@@ -65,7 +67,7 @@ def add(connection: Connection, message: Outbound, agent: str, owner: str) -> Ou
     """Add a message that `owner` is to publish after the commit; returns it with its `seq`."""
     fields = vars(message) | {"agent": agent, "owner": owner}
     del fields["seq"]
-    return replace(message, seq=connection.execute(_ADD, fields).scalar_one())
+    return replace(message, seq=_ADD.rows(connection, fields)[0][0])
 
 
 def unsent_of(connection: Connection, run_id: str, owner: str) -> tuple[Outbound, ...]:
