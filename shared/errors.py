@@ -4,6 +4,7 @@ HutchError                 str() is one sentence for the user: what is wrong and
 ├── SettingsError          a setting or an agent's file is wrong; exit code 2
 ├── BadMessage             a message that can't be understood; dead-lettered, never retried
 ├── BrokerError            the broker refused or could not be reached
+│   ├── Forbidden          the broker's user lacks a permission
 │   ├── BrokerUnavailable  no connection now; trying again can succeed
 │   ├── Undeliverable      no queue takes this message, or none that our user may reach
 │   ├── Unsendable         its properties don't fit a frame: not sent, and no retry can help
@@ -46,6 +47,10 @@ class BadMessage(HutchError):
 
 class BrokerError(HutchError):
     """The broker refused a request."""
+
+
+class Forbidden(BrokerError):
+    """The broker's user lacks a permission, which can be granted while the connection is open."""
 
 
 class BrokerUnavailable(BrokerError):

@@ -37,6 +37,7 @@ from services.agent.upkeep.takeover import Takeover
 from shared.broker.connection import Broker, connect
 from shared.broker.consumer import Consumer
 from shared.contract import topology
+from shared.contract.entities import Topology
 from shared.definitions.loader import equipped, read_folder, workers_of
 from shared.definitions.model import Definition
 from shared.definitions.narrowing import narrowed
@@ -153,7 +154,7 @@ async def _run(
     log.info("ended", mode=process.stopping.mode)
 
 
-def _needs(definition: Definition, instance: Instance) -> topology.Topology:
+def _needs(definition: Definition, instance: Instance) -> Topology:
     """The topology that this process declares: its own queues and its workers' mailboxes."""
     name = definition.name
     needs = topology.system() + topology.mailbox(name)

@@ -6,23 +6,49 @@ A new command is a function of its name in `services/cli/commands/` and a row in
 from __future__ import annotations
 
 import logging
+import sys
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from shared import VERSION
+
 COMMANDS = {
     "demo": (
         "demo",
         "Run the shipped examples with the scripted model, and end everything afterwards.",
     ),
-    "init": ("init", "Create a folder with two agents, a compose file and a Dockerfile."),
+    "init": (
+        "init",
+        "Create a folder with two agents, compose files, a Dockerfile and a Kubernetes overlay.",
+    ),
     "up": (
         "up",
         "Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.",
     ),
+    "restart": (
+        "restart",
+        "Finish what an agent's processes under 'hutch up' run, and start them again.",
+    ),
+    "scale": (
+        "restart",
+        "Run this many processes of an agent under 'hutch up', until that ends.",
+    ),
+    "logs": (
+        "logs",
+        "Print the log lines of the agents that 'hutch up' runs, or has run, in this folder.",
+    ),
+    "down": (
+        "down",
+        "End every 'hutch up' of this folder: agents finish what they run, then the broker ends.",
+    ),
     "ask": ("ask", "Give an agent a task and wait for its response."),
+    "wait": (
+        "wait",
+        "Wait for the response to a task that was sent before, and print it as 'hutch ask' does.",
+    ),
     "send": (
         "send",
         "Give an agent a task without waiting; prints the task's id, for 'hutch show'.",
@@ -48,12 +74,20 @@ COMMANDS = {
         "shutdown",
         "End an agent's processes, ahead of any backlog; its mailbox keeps its messages.",
     ),
-    "status": ("status", "Show each agent's processes, its mailbox and its runs."),
+    "status": (
+        "status",
+        "Show agents, scheduler, schedules, dead letters, store and broker on one screen.",
+    ),
+    "doctor": (
+        "doctor",
+        "Find what is wrong: settings, versions, clocks, store, broker, queues, processes, models.",
+    ),
     "runs": ("runs", "List runs, the newest first."),
     "show": (
         "show",
         "Show a run: its task, its steps, its response, and the runs that it has caused.",
     ),
+    "watch": ("watch", "Print what agents do, while they do it, until Ctrl-C."),
     "dead": ("dead", "List, show, replay and drop dead letters."),
     "forget": (
         "forget",
@@ -69,7 +103,7 @@ COMMANDS = {
     ),
     "k8s": (
         "k8s",
-        "Print an agent's Deployment and disruption budget, for k8s/base/AGENT.yaml.",
+        "Write all manifests to k8s/base and k8s/overlays; or print that of one agent.",
     ),
     "migrate": (
         "migrate",
@@ -77,6 +111,8 @@ COMMANDS = {
     ),
 }
 """In the order of `hutch --help`: each command's module, and the first line of its help."""
+
+DEBUG = "--debug"
 
 
 class Commands(TyperGroup):
@@ -91,9 +127,20 @@ class Commands(TyperGroup):
         for name, (_, help) in COMMANDS.items():
             self.add_command(TyperCommand(name, help=help))
 
-    def resolve_command(
+    def parse_args(
         self,
         ctx: Any,  # typer's own Context: it has no public name
+        args: list[str],
+    ) -> list[str]:
+        """Take `--debug` at any place before `--`: it is an option of all commands."""
+        end = args.index("--") if "--" in args else len(args)
+        if DEBUG in args[:end]:
+            args = [DEBUG, *(it for it in args[:end] if it != DEBUG), *args[end:]]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self,
+        ctx: Any,  # the same
         args: list[str],
     ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
         name, _, rest = super().resolve_command(ctx, args)
@@ -126,21 +173,36 @@ app = typer.Typer(
     name="hutch",
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _show_version(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        typer.echo(f"hutch {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[
-        bool, typer.Option("--debug", envvar="HUTCH_DEBUG", help="Show the trace of a failure.")
+        bool, typer.Option(DEBUG, envvar="HUTCH_DEBUG", help="Show the trace of a failure.")
+    ] = False,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """A home for LLM agents on RabbitMQ."""
     if not debug:  # the failure's sentence replaces what the libraries log about it
         logging.getLogger().addHandler(logging.NullHandler())
+    import structlog  # not loaded for the help
+
+    # Its default is stdout, which is for the result only.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The agents of the folder, for commands that notice a misspelt name."""
+"""The agents of the folder, for commands that notice a misspelt name or a fault."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ def folder(settings: Settings) -> Folder | None:
         return read_folder(settings.agents)
     except SettingsError:
         return None
+
+
+def known_names(incomplete: str) -> list[str]:
+    """The agents' names that begin with a text, for the shell's completion."""
+    try:
+        names = read_folder(Settings.from_environment().agents).names
+    except SettingsError:
+        return []
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def check_agent(settings: Settings, name: str) -> None:

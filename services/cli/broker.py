@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.cli.machine.home import HOME, broker_url
+from services.cli.places import IN_COMPOSE, compose_hint
 from shared.broker.connection import Broker, connect
 from shared.contract import topology
+from shared.errors import Forbidden, SettingsError
 from shared.settings.environment import Settings
 
 
@@ -16,13 +18,28 @@ def address(settings: Settings) -> str:
 
     Raises `SettingsError` if there is neither.
     """
-    running = broker_url(HOME) if settings.given_broker() is None else None
-    return running or settings.broker()
+    if (given := settings.given_broker() or broker_url(HOME)) is not None:
+        return given
+    hint = compose_hint(settings)
+    try:
+        return settings.broker()
+    except SettingsError as error:
+        raise SettingsError(f"{error}; {hint}" if hint else str(error)) from error
+
+
+RIGHTS = (
+    f"commands have a user of their own: '{IN_COMPOSE} …', or in Kubernetes "
+    "'kubectl -n hutch exec deploy/operator -- hutch …'"
+)
+"""How a command gets the rights that the user of an agent's container lacks."""
 
 
 @asynccontextmanager
 async def opened_broker(settings: Settings) -> AsyncIterator[Broker]:
     """A connection; the exchanges are declared. Raises `SettingsError`, `BrokerError`."""
-    async with connect(address(settings), "hutch command") as broker:
-        await broker.declare(topology.system())
-        yield broker
+    try:
+        async with connect(address(settings), "hutch command") as broker:
+            await broker.declare(topology.system())
+            yield broker
+    except Forbidden as error:
+        raise Forbidden(f"{error}; {RIGHTS}") from error

@@ -31,16 +31,19 @@ class Cost:
         return Cost(self.usd + other.usd, self.unpriced | other.unpriced)
 
     @property
+    def incomplete(self) -> bool:
+        """Whether it has a price for some calls, and none for others."""
+        return self.usd > 0 and bool(self.unpriced)
+
+    @property
     def cell(self) -> str:
-        """The amount; a `?` stands for what is not known."""
-        amount = f"{self.usd:.6f}".rstrip("0").rstrip(".")
-        if not self.unpriced:
-            return amount
-        return f"{amount}+?" if self.usd else "?"
+        """The amount, with `+?` if it is incomplete; empty if no call has a price."""
+        amount = f"{self.usd:.6f}".rstrip("0").rstrip(".") if self.usd else ""
+        return f"{amount}+?" if self.incomplete else amount
 
     @property
     def sentence(self) -> str:
-        if not self.unpriced:
+        if not self.incomplete:
             return f"{self.cell} USD"
         models = ", ".join(sorted(self.unpriced))
         return f"{self.cell} USD; incomplete, as no price is known for {models}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from rich.text import Text
 from rich.tree import Tree
 
-from services.cli.output import plain
+from services.cli.output import clock_time, plain
 from shared.contract.messages import Event
 
 LINES = {
@@ -18,6 +19,8 @@ LINES = {
     "worker.answered": "has an answer from {worker}: {status}",
     "tool.called": "has called {tool}: {outcome}",
     "run.ended": "has ended: {status}",
+    "agent.paused": "is paused",
+    "agent.unpaused": "is not paused any more",
 }
 """The events that are printed as a line, by name."""
 
@@ -73,14 +76,25 @@ class TaskTree:
     def __init__(self, agent: str, task_id: str) -> None:
         self._root = Branch(agent, task_id, None, datetime.now(UTC), state="asked")
         self._branches: dict[str, Branch] = {}
+        self.paused: set[str] = set()
+        """The agents that have been paused meanwhile."""
 
     def add(self, event: Event) -> None:
         """Add an event. Those of one run arrive in order; a lost one only leaves out a detail."""
+        if event.name == "agent.paused":
+            self.paused.add(event.agent)
+        if event.name == "agent.unpaused":
+            self.paused.discard(event.agent)
         if event.run_id is None:
             return
         if event.run_id not in self._branches:
             self._branches[event.run_id] = self._new(event)
         self._branches[event.run_id].add(event)
+
+    def concerns(self, event: Event) -> bool:
+        """Whether the event is of one of the runs, or of an agent that has one of them."""
+        agents = {it.agent for it in (self._root, *self._branches.values())}
+        return event.run_id is not None or event.agent in agents
 
     def end(self, status: str) -> None:
         """The response has arrived; the run's last event may arrive later."""
@@ -89,13 +103,19 @@ class TaskTree:
 
     def drawn(self) -> Tree:
         now = datetime.now(UTC)
-        top = Tree(self._root.label(now))
+        top = Tree(self._label(self._root, now))
         drawn = {self._root.task_id: top}
         for branch in self._branches.values():
             if branch is not self._root:
                 above = drawn.get(branch.parent_id or "", top)
-                drawn[branch.task_id] = above.add(branch.label(now))
+                drawn[branch.task_id] = above.add(self._label(branch, now))
         return top
+
+    def _label(self, branch: Branch, now: datetime) -> Text:
+        label = branch.label(now)
+        if branch.ended_at is None and branch.agent in self.paused:
+            label.append(" · paused")
+        return label
 
     def _new(self, event: Event) -> Branch:
         task_id = event.task_id or ""
@@ -107,11 +127,14 @@ class TaskTree:
 
 def line(event: Event) -> str | None:
     """An event as a line of text; None if it is not in `LINES`."""
-    pattern = LINES.get(event.name)
-    if pattern is None:
+    if event.name not in LINES:
         return None
+    return f"{clock_time(event.at)} {event.agent} {sentence(event, LINES)}"
+
+
+def sentence(event: Event, lines: Mapping[str, str]) -> str:
+    """What has happened, without time and agent; the event's name if `lines` has no text for it."""
     try:
-        text = pattern.format_map(event.detail)
+        return lines[event.name].format_map(event.detail)
     except KeyError:  # an event of another version has other details
-        text = event.name
-    return f"{event.at:%H:%M:%S} {event.agent} {text}"
+        return event.name

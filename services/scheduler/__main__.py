@@ -1,19 +1,23 @@
-"""The scheduler's process: `python -m services.scheduler`. Any number of them can run."""
+"""The scheduler's process: `python -m services.scheduler [AGENT…]`. Any number of them can run."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Collection
+from functools import partial
 from math import inf
 from uuid import uuid4
 
 import structlog
 
 from services.scheduler.emitter import EMITTING_S, Emitter
+from services.scheduler.heartbeat import Heartbeat
 from services.scheduler.metrics import Metrics
 from services.scheduler.plan import Scheduled, scheduled
 from shared.broker.connection import connect
 from shared.contract import topology
+from shared.contract.entities import Topology
 from shared.definitions.loader import read_folder
 from shared.process.control import handle_commands
 from shared.process.health import unreachable
@@ -23,16 +27,18 @@ from shared.store import Store, open_store
 log = structlog.get_logger()
 
 
-async def serve(process: Process) -> None:
-    """Send the ticks of all agents' schedules. The agents' files are read at the start.
+async def serve(process: Process, agents: Collection[str]) -> None:
+    """Send the ticks of these agents' schedules; without names, of all agents in the folder.
 
-    An agent whose file can't be read has no ticks; the others have theirs.
+    The agents' files are read at the start. An agent whose file can't be read has no ticks; the
+    others have theirs.
     """
     settings = process.settings
     folder = read_folder(settings.agents)
-    for agent, fault in folder.faults.items():
-        log.warning("an agent's file is wrong", agent=agent, fault=fault)
-    known = scheduled(folder.found)
+    wanted = set(agents or folder.files)
+    for agent in wanted & set(folder.faults):
+        log.warning("an agent's file is wrong", agent=agent, fault=folder.faults[agent])
+    known = scheduled({name: it for name, it in folder.found.items() if name in wanted})
     instance = f"{topology.SCHEDULER}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(instance=instance)
     async with (
@@ -40,6 +46,7 @@ async def serve(process: Process) -> None:
         connect(settings.broker, instance, wait_s=START_S) as broker,
     ):
         await broker.declare(_needs(known, store, instance))
+        heartbeat = Heartbeat(store, instance)
         emitter = Emitter(store, broker.publisher, Metrics(process.registry), known)
         control = await broker.consumer(topology.control_queue_name(instance))
 
@@ -56,14 +63,16 @@ async def serve(process: Process) -> None:
             serving = [
                 jobs.create_task(handle_commands(control, process.stopping)),
                 jobs.create_task(emitter.serve()),
+                jobs.create_task(heartbeat.serve()),
             ]
             await process.stopping.wait()
             for job in serving:
                 job.cancel()
+        await heartbeat.end()
     log.info("ended", mode=process.stopping.mode)
 
 
-def _needs(known: tuple[Scheduled, ...], store: Store, instance: str) -> topology.Topology:
+def _needs(known: tuple[Scheduled, ...], store: Store, instance: str) -> Topology:
     """The mark of the store is part of it: in another store each tick would look unclaimed."""
     needs = topology.system() + topology.control(topology.SCHEDULER, instance)
     for agent in sorted({one.agent for one in known}):
@@ -72,4 +81,4 @@ def _needs(known: tuple[Scheduled, ...], store: Store, instance: str) -> topolog
 
 
 if __name__ == "__main__":
-    sys.exit(run(topology.SCHEDULER, serve))
+    sys.exit(run(topology.SCHEDULER, partial(serve, agents=sys.argv[1:])))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_hex
 
-from services.scheduler.times import following, newest
 from shared.contract.messages import Trigger, encode
 from shared.contract.topology import SCHEDULER
 from shared.definitions.model import Definitions, Schedule
+from shared.definitions.times import following, newest
 from shared.store.messages.ticks import ScheduleState, Tick, TickOutcome
 
 PUNCTUAL = timedelta(seconds=60)

@@ -22,6 +22,7 @@ from services.scripted.responses import ResponsesRequest, response
 from services.scripted.script import Script
 from services.scripted.streams import chunks, events
 from shared.errors import BadMessage
+from shared.validation import first_fault
 
 LOG_LENGTH = 2000
 """The most requests in the log; the oldest are removed first."""
@@ -104,9 +105,7 @@ class Model:
             request = parse(body)
             talk = read(request)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            return _error(400, f"{where}: {first['msg']}")
+            return _error(400, first_fault(error))
         except BadMessage as error:
             return _error(400, str(error))
         _log(entry, request, talk)

@@ -24,10 +24,11 @@ from shared.broker.browse import browsing
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.declare import DECLARE_TIMEOUT_S, declare, delete, one_channel
 from shared.broker.errors import broker_request
+from shared.broker.inspection import Inspection, inspect, may_publish, may_read
 from shared.broker.link import Link
 from shared.broker.publisher import Outgoing, Publisher
 from shared.broker.tolerant_decoding import decode_tolerantly
-from shared.contract.topology import Topology
+from shared.contract.entities import Exchange, Queue, Topology
 from shared.errors import BrokerUnavailable, Unconfirmed
 from shared.settings.secrets import Address
 
@@ -80,6 +81,13 @@ class Broker:
         """Whether the broker accepts no messages now, because its memory or disk is short."""
         return await self._publishing.blocked()
 
+    async def version(self) -> str:
+        """The name and version of the broker, as it states them when a connection is opened."""
+        transport = (await self._consuming.connection()).transport
+        said = transport.connection.server_properties if transport else {}
+        names = (said.get(name) for name in ("product", "version"))
+        return " ".join(it.decode() if isinstance(it, bytes) else str(it) for it in names)
+
     async def declare(self, topology: Topology) -> None:
         """Declare a topology now and after each reconnect.
 
@@ -129,6 +137,16 @@ class Broker:
                 return None
         return QueueDepth(found.message_count or 0, found.consumer_count or 0)
 
+    async def has_exchange(self, name: str) -> bool:
+        """Whether the broker has this exchange."""
+        async with broker_request(f"look at the exchange '{name}'"):
+            try:
+                async with one_channel(await self._consuming.connection()) as channel:
+                    await channel.exchange_declare(name, passive=True)
+            except ChannelNotFoundEntity:
+                return False
+        return True
+
     async def takes_messages(self) -> bool:
         """Whether the broker confirms messages now; under a memory or disk alarm it doesn't.
 
@@ -143,6 +161,18 @@ class Broker:
         except (Unconfirmed, BrokerUnavailable):
             return False
         return True
+
+    async def inspect(self, entity: Exchange | Queue) -> Inspection:
+        """See `inspection.inspect`."""
+        return await inspect(await self._consuming.connection(), entity)
+
+    async def may_publish(self, exchange: str, routing_key: str) -> bool:
+        """See `inspection.may_publish`."""
+        return await may_publish(await self._consuming.connection(), exchange, routing_key)
+
+    async def may_read(self, queue: str) -> bool:
+        """See `inspection.may_read`."""
+        return await may_read(await self._consuming.connection(), queue)
 
     def browse(self, queue: str) -> AbstractAsyncContextManager[list[Delivery]]:
         """See `browsing`."""

@@ -14,8 +14,8 @@ from aiormq.exceptions import (
 )
 
 from shared.broker.errors import RPC_TIMEOUT_S, broker_request, user_in
-from shared.contract.topology import Binding, Exchange, Queue, Topology
-from shared.errors import BrokerError, BrokerUnavailable
+from shared.contract.entities import Binding, Exchange, Queue, Topology
+from shared.errors import BrokerUnavailable, Forbidden
 
 DECLARE_TIMEOUT_S = 30.0
 """The time for a whole topology: the first quorum queues of a new broker take seconds."""
@@ -78,7 +78,7 @@ async def _declared(channel: AbstractChannel, it: Exchange | Queue) -> bool:
     """Declare it; False if our user may not, and then the broker has closed the channel."""
     async with broker_request(f"declare the {_kind(it)} '{it.name}'"):
         try:
-            await _send_declare(it, channel, passive=False)
+            await send_declare(it, channel, passive=False)
         except ChannelAccessRefused:
             return False
     return True
@@ -88,9 +88,9 @@ async def _check_exists(connection: Connection, it: Exchange | Queue) -> None:
     async with broker_request(f"look at the {_kind(it)} '{it.name}'"):
         try:
             async with one_channel(connection) as channel:
-                await _send_declare(it, channel, passive=True)
+                await send_declare(it, channel, passive=True)
         except ChannelNotFoundEntity as error:
-            raise BrokerError(
+            raise Forbidden(
                 f"the broker has no {_kind(it)} '{it.name}', and its user "
                 f"'{user_in(connection.url)}' may not declare it: import what 'hutch topology' "
                 "prints"
@@ -113,7 +113,8 @@ def _kind(it: Exchange | Queue) -> str:
     return "queue" if isinstance(it, Queue) else "exchange"
 
 
-async def _send_declare(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
+async def send_declare(it: Exchange | Queue, channel: AbstractChannel, *, passive: bool) -> None:
+    """One request. A passive one checks only that it exists, and needs no right to declare it."""
     if isinstance(it, Queue):
         await channel.queue_declare(
             it.name,

@@ -12,7 +12,7 @@ from pamqp.exceptions import PAMQPException
 from yarl import URL
 
 from shared.contract.topology import store_exchange_name
-from shared.errors import BrokerError, BrokerUnavailable, Undeliverable
+from shared.errors import BrokerError, BrokerUnavailable, Forbidden, Undeliverable
 from shared.settings import tls
 
 RPC_TIMEOUT_S = 10.0
@@ -88,7 +88,7 @@ def broker_error(error: BaseException, doing: str) -> BrokerError:
         case amqp.DeliveryError():
             return BrokerError(f"the broker would not {doing}: the queue is full; try again later")
         case amqp.ChannelAccessRefused():
-            return BrokerError(f"the broker's user may not {doing}: grant it the permission")
+            return Forbidden(f"the broker's user may not {doing}: grant it the permission")
         case amqp.ChannelPreconditionFailed() if match := _DIFFERENCE.search(str(error)):
             return BrokerError(_difference(**match.groupdict()))
         case amqp.ChannelLockedResource():

@@ -21,7 +21,14 @@ from shared.broker.link import Link, LinkChannel
 from shared.contract import topology
 from shared.contract.messages import Event
 from shared.contract.stream import StreamPart
-from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable, Unsendable
+from shared.errors import (
+    BrokerError,
+    BrokerUnavailable,
+    Forbidden,
+    Unconfirmed,
+    Undeliverable,
+    Unsendable,
+)
 
 CONFIRM_TIMEOUT_S = 10.0
 """A quorum queue confirms in milliseconds; under a memory alarm the broker confirms nothing."""
@@ -48,6 +55,7 @@ class Outgoing:
     headers: Mapping[str, str | int] = field(default_factory=dict)
     mandatory: bool = True
     content_type: str = "application/json"
+    priority: int | None = None
 
 
 @dataclass(frozen=True)
@@ -242,6 +250,7 @@ def _properties(channel: Channel, message: Outgoing, doing: str) -> Basic.Proper
         delivery_mode=_PERSISTENT,
         headers=dict(message.headers),
         message_id=message.message_id,
+        priority=message.priority,
         reply_to=message.reply_to,
         user_id=user_in(channel.connection.url) or None,
     )
@@ -273,7 +282,7 @@ def _is_about(error: amqp.ChannelClosed, message: Outgoing) -> bool:
 def _forbidden(message: Outgoing, doing: str) -> BrokerError:
     """The error for a message that our user may not publish.
 
-    A mandatory one gets a plain `BrokerError`, which is retried: the permission may be granted.
+    A mandatory one gets `Forbidden`, which is retried: the permission may be granted.
     """
     if not message.exchange:
         return Undeliverable(
@@ -281,7 +290,7 @@ def _forbidden(message: Outgoing, doing: str) -> BrokerError:
             "foreign client waits there, set 'foreign_clients: true' in the agent's file, and "
             "import what 'hutch topology' prints"
         )
-    kind = BrokerError if message.mandatory else Undeliverable
+    kind = Forbidden if message.mandatory else Undeliverable
     return kind(
         f"could not {doing}: the broker's user may not; import what 'hutch topology' prints"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from shared.broker.connection import Broker
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
+from shared.client.events import received
 from shared.contract import topology
 from shared.contract.messages import (
     Cancel,
@@ -18,6 +20,7 @@ from shared.contract.messages import (
     Lineage,
     Response,
     Task,
+    Trigger,
     decode,
     encode,
     run_id,
@@ -42,8 +45,15 @@ RETRY_S = 1.0
 PREFETCH = 100
 """Responses and events are acked as soon as they are read."""
 
+PAUSES = ("agent.paused", "agent.unpaused")
+"""Events of agents, which belong to no run."""
+
 GRACE_S = 5.0
 """Seconds to wait after a task's deadline for the agent's own response, which states the reason."""
+
+
+class NoResponse(HutchError):
+    """A task was published, and no response has come in time."""
 
 
 async def publish(
@@ -60,14 +70,42 @@ async def publish(
         message_id=message.id or "",
         correlation_id=message.id if reply_to else None,
         reply_to=reply_to,
+        priority=message.priority.amqp if isinstance(message, Task | Trigger) else None,
     )
     await broker.publisher.publish(outgoing)
 
 
-async def has_consumers(broker: Broker, agent: str) -> bool:
-    """Whether a process takes tasks from the agent's mailbox now."""
+@dataclass(frozen=True)
+class MailboxState:
+    """Whether an agent takes messages now. `queued` is None if it has no mailbox yet.
+
+    A living process does not consume while its agent is paused or has no free slot.
+    """
+
+    queued: int | None
+    consumed: bool
+    alive: bool
+
+
+async def mailbox_state(broker: Broker, agent: str) -> MailboxState:
     depth = await broker.depth(topology.mailbox_name(agent))
-    return depth is not None and depth.consumers > 0
+    consumed = depth is not None and depth.consumers > 0
+    # The broker deletes this exchange when the agent's last process ends.
+    alive = consumed or await broker.has_exchange(topology.store_exchange_name(agent))
+    return MailboxState(depth.messages if depth else None, consumed, alive)
+
+
+async def declare_mailbox(broker: Broker, agent: str) -> None:
+    """Let messages wait in the agent's mailbox from now on, even before its first process starts.
+
+    Our user may not have the right: the first process that serves `unrouted` then does it.
+    """
+    try:
+        await broker.declare(topology.mailbox(agent))
+    except BrokerUnavailable:
+        raise
+    except BrokerError:
+        pass
 
 
 async def cancel(broker: Broker, agent: str, message: Cancel) -> bool:
@@ -90,16 +128,18 @@ async def ask(
     on_event: Callable[[Event], None],
     on_part: Callable[[StreamPart], None] = lambda _: None,
     *,
+    on_sent: Callable[[], None] = lambda: None,
     ask_again_s: float = ASK_AGAIN_S,
     grace_s: float = GRACE_S,
 ) -> Response:
-    """Publish a task and wait for its response; `on_event` gets the events of its runs meanwhile.
+    """Publish a task and wait for its response; `on_event` gets the events of its runs meanwhile,
+    and those of pauses of any agent.
 
     If the task has `stream`, `on_part` gets the parts of its own run's text, see `RunText`.
-    The task is published again every `ask_again_s`, with the same id, until the response comes:
-    the id makes it one run. Raises `HutchError` when there is no response within `wait_s` and
-    `grace_s`, `BrokerError` when the broker refuses, `BadMessage` when the response can't be
-    understood.
+    `on_sent` is called each time the broker has confirmed the task. It is published again every
+    `ask_again_s`, with the same id, until the response comes: the id makes it one run. Raises
+    `NoResponse` when there is none within `wait_s` and `grace_s`, `BrokerError` when the broker
+    refuses, `BadMessage` when the response can't be understood.
     """
     name = uuid4().hex[:12]
     await broker.declare(topology.client(name))
@@ -113,27 +153,30 @@ async def ask(
                 started = run_id(agent, task.id or "")
                 following.append(jobs.create_task(_read(parts, started, on_part)))
             publishing = jobs.create_task(
-                _keep_publishing(broker, agent, task, responses.queue, ask_again_s)
+                _keep_publishing(broker, agent, task, responses.queue, on_sent, ask_again_s)
             )
             response = await _response(responses, task.id or "")
             for job in (*following, publishing):
                 job.cancel()
             return response
     except TimeoutError as error:
-        raise HutchError(
-            f"no response from '{agent}' within {wait_s:.0f} s: see 'hutch status' for its "
-            f"processes; 'hutch show {task.id}' tells later what became of it"
-        ) from error
+        raise NoResponse(f"no response from '{agent}' within {wait_s:.0f} s") from error
     except ExceptionGroup as group:  # one job has failed, and the others were cancelled
         raise group.exceptions[0] from group
 
 
 async def _keep_publishing(
-    broker: Broker, agent: str, task: Task, reply_to: str, ask_again_s: float
+    broker: Broker,
+    agent: str,
+    task: Task,
+    reply_to: str,
+    on_sent: Callable[[], None],
+    ask_again_s: float,
 ) -> None:
     while True:
         try:
             await publish(broker, topology.TASKS, agent, task, reply_to)
+            on_sent()
             wait_s = ask_again_s
         except (BrokerUnavailable, Unconfirmed):
             wait_s = RETRY_S
@@ -167,13 +210,8 @@ def response_to(task_id: str, delivery: Delivery) -> Response | None:
 
 async def _follow(consumer: Consumer, root_id: str, on_event: Callable[[Event], None]) -> None:
     await consumer.start(PREFETCH)
-    async for delivery in consumer:
-        await delivery.ack()
-        try:
-            event = Event.model_validate_json(delivery.body)
-        except ValidationError:
-            continue  # any user of the broker may publish there
-        if event.root_id == root_id:
+    async for event in received(consumer):
+        if event.root_id == root_id or event.name in PAUSES:
             on_event(event)
 
 

@@ -8,22 +8,22 @@ JSON bodies, UTF-8, at most `MAX_BODY_BYTES`. The models here are the single sou
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
     JsonValue,
-    TypeAdapter,
     ValidationError,
 )
 from pydantic_core import from_json
 
+from shared.contract.priority import Priority
+from shared.contract.times import Time
 from shared.errors import BadMessage
+from shared.validation import Wanted, first_fault, shown
 
 MAX_BODY_BYTES = 1024 * 1024
 """A larger body is refused unread. Big data travels by reference, not by message."""
@@ -38,39 +38,30 @@ COST_DIGITS = 9
 HOPS_MOST = 1000
 """The longest chain of broadcasts; a swarm stops long before (`services/agent/intake/swarm.py`)."""
 
-EARLIEST = datetime.min.replace(tzinfo=UTC)
-LATEST = datetime.max.replace(tzinfo=UTC)
-"""Times must lie in the years 1 to 9999 in UTC: Python can't compute with others."""
-
 LABEL_CHARS = 128
 """The longest name of a sender, a schedule or a model."""
-
-SHOWN_CHARS = 40
-"""The part of a name chosen by a sender that a reason shows."""
 
 SCHEMA_VERSION = 1
 AGENT_NAME = r"^[a-z][a-z0-9-]{0,39}$"
 """An agent's name is a routing key, a tool name, a DNS label and a compose service at once."""
 
-AgentName = Annotated[str, Field(pattern=AGENT_NAME)]
-Id = Annotated[str, Field(pattern=r"^[!-~]{1,128}$", description="printable ASCII, no spaces")]
+AgentName = Annotated[
+    str,
+    Field(pattern=AGENT_NAME),
+    Wanted("a name such as bob or bob-2: up to 40 small letters, digits and hyphens"),
+]
+Id = Annotated[
+    str,
+    Field(pattern=r"^[!-~]{1,128}$", description="printable ASCII, no spaces"),
+    Wanted("1 to 128 printable ASCII characters without spaces"),
+]
 Content = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(max_length=LABEL_CHARS)]
 Count = Annotated[int, Field(ge=0, le=COUNT_MOST)]
 Cost = Annotated[float, Field(ge=0, le=COST_MOST)]
 _Whole = Annotated[int, Field(ge=-COUNT_MOST, le=COUNT_MOST)]
 _Real = Annotated[float, Field(ge=-COUNT_MOST, le=COUNT_MOST)]
-Time = Annotated[
-    AwareDatetime,
-    Field(
-        ge=EARLIEST,
-        le=LATEST,
-        json_schema_extra={
-            "formatMinimum": "0001-01-01T00:00:00Z",
-            "formatMaximum": "9999-12-31T23:59:59.999999Z",
-        },
-    ),
-]
+NotBefore = Annotated[Time | None, Field(description="it starts no earlier; at most 30 days ahead")]
 
 
 class Frozen(BaseModel):
@@ -168,7 +159,14 @@ class Lineage(Frozen):
         description="`{model_calls, tokens, cost}` left; with nothing left it does not run",
     )
     session: Id | None = Field(default=None, description="id of its conversation")
-    traceparent: str | None = Field(default=None, pattern=r"^[0-9a-f-]{55}$")
+    traceparent: (
+        Annotated[
+            str,
+            Field(pattern=r"^[0-9a-f-]{55}$"),
+            Wanted("a W3C traceparent: 55 hexadecimal digits and hyphens"),
+        ]
+        | None
+    ) = None
     sender: Label | None = Field(default=None, description="who sent it; see docs/security.md")
     sent_at: Time | None = None
 
@@ -184,6 +182,12 @@ class Task(Lineage):
         exclude_if=_is_zero,
         description="whether its run's text is published to `hutch.stream` as it comes",
     )
+    not_before: NotBefore = None
+    priority: Priority = Field(
+        default=Priority.INTERACTIVE,
+        exclude_if=lambda it: it is Priority.INTERACTIVE,
+        description="`background` tasks let interactive ones go first",
+    )
 
     @property
     def prompt(self) -> str:
@@ -198,6 +202,12 @@ class Trigger(Lineage):
     content: str = ""
     schedule: Label | None = Field(default=None, description="the schedule that fired")
     nominal_at: Time | None = Field(default=None, description="the time at which it was due")
+    not_before: NotBefore = None
+    priority: Priority = Field(
+        default=Priority.BACKGROUND,
+        exclude_if=lambda it: it is Priority.BACKGROUND,
+        description="`background` triggers let interactive tasks go first",
+    )
 
     @property
     def prompt(self) -> str:
@@ -224,10 +234,14 @@ class Response(Lineage):
 
     type: Literal["response"] = "response"
     task_id: Id
-    agent: str = Field(
-        pattern=r"^([a-z][a-z0-9-]{0,39})?$",
-        description="the agent that answers; empty: no agent has that name",
-    )
+    agent: Annotated[
+        str,
+        Field(
+            pattern=r"^([a-z][a-z0-9-]{0,39})?$",
+            description="the agent that answers; empty: no agent has that name",
+        ),
+        Wanted("an agent's name, or empty text"),
+    ]
     status: Status
     content: str = Field(description="the answer; safe to show to a model or a person")
     usage: Usage = Usage()
@@ -272,7 +286,7 @@ class Event(Frozen):
 
 
 AnyMessage = Task | Response | Trigger | Shutdown | Cancel
-_MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(Annotated[AnyMessage, Field(discriminator="type")])
+_KINDS = {str(it.model_fields["type"].default): it for it in get_args(AnyMessage)}
 
 
 def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
@@ -285,7 +299,7 @@ def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
     kind = (content_type or "").partition(";")[0].strip().lower()
     if kind not in {"", "application/json", "text/plain", "application/octet-stream"}:
         raise BadMessage(
-            f"content type '{_shown(kind)}' is unknown; send application/json or text/plain"
+            f"content type '{shown(kind)}' is unknown; send application/json or text/plain"
         )
     try:
         text = body.decode("utf-8-sig")  # some clients begin with a byte order mark
@@ -303,28 +317,14 @@ def decode(body: bytes, content_type: str | None = None) -> AnyMessage:
 
 
 def _validated(fields: dict[str, Any]) -> AnyMessage:
+    name = str(fields["type"])
+    if name not in _KINDS:
+        raise BadMessage(f"type: '{shown(name)}' is unknown; known: {', '.join(_KINDS)}")
+    kind: type[AnyMessage] = _KINDS[name]
     try:
-        return _MESSAGE.validate_python(fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        if first["type"] == "union_tag_invalid":
-            known = first["ctx"]["expected_tags"].replace("'", "")
-            raise BadMessage(
-                f"type: '{_shown(first['ctx']['tag'])}' is unknown; known: {known}"
-            ) from error
-        raise BadMessage(first_fault(error)) from error
-
-
-def first_fault(error: ValidationError) -> str:
-    """One sentence on the first field that is wrong, without its value."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(_shown(str(part)) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]
-
-
-def _shown(given: str) -> str:
-    """The part of a sender's own name that fits into one sentence."""
-    return "".join(char if char.isprintable() else "?" for char in given[:SHOWN_CHARS])
+        raise BadMessage(f"{name}.{first_fault(error, kind)}") from error
 
 
 def encode(message: Frozen) -> bytes:

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from shared.contract.messages import Response, Task, Trigger, first_fault
+from shared.contract.messages import Response, Task, Trigger
 from shared.errors import DamagedRow
+from shared.validation import first_fault
 
 T = TypeVar("T")
 

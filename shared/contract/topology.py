@@ -5,11 +5,17 @@ RabbitMQ 3.10 to 4.3 accept them: there are no transient shared queues and no gl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Collection
 
-ArgumentValue = str | int | bool
-Arguments = dict[str, ArgumentValue]
+from shared.contract.entities import (
+    Arguments,
+    ArgumentValue,
+    Binding,
+    Exchange,
+    Policy,
+    Queue,
+    Topology,
+)
 
 TASKS = "hutch.tasks"
 REPLIES = "hutch.replies"
@@ -64,57 +70,6 @@ STREAM_BYTES = 16 * 1024 * 1024
 EVENTS_AGE = "7D"
 EVENTS_BYTES = 1024 * 1024 * 1024
 DEAD_BYTES = 1024 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Exchange:
-    name: str
-    type: Literal["direct", "fanout", "topic"]
-    arguments: Arguments = field(default_factory=dict)
-    durable: bool = True
-    auto_delete: bool = False
-
-
-@dataclass(frozen=True)
-class Queue:
-    name: str
-    arguments: Arguments = field(default_factory=dict)
-    durable: bool = True
-    exclusive: bool = False
-    replaceable: bool = False
-    """Its messages may be lost: if it does not respond, it is deleted and declared again."""
-
-
-@dataclass(frozen=True)
-class Binding:
-    exchange: str
-    queue: str
-    routing_key: str = ""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Arguments that the broker adds to those of the queues whose names match."""
-
-    name: str
-    pattern: str
-    definition: Arguments
-
-
-@dataclass(frozen=True)
-class Topology:
-    """Exchanges, queues and bindings to declare, in this order."""
-
-    exchanges: tuple[Exchange, ...] = ()
-    queues: tuple[Queue, ...] = ()
-    bindings: tuple[Binding, ...] = ()
-
-    def __add__(self, other: Topology) -> Topology:
-        return Topology(
-            self.exchanges + other.exchanges,
-            self.queues + other.queues,
-            self.bindings + other.bindings,
-        )
 
 
 def mailbox_name(agent: str) -> str:
@@ -295,10 +250,22 @@ def client(name: str) -> Topology:
     They end with its connection, so a reconnect can lose a response; when the task is sent again,
     the agent sends the stored response.
     """
-    responses, events = reply_queue_name("cli", name), client_events_name(name)
+    responses = reply_queue_name("cli", name)
     return Topology(
-        queues=tuple(_transient(it, REPLY_BYTES) for it in (responses, events)),
-        bindings=(Binding(REPLIES, responses, responses), Binding(EVENTS, events, "#")),
+        queues=(_transient(responses, REPLY_BYTES),),
+        bindings=(Binding(REPLIES, responses, responses),),
+    ) + client_events(name)
+
+
+def client_events(name: str, agents: Collection[str] = ()) -> Topology:
+    """The queue of a client for the events of these agents, or of all; it ends with its
+    connection."""
+    queue = client_events_name(name)
+    return Topology(
+        queues=(_transient(queue, REPLY_BYTES),),
+        bindings=tuple(
+            Binding(EVENTS, queue, key) for key in [f"{agent}.#" for agent in agents] or ["#"]
+        ),
     )
 
 

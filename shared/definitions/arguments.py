@@ -9,6 +9,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from shared.definitions.results import MAX_ERROR_CHARS
+from shared.validation import sentence
 
 MOST_CHANGES = 2
 """The most corrections: a text is read as JSON, and a `null` in it is then left out."""
@@ -37,9 +38,9 @@ def checked(
 
 def faults(error: ValidationError) -> str:
     """The faults of the arguments, field by field, without the values."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
+    found = error.errors(include_url=False, include_input=False)
     lines = (
-        f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}" for fault in found
+        f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {sentence(fault)}" for fault in found
     )
     return "; ".join(lines)[:MAX_ERROR_CHARS]
 

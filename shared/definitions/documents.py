@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from shared.errors import SettingsError
+from shared.validation import shown
 
 MOST_BYTES = 256 * 1024
 """Far more than a model reads at every call; a larger file is no agent's file."""
@@ -33,9 +34,17 @@ _TAGS = "tag:yaml.org,2002:"
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
 _TRUE = {"yes", "true", "on"}
-_QUOTE = ": put it in quotes if it is text"
+_PROBLEMS = {
+    "mapping values are not allowed": "a ': ' too many: quote the text, or correct the indentation",
+    "'\\t' that cannot start": "a tab: indent with spaces",
+    "cannot start any token": "a text that begins with a special character: quote it",
+    "expected <block end>": "the line does not fit those above: check its indentation and quotes",
+    "could not find expected ':'": "a line without a key and ': '",
+    "unexpected end of stream": "a quote that is not closed",
+}
+"""Words for the commonest of PyYAML's problems."""
 _OTHERWISE = {
-    "int": "a number in a notation of its own",
+    "int": "a number in another notation",
     "float": "a number",
     "timestamp": "a date",
     "merge": "an instruction to merge keys",
@@ -65,12 +74,18 @@ class Document:
     faults: list[Fault] = field(default_factory=list)
     lines: dict[Place, int] = field(default_factory=dict)
     unquoted: dict[Place, str] = field(default_factory=dict)
-    """For each value without quotes that YAML reads as no text, a hint: `yes is true to YAML`."""
+    """For each value without quotes that YAML does not read as text, a sentence that says so."""
 
     def line(self, place: Place) -> int:
         """The line of this place, or of the nearest place that contains it."""
-        ends = range(len(place), 0, -1)
-        return next((self.lines[place[:end]] for end in ends if place[:end] in self.lines), 0)
+        nearest = self.nearest(place)
+        return self.lines[nearest] if nearest else 0
+
+    def nearest(self, place: Place) -> Place:
+        """This place, or the nearest place that contains it and is in the document."""
+        return next(
+            (place[:end] for end in range(len(place), 0, -1) if place[:end] in self.lines), ()
+        )
 
 
 def read(file: Path) -> Document:
@@ -114,7 +129,13 @@ def _line(error: yaml.YAMLError, text: str) -> int:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    return str(getattr(error, "problem", None) or error).partition("\n")[0]
+    problem = str(getattr(error, "problem", None) or error).partition("\n")[0]
+    return next((words for part, words in _PROBLEMS.items() if part in problem), problem)
+
+
+def _misread(text: str, kind: str) -> str:
+    brief = shown(text)
+    return f'YAML reads {brief} as {kind}: quote it: "{brief}"'
 
 
 class _Reading:
@@ -144,8 +165,10 @@ class _Reading:
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode) or key.tag != f"{_TAGS}str":
-                shown = f"{key.value} is no text" if isinstance(key, yaml.ScalarNode) else "no text"
-                self._fault(key, place, f"a key that is not text ({shown}): put it in quotes")
+                text = "a key is text"
+                if isinstance(key, yaml.ScalarNode):
+                    text = f'YAML does not read this key as text: quote it: "{shown(key.value)}"'
+                self._fault(key, place, text)
                 continue
             name = self._readable(key, (*place, key.value))
             inside = (*place, name)
@@ -161,25 +184,22 @@ class _Reading:
             case "str":
                 return self._readable(node, place)
             case "null":
-                self._document.unquoted[place] = (
-                    f"{text} is no value to YAML{_QUOTE}" if text else "there is no value"
-                )
+                if text:
+                    self._document.unquoted[place] = _misread(text, "no value")
                 return None
             case "bool":
                 true = text.lower() in _TRUE
-                self._document.unquoted[place] = f"{text} is {str(true).lower()} to YAML{_QUOTE}"
+                self._document.unquoted[place] = _misread(text, str(true).lower())
                 return true
             case "float" if _DECIMAL.fullmatch(text):
-                self._document.unquoted[place] = f"{text} is a number to YAML{_QUOTE}"
+                self._document.unquoted[place] = _misread(text, "a number")
                 return float(text)
             case "int" if _NUMBER.fullmatch(text):
-                self._document.unquoted[place] = f"{text} is a number to YAML{_QUOTE}"
+                self._document.unquoted[place] = _misread(text, "a number")
                 return int(text)
         if tag in _OTHERWISE:
-            digits = ", or write it in plain digits" if tag == "int" else ""
-            self._fault(
-                node, place, f"{text} is {_OTHERWISE[tag]} to YAML: put it in quotes{digits}"
-            )
+            digits = ", or write plain digits" if tag == "int" else ""
+            self._fault(node, place, _misread(text, _OTHERWISE[tag]) + digits)
         else:
             self._foreign(node, place)
         return None

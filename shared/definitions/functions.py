@@ -1,12 +1,14 @@
-"""Users' Python tools: plain functions, loaded by file path, never by package name.
+"""Users' Python tools: plain functions in files, loaded by file path.
 
-Type hints become the JSON schema, the docstring becomes the description. A tool's file
-stands alone: it can import installed packages, but not the files beside it.
+Type hints become the JSON schema, the docstring becomes the description. A tool's file can import
+installed packages and, by its name, any other file in the folder of tools. An installed package or
+a module of Python's own that has the same name as such a file is imported instead of it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import inspect
 import re
@@ -53,6 +55,11 @@ class Tool:
     _takes_key: bool
     _optional: frozenset[str] = frozenset()
     """The parameters that have a default."""
+
+    @property
+    def is_class(self) -> bool:
+        """Whether a call only makes an object: its name is that of a class."""
+        return isinstance(self._function, type)
 
     async def call(self, arguments: dict[str, JsonValue], idempotency_key: str = "") -> str:
         """The result: a string unchanged, any other value as JSON, cut at `MAX_RESULT_CHARS`.
@@ -111,7 +118,7 @@ def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
     file_name, _, name = reference.partition(":")
     file = folder / "tools" / file_name
     try:
-        function = getattr(tool_module(file, name), name, None)
+        function = getattr(tool_module(folder / "tools", file_name, name), name, None)
         if function is None:
             raise SettingsError(f"{file}: there is no function '{name}'")
         if not callable(function):
@@ -148,25 +155,51 @@ def sanitised(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "_"
 
 
-def tool_module(file: Path, function: str) -> ModuleType:
-    """The module of a file of tools, under a name that no user's module and no package has.
+def tool_module(tools: Path, file_name: str, function: str) -> ModuleType:
+    """The module of a file in the folder of tools: the one that `import` gives to other tools.
 
-    Raises `SettingsError` if it can't be imported.
+    If `import` finds another module by the file's name, the file's own gets a name that no package
+    has. Raises `SettingsError` if it can't be imported.
     """
+    file = tools / file_name
+    if not file.is_file():
+        raise SettingsError(f"{file}: there is no such file to load '{function}' from")
+    if (path := str(tools.resolve())) not in sys.path:
+        sys.path.append(path)  # last: a tool's file replaces no package, ours least of all
+    try:
+        return _imported(file, Path(file_name))
+    except BaseException as error:
+        fault = f"{type(error).__name__}: {_first_line(error)}"
+        raise SettingsError(f"{file}: importing it for '{function}' failed: {fault}") from error
+
+
+def _imported(file: Path, relative: Path) -> ModuleType:
+    name = ".".join(relative.with_suffix("").parts)
+    if _found(name) == file.resolve():
+        return importlib.import_module(name)
     name = f"_hutch_tool_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:16]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None or not file.is_file():
-        raise SettingsError(f"{file}: there is no such file to load '{function}' from")
+    if spec is None or spec.loader is None:
+        raise ImportError("it is no Python file")
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except BaseException as error:
+    except BaseException:
         sys.modules.pop(name, None)
-        fault = f"{type(error).__name__}: {_first_line(error)}"
-        raise SettingsError(f"{file}: importing it for '{function}' failed: {fault}") from error
+        raise
     return module
+
+
+def _found(name: str) -> Path | None:
+    """The file that `import` finds by this name."""
+    if not name.replace(".", "").isidentifier():
+        return None
+    with suppress(ImportError, ValueError):  # a parent that is no package; a module without a spec
+        spec = importlib.util.find_spec(name)
+        return Path(spec.origin).resolve() if spec and spec.origin else None
+    return None
 
 
 def _signature(function: Callable[..., object]) -> Any:
@@ -180,6 +213,8 @@ def _signature(function: Callable[..., object]) -> Any:
         if parameter.kind not in _BY_KEYWORD:
             raise TypeError(f"'{parameter}' can't be passed by name; a tool's arguments are named")
         if parameter.name not in hints:
+            if isinstance(function, type):  # its hints are those of `__init__`
+                raise TypeError("it is a class; name a function")
             raise TypeError(f"the parameter '{parameter.name}' has no type hint")
         if parameter.name == KEY_PARAMETER:
             continue

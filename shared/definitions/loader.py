@@ -15,12 +15,13 @@ from pydantic import ValidationError
 
 from shared.concurrency.threads import in_thread
 from shared.definitions import documents
-from shared.definitions.documents import Document, Fault
+from shared.definitions.documents import Document, Fault, Place
 from shared.definitions.functions import Tool
 from shared.definitions.functions import load as load_tool
 from shared.definitions.model import Definition, Definitions, is_name
 from shared.definitions.output import FILE_REFERENCE, model_schema, read_schema
 from shared.errors import SettingsError
+from shared.validation import sentence
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class Folder:
     described: Definitions
     """The names and descriptions for managers, also of agents whose file has other faults."""
     faults: Mapping[str, str]
+    documents: Mapping[str, Document]
+    """The files as they were read, for the lines of their faults."""
+
+    def fault(self, name: str, place: Place, text: str) -> str:
+        """One line on a fault of an agent, with its file, the file's line, and the field."""
+        return Fault(self.documents[name].line(place), place, text).of(self.files[name])
 
     @property
     def names(self) -> Collection[str]:
@@ -68,12 +75,12 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
         try:
             definition = _with_schema(folder, definition)
         except SettingsError as error:
-            faults.append(f"{folder.files[name]}: output: {error}")
-        for tool in definition.tools:
+            faults.append(folder.fault(name, ("output",), str(error)))
+        for at, tool in enumerate(definition.tools):
             try:
                 tools.append(load_tool(folder.path, tool.function, repeatable=tool.repeatable))
             except SettingsError as error:
-                faults.append(f"{folder.files[name]}: tools: {error}")
+                faults.append(folder.fault(name, ("tools", at), str(error)))
 
     await in_thread(load_all)
     if faults:
@@ -95,7 +102,7 @@ async def workers_of(folder: Folder, definition: Definition) -> tuple[Definition
                 workers[name] = _with_schema(folder, worker)
             except SettingsError as error:
                 workers[name] = worker.model_copy(update={"output": None})
-                faults.append(f"{folder.files[name]}: output: {error}")
+                faults.append(folder.fault(name, ("output",), str(error)))
 
     await in_thread(load_all)
     return workers, faults
@@ -126,6 +133,7 @@ def read_folder(path: Path) -> Folder:
     found: dict[str, Definition] = {}
     described: dict[str, Definition] = {}
     faults: dict[str, list[str]] = {}
+    opened: dict[str, Document] = {}
     for read in map(_read, texts(path)):
         own = faults.setdefault(read.name, [])
         own += read.faults
@@ -133,14 +141,19 @@ def read_folder(path: Path) -> Folder:
             own.append(f"{read.file}: name: {files[read.name]} defines '{read.name}' already")
             continue
         files[read.name] = read.file
+        opened[read.name] = read.document
         if read.definition is not None:
             found[read.name] = read.definition
         if read.described is not None:
             described[read.name] = read.described
     for name, definition in found.items():
-        lines = [*_unknown_workers(definition, described, files), *_cycles(name, found)]
-        faults[name] += [f"{files[name]}: workers: {line}" for line in lines]
-    return Folder(path, files, found, described, {k: "\n".join(v) for k, v in faults.items() if v})
+        for place, text in (
+            *_unknown_workers(definition, described, files),
+            *((("workers",), cycle) for cycle in _cycles(name, found)),
+        ):
+            faults[name].append(Fault(opened[name].line(place), place, text).of(files[name]))
+    lines = {name: "\n".join(own) for name, own in faults.items() if own}
+    return Folder(path, files, found, described, lines, opened)
 
 
 def texts(path: Path) -> list[Path]:
@@ -171,28 +184,29 @@ class _Read:
     definition: Definition | None
     described: Definition | None
     faults: list[str]
+    document: Document
 
 
 def _read(file: Path) -> _Read:
     try:
         document = documents.read(file)
     except SettingsError as error:
-        return _Read(file, file.stem, None, None, [str(error)])
+        return _Read(file, file.stem, None, None, [str(error)], Document())
     if not isinstance(document.value, dict):
-        fault = f"{file}: an agent's file is a mapping with at least 'name'"
-        return _Read(file, file.stem, None, None, [fault])
+        fault = f"{file}: write keys with values, at least 'name: {file.stem}'"
+        return _Read(file, file.stem, None, None, [fault], document)
     definition, faults = _validated(file, document, document.value)
     wrong = {fault.place[0] for fault in faults if fault.place}
-    lines = [fault.of(file) for fault in faults]
+    lines = [fault.of(file) for fault in sorted(faults, key=lambda fault: fault.line)]
     if "name" in wrong:
-        return _Read(file, file.stem, None, None, lines)
+        return _Read(file, file.stem, None, None, lines, document)
     name = str(document.value["name"])
     described = None
     if "description" not in wrong:
         output = definition.output if definition else None
         description = document.value.get("description", "")
         described = Definition(name=name, description=description, output=output)
-    return _Read(file, name, definition, described, lines)
+    return _Read(file, name, definition, described, lines, document)
 
 
 def _validated(
@@ -219,26 +233,29 @@ def _validated(
 
 def _invalid(document: Document, error: ValidationError) -> Iterator[Fault]:
     for fault in error.errors(include_url=False):
+        text = sentence(fault, Definition, verb="write")
         place = fault["loc"]
-        text = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            known = ", ".join(sorted(Definition.model_fields))
-            text = "unknown key" + (f"; known are {known}" if len(place) == 1 else "")
-        elif fault["type"].endswith("_type") and place in document.unquoted:
-            text = f"{text}; {document.unquoted[place]}"
+        if fault["type"] != "missing":  # a part that the file doesn't have is not named
+            place = document.nearest(place)
+        if fault["type"] in {"string_type", "wanted"} and place in document.unquoted:
+            text = document.unquoted[place]
+        elif fault["input"] is None:
+            text = f"there is no value: {text}"
         yield Fault(document.line(place), place, text)
 
 
 def _unknown_workers(
     definition: Definition, described: Definitions, files: Mapping[str, Path]
-) -> Iterator[str]:
-    for worker in definition.workers:
+) -> Iterator[tuple[Place, str]]:
+    for at, worker in enumerate(definition.workers):
+        place = ("workers", at)
         if worker in described:
             continue
         if worker in files:
-            yield f"the name or description of '{worker}' can't be read; see {files[worker]}"
+            text = f"the name or description of '{worker}' can't be read; see {files[worker]}"
+            yield place, text
         else:
-            yield f"no agent '{worker}'; known are {', '.join(sorted(files))}"
+            yield place, f"no agent '{worker}'; known are {', '.join(sorted(files))}"
 
 
 def _cycles(name: str, found: Definitions) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     JsonValue,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -21,20 +22,18 @@ from pydantic import (
 from shared.contract.messages import AGENT_NAME, AgentName, Frozen
 from shared.contract.prompts import ToolProtocol
 from shared.contract.topology import ALL, SCHEDULER
+from shared.definitions.base_url import url_fault
 from shared.definitions.durations import Duration
 from shared.definitions.functions import JsonObject, sanitised
 from shared.definitions.output import checked_output
+from shared.validation import Wanted
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 RESERVED = {ALL, SCHEDULER}
 """No agent can have these names."""
+TOOL_FORM = "FILE.py:FUNCTION, such as orders.py:lookup"
 MOST_CALLABLE = 128
 """The most tools and workers of one agent: endpoints refuse a request that offers more."""
-_URL = re.compile(
-    r"https?://([^\s/?#@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]+)"
-    r"(:(?P<port>[0-9]{1,5}))?([/?#]\S*)?",
-    re.IGNORECASE,
-)
 
 
 Count = Annotated[int, Field(strict=True)]
@@ -122,21 +121,9 @@ class ModelChoice(Frozen, title="Model"):
     @field_validator("base_url")
     @classmethod
     def _reachable(cls, value: str | None) -> str | None:
-        if value and not is_url(value):
-            raise ValueError("a model's base URL is like https://host/v1")
+        if value and (fault := url_fault(value)):
+            raise ValueError(fault)
         return value
-
-
-def is_url(text: str) -> bool:
-    """Whether this is a URL for requests: http or https, a host, perhaps a port, no spaces."""
-    match = _URL.fullmatch(text)
-    if match is None or not text.isprintable():
-        return False
-    try:
-        match["host"].encode("idna")
-    except UnicodeError:  # no name server can look it up
-        return False
-    return match["port"] is None or 0 < int(match["port"]) < 1 << 16
 
 
 class Limits(Frozen):
@@ -171,9 +158,7 @@ class Schedule(
 ):
     """The times at which an agent is woken: `every` or `cron`, one of them."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")] = Field(
-        description="unique in the file"
-    )
+    name: AgentName = Field(description="unique in the file")
     prompt: str = Field(min_length=1, description="what the agent is to do when it is woken")
     every: Duration | None = Field(
         default=None, description="period, counted from 1970-01-01 00:00 UTC"
@@ -217,13 +202,13 @@ class Schedule(
         return self
 
 
-_FUNCTION = r"^[^:]+\.py:[A-Za-z_]\w*$"
+_Function = Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$"), Wanted(TOOL_FORM)]
 
 
 class ToolChoice(Frozen, title="Tool"):
     """A tool by file and function; `repeatable` if a call may be made twice without harm."""
 
-    function: Annotated[str, Field(pattern=_FUNCTION)] = Field(
+    function: _Function = Field(
         description="`FILE.py:FUNCTION`, with the file in `tools/` beside the agents' files"
     )
     repeatable: bool = Field(
@@ -231,12 +216,19 @@ class ToolChoice(Frozen, title="Tool"):
     )
 
 
-_Tool = Annotated[str, Field(pattern=_FUNCTION)] | ToolChoice
+_Tool = _Function | ToolChoice
 _Output = Annotated[str, Field(pattern=r"^[^:]+\.(json|py:[A-Za-z_]\w*)$")] | JsonObject | None
 
 
 def _tool_by_function(value: object) -> object:
-    return {"function": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"function": value}
+    if isinstance(value, dict | ToolChoice):
+        return value
+    raise ValueError(f"write {TOOL_FORM}")
+
+
+_Entries = tuple[str | ToolChoice | Schedule, ...]
 
 
 class Definition(Frozen, title="Agent"):
@@ -303,34 +295,42 @@ class Definition(Frozen, title="Agent"):
     @field_validator("model", mode="before", json_schema_input_type=str | ModelChoice)
     @classmethod
     def _model_by_name(cls, value: object) -> object:
-        return {"name": value} if isinstance(value, str) else value
+        if isinstance(value, dict | ModelChoice):
+            return value
+        if isinstance(value, str):
+            return {"name": value}
+        raise ValueError("write a model's name in quotes, or keys such as {name: …}")
 
-    @model_validator(mode="after")
-    def _no_duplicates(self) -> Definition:
-        for label, names in (
-            ("workers", self.workers),
-            ("tools", [tool.function for tool in self.tools]),
-            ("schedule", [schedule.name for schedule in self.schedule]),
-        ):
-            if twice := _twice(names):
-                raise ValueError(f"{label}: '{twice}' occurs twice")
-        return self
+    @field_validator("workers", "tools", "schedule")
+    @classmethod
+    def _no_duplicates(cls, value: _Entries) -> _Entries:
+        if twice := _twice(map(_label, value)):
+            raise ValueError(f"'{twice}' occurs twice")
+        return value
 
-    @model_validator(mode="after")
-    def _callable(self) -> Definition:
+    @field_validator("workers", "tools")
+    @classmethod
+    def _callable(cls, value: _Entries, info: ValidationInfo) -> _Entries:
         """A model calls tools and workers by unique names, and endpoints take a limited number."""
-        functions = [tool.function.rpartition(":")[2] for tool in self.tools]
-        names = [*map(sanitised, functions), *self.workers]
+        workers: _Entries = info.data.get("workers", ()) if info.field_name == "tools" else ()
+        names = [sanitised(_label(it).rpartition(":")[2]) for it in (*workers, *value)]
         if twice := _twice(names):
             raise ValueError(
-                f"tools: two of the tools and workers are called '{twice}' for the model; "
-                "rename one"
+                f"two of the tools and workers are called '{twice}' for the model; rename one"
             )
         if len(names) > MOST_CALLABLE:
-            raise ValueError(
-                f"tools: {len(names)} tools and workers; endpoints take {MOST_CALLABLE}"
-            )
-        return self
+            raise ValueError(f"{len(names)} tools and workers; endpoints take {MOST_CALLABLE}")
+        return value
+
+
+def _label(entry: str | ToolChoice | Schedule) -> str:
+    match entry:
+        case ToolChoice():
+            return entry.function
+        case Schedule():
+            return entry.name
+        case _:
+            return entry
 
 
 def is_name(text: str) -> bool:

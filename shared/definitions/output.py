@@ -96,7 +96,7 @@ def model_schema(folder: Path, reference: str) -> JsonObject:
     """
     file_name, _, name = reference.partition(":")
     file = folder / "tools" / file_name
-    model = getattr(tool_module(file, name), name, None)
+    model = getattr(tool_module(folder / "tools", file_name, name), name, None)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         raise SettingsError(f"{file}: '{name}' is no pydantic model")
     try:

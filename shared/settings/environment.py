@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ from shared.contract.prompts import ToolProtocol
 from shared.errors import SettingsError
 from shared.settings.prices import Prices, given_prices
 from shared.settings.secrets import current_secret, secret
+from shared.validation import sentence
 
 _Line = Annotated[str, StringConstraints(strip_whitespace=True)]
 """Without the newline or space that files of variables and shells leave at the end."""
@@ -60,9 +62,8 @@ class _Environment(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise SettingsError(
-                f"the variable {name} is wrong: {first['msg'].removeprefix('Value error, ')}"
-            ) from error
+            fault = sentence(first, cls, verb="write")
+            raise SettingsError(f"the variable {name} is wrong: {fault}") from error
 
 
 class Settings(_Environment):
@@ -211,6 +212,11 @@ class Settings(_Environment):
         """The key of the settings' model as it is now."""
         return current_secret(self.api_key, "OPENAI_API_KEY", self.api_key_file)
 
+    def gets_our_key(self, base_url: str | None, api_key_env: str | None) -> bool:
+        """Whether a model with these fields in its agent's file gets the key and the headers of the
+        settings. An agent's file that names another endpoint names its key too."""
+        return api_key_env is None and base_url in {None, self.base_url}
+
     def account_headers(self) -> tuple[str, ...]:
         """The headers that the `openai` package adds itself; they belong to the key's endpoint."""
         lines = (self.custom_headers or SecretStr("")).get_secret_value().split("\n")
@@ -218,6 +224,9 @@ class Settings(_Environment):
         return ("OpenAI-Organization", "OpenAI-Project", *own)
 
 
+SIMILAR = 0.85
+"""How similar a variable's name is to one that is read, at least, to count as misspelt."""
+_OURS = ("HUTCH_", "OPENAI_", "RABBITMQ_")
 _PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY")
 _NETWORK = (*_PROXIES, "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -249,6 +258,16 @@ class LocalSettings(_Environment):
         validation_alias="HUTCH_LOCAL_PORT",
         description="port of the local model, on 127.0.0.1",
     )
+
+
+def misspelt() -> dict[str, str]:
+    """Variables that are set and that no process reads, with the similar name that one reads."""
+    models = (Settings, ScriptedSettings, LocalSettings)
+    fields = [field for model in models for field in model.model_fields.values()]
+    known = {str(field.validation_alias) for field in fields}
+    ours = [it for it in os.environ if it.startswith(_OURS) and it not in known]
+    near = {it: get_close_matches(it, known, n=1, cutoff=SIMILAR) for it in ours}
+    return {name: found[0] for name, found in near.items() if found}
 
 
 def no_model(agent: str) -> SettingsError:

@@ -25,7 +25,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-REVISION = "0004"
+from shared.contract.priority import Priority
+
+REVISION = "0007"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()
@@ -111,6 +113,7 @@ runs = Table(
     Column("session_place", Integer),
     Column("recalled", Text),
     Column("nonce", String(16), nullable=False, server_default=""),
+    Column("priority", String(11), nullable=False, server_default=Priority.INTERACTIVE.value),
 )
 """`nonce` is a random part of the ids of the run's calls, drawn at the claim, so that other clients
 can't guess them. It is empty in runs of earlier versions, whose calls keep their ids."""
@@ -119,6 +122,7 @@ _OPEN = text("state <> 'ended'")
 Index("runs_open", runs.c.agent, runs.c.due_at, postgresql_where=_OPEN, sqlite_where=_OPEN)
 Index("runs_ended", runs.c.agent, runs.c.ended_at)
 Index("runs_root", runs.c.root_id)
+Index("runs_claimed", runs.c.claimed_at, runs.c.run_id)
 _IN_SESSION = text("session IS NOT NULL")
 Index(
     "runs_session",
@@ -262,3 +266,12 @@ dead_letters = Table(
     Column("kept_at", Float(53), nullable=False),
 )
 """Dead letters that the broker's queue `dead` did not accept; `properties` is JSON."""
+
+sent_messages = Table(
+    "sent_messages",
+    metadata,
+    Column("message_id", String(128), primary_key=True),
+    Column("receiver", String(255), primary_key=True),
+    Column("sent_at", Float(53), nullable=False),
+)
+"""Messages that clients have sent; `receiver` is an agent, or the exchange of a swarm."""

@@ -16,7 +16,8 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.runs = Gauge(
             "hutch_runs",
-            "Runs by state: running and waiting ones of this process, due ones of its agent.",
+            "Runs by state: running and waiting ones of this process, due and delayed ones of its "
+            "agent.",
             ["state"],
             registry=registry,
         )
@@ -97,7 +98,7 @@ class Metrics:
         """Create all series at the start: alerts miss the first increase of a new series."""
         for reason in get_args(ModelFault):
             self.model_failures.labels(reason)
-        for state in ("due", "running", "waiting"):
+        for state in ("due", "delayed", "running", "waiting"):
             self.runs.labels(state)
         for status in Status:
             self.runs_ended.labels(status.value)

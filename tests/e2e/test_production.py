@@ -1,34 +1,29 @@
-"""The compose files for production, made ready by the commands of docs/security.md."""
+"""The commands of docs/production.md, read from the page itself, in order and in a new folder."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-import shutil
+import socket
+import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
+import pika
 import pytest
 
 from tests.e2e import readme
 from tests.support.machine import need
 from tests.support.repository import REPOSITORY
-from tests.support.stack import UP_S, Stack
+from tests.support.stack import REPLY_S, UP_S, Stack
 
-PAGE = (REPOSITORY / "docs" / "security.md").read_text("utf-8")
-SHIPPED = (
-    "docker-compose.yml",
-    "docker-compose.production.yml",
-    "Dockerfile",
-    ".dockerignore",
-    "requirements.lock",
-    "agents",
-    "services",
-    "shared",
-)
-STARTED = ("alice", "bob", "scheduler")
-"""And what they need; the other agents differ from Bob by name alone."""
-
+PAGE = (REPOSITORY / "docs" / "production.md").read_text("utf-8")
+BIN = Path(sys.executable).parent
 SCRIPTED = {
     "OPENAI_API_KEY": "any-word",
     "OPENAI_BASE_URL": "http://scripted:8080/v1",
@@ -36,41 +31,57 @@ SCRIPTED = {
 }
 
 
-@pytest.fixture(scope="module")
-def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    need("docker")
-    folder = tmp_path_factory.mktemp("production")
-    for name in SHIPPED:
-        source, target = REPOSITORY / name, folder / name
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
-    stack = Stack(folder, **SCRIPTED)
-    try:
-        subprocess.run(
-            ["sh", "-eu", "-c", readme.block("sh", "mkdir -m 700 secrets", PAGE)],
-            cwd=folder,
-            env=stack.environment,
-            check=True,
+@dataclass
+class Production:
+    folder: Path
+    stack: Stack
+    started: str = ""
+    """What the commands that start it have printed."""
+
+    def run(self, containing: str, folder: Path | None = None) -> str:
+        """Run the page's block with this text; returns its output."""
+        done = subprocess.run(
+            ["sh", "-eu", "-c", readme.block("sh", containing, PAGE)],
+            cwd=folder or self.folder,
+            env=self.stack.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
             timeout=UP_S,
         )
-        [files] = re.findall(r"COMPOSE_FILE=(\S+)", PAGE)
-        stack.environment["COMPOSE_FILE"] = files
-        stack.compose("up", "--detach", "--wait", *STARTED)
-        yield stack
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def operator(self, *command: str) -> str:
+        return self.stack.compose("run", "--rm", "-T", "operator", *command)
+
+
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
+    need("docker")
+    Stack(REPOSITORY).compose("build", "migrate")
+    above = tmp_path_factory.mktemp("production")
+    stack = Stack(above / "shop", **SCRIPTED, HUTCH_AMQPS_PORT="0")
+    stack.environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    stack.environment["PYTHONPATH"] = str(REPOSITORY)
+    [setting] = [line for line in readme.commands("COMPOSE_FILE=", PAGE) if line[0] == "export"]
+    found = Production(above / "shop", stack)
+    try:
+        found.run("hutch init shop", above)
+        for block in ("mkdir -m 700 secrets", "mkdir secrets/tls", "export COMPOSE_FILE="):
+            found.started = found.run(block)
+        stack.environment["COMPOSE_FILE"] = setting[1].partition("=")[2]
+        yield found
     finally:
         stack.compose("down", "--volumes", "--remove-orphans")
 
 
-def test_alice_answers_the_operator(production: Stack) -> None:
-    [asking] = [line for line in readme.commands("run --rm operator", PAGE) if "run" in line]
-    command, *arguments = asking[2:]
-    assert "Subject:" in production.compose(command, "-T", *arguments)
+def test_alice_answers_the_operator(production: Production) -> None:
+    assert "Subject: News about the summer party" in production.started
 
 
-def test_the_broker_has_no_user_but_those_of_the_page(production: Stack) -> None:
-    listed = production.compose(
+def test_the_broker_has_no_user_but_those_of_the_page(production: Production) -> None:
+    listed = production.stack.compose(
         "exec", "-T", "rabbitmq", "rabbitmqctl", "--quiet", "list_users", "--formatter=json"
     )
     users = {it["user"] for it in json.loads(listed)}
@@ -78,18 +89,45 @@ def test_the_broker_has_no_user_but_those_of_the_page(production: Stack) -> None
     assert not users & {"guest", "hutch"}
 
 
-def test_a_container_sees_its_own_secrets_alone(production: Stack) -> None:
-    seen = production.compose("exec", "-T", "bob", "ls", "/run/secrets").split()
+def test_a_container_sees_its_own_secrets_alone(production: Production) -> None:
+    stack = production.stack
+    seen = stack.compose("exec", "-T", "bob", "ls", "/run/secrets").split()
     assert sorted(seen) == ["broker", "model", "store"]
-    address = production.compose("exec", "-T", "bob", "cat", "/run/secrets/broker")
+    address = stack.compose("exec", "-T", "bob", "cat", "/run/secrets/broker")
     assert address.startswith("amqp://agent.bob:")
-    assert "postgresql://" not in production.compose("exec", "-T", "bob", "env")
+    assert "postgresql://" not in stack.compose("exec", "-T", "bob", "env")
 
 
-def test_every_agent_of_the_compose_file_has_its_own_secret(production: Stack) -> None:
-    services = json.loads(production.compose("config", "--format", "json"))["services"]
-    agents = {name for name, it in services.items() if "services.agent" in (it["command"] or ())}
-    assert agents == {file.stem for file in (REPOSITORY / "agents").glob("*.yaml")}
-    for name in agents:
-        sources = [secret["source"] for secret in services[name]["secrets"]]
-        assert sources == [f"agent.{name}", "store", "model"], name
+def test_a_program_gives_a_task_by_tls(production: Production) -> None:
+    secrets = production.folder / "secrets"
+    client = urlsplit((secrets / "broker/client").read_text("utf-8").strip())
+    published = production.stack.compose("port", "rabbitmq", "5671").strip().rpartition(":")[2]
+    trusting = ssl.create_default_context(cafile=str(secrets / "tls/ca.pem"))
+    trusting.verify_flags |= ssl.VERIFY_X509_STRICT  # Python 3.13's default
+    parameters = pika.ConnectionParameters(
+        "127.0.0.1",
+        int(published),
+        credentials=pika.PlainCredentials(client.username or "", client.password or ""),
+        ssl_options=pika.SSLOptions(trusting, socket.gethostname()),
+    )
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        channel.basic_publish(
+            "hutch.tasks", "alice", "Plan the day.", pika.BasicProperties(reply_to=queue)
+        )
+        for method, _, body in channel.consume(queue, auto_ack=True, inactivity_timeout=REPLY_S):
+            assert method is not None, "no response came"
+            assert json.loads(body or b"")["status"] == "ok"
+            break
+
+
+def test_a_restored_store_has_only_what_the_backup_had_and_the_agents_continue(
+    production: Production,
+) -> None:
+    """Before the backup Bob has worked once, for Alice. The upgrade is to the same version."""
+    production.run(">hutch.dump")
+    assert "the lift" in production.operator("hutch", "ask", "bob", "Write about the lift.")
+    assert len(re.findall(r"(?m) bob ", production.run("pg_restore"))) == 1
+    production.run(">before.dump")
+    assert "the lift" in production.operator("hutch", "ask", "bob", "Write about the lift.")

@@ -14,9 +14,11 @@ import pytest
 import typer
 
 from services.cli.__main__ import app
-from shared.definitions.loader import load
-from shared.definitions.model import Definition
+from services.cli.machine import rabbitmq_container
+from services.cli.machine.home import HOME
+from services.cli.machine.rabbitmq_container import RabbitContainer
 from tests.e2e import readme
+from tests.support.machine import need
 from tests.support.processes.running import Child
 from tests.support.repository import REPOSITORY
 from tests.support.stack import REPLY_S, Stack
@@ -24,76 +26,89 @@ from tests.support.stack import REPLY_S, Stack
 pytestmark = pytest.mark.essential
 
 BIN = Path(sys.executable).parent
-PUBLISHED = "hutch:local-only@127.0.0.1:5672"
-"""The port in README.md; the stack under test has another one."""
+ENVIRONMENT = {
+    **{
+        name: text for name, text in os.environ.items() if not name.startswith(("OPENAI", "RABBIT"))
+    },
+    "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    "PYTHONPATH": str(REPOSITORY),
+}
+STARTING = readme.block("sh", "hutch init").splitlines()
+"""Its lines: the environment, the folder, and what stays in the foreground."""
+EMAIL = "Subject: News about the summer party"
+STARTED_S = 120
+"""A broker's start included."""
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """The files of a reader who has followed 'Your own agents'."""
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that `hutch init` has made, with Carol. A broker that `up` started is removed."""
+    if rabbitmq_container.engine() is None:
+        need("rabbitmq-server")
+    hutch = tmp_path / "hutch"
+    hutch.mkdir()
+    _, creating, _ = STARTING
+    subprocess.run(["sh", "-euc", creating], cwd=hutch, env=ENVIRONMENT, check=True)
+    folder = tmp_path / "my-agents"
     for language, path in (("yaml", "agents/carol.yaml"), ("python", "agents/tools/orders.py")):
-        file = tmp_path / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(readme.block(language, f"# {path}"), "utf-8")
-    return tmp_path
+        (folder / path).write_text(readme.block(language, f"# {path}"), "utf-8")
+    yield folder
+    if engine := rabbitmq_container.engine():
+        RabbitContainer(engine, folder / HOME, keep=False).stop()
+
+
+def run(command: list[str], folder: Path) -> str:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=REPLY_S,
+        check=True,
+    ).stdout
 
 
 @contextmanager
-def up(command: list[str], environment: dict[str, str], said: Path) -> Iterator[Child]:
-    child = Child([*command, "--provider", "scripted"], environment, said)
+def up(command: str, folder: Path) -> Iterator[None]:
+    script = f"cd '{folder}' && exec {command}"
+    child = Child(["sh", "-euc", script], ENVIRONMENT, folder.parent / "up.log")
     try:
-        child.wait_for(r'carol +\| .*"consuming"')
-        yield child
+        for name in ("alice", "bob", "carol"):
+            child.wait_for(rf'{name} +\| .*"consuming"', STARTED_S)
+        yield
     finally:
         assert child.end() == 0
 
 
-def test_a_users_own_agent_is_checked_started_and_asked(stack: Stack, folder: Path) -> None:
-    check, start, ask = readme.commands("hutch check")
-    environment = {
-        **{name: text for name, text in os.environ.items() if "OPENAI" not in name},
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "RABBITMQ_URL": stack.url(),
-        "HUTCH_AGENTS": str(folder / "agents"),
-        "HUTCH_STORE": f"sqlite:///{folder / 'hutch.db'}",
-    }
-
-    def run(command: list[str]) -> str:
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=REPLY_S, check=True
-        ).stdout
-
-    assert "no fault" in run(check)
-    with up(start, environment, folder / "said"):
-        assert "Order 17 left the warehouse on Monday." in run(ask)
+def test_the_first_steps_and_an_agent_of_ones_own_and_a_program(folder: Path) -> None:
+    [ask_alice] = readme.commands("hutch ask alice")
+    check, ask_carol = readme.commands("hutch check")
+    program = [sys.executable, "-W", "ignore", "-c", readme.block("python", "pika")]
+    assert "no fault" in run(check, folder)
+    with up(STARTING[-1], folder):
+        assert EMAIL in run(ask_alice, folder)
+        assert "Order 17 left the warehouse on Monday." in run(ask_carol, folder)
+        assert EMAIL in run(program, folder)
 
 
-def test_the_keys_of_an_agents_file_are_all_explained(folder: Path) -> None:
-    [tool] = load(folder / "agents")["carol"].tools
-    assert tool.function == "orders.py:lookup"
-    explained = [row.split("|")[1] for row in readme.TEXT.splitlines() if row.startswith("| `")]
-    named = {key for cell in explained for key in re.findall(r"`(\w+)`", cell)}
-    assert named == set(Definition.model_fields)
-
-
-def test_a_foreign_client_publishes_and_reads_the_answer(stack: Stack) -> None:
-    snippet = readme.block("python", "pika")
-    address = stack.url().removeprefix("amqp://").rstrip("/")
-    assert PUBLISHED in snippet
+def test_a_program_publishes_to_the_compose_file_and_reads_the_answer(stack: Stack) -> None:
+    [url] = re.findall("export RABBITMQ_URL=(\\S+?)`", readme.TEXT)
+    assert url == "amqp://hutch:local-only@127.0.0.1:5672/"
     answered = subprocess.run(
-        [sys.executable, "-c", snippet.replace(PUBLISHED, address)],
+        [sys.executable, "-c", readme.block("python", "pika")],
+        env=os.environ | {"RABBITMQ_URL": stack.url()},
         capture_output=True,
         text=True,
         timeout=REPLY_S,
         check=True,
     )
-    assert "Summarise today's tickets." in answered.stdout
+    assert EMAIL in answered.stdout
 
 
 def test_the_command_line_is_there_in_a_container_too(stack: Stack) -> None:
-    [shown] = re.findall(r"`docker compose (exec alice hutch status)`", readme.TEXT)
-    command, *arguments = shown.split()
-    assert re.search(r"(?m)^bob +3 ", stack.compose(command, "-T", *arguments))
+    [shown] = re.findall(r"`docker compose run (--rm operator hutch status)`", readme.TEXT)
+    assert re.search(r"(?m)^bob +3 ", stack.compose("run", "-T", *shown.split()))
 
 
 def test_every_command_is_named() -> None:
@@ -106,11 +121,14 @@ def test_every_command_is_named() -> None:
         assert name in getattr(commands, "commands", {}), f"there is no '{name}'"
 
 
+def test_the_readme_is_short() -> None:
+    assert len(readme.TEXT.splitlines()) <= 150
+
+
 @pytest.mark.needs("make")
-def test_make_knows_the_two_commands() -> None:
-    lines = readme.block("console", "make demo").splitlines()
-    targets = [line.split()[2] for line in lines]
-    assert targets == ["demo", "test"]
+def test_make_knows_the_commands() -> None:
+    targets = set(re.findall(r"make ([a-z-]+)", readme.TEXT)) - {"python"}
+    assert targets >= {"venv", "demo", "test", "test-all"}
     for target in targets:
         subprocess.run(
             ["make", "--dry-run", target], cwd=REPOSITORY, capture_output=True, check=True

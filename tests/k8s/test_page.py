@@ -25,7 +25,7 @@ def test_every_file_that_the_page_names_is_there_or_is_the_readers() -> None:
     named = set(re.findall(r"(?<![/\w])(?:k8s|agents)/[\w./-]+\w", TEXT))
     assert len(named) > 5
     missing = {name for name in named if not (REPOSITORY / name).exists()}
-    assert missing == {"agents/carol.yaml", "k8s/base/carol.yaml"}
+    assert missing == {"agents/carol.yaml", "k8s/kustomization.yaml"}
 
 
 def test_every_object_of_the_first_commands_is_in_the_local_overlay(local: Overlay) -> None:

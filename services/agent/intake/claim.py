@@ -24,9 +24,10 @@ from shared.contract.messages import (
     response_id,
     run_id,
 )
+from shared.contract.times import delay_fault
 from shared.errors import BadMessage
 from shared.store.messages.requesters import Requester
-from shared.store.runs.claim import Request, Verdict, claim
+from shared.store.runs.claim import MOST_DELAYED, Request, Verdict, claim
 from shared.store.runs.end import RunEnd, refuse
 from shared.store.runs.run import Run
 
@@ -60,8 +61,9 @@ class Claims:
         """Claim a message; returns once it is a committed run, or its stored response is sent.
 
         The caller acks after that. Raises `BadMessage` if the id belongs to other content, or is
-        one of the agent's own. `cause` is the agent whose run has sent the message: if its runs
-        send too many, the message is answered `refused`.
+        one of the agent's own, or if the message can't be delayed as it asks. `cause` is the agent
+        whose run has sent the message: if its runs send too many, the message is answered
+        `refused`.
         """
         if message.id is None:
             message = message.model_copy(update={"id": uuid4().hex})
@@ -69,6 +71,8 @@ class Claims:
             raise BadMessage(
                 f"id: those that begin with '{OWN_ID}' are the agent's own; choose another"
             )
+        if fault := delay_fault(message.not_before, message.deadline, message.session):
+            raise BadMessage(f"not_before: {fault}")
         request = self._request(message, kind, requester)
         if cause is not None and (reason := self.task_limit.refusal(cause)):
             await self._refuse(request, message, reason)
@@ -86,11 +90,18 @@ class Claims:
             if spare:
                 spare.release()
         self.outbox.send(claimed.outbound)
+        if claimed.verdict is Verdict.DELAYED:
+            log.info("run delayed", run=request.run_id, not_before=str(message.not_before))
         if claimed.verdict is Verdict.CLAIMED and claimed.run is None:
             # Any replica may take it: there was no slot here, or its session had an open run.
             self.admission.note_due(waits=slot is None)
         if claimed.verdict is Verdict.CONFLICT:
             raise _conflict(request)
+        if claimed.verdict is Verdict.TOO_MANY:
+            raise BadMessage(
+                f"not_before: {request.agent} has {MOST_DELAYED} delayed tasks, which is the most: "
+                "send it later"
+            )
 
     async def _refuse(self, request: Request, message: Task | Trigger, reason: str) -> None:
         """Commit claim and end of a run together, so that a repeated message is refused too."""
@@ -128,6 +139,8 @@ class Claims:
             with_notes=definition.swarm is not None and message.session is None,
             session=message.session,
             takes_turns=message.session is not None and not message.path,
+            not_before=message.not_before.timestamp() if message.not_before else 0.0,
+            priority=message.priority,
         )
 
 

@@ -137,6 +137,13 @@ class ToolResult(Frozen):
 ChatMessage = System | User | Assistant | ToolResult
 
 
+OnRetry = Callable[[BaseException | None], None]
+
+
+def ignore_retry(_: BaseException | None) -> None:
+    """The default for `Request.on_retry`."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What a model is asked for one reply."""
@@ -153,6 +160,8 @@ class Request:
     """The JSON schema of an answer that is JSON. The answer can violate it: it is not checked."""
     strict_answer: bool = True
     """False if the schema has a part that no strict schema can have, such as an open map."""
+    on_retry: OnRetry = ignore_retry
+    """Called with the error of each attempt after which the request is sent again."""
 
 
 OnText = Callable[[str], None]

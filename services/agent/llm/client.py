@@ -20,7 +20,7 @@ from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from services.agent.llm import completions, responses, schema_tools
-from services.agent.llm.chat import Completion, OnText, Request
+from services.agent.llm.chat import Completion, OnRetry, OnText, Request
 from services.agent.llm.errors import FewTries, Filtered, is_stale_connection, translate_error
 from services.agent.llm.fallbacks import fallbacks
 from services.agent.llm.streams import Assembly, Shown, streamed_reply, whole_reply
@@ -28,6 +28,7 @@ from shared.contract.messages import Usage
 from shared.contract.prompts import ToolProtocol
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
+from shared.definitions.model_address import Key
 from shared.definitions.narrowing import narrowed
 from shared.definitions.profiles import Profile, Wire, profile
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
@@ -54,9 +55,6 @@ LONGEST_WAIT_S = 60.0
 
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 8.0
 """Bounds of a random wait: agents that failed together don't retry together."""
-
-Key = Callable[[], SecretStr | None]
-"""Returns the API key; raises `SettingsError` if it can't be read now."""
 
 OnFailure = Callable[[ModelFault], None]
 """Called for each failed attempt, also if a later one succeeds."""
@@ -186,7 +184,7 @@ class OpenAIModel:
         refused = []
         while True:
             try:
-                reply = await self._send(body, current, shown)
+                reply = await self._send(body, current, shown, request.on_retry)
                 break
             except ModelError as error:
                 refused.append(body)
@@ -209,17 +207,20 @@ class OpenAIModel:
             fields = wire.streamed(fields, current)
         return {"model": self.name, **fields, **self._choice.extra}
 
-    async def _send(self, body: JsonObject, current: Profile, shown: Shown | None) -> Completion:
+    async def _send(
+        self, body: JsonObject, current: Profile, shown: Shown | None, on_retry: OnRetry
+    ) -> Completion:
         attempts = AsyncRetrying(
             retry=_is_worth_retrying,
             stop=stop_after_attempt(ATTEMPTS),
             wait=self._wait_s,
+            before_sleep=lambda state: on_retry(_error(state)),
             reraise=True,
         )
         return await attempts(self._attempt, body, current, shown)
 
     def _wait_s(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
+        error = _error(state)
         if isinstance(error, ModelUnavailable) and error.wait_s is not None:
             return error.wait_s * random.uniform(1.0, 1.25)
         return self._backoff(state)
@@ -333,8 +334,12 @@ def _cut_off(reply: Completion, limit: int | None) -> Completion:
     return reply.model_copy(update={"finish_reason": "length"})
 
 
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
 def _is_worth_retrying(state: RetryCallState) -> bool:
-    error = state.outcome.exception() if state.outcome else None
+    error = _error(state)
     if isinstance(error, FewTries):
         return state.attempt_number < FEW_ATTEMPTS
     return isinstance(error, ModelUnavailable) and (error.wait_s or 0.0) <= LONGEST_WAIT_S

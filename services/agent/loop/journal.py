@@ -8,8 +8,9 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from shared.contract.messages import Frozen, first_fault
+from shared.contract.messages import Frozen
 from shared.errors import JournalMismatch, RunLost, ToolInDoubt
+from shared.validation import first_fault
 
 FIRST_EPOCH = 1
 SEAL_BYTES = 12

@@ -153,7 +153,7 @@ class Admission:
         self._update()
 
     def end_poll(self, *, waits: bool) -> None:
-        """A poll has ended. `waits` says that some of the due runs still wait for a slot."""
+        """A poll has ended. `waits`: due runs that go before new deliveries wait for a slot."""
         self._due_waits = waits
         self._update()
 

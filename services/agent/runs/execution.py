@@ -28,6 +28,7 @@ from services.agent.loop.snapshot import Snapshot, restore_snapshot
 from services.agent.loop.work import Outcome, Work, failed
 from services.agent.runs.admission import Slot
 from services.agent.runs.cancellation import CancelScope, CancelScopes, cancelled_end
+from services.agent.runs.cause import WatchedModel
 from services.agent.runs.cost import PricedModel, price_refusal
 from services.agent.runs.ending import NOT_STORED, Ended, Endings
 from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
@@ -57,6 +58,7 @@ from shared.prices import PriceList
 from shared.store.runs.run import Run
 from shared.store.runs.steps import resumed
 from shared.store.runs.takeover import hand_over
+from shared.validation import first_fault
 
 log = structlog.get_logger()
 
@@ -153,7 +155,7 @@ class Execution:
         self._journals[_key(run)] = journal
         try:
             snapshot = restore_snapshot(run.definition)
-            if left_s <= 0 and (journal.finished or run.failures):
+            if left_s <= 0 and (journal.finished or run.failures or self.parts.pause.on):
                 raise TimeoutError
             refused = precheck(snapshot.definition, message, left_s)
             if refused := refused or await self.parts.price_refusal(message, snapshot):
@@ -164,13 +166,15 @@ class Execution:
                 outcome = await self.parts.loop(run, message, snapshot, slot, journal, scope)
                 return Ended(outcome, journal.at_end)
         except (TimeoutError, HutchError, ValidationError) as error:
-            return await self._result_of(run, journal, error)
+            return await self._result_of(run, message, journal, error)
 
-    async def _result_of(self, run: Run, journal: StoredJournal, error: Exception) -> Result:
+    async def _result_of(
+        self, run: Run, message: Task | Trigger, journal: StoredJournal, error: Exception
+    ) -> Result:
         """The result of an attempt that raised. Interruptions and faults are raised again."""
         match error:
             case TimeoutError():
-                return Ended(_timeout(run, journal))
+                return Ended(_timeout(run, message, journal, paused=self.parts.pause.on))
             case RunCancelled():
                 return await cancelled_end(self.instance.store, run)
             case RunHandedOver():
@@ -181,7 +185,9 @@ class Execution:
                 reason = f"postponed {MOST_FAILURES} times in a row, and then: {error}"
                 content = f"given up: {error.public}"
                 return await self.endings.give_up(run, journal.usage(), reason, content)
-            case DamagedRow() | JournalMismatch() | SettingsError() | ValidationError():
+            case ValidationError():
+                return Ended(failed(NOT_RESUMED, first_fault(error), journal.usage()))
+            case DamagedRow() | JournalMismatch() | SettingsError():
                 return Ended(failed(NOT_RESUMED, str(error), journal.usage()))
             case StoreError() if not isinstance(error, StoreUnavailable):
                 return Ended(failed(NOT_STORED, str(error), journal.usage()))
@@ -228,7 +234,9 @@ class RunParts:
             left_s = run.deadline_at - run.claimed_at
             return StoredJournal(store, run, on_step=slot.share), left_s
         found = await store.read(partial(resumed, run=run))
-        journal = StoredJournal(store, run, found.steps, found.doubtful, slot.share)
+        journal = StoredJournal(
+            store, run, found.steps, found.doubtful, slot.share, postponed_for=found.postponed_for
+        )
         return journal, run.deadline_at - found.now
 
     def loop(
@@ -252,7 +260,7 @@ class RunParts:
             message=message,
             notes=run.notes,
             recalled=run.recalled,
-            now=datetime.fromtimestamp(run.claimed_at, UTC),
+            now=datetime.fromtimestamp(_starts_at(run, message), UTC),
             workers=() if sums_up else snapshot.workers,
             tools=() if sums_up else snapshot.tools,
             window=endpoint.window,
@@ -264,7 +272,7 @@ class RunParts:
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)
         return loop.run(
             work,
-            PausedModel(model, self.pause, journal),
+            PausedModel(WatchedModel(model, journal.cause), self.pause, journal),
             InstrumentedTools(RunTools(self.toolbox, run), self.instance, run),
             workers,
             journal,
@@ -293,14 +301,21 @@ def _message(run: Run) -> tuple[Task | Trigger, Ended | None]:
     return message, None
 
 
-def _timeout(run: Run, journal: StoredJournal) -> Outcome:
-    in_doubt = journal.call_in_doubt()
-    return Outcome(
-        status=Status.TIMEOUT,
-        content=f"no answer within {run.deadline_at - run.claimed_at:.0f} s",
-        detail=str(in_doubt) if in_doubt else None,
-        usage=journal.usage(),
-    )
+def _starts_at(run: Run, message: Task | Trigger) -> float:
+    """The time from which the run's timeout counts and which its model is told: its claim, or the
+    time to which it was delayed."""
+    not_before = message.not_before.timestamp() if message.not_before else 0.0
+    return max(run.claimed_at, not_before)
+
+
+def _timeout(run: Run, message: Task | Trigger, journal: StoredJournal, *, paused: bool) -> Outcome:
+    content = f"no answer within {run.deadline_at - _starts_at(run, message):.0f} s"
+    detail = None
+    if in_doubt := journal.call_in_doubt():
+        detail = str(in_doubt)
+    elif cause := journal.cause.describe(paused=paused):
+        content, detail = f"{content}: {cause[0]}", cause[1]
+    return Outcome(status=Status.TIMEOUT, content=content, detail=detail, usage=journal.usage())
 
 
 def _interrupted(run: Run, error: BaseException) -> HandedOver | Lost:

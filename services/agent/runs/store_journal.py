@@ -12,14 +12,16 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from services.agent.loop.journal import StepKey, StepKind, check_step
+from services.agent.runs.cause import Cause
 from shared.concurrency.retry import run_to_completion
-from shared.contract.messages import Usage, first_fault
+from shared.contract.messages import Usage
 from shared.errors import HutchError, ToolInDoubt
 from shared.store import Store
 from shared.store.database.engine import Operation
 from shared.store.runs.run import Run, lock
 from shared.store.runs.steps import Step, write_step
 from shared.store.runs.tool_starts import Start, drop_start, write_start
+from shared.validation import first_fault
 
 FENCE_CHECK_S = 1.0
 """For this time after a fenced write the fence isn't checked: a takeover needs 3 s of silence."""
@@ -59,6 +61,7 @@ class StoredJournal:
         in_doubt: Sequence[Start] = (),
         on_step: Callable[[], None] | None = None,
         fence_check_s: float = FENCE_CHECK_S,
+        postponed_for: str = "",
     ) -> None:
         self._store = store
         self._run = run
@@ -73,6 +76,7 @@ class StoredJournal:
         """The step to be committed with the run's end, if there is one."""
         self._fenced_at = time.monotonic()
         self._failures = run.failures
+        self.cause = Cause(run.failures if postponed_for else 0, postponed_for)
 
     @property
     def failures(self) -> int:
@@ -104,6 +108,7 @@ class StoredJournal:
         self._steps[key] = step
         self._settle(key)
         self._failures = 0
+        self.cause.step_finished()
         if self._on_step:
             self._on_step()
 

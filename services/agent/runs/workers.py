@@ -149,6 +149,7 @@ class WorkerCalls:
             deadline=datetime.fromtimestamp(min(run.deadline_at - reserve_s, LATEST), UTC),
             budget=budget if self.message.budget else None,
             session=self.message.session,
+            priority=self.message.priority,
             traceparent=self.message.traceparent,
             sender=run.agent,
             sent_at=datetime.now(UTC),
@@ -170,6 +171,7 @@ class WorkerCalls:
             message_id=task.id or "",
             correlation_id=task.id,
             reply_to=self.replies.queue,
+            priority=task.priority.amqp,
         )
         try:
             await self.instance.publisher.publish(message)

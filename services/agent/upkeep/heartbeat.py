@@ -106,6 +106,7 @@ class Heartbeat:
     def _report(self, counts: Counts) -> None:
         metrics = self.instance.metrics
         metrics.runs.labels("due").set(counts.due)
+        metrics.runs.labels("delayed").set(counts.delayed)
         metrics.oldest_due_age.set(counts.oldest_due_s)
         metrics.run_deaths.set(counts.most_deaths)
         metrics.outbox_oldest_age.set(counts.oldest_unsent_s)

@@ -36,7 +36,7 @@ class Takeover:
             await contained(partial(self._adopt, dead), "messages not adopted")
         suspect = partial(self._take_suspect, dead, found.suspects)
         await contained(suspect, "suspect not taken")
-        await contained(partial(self._take_due, dead, found.takeable), "due runs not taken")
+        await contained(partial(self._take_due, dead, found), "due runs not taken")
 
     async def _take_suspect(self, dead: set[str], waiting: int) -> None:
         """Take one suspect, to compute alone here. If the process then dies, the cause is known:
@@ -51,14 +51,14 @@ class Takeover:
             self.admission.expect_suspect(False)  # other runs don't wait for a suspect not taken
             raise
 
-    async def _take_due(self, dead: set[str], waiting: int) -> None:
+    async def _take_due(self, dead: set[str], found: Counts) -> None:
         slots: list[Slot] = []
-        while len(slots) < waiting and (slot := self.admission.try_take()):
+        while len(slots) < found.takeable and (slot := self.admission.try_take()):
             slots.append(slot)
         more = False  # if taking fails, new deliveries don't wait for these runs
         try:
             taken = await self._start(dead, slots) if slots else 0
-            more = taken == len(slots) < waiting  # the next free slots are theirs
+            more = taken == len(slots) < found.before_deliveries  # the next free slots are theirs
         finally:
             self.admission.end_poll(waits=more)
 

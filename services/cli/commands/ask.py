@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,22 +12,29 @@ import typer
 from rich.console import Console, Group
 from rich.live import Live
 
-from services.cli import agents, options, output, task_tree
+from services.cli import agents, options, output, receiver, task_tree
+from services.cli.agents import known_names
+from services.cli.answer import detail_of, print_answer
 from services.cli.broker import opened_broker
-from services.cli.options import Context, Cost, ModelCalls, Session, Tokens
+from services.cli.options import Context, Cost, ModelCalls, Priority, Session, TaskText, Tokens
+from services.cli.store import record_sent
+from shared.broker.connection import Broker
+from shared.client.ask import NoResponse
 from shared.client.ask import ask as ask_agent
-from shared.client.ask import has_consumers
 from shared.client.run_text import RunText
-from shared.contract.messages import Event, Response, Status, Task, encode, run_id
+from shared.contract.messages import Event, Response, Task, run_id
+from shared.errors import HutchError
 from shared.settings.environment import Settings
 
 REFRESHES = 12
 """A second; text that comes less often than that looks as if it were stuck."""
 
+INTERRUPTED = 130
+
 
 def ask(
-    agent: Annotated[str, typer.Argument(help="The agent's name.")],
-    text: Annotated[str, typer.Argument(help="What to do.")],
+    agent: Annotated[str, typer.Argument(help="The agent's name.", autocompletion=known_names)],
+    text: TaskText,
     context: Context = None,
     id: Annotated[
         str | None, typer.Option(help="The task's id: the same id gets the same response again.")
@@ -35,6 +43,7 @@ def ask(
     model_calls: ModelCalls = None,
     tokens: Tokens = None,
     cost: Cost = None,
+    priority: Priority = None,
     timeout: Annotated[str, typer.Option(help="The task's deadline: 30s, 10m, 1h30m.")] = "10m",
     json: Annotated[bool, typer.Option("--json", help="Print the response as JSON only.")] = False,
 ) -> None:
@@ -53,49 +62,95 @@ def ask(
         deadline=datetime.now(UTC) + wait,
         session=session,
         budget=budget,
+        priority=priority,
         stream=live and sys.stdout.isatty(),
     )
-    asking = _ask(settings, agent, task, wait.total_seconds(), console if live else None, json)
-    response = asyncio.run(asking)
-    output.say(encode(response).decode() if json else response.content)
-    if budget and not json:
-        output.remark(output.spent(budget, response.usage))
-    if response.status is not Status.OK:
-        if not json:
-            output.remark(f"{response.agent or agent} has ended with: {response.status}")
-        raise typer.Exit(1)
+    asking = _Asking(settings, agent, task, wait.total_seconds(), console if live else None, json)
+    try:
+        response, detail = asyncio.run(asking.answer())
+    except KeyboardInterrupt:
+        asking.interrupted()
+        raise typer.Exit(INTERRUPTED) from None
+    print_answer(agent, response, detail, budget, json=json)
 
 
-async def _ask(
-    settings: Settings,
-    agent: str,
-    task: Task,
-    wait_s: float,
-    console: Console | None,
-    quiet: bool,
-) -> Response:
-    """The response. On a terminal, `console`, the runs and the text are shown while they come."""
-    tree = task_tree.TaskTree(agent, task.id or "")
-    text = RunText(run_id(agent, task.id or ""))
+@dataclass
+class _Asking:
+    """One task whose response is waited for.
 
-    def on_event(event: Event) -> None:
-        tree.add(event)
-        line = task_tree.line(event)
-        if line and not console and not quiet:
+    On a terminal, `console`, the runs and the text are shown while they come.
+    """
+
+    settings: Settings
+    agent: str
+    task: Task
+    wait_s: float
+    console: Console | None
+    quiet: bool
+    sent: bool = False
+
+    def __post_init__(self) -> None:
+        self.id = self.task.id or ""
+        self.tree = task_tree.TaskTree(self.agent, self.id)
+        self.text = RunText(run_id(self.agent, self.id))
+
+    async def answer(self) -> tuple[Response, str | None]:
+        """The response, and what the store says about its end, see `answer.detail_of`."""
+        async with opened_broker(self.settings) as broker:
+            await receiver.check_receiver(self.settings, broker, self.agent)
+            if not self.quiet and (reason := await self._obstacle(broker)):
+                output.remark(f"{reason}; the task waits")
+            try:
+                response = await self._response(broker)
+            except NoResponse as error:
+                await record_sent(self.settings, self.id, self.agent)
+                reason = await self._obstacle(broker)
+                because = f": {reason}" if reason else ""
+                raise HutchError(
+                    f"{error}{because}; 'hutch show {self.id}' says what became of it"
+                ) from error
+        return response, await detail_of(self.settings, self.agent, response)
+
+    async def _obstacle(self, broker: Broker) -> str | None:
+        return await receiver.obstacle(self.settings, broker, self.agent)
+
+    async def _response(self, broker: Broker) -> Response:
+        asking = ask_agent(
+            broker,
+            self.agent,
+            self.task,
+            self.wait_s,
+            self._on_event,
+            self.text.add,
+            on_sent=self._on_sent,
+        )
+        if self.console is None:
+            return await asking
+        with Live(get_renderable=self._shown, console=self.console, refresh_per_second=REFRESHES):
+            response = await asking
+            self.tree.end(response.status)
+            self.text.clear()  # the whole answer is printed on stdout
+        return response
+
+    def _shown(self) -> Group:
+        assert self.console is not None
+        return Group(self.tree.drawn(), output.tail(self.console, self.text.turns.values()))
+
+    def _on_event(self, event: Event) -> None:
+        self.tree.add(event)
+        line = task_tree.line(event) if self.tree.concerns(event) else None
+        if line and not self.console and not self.quiet:
             output.remark(line)
 
-    async with opened_broker(settings) as broker:
-        if not await has_consumers(broker, agent) and not quiet:
-            output.remark(f"no process of '{agent}' takes tasks now: it waits until one does")
-        asking = ask_agent(broker, agent, task, wait_s, on_event, text.add)
-        if console is None:
-            return await asking
-        with Live(
-            get_renderable=lambda: Group(tree.drawn(), output.tail(console, text.turns.values())),
-            console=console,
-            refresh_per_second=REFRESHES,
-        ):
-            response = await asking
-            tree.end(response.status)
-            text.clear()  # the whole answer is printed on stdout
-        return response
+    def _on_sent(self) -> None:
+        self.sent = True
+
+    def interrupted(self) -> None:
+        """Say how to go on after Ctrl-C: the task has been sent, and its run continues."""
+        if not self.sent:
+            return
+        asyncio.run(record_sent(self.settings, self.id, self.agent))
+        output.remark(
+            f"the task goes on: 'hutch wait {self.id}' waits for its response, "
+            f"'hutch cancel {self.id}' ends it"
+        )

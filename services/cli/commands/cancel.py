@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from services.cli import agents, options, output
+from services.cli.agents import known_names
 from services.cli.broker import opened_broker
-from services.cli.store import only_run, opened_store
+from services.cli.store import only_run, opened_store, polled
 from shared.client.ask import cancel as publish_cancel
 from shared.contract.messages import Cancel, run_id
+from shared.definitions.model import is_name
 from shared.errors import BrokerError, HutchError
 from shared.settings.environment import Settings
 from shared.store import Store
+from shared.store.messages import sent
 from shared.store.queries import reports
 from shared.store.queries.reports import Row
 from shared.store.runs import cancels
@@ -26,13 +30,15 @@ SHORTEST = 8
 WAIT_S = 5.0
 """How long the command waits for the run's end; a living process needs about a second."""
 
-POLL_S = 0.1
-
 
 def cancel(
     id: Annotated[str, typer.Argument(help="A task's id, or a run's id or its beginning.")],
     agent: Annotated[
-        str | None, typer.Option(help="The task's agent; needed before the task has arrived.")
+        str | None,
+        typer.Option(
+            help="The task's agent; needed before the task has arrived.",
+            autocompletion=known_names,
+        ),
     ] = None,
 ) -> None:
     """Cancel a task's run and every run that it has caused, in all processes.
@@ -53,6 +59,8 @@ async def _cancel(settings: Settings, agent: str | None, message: Cancel) -> str
     """
     async with opened_store(settings) as store:
         found = await store.read(lambda connection: reports.find(connection, message.task_id))
+        if agent is None and not found:
+            agent = await _receiver(store, message.task_id)
         row = cancelled_run(message.task_id, agent, found)
         name, task_id = (row.agent, row.task_id) if row else (agent or "", message.task_id)
         run = run_id(name, task_id)
@@ -66,6 +74,12 @@ async def _cancel(settings: Settings, agent: str | None, message: Cancel) -> str
         if not received:
             return f"task {task_id} is cancelled, and ends when a process of {name} runs again"
         return await _end_of(store, row)
+
+
+async def _receiver(store: Store, task_id: str) -> str | None:
+    """The agent to which a client has sent this task; None if there is none, or more than one."""
+    found = await store.read(partial(sent.receivers, message_id=task_id))
+    return found[0] if len(found) == 1 and is_name(found[0]) else None
 
 
 def cancelled_run(key: str, agent: str | None, found: Sequence[Row]) -> Row | None:
@@ -99,12 +113,9 @@ async def _publish(settings: Settings, agent: str, message: Cancel) -> bool:
 
 
 async def _end_of(store: Store, row: Row) -> str:
-    until = asyncio.get_running_loop().time() + WAIT_S
-    while asyncio.get_running_loop().time() < until:
-        (now,) = await store.read(lambda connection: reports.find(connection, row.run_id))
-        if now.ended_at is not None:
-            return f"task {row.task_id} of {row.agent} has ended: {now.status}"
-        await asyncio.sleep(POLL_S)
+    ended = partial(reports.ended, run_id=row.run_id)
+    if now := await polled(lambda: store.read(ended), WAIT_S):
+        return f"task {row.task_id} of {row.agent} has ended: {now.status}"
     return (
         f"task {row.task_id} of {row.agent} is cancelled, but has not ended yet: "
         f"'hutch show {row.run_id[:12]}' shows its end"

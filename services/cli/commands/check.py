@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 
 from services.cli import output
 from services.cli.deploy import manifests
 from services.cli.deploy.advice import advice
-from shared.definitions.loader import Folder, equipped, read_folder
-from shared.definitions.model import Definition
+from services.cli.deploy.loading import Loaded, loaded
+from shared.definitions.loader import read_folder
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
 
@@ -22,38 +19,13 @@ def check() -> None:
     settings = Settings.from_environment()
     folder = read_folder(settings.agents)
     with ThreadPoolExecutor() as threads:
-        loaded = [*threads.map(partial(_load, folder), folder.files)]
-    if faults := [it for it in loaded if isinstance(it, str)]:
+        results = [*threads.map(partial(loaded, folder), folder.files)]
+    if faults := [it for it in results if isinstance(it, str)]:
         raise SettingsError("\n".join(faults))
-    agents = {it.name: it for it in loaded if isinstance(it, Definition)}
-    advised = advice(agents, settings.base_url, settings.model)
+    found = [it for it in results if isinstance(it, Loaded)]
+    agents = {it.definition.name: it.definition for it in found}
+    advised = [*advice(agents, settings), *(line for it in found for line in it.advice)]
     for line in [*advised, *manifests.disagreements(folder.path, agents)]:
         output.say(f"advice: {line}")
     number = len(agents)
     output.say(f"{number} agent{'' if number == 1 else 's'} in {folder.path}: no fault")
-
-
-def _load(folder: Folder, name: str) -> Definition | str:
-    """The definition, or the sentence with which this agent's process would refuse to start.
-
-    Tools are imported in a separate process for each agent, as at a start, so that one agent's
-    tools can't change the result for another.
-    """
-    if name in folder.faults:
-        return folder.faults[name]
-    definition = folder.found[name]
-    if not definition.tools and not isinstance(definition.output, str):
-        return definition
-    with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        try:
-            return process.submit(_import, folder, name).result()
-        except BrokenProcessPool:
-            return f"{folder.files[name]}: tools: the process ends while they are imported"
-
-
-def _import(folder: Folder, name: str) -> Definition | str:
-    try:
-        definition, _ = asyncio.run(equipped(folder, name))
-    except SettingsError as error:
-        return str(error)
-    return definition

@@ -21,7 +21,7 @@ from services.cli.machine.home import DEMO_LOG, HOME
 from services.cli.machine.models import Provider
 from services.cli.output import plain
 from shared.broker.connection import Broker, connect
-from shared.client.ask import has_consumers
+from shared.client.ask import mailbox_state
 from shared.definitions.loader import load
 from shared.errors import HutchError
 from shared.settings.environment import Settings
@@ -84,7 +84,7 @@ async def _run(home: Path, url: str) -> str:
             await _alone(broker, list(agents))
             async with (
                 open_store(store_url) as store,
-                fleet.running(fleet.roles(agents), model, environment, show, DRAIN_S),
+                fleet.running(agents, model, environment, show, DRAIN_S),
             ):
                 await _ready(broker, list(agents))
                 output.say(f"ready after {time.monotonic() - began:.1f} s")
@@ -100,7 +100,7 @@ async def _ready(broker: Broker, agents: list[str]) -> None:
     """Returns when every agent takes tasks; raises `HutchError` if one does not in time."""
     until = time.monotonic() + READY_S
     for agent in agents:
-        while not await has_consumers(broker, agent):
+        while not (await mailbox_state(broker, agent)).consumed:
             if time.monotonic() > until:
                 raise HutchError(f"the demo failed: {agent} did not start; see {DEMO_LOG}")
             await asyncio.sleep(POLL_S)
@@ -109,7 +109,7 @@ async def _ready(broker: Broker, agents: list[str]) -> None:
 async def _alone(broker: Broker, agents: list[str]) -> None:
     """Raises `HutchError` if running agents of these names would take the demo's tasks."""
     for agent in agents:
-        if await has_consumers(broker, agent):
+        if (await mailbox_state(broker, agent)).consumed:
             raise HutchError(
                 f"an agent '{agent}' runs on this broker already: end it, or name an empty vhost "
                 "in RABBITMQ_URL for the demo"

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from services.cli import output
+from services.cli.agents import known_names
 from services.cli.store import opened_store
 from shared.settings.environment import Settings
 from shared.store.retention import forget_session
@@ -17,7 +18,11 @@ from shared.store.retention import forget_session
 def forget(
     session: Annotated[str, typer.Argument(help="The id that was given as --session.")],
     agent: Annotated[
-        str | None, typer.Option(help="Only this agent's runs, and the runs that they caused.")
+        str | None,
+        typer.Option(
+            help="Only this agent's runs, and the runs that they caused.",
+            autocompletion=known_names,
+        ),
     ] = None,
 ) -> None:
     """Delete a session's ended runs with their texts; refused while one of them is open."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from services.cli import agents, output
+from services.cli.agents import known_names
 from services.cli.store import opened_store
 from shared.contract.topology import ALL
 from shared.settings.environment import Settings
 from shared.store.processes import pauses
 
-Agent = Annotated[str, typer.Argument(help="An agent, or 'all'.")]
+Agent = Annotated[str, typer.Argument(help="An agent, or 'all'.", autocompletion=known_names)]
+Pauses = Mapping[str, datetime]
+"""The paused agents, `ALL` among them, and when each pause began."""
 
 
 def pause(agent: Agent) -> None:
@@ -22,37 +27,45 @@ def pause(agent: Agent) -> None:
     A restart does not end the pause. Messages stay in the mailbox, and an open run waits before its
     next model call.
     """
-    asyncio.run(_pause(_checked(agent), agent))
-    output.say(f"{_subject(agent)} paused: 'hutch unpause {agent}' ends the pause")
+    output.say(after_pause(agent, asyncio.run(_change(agent, on=True))))
 
 
 def unpause(agent: Agent) -> None:
     """End the pause of an agent; 'all' also unpauses agents that were paused by name."""
-    left = asyncio.run(_unpause(_checked(agent), agent))
-    if left:
-        output.say(f"{agent} stays paused, since all agents are: 'hutch unpause all' unpauses them")
-    else:
-        output.say(f"{_subject(agent)} not paused any more")
+    output.say(after_unpause(agent, asyncio.run(_change(agent, on=False))))
 
 
-def _checked(agent: str) -> Settings:
+async def _change(agent: str, *, on: bool) -> Pauses:
+    """Pause or unpause; returns what was paused before."""
     settings = Settings.from_environment()
     if agent != ALL:
         agents.check_agent(settings, agent)
-    return settings
-
-
-def _subject(agent: str) -> str:
-    return "all agents are" if agent == ALL else f"{agent} is"
-
-
-async def _pause(settings: Settings, agent: str) -> None:
+    change = pauses.pause if on else pauses.unpause
     async with opened_store(settings) as store:
-        await store.write("", lambda connection: pauses.pause(connection, agent))
+        before = await store.read(pauses.paused)
+        await store.write("", lambda connection: change(connection, agent))
+        return before
 
 
-async def _unpause(settings: Settings, agent: str) -> bool:
-    """Unpause; returns whether the agent stays paused because all agents are."""
-    async with opened_store(settings) as store:
-        await store.write("", lambda connection: pauses.unpause(connection, agent))
-        return ALL in await store.read(pauses.paused)
+def after_pause(agent: str, before: Pauses) -> str:
+    """A sentence on what is paused now, since when, and how that ends."""
+    subject = "all agents are" if agent == ALL else f"{agent} is"
+    since = f"{subject} paused"
+    if agent in before:
+        since = f"{subject} already paused, since {output.local_time(before[agent])}"
+    if agent != ALL and ALL in before:
+        all_since = output.local_time(before[ALL])
+        return (
+            f"{since}; all agents are too, since {all_since}: 'hutch unpause all' ends both pauses"
+        )
+    return f"{since}: 'hutch unpause {agent}' ends the pause"
+
+
+def after_unpause(agent: str, before: Pauses) -> str:
+    """A sentence on whether the agent was paused and whether it still is."""
+    if agent == ALL:
+        return "no agent is paused any more" if before else "no agent was paused"
+    if ALL in before:
+        by_name = "stays" if agent in before else "was not paused by name and stays"
+        return f"{agent} {by_name} paused, since all agents are: 'hutch unpause all' unpauses them"
+    return f"{agent} is not paused any more" if agent in before else f"{agent} was not paused"

@@ -7,9 +7,22 @@ from typing import Annotated
 
 import typer
 
-from services.cli import agents, options, output
+from services.cli import agents, options, output, receiver
+from services.cli.agents import known_names
 from services.cli.broker import opened_broker
-from services.cli.options import Context, Cost, ModelCalls, Session, Tokens
+from services.cli.options import (
+    At,
+    Context,
+    Cost,
+    Delay,
+    ModelCalls,
+    Priority,
+    Session,
+    TaskText,
+    Tokens,
+    TriggerText,
+)
+from services.cli.store import record_sent
 from shared.client.ask import publish
 from shared.contract.messages import Lineage, Task, Trigger
 from shared.contract.topology import TASKS, swarm_exchange_name
@@ -17,8 +30,8 @@ from shared.settings.environment import Settings
 
 
 def send(
-    agent: Annotated[str, typer.Argument(help="The agent's name.")],
-    text: Annotated[str, typer.Argument(help="What to do.")],
+    agent: Annotated[str, typer.Argument(help="The agent's name.", autocompletion=known_names)],
+    text: TaskText,
     context: Context = None,
     id: Annotated[
         str | None, typer.Option(help="The task's id: sent twice, it is run once.")
@@ -27,42 +40,69 @@ def send(
     model_calls: ModelCalls = None,
     tokens: Tokens = None,
     cost: Cost = None,
+    delay: Delay = None,
+    at: At = None,
+    priority: Priority = None,
 ) -> None:
     """Give an agent a task without waiting; prints the task's id, for 'hutch show'."""
     budget = options.budget(model_calls, tokens, cost)
+    start = options.not_before(delay, at, session)
     fields = {"content": text, "context": context, "session": session, "budget": budget}
-    _to_agent(agent, options.message(Task, id=id, **fields))
+    _to_agent(agent, options.message(Task, id=id, not_before=start, priority=priority, **fields))
 
 
 def trigger(
-    agent: Annotated[str, typer.Argument(help="The agent's name.")],
-    text: Annotated[str | None, typer.Argument(help="What to do.")] = None,
+    agent: Annotated[str, typer.Argument(help="The agent's name.", autocompletion=known_names)],
+    text: TriggerText = None,
     id: Annotated[
         str | None, typer.Option(help="The trigger's id: sent twice, it is run once.")
     ] = None,
+    delay: Delay = None,
+    at: At = None,
+    priority: Priority = None,
 ) -> None:
     """Wake an agent; prints the trigger's id, for 'hutch show'."""
-    _to_agent(agent, options.message(Trigger, id=id, content=text))
+    start = options.not_before(delay, at)
+    _to_agent(
+        agent, options.message(Trigger, id=id, content=text, not_before=start, priority=priority)
+    )
 
 
 def broadcast(
     group: Annotated[str, typer.Argument(help="The swarm, as in its members' files.")],
-    text: Annotated[str, typer.Argument(help="What to do.")],
+    text: TaskText,
 ) -> None:
     """Wake every member of a swarm; prints the trigger's id, for 'hutch show'."""
     settings = Settings.from_environment()
     agents.check_group(settings, group)
     message = options.message(Trigger, content=text)
-    asyncio.run(_publish(settings, swarm_exchange_name(group), "", message))
+    asyncio.run(_broadcast(settings, swarm_exchange_name(group), message))
 
 
 def _to_agent(agent: str, message: Lineage) -> None:
     settings = Settings.from_environment()
     agents.check_agent(settings, agent)
-    asyncio.run(_publish(settings, TASKS, agent, message))
+    asyncio.run(_send(settings, agent, message))
 
 
-async def _publish(settings: Settings, exchange: str, routing_key: str, message: Lineage) -> None:
+async def _send(settings: Settings, agent: str, message: Lineage) -> None:
     async with opened_broker(settings) as broker:
-        await publish(broker, exchange, routing_key, message)
+        await receiver.check_receiver(settings, broker, agent)
+        await publish(broker, TASKS, agent, message)
+        obstacle = await receiver.obstacle(settings, broker, agent)
+    await _record(settings, agent, message)
+    if obstacle:
+        output.remark(obstacle)
+
+
+async def _broadcast(settings: Settings, exchange: str, message: Lineage) -> None:
+    async with opened_broker(settings) as broker:
+        await publish(broker, exchange, "", message)
+    await _record(settings, exchange, message)
+
+
+async def _record(settings: Settings, to: str, message: Lineage) -> None:
+    """Record a sent message for 'hutch show', and print its id."""
+    if fault := await record_sent(settings, message.id or "", to):
+        output.remark(f"until an agent has taken it, 'hutch show' does not know it: {fault}")
     output.say(message.id or "")

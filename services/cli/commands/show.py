@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -11,10 +13,13 @@ from pydantic_core import to_json
 from rich.tree import Tree
 
 from services.cli import output
-from services.cli.costs import Costs, read_costs
+from services.cli.costs import Cost, Costs, read_costs
 from services.cli.options import Json
+from services.cli.places import store_place
+from services.cli.receiver import whereabouts
 from services.cli.store import only_run, opened_store
 from shared.contract.messages import Budget, Response, Task, Trigger
+from shared.contract.priority import Priority
 from shared.contract.rows import message_of, output_of, response_of
 from shared.errors import DamagedRow
 from shared.settings.environment import Settings
@@ -26,34 +31,74 @@ ARGUMENTS_CHARS = 200
 
 
 def show(
-    run: Annotated[str, typer.Argument(help="A run's id or its beginning, or a task's id.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A run's id or its beginning, or the id of a task, a trigger or a schedule's tick."
+        ),
+    ],
     json: Json = False,
 ) -> None:
-    """Show a run: its task, its steps, its response, and the runs that it has caused."""
-    row, texts, below, costs = asyncio.run(_read(Settings.from_environment(), run))
+    """Show a run: its task, its steps, its response, and the runs that it has caused.
+
+    The id of a broadcast shows the runs of all members. A message that no agent has taken yet has
+    no run: why it has not been taken is shown then.
+    """
+    found, places = asyncio.run(_read(Settings.from_environment(), run))
     if json:
-        found = {
-            "run": row,
-            "texts": texts,
-            "below": below,
-            "cost": _cost_fields(row, texts, below, costs),
-        }
-        output.say(to_json(found).decode())
+        fields: list[dict[str, object]] = [it.json() for it in found]
+        printed = fields[0] if len(fields) == 1 else fields
+        output.say(to_json(printed if found else {"run": None, "not_taken": places}).decode())
         return
-    for paragraph in paragraphs(row, texts, costs):
-        output.say(paragraph)
-    if below:
-        output.say("\nruns")
-        output.show(_tree(row, below, costs))
+    for place in places:
+        output.say(place)
+    for number, it in enumerate(found):
+        if number:
+            output.say("\n")
+        it.print()
 
 
-async def _read(settings: Settings, key: str) -> tuple[Row, Texts, Sequence[Row], Costs]:
+@dataclass(frozen=True)
+class _Found:
+    """A run with its texts, and the runs that it has caused."""
+
+    row: Row
+    texts: Texts
+    below: Sequence[Row]
+    costs: Costs
+
+    def json(self) -> dict[str, object]:
+        cost = _cost_fields(self.row, self.texts, self.below, self.costs)
+        return {"run": self.row, "texts": self.texts, "below": self.below, "cost": cost}
+
+    def print(self) -> None:
+        for paragraph in paragraphs(self.row, self.texts, self.costs):
+            output.say(paragraph)
+        if self.below:
+            output.say("\nruns")
+            output.show(_tree(self.row, self.below, self.costs))
+
+
+async def _read(settings: Settings, key: str) -> tuple[Sequence[_Found], Sequence[str]]:
+    """The runs that the id means; if there is none, sentences on the message with this id."""
     async with opened_store(settings) as store:
-        row = only_run(key, await store.read(lambda connection: reports.find(connection, key)))
-        texts = await store.read(lambda connection: reports.texts(connection, row.run_id))
-        all_runs = await store.read(lambda connection: reports.family(connection, row.root_id))
-        costs = await read_costs(store, settings, [row.root_id])
-        return row, texts, descendants(row, all_runs), costs
+        rows = await store.read(partial(reports.find, key=key))
+        if not rows and (places := await whereabouts(settings, store, key)):
+            return [], [it.sentence for it in places]
+        found = []
+        for row in _meant(key, rows, store_place(settings, f"show {key}")):
+            texts = await store.read(partial(reports.texts, run_id=row.run_id))
+            all_runs = await store.read(partial(reports.family, root_id=row.root_id))
+            costs = await read_costs(store, settings, [row.root_id])
+            found.append(_Found(row, texts, descendants(row, all_runs), costs))
+        return found, []
+
+
+def _meant(key: str, rows: Sequence[Row], where: str) -> Sequence[Row]:
+    """All runs of one message, or the only run; raises `HutchError` as `only_run` does."""
+    of_one_message = len({row.task_id for row in rows}) == 1
+    is_run = any(row.run_id.startswith(key) for row in rows)
+    return rows if of_one_message and not is_run else [only_run(key, rows, where)]
 
 
 def descendants(row: Row, all_runs: Sequence[Row]) -> Sequence[Row]:
@@ -84,14 +129,17 @@ def _tree(row: Row, below: Sequence[Row], costs: Costs) -> Tree:
 
 
 def _label(row: Row, costs: Costs) -> str:
-    return f"{row.agent}  {row.status}  {row.run_id[:12]}  {costs.run(row.run_id).cell} USD"
+    label = f"{row.agent}  {row.status}  {row.run_id[:12]}"
+    cost = costs.run(row.run_id)
+    return f"{label}  {cost.cell} USD" if cost.usd else label
 
 
 def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
     """The paragraphs that show a run; a text that can't be read is shown as stored, and marked."""
     took = f" after {(row.ended_at - row.claimed_at).total_seconds():.1f} s" if row.ended_at else ""
+    took = took or output.ahead(row.due_at)
     yield f"run {row.run_id} of {row.agent}, for {row.kind} {row.task_id}"
-    yield f"claimed {row.claimed_at:%Y-%m-%d %H:%M:%S} UTC; {row.status}{took}"
+    yield f"claimed {output.local_time(row.claimed_at)}; {row.status}{took}"
     yield from (f"damaged: {it.damage}" for it in (row, texts) if it.damage)
     message = None
     try:
@@ -113,9 +161,7 @@ def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
         yield f"\nturn {step.turn}: {what}\n{_output(step)}"
     if texts.response:
         yield from _answered(texts.response, message.budget if message else None)
-    yield f"\ncost: {costs.run(row.run_id).sentence}"
-    if costs.tree(row.run_id) != costs.run(row.run_id):
-        yield f"with the runs that it has caused: {costs.tree(row.run_id).sentence}"
+    yield from _cost(costs.run(row.run_id), costs.tree(row.run_id))
     if texts.detail:
         yield f"\ndetail\n{texts.detail}"
 
@@ -123,6 +169,10 @@ def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
 def _asked(message: Task | Trigger) -> Iterator[str]:
     if message.session:
         yield f"session {message.session}"
+    if message.not_before:
+        yield f"not before {output.local_time(message.not_before)}"
+    if message.priority is Priority.BACKGROUND:
+        yield f"priority {message.priority}"
     if message.budget:
         limits = message.budget.model_dump(exclude_none=True).items()
         given = ", ".join(f"{limit} {name.replace('_', ' ')}" for name, limit in limits)
@@ -130,6 +180,14 @@ def _asked(message: Task | Trigger) -> Iterator[str]:
     yield f"\n{message.type}\n{message.content or '(no text)'}"
     if message.type == "task" and message.context:
         yield f"\ncontext\n{message.context}"
+
+
+def _cost(own: Cost, in_all: Cost) -> Iterator[str]:
+    """The costs, unless no call has a price, as with the scripted model."""
+    if own.usd:
+        yield f"\ncost: {own.sentence}"
+    if in_all.usd and in_all != own:
+        yield f"\ncost with the runs that it has caused: {in_all.sentence}"
 
 
 def _answered(stored: str, budget: Budget | None) -> Iterator[str]:

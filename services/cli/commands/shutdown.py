@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from services.cli import agents, options, output
+from services.cli.agents import known_names
 from services.cli.broker import opened_broker
 from services.cli.store import count_replicas, opened_store
 from shared.client.ask import publish
@@ -20,7 +21,9 @@ from shared.store.processes import shutdowns
 
 
 def shutdown(
-    agent: Annotated[str, typer.Argument(help="An agent, 'scheduler', or 'all'.")],
+    agent: Annotated[
+        str, typer.Argument(help="An agent, 'scheduler', or 'all'.", autocompletion=known_names)
+    ],
     stop: Annotated[
         bool, typer.Option("--stop", help="Hand over open runs instead of finishing them.")
     ] = False,
@@ -60,6 +63,7 @@ async def _write(settings: Settings, agent: str, mode: ShutdownMode) -> tuple[st
     try:
         async with opened_store(settings) as store:
             counts = await count_replicas(store)
+            del counts[SCHEDULER]
             row_of = None if agent == ALL else agent
             await store.write("", lambda connection: shutdowns.request(connection, row_of, mode))
     except StoreError as error:

@@ -1,85 +1,112 @@
-"""`hutch status`: the agents' processes, mailboxes and runs, counted."""
+"""`hutch status`: the whole system on one screen."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Iterator
+from datetime import datetime
+from textwrap import shorten
 
+import typer
 from pydantic import TypeAdapter
 
 from services.cli import output
-from services.cli.agents import folder
-from services.cli.broker import address
 from services.cli.options import Json
-from services.cli.store import count_replicas, opened_store
-from shared.broker.connection import QueueDepth, connect
-from shared.contract.topology import ALL, mailbox_name
+from services.cli.system_status import AgentStatus, ScheduleStatus, SystemStatus, system_status
 from shared.settings.environment import Settings
-from shared.store.processes import pauses
-from shared.store.queries.reports import Load, loads
 
+MOST_REASONS = 5
+"""The most reasons of dead letters that are listed; 'hutch dead list' has all."""
 
-@dataclass(frozen=True)
-class AgentStatus:
-    """One agent's line: `replicas` are counted by heartbeats, `queued` and `consumers` by the
-    broker."""
+LINE = 72
+"""The most characters of a reason: with its number it fits into a narrow terminal."""
 
-    agent: str
-    replicas: int
-    queued: int
-    consumers: int
-    due: int
-    running: int
-    waiting: int
-    unsent: int
-    paused: bool
-
-
-@dataclass(frozen=True)
-class SystemStatus:
-    """All agents, and the broker's state: `takes_messages` is false while the broker blocks
-    publishers because its memory or disk is short."""
-
-    agents: list[AgentStatus]
-    dead_letters: int
-    takes_messages: bool
+COUNTS = {
+    "processes": "replicas",
+    "mailbox": "queued",
+    "running": "running",
+    "waiting": "waiting",
+    "due": "due",
+    "postponed": "postponed",
+}
+"""The columns of numbers, and the field that each shows."""
 
 
 def status(
     json: Json = False,
 ) -> None:
-    """Show each agent's processes, its mailbox and its runs."""
-    found = asyncio.run(_status(Settings.from_environment()))
+    """Show agents, scheduler, schedules, dead letters, store and broker on one screen.
+
+    Postponed runs are those of the due ones that wait after a failure, such as one of their model.
+    If the broker or the store can't be read, the rest is shown and the exit code is 1.
+    """
+    found = asyncio.run(system_status(Settings.from_environment()))
     if json:
         output.say(TypeAdapter(SystemStatus).dump_json(found).decode())
-        return
-    columns = ["replicas", "queued", "consumers", "due", "running", "waiting", "unsent"]
-    rows = [[it.agent, *(str(getattr(it, name)) for name in columns)] for it in found.agents]
-    for row, it in zip(rows, found.agents, strict=True):
-        row.append("paused" if it.paused else "")
-    output.show_table(["agent", *(f"{name}#" for name in columns), ""], rows)
-    output.say(f"dead letters: {found.dead_letters}")
-    if not found.takes_messages:
-        output.say("the broker takes no messages: its memory or disk is short")
+    else:
+        _show(found)
+    for fault in found.faults:
+        output.remark(f"hutch: {fault}")
+    if found.faults:
+        raise typer.Exit(1)
 
 
-async def _status(settings: Settings) -> SystemStatus:
-    found = folder(settings)
-    names = set(found.names) if found else set()
-    async with (
-        connect(address(settings), "hutch status") as broker,
-        opened_store(settings) as store,
-    ):
-        replicas = await count_replicas(store)
-        load = await store.read(loads)
-        paused = await store.read(pauses.paused)
-        agents = []
-        for name in sorted(names | set(replicas) | set(load)):
-            depth = await broker.depth(mailbox_name(name)) or QueueDepth(0, 0)
-            runs = load.get(name, Load())
-            counts = (depth.messages, depth.consumers, runs.due, runs.running, runs.waiting)
-            is_paused = bool(paused & {name, ALL})
-            agents.append(AgentStatus(name, replicas[name], *counts, runs.unsent, is_paused))
-        dead = await broker.depth("dead")
-        takes_messages = await broker.takes_messages()
-    return SystemStatus(agents, dead.messages if dead else 0, takes_messages)
+def _show(found: SystemStatus) -> None:
+    if found.agents:
+        columns = ["agent", *(f"{name}#" for name in COUNTS), ""]
+        output.show_table(columns, [_cells(it) for it in found.agents])
+    else:
+        output.say("no agents: none in the folder, and none in the store")
+    if found.scheduler is not None:
+        output.say(f"\nscheduler: {_processes(found.scheduler)}")
+    if found.schedules:
+        columns = ["schedule", "last tick", "", "next tick"]
+        output.show_table(columns, [_schedule_cells(it) for it in found.schedules])
+    for paragraph in _rest(found):
+        output.say(paragraph)
+
+
+def _cells(it: AgentStatus) -> list[str]:
+    return [it.agent, *(_number(getattr(it, field)) for field in COUNTS.values()), _notes(it)]
+
+
+def _notes(it: AgentStatus) -> str:
+    notes = ["paused"] if it.paused else []
+    if it.replicas and it.consumers == 0 and not it.paused:
+        notes.append("takes no tasks")
+    notes += [f"{n} {what}" for n, what in ((it.delayed, "delayed"), (it.unsent, "unsent")) if n]
+    return ", ".join(notes)
+
+
+def _schedule_cells(it: ScheduleStatus) -> list[str]:
+    coming = _time(it.next) + (", late" if it.late else "")
+    return [f"{it.agent}.{it.schedule}", _time(it.last), it.outcome or "", coming]
+
+
+def _rest(found: SystemStatus) -> Iterator[str]:
+    if found.dead_letters is not None:
+        yield f"\ndead letters: {found.dead_letters}"
+    reasons = list(found.dead_letters_by_reason.items())
+    for reason, number in reasons[:MOST_REASONS]:
+        yield f"  {number}: {shorten(reason, LINE, placeholder=' …')}"
+    if len(reasons) > MOST_REASONS:
+        yield f"  {len(reasons) - MOST_REASONS} other reasons: see 'hutch dead list'"
+    if it := found.store:
+        size = f"{it.size_bytes / 1e6:.1f} MB"
+        yield f"\nstore: {it.url}\n  {it.version}, revision {it.revision}, {size}"
+    if broker := found.broker:
+        yield f"broker: {broker.url}\n  {broker.version}"
+    if found.takes_messages is False:
+        yield "the broker takes no messages: its memory or disk is short"
+
+
+def _processes(number: int) -> str:
+    return f"{number} process{'' if number == 1 else 'es'}"
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _time(at: datetime | None) -> str:
+    return output.local_time(at) if at else "-"

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import cycle
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from services.cli import output
-from services.cli.agents import unknown
+from services.cli.agents import known_names, unknown
 from services.cli.machine import fleet
 from services.cli.machine.broker import local_broker
-from services.cli.machine.home import HOME
+from services.cli.machine.fleet import Fleet
+from services.cli.machine.home import HOME, is_locked, running_broker
 from services.cli.machine.models import Endpoint, Provider, endpoint
-from services.cli.machine.supervisor import Show
-from services.cli.output import plain
+from services.cli.up import control, log_files
+from services.cli.up.reload import ModelFault, Reload
+from services.cli.up.screen import Screen
 from shared.broker.connection import connect
+from shared.contract.topology import SCHEDULER
 from shared.definitions.loader import Folder, read_folder
 from shared.definitions.model import Definition
 from shared.errors import SettingsError
@@ -29,93 +32,147 @@ from shared.store.database.migrate import migrate
 
 BROKER_WAIT_S = 10.0
 """The wait for the broker of RABBITMQ_URL; a broker that is started here answers before that."""
-
-STYLES = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan")
+OWNER_POLL_S = 1.0
 
 
 def up(
     agents: Annotated[
         list[str] | None,
-        typer.Argument(help="Only these agents.", show_default="all in the folder"),
+        typer.Argument(
+            help="Only these agents.",
+            show_default="all in the folder",
+            autocompletion=known_names,
+        ),
     ] = None,
     provider: Annotated[
         Provider,
         typer.Option(help="The model: that of the environment, or one that is started here."),
     ] = Provider.OPENAI,
+    reload: Annotated[
+        bool, typer.Option(help="Restart an agent when its file or its tools have changed.")
+    ] = True,
 ) -> None:
     """Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.
 
     An agent whose file or settings have a fault is named and not started; the others start, and the
     command fails only if none can. Use the exit code of 'hutch check' to find such faults.
+    A second 'hutch up' in this folder uses the broker and the store of the first, and ends with it.
     """
     settings = Settings.from_environment()
-    chosen = _startable(read_folder(settings.agents), agents or ())
-    if provider is Provider.OPENAI:
-        chosen = _with_models(chosen, settings)
+    folder = read_folder(settings.agents)
+    model_fault = partial(_model_fault, settings if provider is Provider.OPENAI else None)
+    found = _startable(folder, agents or (), model_fault)
     given = settings.given_broker()
-    with fleet.terminable(), local_broker(given, HOME, output.say, output.confirmed) as url:
-        model = endpoint(provider)
-        output.say(model.notice)
-        for line in _own_models(chosen, provider):
-            output.say(line)
-        asyncio.run(_serve(settings, [one.name for one in chosen], model, url))
+    with fleet.terminable():
+        joined = None if given else running_broker(HOME, output.say)
+        broker = local_broker(given, HOME, output.say, output.confirmed)
+        with nullcontext(joined) if joined else broker as url:
+            model = endpoint(provider)
+            output.say(model.notice)
+            for line in _own_models(found, provider):
+                output.say(line)
+            system = _System(settings, folder, agents or (), model, model_fault, url, bool(joined))
+            asyncio.run(system.serve([it.name for it in found], reload))
 
 
-def _startable(folder: Folder, names: Sequence[str]) -> list[Definition]:
-    """The chosen agents whose files have no fault; raises `SettingsError` if there is none."""
+def _startable(folder: Folder, names: Sequence[str], model_fault: ModelFault) -> list[Definition]:
+    """The chosen agents whose files have no fault and that have a model.
+
+    Raises `SettingsError` if there is none. An agent's process would refuse to start without a
+    model; this is one sentence, before anything starts.
+    """
     for name in names:
         if name not in folder.names:
             raise SettingsError(unknown("agent", name, folder.names, folder))
     wanted = names or folder.files
-    faults = [folder.faults[name] for name in wanted if name in folder.faults]
-    found = [folder.found[name] for name in wanted if name not in folder.faults]
+    faults = {name: folder.faults[name] for name in wanted if name in folder.faults}
+    readable = [folder.found[name] for name in wanted if name not in folder.faults]
+    without = {it.name: fault for it in readable if (fault := model_fault(it))}
+    found = [it for it in readable if it.name not in without]
     if not found:
-        raise SettingsError("\n".join(faults))
-    for fault in faults:
+        raise SettingsError("\n".join([*faults.values(), *list(without.values())[:1]]))
+    for fault in [*faults.values(), *without.values()]:
         output.remark(f"not started: {fault}")
     return found
 
 
-def _with_models(agents: list[Definition], settings: Settings) -> list[Definition]:
-    """The agents that have a model; raises `SettingsError` if none has one.
-
-    Each agent's process would refuse to start; this is one sentence, before anything starts.
-    """
-    ours = settings.base_url or settings.key()
-    found = [it for it in agents if ours or it.model.base_url or it.model.api_key_env]
-    without = [it for it in agents if it not in found]
-    if not found:
-        raise no_model(without[0].name)
-    for agent in without:
-        output.remark(f"not started: {no_model(agent.name)}")
-    return found
+def _model_fault(settings: Settings | None, agent: Definition) -> str:
+    """Why the agent has no model; `settings` are None if a model is served here."""
+    if settings is None or settings.base_url or settings.key():
+        return ""
+    return "" if agent.model.base_url or agent.model.api_key_env else str(no_model(agent.name))
 
 
-async def _serve(settings: Settings, agents: list[str], model: Endpoint, url: str) -> None:
-    async with connect(url, "hutch up", wait_s=BROKER_WAIT_S):
-        pass  # one sentence now rather than one from each process
-    await migrate(settings.store())
-    roles = fleet.roles(agents)
-    environment = {"HUTCH_LOG": _log_format(settings)}
-    if settings.given_broker() is None:  # else they read the setting themselves, and its file again
-        environment["RABBITMQ_URL"] = url
-    output.say(f"starting {', '.join(role.name for role in roles)}; Ctrl-C ends them")
-    show = screen([*(role.name for role in roles), model.role.name if model.role else ""])
-    async with fleet.running(roles, model, environment, show, settings.drain_s) as running:
-        await running.ended()
-        output.say("ending")
+@dataclass(frozen=True)
+class _System:
+    settings: Settings
+    folder: Folder
+    chosen: Sequence[str]
+    model: Endpoint
+    model_fault: ModelFault
+    url: str
+    joined: bool
+    """Whether another 'hutch up' runs the broker."""
+
+    async def serve(self, agents: list[str], reload: bool) -> None:
+        """Run the agents until the end is asked for."""
+        settings = self.settings
+        async with connect(self.url, "hutch up", wait_s=BROKER_WAIT_S):
+            pass  # one sentence now rather than one from each process
+        await migrate(settings.store())
+        environment = {"HUTCH_LOG": _log_format(settings)}
+        owner = settings.given_broker() is None and not self.joined
+        if settings.given_broker() is None:  # else they read the setting themselves
+            environment["RABBITMQ_URL"] = self.url
+        names = [SCHEDULER, *agents]
+        output.say(f"starting {', '.join(names)}; Ctrl-C ends them")
+        screen = Screen(names)
+
+        def show(name: str, line: str) -> None:
+            screen.show(name, line)
+            log_files.write(log_files.folder(HOME), name, output.plain(line))
+
+        async with (
+            asyncio.TaskGroup() as jobs,
+            fleet.running(agents, self.model, environment, show, settings.drain_s) as running,
+        ):
+            files = Reload(self.folder, self.chosen, running, show, self.model_fault)
+            watches = [files.serve()] if reload else []
+            watches += [_end_with_owner(running)] if self.joined else []
+            watching = [jobs.create_task(watch) for watch in watches]
+            async with control.served(HOME, partial(_execute, running, files)):
+                await running.asked_to_end()
+            output.say("ending")
+            for job in watching:
+                job.cancel()
+            if owner:  # at the same time as our own agents: all lose the broker
+                jobs.create_task(control.end_others(HOME))
 
 
-def screen(names: list[str]) -> Show:
-    """A function that prints lines after their process's name, which is coloured on a terminal."""
-    console = Console(highlight=False, soft_wrap=True)
-    styles = dict(zip(names, cycle(STYLES), strict=False))
-    width = max(map(len, names))
+async def _execute(running: Fleet, files: Reload, command: list[str]) -> str:
+    """Execute a command of another process; see `control`."""
+    match command:
+        case [control.END]:
+            running.ask_to_end()
+            await asyncio.Event().wait()  # until this process ends
+        case ["restart", agent] if agent in running.replicas:
+            await files.restart(agent)
+            return f"{agent} is restarted: {_processes(running.replicas[agent])}"
+        case ["scale", agent, number] if agent in running.replicas:
+            await running.scale(agent, int(number))
+            return f"{agent} has {_processes(int(number))}"
+    return ""
 
-    def show(name: str, line: str) -> None:
-        console.print(Text.assemble((f"{name:<{width}} | ", styles.get(name, "")), plain(line)))
 
-    return show
+async def _end_with_owner(running: Fleet) -> None:
+    while is_locked(HOME):  # noqa: ASYNC110 - another process's lock
+        await asyncio.sleep(OWNER_POLL_S)
+    output.say("the 'hutch up' that ran the broker has ended")
+    running.ask_to_end()
+
+
+def _processes(number: int) -> str:
+    return f"{number} process{'' if number == 1 else 'es'}"
 
 
 def _log_format(settings: Settings) -> str:

@@ -81,13 +81,19 @@ async def opened(
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(opened_broker(settings))
         store = await _readable_store(stack, settings)
-        deliveries = await stack.enter_async_context(broker.browse(DEAD_QUEUE))
+        yield broker, store, await stack.enter_async_context(holding(broker, store))
+
+
+@asynccontextmanager
+async def holding(broker: Broker, store: Store | None) -> AsyncIterator[Sequence[Held]]:
+    """The dead letters of the queue and the store, as `opened` has them."""
+    async with broker.browse(DEAD_QUEUE) as deliveries:
         held = [_in_queue(delivery) for delivery in deliveries]
         if store is not None:
             stored = await store.read(dead_letters.stored)
             held += [_in_store(store, from_store(it)) for it in stored]
             held = await _with_runs(store, held)
-        yield broker, store, held
+        yield held
 
 
 async def all_of(settings: Settings) -> Sequence[Held]:

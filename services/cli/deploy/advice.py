@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 
+from shared.definitions.functions import Tool
 from shared.definitions.model import Definition, Definitions
+from shared.definitions.model_address import model_address
 from shared.definitions.narrowing import narrowed
 from shared.definitions.profiles import OPENAI_URL, profile
+from shared.errors import SettingsError
+from shared.settings.environment import Settings
 
 MANY_TOOLS = 15
 """Models choose worse among more tools than this; workers are tools too."""
@@ -20,16 +24,47 @@ SAME = 0.8
 """The share of common words above which a model can't distinguish two descriptions."""
 
 
-def advice(agents: Definitions, base_url: str | None = None, model: str | None = None) -> list[str]:
-    """Sentences, each with one piece of advice. Endpoint and model are those of the settings."""
+def advice(agents: Definitions, settings: Settings) -> list[str]:
+    """Sentences, each with one piece of advice."""
     return [
+        *_without_model(agents, settings),
         *_many_tools(agents),
         *_undescribed(agents),
+        *_uninstructed(agents),
+        *_without_peers(agents),
         *_alone(agents),
         *_passing(agents),
         *_overlap(agents),
-        *_outputs(agents, base_url or OPENAI_URL, model or ""),
+        *_outputs(agents, settings.base_url or OPENAI_URL, settings.model or ""),
     ]
+
+
+def tool_advice(agent: str, tools: Iterable[Tool]) -> list[str]:
+    """Advice on the tools of one agent."""
+    classes = [
+        f"{agent}'s tool {tool.name} is a class, whose call only makes an object: name a function"
+        for tool in tools
+        if tool.is_class
+    ]
+    undescribed = [
+        f"{agent}'s tool {tool.name} has no docstring: a model learns from it when to call the tool"
+        for tool in tools
+        if not tool.is_class and not tool.description.strip()
+    ]
+    return classes + undescribed
+
+
+def _without_model(agents: Definitions, settings: Settings) -> Iterator[str]:
+    """One line for all agents whose start is refused for the same reason."""
+    refused: dict[str, tuple[str, list[str]]] = {}
+    for name, agent in agents.items():
+        try:
+            model_address(agent, settings)
+        except SettingsError as error:
+            reason = str(error)
+            refused.setdefault(reason.replace(f"'{name}'", ""), (reason, []))[1].append(name)
+    for reason, names in refused.values():
+        yield f"{', '.join(names)} can't start with these settings: {reason}"
 
 
 def _many_tools(agents: Definitions) -> Iterator[str]:
@@ -46,6 +81,18 @@ def _undescribed(agents: Definitions) -> Iterator[str]:
     for name, agent in agents.items():
         if not agent.description.strip():
             yield f"{name} has no description: it is all that a manager's model sees of a worker"
+
+
+def _uninstructed(agents: Definitions) -> Iterator[str]:
+    for name, agent in agents.items():
+        if not agent.preamble.strip():
+            yield f"{name} has no preamble: its model gets a task without any instructions"
+
+
+def _without_peers(agents: Definitions) -> Iterator[str]:
+    for name, agent in agents.items():
+        if "on_peer" in agent.model_fields_set and not agent.swarm:
+            yield f"{name} has on_peer, but no swarm: it has no peers, so on_peer has no effect"
 
 
 def _alone(agents: Definitions) -> Iterator[str]:

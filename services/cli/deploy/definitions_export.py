@@ -9,7 +9,8 @@ from pydantic import JsonValue
 
 from services.cli.deploy.users import TOPICS, User, whole
 from shared.contract import topology
-from shared.contract.topology import POLICIES, Topology
+from shared.contract.entities import Topology
+from shared.contract.topology import POLICIES
 from shared.definitions.model import Definitions
 
 Parts = dict[str, list[dict[str, JsonValue]]]

@@ -88,7 +88,7 @@ def _deployments(base: Path, agents: Definitions) -> Iterator[str]:
         if file.is_file():
             yield f"{base / 'kustomization.yaml'}: resources: add {file.name}"
         else:
-            yield f"{file}: missing; run 'hutch k8s {name}' into it and add it to the resources"
+            yield f"{file}: missing; run 'hutch k8s'"
     for name in sorted(deployed - set(agents)):
         yield f"{base}: a Deployment for '{name}', which is no agent here"
     for file in files:
@@ -115,7 +115,7 @@ def _wrong_secrets(file: Path) -> Iterator[str]:
 
 def _files(folder: Path) -> Iterator[str]:
     kustomization = folder / "Kustomization"
-    there = {str(file.relative_to(folder)) for file in _texts(folder)}
+    there = {str(file.relative_to(folder)) for file in agent_files(folder)}
     listed = {
         name
         for part in _read(kustomization)
@@ -133,18 +133,22 @@ def _unmounted(folder: Path, base: Path) -> Iterator[str]:
     mounted by its path."""
     patch = base / "agents.yaml"
     text = _text(patch) if patch.is_file() else ""
-    for file in _tools(folder):
+    for file in tool_files(folder):
         if f"path: tools/{file.name}" not in text:
             yield f"{patch}: volumes: mount tools/{file.name}"
 
 
-def _texts(folder: Path) -> list[Path]:
-    schemas = sorted(folder.glob("*.json"))  # of agents' outputs
-    return [*texts(folder), *schemas, *_tools(folder)]
+def agent_files(folder: Path) -> list[Path]:
+    """The files of the ConfigMaps: the agents, the schemas of their outputs, and the tools."""
+    return [*texts(folder), *_visible(folder, "*.json"), *tool_files(folder)]
 
 
-def _tools(folder: Path) -> list[Path]:
-    return sorted(it for it in folder.glob("tools/*.py") if not it.name.startswith("."))
+def tool_files(folder: Path) -> list[Path]:
+    return _visible(folder, "tools/*.py")
+
+
+def _visible(folder: Path, pattern: str) -> list[Path]:
+    return sorted(it for it in folder.glob(pattern) if not it.name.startswith("."))
 
 
 def _read(file: Path) -> list[_Manifest]:

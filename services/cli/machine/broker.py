@@ -9,7 +9,7 @@ from pathlib import Path
 from services.cli.machine import rabbitmq_container
 from services.cli.machine.home import locked, recorded
 from services.cli.machine.orphans import orphan_cleanup
-from services.cli.machine.rabbitmq_container import RabbitContainer, container_name
+from services.cli.machine.rabbitmq_container import RabbitContainer
 from services.cli.machine.rabbitmq_node import RabbitNode
 from services.cli.machine.rabbitmq_package import DEBIAN, RabbitPackage
 from shared.errors import BrokerError
@@ -68,7 +68,7 @@ def _started(
     else:
         say(f"broker: RABBITMQ_URL is not set; starting {rabbitmq_container.IMAGE} with {engine}")
         try:
-            container = RabbitContainer(engine, container_name(home), keep=keep)
+            container = RabbitContainer(engine, home, keep=keep)
             container.start()
         except BrokerError as error:
             say(f"broker: {error}; going on without {engine}")

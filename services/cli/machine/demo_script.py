@@ -21,7 +21,7 @@ from shared.errors import HutchError
 from shared.store import Store
 from shared.store.messages.notes import recent
 from shared.store.queries import reports
-from shared.store.queries.reports import Row
+from shared.store.queries.reports import Row, RunFilter
 
 SCENE_S = 25.0
 """The time limit for each outcome; all scenes together take about 20 s."""
@@ -142,9 +142,10 @@ class DemoScript:
     async def _ended(self, agent: str, kind: str) -> Row:
         """Wait until a run of this kind has ended `ok`; returns the newest."""
         seen: list[str] = []
+        wanted = RunFilter(agent=agent)
 
         async def poll() -> Row | None:
-            rows = await self.store.read(lambda db: reports.newest(db, agent, None, MOST_RUNS))
+            rows = await self.store.read(lambda db: reports.newest(db, wanted, MOST_RUNS))
             seen[:] = [f"{row.kind} {row.status}" for row in rows]
             ended = (row for row in rows if row.kind == kind and row.status == Status.OK)
             return next(ended, None)
@@ -172,7 +173,7 @@ def _asker(row: Row, received: Task | Trigger) -> str:
 
 async def summary(store: Store) -> str:
     """A line with the number of tasks, triggers, responses and model calls so far."""
-    rows = await store.read(lambda db: reports.newest(db, None, None, MOST_RUNS))
+    rows = await store.read(lambda db: reports.newest(db, RunFilter(), MOST_RUNS))
     spent = Usage()
     for row in rows:
         if row.ended_at and row.parent_id is None:  # a root's usage includes its workers'

@@ -6,9 +6,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 
 from services.cli.machine.models import Endpoint
 from services.cli.machine.orphans import orphan_cleanup
@@ -19,24 +19,18 @@ from shared.process.runtime import STOP_S
 
 MARGIN_S = 2.0
 """The time that a child has in addition to its own limits, before it is killed."""
-
-
-def roles(agents: Iterable[str]) -> list[Role]:
-    """The roles of the scheduler and of each agent."""
-    python = (sys.executable, "-P", "-m")  # -P: the user's folder may have a package `shared`
-    kept = [Role(SCHEDULER, (*python, "services.scheduler"))]
-    return kept + [Role(name, (*python, "services.agent", name)) for name in agents]
+PYTHON = (sys.executable, "-P", "-m")  # -P: the user's folder may have a package `shared`
 
 
 @asynccontextmanager
 async def running(
-    roles: Sequence[Role],
+    agents: Collection[str],
     endpoint: Endpoint,
     environment: Mapping[str, str],
     show: Show,
     drain_s: float,
 ) -> AsyncIterator[Fleet]:
-    """The processes run while the context lasts, and have ended when it is left.
+    """The agents and a scheduler for them run while the context lasts, and have ended afterwards.
 
     The model answers before the agents start, and ends after them. A process that can't start
     because of its settings or file is left out. When no agent is left, the context is cancelled,
@@ -54,59 +48,114 @@ async def running(
         async with asyncio.TaskGroup() as jobs:
             model = [jobs.create_task(children.keep(role)) for role in _model(endpoint)]
             await endpoint.answering()
-            attempt = _Attempt(children, {role.name for role in roles} - {SCHEDULER})
-            kept = [jobs.create_task(attempt.keep(role)) for role in roles]
+            fleet = Fleet(children, jobs, agents)
             try:
-                yield Fleet(children, kept)
+                yield fleet
             finally:
-                await _cancelled(kept)
+                await fleet.end()
                 await _cancelled(model)
 
 
-@dataclass
-class _Attempt:
-    """Keeps processes running. `agents` are those without a fault in their settings until now."""
-
-    children: Children
-    agents: set[str]
-
-    async def keep(self, role: Role) -> None:
-        try:
-            await self.children.keep(role)
-        except SettingsError:
-            self.agents.discard(role.name)
-            if not self.agents:
-                raise
-            self.children.show(role.name, "not started again; the others go on")
-
-
 class Fleet:
-    def __init__(self, children: Children, kept: list[asyncio.Task[None]]) -> None:
-        self._children = children
-        self._kept = kept
+    """The scheduler and the agents' processes: `bob`, and with more replicas `bob.2`, `bob.3`."""
 
-    async def ended(self) -> None:
-        """Wait until the scheduler and all agents have ended, or for SIGINT or SIGTERM.
+    def __init__(
+        self, children: Children, jobs: asyncio.TaskGroup, agents: Collection[str]
+    ) -> None:
+        self._children = children
+        self._jobs = jobs
+        self._scheduled = agents
+        self._replicas = dict.fromkeys([SCHEDULER, *agents], 1)
+        self._kept: dict[str, asyncio.Task[None]] = {}
+        self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._without_fault: set[str] = set()
+        self._ending = asyncio.Event()
+        for name in self._replicas:
+            self._start(name)
+
+    @property
+    def replicas(self) -> Mapping[str, int]:
+        """How many processes of each agent, and of the scheduler, are kept running."""
+        return self._replicas
+
+    def ask_to_end(self) -> None:
+        self._ending.set()
+
+    async def asked_to_end(self) -> None:
+        """Wait for `ask_to_end`, for SIGINT or SIGTERM, or until all processes have ended.
 
         After a second signal the processes stop instead of draining.
         """
         loop = asyncio.get_running_loop()
-        ending = asyncio.Event()
 
         def signalled() -> None:
-            if ending.is_set():
+            if self._ending.is_set():
                 self._children.hurry()
-            ending.set()
-
-        def ended(_: asyncio.Task[None]) -> None:
-            if all(job.done() for job in self._kept):
-                ending.set()
+            self._ending.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, signalled)
-        for job in self._kept:
-            job.add_done_callback(ended)
-        await ending.wait()
+        await self._ending.wait()
+
+    async def schedule(self, agents: Collection[str]) -> None:
+        """Restart the scheduler, for the schedules of these agents."""
+        self._scheduled = agents
+        self._replicas[SCHEDULER] = 1 if agents else 0
+        await self.restart(SCHEDULER)
+
+    async def restart(self, agent: str) -> None:
+        """Drain an agent's processes and start them again, also those that had ended."""
+        async with self._changing[agent]:
+            await self._cancel(name for name in self._kept if _agent(name) == agent)
+            for number in range(self._replicas[agent]):
+                self._start(_process(agent, number))
+
+    async def scale(self, agent: str, replicas: int) -> None:
+        """Start processes of an agent, or drain those that are too many."""
+        async with self._changing[agent]:
+            self._replicas[agent] = replicas
+            wanted = [_process(agent, number) for number in range(replicas)]
+            for name in wanted:
+                if name not in self._kept or self._kept[name].done():
+                    self._start(name)
+            await self._cancel(
+                name for name in self._kept if _agent(name) == agent and name not in wanted
+            )
+
+    async def end(self) -> None:
+        self._ending.set()
+        await _cancelled(self._kept.values())
+
+    def _start(self, name: str) -> None:
+        if self._ending.is_set():
+            return
+        command = ["services.scheduler", *self._scheduled]
+        if name != SCHEDULER:
+            command = ["services.agent", _agent(name)]
+            self._without_fault.add(name)
+        job = self._jobs.create_task(self._keep(Role(name, (*PYTHON, *command))))
+        job.add_done_callback(self._ended)
+        self._kept[name] = job
+
+    async def _keep(self, role: Role) -> None:
+        try:
+            await self._children.keep(role)
+        except SettingsError:
+            self._without_fault.discard(role.name)
+            if not self._without_fault:
+                raise
+            self._children.show(role.name, "not started again; the others go on")
+
+    def _ended(self, job: asyncio.Task[None]) -> None:
+        if not job.cancelled() and all(job.done() for job in self._kept.values()):
+            self._ending.set()
+
+    async def _cancel(self, names: Iterable[str]) -> None:
+        chosen = list(names)
+        self._without_fault.difference_update(chosen)
+        await _cancelled([self._kept[name] for name in chosen])
+        for name in chosen:
+            del self._kept[name]
 
 
 @contextmanager
@@ -123,7 +172,16 @@ def _model(endpoint: Endpoint) -> list[Role]:
     return [endpoint.role] if endpoint.role else []
 
 
-async def _cancelled(jobs: list[asyncio.Task[None]]) -> None:
+def _process(agent: str, number: int) -> str:
+    """The name of an agent's process: the agent's own, then with `.2`, `.3`."""
+    return f"{agent}.{number + 1}" if number else agent
+
+
+def _agent(process: str) -> str:
+    return process.partition(".")[0]
+
+
+async def _cancelled(jobs: Collection[asyncio.Task[None]]) -> None:
     for job in jobs:
         if not job.cancelling():  # a second cancellation would interrupt the end of its process
             job.cancel()

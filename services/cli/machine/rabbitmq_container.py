@@ -14,6 +14,9 @@ from shared.errors import BrokerError, BrokerUnavailable
 IMAGE = "rabbitmq:4.0-management"
 ENGINES = ("docker", "podman")
 AMQP_PORT = "5672/tcp"
+DATA = "/var/lib/rabbitmq"
+LABEL = "hutch.home"
+"""The label of containers and volumes that names the folder that they belong to."""
 ANSWER_S = 10.0
 """The time limit for an engine's first answer: one that is not running fails at once, but one that
 hangs never answers."""
@@ -43,16 +46,21 @@ class RabbitContainer:
     start begins with an empty broker.
     """
 
-    def __init__(self, engine: str, name: str, *, keep: bool) -> None:
+    def __init__(self, engine: str, home: Path, *, keep: bool) -> None:
+        """`home` is the folder that the broker belongs to; container and volume have it as label.
+
+        They have one name, which follows from the folder.
+        """
         self._engine = engine
-        self._name = name
+        self._name = container_name(home)
+        self._label = f"{LABEL}={home.resolve()}"
         self._keep = keep
         self.url = ""
 
     @property
     def ending(self) -> str:
         """The shell command that does the same as `stop`."""
-        return " ".join([self._engine, *self._stopping()])
+        return "; ".join(" ".join([self._engine, *command]) for command in self._stopping())
 
     def start(self) -> None:
         """Start the container and wait until the broker answers.
@@ -66,8 +74,10 @@ class RabbitContainer:
                 self._run("start", self._name)
             else:
                 self._get_image()
+                self._run("volume", "create", "--label", self._label, self._name)
                 self._run(
                     *("run", "--detach", "--name", self._name, "--hostname", "hutch"),
+                    *("--label", self._label, "--volume", f"{self._name}:{DATA}"),
                     *("--publish", f"127.0.0.1::{AMQP_PORT}", IMAGE),
                 )
             port = self._run("port", self._name, AMQP_PORT).split()[0].rpartition(":")[2]
@@ -78,14 +88,19 @@ class RabbitContainer:
             raise
 
     def stop(self) -> None:
-        """End the container, if there is one."""
+        """End the container, if there is one; without `keep`, also remove it and its volume."""
         if self._exists():
-            self._run(*self._stopping())
+            self._run(*self._stopping()[0])
+        if not self._keep and self._name in self._run("volume", "ls", "--quiet").split():
+            self._run(*self._stopping()[1])
 
-    def _stopping(self) -> list[str]:
+    def _stopping(self) -> list[list[str]]:
         if self._keep:
-            return ["stop", "--time", str(STOP_GRACE_S), self._name]
-        return ["rm", "--force", "--volumes", self._name]
+            return [["stop", "--time", str(STOP_GRACE_S), self._name]]
+        return [
+            ["rm", "--force", "--volumes", self._name],
+            ["volume", "rm", "--force", self._name],
+        ]
 
     def _exists(self) -> bool:
         return self._name in self._run("ps", "--all", "--format", "{{.Names}}").split()
@@ -98,6 +113,12 @@ class RabbitContainer:
 
     def _run(self, *arguments: str, timeout_s: float = RUN_S) -> str:
         return _ask([self._engine, *arguments], timeout_s)
+
+
+def remove(home: Path) -> None:
+    """Remove the container and the volume of a folder's broker, if there are any."""
+    if found := engine():
+        RabbitContainer(found, home, keep=False).stop()
 
 
 def container_name(folder: Path) -> str:

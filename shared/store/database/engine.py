@@ -113,6 +113,13 @@ def parse(url: str) -> URL:
     return address.set(drivername=drivers[backend])
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file of a store in SQLite; None for PostgreSQL. Raises `SettingsError`."""
+    address = parse(url)
+    is_file = address.get_backend_name() == "sqlite" and address.database
+    return Path(address.database or "") if is_file else None
+
+
 def create(given: Address, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> Database:
     """The database at an address, not yet connected. Raises `SettingsError`."""
     address = parse(current(given))

@@ -156,6 +156,15 @@ def take_unsent(connection: Connection, silence_s: float, most: int) -> Unsent:
     return Unsent(_time(now), tuple(found))
 
 
+def outcome(connection: Connection, key: str) -> tuple[str, TickOutcome] | None:
+    """The agent and the outcome of the tick with this id, or whose message has this id."""
+    found = select(ticks.c.agent, ticks.c.outcome).where(
+        or_(ticks.c.tick_id == key, ticks.c.message_id == key)
+    )
+    row = connection.execute(found.where(ticks.c.outcome.in_(TickOutcome))).first()
+    return (row.agent, TickOutcome(row.outcome)) if row else None
+
+
 def record_sent(connection: Connection, tick: Tick) -> float:
     """Record that the broker has confirmed the tick; returns the seconds since its nominal time.
 

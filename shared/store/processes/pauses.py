@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
@@ -21,6 +23,7 @@ def unpause(connection: Connection, agent: str) -> None:
     connection.execute(statement if agent == ALL else statement.where(pauses.c.agent == agent))
 
 
-def paused(connection: Connection) -> set[str]:
-    """The names of the paused agents; `ALL` among them means that every agent is paused."""
-    return set(connection.execute(select(pauses.c.agent)).scalars())
+def paused(connection: Connection) -> dict[str, datetime]:
+    """The paused agents and when each pause began; with `ALL` among them every agent is paused."""
+    found = connection.execute(select(pauses.c.agent, pauses.c.paused_at))
+    return {row.agent: datetime.fromtimestamp(row.paused_at, UTC) for row in found}

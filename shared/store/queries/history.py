@@ -3,10 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, not_, select
 from sqlalchemy.engine import Connection
 
 from shared.contract.messages import ANSWERED
+from shared.store.runs.takeover import DELAYED
 from shared.store.schema import RunState, runs
 
 SUMMARISED_RUNS = 10
@@ -22,14 +23,15 @@ class FinishedRun:
 
 
 def finished_work(connection: Connection, agent: str) -> list[FinishedRun]:
-    """The newest finished runs of an agent, oldest first; none while it has an open run.
+    """The newest finished runs of an agent, oldest first; none while it has an open run that is not
+    delayed.
 
     The last one's id identifies the version of the history. Ticks are left out because they are not
     work, and runs in sessions because they are private.
     """
     of_agent = runs.c.agent == agent
-    open_run = select(runs.c.run_id).where(of_agent, runs.c.state != RunState.ENDED).limit(1)
-    if connection.execute(open_run).first() is not None:
+    at_work = select(runs.c.run_id).where(of_agent, runs.c.state != RunState.ENDED, not_(DELAYED))
+    if connection.execute(at_work.limit(1)).first() is not None:
         return []
     newest = (
         select(runs.c.run_id, runs.c.kind, runs.c.message, runs.c.response)

@@ -26,7 +26,7 @@ from shared.contract.topology import ALL
 from shared.store.messages.dead_letters import KEPT
 from shared.store.messages.outbox import ORPHANED, UNSENT
 from shared.store.runs.cancels import CANCELLED, ENDABLE
-from shared.store.runs.takeover import SUSPECT, TAKEABLE
+from shared.store.runs.takeover import BEFORE_DELIVERIES, DELAYED, SUSPECT, TAKEABLE
 from shared.store.schema import (
     INTEGER_MAX,
     RunState,
@@ -41,12 +41,17 @@ from shared.store.schema import (
 
 @dataclass(frozen=True)
 class Counts:
-    """The work of one agent that its replicas can take; `due` includes postponed runs."""
+    """The work of one agent that its replicas can take; `due` includes postponed runs.
+
+    `before_deliveries` are those of `takeable` that go before new deliveries.
+    """
 
     takeable: int = 0
+    before_deliveries: int = 0
     suspects: int = 0
     oldest_due_s: float = 0.0
     due: int = 0
+    delayed: int = 0
     most_deaths: int = 0
     """The most processes that have died on one open run."""
     abandoned_messages: int = 0
@@ -88,9 +93,11 @@ _number = func.count()
 _runs = (
     select(
         _number.filter(and_(TAKEABLE, not_(SUSPECT))).label("takeable"),
+        _number.filter(and_(BEFORE_DELIVERIES, not_(SUSPECT))).label("before_deliveries"),
         _number.filter(and_(TAKEABLE, SUSPECT)).label("suspects"),
         _age_s(func.min(runs.c.due_at).filter(TAKEABLE)).label("oldest_due_s"),
-        _number.filter(runs.c.state == RunState.DUE).label("due"),
+        _number.filter(and_(runs.c.state == RunState.DUE, not_(DELAYED))).label("due"),
+        _number.filter(DELAYED).label("delayed"),
         func.coalesce(func.max(runs.c.attempts).filter(runs.c.attempts <= INTEGER_MAX), 0).label(
             "most_deaths"
         ),

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Json, TypeAdapter
-from sqlalchemy import Select, func, or_, select
+from pydantic_core import from_json
+from sqlalchemy import Select, and_, case, func, or_, select, tuple_
 from sqlalchemy.engine import Connection
 
 from shared.contract.rows import mended
 from shared.store.runs.run import Exchanges
-from shared.store.schema import RunState, instances, outbox, runs, steps
+from shared.store.runs.takeover import DELAYED
+from shared.store.schema import RunState, instances, now_s, outbox, runs, steps, ticks
 
 MOST_MATCHES = 20
 """The most runs that a search by a short prefix returns."""
+TEXT_CHARS = 200
+"""The characters of its message's text that a list shows of a run."""
+_MESSAGE_CHARS = 6000
+"""The part of a stored message that is read for that: what precedes the text is shorter."""
 
 
 def _time(seconds: object) -> object:
@@ -29,14 +35,30 @@ def _time(seconds: object) -> object:
         raise ValueError(f"{seconds:g} is no time: {error}") from error
 
 
+def _beginning(message: object) -> object:
+    """The beginning of a message's text, from the first part of its JSON; empty if unreadable."""
+    try:
+        read = from_json(str(message), allow_partial="trailing-strings")
+    except ValueError:
+        return ""
+    text = str(read.get("content") or "") if isinstance(read, dict) else ""
+    return text if len(text) <= TEXT_CHARS else text[:TEXT_CHARS] + "…"
+
+
 Instant = Annotated[datetime, BeforeValidator(_time)]
 
 
 @dataclass(frozen=True)
 class Load:
-    """The work of one agent: its open runs by state, and its unsent messages."""
+    """The work of one agent: its open runs by state, and its unsent messages.
 
+    `delayed` are the due runs that may not start yet, `due` all others; `postponed` are those of
+    the due ones that wait after a failure, such as their model's.
+    """
+
+    delayed: int = 0
     due: int = 0
+    postponed: int = 0
     running: int = 0
     waiting: int = 0
     unsent: int = 0
@@ -53,7 +75,8 @@ class Heartbeat:
 class Row:
     """A run in a list. `status` is its state while it is open, then how it ended.
 
-    `damage` names the columns that could not be read; their fields are blank.
+    `due_at` is set while it is due. `text` is the beginning of its message's text. `damage` names
+    the columns that could not be read; their fields are blank.
     """
 
     run_id: str
@@ -66,7 +89,27 @@ class Row:
     attempts: int
     claimed_at: Instant
     ended_at: Instant | None
+    session: str | None
+    text: Annotated[str, BeforeValidator(_beginning)]
+    due_at: Instant | None = None
     damage: str = ""
+
+
+@dataclass(frozen=True)
+class RunFilter:
+    """Selects runs for a list; an empty field selects all.
+
+    `since` and `until` limit the time of the claim. `before` is a run's id: only runs that come
+    after it in the list, which begins with the newest.
+    """
+
+    agent: str | None = None
+    session: str | None = None
+    kinds: Collection[str] = ()
+    statuses: Collection[str] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    before: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +150,9 @@ _BLANK: dict[str, object] = {
     "attempts": 0,
     "claimed_at": _BEGINNING,
     "ended_at": None,
+    "due_at": None,
+    "session": None,
+    "text": "",
     "epoch": 0,
     "turn": 0,
     "position": 0,
@@ -124,14 +170,25 @@ _BLANK: dict[str, object] = {
 def loads(connection: Connection) -> dict[str, Load]:
     """The load of each agent; agents without work are left out."""
     counts: dict[str, dict[str, int]] = {}
+    delayed = func.count().filter(DELAYED).label("delayed")
+    postponed = and_(runs.c.state == RunState.DUE, runs.c.failures > 0, runs.c.due_at > now_s())
     opened = (
-        select(runs.c.agent, runs.c.state, func.count().label("number"))
+        select(
+            runs.c.agent,
+            runs.c.state,
+            func.count().label("number"),
+            delayed,
+            func.count().filter(postponed).label("postponed"),
+        )
         .where(runs.c.state != RunState.ENDED)
         .group_by(runs.c.agent, runs.c.state)
     )
     for row in connection.execute(opened):
         if row.state in OPEN_STATES:
-            counts.setdefault(row.agent, {})[row.state] = row.number
+            of_agent = counts.setdefault(row.agent, {"delayed": 0, "postponed": 0})
+            of_agent[row.state] = row.number - row.delayed
+            of_agent["delayed"] += row.delayed
+            of_agent["postponed"] += row.postponed
     unsent = (
         select(outbox.c.agent, func.count().label("number"))
         .where(outbox.c.undeliverable_at.is_(None))
@@ -153,22 +210,46 @@ OPEN_STATES = frozenset(RunState) - {RunState.ENDED}
 _status = func.coalesce(runs.c.status, runs.c.state)
 
 
-def newest(
-    connection: Connection, agent: str | None, status: str | None, limit: int
-) -> Sequence[Row]:
-    """The newest runs, latest first; None stands for any agent or any status."""
-    query = _rows().order_by(runs.c.claimed_at.desc(), runs.c.run_id).limit(limit)
-    if agent is not None:
-        query = query.where(runs.c.agent == agent)
-    if status is not None:
-        query = query.where(_status == status)
+def newest(connection: Connection, wanted: RunFilter, limit: int) -> Sequence[Row]:
+    """The newest of the wanted runs, latest first."""
+    order = tuple_(runs.c.claimed_at, runs.c.run_id)
+    query = _rows().order_by(runs.c.claimed_at.desc(), runs.c.run_id.desc()).limit(limit)
+    if wanted.agent is not None:
+        query = query.where(runs.c.agent == wanted.agent)
+    if wanted.session is not None:
+        query = query.where(runs.c.session == wanted.session)
+    if wanted.kinds:
+        query = query.where(runs.c.kind.in_(wanted.kinds))
+    if wanted.statuses:
+        query = query.where(_status.in_(wanted.statuses))
+    if wanted.since is not None:
+        query = query.where(runs.c.claimed_at >= wanted.since.timestamp())
+    if wanted.until is not None:
+        query = query.where(runs.c.claimed_at <= wanted.until.timestamp())
+    if wanted.before is not None:
+        claimed = select(runs.c.claimed_at).where(runs.c.run_id == wanted.before)
+        query = query.where(order < (connection.execute(claimed).scalar(), wanted.before))
     return _read(connection, query)
 
 
 def find(connection: Connection, key: str) -> Sequence[Row]:
-    """The runs with this run id, or a run id with this prefix, or this task id; oldest first."""
-    by_id = or_(runs.c.run_id.startswith(key, autoescape=True), runs.c.task_id == key)
+    """The runs with this run id, or a run id with this prefix, or this task id; oldest first.
+
+    The id of a schedule's tick means the run of its message.
+    """
+    of_tick = select(ticks.c.message_id).where(ticks.c.tick_id == key)
+    by_id = or_(
+        runs.c.run_id.startswith(key, autoescape=True),
+        runs.c.task_id == key,
+        runs.c.task_id.in_(of_tick),
+    )
     return _read(connection, _rows().where(by_id).order_by(runs.c.claimed_at).limit(MOST_MATCHES))
+
+
+def ended(connection: Connection, run_id: str) -> Row | None:
+    """The run, if it has ended."""
+    found = _read(connection, _rows().where(runs.c.run_id == run_id, runs.c.ended_at.is_not(None)))
+    return found[0] if found else None
 
 
 def family(connection: Connection, root_id: str) -> Sequence[Row]:
@@ -199,6 +280,9 @@ def _rows() -> Select[Any]:
         runs.c.attempts,
         runs.c.claimed_at,
         runs.c.ended_at,
+        case((runs.c.state == RunState.DUE, runs.c.due_at)).label("due_at"),
+        runs.c.session,
+        func.substr(runs.c.message, 1, _MESSAGE_CHARS).label("text"),
     )
 
 

@@ -8,11 +8,12 @@ from secrets import token_urlsafe
 from typing import Any
 
 import structlog
-from sqlalchemy import Float, bindparam, case, exists, select
+from sqlalchemy import Float, and_, bindparam, case, exists, func, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.dml import ReturningInsert
 
 from shared.contract.messages import Response, Status, encode, response_id
+from shared.contract.priority import Priority
 from shared.contract.rows import response_of
 from shared.errors import DamagedRow
 from shared.store.database.dialect import insert_into, insert_new
@@ -22,10 +23,15 @@ from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import Requester, answer, join
 from shared.store.runs.run import Run, dump_exchanges, dump_lines, from_row, load
 from shared.store.runs.sessions import SessionEntry, enter
+from shared.store.runs.takeover import DELAYED
 from shared.store.schema import LATEST_S, RunState, cancels, definitions, now_s, runs
 
 NONCE_BYTES = 12
 """Encoded as the 16 characters that the column holds."""
+
+MOST_DELAYED = 10_000
+"""The most delayed runs of an agent, unless several are claimed at once: each poll reads them all,
+which takes about 30 ms for so many."""
 
 log = structlog.get_logger()
 
@@ -34,6 +40,10 @@ class Verdict(StrEnum):
     """The result of a claim."""
 
     CLAIMED = "claimed"
+    DELAYED = "delayed"
+    """Claimed, and due at a time in the future."""
+    TOO_MANY = "too many"
+    """Not claimed: the agent has too many delayed runs."""
     JOINED = "joined"
     ANSWERED = "answered"
     CONFLICT = "conflict"
@@ -41,8 +51,9 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Request:
-    """A delivery to be claimed. `timeout_s` counts from the claim, `deadline_at` is in seconds
-    since 1970; the earlier of both applies."""
+    """A delivery to be claimed. `timeout_s` counts from the claim, or from `not_before` if that is
+    later; times are in seconds since 1970. The earlier of this deadline and `deadline_at` applies.
+    """
 
     run_id: str
     agent: str
@@ -62,6 +73,8 @@ class Request:
     """Whether it waits for its turn in the session; runs caused by other runs do not."""
     earlier_hash: str | None = None
     """The content hash as version 0.1.0 computed it; runs of that version have an empty nonce."""
+    not_before: float = 0.0
+    priority: str = Priority.INTERACTIVE
 
     @property
     def key(self) -> str:
@@ -81,19 +94,31 @@ def freeze(connection: Connection, digest: str, body: str) -> None:
     insert_new(connection, definitions, {"hash": digest, "body": body})
 
 
-def claim(connection: Connection, request: Request, instance: str, *, slot: bool) -> Claim:
+def claim(
+    connection: Connection,
+    request: Request,
+    instance: str,
+    *,
+    slot: bool,
+    most_delayed: int = MOST_DELAYED,
+) -> Claim:
     """Make a run of a delivery, or find the run that the id already has.
 
     With a slot, this instance owns the new run at once. Without one, or while an earlier run of its
-    session is open, the run is due for any replica. If the id has a run with the same content, the
+    session is open, the run is due for any replica. Before `not_before` by the store's clock, it is
+    due then (`DELAYED`), unless the agent has `most_delayed` such runs already: then nothing is
+    written (`TOO_MANY`). If the id has a run with the same content, the
     requester joins it while it is open (`JOINED`), or gets the stored response, in `outbound`
     (`ANSWERED`). With other content nothing is written: `CONFLICT`.
     """
     entry = _enter_session(connection, request)
-    mine = slot and (entry is None or entry.recalled is not None)
+    delayed = _is_delayed(connection, request)
+    if delayed and _too_many(connection, request, most_delayed):
+        return Claim(Verdict.TOO_MANY)
+    mine = slot and not delayed and (entry is None or entry.recalled is not None)
     if run := _insert(connection, request, instance if mine else None, entry):
         join(connection, request.run_id, request.requester)
-        return Claim(Verdict.CLAIMED, run if mine else None)
+        return Claim(Verdict.DELAYED if delayed else Verdict.CLAIMED, run if mine else None)
     row = connection.execute(
         select(
             runs.c.content_hash,
@@ -126,6 +151,20 @@ def _enter_session(connection: Connection, request: Request) -> SessionEntry | N
     return enter(connection, request.agent, request.session)
 
 
+def _is_delayed(connection: Connection, request: Request) -> bool:
+    if not request.not_before:
+        return False
+    return bool(connection.execute(select(now_s() < request.not_before)).scalar())
+
+
+def _too_many(connection: Connection, request: Request, most: int) -> bool:
+    """Whether the agent has `most` delayed runs or more; False if the id has a run already."""
+    delayed = and_(runs.c.agent == request.agent, runs.c.ended_at.is_(None), DELAYED)
+    number = select(func.count()).select_from(runs).where(delayed).scalar_subquery()
+    known = exists().where(runs.c.run_id == request.run_id)
+    return bool(connection.execute(select(and_(~known, number >= most))).scalar())
+
+
 def _insert(
     connection: Connection, request: Request, owner: str | None, entry: SessionEntry | None
 ) -> Run | None:
@@ -139,6 +178,7 @@ def _insert(
         "digest": request.definition,
         "this_run": request.run_id,
         "timeout_s": request.timeout_s,
+        "not_before": request.not_before,
         "session_place": entry.place if entry else None,
         "recalled": dump_exchanges(entry.recalled)
         if entry and entry.recalled is not None
@@ -170,7 +210,9 @@ _NEW = {"attempts": 0, "failures": 0, "epoch": 1}
 
 
 def _new_run(dialect: str) -> ReturningInsert[Any]:
-    ends_at = now_s() + bindparam("timeout_s", type_=Float(53))
+    not_before = bindparam("not_before", type_=Float(53))
+    starts_at = case((now_s() < not_before, not_before), else_=now_s())
+    ends_at = starts_at + bindparam("timeout_s", type_=Float(53))
     latest = bindparam("latest", type_=Float(53))
     body = select(definitions.c.body).where(definitions.c.hash == bindparam("digest"))
     cancelled = exists().where(cancels.c.run_id == bindparam("this_run")).label("cancelled")
@@ -178,7 +220,7 @@ def _new_run(dialect: str) -> ReturningInsert[Any]:
         insert_into(dialect, runs)
         .values(
             deadline_at=case((ends_at < latest, ends_at), else_=latest),
-            due_at=now_s(),
+            due_at=starts_at,
             claimed_at=now_s(),
             **_NEW,
         )

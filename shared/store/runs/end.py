@@ -82,11 +82,11 @@ def refuse(
 ) -> Claim:
     """Claim a run that ends in the same commit, or find the run that the id already has.
 
-    The new run takes no turn in its session and needs no slot. A repeated request with its id gets
-    the same answer.
+    The new run takes no turn in its session, is not delayed and needs no slot. A repeated request
+    with its id gets the same answer.
     """
-    without_turn = replace(request, takes_turns=False)
-    found = claim(connection, without_turn, instance, slot=True)
+    at_once = replace(request, takes_turns=False, not_before=0.0)
+    found = claim(connection, at_once, instance, slot=True)
     if found.verdict is not Verdict.CLAIMED or found.run is None:
         return replace(found, run=None)
     answers = end(connection, found.run, ending_of(found.run), instance)

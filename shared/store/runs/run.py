@@ -9,8 +9,9 @@ from pydantic import Field, Json, TypeAdapter
 from sqlalchemy import RowMapping, Update, bindparam, case, exists, select, update
 from sqlalchemy.engine import Connection
 
-from shared.contract.messages import EARLIEST, Id
+from shared.contract.messages import Id
 from shared.contract.rows import mended
+from shared.contract.times import EARLIEST
 from shared.errors import RunLost
 from shared.store.database.prepared import Prepared
 from shared.store.schema import INTEGER_MAX, LATEST_S, cancels, definitions, runs

@@ -28,11 +28,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Resumed:
-    """The journal of a run that is resumed; `doubtful` are calls that must not be repeated."""
+    """The journal of a run that is resumed; `doubtful` are calls that must not be repeated.
+
+    `postponed_for` is the reason of its last postponement, empty if a step has finished since.
+    """
 
     steps: list[Step]
     doubtful: list[Start]
     now: float
+    postponed_for: str = ""
 
 
 def steps_of(connection: Connection, run: Run) -> list[Step]:
@@ -80,5 +84,8 @@ _NEW_STEP = Prepared(_new_step)
 
 def resumed(connection: Connection, run: Run) -> Resumed:
     """The journal of a run that this process has taken, and the store's time."""
-    now = connection.execute(select(now_s())).scalar_one()
-    return Resumed(steps_of(connection, run), doubtful(connection, run.run_id), now)
+    of_run = select(now_s().label("now"), runs.c.detail).where(runs.c.run_id == run.run_id)
+    row = connection.execute(of_run).one()
+    postponed_for = (row.detail or "") if run.failures else ""
+    found = steps_of(connection, run), doubtful(connection, run.run_id)
+    return Resumed(*found, row.now, postponed_for)

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import Float, and_, bindparam, case, not_, or_, select, update
 from sqlalchemy.engine import Connection
 
+from shared.contract.priority import Priority
 from shared.contract.rows import storable
 from shared.store.processes.heartbeats import ownerless
 from shared.store.runs.cancels import UNWANTED
@@ -28,6 +29,16 @@ _due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s(), has_its_turn
 _begun = runs.c.state.in_([RunState.RUNNING, RunState.WAITING])
 TAKEABLE = or_(_due, and_(_begun, ownerless(runs.c.owner)))
 """The condition that an open run may be taken; its parameter is `dead`, the dead instances."""
+DELAYED = and_(runs.c.state == RunState.DUE, runs.c.due_at > now_s(), runs.c.failures == 0)
+"""The condition that a run was claimed and may not start yet. Other runs that are due later have
+failed and will be tried again."""
+
+BACKGROUND_WAIT_S = 300.0
+"""How long a background run lets interactive runs and new deliveries go first. After it, the run
+goes before those that became due later, so that it advances however much comes in."""
+_order = runs.c.due_at + case((runs.c.priority == Priority.BACKGROUND, BACKGROUND_WAIT_S), else_=0)
+BEFORE_DELIVERIES = and_(TAKEABLE, _order <= now_s())
+"""The condition that a run that may be taken goes before new deliveries."""
 
 
 def take(
@@ -42,11 +53,11 @@ def take(
 ) -> list[Run]:
     """Take up to `limit` runs of `agent`: those that are due, and those whose owner is dead.
 
-    Takes either suspects or all other runs, the oldest due first. Rows that another replica is
-    taking are skipped. A taken run's fence increases, so that a late write of its last owner finds
-    no row. `earlier` is a dict that the caller creates empty for this call. Afterwards it says for
-    each run whether its owner was dead; a repetition after an unknown commit returns the runs in
-    it that this instance already owns.
+    Takes either suspects or all other runs, the oldest due first; a background run counts as due
+    `BACKGROUND_WAIT_S` later. Rows that another replica is taking are skipped. A taken run's fence
+    increases, so that a late write of its last owner finds no row. `earlier` is a dict that the
+    caller creates empty for this call. Afterwards it says for each run whether its owner was dead;
+    a repetition after an unknown commit returns the runs in it that this instance already owns.
     """
     if ours := _owned_of(connection, instance, earlier):
         return ours
@@ -58,7 +69,7 @@ def take(
             TAKEABLE,
             SUSPECT if suspects else not_(SUSPECT),
         )
-        .order_by(runs.c.due_at, runs.c.run_id)
+        .order_by(_order, runs.c.run_id)
         .limit(limit)
         .with_for_update(skip_locked=True),
         {"dead": list(dead)},
@@ -87,7 +98,7 @@ def _owned_of(connection: Connection, instance: str, run_ids: Collection[str]) -
         select(*RUN_COLUMNS)
         .outerjoin_from(runs, definitions)
         .where(runs.c.run_id.in_(run_ids), runs.c.owner == instance)
-        .order_by(runs.c.due_at, runs.c.run_id)
+        .order_by(_order, runs.c.run_id)
     )
     return [from_row(row) for row in connection.execute(query).mappings()]
 

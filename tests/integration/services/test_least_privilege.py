@@ -130,6 +130,19 @@ def test_the_operator_ends_a_process(home: Home) -> None:
     assert harry.ended() == 0
 
 
+def test_the_operator_watches_the_events_of_one_agent_until_ctrl_c(home: Home) -> None:
+    asked = ("services.cli", "watch", "--agent", "bob")
+    watching = home.system.start(*asked, **home.divided.env("operator"))
+    watching.wait_for("watching")
+    home.hutch("ask", "alice", EMAIL)
+    watching.wait_for(r"(?m)^\d\d:\d\d:\d\d  [0-9a-f]{12}  bob  has ended: ok$")
+    watching.process.send_signal(signal.SIGINT)
+    assert watching.ended() == 130
+    lines = watching.output.splitlines()[1:]
+    assert {line.split()[2] for line in lines} == {"bob"}
+    assert any("bob  has called its model: " in line for line in lines)
+
+
 def test_status_needs_no_more_than_the_operator_has(home: Home) -> None:
     status = json.loads(home.hutch("status", "--json"))
     assert status["takes_messages"]
@@ -237,6 +250,14 @@ def test_a_process_with_another_agents_address_ends_and_names_the_missing_permis
     child = home.system.start("services.agent", "harry", **home.divided.env("agent.bob"))
     child.wait_for("no exchange 'hutch.store.harry', and its user 'agent.bob' may not declare it")
     assert child.ended() == 1
+
+
+@pytest.mark.parametrize("command", [["send", "alice", "Hello?"], ["dead", "list"]])
+def test_a_command_with_an_agents_rights_names_the_operator(home: Home, command: list[str]) -> None:
+    done = home.system.hutch(*command, **home.divided.env("agent.bob"))
+    assert done.returncode == 1
+    assert "may not" in done.stderr
+    assert "docker compose run --rm operator hutch" in done.stderr
 
 
 def replies_of(home: Home, agent: str) -> str:

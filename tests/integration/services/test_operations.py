@@ -168,6 +168,7 @@ def test_a_run_that_hangs_continues_elsewhere_or_is_ended(
     until(lambda: clerk.effects)
     assert "lookup" in said(system, "hutch show RUN", RUN="stuck")
     assert re.search(r"(?m)^clerk +1 .* 1 ", said(system, "hutch status"))
+    assert "\n0 faults" in said(system, "hutch doctor")
     said(system, "hutch shutdown AGENT --stop", AGENT="clerk")
     assert hanging.ended() == 0
     system.agents("clerk")

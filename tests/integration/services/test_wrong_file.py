@@ -38,7 +38,7 @@ def queued(system: System, agent: str) -> int:
 
 @pytest.mark.essential
 def test_the_others_start_and_answer_and_all_commands_work(wrong: System, agents: Path) -> None:
-    fault = f"{agents}/carol.yaml:3: limits.turn: unknown key"
+    fault = f"{agents}/carol.yaml:3: limits.turn: unknown key; did you mean turns?"
     for child in wrong.agents("alice", "bob"):
         assert fault in child.output
     asked = wrong.hutch("ask", "alice", "Ask Bob to write.")
@@ -66,14 +66,17 @@ def test_tasks_to_an_agent_with_a_wrong_file_wait_until_it_is_right(
 
 def test_the_schedules_of_the_others_continue(wrong: System, agents: Path) -> None:
     scheduler = wrong.start("services.scheduler")
-    scheduler.wait_for("carol.yaml:3: limits.turn: unknown key")
+    scheduler.wait_for("carol.yaml:3: limits.turn: unknown key; did you mean turns?")
     scheduler.wait_for("tick sent")
 
 
 def test_hutch_up_starts_the_others_and_names_the_fault(wrong: System, agents: Path) -> None:
     child = wrong.start("services.cli", "up", "--provider", "scripted")
     child.wait_for(r'alice +\| .*"consuming"')
-    assert f"not started: {agents}/carol.yaml:3: limits.turn: unknown key" in child.output
+    assert (
+        f"not started: {agents}/carol.yaml:3: limits.turn: unknown key; did you mean turns?"
+        in child.output
+    )
     assert "starting scheduler, alice, bob;" in child.output
     assert child.end() == 0
 
@@ -93,4 +96,4 @@ def test_where_no_agent_can_start_up_fails(wrong: System, agents: Path) -> None:
     (agents / "carol.yaml").write_text("name: carol\ntools: ['absent.py:f']\n")
     child = wrong.start("services.cli", "up", "carol", "--provider", "scripted")
     assert child.ended() == 2
-    assert child.output.splitlines()[-1].startswith(f"hutch: {agents}/carol.yaml: tools: ")
+    assert child.output.splitlines()[-1].startswith(f"hutch: {agents}/carol.yaml:2: tools.0: ")

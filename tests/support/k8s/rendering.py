@@ -48,7 +48,10 @@ def tool(name: str) -> Path:
 
 
 def render(name: str, into: Path) -> Overlay:
-    source = REPOSITORY / "k8s" / "overlays" / name
+    return rendered(name, REPOSITORY / "k8s" / "overlays" / name, into)
+
+
+def rendered(name: str, source: Path, into: Path) -> Overlay:
     done = subprocess.run(
         [tool("kubectl"), "kustomize", source], capture_output=True, text=True, timeout=60
     )

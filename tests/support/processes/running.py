@@ -38,12 +38,14 @@ FIRST_CHARACTERS = 100_000
 class Child:
     """One process; its output goes to a file."""
 
-    def __init__(self, command: list[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, command: list[str], env: Mapping[str, str], log: Path, cwd: Path = REPOSITORY
+    ) -> None:
         self.name = log.stem
         self._log = log
         with log.open("wb") as sink:
             self.process = subprocess.Popen(
-                command, env=dict(env), stdout=sink, stderr=subprocess.STDOUT, cwd=REPOSITORY
+                command, env=dict(env), stdout=sink, stderr=subprocess.STDOUT, cwd=cwd
             )
 
     @property
@@ -74,6 +76,10 @@ class Child:
             time.sleep(POLL_S)
         raise AssertionError(f"'{pattern}' never came in its output:\n{self.output}")
 
+    def count(self, pattern: str) -> int:
+        """How often this pattern is in its output."""
+        return len(re.findall(pattern, self.output))
+
     def ended(self) -> int:
         """Wait for its end; the exit code."""
         return self.process.wait(PATIENCE_S)
@@ -95,6 +101,8 @@ class System:
     env: dict[str, str]
     logs: Path
     children: list[Child] = field(default_factory=list)
+    cwd: Path = REPOSITORY
+    """Where they run. In another folder, `env` needs a PYTHONPATH."""
 
     def start(self, *arguments: str, **env: str) -> Child:
         """`python -m` with these arguments; `env` overrides the system's."""
@@ -103,7 +111,7 @@ class System:
     def start_by(self, command: tuple[str, ...], *arguments: str, **env: str) -> Child:
         """`start`, by a command that runs another."""
         log = self.logs / f"{len(self.children)}-{'-'.join(arguments)}.log"
-        child = Child([*command, sys.executable, "-m", *arguments], self.env | env, log)
+        child = Child([*command, sys.executable, "-m", *arguments], self.env | env, log, self.cwd)
         self.children.append(child)
         return child
 
@@ -142,7 +150,7 @@ class System:
         return subprocess.run(
             command,
             env=self.env | env,
-            cwd=REPOSITORY,
+            cwd=self.cwd,
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,

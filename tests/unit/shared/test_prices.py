@@ -78,10 +78,13 @@ def test_prices_can_be_in_a_file(
     [
         ("{", "it is neither YAML nor JSON"),
         ("/gone.yaml", "the file '/gone.yaml' can't be read"),
-        ('{"a": 1}', "a is wrong: Input should be a valid dictionary or instance of Price"),
-        ('{"a": {"input": 1}}', "output.*Field required"),
-        ('{"a": {"input": -1, "output": 1}}', "input.*greater than or equal to 0"),
-        ('{"a": {"input": 1, "output": 1, "cache": 1}}', "cache.*not permitted"),
+        ('{"a": 1}', "a is wrong: write keys with values, such as .input: …."),
+        ('{"a": {"input": 1}}', "output.*the key is missing"),
+        ('{"a": {"input": -1, "output": 1}}', "input.*at least 0"),
+        (
+            '{"a": {"input": 1, "output": 1, "cache": 1}}',
+            "cache.*unknown key; known are cached_input",
+        ),
     ],
 )
 def test_a_wrong_price_is_one_sentence_that_names_it(

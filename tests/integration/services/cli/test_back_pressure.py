@@ -31,6 +31,7 @@ def test_status_reports_a_broker_that_takes_no_messages(system: System, rabbit: 
     with rabbit.alarm():
         assert SHORT in system.hutch("status").stdout
         assert '"takes_messages":false' in system.hutch("status", "--json").stdout
+        assert f"fault: broker: {SHORT}" in system.hutch("doctor").stdout
     assert SHORT not in system.hutch("status").stdout
 
 

@@ -11,6 +11,7 @@ from shared.broker.connection import QueueDepth, connect
 from shared.broker.link import Link
 from shared.broker.publisher import Outgoing
 from shared.contract import topology
+from shared.contract.entities import Topology
 from shared.contract.messages import Event
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from tests.support.brokers.rabbitmq import Rabbit
@@ -86,7 +87,7 @@ async def test_a_replica_with_another_store_is_refused_while_the_first_lives(
 async def test_a_queue_declared_differently_is_refused_and_affects_no_later_declaration(
     rabbit: Rabbit,
 ) -> None:
-    other = topology.Topology(queues=(topology.quorum("agent.bob", delivery_limit=3),))
+    other = Topology(queues=(topology.quorum("agent.bob", delivery_limit=3),))
     async with connect(rabbit.url, "test") as broker:
         await broker.declare(other)
         with pytest.raises(BrokerError, match=r"'agent\.bob' exists with another 'x-.*delete it"):
@@ -194,9 +195,9 @@ async def test_a_queue_that_another_connection_still_has_is_waited_for(rabbit: R
 async def test_an_exchange_that_has_gone_before_it_is_bound_is_waited_for(rabbit: Rabbit) -> None:
     """As when an agent's last replica ends while another one starts."""
 
-    def unmade(instance: str) -> topology.Topology:
+    def unmade(instance: str) -> Topology:
         bindings = topology.store_mark("alice", "store-a", instance).bindings
-        return topology.control("alice", instance) + topology.Topology(bindings=bindings)
+        return topology.control("alice", instance) + Topology(bindings=bindings)
 
     async with connect(rabbit.url, "other") as other:
         await other.declare(topology.system())

@@ -10,8 +10,8 @@ import pytest
 from shared.broker.connection import Broker, QueueDepth
 from shared.broker.publisher import Outgoing
 from shared.contract import topology
+from shared.contract.entities import Queue, Topology
 from shared.contract.messages import Event
-from shared.contract.topology import Queue, Topology
 from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable, Unsendable
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import until

@@ -11,7 +11,7 @@ from shared.broker.consumer import Delivery
 from shared.broker.publisher import Outgoing
 from shared.client import ask as client
 from shared.contract import topology
-from shared.contract.messages import Cancel, Response, Status, Task, encode, run_id
+from shared.contract.messages import Cancel, Response, Status, Task, Trigger, encode, run_id
 from shared.contract.stream import StreamPart
 from shared.errors import BadMessage, HutchError, Undeliverable
 from tests.support.brokers.rabbitmq import Rabbit
@@ -116,3 +116,19 @@ async def test_a_message_that_no_queue_accepts_is_undeliverable(broker: Broker) 
     with pytest.raises(Undeliverable):
         await client.publish(broker, topology.CONTROL, "cancel.bob", Cancel(task_id="t1"))
     assert not await client.cancel(broker, "bob", Cancel(task_id="t1"))
+
+
+@pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
+async def test_of_what_waits_in_a_mailbox_two_interactive_messages_come_for_each_other_one(
+    broker: Broker,
+) -> None:
+    for number in range(6):
+        kind = Trigger if number < 3 else Task
+        message = kind(id=f"{kind.__name__}.{number}", content="Hello")
+        await client.publish(broker, topology.TASKS, "bob", message)
+    mailbox = await broker.consumer(topology.mailbox_name("bob"))
+    await mailbox.start(10)
+    deliveries = aiter(mailbox)
+    async with asyncio.timeout(30):
+        came = [(await anext(deliveries)).message_id for _ in range(6)]
+    assert [it.split(".")[0] for it in came if it][:3] == ["Task", "Task", "Trigger"]

@@ -8,8 +8,9 @@ import pytest
 
 from tests.support.command_line import CLOSED
 
-ALICE = "{name: alice, description: Manages., workers: [bob]}"
-BOB = "{name: bob, description: Writes., schedule: [{name: a, every: 1h, prompt: Go.}]}"
+ALICE = "{name: alice, description: Manages., preamble: Manage., workers: [bob]}"
+SCHEDULE = "[{name: a, every: 1h, prompt: Go.}]"
+BOB = f"{{name: bob, description: Writes., preamble: Write., schedule: {SCHEDULE}}}"
 
 
 @pytest.fixture

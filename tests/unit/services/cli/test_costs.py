@@ -94,19 +94,31 @@ def test_runs_are_listed_with_their_own_cost_and_that_of_all_they_caused(top: st
         "t3": 0.0,
     }
     assert listed["t1"]["cost_in_all"]["usd"] == 1.251
-    head, *lines = hutch("runs").stdout.splitlines()
-    assert ("USD" in head, "in all" in head) == (True, True)
-    assert any(line.split()[-3:] == ["1.001", "1.251+?", "t1"] for line in lines)
+    shown = hutch("runs")
+    head, *lines = shown.stdout.splitlines()
+    assert head.split()[-7:] == ["USD", "USD", "in", "all", "task", "id", "text"]
+    assert any(line.split()[-4:] == ["1.001", "1.251+?", "t1", "hello"] for line in lines)
+    assert "+?: the price of a model is not known" in shown.stderr
+
+
+@pytest.mark.usefixtures("top")
+def test_no_cost_is_shown_where_no_call_has_a_price() -> None:
+    """Such as the calls of the scripted model."""
+    shown = hutch("show", "t3").stdout
+    assert "cost" not in shown
+    listed = hutch("runs", "--limit", "1")
+    assert ("hello" in listed.stdout, "USD" in listed.stdout) == (True, False)
+    assert "?" not in shown + listed.output
 
 
 @pytest.mark.parametrize(
     ("cost", "cell"),
     [
-        (Cost(), "0"),
+        (Cost(), ""),
         (Cost(2.0), "2"),
         (Cost(0.0000012), "0.000001"),
         (Cost(100.0), "100"),
-        (Cost(0.0, frozenset({"scripted"})), "?"),
+        (Cost(0.0, frozenset({"scripted"})), ""),
         (Cost(0.5, frozenset({"scripted"})), "0.5+?"),
     ],
 )

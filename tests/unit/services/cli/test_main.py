@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from services.cli.__main__ import COMMANDS, load
+from services.cli.places import shown_url
 from shared.store.schema import REVISION
 from tests.support.command_line import CLOSED, hutch
+from tests.support.repository import REPOSITORY
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
@@ -38,7 +41,63 @@ def test_hutch_help_has_the_first_line_of_each_commands_help(name: str) -> None:
     assert first == COMMANDS[name][1]
 
 
-def test_advice_does_not_change_the_exit_code(folder: Path) -> None:
+def test_the_version_is_that_of_the_distribution_and_the_image() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
+    version = project["project"]["version"]
+    said = hutch("--version")
+    assert (said.exit_code, said.stdout) == (0, f"hutch {version}\n")
+    assert f'image.version="{version}"' in (REPOSITORY / "Dockerfile").read_text("utf-8")
+
+
+@pytest.mark.parametrize("line", ["--debug check", "check --debug", "dead list --debug"])
+def test_the_trace_is_shown_with_debug_anywhere_on_the_line(folder: Path, line: str) -> None:
+    (folder / "bob.yaml").write_text("name: [")
+    assert "Traceback" in hutch(*line.split()).stderr
+
+
+def test_debug_after_two_hyphens_is_a_text(folder: Path) -> None:
+    said = hutch("ask", "alice", "--", "--debug").stderr
+    assert said.startswith("hutch: no broker can be reached")
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("hutch ch", "check"),
+        ("hutch ask ", "alice bob"),
+        ("hutch ask b", "bob"),
+        ("hutch watch --agent b", "bob"),
+        ("hutch restart b", "bob"),
+        ("hutch scale b", "bob"),
+        ("hutch logs b", "bob"),
+        ("hutch runs b", "bob"),
+        ("hutch k8s b", "bob"),
+        ("hutch up alice b", "bob"),
+        ("hutch cancel x --agent a", "alice"),
+        ("hutch dead dr", "drop"),
+        ("hutch check --h", "--help"),
+    ],
+)
+def test_commands_options_and_agents_are_completed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, typed: str, completed: str
+) -> None:
+    monkeypatch.setenv("_HUTCH_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
+    assert hutch().stdout.split() == completed.split()
+
+
+def test_the_completion_of_a_shell_is_printed_for_its_start_file() -> None:
+    program = f"{sys.executable} -m services.cli --show-completion; :"  # `:`: bash stays its parent
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, cwd=REPOSITORY)
+    assert "complete -o default -F _hutch_completion hutch" in done.stdout
+
+
+def test_advice_does_not_change_the_exit_code(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    monkeypatch.setenv("OPENAI_MODEL", "m")
     assert hutch("check").stdout == f"2 agents in {folder}: no fault\n"
     (folder / "bob.yaml").write_text("{name: bob}")
     checked = hutch("check")
@@ -64,6 +123,7 @@ STEERING = [
     ("unpause", "alcie"),
     ("shutdown", "alcie"),
     ("runs", "alcie"),
+    ("watch", "--agent", "alcie"),
 ]
 
 
@@ -132,7 +192,10 @@ def test_check_and_topology_fail_with_a_fault_in_any_file(
     (folder / "bob.yaml").write_text("name: bob\nlimits: {turn: 1}")
     said = hutch(*command)
     assert (said.exit_code, said.stdout) == (2, "")
-    assert said.stderr == f"hutch: {folder}/bob.yaml:2: limits.turn: unknown key\n"
+    assert (
+        said.stderr
+        == f"hutch: {folder}/bob.yaml:2: limits.turn: unknown key; did you mean turns?\n"
+    )
 
 
 def test_a_manifest_is_printed_for_an_agent_that_can_start(folder: Path) -> None:
@@ -193,19 +256,60 @@ def test_the_broker_of_hutch_up_is_found_where_none_is_named(
 
 @pytest.mark.parametrize("arguments", [("runs",), ("show", "x")])
 def test_an_empty_store_names_the_command_to_run(folder: Path, arguments: tuple[str, ...]) -> None:
-    said = hutch(*arguments)
-    assert (said.exit_code, said.stderr) == (
+    file = folder.parent / "hutch.db"
+    absent = hutch(*arguments)
+    assert (absent.exit_code, absent.stderr) == (
         1,
-        "hutch: the store is empty; run 'hutch migrate' first\n",
+        "hutch: no store yet: run 'hutch migrate' or 'hutch up'; "
+        f"looked for the store sqlite:///{file}\n",
+    )
+    assert not file.exists()
+    file.touch()
+    assert hutch(*arguments).stderr == (
+        f"hutch: the store is empty; run 'hutch migrate' first; looked at the store "
+        f"sqlite:///{file}\n"
     )
 
 
 def test_a_migrated_store_has_no_runs_yet(folder: Path) -> None:
     assert hutch("migrate").stdout == f"the store is at revision {REVISION}\n"
-    assert hutch("runs", "--json").stdout == "[]\n"
+    place = f"the store sqlite:///{folder.parent / 'hutch.db'}\n"
+    listed = hutch("runs", "--json")
+    assert (listed.stdout, listed.stderr) == ("[]\n", f"no such runs in {place}")
     said = hutch("show", "x")
     assert said.exit_code == 1
-    assert said.stderr == "hutch: no run and no task has the id 'x': 'hutch runs' lists them\n"
+    assert said.stderr == (
+        "hutch: no run and no task has the id 'x': 'hutch runs' lists them; looked in " + place
+    )
+
+
+def test_beside_a_compose_file_a_command_that_finds_nothing_names_the_operators_service(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hint = "if compose runs the agents of this folder: 'docker compose run --rm operator hutch "
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.delenv("HUTCH_STORE")
+    assert hint not in hutch("runs").stderr
+    shutil.copy(REPOSITORY / "docker-compose.yml", "docker-compose.yml")
+    assert f"{hint}…'" in hutch("runs").stderr
+    assert not Path(".hutch").exists()
+    hutch("migrate")
+    assert f"{hint}runs'" in hutch("runs").stderr
+    assert f"{hint}show x'" in hutch("show", "x").stderr
+    monkeypatch.delenv("RABBITMQ_URL")
+    assert f"{hint}…'" in hutch("status").stderr
+    Path(".hutch/broker").write_text(CLOSED)
+    assert hint not in hutch("runs").stderr, "'hutch up' runs here"
+    monkeypatch.setenv("HUTCH_STORE", "sqlite:///elsewhere.db")
+    Path(".hutch/broker").unlink()
+    assert hint not in hutch("runs").stderr, "the store is named"
+
+
+def test_a_place_is_shown_without_its_password_and_parameters() -> None:
+    url = "postgresql://hutch:hunter2@db.host:5432/hutch?password=hunter2"
+    assert shown_url(url) == "postgresql://hutch@db.host:5432/hutch"
+    assert shown_url("amqp://u:p@ss@h:5672/") == "amqp://u@h:5672/"
+    assert shown_url("sqlite:///.hutch/hutch.db") == "sqlite:///.hutch/hutch.db"
 
 
 def test_a_cancel_of_an_unknown_id_needs_the_agent(folder: Path) -> None:

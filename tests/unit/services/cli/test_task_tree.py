@@ -5,6 +5,7 @@ from io import StringIO
 
 from rich.console import Console
 
+from services.cli.output import clock_time
 from services.cli.task_tree import TaskTree, line
 from shared.contract.messages import Event
 
@@ -53,7 +54,7 @@ def test_a_run_whose_model_fails_shows_the_reason_until_it_continues() -> None:
     off = _event("run.put_off", "ann", "t", None, seconds="5.0", reason="rate_limited")
     tree.add(off)
     assert _drawn(tree)[0].startswith("ann  postponed, its model fails (rate_limited)")
-    assert line(off) == "09:00:00 ann waits 5.0 s: its model fails (rate_limited)"
+    assert line(off) == f"{clock_time(NOW)} ann waits 5.0 s: its model fails (rate_limited)"
     tree.add(_event("run.started", "ann", "t", None))
     assert _drawn(tree)[0].startswith("ann  running")
 
@@ -85,3 +86,15 @@ def test_control_codes_in_events_do_not_reach_the_terminal() -> None:
     tree.add(_event("run.started", "bea\x1b[2J", "t.1", "t"))
     tree.add(_event("tool.called", "bea\x1b[2J", "t.1", "t", tool="\x1b]0;title\x07"))
     assert "\x1b" not in "".join(_drawn(tree))
+
+
+def test_a_paused_agent_is_called_paused_until_it_is_not() -> None:
+    tree = TaskTree("ann", "t")
+    pause = Event(name="agent.paused", at=NOW, agent="ann", instance="ann.1")
+    tree.add(pause)
+    assert _drawn(tree)[0].endswith("paused")
+    assert line(pause) == "09:00:00 ann is paused"
+    assert tree.concerns(pause)
+    assert not tree.concerns(pause.model_copy(update={"agent": "bea"}))
+    tree.add(pause.model_copy(update={"name": "agent.unpaused"}))
+    assert not _drawn(tree)[0].endswith("paused")

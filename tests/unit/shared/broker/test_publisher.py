@@ -6,7 +6,7 @@ import pytest
 from aiormq.exceptions import ChannelAccessRefused, ChannelClosed, ChannelPreconditionFailed
 
 from shared.broker.publisher import Outgoing, _forbidden, _is_about
-from shared.errors import BrokerError, Undeliverable
+from shared.errors import Forbidden, Undeliverable
 
 OLD = "ACCESS_REFUSED - access to {} in vhost '/' refused for user 'agent.bob'"
 NEW = "ACCESS_REFUSED - write access to {} in vhost '/' refused for user 'agent.bob'"
@@ -48,5 +48,5 @@ def test_an_answer_that_a_foreign_queue_may_not_get_names_the_key_that_lets_it()
 
 def test_only_a_mandatory_message_is_published_again_after_a_refusal() -> None:
     must, may = (outgoing("hutch.replies", mandatory=it) for it in (True, False))
-    assert type(_forbidden(must, "publish")) is BrokerError
+    assert type(_forbidden(must, "publish")) is Forbidden
     assert isinstance(_forbidden(may, "publish"), Undeliverable)

@@ -3,8 +3,8 @@ import re
 import pytest
 
 from shared.contract import topology
+from shared.contract.entities import Topology
 from shared.contract.reply_queues import REPLY_QUEUE
-from shared.contract.topology import Topology
 
 LONGEST = "a" * 40
 INSTANCE = "i" * 40

@@ -18,9 +18,9 @@ async def test_a_default_stands_in_for_an_absent_argument(tmp_path: Path) -> Non
 async def test_arguments_are_validated_before_the_function_sees_them(tmp_path: Path) -> None:
     made = tool(tmp_path, "def lookup(n: int) -> str:\n    return repr(n)")
     assert await made.call({"n": "5"}) == "5"
-    assert "n: Input should be a valid integer" in await failure(made, n="five")
-    assert "n: Field required" in await failure(made)
-    assert "m: Extra inputs" in await failure(made, n=1, m=2)
+    assert "n: expected a whole number" in await failure(made, n="five")
+    assert "n: the key is missing" in await failure(made)
+    assert "m: unknown key" in await failure(made, n=1, m=2)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ async def test_null_where_nothing_may_be_null_is_the_default(
 
 async def test_null_without_a_default_is_refused(tmp_path: Path) -> None:
     made = tool(tmp_path, "def lookup(n: int) -> int:\n    return n")
-    assert "n: Input should be a valid integer" in await failure(made, n=None)
+    assert "n: expected a whole number" in await failure(made, n=None)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ async def test_a_text_that_cannot_be_parsed_as_the_hinted_type_is_refused(
     tmp_path: Path, sent: str
 ) -> None:
     made = tool(tmp_path, "def lookup(ids: list[int]) -> list[int]:\n    return ids")
-    assert "ids: Input should be a valid list" in await failure(made, ids=sent)
+    assert "ids: expected a list" in await failure(made, ids=sent)
 
 
 async def test_a_text_that_a_validator_refuses_is_not_parsed_and_tried_again(
@@ -105,9 +105,7 @@ def check(value):
 def lookup(order: Annotated[str, BeforeValidator(check)]) -> str:
     return order
 """
-    assert "order: Value error, it begins with A" in await failure(
-        tool(tmp_path, source), order="12"
-    )
+    assert "order: it begins with A" in await failure(tool(tmp_path, source), order="12")
 
 
 def test_the_schema_names_the_defaults_that_json_can_say(tmp_path: Path) -> None:

@@ -69,13 +69,13 @@ def test_the_first_of_two_keys_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("010", "a number in a notation of its own"),
-        ("0x1F", "a number in a notation of its own"),
-        ("0b11", "a number in a notation of its own"),
-        ("1_000", "a number in a notation of its own"),
-        ("1:30", "a number in a notation of its own"),
-        ("9" * 19, "a number in a notation of its own"),
-        ("9" * 5000, "a number in a notation of its own"),
+        ("010", "a number in another notation"),
+        ("0x1F", "a number in another notation"),
+        ("0b11", "a number in another notation"),
+        ("1_000", "a number in another notation"),
+        ("1:30", "a number in another notation"),
+        ("9" * 19, "a number in another notation"),
+        ("9" * 5000, "a number in another notation"),
         ("1.5e+3", "a number"),
         (".inf", "a number"),
         ("190:20:30.15", "a number"),
@@ -88,20 +88,27 @@ def test_a_value_that_yaml_and_people_read_differently_is_a_fault(
     tmp_path: Path, text: str, kind: str
 ) -> None:
     [fault] = faults(tmp_path, f"x: y\na: [{text}]")
-    assert fault.startswith(f"bob.yaml:2: a.0: {text} is {kind} to YAML: put it in quotes")
+    brief = text[:40]
+    assert fault.startswith(f'bob.yaml:2: a.0: YAML reads {brief} as {kind}: quote it: "{brief}"')
     assert not faults(tmp_path, f"a: ['{text}']")
 
 
 @pytest.mark.parametrize("text", ["yes", "on", "No", "true", "~", "null", "5"])
 def test_unquoted_scalars_that_are_no_text_are_recorded(tmp_path: Path, text: str) -> None:
-    assert document(tmp_path, f"a: {text}").unquoted["a",].startswith(f"{text} is ")
+    assert document(tmp_path, f"a: {text}").unquoted["a",].startswith(f"YAML reads {text} as ")
     assert not document(tmp_path, f"a: '{text}'").unquoted
 
 
-@pytest.mark.parametrize("key", ["yes", "5", "~", "2026-01-01", "<<", "[a]", "{a: b}", "? a"])
+@pytest.mark.parametrize("key", ["yes", "5", "~", "2026-01-01", "<<"])
+def test_a_key_that_yaml_does_not_read_as_text_is_to_be_quoted(tmp_path: Path, key: str) -> None:
+    [fault] = faults(tmp_path, f"a:\n  ? {key}\n  : x")
+    assert fault == f'bob.yaml:2: a: YAML does not read this key as text: quote it: "{key}"'
+
+
+@pytest.mark.parametrize("key", ["[a]", "{a: b}", "? a"])
 def test_a_key_is_text(tmp_path: Path, key: str) -> None:
     [fault] = faults(tmp_path, f"a:\n  ? {key}\n  : x")
-    assert fault.startswith("bob.yaml:2: a: a key that is not text")
+    assert fault == "bob.yaml:2: a: a key is text"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +170,16 @@ def test_an_alias_of_itself_is_refused(tmp_path: Path, text: str) -> None:
     ("text", "said"),
     [
         ("a: [", "bob.yaml:1: not YAML"),
-        ("a: b\n  c: d", "bob.yaml:2: not YAML"),
+        (
+            "a: b\n  c: d",
+            "bob.yaml:2: not YAML: a ': ' too many: quote the text, or correct the inde",
+        ),
+        ("a: b: c", "bob.yaml:1: not YAML: a ': ' too many: quote the text"),
+        ("a:\n\tb: c", "bob.yaml:2: not YAML: a tab: indent with spaces"),
+        ("a: @b", "bob.yaml:1: not YAML: a text that begins with a special character: quote it"),
+        ("a: 'b' c", "bob.yaml:1: not YAML: the line does not fit those above"),
+        ("a: b\nc", "bob.yaml:2: not YAML: a line without a key and ': '"),
+        ('a: "b', "bob.yaml:1: not YAML: a quote that is not closed"),
         ("a: *b", "bob.yaml:1: not YAML: found undefined alias"),
         ("a: b\n---\na: c", "bob.yaml:2: not YAML"),
         ("a: \x07", "bob.yaml:1: not YAML: unacceptable character"),

@@ -43,7 +43,7 @@ async def test_a_function_gets_the_steps_key_and_no_model_sees_it(tmp_path: Path
     assert list(made.parameters["properties"]) == ["n"]  # type: ignore[arg-type]  # an object
     assert made.parameters["required"] == ["n"]
     assert await made.call({"n": 1}, "run.1.2.3") == "run.1.2.3"
-    assert "idempotency_key: Extra inputs" in await failure(made, n=1, idempotency_key="mine")
+    assert "idempotency_key: unknown key" in await failure(made, n=1, idempotency_key="mine")
 
 
 async def test_a_plain_function_runs_in_a_thread_of_its_own(tmp_path: Path) -> None:
@@ -94,6 +94,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         ("def other() -> None: ...", "there is no function 'lookup'"),
         ("lookup = 5", "'lookup' is a int, not a function"),
         ("def lookup(order): ...", "the parameter 'order' has no type hint"),
+        (
+            "class lookup:\n    def __init__(self, order: int) -> None: ...",
+            "it is a class; name a function",
+        ),
         ("def lookup(*orders: int) -> None: ...", "'*orders: int' can't be passed by name"),
         ("def lookup(order: int, /) -> None: ...", "can't be passed by name"),
         ("def lookup(order: 'Order') -> None: ...", "name 'Order' is not defined"),
@@ -128,6 +132,29 @@ async def test_two_functions_of_one_file_share_its_module(tmp_path: Path) -> Non
     put = tool(tmp_path, source + "def lookup() -> list[int]:\n    return seen", name="put")
     await put.call({"n": 7})
     assert await load(tmp_path, "orders.py:lookup").call({}) == "[7]"
+
+
+async def test_tools_import_each_other_and_share_what_they_keep(tmp_path: Path) -> None:
+    stock = "counted: list[int] = []\ndef count(n: int) -> None:\n    counted.append(n)"
+    count = tool(tmp_path, stock, name="count", file="stock_of_shop.py")
+    prices = "from stock_of_shop import counted\ndef lookup() -> list[int]:\n    return counted"
+    lookup = tool(tmp_path, prices, file="prices_of_shop.py")
+    await count.call({"n": 7})
+    assert await lookup.call({}) == "[7]"
+
+
+async def test_a_tool_file_replaces_no_package(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "shared.py").write_text("def lookup() -> int:\n    return 1")
+    user = "import shared\ndef lookup() -> bool:\n    return hasattr(shared, 'lookup')"
+    assert await tool(tmp_path, user).call({}) == "false"
+    assert await load(tmp_path, "shared.py:lookup").call({}) == "1"
+
+
+def test_a_fault_in_an_imported_tool_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "broken_helper.py").write_text("raise ValueError('no stock')")
+    assert "ValueError: no stock" in refusal(tmp_path, "import broken_helper")
 
 
 async def test_postponed_hints_and_dataclasses_work(tmp_path: Path) -> None:

@@ -32,7 +32,10 @@ def test_a_fault_in_one_file_leaves_the_others_as_they_are(folder: Path) -> None
     read = read_folder(folder)
     assert [read.definition(name).name for name in ("alice", "bob")] == ["alice", "bob"]
     assert list(read.faults) == ["carol"]
-    assert refusal(read, "carol") == f"{folder}/carol.yaml:2: limits.turn: unknown key"
+    assert (
+        refusal(read, "carol")
+        == f"{folder}/carol.yaml:2: limits.turn: unknown key; did you mean turns?"
+    )
     assert set(read.names) == {"alice", "bob", "carol"}
 
 
@@ -68,14 +71,14 @@ def test_a_manager_needs_its_workers_descriptions(folder: Path, text: str) -> No
     write(folder, "alice", "name: alice\nworkers: [bob]")
     write(folder, "bob", text)
     assert refusal(read_folder(folder), "alice") == (
-        f"{folder}/alice.yaml: workers: the name or description of 'bob' can't be read; "
+        f"{folder}/alice.yaml:2: workers.0: the name or description of 'bob' can't be read; "
         f"see {folder}/bob.yaml"
     )
 
 
 def test_a_worker_that_is_nowhere_is_named_with_those_that_are_there(folder: Path) -> None:
     write(folder, "bob", "name: bob\nworkers: [carol]")
-    assert fault(folder) == f"{folder}/bob.yaml: workers: no agent 'carol'; known are bob"
+    assert fault(folder) == f"{folder}/bob.yaml:2: workers.0: no agent 'carol'; known are bob"
 
 
 def test_agents_in_a_cycle_of_workers_cannot_start_and_their_managers_can(folder: Path) -> None:
@@ -85,8 +88,8 @@ def test_agents_in_a_cycle_of_workers_cannot_start_and_their_managers_can(folder
     write(folder, "dora", "name: dora\nworkers: [dora]")
     read = read_folder(folder)
     assert set(read.faults) == {"bob", "carol", "dora"}
-    assert "carol.yaml: workers: a cycle: carol -> bob -> carol" in read.faults["carol"]
-    assert "dora.yaml: workers: a cycle: dora -> dora" in read.faults["dora"]
+    assert "carol.yaml:2: workers: a cycle: carol -> bob -> carol" in read.faults["carol"]
+    assert "dora.yaml:2: workers: a cycle: dora -> dora" in read.faults["dora"]
 
 
 def test_a_chain_of_workers_may_be_long(folder: Path) -> None:
@@ -109,7 +112,7 @@ def test_two_files_cannot_define_one_agent(folder: Path) -> None:
 def test_every_fault_of_a_folder_is_reported_at_once(folder: Path) -> None:
     write(folder, "alice", "name: alice\nx: 1\nworkers: [bob, bob]")
     write(folder, "bob", "name: bob\ny: 1")
-    assert len(fault(folder).splitlines()) == 2
+    assert len(fault(folder).splitlines()) == 3
 
 
 def test_an_agent_that_is_not_there_is_named_with_those_that_are(folder: Path) -> None:
@@ -250,7 +253,7 @@ async def test_a_tools_file_that_cannot_be_one_is_named_in_one_line(
     write(folder, "alice", "name: alice\ntools: ['a.py:f']")
     with pytest.raises(SettingsError, match=said) as caught:
         await equipped(read_folder(folder), "alice")
-    assert str(caught.value).startswith(f"{folder}/alice.yaml: tools: {folder}/tools/a.py: ")
+    assert str(caught.value).startswith(f"{folder}/alice.yaml:2: tools.0: {folder}/tools/a.py: ")
     assert "\n" not in str(caught.value)
 
 
@@ -267,5 +270,6 @@ async def test_every_tool_that_cannot_be_loaded_is_named(folder: Path) -> None:
         await equipped(read_folder(folder), "alice")
     lines = str(caught.value).splitlines()
     assert [line.partition(": there is")[0] for line in lines] == [
-        f"{folder}/alice.yaml: tools: {folder}/tools/{file}.py" for file in "ab"
+        f"{folder}/alice.yaml:2: tools.{at}: {folder}/tools/{file}.py"
+        for at, file in enumerate("ab")
     ]

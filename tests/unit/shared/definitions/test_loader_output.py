@@ -60,7 +60,7 @@ async def test_a_worker_whose_output_cannot_be_loaded_is_described_without_it(fo
     write(folder, "alice", "name: alice\nworkers: [bob]")
     workers, [fault] = await workers_of(read_folder(folder), load(folder)["alice"])
     assert workers["bob"].output is None
-    assert fault.startswith(f"{folder}/bob.yaml: output: {folder}/tools/reports.py: ")
+    assert fault.startswith(f"{folder}/bob.yaml:2: output: {folder}/tools/reports.py: ")
 
 
 @pytest.mark.parametrize(
@@ -108,5 +108,5 @@ async def test_a_model_that_cannot_be_an_output_is_named(
     write(folder, "alice", f"name: alice\noutput: {reference}")
     with pytest.raises(SettingsError, match=fault) as caught:
         await equipped(read_folder(folder), "alice")
-    assert str(caught.value).startswith(f"{folder}/alice.yaml: output: {folder}/tools/")
+    assert str(caught.value).startswith(f"{folder}/alice.yaml:2: output: {folder}/tools/")
     assert "\n" not in str(caught.value)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from shared.definitions.loader import load
-from shared.definitions.model import MOST_CALLABLE, Definition, is_name, is_url
+from shared.definitions.model import MOST_CALLABLE, Definition, is_name
 from shared.errors import SettingsError
 
 WORKERS = ", ".join(f"w{number}" for number in range(MOST_CALLABLE + 1))
@@ -67,7 +67,7 @@ def test_a_tool_is_a_function_that_must_not_run_twice_unless_the_file_says_so(
 @pytest.mark.parametrize(
     ("tools", "said"),
     [
-        ("[orders.py]", "bob.yaml:2: tools.0.function: "),
+        ("[orders.py]", "bob.yaml:2: tools.0: write FILE.py:FUNCTION, such as orders.py:lookup"),
         ("[{function: 'o.py:f', repeatble: true}]", "bob.yaml:2: tools.0.repeatble: unknown key"),
         ("[o.py:f, {function: 'o.py:f'}]", "tools: 'o.py:f' occurs twice"),
     ],
@@ -107,29 +107,39 @@ def test_options_that_a_file_does_not_name_are_not_frozen() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name: Bob", "bob.yaml:1: name: String should match pattern"),
+        ("name: Bob", "bob.yaml:1: name: write a name such as bob or bob-2"),
         ("name: all", "bob.yaml:1: name: 'all' is reserved for commands"),
         ("name: scheduler", "bob.yaml:1: name: 'scheduler' is reserved"),
-        ("name: bob\nworker: [x]", "bob.yaml:2: worker: unknown key; known are description"),
+        ("name: bob\nworker: [x]", "bob.yaml:2: worker: unknown key; did you mean workers?"),
         ("name: bob\nlimits: {turn: 1}", "bob.yaml:2: limits.turn: unknown key"),
         ("name: bob\nlimits: {timeout: 10}", "write a duration with its unit"),
         ("name: bob\nlimits: {timeout: 0s}", "longer than zero"),
         ("name: bob\ntick: soon", "'soon' is no duration"),
         ("name: bob\nlimits: {timeout: 87600000h}", "a duration is at most 365 days"),
         (f"name: bob\ntick: {'9' * 5000}h", "is no duration"),
-        ("name: bob\nlimits: {turns: true}", "limits.turns: Input should be a valid integer"),
-        ("name: bob\nmodel: {base_url: 'localhost:8080'}", "model.base_url: a model's base URL is"),
-        ("name: bob\nmodel: {profile: opneai}", "model.profile: Input should be 'openai', 'azure'"),
-        ("name: bob\nmodel: {api: rest}", "model.api: Input should be 'auto', 'chat' or"),
-        ("name: bob\nmodel: {reasoning: max}", "model.reasoning: Input should be 'none', 'low'"),
-        ("name: bob\nmodel: {temperature: true}", "model.temperature: Input should be a valid n"),
-        ("name: bob\nmodel: {temperature: 3}", "model.temperature: Input should be less"),
-        ("name: bob\nmodel: {context: 0}", "model.context: Input should be greater"),
-        ("name: bob\nmodel: {extra: [1]}", "model.extra: Input should be a valid dict"),
+        ("name: bob\nlimits: {turns: true}", "limits.turns: write a whole number"),
+        ("name: bob\nworkers: alice", "bob.yaml:2: workers: write a list: [alice]"),
+        ("name: bob\nworkers:", "bob.yaml:2: workers: there is no value: write a list"),
+        ("name: bob\nschedule: {name: a}", "bob.yaml:2: schedule: write a list: [{name: …}]"),
+        ("name: bob\nlimits: 5", "bob.yaml:2: limits: write keys with values, such as {turns: …}"),
+        ("name: bob\nmodel: 4.1", "bob.yaml:2: model: write a model's name in quotes, or keys"),
+        ("name: on", 'bob.yaml:1: name: YAML reads on as true: quote it: "on"'),
+        ("name: bob\nswarm: no", 'bob.yaml:2: swarm: YAML reads no as false: quote it: "no"'),
+        ("name: bob\npreamble: 1.0", 'preamble: YAML reads 1.0 as a number: quote it: "1.0"'),
+        ("name: bob\ntick: 12:30", "YAML reads 12:30 as a number in another notation: quote it"),
+        ("bob", "bob.yaml: write keys with values, at least 'name: bob'"),
+        ("name: bob\nmodel: {base_url: 'localhost:8080'}", "model.base_url: the model's base URL"),
+        ("name: bob\nmodel: {profile: opneai}", "; did you mean openai?"),
+        ("name: bob\nmodel: {api: rest}", "model.api: write auto, chat or responses"),
+        ("name: bob\nmodel: {reasoning: max}", "model.reasoning: write none, low, medium or high"),
+        ("name: bob\nmodel: {temperature: true}", "model.temperature: write a number"),
+        ("name: bob\nmodel: {temperature: 3}", "model.temperature: write a value of at most 2"),
+        ("name: bob\nmodel: {context: 0}", "model.context: write a value of at least 1"),
+        ("name: bob\nmodel: {extra: [1]}", "model.extra: write keys with values"),
         ("name: bob\ntools: ['a.py:größe', 'b.py:gräße']", "are called 'gr__e' for the model"),
         ("name: bob\ntools: ['a.py:carol']\nworkers: [carol]", "are called 'carol' for the model"),
         (f"name: bob\nworkers: [{WORKERS}]", f"endpoints take {MOST_CALLABLE}"),
-        ("description: Writes.", "bob.yaml: name: Field required"),
+        ("description: Writes.", "bob.yaml: name: the key is missing"),
         ("name: bob\nsession: true", "session: unknown key"),
         ("name: bob\ntools: [orders]", "tools.0"),
         ("name: bob\nworkers: [a, a]", "workers: 'a' occurs twice"),
@@ -154,38 +164,16 @@ def test_a_fault_is_one_line_with_file_and_field(folder: Path, text: str, said: 
     assert "\n" not in line
 
 
+def test_every_fault_of_a_file_is_named_in_the_order_of_its_lines(folder: Path) -> None:
+    write(folder, "bob", "name: bob\nfoo: 1\nlimits: {turns: 0}\ntools: [a.py:x]\nworkers: [x]\n")
+    write(folder, "x", "name: x")
+    assert [line.split(":")[1] for line in fault(folder).splitlines()] == ["2", "3", "4"]
+
+
 @pytest.mark.parametrize(("text", "length"), [("8760h", 365), ("365h1200m14400s", 16)])
 def test_a_duration_is_at_most_a_year(folder: Path, text: str, length: int) -> None:
     write(folder, "bob", f"name: bob\nlimits: {{timeout: {text}}}")
     assert load(folder)["bob"].limits.timeout.days == length
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://localhost:8080/v1", "https://user@host/v1?x=1", "http://[::1]:1", "HTTP://münchen.de"],
-)
-def test_a_url_has_a_host_that_can_be_asked(url: str) -> None:
-    assert is_url(url)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "localhost:8080",
-        "ftp://host/",
-        "http://",
-        "http://[",
-        "http://h:x",
-        "http://h:0",
-        "http://h:65536",
-        "http://a..b/",
-        "http://h/v1\n",
-        "http://h /v1",
-        f"http://{'h' * 64}/",
-    ],
-)
-def test_a_url_that_no_request_can_be_sent_to_is_refused(url: str) -> None:
-    assert not is_url(url)
 
 
 def test_an_agents_name_is_valid_and_reserved_by_no_command() -> None:

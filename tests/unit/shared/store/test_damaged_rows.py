@@ -13,7 +13,7 @@ from shared.errors import DamagedRow
 from shared.store import Store
 from shared.store.messages import notes
 from shared.store.queries.history import finished_work
-from shared.store.queries.reports import family, find, loads, newest, texts
+from shared.store.queries.reports import RunFilter, family, find, loads, newest, texts
 from shared.store.runs import cancels
 from shared.store.runs.claim import Verdict
 from shared.store.runs.steps import Step, resumed, write_step
@@ -31,7 +31,7 @@ async def read(store: Store, run_id: str) -> None:
     """All that a person can ask for."""
     await store.read(lambda db: texts(db, run_id))
     assert await store.read(lambda db: find(db, run_id))
-    assert await store.read(lambda db: newest(db, "alice", None, 100))
+    assert await store.read(lambda db: newest(db, RunFilter(agent="alice"), 100))
     await store.read(lambda db: family(db, "t1"))
     await store.read(loads)
     await seen(store)
@@ -90,7 +90,7 @@ async def test_the_damaged_column_is_named(store: Store, column: Column[Any]) ->
     await claim_of(store, "t1", slot=False)
     await damage(store, asking("t1").run_id, column, "'garbage {'")
     (run,) = await taken(store)
-    assert run.damage.startswith(f"what is stored can't be read: {column.key}: Invalid JSON")
+    assert run.damage.startswith(f"what is stored can't be read: {column.key}: not JSON")
     assert (run.task_id, run.notes, run.recalled) == ("t1", (), ())
 
 

@@ -18,7 +18,7 @@ from shared.broker.consumer import Consumer, Delivery
 from shared.broker.dead_letters import DeadLetter, from_store, read
 from shared.broker.publisher import Outgoing
 from shared.contract import topology
-from shared.contract.topology import Queue, Topology
+from shared.contract.entities import Queue, Topology
 from shared.errors import BadMessage, BrokerError, BrokerUnavailable, StoreError
 from shared.store import Store
 from shared.store.messages import dead_letters

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.essential
 BAD = [
     (b'{"content": ', "the body is not JSON"),
     (b'{"type": "dance"}', "type: 'dance' is unknown; known: task, response, trigger, shutdown"),
-    (b'{"content": "x", "schema": 9}', "task.schema: Input should be 1"),
+    (b'{"content": "x", "schema": 9}', "task.schema: expected 1"),
     (b"\xff\xfe\xfa", "the body is not UTF-8"),
     (b'{"type": "shutdown"}', "a mailbox takes tasks and triggers, not a shutdown"),
     (b" " * (MAX_BODY_BYTES + 1), "at most 1048576 are taken"),

@@ -18,7 +18,7 @@ from shared.broker.connection import connect
 from shared.contract import topology
 from shared.settings.environment import Settings
 from shared.store import Store
-from shared.store.queries.reports import Row, newest, texts
+from shared.store.queries.reports import Row, RunFilter, newest, texts
 from shared.store.runs.claim import freeze
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import hand_over
@@ -56,7 +56,7 @@ async def lived(own: Instance, *started: Run) -> dict[str, Row]:
         await admission.idle.wait()
         open_runs.execution.endings.outbox.stop()
     await models.close()
-    return {row.task_id: row for row in await own.store.read(lambda db: newest(db, None, None, 9))}
+    return {row.task_id: row for row in await own.store.read(lambda db: newest(db, RunFilter(), 9))}
 
 
 async def begun(own: Instance, failures: int = 0) -> tuple[Run, Run]:

@@ -115,11 +115,3 @@ def test_a_paused_agent_obeys_a_cancel(
     assert system.hutch("cancel", "t1").stdout == "task t1 of ann has ended: cancelled\n"
     assert pika.reply().status == "cancelled"
     assert len(asked()) == 1
-
-
-def test_an_agent_paused_by_name_cannot_be_unpaused_while_all_are_paused(system: System) -> None:
-    for names in ("bob", "all"):
-        system.hutch("pause", names)
-    said = system.hutch("unpause", "bob").stdout
-    assert said == "bob stays paused, since all agents are: 'hutch unpause all' unpauses them\n"
-    assert system.hutch("unpause", "all").stdout == "all agents are not paused any more\n"

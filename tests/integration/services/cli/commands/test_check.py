@@ -146,7 +146,7 @@ def test_every_agents_faults_are_found_at_once(folder: Path) -> None:
     code, said = checked()
     assert code == 2
     assert [line.partition(": ")[0] for line in said.splitlines()] == [
-        f"{folder}/{name}.yaml" for name in ("bob", "carol", "dora")
+        f"{folder}/{name}.yaml:2" for name in ("bob", "carol", "dora")
     ]
 
 
@@ -169,5 +169,5 @@ def test_a_tool_that_ends_the_process_is_found(folder: Path) -> None:
     (folder / "bob.yaml").write_text("name: bob\ntools: ['a.py:f']")
     assert checked() == (
         2,
-        f"{folder}/bob.yaml: tools: the process ends while they are imported\n",
+        f"{folder}/bob.yaml:2: tools: the process ends while they are imported\n",
     )

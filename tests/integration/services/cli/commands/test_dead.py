@@ -92,7 +92,7 @@ def test_dead_letters_are_listed_and_shown_as_they_are(system: System, pika: Cli
     assert len(table) == 3
     assert mine["id"][:12] in table[1]
     shown = system.hutch("dead", "show", mine["id"][:8]).stdout
-    assert "task.schema: Input should be 1" in shown
+    assert "task.schema: expected 1" in shown
     assert "sender: a-shop\n" in shown
     assert '"content": "[bold]x",\n' in shown
     assert pika.queue in shown

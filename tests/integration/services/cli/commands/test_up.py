@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.support.processes.running import PATIENCE_S, POLL_S, Child, System, system
+from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
 """`up` does not depend on the broker's version."""
@@ -17,7 +18,10 @@ pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
 
 @pytest.fixture
 def own(broker_url: str, tmp_path: Path) -> Iterator[System]:
+    """Processes in a folder of their own: `up` keeps its files where it is started."""
     with system(broker_url, tmp_path) as running:
+        running.cwd = tmp_path
+        running.env["PYTHONPATH"] = str(REPOSITORY)
         yield running
 
 
@@ -53,9 +57,8 @@ def test_up_runs_the_agents_until_it_is_ended(own: System) -> None:
 
 def test_a_killed_agent_is_started_again(own: System) -> None:
     child = up(own)
-    bob = next(
-        it for it in psutil.Process(child.process.pid).children() if it.cmdline()[-1] == "bob"
-    )
+    children = psutil.Process(child.process.pid).children()
+    bob = next(it for it in children if it.cmdline()[-2:] == ["services.agent", "bob"])
     bob.kill()
     child.wait_for(r"bob +\| ended with SIGKILL: started again in 0.5 s")
     child.wait_for(r'(?s)SIGKILL.*bob +\| [^\n]*"consuming"')

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.cli.machine import rabbitmq_container
 from services.cli.machine.broker import local_broker
-from services.cli.machine.home import broker_url
-from services.cli.machine.rabbitmq_container import container_name
+from services.cli.machine.home import broker_url, running_broker
 from shared.broker.connection import connect
 from shared.contract import topology
 
@@ -31,9 +31,18 @@ async def depth(url: str) -> int | None:
         return found.messages if found else None
 
 
-def containers(name: str) -> list[str]:
-    command = ["docker", "ps", "--all", "--filter", f"name={name}", "--format", "{{.State}}"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout.split()
+def containers(home: Path) -> list[str]:
+    """The states of the containers that have the label of this folder."""
+    return labelled(home, "ps", "--all", "--format", "{{.State}}")
+
+
+def volumes(home: Path) -> list[str]:
+    return labelled(home, "volume", "ls", "--quiet")
+
+
+def labelled(home: Path, *command: str) -> list[str]:
+    asked = ["docker", *command, "--filter", f"label=hutch.home={home}"]
+    return subprocess.run(asked, capture_output=True, text=True, timeout=30).stdout.split()
 
 
 def processes_of(folder: Path) -> list[str]:
@@ -49,8 +58,7 @@ def processes_of(folder: Path) -> list[str]:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path
-    name = container_name(tmp_path)
-    subprocess.run(["docker", "rm", "-f", "-v", name], capture_output=True, timeout=60)
+    rabbitmq_container.remove(tmp_path)
 
 
 @pytest.mark.needs("docker")
@@ -59,8 +67,13 @@ def test_a_container_is_started_and_ended(home: Path, keep: bool, left: list[str
     with local_broker(None, home, print, never, keep=keep) as url:
         assert asyncio.run(depth(url)) == 0
         assert broker_url(home) == url
-    assert containers(container_name(home)) == left
+        assert running_broker(home, print) == url
+        assert containers(home) == ["running"]
+        assert volumes(home)
+    assert containers(home) == left
     assert broker_url(home) is None
+    rabbitmq_container.remove(home)
+    assert containers(home) == volumes(home) == []
 
 
 @pytest.mark.needs("rabbitmq-server")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -121,3 +122,26 @@ async def test_an_agent_begins_under_its_own_ids(store: Store, kind: Kind) -> No
         await it.claims.accept(Trigger(id="@t1"), kind)
     [row] = await store.read(lambda db: find(db, "@t1"))
     assert row.kind == kind
+
+
+async def test_a_delayed_task_takes_no_slot_and_causes_no_poll(store: Store) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    async with replica(store) as it:
+        await it.claims.accept(Task(id="t1", content="Do it.", not_before=later), "task")
+        assert it.taken == (0, 0)
+        assert not it.admission.wants_due.is_set()
+    (row,) = await store.read(lambda db: find(db, "t1"))
+    assert row.status == "due"
+    assert row.due_at
+    assert abs(row.due_at - later) < timedelta(seconds=0.01)
+
+
+async def test_a_task_that_cannot_be_delayed_as_it_asks_is_bad_input(store: Store) -> None:
+    later = datetime.now(UTC) + timedelta(days=31)
+    async with replica(store) as it:
+        with pytest.raises(
+            BadMessage, match="not_before: a task can be delayed by at most 30 days"
+        ):
+            await it.claims.accept(Task(id="t1", content="Do it.", not_before=later), "task")
+        assert it.taken == (0, 0)
+    assert not await store.read(lambda db: find(db, "t1"))

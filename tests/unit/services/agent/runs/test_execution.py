@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from shared.contract.messages import Task, encode
 from shared.definitions.model import Definition, ModelChoice
 from shared.store import Store
 from shared.store.queries.reports import texts
@@ -90,3 +92,13 @@ async def test_a_time_limit_beyond_every_calendar_is_only_long(
     endpoint.script = [Answer(completion(content="Done."))]
     run = await begun(own, timeout_s=hours * 3600.0)
     assert (await lived(own, endpoint, run)).status == "ok"
+
+
+async def test_the_model_of_a_delayed_run_is_told_the_time_of_its_start(
+    store: Store, endpoint: Endpoint
+) -> None:
+    own, start = instance(store), datetime.now(UTC) + timedelta(days=2)
+    endpoint.script = [Answer(completion(content="Done."))]
+    message = encode(Task(id="t1", content="Do it.", not_before=start)).decode()
+    assert (await lived(own, endpoint, await begun(own, message=message))).status == "ok"
+    assert f"{start:%Y-%m-%d %H:%M}" in str(endpoint.requests[0]["messages"])

@@ -8,7 +8,7 @@ from services.agent.llm.registry import ModelRegistry
 from services.agent.runs.admission import Admission
 from shared.settings.environment import Settings
 from shared.store import Store
-from shared.store.queries.reports import Row, newest
+from shared.store.queries.reports import Row, RunFilter, newest
 from tests.support.processes.instances import instance, runs_of
 from tests.support.processes.living import begun
 from tests.support.stores.steps import taken
@@ -68,5 +68,5 @@ async def test_a_job_that_is_cancelled_before_its_first_step_gives_its_slot_back
 
 
 async def find_one(store: Store) -> Row:
-    (row,) = await store.read(lambda db: newest(db, "alice", None, 10))
+    (row,) = await store.read(lambda db: newest(db, RunFilter(agent="alice"), 10))
     return row

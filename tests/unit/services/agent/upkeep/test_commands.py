@@ -16,7 +16,7 @@ from shared.contract.messages import run_id
 from shared.process.stopping import Stopping
 from shared.store import Store
 from shared.store.processes import pauses, shutdowns
-from shared.store.queries.reports import newest
+from shared.store.queries.reports import RunFilter, newest
 from shared.store.runs import cancels
 from shared.store.runs.claim import freeze
 from shared.store.runs.run import Run
@@ -53,7 +53,7 @@ class Replica:
         self.slot.release()
         async with asyncio.timeout(10):
             await self.commands.admission.idle.wait()
-        rows = await self.store.read(lambda db: newest(db, "alice", None, 100))
+        rows = await self.store.read(lambda db: newest(db, RunFilter(agent="alice"), 100))
         return {row.task_id: row.status for row in rows if row.ended_at}
 
 

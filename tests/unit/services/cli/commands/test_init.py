@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from services.cli.__main__ import app
-from services.cli.commands.init import write
+from services.cli.commands.init import image_name, write
 from shared.definitions.file_schema import file_schema
 from shared.definitions.functions import load as load_tool
 from shared.definitions.loader import load
@@ -55,23 +56,67 @@ def test_the_dockerfile_has_four_lines_on_our_image(tmp_path: Path) -> None:
     assert lines[0] == "FROM hutch:0.1.0"
 
 
-def test_the_compose_file_is_ours_but_for_image_and_agents(tmp_path: Path) -> None:
-    write(tmp_path)
-    ours, written = (
-        yaml.safe_load((folder / "docker-compose.yml").read_text("utf-8"))
-        for folder in (REPOSITORY, tmp_path)
-    )
+class Compose(yaml.SafeLoader):
+    """Reads `!override` and `!reset` as what stands behind them."""
+
+
+Compose.add_multi_constructor("!", lambda loader, _, node: _value(loader, node))
+
+
+def _value(loader: yaml.SafeLoader, node: yaml.Node) -> object:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    assert isinstance(node, yaml.SequenceNode)
+    return loader.construct_sequence(node, deep=True)
+
+
+def compose(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.load(file.read_text("utf-8"), Compose)
+    return found
+
+
+@pytest.mark.parametrize("name", ["docker-compose.yml", "docker-compose.production.yml"])
+def test_the_compose_files_are_ours_but_for_image_and_agents(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "shop")
+    ours, written = (compose(folder / name) for folder in (REPOSITORY, tmp_path / "shop"))
     shared = set(written["services"])
-    assert {"alice", "bob", "scheduler", "rabbitmq", "postgres", "migrate"} <= shared
-    for name in shared:
-        own = written["services"][name]
-        if own.get("image") == "my-agents":
+    missing = set(ours["services"]) - shared
+    assert missing == set(load(REPOSITORY / "agents")) - {"alice", "bob"}
+    for service in shared:
+        own = written["services"][service]
+        if own.get("image") == "shop-agents":
             own["image"] = "hutch:0.1.0"
-        assert own == ours["services"][name]
+        assert own == ours["services"][service]
+    kept = written.get("secrets", {})
+    assert kept == {name: it for name, it in ours.get("secrets", {}).items() if name in kept}
+
+
+def test_the_file_for_tls_is_ours(tmp_path: Path) -> None:
+    write(tmp_path)
+    name = "docker-compose.tls.yml"
+    assert (tmp_path / name).read_text("utf-8") == (REPOSITORY / name).read_text("utf-8")
+
+
+def test_in_production_every_agent_has_a_secret_of_its_own() -> None:
+    found = compose(REPOSITORY / "docker-compose.production.yml")
+    for name in load(REPOSITORY / "agents"):
+        user = f"agent.{name}"
+        own = found["services"][name]["secrets"]
+        assert own == [{"source": user, "target": "broker"}, "store", "model"], name
+        assert found["secrets"][user] == {"file": f"secrets/broker/{user}"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "image"),
+    [("My Shop", "my-shop-agents"), ("rabbitmq", "rabbitmq-agents"), ("a-agents", "a-agents")],
+)
+def test_the_image_is_called_after_the_folder(tmp_path: Path, folder: str, image: str) -> None:
+    assert image_name(tmp_path / folder) == image
 
 
 def test_the_settings_are_explained_as_ours_are(tmp_path: Path) -> None:
     write(tmp_path)
     ours = (REPOSITORY / ".env.example").read_text("utf-8")
     assert (tmp_path / ".env.example").read_text("utf-8") == ours
-    assert ".env" in (tmp_path / ".gitignore").read_text("utf-8").splitlines()
+    ignored = (tmp_path / ".gitignore").read_text("utf-8").splitlines()
+    assert {".env", "secrets/"} <= set(ignored)

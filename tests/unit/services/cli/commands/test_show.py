@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ from services.agent.loop.history import Cut
 from shared.contract.messages import Response, Status, encode
 from shared.store import open_store
 from shared.store.database.dialect import insert_new
+from shared.store.messages.ticks import TickOutcome
 from shared.store.runs.claim import freeze
 from shared.store.runs.end import RunEnd, end
 from shared.store.runs.steps import Step, write_step
-from shared.store.schema import runs, steps
+from shared.store.schema import runs, steps, ticks
 from tests.support.command_line import hutch
 from tests.support.stores.damage import DAMAGED, damage, values
 from tests.support.stores.fixtures import on_both_stores as pytest_generate_tests
-from tests.support.stores.sessions import begun
-from tests.support.stores.steps import DEFINITION
+from tests.support.stores.sessions import asking, begun
+from tests.support.stores.steps import DEFINITION, claimed
 
 __all__ = ["pytest_generate_tests"]
 
@@ -95,11 +97,11 @@ def test_a_run_with_any_damaged_column_is_shown_and_listed(
 @pytest.mark.parametrize(
     ("column", "said", "rest"),
     [
-        (runs.c.message, "the stored message can't be read: Invalid JSON", "Found."),
-        (runs.c.response, "the stored response can't be read: Invalid JSON", "calls look"),
-        (runs.c.notes, "what is stored can't be read: notes: Invalid JSON", "Found."),
-        (runs.c.recalled, "what is stored can't be read: recalled: Invalid JSON", "Found."),
-        (steps.c.output, "the stored output can't be read: Invalid JSON", "Found."),
+        (runs.c.message, "the stored message can't be read: not JSON", "Found."),
+        (runs.c.response, "the stored response can't be read: not JSON", "calls look"),
+        (runs.c.notes, "what is stored can't be read: notes: not JSON", "Found."),
+        (runs.c.recalled, "what is stored can't be read: recalled: not JSON", "Found."),
+        (steps.c.output, "the stored output can't be read: not JSON", "Found."),
     ],
     ids=str,
 )
@@ -123,3 +125,42 @@ def test_the_data_of_an_answer_is_shown_on_lines_of_its_own(store_url: str, run_
     damaged(store_url, run_id, runs.c.response, f"'{encode(found).decode()}'")
     assert '{\n  "total": 3.5\n}' in hutch("show", run_id).stdout
     assert '\\"data\\":{\\"total\\":3.5}' in hutch("show", run_id, "--json").stdout
+
+
+async def _ticked(url: str, message_id: str | None, outcome: TickOutcome) -> None:
+    fields = {"agent": "alice", "schedule": "plan", "nominal_at": 0.0, "outcome": outcome}
+    row = fields | {"tick_id": "alice.plan@now", "message_id": message_id}
+    async with open_store(url) as store:
+        await store.write("", lambda db: insert_new(db, ticks, row, stamp="decided_at"))
+
+
+def test_the_id_of_a_tick_shows_its_run(run_id: str, store_url: str) -> None:
+    asyncio.run(_ticked(store_url, "t1", TickOutcome.SENT))
+    shown = hutch("show", "alice.plan@now")
+    assert (shown.exit_code, shown.stdout.split(" of ")[0]) == (0, f"run {run_id}")
+
+
+def test_a_tick_that_was_not_sent_is_shown_with_the_reason(run_id: str, store_url: str) -> None:
+    asyncio.run(_ticked(store_url, None, TickOutcome.SKIPPED))
+    shown = hutch("show", "alice.plan@now")
+    assert shown.stdout == "not sent: the tick before it had not ended\n"
+    waited = hutch("wait", "alice.plan@now")
+    assert (waited.exit_code, waited.stderr) == (1, f"hutch: {shown.stdout}")
+
+
+def test_the_id_of_a_message_to_several_agents_shows_all_their_runs(
+    run_id: str, store_url: str
+) -> None:
+    async def claim_by_bob() -> None:
+        async with open_store(store_url) as store:
+            await claimed(store, asking("t1", agent="bob"))
+
+    asyncio.run(claim_by_bob())
+    shown = json.loads(hutch("show", "t1", "--json").stdout)
+    assert [it["run"]["agent"] for it in shown] == ["alice", "bob"]
+    assert json.loads(hutch("show", run_id, "--json").stdout)["run"]["agent"] == "alice"
+
+
+def test_the_response_of_an_ended_run_is_awaited_by_its_task(run_id: str) -> None:
+    waited = hutch("wait", "t1")
+    assert (waited.exit_code, waited.stdout) == (0, "Found.\n")

@@ -1,21 +1,30 @@
 from __future__ import annotations
 
-from services.cli.deploy.advice import advice
+from pathlib import Path
+
+import pytest
+
+from services.cli.deploy.advice import advice, tool_advice
 from shared.definitions.loader import load
 from shared.definitions.model import Definition
+from shared.settings.environment import Settings
 from tests.support.repository import REPOSITORY
+from tests.support.tool_file import tool
 
 FOLDER = REPOSITORY / "agents"
 
 
-def _advice(*agents: dict[str, object]) -> list[str]:
-    described = ({"description": f"does {it['name']}"} | it for it in agents)
-    found = [Definition.model_validate(fields) for fields in described]
-    return advice({definition.name: definition for definition in found})
+SETTINGS = Settings(OPENAI_MODEL="m", OPENAI_API_KEY="k")
+
+
+def _advice(*agents: dict[str, object], settings: Settings = SETTINGS) -> list[str]:
+    texts = ({"description": f"does {it['name']}", "preamble": "Be brief."} | it for it in agents)
+    found = [Definition.model_validate(fields) for fields in texts]
+    return advice({definition.name: definition for definition in found}, settings)
 
 
 def test_the_shipped_agents_need_no_advice() -> None:
-    assert advice(load(FOLDER)) == []
+    assert advice(load(FOLDER), SETTINGS) == []
 
 
 def test_more_than_fifteen_tools_and_workers_are_too_many() -> None:
@@ -28,6 +37,48 @@ def test_more_than_fifteen_tools_and_workers_are_too_many() -> None:
 def test_an_agent_should_say_what_it_is_for() -> None:
     (line,) = _advice({"name": "ann", "description": " "}, {"name": "bea"})
     assert line.startswith("ann has no description")
+
+
+def test_an_agent_should_have_instructions() -> None:
+    (line,) = _advice({"name": "ann", "preamble": " "}, {"name": "bea"})
+    assert line.startswith("ann has no preamble")
+
+
+@pytest.mark.parametrize("on_peer", ["react", "remember"])
+def test_on_peer_needs_a_swarm(on_peer: str) -> None:
+    (line,) = _advice({"name": "ann", "on_peer": on_peer}, {"name": "bea"})
+    assert line.startswith("ann has on_peer, but no swarm")
+    assert _advice({"name": "ann", "on_peer": on_peer, "swarm": "office"}, {"name": "bea"}) == []
+
+
+def test_a_key_that_is_not_set_is_named_with_its_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ANNS_KEY", raising=False)
+    ann: dict[str, object] = {"name": "ann", "model": {"api_key_env": "ANNS_KEY"}}
+    (line,) = _advice(ann, {"name": "bea"})
+    assert line == (
+        "ann can't start with these settings: "
+        "agent 'ann' wants its key from ANNS_KEY, which is not set"
+    )
+    monkeypatch.setenv("ANNS_KEY", "k")
+    assert _advice(ann, {"name": "bea"}) == []
+
+
+def test_agents_that_lack_the_same_setting_have_one_line() -> None:
+    (line,) = _advice({"name": "ann"}, {"name": "bea"}, settings=Settings(OPENAI_API_KEY="k"))
+    assert line.startswith("ann, bea can't start with these settings: agent 'ann' names no model")
+
+
+def test_a_tool_should_have_a_docstring_and_be_a_function(tmp_path: Path) -> None:
+    source = (
+        'def add(a: int) -> int:\n    """Add one."""\n    return a + 1\n'
+        "def bare(a: int) -> int:\n    return a\n"
+        'class Order:\n    """An order."""\n'
+    )
+    bare, order = tool_advice(
+        "ann", [tool(tmp_path, source, name) for name in ("add", "Order", "bare")]
+    )[::-1]
+    assert bare.startswith("ann's tool bare has no docstring")
+    assert order.startswith("ann's tool Order is a class")
 
 
 def test_one_agent_alone_without_tools_is_a_prompt() -> None:

@@ -39,6 +39,40 @@ def test_the_printed_manifest_is_the_file_in_the_base(copy: Path) -> None:
     assert done.stdout == (copy / "k8s/base/alice.yaml").read_text("utf-8")
 
 
+def test_all_manifests_are_written_as_they_are_here(copy: Path) -> None:
+    done = hutch("k8s")
+    assert done.exit_code == 0, done.output
+    for part in ("agents/Kustomization", "k8s/base", "k8s/overlays"):
+        theirs, ours = copy / part, REPOSITORY / part
+        files = [it.relative_to(ours) for it in ours.rglob("*.yaml")] if ours.is_dir() else [""]
+        for file in files:
+            assert (theirs / file).read_text("utf-8") == (ours / file).read_text("utf-8")
+
+
+def test_manifests_that_were_written_for_other_agents_agree_with_them(copy: Path) -> None:
+    shutil.rmtree(copy / "k8s")
+    (copy / "agents" / "Kustomization").unlink()
+    for name in ("tom", "harry", "editor"):
+        (copy / "agents" / f"{name}.yaml").unlink()
+    (copy / "agents" / "carol.yaml").write_text("name: carol")
+    for file in (copy / "agents" / "tools").glob("*.py"):
+        file.rename(file.with_name("new.py"))
+    assert hutch("k8s").exit_code == 0
+    assert "k8s" not in hutch("check").output
+    scaled = (copy / "k8s/overlays/production/scaling.yaml").read_text("utf-8")
+    assert "agent.carol" in scaled
+    assert "agent.tom" not in scaled
+
+
+def test_no_agent_replaces_a_shared_manifest(copy: Path) -> None:
+    (copy / "agents" / "network.yaml").write_text("name: network")
+    before = (copy / "k8s/base/network.yaml").read_text("utf-8")
+    done = hutch("k8s")
+    assert done.exit_code == 2
+    assert "no agent may be called 'network'" in done.output
+    assert (copy / "k8s/base/network.yaml").read_text("utf-8") == before
+
+
 def test_no_manifest_for_an_unknown_agent(copy: Path) -> None:
     done = hutch("k8s", "carol")
     assert done.exit_code == 2
@@ -60,7 +94,7 @@ def test_an_agent_without_kubernetes_is_checked_as_before(copy: Path) -> None:
 def test_a_new_agent_is_missing_in_the_base_and_among_the_files(copy: Path) -> None:
     (copy / "agents" / "carol.yaml").write_text("name: carol")
     said = hutch("check").output
-    assert "carol.yaml: missing; run 'hutch k8s carol'" in said
+    assert "carol.yaml: missing; run 'hutch k8s'" in said
     assert "Kustomization: configMapGenerator: add carol.yaml" in said
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.cli.machine.broker import local_broker
-from services.cli.machine.home import broker_url
+from services.cli.machine.home import broker_url, locked, running_broker
 from services.cli.machine.rabbitmq_package import RabbitPackage
 from shared.errors import BrokerError
 
@@ -105,6 +105,22 @@ def test_two_processes_cannot_run_a_broker_in_one_folder(machine: Machine) -> No
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(BrokerError, match="another 'hutch' runs a broker in"):
             machine.broker()
+
+
+def test_a_second_process_waits_for_the_broker_and_uses_it(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        (tmp_path / "broker").write_text("amqp://here")
+
+    with locked(tmp_path):
+        assert running_broker(tmp_path, say) == "amqp://here"
+    assert said == [
+        "broker: waiting for the 'hutch up' that starts one in this folder",
+        "broker: that of the 'hutch up' that runs in this folder",
+    ]
+    assert running_broker(tmp_path, say) is None
 
 
 def test_without_a_broker_the_folder_has_no_url(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@ from itertools import islice
 
 import pytest
 
-from services.scheduler.times import following, newest
 from shared.definitions.model import Schedule
+from shared.definitions.times import following, newest
 
 
 def every(length: str) -> Schedule:

@@ -1,0 +1,56 @@
+"""Agents without a process, and work that waits for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from services.cli.doctor.finding import Area, Finding, advice, counted, fault
+from services.cli.system_status import AgentStatus, SystemStatus
+
+
+def process_findings(status: SystemStatus) -> Iterator[Finding]:
+    if status.store is None:
+        return
+    for agent in status.agents:
+        yield from _agent(agent)
+    waking = sorted({it.agent for it in status.schedules})
+    if waking and not status.scheduler:
+        yield fault(
+            Area.PROCESSES,
+            f"no scheduler runs: nothing wakes {', '.join(waking)} at the times of the schedules",
+            "start it: 'hutch up', or the service 'scheduler' of compose or Kubernetes",
+        )
+    running = {it.agent for it in status.agents if it.replicas}
+    for it in status.schedules:
+        if it.late and status.scheduler:
+            yield (fault if it.agent in running else advice)(
+                Area.PROCESSES,
+                f"the schedule '{it.agent}.{it.schedule}' is late, although a scheduler runs",
+                "restart the scheduler: it reads the files at its start, and one that 'hutch up' "
+                "has started for some agents serves only those; else its log has the reason",
+            )
+
+
+def _agent(it: AgentStatus) -> Iterator[Finding]:
+    open_runs = sum(number or 0 for number in (it.due, it.running, it.waiting))
+    waiting = f"{counted(it.queued or 0, 'message')} and {counted(open_runs, 'open run')}"
+    if it.paused:
+        yield advice(
+            Area.PROCESSES,
+            f"'{it.agent}' is paused, with {waiting}",
+            f"'hutch unpause {it.agent}', when the reason is gone",
+        )
+    if it.replicas:
+        return
+    start = f"start it: 'hutch up {it.agent}', or its service in compose or Kubernetes"
+    if it.queued or open_runs:
+        yield fault(
+            Area.PROCESSES, f"no process of '{it.agent}' runs: it has {waiting} to do", start
+        )
+    elif it.unsent:
+        unsent = counted(it.unsent, "message")
+        yield fault(
+            Area.PROCESSES, f"no process of '{it.agent}' runs: it has {unsent} to send", start
+        )
+    else:
+        yield advice(Area.PROCESSES, f"no process of '{it.agent}' runs", start)

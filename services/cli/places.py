@@ -1,0 +1,48 @@
+"""Which store and broker a command uses, in words, and how to reach those of a compose stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from services.cli.machine.home import HOME, broker_url
+from shared.settings.environment import Settings
+
+COMPOSE_FILES = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
+IN_COMPOSE = "docker compose run --rm operator hutch"
+"""The beginning of a command in the containers' network, with their store and their broker."""
+
+
+def shown_url(url: str) -> str:
+    """The address without its password and its parameters, which can hold one too."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    place = f"{name}@{host}" if name else host
+    return f"{parts.scheme}://{place}{parts.path}"
+
+
+def store_place(settings: Settings, command: str = "…") -> str:
+    """The store in words, and how to give `command` to that of a compose stack, if one can run."""
+    place = f"the store {shown_url(settings.store())}"
+    return f"{place}; {hint}" if (hint := compose_hint(settings, command)) else place
+
+
+def compose_hint(settings: Settings, command: str = "…") -> str:
+    """How to give a command to the system that compose runs in this folder; empty if there is none.
+
+    There can be one if a compose file here starts agents, no store is set, and 'hutch up' does not
+    run here. Compose itself is not asked: that takes a second.
+    """
+    if settings.model_fields_set & {"store_url", "store_url_file"} or broker_url(HOME):
+        return ""
+    if not any(_starts_agents(Path(name)) for name in COMPOSE_FILES):
+        return ""
+    return f"if compose runs the agents of this folder: '{IN_COMPOSE} {command}'"
+
+
+def _starts_agents(file: Path) -> bool:
+    try:
+        return "services.agent" in file.read_text("utf-8")
+    except (OSError, UnicodeError):
+        return False

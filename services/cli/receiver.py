@@ -1,0 +1,118 @@
+"""The receiver of a message: whether it takes messages now, and those that it has not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from services.cli import agents
+from services.cli.broker import opened_broker
+from services.cli.dead_letters.selection import all_of
+from services.cli.store import opened_store
+from shared.broker.connection import Broker
+from shared.client.ask import declare_mailbox, mailbox_state
+from shared.contract.topology import ALL, UNROUTED_QUEUE, swarm_exchange_name
+from shared.errors import HutchError
+from shared.settings.environment import Settings
+from shared.store import Store
+from shared.store.messages import sent, ticks
+from shared.store.messages.ticks import TickOutcome
+from shared.store.processes import pauses
+
+UNSENT_TICKS = {
+    TickOutcome.SKIPPED: "not sent: the tick before it had not ended",
+    TickOutcome.MISSED: "not sent: no scheduler ran at that time",
+}
+
+
+async def check_receiver(settings: Settings, broker: Broker, agent: str) -> None:
+    """Make sure that a message to the agent waits for it or is answered.
+
+    An agent of the folder that has never run gets its mailbox now. Raises `HutchError` for an agent
+    that has neither a file nor a mailbox while no process runs that could refuse the message.
+    """
+    if (await mailbox_state(broker, agent)).queued is not None:
+        return
+    found = agents.folder(settings)
+    if found and agent in found.names:
+        await declare_mailbox(broker, agent)
+        return
+    refusing = await broker.depth(UNROUTED_QUEUE)
+    if found and not (refusing and refusing.consumers):
+        raise HutchError("no process runs that could know it: correct the name, or start the agent")
+
+
+async def obstacle(settings: Settings, broker: Broker, agent: str) -> str | None:
+    """Why the agent takes no message at once, in a sentence without its end.
+
+    None if a process takes messages and none waits, and for a name that only the answer can
+    explain.
+    """
+    state = await mailbox_state(broker, agent)
+    number = "1 message waits" if state.queued == 1 else f"{state.queued} messages wait"
+    if state.consumed:
+        return f"{number} in the mailbox of {agent}" if state.queued else None
+    waiting = f"; {number} in its mailbox" if state.queued else ""
+    if pause := await _pause_of(settings, agent):
+        dead = "" if state.alive else "; no process of it is alive"
+        return f"{agent} is paused: 'hutch unpause {pause}' ends the pause{dead}{waiting}"
+    if state.alive:
+        return f"{agent} is busy and takes no more messages now{waiting}"
+    if state.queued is not None:
+        return f"no process of {agent} is alive: start it{waiting}"
+    found = agents.folder(settings)
+    unknown = found is not None and agent not in found.names
+    return None if unknown else f"{agent} has never run: start it"
+
+
+async def _pause_of(settings: Settings, agent: str) -> str | None:
+    """The name under which the agent is paused: its own or `ALL`; None also without a store."""
+    try:
+        async with opened_store(settings) as store:
+            paused = await store.read(pauses.paused)
+    except HutchError:
+        return None
+    return next((name for name in (ALL, agent) if name in paused), None)
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """A sentence on a message; `ended`: no agent will take it."""
+
+    sentence: str
+    ended: bool = False
+
+
+async def whereabouts(settings: Settings, store: Store, key: str) -> Sequence[Whereabouts]:
+    """One for each receiver of a message without a run. Empty: no client has sent such an id."""
+    receivers = list(await store.read(partial(sent.receivers, message_id=key)))
+    if tick := await store.read(partial(ticks.outcome, key=key)):
+        agent, outcome = tick
+        if outcome in UNSENT_TICKS:
+            return [Whereabouts(UNSENT_TICKS[outcome], ended=True)]
+        receivers.append(agent)
+    if not receivers:
+        return []
+    try:
+        refused = [it for it in await all_of(settings) if it.dead_letter.message_id == key]
+    except HutchError as error:
+        return [Whereabouts(f"not taken yet by {it}: {error}") for it in receivers]
+    if refused:
+        letter = refused[0]
+        return [
+            Whereabouts(
+                f"not taken: {letter.reason}; see 'hutch dead show {letter.dead_letter.id}'",
+                ended=True,
+            )
+        ]
+    return [Whereabouts(await _waiting(settings, it)) for it in receivers]
+
+
+async def _waiting(settings: Settings, receiver: str) -> str:
+    group = receiver.removeprefix(swarm_exchange_name(""))
+    if group != receiver:
+        return f"no member of the swarm {group} has taken it yet"
+    async with opened_broker(settings) as broker:
+        reason = await obstacle(settings, broker, receiver)
+    return f"not taken yet: {reason}" if reason else f"{receiver} is about to take it"

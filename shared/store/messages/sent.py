@@ -1,0 +1,30 @@
+"""Messages that a client has sent, so that their ids are known before an agent has taken them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.engine import Connection
+
+from shared.store.database.dialect import insert_new
+from shared.store.schema import now_s, sent_messages
+
+
+def record(connection: Connection, message_id: str, receiver: str) -> None:
+    """Record that the broker has confirmed a message. `receiver` is an agent, or the exchange of a
+    swarm. A repetition changes nothing."""
+    insert_new(
+        connection, sent_messages, {"message_id": message_id, "receiver": receiver}, stamp="sent_at"
+    )
+
+
+def receivers(connection: Connection, message_id: str) -> Sequence[str]:
+    """The agents and exchanges to which a client has sent a message with this id."""
+    query = select(sent_messages.c.receiver).where(sent_messages.c.message_id == message_id)
+    return connection.execute(query.order_by(sent_messages.c.receiver)).scalars().all()
+
+
+def remove_old(connection: Connection, keep_s: float) -> None:
+    """Delete the records of messages that were sent `keep_s` ago or earlier."""
+    connection.execute(delete(sent_messages).where(sent_messages.c.sent_at <= now_s() - keep_s))
