@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -50,6 +51,10 @@ class Process:
         return self.ready() if self.ready else "starting"
 
 
+GARBAGE_AFTER = 10_000
+"""The number of new objects after which garbage is collected. With Python's own 700, a busy agent
+spends a twelfth of its CPU on it, and a task leaves hardly any cycles."""
+
 Main = Callable[[Process], Awaitable[None]]
 
 
@@ -60,6 +65,7 @@ def run(service: str, main: Main, *, stop_s: float = STOP_S) -> int:
     exit code; `HUTCH_DEBUG` adds the traceback.
     """
     debug = False
+    gc.set_threshold(GARBAGE_AFTER)
     try:
         settings = Settings.from_environment()
         debug = settings.debug
