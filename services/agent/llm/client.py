@@ -12,11 +12,12 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from pydantic import SecretStr
+from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
+from tenacity.wait import wait_random_exponential
 
 from services.agent.llm import completions, responses, schema_tools
 from services.agent.llm.chat import Completion, OnRetry, OnText, Request
@@ -104,7 +105,7 @@ class OpenAIModel:
         self._api_key = api_key
         self._tool_protocol = tool_protocol
         self._attempt_s = attempt_s
-        self._longest_backoff_s = longest_backoff_s
+        self._backoff = wait_random_exponential(FIRST_BACKOFF_S, longest_backoff_s)
         self._on_failure = on_failure
         self._withheld_headers = withheld_headers
         self._choice = choice
@@ -209,22 +210,20 @@ class OpenAIModel:
     async def _send(
         self, body: JsonObject, current: Profile, shown: Shown | None, on_retry: OnRetry
     ) -> Completion:
-        for attempt in count(1):
-            try:
-                return await self._attempt(body, current, shown)
-            except ModelError as error:
-                if not _is_worth_retrying(error, attempt):
-                    raise
-                on_retry(error)
-                wait_s = self._wait_s(error, attempt)
-            await asyncio.sleep(wait_s)
-        raise AssertionError("the last attempt returns or raises")
+        attempts = AsyncRetrying(
+            retry=_is_worth_retrying,
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=self._wait_s,
+            before_sleep=lambda state: on_retry(_error(state)),
+            reraise=True,
+        )
+        return await attempts(self._attempt, body, current, shown)
 
-    def _wait_s(self, error: ModelError, attempt: int) -> float:
+    def _wait_s(self, state: RetryCallState) -> float:
+        error = _error(state)
         if isinstance(error, ModelUnavailable) and error.wait_s is not None:
             return error.wait_s * random.uniform(1.0, 1.25)
-        most = min(self._longest_backoff_s, FIRST_BACKOFF_S * 2 ** (attempt - 1))
-        return random.uniform(0, most)
+        return self._backoff(state)
 
     async def _attempt(self, body: JsonObject, current: Profile, shown: Shown | None) -> Completion:
         key = None
@@ -335,7 +334,12 @@ def _cut_off(reply: Completion, limit: int | None) -> Completion:
     return reply.model_copy(update={"finish_reason": "length"})
 
 
-def _is_worth_retrying(error: ModelError, attempt: int) -> bool:
-    if isinstance(error, ModelUnavailable):
-        return attempt < ATTEMPTS and (error.wait_s or 0.0) <= LONGEST_WAIT_S
-    return isinstance(error, FewTries) and attempt < FEW_ATTEMPTS
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _is_worth_retrying(state: RetryCallState) -> bool:
+    error = _error(state)
+    if isinstance(error, FewTries):
+        return state.attempt_number < FEW_ATTEMPTS
+    return isinstance(error, ModelUnavailable) and (error.wait_s or 0.0) <= LONGEST_WAIT_S
