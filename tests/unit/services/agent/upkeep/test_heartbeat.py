@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from services.agent.runs.admission import Admission
 from services.agent.upkeep.heartbeat import LATE_S, Watch
@@ -100,11 +101,13 @@ async def test_metrics_show_waiting_runs_and_messages(store: Store) -> None:
 
 
 async def test_heartbeats_are_recorded_while_polls_fail(store: Store) -> None:
-    async with polling(instance(store), Admission(1)):
-        await store.write("", lambda db: pauses.drop(db))  # each poll reads this table
-        before = await _count(store)
-        while await _count(store) == before:  # noqa: ASYNC110 - as above
-            await asyncio.sleep(0.01)
+    with capture_logs() as logged:
+        async with polling(instance(store), Admission(1)):
+            await store.write("", lambda db: pauses.drop(db))  # each poll reads this table
+            before = await _count(store)
+            while await _count(store) == before:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+    assert "poll failed together with a heartbeat" in {it["event"] for it in logged}
 
 
 async def _count(store: Store) -> int:
