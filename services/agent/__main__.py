@@ -107,7 +107,8 @@ async def _prepare(instance: Instance) -> None:
     restore_snapshot(instance.snapshot.body)  # it is kept
     with suppress(BrokerError):
         await instance.publisher.prepare()
-    rehearsal = partial(rehearse, agent=instance.agent, instance=instance.id)
+    names = {"agent": instance.agent, "instance": instance.id}
+    rehearsal = partial(rehearse, **names, definition=instance.snapshot.digest)
     await instance.store.write("", rehearsal)
 
 
