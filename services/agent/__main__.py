@@ -6,7 +6,6 @@ import asyncio
 import sys
 from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from math import inf
 from uuid import uuid4
 
@@ -107,8 +106,8 @@ async def _prepare(instance: Instance) -> None:
     restore_snapshot(instance.snapshot.body)  # it is kept
     with suppress(BrokerError):
         await instance.publisher.prepare()
-    rehearsal = partial(rehearse, agent=instance.agent, instance=instance.id)
-    await instance.store.write("", rehearsal)
+    names = instance.agent, instance.id, instance.snapshot.digest
+    await instance.store.write("", lambda db: rehearse(db, *names))
 
 
 async def _run(

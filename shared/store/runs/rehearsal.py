@@ -15,12 +15,12 @@ from shared.store.runs.end import RunEnd, end
 from shared.store.runs.steps import Step, write_step
 
 
-def rehearse(connection: Connection, agent: str, instance: str) -> None:
+def rehearse(connection: Connection, agent: str, instance: str, definition: str) -> None:
     """Claim a run for `instance`, write a step and the end, and clear the outbox; then roll all of
-    it back. No other process sees any of it."""
+    it back. No other process sees any of it. `definition` is the digest of a stored one."""
     savepoint = connection.begin_nested()
     try:
-        run = claim(connection, _request(agent, instance), instance, slot=True).run
+        run = claim(connection, _request(agent, instance, definition), instance, slot=True).run
         assert run is not None  # its id holds the instance's, which is new
         write_step(connection, run, Step(1, 0, "model", "", "{}"))
         last = Step(2, 0, "model", "", "{}")
@@ -30,7 +30,7 @@ def rehearse(connection: Connection, agent: str, instance: str) -> None:
         savepoint.rollback()
 
 
-def _request(agent: str, instance: str) -> Request:
+def _request(agent: str, instance: str, definition: str) -> Request:
     return Request(
         run_id=f"rehearsal.{instance}",
         agent=agent,
@@ -38,7 +38,7 @@ def _request(agent: str, instance: str) -> Request:
         kind="task",
         content_hash="",
         message="{}",
-        definition="",
+        definition=definition,
         root_id="",
         parent_id=None,
         timeout_s=0.0,

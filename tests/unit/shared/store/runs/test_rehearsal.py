@@ -4,6 +4,7 @@ from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from shared.store import Store
+from shared.store.runs.claim import freeze
 from shared.store.runs.rehearsal import rehearse
 from shared.store.schema import outbox, requesters, runs, steps
 
@@ -17,8 +18,11 @@ def _rows(connection: Connection) -> int:
 
 async def test_a_rehearsal_executes_a_run_and_leaves_no_row(store: Store) -> None:
     def rehearsed(connection: Connection) -> int:
-        rehearse(connection, "alice", "alice.1")
-        rehearse(connection, "alice", "alice.1")  # the first one has left nothing in its way
+        freeze(connection, "digest", "{}")
+        rehearse(connection, "alice", "alice.1", "digest")
+        rehearse(
+            connection, "alice", "alice.1", "digest"
+        )  # the first one has left nothing in its way
         return _rows(connection)
 
     assert await store.write("", rehearsed) == 0
