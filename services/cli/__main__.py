@@ -157,7 +157,7 @@ class Commands(TyperGroup):
         except typer.TyperException as error:
             raise _usage_exit(error) from error
         except Exception as error:
-            from shared.process.runtime import report_failure  # imports settings, HTTP and metrics
+            from shared.process.failure import report_failure  # not loaded for the help
 
             raise typer.Exit(report_failure("hutch", error, trace=ctx.params["debug"])) from error
 
