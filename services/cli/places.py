@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from services.cli.compose import agents_compose_file, has_service
 from services.cli.machine.home import HOME, broker_url
 from shared.settings.environment import Settings
 
-COMPOSE_FILES = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
 IN_COMPOSE = "docker compose run --rm operator hutch"
 """The beginning of a command in the containers' network, with their store and their broker."""
 
@@ -55,21 +54,3 @@ def start_hint(settings: Settings, agent: str) -> str:
     if has_service(file, agent):
         return f"start it: 'docker compose up -d {agent}'"
     return f"{file.name} has no service for it: 'hutch check' shows what to add"
-
-
-def agents_compose_file(folder: Path) -> Path | None:
-    """The folder's compose file, if it starts agents."""
-    return next((it for name in COMPOSE_FILES if _starts_agents(it := folder / name)), None)
-
-
-def has_service(file: Path, agent: str) -> bool:
-    """Whether a service of the compose file starts the agent."""
-    started = rf"services\.agent[\s,\"']+{re.escape(agent)}(?![\w-])"
-    return re.search(started, file.read_text("utf-8")) is not None
-
-
-def _starts_agents(file: Path) -> bool:
-    try:
-        return "services.agent" in file.read_text("utf-8")
-    except (OSError, UnicodeError):
-        return False

@@ -5,8 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from services.cli import output
-from services.cli.deploy import compose, manifests
+from services.cli import compose, output
+from services.cli.deploy import manifests
 from services.cli.deploy.advice import advice
 from services.cli.deploy.loading import Loaded, loaded
 from shared.definitions.loader import read_folder

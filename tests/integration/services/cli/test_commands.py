@@ -200,6 +200,15 @@ def test_output_that_is_no_terminal_gets_only_the_answer_and_asks_for_no_text(
     assert "stream" not in json.loads(shown["texts"]["message"])
 
 
+def test_on_a_terminal_runs_are_listed_by_their_own_ids(system: System) -> None:
+    system.agents("bob")
+    system.hutch("ask", "bob", "Hello", "--id", "a-task-of-mine")
+    assert "a-task-of-mine" in system.hutch("runs").stdout
+    seen = on_a_terminal(system, "runs")
+    assert "Hello" in seen
+    assert "a-task-of-mine" not in seen
+
+
 def on_a_terminal(system: System, *arguments: str) -> str:
     """The command's whole output on a terminal."""
     ours, its = os.openpty()
