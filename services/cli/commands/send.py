@@ -92,7 +92,7 @@ async def _send(settings: Settings, agent: str, message: Task | Trigger) -> None
         obstacle = await receiver.obstacle(settings, broker, agent)
     await _record(settings, agent, message)
     if start := message.not_before:
-        output.remark(f"it starts at {output.local_time(start)}, not before")
+        output.remark(f"it starts at {output.local_time(start)}")
     if obstacle:
         output.remark(obstacle)
 

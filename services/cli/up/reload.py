@@ -101,7 +101,7 @@ class Reload:
             now = await asyncio.to_thread(digest, folder, name)
             if now == self._started.get(name):
                 if self._faults.pop(name, None):
-                    self._show(name, "its file has no fault any more: it goes on")
+                    self._show(name, "its files have no fault any more: it goes on")
                 return
         if fault := await self._fault(folder, name):
             if fault != self._faults.get(name):
@@ -114,8 +114,8 @@ class Reload:
             self._show(name, "its files or its workers' have changed: restarting it")
             await self._fleet.restart(name)
         else:
-            reason = "has no fault any more" if repaired else "is new"
-            self._show(name, f"its file {reason}: starting it")
+            reason = "files have no fault any more" if repaired else "file is new"
+            self._show(name, f"its {reason}: starting it")
             await self._fleet.scale(name, 1)
 
     async def _fault(self, folder: Folder, name: str) -> str:

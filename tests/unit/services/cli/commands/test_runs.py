@@ -84,7 +84,7 @@ def test_columns_without_content_are_left_out() -> None:
 def test_delayed_runs_are_those_due_ones_that_may_not_start_yet(tmp_path: Path) -> None:
     async def delay() -> None:
         async with open_store(f"sqlite:///{tmp_path / 'hutch.db'}") as store:
-            later = datetime.now(UTC) + timedelta(hours=2)
+            later = datetime.now(UTC) + timedelta(minutes=150)
             await claimed(store, replace(request("later"), not_before=later.timestamp()))
 
     asyncio.run(delay())
