@@ -79,18 +79,20 @@ def broadcast(
     asyncio.run(_broadcast(settings, swarm_exchange_name(group), message))
 
 
-def _to_agent(agent: str, message: Lineage) -> None:
+def _to_agent(agent: str, message: Task | Trigger) -> None:
     settings = Settings.from_environment()
     agents.check_agent(settings, agent)
     asyncio.run(_send(settings, agent, message))
 
 
-async def _send(settings: Settings, agent: str, message: Lineage) -> None:
+async def _send(settings: Settings, agent: str, message: Task | Trigger) -> None:
     async with opened_broker(settings) as broker:
         await receiver.check_receiver(settings, broker, agent)
         await publish(broker, TASKS, agent, message)
         obstacle = await receiver.obstacle(settings, broker, agent)
     await _record(settings, agent, message)
+    if start := message.not_before:
+        output.remark(f"it starts at {output.local_time(start)}")
     if obstacle:
         output.remark(obstacle)
 
