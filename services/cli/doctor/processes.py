@@ -14,7 +14,7 @@ def process_findings(status: SystemStatus) -> Iterator[Finding]:
     for agent in status.agents:
         yield from _agent(agent)
     waking = sorted({it.agent for it in status.schedules})
-    if waking and not status.scheduler:
+    if waking and status.scheduler == 0:
         yield fault(
             Area.PROCESSES,
             f"no scheduler runs: nothing wakes {', '.join(waking)} at the times of the schedules",
@@ -40,9 +40,12 @@ def _agent(it: AgentStatus) -> Iterator[Finding]:
             f"'{it.agent}' is paused, with {waiting}",
             f"'hutch unpause {it.agent}', when the reason is gone",
         )
-    if it.replicas:
+    if it.replicas != 0:  # some, or it is unknown
         return
-    start = f"start it: 'hutch up {it.agent}', or its service in compose or Kubernetes"
+    start = (
+        f"start it: 'hutch up {it.agent}', or its service in compose or Kubernetes; if it has "
+        f"ended, 'hutch logs {it.agent}' or 'docker compose logs {it.agent}' has the reason"
+    )
     if it.queued or open_runs:
         yield fault(
             Area.PROCESSES, f"no process of '{it.agent}' runs: it has {waiting} to do", start

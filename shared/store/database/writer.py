@@ -113,7 +113,6 @@ class Writer:
             give_up_after_s=self._retry_for_s,
         )
         self._set_available(True)
-        self._logged.clear()
         return result
 
     def _set_available(self, available: bool) -> None:
@@ -135,7 +134,11 @@ class Writer:
         def perform(connection: Connection) -> list[Any]:
             return [_outcome(waiting.operation, connection) for waiting in group]
 
-        return await self.until_available(lambda: self._database.run(perform, writes=True))
+        outcomes = await self.until_available(lambda: self._database.run(perform, writes=True))
+        if self._logged:  # not after a read: a locked store can be read
+            self._logged.clear()
+            log.info("store is back")
+        return outcomes
 
 
 def _outcome(operation: Operation[Any], connection: Connection) -> Any:
