@@ -9,7 +9,7 @@ from functools import partial
 from services.cli import agents, output
 from services.cli.broker import opened_broker
 from services.cli.dead_letters.selection import all_of
-from services.cli.store import opened_store
+from services.cli.store import opened_store, write_fault
 from shared.broker.connection import Broker
 from shared.client.ask import declare_mailbox, mailbox_state
 from shared.contract.topology import ALL, swarm_exchange_name
@@ -57,6 +57,8 @@ async def obstacle(settings: Settings, broker: Broker, agent: str) -> str | None
     if pause := await _pause_of(settings, agent):
         dead = "" if state.alive else "; no process of it is alive"
         return f"{agent} is paused: 'hutch unpause {pause}' ends the pause{dead}{waiting}"
+    if state.alive and (fault := await write_fault(settings)):
+        return f"{fault}{waiting}"
     if state.alive:
         return f"{agent} is busy and takes no more messages now{waiting}"
     if state.queued is not None:

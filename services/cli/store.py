@@ -13,7 +13,7 @@ from services.cli.places import store_place
 from shared.errors import HutchError, StoreError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
-from shared.store.database.engine import sqlite_file
+from shared.store.database.engine import create, sqlite_file
 from shared.store.messages import sent
 from shared.store.processes import heartbeats
 from shared.store.processes.heartbeats import DEAD_AFTER_S
@@ -63,14 +63,16 @@ async def write_fault(settings: Settings) -> str | None:
     """
     if _is_missing(settings):
         return None
-    own = open_store(settings.store(), retry_for_s=0, busy_timeout_ms=round(WRITE_S * 1000))
+    database = create(settings.store(), busy_timeout_ms=round(WRITE_S * 1000))
     try:
-        async with asyncio.timeout(2 * WRITE_S), own as store:
-            await store.write("", partial(heartbeats.remove, instance=""))
+        async with asyncio.timeout(2 * WRITE_S):
+            await database.run(partial(heartbeats.remove, instance=""), writes=True)
     except TimeoutError:
         return "the store does not answer, or is locked by another program"
     except StoreError as error:
         return str(error)
+    finally:
+        await database.close()
     return None
 
 

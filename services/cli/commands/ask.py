@@ -103,9 +103,10 @@ class _Asking:
         """The response, and what the store says about its end, see `answer.detail_of`."""
         async with opened_broker(self.settings) as broker:
             await receiver.check_receiver(self.settings, broker, self.agent)
-            if not self.quiet and (reason := await self._obstacle(broker)):
+            reason = None if self.quiet else await self._obstacle(broker)
+            if reason:
                 output.remark(f"{reason}; the task waits")
-            checking = asyncio.create_task(self._check_store())
+            checking = asyncio.create_task(self._check_store(reason or ""))
             try:
                 response = await self._response(broker)
             except NoResponse as error:
@@ -123,11 +124,14 @@ class _Asking:
     async def _obstacle(self, broker: Broker) -> str | None:
         return await receiver.obstacle(self.settings, broker, self.agent)
 
-    async def _check_store(self) -> None:
-        """Say so when no agent can take the task because the store is away or locked."""
+    async def _check_store(self, said: str) -> None:
+        """Say that no agent can take the task because the store is away or locked, unless it was
+        `said` before."""
         await asyncio.sleep(STORE_AFTER_S)
-        if not self.begun and not self.quiet and (reason := await write_fault(self.settings)):
-            output.remark(f"the task waits: {reason}")
+        if self.begun or self.quiet:
+            return
+        if (fault := await write_fault(self.settings)) and fault not in said:
+            output.remark(f"the task waits: {fault}")
 
     async def _response(self, broker: Broker) -> Response:
         asking = ask_agent(

@@ -44,12 +44,14 @@ async def _change(agent: str, *, on: bool) -> Pauses:
     """
     settings = Settings.from_environment()
     unknown = None
-    if agent != ALL:
+    if agent != ALL and on:
         agents.check_name(agent)
         unknown = agents.unknown_agent(settings, agent)
+    elif agent != ALL:
+        agents.check_agent(settings, agent)
     change = pauses.pause if on else pauses.unpause
     async with opened_store(settings) as store:
-        if unknown and on and agent not in await store.read(known_agents):
+        if unknown and agent not in await store.read(known_agents):
             raise SettingsError(unknown)
         before = await store.read(pauses.paused)
         await store.write("", lambda connection: change(connection, agent))
