@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from services.cli import output
 from shared.definitions.loader import Folder, read_folder
 from shared.definitions.model import is_name
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
+from shared.validation import near
 
 
 def folder(settings: Settings) -> Folder | None:
@@ -63,9 +63,8 @@ def unknown_swarm(settings: Settings, group: str) -> str | None:
     return None if group in groups else unknown("swarm", group, groups, found)
 
 
-def unknown(kind: str, name: str, known: Iterable[str], folder: Folder) -> str:
+def unknown(kind: str, name: str, found: Iterable[str], folder: Folder) -> str:
     """A sentence with the known names and, if there is one, the most similar name."""
-    names = sorted(known)
-    near = get_close_matches(name, names, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"no {kind} '{name}' in {folder.path}; known: {', '.join(names) or 'none'}{hint}"
+    names = sorted(found)
+    known = ", ".join(names) or "none"
+    return f"no {kind} '{name}' in {folder.path}; known: {known}{near(name, names)}"

@@ -20,7 +20,7 @@ from services.cli.places import store_place
 from services.cli.store import only_run, opened_store
 from shared.contract.messages import Status
 from shared.settings.environment import Settings
-from shared.store.queries.reports import Row, RunFilter, find, newest
+from shared.store.queries.reports import DELAYED_RUNS, Row, RunFilter, find, newest
 from shared.store.schema import RunState
 
 SHORT = 12
@@ -34,9 +34,11 @@ SPARE = ["task id", "USD in all", "took", "kind"]
 """What is left out first on a narrow terminal."""
 
 RunStatus = StrEnum(  # type: ignore[misc]  # mypy knows enums of literals only
-    "RunStatus", [(it.name, it.value) for it in (*Status, *RunState) if it is not RunState.ENDED]
+    "RunStatus",
+    [(it.name, it.value) for it in (*Status, *RunState) if it is not RunState.ENDED]
+    + [("DELAYED", DELAYED_RUNS)],
 )
-"""How a run ended, or its state while it is open."""
+"""How a run ended, or its state while it is open. Delayed ones are also due."""
 
 
 class Kind(StrEnum):

@@ -81,17 +81,19 @@ def broadcast(
     asyncio.run(_broadcast(Settings.from_environment(), group, message))
 
 
-def _to_agent(agent: str, message: Lineage) -> None:
+def _to_agent(agent: str, message: Task | Trigger) -> None:
     agents.check_name(agent)
     asyncio.run(_send(Settings.from_environment(), agent, message))
 
 
-async def _send(settings: Settings, agent: str, message: Lineage) -> None:
+async def _send(settings: Settings, agent: str, message: Task | Trigger) -> None:
     async with opened_broker(settings) as broker:
         await receiver.check_receiver(settings, broker, agent)
         await publish(broker, TASKS, agent, message)
         obstacle = await receiver.obstacle(settings, broker, agent)
     await _record(settings, agent, message)
+    if start := message.not_before:
+        output.remark(f"it starts at {output.local_time(start)}")
     if obstacle:
         output.remark(obstacle)
 

@@ -20,6 +20,8 @@ from services.cli.machine.fleet import Fleet
 from services.cli.machine.home import HOME, is_locked, running_broker
 from services.cli.machine.models import Endpoint, Provider, endpoint
 from services.cli.up import control, log_files
+from services.cli.up.provider import recorded, served_here
+from services.cli.up.readiness import Readiness
 from services.cli.up.reload import ModelFault, Reload
 from services.cli.up.screen import Screen
 from shared.broker.connection import connect
@@ -45,9 +47,12 @@ def up(
         ),
     ] = None,
     provider: Annotated[
-        Provider,
-        typer.Option(help="The model: that of the environment, or one that is started here."),
-    ] = Provider.OPENAI,
+        Provider | None,
+        typer.Option(
+            help="The model: that of the environment, or one that is started here.",
+            show_default="openai, or that of another 'hutch up' in this folder",
+        ),
+    ] = None,
     reload: Annotated[
         bool, typer.Option(help="Restart an agent when its file or its tools have changed.")
     ] = True,
@@ -60,10 +65,11 @@ def up(
     """
     settings = Settings.from_environment()
     folder = read_folder(settings.agents)
+    provider = provider or served_here(HOME) or Provider.OPENAI
     model_fault = partial(_model_fault, settings if provider is Provider.OPENAI else None)
     found = _startable(folder, agents or (), model_fault)
     given = settings.given_broker()
-    with fleet.terminable():
+    with fleet.terminable(), recorded(HOME, provider):
         joined = None if given else running_broker(HOME, output.say)
         broker = local_broker(given, HOME, output.say, output.confirmed)
         with nullcontext(joined) if joined else broker as url:
@@ -127,10 +133,12 @@ class _System:
         names = [SCHEDULER, *agents]
         output.say(f"starting {', '.join(names)}; Ctrl-C ends them")
         screen = Screen(names)
+        readiness = Readiness(agents, output.say)
 
         def show(name: str, line: str) -> None:
             screen.show(name, line)
             log_files.write(log_files.folder(HOME), name, output.plain(line))
+            readiness.see(name, line)
 
         async with (
             asyncio.TaskGroup() as jobs,

@@ -15,14 +15,17 @@ from services.cli.doctor.home import home_findings
 from services.cli.doctor.processes import process_findings
 from services.cli.doctor.settings import settings_findings
 from services.cli.doctor.store import store_findings
+from services.cli.machine.home import HOME
 from services.cli.places import compose_hint, shown_url
 from services.cli.store import RETRY_FOR_S, write_fault
 from services.cli.system_status import system_status
+from services.cli.up.provider import served_here
 from shared.broker.connection import Broker, connect
 from shared.errors import BrokerError, SettingsError, StoreError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
 from shared.store.database.engine import sqlite_file
+from shared.store.messages.sent import all_receivers
 from shared.store.queries.condition import condition, known_agents
 
 
@@ -55,10 +58,11 @@ async def diagnose() -> Diagnosis:
             found.findings += brokers.alarm_findings(status.takes_messages)
             if status.takes_messages is not False:
                 found.findings += await brokers.rights_findings(broker, url)
-            agents = files.found if files else {}
-            found.findings += await queues.argument_findings(broker, url, agents)
+            found.findings += await queues.argument_findings(
+                broker, url, files.found if files else {}
+            )
             if store is not None and files is not None:
-                known = await store.read(known_agents)
+                known = await store.read(known_agents) | await store.read(all_receivers)
                 found.findings += await queues.orphan_findings(broker, files.names, known)
             found.findings.append(queues.UNKNOWN_QUEUES)
         except SettingsError as error:
@@ -74,7 +78,11 @@ async def diagnose() -> Diagnosis:
         except BrokerError as error:
             found.findings.append(of_error(Area.BROKER, error))
     if files:
-        found.findings += await endpoint_findings(settings, files.found)
+        agents = files.found
+        if provider := served_here(HOME):
+            found.seen["model"] = f"{provider}, of the 'hutch up' that runs here"
+            agents = {name: it for name, it in agents.items() if it.model.base_url}
+        found.findings += await endpoint_findings(settings, agents)
     return found
 
 

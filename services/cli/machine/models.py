@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from services.cli.machine.ports import free_ports
 from services.cli.machine.supervisor import Role
 from shared.errors import HutchError
 
@@ -69,7 +69,7 @@ def endpoint(provider: Provider) -> Endpoint:
 
 
 def _served(name: str, notice: str, port_variable: str, environment: Mapping[str, str]) -> Endpoint:
-    port = _free_port()
+    [port] = free_ports(1)
     return Endpoint(
         notice=notice,
         role=Role(name, (sys.executable, "-P", "-m", f"services.{name}")),
@@ -82,8 +82,3 @@ def _served(name: str, notice: str, port_variable: str, environment: Mapping[str
             "OPENAI_API_KEY_FILE": "",
         },
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        return int(holder.getsockname()[1])
