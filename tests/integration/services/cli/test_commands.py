@@ -95,7 +95,7 @@ def test_ask_says_that_the_task_waits_for_the_store(system: System) -> None:
     with closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         asking = system.start("services.cli", "ask", "bob", "Hello")
-        asking.wait_for("the task waits: the store is locked by another program")
+        asking.wait_for("the store is locked by another program")
     assert asking.ended() == 0
 
 
