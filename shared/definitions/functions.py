@@ -11,7 +11,6 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import os
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -177,7 +176,7 @@ def tool_module(tools: Path, file_name: str, function: str) -> ModuleType:
     except BaseException as error:
         fault = f"{type(error).__name__}: {_first_line(error)}"
         if isinstance(error, SyntaxError) and error.filename:
-            place = os.path.relpath(error.filename)
+            place = error.filename.replace(str(tools.resolve()), str(tools))
             fault = f"{place}:{error.lineno}: SyntaxError: {error.msg}"
         raise SettingsError(f"{file}: importing it for '{function}' failed: {fault}") from error
 

@@ -17,7 +17,7 @@ from services.cli.doctor.settings import settings_findings
 from services.cli.doctor.store import store_findings
 from services.cli.machine.home import HOME
 from services.cli.places import compose_hint, shown_url
-from services.cli.store import RETRY_FOR_S
+from services.cli.store import RETRY_FOR_S, write_fault
 from services.cli.system_status import system_status
 from services.cli.up.provider import served_here
 from shared.broker.connection import Broker, connect
@@ -98,6 +98,15 @@ async def _store(stack: AsyncExitStack, settings: Settings, found: Diagnosis) ->
         store = await stack.enter_async_context(context)
         found.findings += await store_findings(store)
         found.seen["store"] += f", {(await store.read(condition)).version}"
+        if reason := await write_fault(settings):
+            found.findings.append(
+                fault(
+                    Area.STORE,
+                    f"it can be read but not written: {reason}",
+                    "end that program, or give this user the right to write: no agent takes or "
+                    "ends a task meanwhile, and none is lost",
+                )
+            )
     except (StoreError, SettingsError) as error:
         found.findings.append(of_error(Area.STORE, error))
         return None

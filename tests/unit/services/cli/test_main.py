@@ -131,20 +131,23 @@ def test_a_missing_folder_is_an_error(
     assert "run 'hutch init'" in checked.stderr
 
 
-STEERING = [
-    ("ask", "alcie", "Hello"),
-    ("send", "alcie", "Hello"),
-    ("trigger", "alcie"),
+REMARKING = [
     ("cancel", "x", "--agent", "alcie"),
-    ("pause", "alcie"),
     ("unpause", "alcie"),
     ("shutdown", "alcie"),
     ("runs", "alcie"),
     ("watch", "--agent", "alcie"),
 ]
+STEERING = [
+    *REMARKING,
+    ("ask", "alcie", "Hello"),
+    ("send", "alcie", "Hello"),
+    ("trigger", "alcie"),
+    ("pause", "alcie"),
+]
 
 
-@pytest.mark.parametrize("arguments", STEERING)
+@pytest.mark.parametrize("arguments", REMARKING)
 def test_a_name_that_no_file_has_is_remarked_on_and_used(
     folder: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -193,13 +196,6 @@ def test_commands_that_control_or_read_need_no_file(
     said = [line for line in whole.stderr.splitlines() if not line.startswith(remarks)]
     assert (spoilt.exit_code, spoilt.stdout) == (whole.exit_code, whole.stdout)
     assert spoilt.stderr.splitlines() == said
-
-
-def test_an_unknown_swarm_is_remarked_on_with_the_known_ones(folder: Path) -> None:
-    (folder / "tom.yaml").write_text("{name: tom, swarm: research}")
-    remark, _ = hutch("broadcast", "resarch", "Wake up").stderr.splitlines()
-    assert "no swarm 'resarch'" in remark
-    assert "known: research; did you mean research?" in remark
 
 
 @pytest.mark.parametrize("command", [("check",), ("topology",)])
