@@ -35,6 +35,8 @@ ALL = "all"
 """All agents, where a command or a routing key names one; no agent can have this name."""
 SCHEDULER = "scheduler"
 """The scheduler, as a command, a routing key, a sender or a user of the broker; no agent's name."""
+GATEWAY = "gateway"
+"""The gateway, in the same places; no agent's name."""
 
 DELIVERY_LIMIT = 10
 """Redeliveries after which the broker dead-letters a message. Only a message whose processes die
@@ -99,12 +101,12 @@ def cancel_key(agent: str) -> str:
 
 
 def shutdown_key(role: str) -> str:
-    """`role` is an agent's name, `SCHEDULER` or `ALL`."""
+    """`role` is an agent's name, `SCHEDULER`, `GATEWAY` or `ALL`."""
     return f"shutdown.{role}"
 
 
 def control_keys(role: str) -> tuple[str, ...]:
-    """The keys of the control messages for a process; `role` is an agent's name or `SCHEDULER`."""
+    """The keys of the control messages for a process of this role, see `control`."""
     return shutdown_key(role), shutdown_key(ALL), cancel_key(role)
 
 
@@ -235,7 +237,7 @@ def _transient(name: str, most_bytes: int) -> Queue:
 def control(role: str, instance: str) -> Topology:
     """The control queue of one process, which ends with its connection.
 
-    `role` is an agent's name or `SCHEDULER`.
+    `role` is an agent's name, `SCHEDULER` or `GATEWAY`.
     """
     name = control_queue_name(instance)
     return Topology(

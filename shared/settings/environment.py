@@ -166,6 +166,24 @@ class Settings(_Environment):
         validation_alias="HUTCH_HEALTH_HOST",
         description="address that the health port listens on",
     )
+    gateway_host: str = Field(
+        default="127.0.0.1",
+        validation_alias="HUTCH_GATEWAY_HOST",
+        description="address that the gateway listens on",
+    )
+    gateway_port: int = Field(
+        default=8765,
+        ge=0,
+        le=65535,
+        validation_alias="HUTCH_GATEWAY_PORT",
+        description="its port; 0: any free one, named in the log",
+    )
+    gateway_open: bool = Field(
+        default=False,
+        validation_alias="HUTCH_GATEWAY_OPEN",
+        description="`1`: no key is needed, whatever the address; only where no other machine "
+        "reaches the port, as when a container's port is published on 127.0.0.1",
+    )
     debug: bool = Field(
         default=False,
         validation_alias="HUTCH_DEBUG",

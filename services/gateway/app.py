@@ -1,0 +1,22 @@
+"""The gateway's HTTP application."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from services.gateway import problems
+from services.gateway.gateway import Gateway
+
+
+def application(gateway: Gateway) -> FastAPI:
+    app = FastAPI(
+        title="Hutch",
+        summary="Give tasks to agents, and see what they do.",
+        version="1",
+        docs_url=None,  # these pages load scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
+    app.state.gateway = gateway
+    problems.install(app)
+    return app
