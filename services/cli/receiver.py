@@ -8,11 +8,12 @@ from functools import partial
 
 from services.cli import agents, output
 from services.cli.broker import opened_broker
-from services.cli.dead_letters.selection import all_of
+from services.cli.dead_letters import all_of
 from services.cli.places import start_hint
-from services.cli.store import opened_store, write_fault
+from services.cli.store import opened_store
 from shared.broker.connection import Broker
 from shared.client.ask import declare_mailbox, mailbox_state
+from shared.client.system.store_fault import write_fault
 from shared.contract.topology import ALL, swarm_exchange_name
 from shared.errors import HutchError, SettingsError
 from shared.settings.environment import Settings

@@ -17,11 +17,12 @@ from services.cli.agents import known_names
 from services.cli.answer import detail_of, print_answer
 from services.cli.broker import opened_broker
 from services.cli.options import Context, Cost, ModelCalls, Priority, Session, TaskText, Tokens
-from services.cli.store import record_sent, write_fault
+from services.cli.store import record_sent
 from shared.broker.connection import Broker
 from shared.client.ask import NoResponse
 from shared.client.ask import ask as ask_agent
 from shared.client.run_text import RunText
+from shared.client.system.store_fault import write_fault
 from shared.contract.messages import Event, Response, Task, run_id
 from shared.errors import HutchError
 from shared.settings.environment import Settings

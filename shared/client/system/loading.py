@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import NamedTuple
 
-from services.cli.deploy.advice import tool_advice
+from shared.client.system.advice import tool_advice
 from shared.definitions.loader import Folder, equipped
 from shared.definitions.model import Definition
 from shared.errors import SettingsError

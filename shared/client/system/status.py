@@ -1,26 +1,24 @@
-"""The condition of a whole system, for `hutch status`: what the store and the broker tell of it."""
+"""The condition of a whole system: what its store and its broker say about it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from services.cli.agents import folder
-from services.cli.broker import NoBroker, address
-from services.cli.dead_letters.remedies import MOST_READ
-from services.cli.dead_letters.selection import holding
-from services.cli.places import shown_url
-from services.cli.store import count_replicas, opened_store, write_fault
-from shared.broker.connection import Broker, QueueDepth, connect
+from shared.broker.connection import Broker, QueueDepth
+from shared.client.dead_letters.remedies import MOST_READ
+from shared.client.dead_letters.selection import holding
+from shared.client.system.processes import LivingProcesses
+from shared.client.system.store_fault import write_fault
 from shared.contract.topology import ALL, DEAD_QUEUE, SCHEDULER, mailbox_name
 from shared.definitions.loader import Folder
-from shared.definitions.model import Schedule
+from shared.definitions.model import RESERVED, Schedule
 from shared.definitions.times import following
 from shared.errors import BrokerError, HutchError, StoreError
 from shared.settings.environment import Settings
+from shared.settings.secrets import shown_url
 from shared.store import Store
 from shared.store.messages.ticks import TickOutcome
 from shared.store.processes import pauses
@@ -106,48 +104,47 @@ class _Stored:
     ticks: dict[tuple[str, str], ScheduleTicks]
 
 
-async def system_status(settings: Settings) -> SystemStatus:
-    """What can be read. Raises the broker's error if neither broker nor store can be read, and
-    `SettingsError`. Without the broker's address, only the store is read."""
-    files = folder(settings)
+@dataclass(frozen=True)
+class System:
+    """What the status is read from; `store` and `broker` are None if they can't be reached."""
+
+    settings: Settings
+    folder: Folder | None
+    store: Store | None
+    processes: LivingProcesses | None
+    broker: Broker | None
+    broker_url: str = ""
+
+
+async def system_status(system: System, faults: Sequence[HutchError] = ()) -> SystemStatus:
+    """What can be read; `faults` are why the rest can't be. Raises `BrokerError`, `StoreError`."""
+    found = list(faults)
+    files, store, broker = system.folder, system.store, system.broker
     schedules = _schedules(files)
-    faults: list[HutchError] = []
-    broker: Broker | None = None
-    store: Store | None = None
-    async with AsyncExitStack() as stack:
-        try:
-            url = address(settings)
-            broker = await stack.enter_async_context(connect(url, "hutch status"))
-        except (NoBroker, BrokerError) as error:
-            faults.append(error)
-        try:
-            store = await stack.enter_async_context(opened_store(settings))
-        except StoreError as error:
-            faults.append(error)
-        if store is None and broker is None:
-            raise faults[0]
-        stored = await _stored(store, schedules) if store else None
-        if stored and not stored.replicas and (reason := await write_fault(settings)):
-            faults.append(StoreError(f"the store can be read but not written: {reason}"))
-            stored = replace(stored, replicas=None)
-        names = set(files.names) if files else set()
-        if stored:
-            names |= set(stored.replicas or ()) | set(stored.load)
-        agents = [
-            _agent(name, await _depth(broker, name), stored) for name in sorted(names - {SCHEDULER})
-        ]
-        dead, reasons = await _dead_letters(broker, store)
-        return SystemStatus(
-            agents=agents,
-            scheduler=_count(stored, SCHEDULER),
-            schedules=_schedule_statuses(schedules, stored) if stored else [],
-            dead_letters=dead,
-            dead_letters_by_reason=reasons,
-            takes_messages=await _takes_messages(broker) if broker else None,
-            store=_store_status(settings, stored.condition) if stored else None,
-            broker=BrokerStatus(shown_url(url), await broker.version()) if broker else None,
-            faults=[str(error) for error in faults],
-        )
+    stored = None
+    if store is not None and system.processes is not None:
+        stored = await _stored(store, system.processes, schedules)
+    if stored and not stored.replicas and (reason := await write_fault(system.settings)):
+        found.append(StoreError(f"the store can be read but not written: {reason}"))
+        stored = replace(stored, replicas=None)
+    names = set(files.names) if files else set()
+    if stored:
+        names |= set(stored.replicas or ()) | set(stored.load)
+    agents = [_agent(name, await _depth(broker, name), stored) for name in sorted(names - RESERVED)]
+    dead, reasons = await _dead_letters(broker, store)
+    return SystemStatus(
+        agents=agents,
+        scheduler=_count(stored, SCHEDULER),
+        schedules=_schedule_statuses(schedules, stored) if stored else [],
+        dead_letters=dead,
+        dead_letters_by_reason=reasons,
+        takes_messages=await _takes_messages(broker) if broker else None,
+        store=_store_status(system.settings, stored.condition) if stored else None,
+        broker=BrokerStatus(shown_url(system.broker_url), await broker.version())
+        if broker
+        else None,
+        faults=[str(error) for error in found],
+    )
 
 
 def _schedules(files: Folder | None) -> dict[tuple[str, str], Schedule]:
@@ -155,9 +152,11 @@ def _schedules(files: Folder | None) -> dict[tuple[str, str], Schedule]:
     return {(it.name, one.name): one for it in found.values() for one in it.schedule}
 
 
-async def _stored(store: Store, schedules: dict[tuple[str, str], Schedule]) -> _Stored:
+async def _stored(
+    store: Store, processes: LivingProcesses, schedules: dict[tuple[str, str], Schedule]
+) -> _Stored:
     return _Stored(
-        replicas=await count_replicas(store),
+        replicas=await processes.count(),
         load=await store.read(loads),
         paused=await store.read(pauses.paused),
         condition=await store.read(condition),
