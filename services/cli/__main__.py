@@ -13,6 +13,7 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from services.cli import remote
 from shared import VERSION
 
 COMMANDS = {
@@ -228,6 +229,8 @@ def options(
 
 def main() -> None:
     """The console script; exits with 0, 1 for a failure, 2 for a usage error, 130 for Ctrl-C."""
+    if (code := remote.executed(sys.argv[1:])) is not None:
+        sys.exit(code)
     app(prog_name="hutch")
 
 

@@ -49,7 +49,10 @@ async def serve(process: Process) -> None:
             variables="HUTCH_GATEWAY_HOST and HUTCH_GATEWAY_PORT",
         )
         async with asyncio.TaskGroup() as jobs:
-            serving = [jobs.create_task(handle_commands(control, process.stopping))]
+            serving = [
+                jobs.create_task(handle_commands(control, process.stopping)),
+                jobs.create_task(app.state.commands.serve()),
+            ]
             async with server:
                 await announce(app.state.keys)
                 process.ready = why_not_ready

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import FastAPI
 
 from services.gateway import problems
 from services.gateway.access import guard, login
+from services.gateway.api import agents, commands, dead_letters, overview, schedules, system
 from services.gateway.gateway import Gateway
+from services.gateway.system.commands import Commands
+from services.gateway.system.inspections import Inspections
+from services.gateway.system.observation import Observation
 
 
 def application(gateway: Gateway) -> FastAPI:
@@ -21,5 +27,10 @@ def application(gateway: Gateway) -> FastAPI:
     app.state.gateway = gateway
     problems.install(app)
     guard.install(app, gateway.store, gateway.settings)
-    app.include_router(login.router)
+    app.state.commands = Commands(gateway.stopping)
+    app.state.dead_letters_lock = asyncio.Lock()
+    app.state.observation = Observation(gateway)
+    app.state.inspections = Inspections(gateway.folder, gateway.settings)
+    for routes in (login, agents, commands, dead_letters, overview, schedules, system):
+        app.include_router(routes.router)
     return app

@@ -242,6 +242,27 @@ class Settings(_Environment):
         return ("OpenAI-Organization", "OpenAI-Project", *own)
 
 
+class RemoteSettings(_Environment):
+    """The gateway that commands use in place of a broker and a store; read by
+    `shared.settings.gateway_address`."""
+
+    gateway: str | None = Field(
+        default=None,
+        validation_alias="HUTCH_GATEWAY",
+        description="address of a gateway, like `https://host`: commands are executed there",
+    )
+    gateway_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="HUTCH_GATEWAY_KEY",
+        description="the key that 'hutch keys add' has made for it",
+    )
+    gateway_key_file: Path | None = Field(
+        default=None,
+        validation_alias="HUTCH_GATEWAY_KEY_FILE",
+        description="a file with this key instead",
+    )
+
+
 SIMILAR = 0.85
 """How similar a variable's name is to one that is read, at least, to count as misspelt."""
 _OURS = ("HUTCH_", "OPENAI_", "RABBITMQ_")
@@ -280,7 +301,7 @@ class LocalSettings(_Environment):
 
 def misspelt() -> dict[str, str]:
     """Variables that are set and that no process reads, with the similar name that one reads."""
-    models = (Settings, ScriptedSettings, LocalSettings)
+    models = (Settings, ScriptedSettings, LocalSettings, RemoteSettings)
     fields = [field for model in models for field in model.model_fields.values()]
     known = {str(field.validation_alias) for field in fields}
     ours = [it for it in os.environ if it.startswith(_OURS) and it not in known]

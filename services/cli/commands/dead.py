@@ -153,9 +153,18 @@ def drop(
     choice = Choice(id, agent, reason, every)
     chosen = {found.dead_letter.id for found in _picked(choice)}
     if len(chosen) > 1 and not yes:
-        typer.confirm(f"drop {len(chosen)} dead letters for good?", abort=True)
+        _confirm(len(chosen))
     dropped = asyncio.run(_drop(Settings.from_environment(), chosen))
     output.say(f"dropped {dropped} dead letter{'' if dropped == 1 else 's'}")
+
+
+def _confirm(number: int) -> None:
+    try:
+        sure = typer.confirm(f"drop {number} dead letters for good?")
+    except typer.Abort as error:  # stdin is empty, as it is through a gateway
+        raise SettingsError(f"{number} dead letters would be dropped: add --yes") from error
+    if not sure:
+        raise typer.Abort
 
 
 async def _drop(settings: Settings, ids: Collection[str]) -> int:

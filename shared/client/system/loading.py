@@ -18,6 +18,8 @@ class Loaded(NamedTuple):
     definition: Definition
     advice: list[str]
     """On its tools."""
+    tools: tuple[tuple[str, str], ...] = ()
+    """The name and the description of each."""
 
 
 def loaded(folder: Folder, name: str) -> Loaded | str:
@@ -44,4 +46,5 @@ def _import(folder: Folder, name: str) -> Loaded | str:
         definition, tools = asyncio.run(equipped(folder, name))
     except SettingsError as error:
         return str(error)
-    return Loaded(definition, tool_advice(name, tools))
+    described = tuple((tool.name, tool.description) for tool in tools)
+    return Loaded(definition, tool_advice(name, tools), described)

@@ -20,6 +20,7 @@ from shared.errors import BrokerError, HutchError, StoreError
 from shared.settings.environment import Settings
 from shared.settings.secrets import shown_url
 from shared.store import Store
+from shared.store.messages.dead_letters import kept_number
 from shared.store.messages.ticks import TickOutcome
 from shared.store.processes import pauses
 from shared.store.queries.condition import Condition, ScheduleTicks, condition, schedule_ticks
@@ -116,8 +117,14 @@ class System:
     broker_url: str = ""
 
 
-async def system_status(system: System, faults: Sequence[HutchError] = ()) -> SystemStatus:
-    """What can be read; `faults` are why the rest can't be. Raises `BrokerError`, `StoreError`."""
+async def system_status(
+    system: System, faults: Sequence[HutchError] = (), *, reasons: bool = True
+) -> SystemStatus:
+    """What can be read; `faults` are why the rest can't be. Raises `BrokerError`, `StoreError`.
+
+    Without `reasons`, dead letters are only counted. Reading them hides them from other readers
+    for a moment.
+    """
     found = list(faults)
     files, store, broker = system.folder, system.store, system.broker
     schedules = _schedules(files)
@@ -131,13 +138,13 @@ async def system_status(system: System, faults: Sequence[HutchError] = ()) -> Sy
     if stored:
         names |= set(stored.replicas or ()) | set(stored.load)
     agents = [_agent(name, await _depth(broker, name), stored) for name in sorted(names - RESERVED)]
-    dead, reasons = await _dead_letters(broker, store)
+    dead, by_reason = await _dead_letters(broker, store, read=reasons)
     return SystemStatus(
         agents=agents,
         scheduler=_count(stored, SCHEDULER),
         schedules=_schedule_statuses(schedules, stored) if stored else [],
         dead_letters=dead,
-        dead_letters_by_reason=reasons,
+        dead_letters_by_reason=by_reason,
         takes_messages=await _takes_messages(broker) if broker else None,
         store=_store_status(system.settings, stored.condition) if stored else None,
         broker=BrokerStatus(shown_url(system.broker_url), await broker.version())
@@ -188,7 +195,7 @@ def _agent(name: str, depth: QueueDepth | None, stored: _Stored | None) -> Agent
 
 
 async def _dead_letters(
-    broker: Broker | None, store: Store | None
+    broker: Broker | None, store: Store | None, *, read: bool
 ) -> tuple[int | None, dict[str, int]]:
     depth = await broker.depth(DEAD_QUEUE) if broker else None
     if broker is None:
@@ -197,6 +204,8 @@ async def _dead_letters(
         return 0, {}
     if depth.messages > MOST_READ:
         return depth.messages, {}
+    if not read:
+        return depth.messages + (await store.read(kept_number) if store else 0), {}
     try:
         async with holding(broker, store) as held:
             return len(held), dict(Counter(it.reason for it in held).most_common())
