@@ -11,6 +11,7 @@ import structlog
 
 from services.gateway.app import application
 from services.gateway.gateway import Gateway
+from services.gateway.webhooks.delivery import Webhooks
 from shared.broker.connection import connect
 from shared.contract import topology
 from shared.definitions.loader import read_folder
@@ -47,7 +48,10 @@ async def serve(process: Process) -> None:
             variables="HUTCH_GATEWAY_HOST and HUTCH_GATEWAY_PORT",
         )
         async with asyncio.TaskGroup() as jobs:
-            serving = [jobs.create_task(handle_commands(control, process.stopping))]
+            serving = [
+                jobs.create_task(handle_commands(control, process.stopping)),
+                jobs.create_task(Webhooks(settings, store, process.registry).serve()),
+            ]
             async with server:
                 process.ready = why_not_ready
                 await process.stopping.wait()

@@ -46,7 +46,9 @@ def _header_value(value: str) -> str:
     return value
 
 
-class _Environment(BaseSettings):
+class Environment(BaseSettings):
+    """A group of variables, read from the environment."""
+
     model_config = SettingsConfigDict(
         frozen=True,
         extra="ignore",
@@ -66,7 +68,7 @@ class _Environment(BaseSettings):
             raise SettingsError(f"the variable {name} is wrong: {fault}") from error
 
 
-class Settings(_Environment):
+class Settings(Environment):
     """Every variable that Hutch reads, with its unit and default."""
 
     rabbitmq_url: SecretStr | None = Field(
@@ -166,24 +168,6 @@ class Settings(_Environment):
         validation_alias="HUTCH_HEALTH_HOST",
         description="address that the health port listens on",
     )
-    gateway_host: str = Field(
-        default="127.0.0.1",
-        validation_alias="HUTCH_GATEWAY_HOST",
-        description="address that the gateway listens on",
-    )
-    gateway_port: int = Field(
-        default=8765,
-        ge=0,
-        le=65535,
-        validation_alias="HUTCH_GATEWAY_PORT",
-        description="its port; 0: any free one, named in the log",
-    )
-    gateway_open: bool = Field(
-        default=False,
-        validation_alias="HUTCH_GATEWAY_OPEN",
-        description="`1`: no key is needed, whatever the address; only where no other machine "
-        "reaches the port, as when a container's port is published on 127.0.0.1",
-    )
     debug: bool = Field(
         default=False,
         validation_alias="HUTCH_DEBUG",
@@ -249,7 +233,7 @@ _PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY")
 _NETWORK = (*_PROXIES, "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-class ScriptedSettings(_Environment):
+class ScriptedSettings(Environment):
     """Where the scripted model listens."""
 
     host: str = Field(
@@ -266,7 +250,7 @@ class ScriptedSettings(_Environment):
     )
 
 
-class LocalSettings(_Environment):
+class LocalSettings(Environment):
     """Where the small real model listens; only this machine reaches it."""
 
     port: int = Field(
