@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import structlog
 
+from services.gateway.access.authentication import announce
 from services.gateway.app import application
 from services.gateway.gateway import Gateway
 from services.gateway.webhooks.delivery import Webhooks
@@ -40,8 +41,9 @@ async def serve(process: Process) -> None:
         async def why_not_ready() -> str:
             return await unreachable(broker, store)
 
+        app = application(gateway)
         server = http.serving(
-            application(gateway),
+            app,
             settings.gateway_host,
             settings.gateway_port,
             what="the gateway",
@@ -53,6 +55,7 @@ async def serve(process: Process) -> None:
                 jobs.create_task(Webhooks(settings, store, process.registry).serve()),
             ]
             async with server:
+                await announce(app.state.keys)
                 process.ready = why_not_ready
                 await process.stopping.wait()
             for job in serving:
