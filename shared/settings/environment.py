@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -226,9 +225,6 @@ class Settings(Environment):
         return ("OpenAI-Organization", "OpenAI-Project", *own)
 
 
-SIMILAR = 0.85
-"""How similar a variable's name is to one that is read, at least, to count as misspelt."""
-_OURS = ("HUTCH_", "OPENAI_", "RABBITMQ_")
 _PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY")
 _NETWORK = (*_PROXIES, "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -260,16 +256,6 @@ class LocalSettings(Environment):
         validation_alias="HUTCH_LOCAL_PORT",
         description="port of the local model, on 127.0.0.1",
     )
-
-
-def misspelt() -> dict[str, str]:
-    """Variables that are set and that no process reads, with the similar name that one reads."""
-    models = (Settings, ScriptedSettings, LocalSettings)
-    fields = [field for model in models for field in model.model_fields.values()]
-    known = {str(field.validation_alias) for field in fields}
-    ours = [it for it in os.environ if it.startswith(_OURS) and it not in known]
-    near = {it: get_close_matches(it, known, n=1, cutoff=SIMILAR) for it in ours}
-    return {name: found[0] for name, found in near.items() if found}
 
 
 def no_model(agent: str) -> SettingsError:

@@ -21,11 +21,10 @@ from prometheus_client import Counter as Metric
 from pydantic import ValidationError
 from standardwebhooks import Webhook as Signer
 
+from services.gateway.gateway import Gateway
 from services.gateway.webhooks.destination import Unreachable, destination
 from shared.concurrency.fault_boundary import contained
 from shared.contract.messages import Response
-from shared.settings.environment import Settings
-from shared.store import Store
 from shared.store.messages import webhooks
 from shared.store.messages.webhooks import Webhook
 
@@ -50,8 +49,7 @@ ERROR_CHARS = 300
 class Webhooks:
     """Sends due webhooks. Any number of processes can do so at the same time."""
 
-    settings: Settings
-    store: Store
+    gateway: Gateway
     registry: CollectorRegistry
     _hosts: Counter[str] = field(default_factory=Counter)
     """The attempts in progress, by host."""
@@ -82,19 +80,19 @@ class Webhooks:
                 await asyncio.sleep(POLL_S)
 
     async def _remove_old(self) -> None:
-        keep_s = self.settings.keep_days * 24 * 3600
-        await self.store.write("", partial(webhooks.remove_old, keep_s=keep_s))
+        keep_s = self.gateway.settings.keep_days * 24 * 3600
+        await self.gateway.store.write("", partial(webhooks.remove_old, keep_s=keep_s))
 
     async def _start_due(self, http: httpx2.AsyncClient, jobs: asyncio.TaskGroup) -> None:
         free = AT_ONCE - self._hosts.total()
-        secrets = self.settings.webhook_secrets()
+        secrets = self.gateway.own.webhook_secrets()
         if free <= 0 or not secrets:
             return
-        for due in await self.store.write("", partial(webhooks.take_due, most=free)):
+        for due in await self.gateway.store.write("", partial(webhooks.take_due, most=free)):
             host = httpx2.URL(due.url).host
             if self._hosts[host] >= HOST_AT_ONCE:
                 later = partial(webhooks.postpone, webhook_id=due.webhook_id, delay_s=HOST_BUSY_S)
-                await self.store.write("", later)
+                await self.gateway.store.write("", later)
                 continue
             self._hosts[host] += 1
             job = jobs.create_task(
@@ -111,7 +109,9 @@ class Webhooks:
             await self._failed(due, fault[:ERROR_CHARS])
             return
         if 200 <= status < 300:
-            await self.store.write("", partial(webhooks.delivered, webhook_id=due.webhook_id))
+            await self.gateway.store.write(
+                "", partial(webhooks.delivered, webhook_id=due.webhook_id)
+            )
             self._attempts.labels("delivered").inc()
         else:
             gone = status == HTTPStatus.GONE
@@ -119,7 +119,7 @@ class Webhooks:
 
     async def _post(self, http: httpx2.AsyncClient, due: Webhook, secrets: Sequence[str]) -> int:
         """Send a webhook; returns the status of the answer, whose body is not read."""
-        where = await destination(due.url, self.settings.webhook_hosts)
+        where = await destination(due.url, self.gateway.own.webhook_hosts)
         body, now = payload(due), datetime.now(UTC)
         signatures = [Signer(it).sign(due.webhook_id, now, body) for it in secrets]
         headers = {
@@ -153,7 +153,7 @@ class Webhooks:
                 webhooks.postpone, webhook_id=due.webhook_id, delay_s=delay_s, error=error
             )
             self._attempts.labels("failed").inc()
-        await self.store.write("", operation)
+        await self.gateway.store.write("", operation)
 
 
 _TIMEOUT = {"timeout": httpx2.Timeout(ATTEMPT_S).as_dict()}

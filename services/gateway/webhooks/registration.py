@@ -18,13 +18,13 @@ async def register(gateway: Gateway, agent: str, task_id: str, url: str, key_id:
 
     A repetition changes nothing. Raises `Problem` for an address that webhooks never reach.
     """
-    if not gateway.settings.webhook_secrets():
+    if not gateway.own.webhook_secrets():
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             "callback_url: webhooks are off here: HUTCH_WEBHOOK_SECRET is not set",
         )
     try:
-        checked(url, gateway.settings.webhook_hosts)
+        checked(url, gateway.own.webhook_hosts)
     except Unreachable as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"callback_url: {error}") from error
     run = run_id(agent, task_id)
