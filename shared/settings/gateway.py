@@ -23,7 +23,9 @@ def _secrets(given: SecretStr) -> SecretStr:
 
 def _names(given: object) -> object:
     """The names in a text that separates them by commas."""
-    return {it.strip() for it in given.split(",")} - {""} if isinstance(given, str) else given
+    return (
+        [it.strip() for it in given.split(",") if it.strip()] if isinstance(given, str) else given
+    )
 
 
 class GatewaySettings(Environment):
@@ -58,8 +60,8 @@ class GatewaySettings(Environment):
         validation_alias="HUTCH_WEBHOOK_SECRET_FILE",
         description="a file with this secret instead; read again at each webhook",
     )
-    webhook_hosts: Annotated[frozenset[str], NoDecode, BeforeValidator(_names)] = Field(
-        default=frozenset(),
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
+        default=(),
         validation_alias="HUTCH_WEBHOOK_HOSTS",
         description="hosts in private networks that webhooks may reach, with commas between them; "
         "public hosts are always reached",
