@@ -26,7 +26,7 @@ def application(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
-    guard.install(app, gateway.store, gateway.settings)
+    guard.install(app, gateway.store, gateway.own)
     app.state.commands = Commands(gateway.stopping)
     app.state.dead_letters_lock = asyncio.Lock()
     app.state.observation = Observation(gateway)
