@@ -8,14 +8,15 @@ from fastapi import FastAPI
 
 from services.gateway import problems
 from services.gateway.access import guard, login
-from services.gateway.api import agents, commands, dead_letters, overview, schedules, system
+from services.gateway.api import agents, commands, dead_letters, overview, schedules, system, tasks
 from services.gateway.gateway import Gateway
 from services.gateway.system.commands import Commands
 from services.gateway.system.inspections import Inspections
 from services.gateway.system.observation import Observation
+from services.gateway.tasks.hub import Hub
 
 
-def application(gateway: Gateway) -> FastAPI:
+def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app = FastAPI(
         title="Hutch",
         summary="Give tasks to agents, and see what they do.",
@@ -24,13 +25,13 @@ def application(gateway: Gateway) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
-    app.state.gateway = gateway
+    app.state.gateway, app.state.hub = gateway, hub
     problems.install(app)
     guard.install(app, gateway.store, gateway.own)
     app.state.commands = Commands(gateway.stopping)
     app.state.dead_letters_lock = asyncio.Lock()
     app.state.observation = Observation(gateway)
     app.state.inspections = Inspections(gateway.folder, gateway.settings)
-    for routes in (login, agents, commands, dead_letters, overview, schedules, system):
+    for routes in (login, agents, commands, dead_letters, overview, schedules, system, tasks):
         app.include_router(routes.router)
     return app
