@@ -92,8 +92,8 @@ def _sums(found: Minutes, settings: Settings) -> dict[tuple[int, str], _Sums]:
         of_agent.failed += ended.failed
     for made in found.calls:
         of_agent = sums[made.minute, made.agent]
-        of_agent.model_calls += made.calls
-        of_agent.tokens += made.input_tokens + made.output_tokens
+        of_agent.model_calls += made.usage.model_calls
+        of_agent.tokens += made.usage.tokens
         of_agent.cost = _sum(of_agent.cost, _cost(made, settings))
     return dict(sums)
 
@@ -120,23 +120,24 @@ def _minute(minute: int, found: Iterable[_Sums]) -> Minute:
 def _cost(made: MadeCalls, settings: Settings) -> float | None:
     """The cost of these calls, those without a recorded one by the price of their average: prices
     can depend on the length of a call."""
-    rest = made.calls - made.costed
-    if rest <= 0:
-        return made.cost
+    recorded, calls = made.usage.cost or 0.0, made.usage.model_calls
+    rest = calls - made.costed
+    if rest <= 0 or not made.usage.tokens:
+        return recorded
     choice = _choice(made.definition)
-    name = made.model or choice.name or settings.model or ""
     average = Usage(
         model_calls=1,
-        input_tokens=made.input_tokens // made.calls,
-        cached_tokens=made.cached_tokens // made.calls,
-        output_tokens=made.output_tokens // made.calls,
+        input_tokens=made.usage.input_tokens // calls,
+        cached_tokens=made.usage.cached_tokens // calls,
+        output_tokens=made.usage.output_tokens // calls,
     )
-    if not average.tokens:
-        return made.cost
-    base_url = choice.base_url or settings.base_url or OPENAI
-    at = datetime.fromtimestamp(made.minute * MINUTE_S, UTC)
-    usd = PriceList(settings.prices).cost(name, base_url, average, at)
-    return None if usd is None else made.cost + usd * rest
+    usd = PriceList(settings.prices).cost(
+        made.model or choice.name or settings.model or "",
+        choice.base_url or settings.base_url or OPENAI,
+        average,
+        datetime.fromtimestamp(made.minute * MINUTE_S, UTC),
+    )
+    return None if usd is None else recorded + usd * rest
 
 
 class _Choice(BaseModel):

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Float,
-    Integer,
-    String,
-    case,
-    cast,
-    func,
-    literal_column,
-    or_,
-    select,
-)
+from pydantic import BaseModel
+from pydantic_core import from_json
+from sqlalchemy import Integer, cast, func, select, union_all
 from sqlalchemy.engine import Connection
 
-from shared.contract.messages import Status
+from shared.contract.messages import Status, Usage
 from shared.store.schema import definitions, now_s, runs, steps
 
 MINUTE_S = 60
@@ -42,20 +32,16 @@ class EndedRuns:
 class MadeCalls:
     """The model calls of an agent in a minute, of one model under one definition.
 
-    `definition` is the JSON of the definition, `costed` are the calls with a recorded cost, and
-    `cost` is their sum.
+    `definition` is the JSON of the definition. `costed` are the calls with a recorded cost, which
+    is in the `usage`. A damaged row is left out.
     """
 
     minute: int
     agent: str
     definition: str
     model: str
-    calls: int
-    input_tokens: int
-    cached_tokens: int
-    output_tokens: int
+    usage: Usage
     costed: int
-    cost: float
 
 
 @dataclass(frozen=True)
@@ -78,12 +64,8 @@ def minutes(connection: Connection, agents: Collection[str], first: int) -> Minu
     return Minutes(now, ended, _calls(connection, agents, since))
 
 
-def _minute(time: ColumnElement[Any]) -> ColumnElement[int]:
-    return cast(func.floor(time / MINUTE_S), Integer)
-
-
 def _ended(connection: Connection, agents: Collection[str], since: float) -> list[EndedRuns]:
-    minute = _minute(runs.c.ended_at)
+    minute = cast(func.floor(runs.c.ended_at / MINUTE_S), Integer)
     query = (
         select(minute, runs.c.agent, func.count(), func.count().filter(runs.c.status.in_(FAILED)))
         .where(runs.c.agent.in_(agents), runs.c.ended_at >= since)
@@ -94,65 +76,78 @@ def _ended(connection: Connection, agents: Collection[str], since: float) -> lis
 
 def _calls(connection: Connection, agents: Collection[str], since: float) -> list[MadeCalls]:
     """A step that finished since then belongs to a run that has ended since then, or is open."""
-    of_runs = or_(runs.c.ended_at >= since, runs.c.ended_at.is_(None))
-    minute, json = _minute(steps.c.finished_at), _JSON[connection.dialect.name]
-    model = func.coalesce(json("model", String), "")
-    cost = json("usage.cost", Float)
-    sums = (
-        func.coalesce(func.sum(json(f"usage.{name}", BigInteger)), 0).label(name)
-        for name in ("model_calls", "input_tokens", "cached_tokens", "output_tokens")
+    of_agents = select(runs.c.run_id, runs.c.agent, runs.c.definition).where(
+        runs.c.agent.in_(agents)
     )
+    at_work = union_all(  # each part finds its runs in an index
+        of_agents.where(runs.c.ended_at >= since), of_agents.where(runs.c.ended_at.is_(None))
+    ).subquery()
+    position = func.strpos if connection.dialect.name == "postgresql" else func.instr
+    part = func.substr(steps.c.output, position(steps.c.output, _USAGE), _PART_CHARS)
     query = (
-        select(
-            minute.label("minute"),
-            runs.c.agent,
-            runs.c.definition,
-            model.label("model"),
-            *sums,
-            func.count(cost).label("costed"),
-            func.coalesce(func.sum(cost), 0.0).label("cost"),
-        )
-        .join_from(runs, steps, steps.c.run_id == runs.c.run_id)
-        .where(
-            runs.c.agent.in_(agents), of_runs, steps.c.kind == "model", steps.c.finished_at >= since
-        )
-        .group_by(minute, runs.c.agent, runs.c.definition, model)
+        select(steps.c.finished_at, at_work.c.agent, at_work.c.definition, part.label("part"))
+        .join_from(at_work, steps, steps.c.run_id == at_work.c.run_id)
+        .where(steps.c.kind == "model", steps.c.finished_at >= since)
     )
-    rows = connection.execute(query).all()
-    used = {row.definition for row in rows}
-    frozen = select(definitions.c.hash, definitions.c.body).where(definitions.c.hash.in_(used))
-    bodies = {row.hash: row.body for row in connection.execute(frozen)} if used else {}
+    sums: dict[tuple[int, str, str, str], _Sums] = defaultdict(_Sums)
+    for finished_at, agent, definition, text in connection.execute(query):
+        if (reply := _reply(text)) is not None:
+            key = (int(finished_at // MINUTE_S), agent, definition, reply.model or "")
+            sums[key].add(reply.usage)
+    frozen = select(definitions.c.hash, definitions.c.body).where(
+        definitions.c.hash.in_({definition for _, _, definition, _ in sums})
+    )
+    bodies = {row.hash: row.body for row in connection.execute(frozen)} if sums else {}
     return [
-        MadeCalls(
-            row.minute,
-            row.agent,
-            bodies.get(row.definition, ""),
-            row.model,
-            int(row.model_calls),
-            int(row.input_tokens),
-            int(row.cached_tokens),
-            int(row.output_tokens),
-            row.costed,
-            float(row.cost),
-        )
-        for row in rows
+        MadeCalls(minute, agent, bodies.get(definition, ""), model, it.usage, it.costed)
+        for (minute, agent, definition, model), it in sums.items()
     ]
 
 
-def _sqlite(path: str, kind: type[Any]) -> ColumnElement[Any]:
-    found = case((func.json_valid(steps.c.output), func.json_extract(steps.c.output, f"$.{path}")))
-    return cast(found, kind)
+_USAGE = '"usage":{'
+"""No text of a model can look like this in JSON, since each quotation mark in it is escaped."""
+_PART_CHARS = 600
+"""The usage, and the model's name that follows it, are shorter."""
 
 
-def _postgresql(path: str, kind: type[Any]) -> ColumnElement[Any]:
-    """Without a value where the text is no JSON, or the value no number."""
-    place = ",".join(path.split("."))
-    text: ColumnElement[str] = literal_column(
-        f"CASE WHEN steps.output IS JSON THEN steps.output::json #>> '{{{place}}}' END", String()
-    )
-    if kind is String:
-        return text
-    return cast(func.substring(text, r"^[0-9.eE+-]{1,25}$"), kind)
+class _Reply(BaseModel):
+    usage: Usage
+    model: str | None = None
 
 
-_JSON = {"sqlite": _sqlite, "postgresql": _postgresql}
+def _reply(part: str) -> _Reply | None:
+    """The part of a reply that begins with its usage; None if it can't be read."""
+    try:
+        return _Reply.model_validate(from_json(f"{{{part}", allow_partial="trailing-strings"))
+    except ValueError:
+        return None
+
+
+@dataclass
+class _Sums:
+    """Plain numbers: a `Usage` for each call would cost more than reading it."""
+
+    calls: int = 0
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cost: float = 0.0
+    costed: int = 0
+
+    def add(self, usage: Usage) -> None:
+        self.calls += usage.model_calls
+        self.input += usage.input_tokens
+        self.output += usage.output_tokens
+        self.cached += usage.cached_tokens
+        self.cost += usage.cost or 0.0
+        self.costed += usage.cost is not None
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(
+            model_calls=self.calls,
+            input_tokens=self.input,
+            output_tokens=self.output,
+            cached_tokens=self.cached,
+            cost=self.cost if self.costed else None,
+        )

@@ -196,9 +196,12 @@ def children(process: Child) -> list[str]:
     return [pid for pids in found for pid in pids]
 
 
-def test_ctrl_c_says_how_to_go_on_with_a_task(system: System, laptop: dict[str, str]) -> None:
+def test_ctrl_c_says_how_to_go_on_with_a_task(
+    system: System, laptop: dict[str, str], pika: Client
+) -> None:
     asking = system.start("services.cli", "ask", "bob", "Hello", **unset(system), **laptop)
     asking.wait_for("the task waits")
+    until(lambda: pika.channel.queue_declare("agent.bob", passive=True).method.message_count)
     asking.process.send_signal(signal.SIGINT)
     assert asking.ended() == 130
     found = re.search(r"'hutch wait (\w+)'", asking.output)
