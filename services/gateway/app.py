@@ -6,8 +6,9 @@ from fastapi import FastAPI
 
 from services.gateway import problems
 from services.gateway.access import guard, login
-from services.gateway.api import tasks
+from services.gateway.api import events, tasks, triggers
 from services.gateway.gateway import Gateway
+from services.gateway.metrics import RequestCount
 from services.gateway.tasks.hub import Hub
 
 
@@ -23,6 +24,7 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app.state.gateway, app.state.hub = gateway, hub
     problems.install(app)
     guard.install(app, gateway.store, gateway.settings)
-    for it in (login, tasks):
+    app.add_middleware(RequestCount, metrics=hub.metrics)
+    for it in (login, tasks, triggers, events):
         app.include_router(it.router)
     return app
