@@ -20,6 +20,6 @@ def application(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
-    guard.install(app, gateway.store, gateway.settings)
+    guard.install(app, gateway.store, gateway.own)
     app.include_router(login.router)
     return app
