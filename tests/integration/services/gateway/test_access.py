@@ -14,6 +14,7 @@ from shared.broker.connection import Broker
 from shared.definitions.loader import read_folder
 from shared.process.stopping import Stopping
 from shared.settings.environment import Settings
+from shared.settings.gateway import GatewaySettings
 from shared.store import Store
 from tests.support.processes.running import Child, System, until
 from tests.support.repository import REPOSITORY
@@ -66,7 +67,7 @@ async def test_each_operation_names_a_scope_and_none_that_changes_something_is_f
 ) -> None:
     settings = Settings(_env_file=None)
     folder = read_folder(Path(REPOSITORY / "agents"))
-    gateway = Gateway(settings, store, broker, folder, Stopping(), "gateway.test")
+    gateway = Gateway(settings, GatewaySettings(), store, broker, folder, Stopping(), "gateway.test")
     paths = application(gateway).openapi()["paths"]
     assert "/api/me" in paths
     for path, operations in paths.items():
