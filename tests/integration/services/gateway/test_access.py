@@ -67,7 +67,9 @@ async def test_each_operation_names_a_scope_and_none_that_changes_something_is_f
 ) -> None:
     settings = Settings(_env_file=None)
     folder = read_folder(Path(REPOSITORY / "agents"))
-    gateway = Gateway(settings, GatewaySettings(), store, broker, folder, Stopping(), "gateway.test")
+    gateway = Gateway(
+        settings, GatewaySettings(), store, broker, folder, Stopping(), "gateway.test"
+    )
     paths = application(gateway).openapi()["paths"]
     assert "/api/me" in paths
     for path, operations in paths.items():
