@@ -15,7 +15,7 @@ from services.gateway.access import body, guard, limits
 from services.gateway.access.body import BODY_BYTES, PUBLIC_BYTES
 from shared.store import Store
 from tests.support.brokers.waiting import until
-from tests.unit.services.gateway.access.conftest import Served, bearer, make_key
+from tests.support.guarded import Served, bearer, make_key
 
 POST = "/api/agents/bob"
 MB = 1024 * 1024

@@ -13,7 +13,7 @@ from services.gateway.access.keys import CACHE_S, RECENT_S
 from shared.store import Store
 from shared.store.processes import api_keys
 from shared.store.processes.api_keys import Scope
-from tests.unit.services.gateway.access.conftest import Served, bearer, make_key
+from tests.support.guarded import Served, bearer, make_key
 
 ELSEWHERE = {"HUTCH_GATEWAY_HOST": "0.0.0.0"}
 

@@ -11,7 +11,7 @@ import pytest
 from services.gateway.access import cookie
 from shared.store import Store
 from shared.store.processes import api_keys
-from tests.unit.services.gateway.access.conftest import Served, bearer, make_key
+from tests.support.guarded import Served, bearer, make_key
 
 OWN = {"Sec-Fetch-Site": "same-origin"}
 

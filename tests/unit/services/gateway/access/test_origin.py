@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from shared.store import Store
-from tests.unit.services.gateway.access.conftest import Served, bearer, make_key
+from tests.support.guarded import Served, bearer, make_key
 
 POST = "/api/agents/bob"
 

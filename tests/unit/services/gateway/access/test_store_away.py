@@ -7,9 +7,9 @@ import pytest
 
 from services.gateway.access.keys import CACHE_S, READ_S
 from shared.store import Store
+from tests.support.guarded import Served, bearer, make_key
 from tests.support.stores.fixtures import on_both_stores as pytest_generate_tests
 from tests.support.stores.postgresql import Postgres
-from tests.unit.services.gateway.access.conftest import Served, bearer, make_key
 
 __all__ = ["STORES", "pytest_generate_tests"]
 

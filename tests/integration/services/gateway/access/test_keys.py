@@ -21,6 +21,7 @@ from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
 
+STORES = ["sqlite"]
 REVOKED_S = 5.0
 
 
