@@ -6,10 +6,13 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.gateway.access.origin import SAFE_METHODS
 from services.gateway.app import application
 from services.gateway.gateway import Gateway
+from services.gateway.metrics import Metrics
+from services.gateway.tasks.hub import Hub
 from shared.broker.connection import Broker
 from shared.definitions.loader import read_folder
 from shared.process.stopping import Stopping
@@ -71,7 +74,8 @@ async def test_each_operation_names_a_scope_and_none_that_changes_something_is_f
     gateway = Gateway(
         settings, GatewaySettings(), store, broker, folder, Stopping(), "gateway.test"
     )
-    paths = application(gateway).openapi()["paths"]
+    hub = Hub(gateway, Metrics(CollectorRegistry()))
+    paths = application(gateway, hub).openapi()["paths"]
     assert "/api/me" in paths
     for path, operations in paths.items():
         for method, operation in operations.items():
