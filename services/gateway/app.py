@@ -23,7 +23,7 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
     )
     app.state.gateway, app.state.hub = gateway, hub
     problems.install(app)
-    guard.install(app, gateway.store, gateway.settings)
+    guard.install(app, gateway.store, gateway.own)
     app.add_middleware(RequestCount, metrics=hub.metrics)
     for it in (login, tasks, triggers, events):
         app.include_router(it.router)

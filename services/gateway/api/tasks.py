@@ -32,6 +32,7 @@ from services.gateway.tasks.lookup import TaskView
 from services.gateway.tasks.place import Place
 from services.gateway.tasks.submission import SENDER, cancel, check_unused, message_id, submit
 from services.gateway.tasks.watch import Watch
+from services.gateway.webhooks.registration import register
 from shared.concurrency.first import first_of
 from shared.contract import messages
 from shared.contract.messages import AgentName, Budget, Content, Id, Task
@@ -97,6 +98,10 @@ class NewTask(BaseModel):
     wait: Annotated[
         float, Field(ge=0, le=MOST_WAIT_S, description="seconds to wait for its end")
     ] = 0.0
+    callback_url: Annotated[
+        str | None,
+        Field(description="an address that gets the response as a signed webhook, at least once"),
+    ] = None
     id: Annotated[
         Id | None,
         Field(description="its id, in place of an `Idempotency-Key`: sent twice, it is run once"),
@@ -169,6 +174,8 @@ async def send_task(
     streams = "text/event-stream" in request.headers.get("accept", "")
     if streams:
         caller.count_stream()
+    if new.callback_url is not None:
+        await register(hub.gateway, new.agent, task_id, new.callback_url, caller.key_id)
     await record(store, caller, "task.send", f"{new.agent}/{task_id}")
     leaving = _Leaving(hub, caller, new.agent, task_id, cancels=on_disconnect == "cancel")
     async with AsyncExitStack() as held:
