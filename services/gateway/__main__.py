@@ -11,8 +11,8 @@ import structlog
 from services.gateway.access.authentication import announce
 from services.gateway.app import application
 from services.gateway.gateway import Gateway
+from services.gateway.metrics import Metrics
 from services.gateway.tasks.hub import Hub
-from services.gateway.tasks.metrics import Metrics
 from services.gateway.webhooks.delivery import Webhooks
 from shared.broker.connection import connect
 from shared.contract import topology
