@@ -59,7 +59,8 @@ class Inspections:
     def _advice(self, name: str, found: Loaded) -> list[str]:
         """The advice that names this agent: some of it depends on the other agents. That on models
         is left out: the agents' settings may be others than the gateway's."""
-        agents = {**self.folder.found, name: found.definition}
+        sound = {it: one for it, one in self.folder.found.items() if it not in self.folder.faults}
+        agents = {**sound, name: found.definition}
         named = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
         lines = advice(agents, self.settings, models=False)
         return [*filter(named.search, lines), *found.advice]
