@@ -8,18 +8,23 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
+from services.cli.forking.client import Forks
 from services.cli.machine.models import Endpoint
 from services.cli.machine.orphans import orphan_cleanup
-from services.cli.machine.supervisor import Children, Role, Show
+from services.cli.machine.supervisor import LONGEST_LINE, Children, Role, Show
 from shared.contract.topology import SCHEDULER
 from shared.errors import SettingsError
 from shared.process.runtime import STOP_S
 
 MARGIN_S = 2.0
 """The time that a child has in addition to its own limits, before it is killed."""
-PYTHON = (sys.executable, "-P", "-m")  # -P: the user's folder may have a package `shared`
+IMPORTED = (
+    *("services.agent.__main__", "services.scheduler.__main__", "services.scripted.__main__"),
+    *("openai", "openai.types.responses"),
+)
+"""What the processes have in common: the fork server imports it once."""
 
 
 @asynccontextmanager
@@ -29,9 +34,11 @@ async def running(
     environment: Mapping[str, str],
     show: Show,
     drain_s: float,
+    fork: bool = True,
 ) -> AsyncIterator[Fleet]:
     """The agents and a scheduler for them run while the context lasts, and have ended afterwards.
 
+    They are forked from one process where the system can do that, unless `fork` is False.
     The model answers before the agents start, and ends after them. A process that can't start
     because of its settings or file is left out. When no agent is left, the context is cancelled,
     and the last one's `SettingsError` is raised, in a group.
@@ -42,10 +49,14 @@ async def running(
         "HUTCH_HEALTH_HOST": "127.0.0.1",
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # they import from where we do
     }
-    everything = {**environment, **endpoint.environment, **common}
+    everything = {**os.environ, **environment, **endpoint.environment, **common}
     with orphan_cleanup("kill 0") as group:
-        children = Children(everything, group, show, end_s)
-        async with asyncio.TaskGroup() as jobs:
+        async with AsyncExitStack() as ending, asyncio.TaskGroup() as jobs:
+            forks = None
+            if fork and hasattr(os, "fork"):
+                forks = Forks(everything, group, IMPORTED, LONGEST_LINE)
+                ending.push_async_callback(forks.end)
+            children = Children(everything, group, show, end_s, forks)
             model = [jobs.create_task(children.keep(role)) for role in _model(endpoint)]
             await endpoint.answering()
             fleet = Fleet(children, jobs, agents)
@@ -129,11 +140,11 @@ class Fleet:
     def _start(self, name: str) -> None:
         if self._ending.is_set():
             return
-        command = ["services.scheduler", *self._scheduled]
+        role = Role(name, "services.scheduler", tuple(self._scheduled))
         if name != SCHEDULER:
-            command = ["services.agent", _agent(name)]
+            role = Role(name, "services.agent", (_agent(name),))
             self._without_fault.add(name)
-        job = self._jobs.create_task(self._keep(Role(name, (*PYTHON, *command))))
+        job = self._jobs.create_task(self._keep(role))
         job.add_done_callback(self._ended)
         self._kept[name] = job
 

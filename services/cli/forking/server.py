@@ -1,0 +1,131 @@
+"""The fork server: `python -m services.cli.forking.server DESCRIPTOR MODULE…`.
+
+It imports the modules once and forks a process for each request, so that all of them share the
+memory of what it has imported. It has one thread, no event loop, and imports nothing of a user's:
+a forked process reads agents and tools from their files.
+
+A request is a line of JSON on the control socket, a stream: `{"start": [module, argument…]}`, with
+the write ends of two pipes, or `{"signal": [pid, number]}`. The first pipe takes the process's
+output. The second takes two lines, its process id and its exit code; it closes without the second
+line if the fork server dies. The fork server ends when the control socket is closed; the processes
+that it has forked go on.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+from setproctitle import setproctitle
+
+from services.cli.forking.client import PYTHON
+
+MOST_BYTES = 65536
+MOST_DESCRIPTORS = 64
+
+
+class ForkServer:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._woken, self._wake = socket.socketpair()
+        self._received = b""
+        self._descriptors: list[int] = []
+        self._status: dict[int, int] = {}
+        """The second pipe of each process that has not ended, by process id."""
+
+    def serve(self) -> None:
+        """Answer requests until the control socket is closed."""
+        self._wake.setblocking(False)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler it wakes nothing
+        while True:
+            ready, _, _ = select.select([self._control, self._woken], [], [])
+            if self._woken in ready:
+                self._woken.recv(MOST_BYTES)
+                self._reap()
+            if self._control in ready and not self._receive():
+                return
+
+    def _receive(self) -> bool:
+        """Answer what has arrived; returns False at the end of the stream."""
+        data, descriptors, _, _ = socket.recv_fds(self._control, MOST_BYTES, MOST_DESCRIPTORS)
+        self._descriptors += descriptors
+        *lines, self._received = (self._received + data).split(b"\n")
+        for line in lines:
+            match json.loads(line):
+                case {"start": [module, *arguments]}:
+                    self._fork(module, arguments)
+                case {"signal": [pid, number]} if pid in self._status:  # else it has been reaped
+                    os.kill(pid, number)
+        return bool(data)
+
+    def _fork(self, module: str, arguments: Sequence[str]) -> None:
+        output, status, *self._descriptors = self._descriptors
+        pid = os.fork()
+        if pid == 0:
+            self._run(module, arguments, output, status)
+        os.close(output)
+        self._status[pid] = status
+        _write(status, pid)
+
+    def _reap(self) -> None:
+        while self._status:
+            pid, state = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            status = self._status.pop(pid)
+            _write(status, os.waitstatus_to_exitcode(state))
+            os.close(status)
+
+    def _run(self, module: str, arguments: Sequence[str], output: int, status: int) -> NoReturn:
+        """Become the process `python -m module argument…`, with nothing of the fork server's."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            for opened in (self._control, self._woken, self._wake):
+                opened.close()
+            for descriptor in (output, status, *self._descriptors, *self._status.values()):
+                os.close(descriptor)
+            gc.enable()
+            setproctitle(" ".join([*PYTHON, module, *arguments]))
+            process = importlib.import_module(f"{module}.__main__")
+            sys.argv = [str(process.__file__), *arguments]
+            code = process.main()
+            sys.stdout.flush()
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else 1
+        except BaseException:  # noqa: BLE001 - it must not return into the fork server
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+
+def _write(status: int, number: int) -> None:
+    with suppress(BrokenPipeError):  # the client has ended: the control socket is closed too
+        os.write(status, b"%d\n" % number)
+
+
+def main() -> None:
+    descriptor, *modules = sys.argv[1:]
+    gc.disable()  # a collection would leave gaps in the pages, and filling them copies a page
+    for module in modules:
+        importlib.import_module(module)
+    gc.freeze()  # a collection in a forked process does not write to these objects
+    ForkServer(socket.socket(fileno=int(descriptor))).serve()
+
+
+if __name__ == "__main__":
+    main()
