@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -322,6 +322,16 @@ class OpenAIModel:
                 f"no connection to the model at {self.base_url} can be made with {network()}: "
                 f"{type(error).__name__}: {reason}"
             ) from error
+
+
+def preload() -> None:
+    """Import what clients need, and prepare TLS, for all processes that are forked afterwards.
+
+    It starts no thread, opens no connection, and leaves faults to each process's own `warm`.
+    """
+    for wire in _WIRES:
+        with suppress(SettingsError):
+            OpenAIModel("none", "https://localhost", choice=ModelChoice(api=wire))._open()
 
 
 def _cut_off(reply: Completion, limit: int | None) -> Completion:

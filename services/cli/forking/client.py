@@ -72,13 +72,13 @@ class Forks:
     """
 
     def __init__(
-        self, environment: Mapping[str, str], group: int, modules: Collection[str], limit: int
+        self, environment: Mapping[str, str], group: int, names: Collection[str], limit: int
     ) -> None:
-        """The fork server imports `modules`. `limit` is the length of the longest line, in bytes,
-        that is read from a process."""
+        """The fork server imports the modules `names`, and calls the functions `module:function`.
+        `limit` is the length of the longest line, in bytes, that is read from a process."""
         self._environment = environment
         self._group = group
-        self._modules = modules
+        self._names = names
         self._limit = limit
         self._server: _Server | None = None
         self._starting = asyncio.Lock()
@@ -108,7 +108,7 @@ class Forks:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(*PYTHON, "services.cli.forking.server", str(theirs.fileno()), *self._modules),
+                *(*PYTHON, "services.cli.forking.server", str(theirs.fileno()), *self._names),
                 stdin=DEVNULL,
                 stdout=DEVNULL,
                 env=self._environment,

@@ -1,8 +1,9 @@
-"""The fork server: `python -m services.cli.forking.server DESCRIPTOR MODULE…`.
+"""The fork server: `python -m services.cli.forking.server DESCRIPTOR NAME…`.
 
-It imports the modules once and forks a process for each request, so that all of them share the
-memory of what it has imported. It has one thread, no event loop, and imports nothing of a user's:
-a forked process reads agents and tools from their files.
+It imports the modules with these names, and calls the functions, `module:function`. Then it forks
+a process for each request, so that all of them share the memory of what was imported. It has one
+thread, no event loop, and imports nothing of a user's: a forked process reads agents and tools from
+their files.
 
 A request is a line of JSON on the control socket, a stream: `{"start": [module, argument…]}`, with
 the write ends of two pipes, or `{"signal": [pid, number]}`. The first pipe takes the process's
@@ -17,6 +18,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -24,9 +26,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
-from setproctitle import setproctitle
+from setproctitle import setproctitle, setthreadtitle
 
 from services.cli.forking.client import PYTHON
 
@@ -101,6 +104,7 @@ class ForkServer:
                 os.close(descriptor)
             gc.enable()
             setproctitle(" ".join([*PYTHON, module, *arguments]))
+            setthreadtitle(Path(sys.executable).name)
             process = importlib.import_module(f"{module}.__main__")
             sys.argv = [str(process.__file__), *arguments]
             code = process.main()
@@ -119,10 +123,12 @@ def _write(status: int, number: int) -> None:
 
 
 def main() -> None:
-    descriptor, *modules = sys.argv[1:]
+    descriptor, *names = sys.argv[1:]
     gc.disable()  # a collection would leave gaps in the pages, and filling them copies a page
-    for module in modules:
-        importlib.import_module(module)
+    for name in names:
+        found = pkgutil.resolve_name(name)
+        if callable(found):
+            found()
     gc.freeze()  # a collection in a forked process does not write to these objects
     ForkServer(socket.socket(fileno=int(descriptor))).serve()
 

@@ -22,9 +22,12 @@ MARGIN_S = 2.0
 """The time that a child has in addition to its own limits, before it is killed."""
 IMPORTED = (
     *("services.agent.__main__", "services.scheduler.__main__", "services.scripted.__main__"),
-    *("openai", "openai.types.responses"),
+    "services.agent.llm.client:preload",
+    # Imported late, by name:
+    *("uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.off", "encodings.idna"),
+    "sqlalchemy.dialects.postgresql.asyncpg",
 )
-"""What the processes have in common: the fork server imports it once."""
+"""What the processes have in common: the fork server imports and calls it once."""
 
 
 @asynccontextmanager

@@ -47,7 +47,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 @pytest.mark.essential
 def test_up_runs_the_agents_until_it_is_ended(own: System) -> None:
     child = up(own)
-    children = psutil.Process(child.process.pid).children()
+    children = psutil.Process(child.process.pid).children(recursive=True)
     asked = own.hutch("ask", "alice", "Ask Bob to write an email about rabbits.")
     assert "Subject: News about rabbits" in asked.stdout
     assert child.end() == 0
@@ -57,8 +57,10 @@ def test_up_runs_the_agents_until_it_is_ended(own: System) -> None:
 
 def test_a_killed_agent_is_started_again(own: System) -> None:
     child = up(own)
-    children = psutil.Process(child.process.pid).children()
-    bob = next(it for it in children if it.cmdline()[-2:] == ["services.agent", "bob"])
+    children = psutil.Process(child.process.pid).children(recursive=True)
+    bob = next(
+        it for it in children if " ".join(it.cmdline()).rstrip().endswith("-m services.agent bob")
+    )
     bob.kill()
     child.wait_for(r"bob +\| ended with SIGKILL: started again in 0.5 s")
     child.wait_for(r'(?s)SIGKILL.*bob +\| [^\n]*"consuming"')
@@ -73,7 +75,7 @@ def test_up_ends_when_all_agents_were_shut_down(own: System) -> None:
 
 def test_no_process_outlives_a_killed_up(own: System) -> None:
     child = up(own)
-    children = psutil.Process(child.process.pid).children()
+    children = psutil.Process(child.process.pid).children(recursive=True)
     child.kill()
     assert gone(children)
 
@@ -90,3 +92,26 @@ def test_an_unknown_agent_is_refused_before_anything_starts(own: System) -> None
     assert child.ended() == 2
     assert "did you mean bob?" in child.output
     assert "starting" not in child.output
+
+
+def test_when_the_fork_server_is_killed_the_agents_are_started_again(own: System) -> None:
+    child = up(own)
+    children = psutil.Process(child.process.pid).children()
+    server = next(it for it in children if "services.cli.forking.server" in it.cmdline())
+    before = server.children()
+    server.kill()
+    for name in ("alice", "bob"):
+        child.wait_for(rf"{name} +\| ended with SIGKILL: started again in 0.5 s")
+        child.wait_for(rf'(?s){name} +\| ended with SIGKILL.*{name} +\| [^\n]*"consuming"')
+    assert gone(before)
+    asked = own.hutch("ask", "alice", "Ask Bob to write an email about rabbits.")
+    assert "Subject: News about rabbits" in asked.stdout
+    assert child.end() == 0
+
+
+def test_without_forks_each_process_is_started_by_itself(own: System) -> None:
+    child = own.start("services.cli", "up", "bob", "--provider", "scripted", "--no-fork")
+    child.wait_for(r'bob +\| .*"consuming"')
+    children = psutil.Process(child.process.pid).children()
+    assert any(it.cmdline()[-2:] == ["services.agent", "bob"] for it in children)
+    assert child.end() == 0
