@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +19,9 @@ from services.cli.machine.broker import local_broker
 from services.cli.machine.fleet import Fleet
 from services.cli.machine.home import HOME, is_locked, running_broker
 from services.cli.machine.models import Endpoint, Provider, endpoint
-from services.cli.up import control, log_files
+from services.cli.up import control, health, log_files
 from services.cli.up.reload import ModelFault, Reload
-from services.cli.up.screen import Screen
+from services.cli.up.screen import Screen, show_json
 from shared.broker.connection import connect
 from shared.contract.topology import SCHEDULER
 from shared.definitions.loader import Folder, read_folder
@@ -29,10 +29,13 @@ from shared.definitions.model import Definition
 from shared.errors import SettingsError
 from shared.settings.environment import Settings, no_model
 from shared.store.database.migrate import migrate
+from shared.telemetry import logs
 
 BROKER_WAIT_S = 10.0
 """The wait for the broker of RABBITMQ_URL; a broker that is started here answers before that."""
 OWNER_POLL_S = 1.0
+UP = "up"
+"""The name of the lines about no process, among lines of JSON."""
 
 
 def up(
@@ -54,14 +57,21 @@ def up(
     fork: Annotated[
         bool, typer.Option(help="Fork the agents from one process, which saves memory and time.")
     ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each line as a JSON object, as a container does.")
+    ] = False,
 ) -> None:
     """Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.
 
     An agent whose file or settings have a fault is named and not started; the others start, and the
     command fails only if none can. Use the exit code of 'hutch check' to find such faults.
     A second 'hutch up' in this folder uses the broker and the store of the first, and ends with it.
+    With HUTCH_HEALTH_PORT set, /live and /ready are served there for all processes at once.
     """
     settings = Settings.from_environment()
+    if as_json:
+        logs.configure("json", UP)
+    say: Callable[[str], None] = partial(show_json, UP) if as_json else output.say
     folder = read_folder(settings.agents)
     model_fault = partial(_model_fault, settings if provider is Provider.OPENAI else None)
     found = _startable(folder, agents or (), model_fault)
@@ -71,10 +81,12 @@ def up(
         broker = local_broker(given, HOME, output.say, output.confirmed)
         with nullcontext(joined) if joined else broker as url:
             model = endpoint(provider)
-            output.say(model.notice)
+            say(model.notice)
             for line in _own_models(found, provider):
-                output.say(line)
-            system = _System(settings, folder, agents or (), model, model_fault, url, bool(joined))
+                say(line)
+            system = _System(
+                settings, folder, agents or (), model, model_fault, url, bool(joined), as_json, say
+            )
             asyncio.run(system.serve([it.name for it in found], reload, fork))
 
 
@@ -116,6 +128,8 @@ class _System:
     url: str
     joined: bool
     """Whether another 'hutch up' runs the broker."""
+    as_json: bool
+    say: Callable[[str], None]
 
     async def serve(self, agents: list[str], reload: bool, fork: bool) -> None:
         """Run the agents until the end is asked for."""
@@ -123,29 +137,37 @@ class _System:
         async with connect(self.url, "hutch up", wait_s=BROKER_WAIT_S):
             pass  # one sentence now rather than one from each process
         await migrate(settings.store())
-        environment = {"HUTCH_LOG": _log_format(settings)}
+        environment = {"HUTCH_LOG": "json" if self.as_json else _log_format(settings)}
         owner = settings.given_broker() is None and not self.joined
         if settings.given_broker() is None:  # else they read the setting themselves
             environment["RABBITMQ_URL"] = self.url
         names = [SCHEDULER, *agents]
-        output.say(f"starting {', '.join(names)}; Ctrl-C ends them")
-        screen = Screen(names)
+        self.say(f"starting {', '.join(names)}; Ctrl-C ends them")
+        show_line = show_json if self.as_json else Screen(names).show
 
         def show(name: str, line: str) -> None:
-            screen.show(name, line)
+            show_line(name, line)
             log_files.write(log_files.folder(HOME), name, output.plain(line))
 
         async with (
             asyncio.TaskGroup() as jobs,
-            fleet.running(agents, self.model, environment, show, settings.drain_s, fork) as running,
+            fleet.running(
+                *(agents, self.model, environment, show, settings.drain_s),
+                fork=fork,
+                health_host=settings.health_host,
+                health_port=settings.health_port,
+            ) as running,
         ):
             files = Reload(self.folder, self.chosen, running, show, self.model_fault)
             watches = [files.serve()] if reload else []
             watches += [_end_with_owner(running)] if self.joined else []
             watching = [jobs.create_task(watch) for watch in watches]
-            async with control.served(HOME, partial(_execute, running, files)):
+            async with (
+                health.served(running, settings.health_host, settings.health_port),
+                control.served(HOME, partial(_execute, running, files)),
+            ):
                 await running.asked_to_end()
-            output.say("ending")
+            self.say("ending")
             for job in watching:
                 job.cancel()
             if owner:  # at the same time as our own agents: all lose the broker

@@ -83,15 +83,19 @@ class Forks:
         self._server: _Server | None = None
         self._starting = asyncio.Lock()
 
-    async def start(self, module: str, arguments: Sequence[str]) -> ForkedProcess:
+    async def start(
+        self, module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> ForkedProcess:
         """Fork a process that executes the `main` of `module.__main__`.
 
+        Its `environment` is in addition to that of all processes.
         Raises `HutchError` if no fork server can be started. Must not be cancelled.
         """
+        request = {"start": [module, *arguments], "environment": environment or {}}
         async with self._starting:
             for _ in range(ATTEMPTS):
                 self._server = self._server or await self._serve()
-                if process := await self._server.fork([module, *arguments], self._limit):
+                if process := await self._server.fork(request, self._limit):
                     return process
                 code, self._server = await self._server.end(), None
         raise HutchError(
@@ -128,10 +132,10 @@ class _Server:
         with suppress(OSError):  # it has died: its processes notice that by themselves
             socket.send_fds(self._control, [json.dumps(request).encode() + b"\n"], pipes)
 
-    async def fork(self, command: Sequence[str], limit: int) -> ForkedProcess | None:
+    async def fork(self, request: Mapping[str, object], limit: int) -> ForkedProcess | None:
         """Fork a process; returns None if the fork server has died."""
         async with _pipe(limit) as (stdout, output, first), _pipe(limit) as (status, _, second):
-            self.send({"start": list(command)}, [first, second])
+            self.send(request, [first, second])
         if pid := await status.readline():
             return ForkedProcess(int(pid), stdout, output, status, self)
         output.close()

@@ -5,11 +5,11 @@ a process for each request, so that all of them share the memory of what was imp
 thread, no event loop, and imports nothing of a user's: a forked process reads agents and tools from
 their files.
 
-A request is a line of JSON on the control socket, a stream: `{"start": [module, argument…]}`, with
-the write ends of two pipes, or `{"signal": [pid, number]}`. The first pipe takes the process's
-output. The second takes two lines, its process id and its exit code; it closes without the second
-line if the fork server dies. The fork server ends when the control socket is closed; the processes
-that it has forked go on.
+A request is a line of JSON on the control socket, a stream. `{"start": [module, argument…],
+"environment": {…}}` comes with the write ends of two pipes. The first takes the process's output.
+The second takes two lines, its process id and its exit code; it closes without the second line if
+the fork server dies. `{"signal": [pid, number]}` sends a signal. The fork server ends when the
+control socket is closed; the processes that it has forked go on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -66,16 +66,17 @@ class ForkServer:
         *lines, self._received = (self._received + data).split(b"\n")
         for line in lines:
             match json.loads(line):
-                case {"start": [module, *arguments]}:
-                    self._fork(module, arguments)
+                case {"start": [module, *arguments], "environment": environment}:
+                    self._fork(module, arguments, environment)
                 case {"signal": [pid, number]} if pid in self._status:  # else it has been reaped
                     os.kill(pid, number)
         return bool(data)
 
-    def _fork(self, module: str, arguments: Sequence[str]) -> None:
+    def _fork(self, module: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         output, status, *self._descriptors = self._descriptors
         pid = os.fork()
         if pid == 0:
+            os.environ.update(environment)
             self._run(module, arguments, output, status)
         os.close(output)
         self._status[pid] = status

@@ -38,6 +38,8 @@ class Role:
     name: str
     module: str
     arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """In addition to that of all processes."""
 
 
 @dataclass
@@ -104,14 +106,14 @@ class Children:
     async def _start(self, role: Role) -> tuple[Child, asyncio.Task[str]]:
         process: Child
         if self.forks:
-            process = await self.forks.start(role.module, role.arguments)
+            process = await self.forks.start(role.module, role.arguments, role.environment)
         else:
             process = await asyncio.create_subprocess_exec(
                 *(*PYTHON, role.module, *role.arguments),
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=STDOUT,
-                env=self.environment,
+                env={**self.environment, **role.environment},
                 process_group=self.group,
                 limit=LONGEST_LINE,
             )
