@@ -77,8 +77,8 @@ def up(
     found = _startable(folder, agents or (), model_fault)
     given = settings.given_broker()
     with fleet.terminable():
-        joined = None if given else running_broker(HOME, output.say)
-        broker = local_broker(given, HOME, output.say, output.confirmed)
+        joined = None if given else running_broker(HOME, say)
+        broker = local_broker(given, HOME, say, output.confirmed)
         with nullcontext(joined) if joined else broker as url:
             model = endpoint(provider)
             say(model.notice)

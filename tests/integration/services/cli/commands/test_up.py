@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import psutil
 import pytest
 
-from tests.support.processes.running import PATIENCE_S, POLL_S, Child, System, system
+from tests.support.processes.running import PATIENCE_S, POLL_S, Child, System, system, until
 from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
@@ -115,3 +120,41 @@ def test_without_forks_each_process_is_started_by_itself(own: System) -> None:
     children = psutil.Process(child.process.pid).children()
     assert any(it.cmdline()[-2:] == ["services.agent", "bob"] for it in children)
     assert child.end() == 0
+
+
+def test_as_in_a_container_each_line_is_json_and_one_port_says_whether_all_are_ready(
+    own: System,
+) -> None:
+    port = free_ports(3)
+    own.env |= {"HUTCH_HEALTH_PORT": str(port)}
+    child = own.start("services.cli", "up", "bob", "--provider", "scripted", "--json")
+    child.wait_for('"consuming"')
+    until(lambda: get(port, "/ready") == (200, "ok"))
+    assert get(port, "/live") == (200, "ok")
+    assert get(port + 2, "/ready") == (200, "ok")  # Bob's, after the scheduler's
+    assert own.hutch("shutdown", "bob").returncode == 0
+    until(lambda: get(port, "/ready") == (503, "bob does not answer"))
+    assert child.end() == 0
+    messages = [json.loads(line)["message"] for line in child.output.splitlines()]
+    assert messages.count("consuming") == 1
+
+
+def free_ports(number: int) -> int:
+    """The first of some consecutive ports that nothing listens on."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as first, ExitStack() as others:
+            port: int = first.getsockname()[1]
+            try:
+                for offset in range(1, number):
+                    others.enter_context(socket.create_server(("127.0.0.1", port + offset)))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as reply:
+            return reply.status, reply.read().decode().strip()
+    except HTTPError as error:
+        return error.code, error.read().decode().strip()
