@@ -42,7 +42,7 @@ STARTED_S = 120
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder that `hutch init` has made, with Carol. A broker that `up` started is removed."""
+    """A folder that `hutch init` has made. A broker that `up` started in it is removed."""
     if rabbitmq_container.engine() is None:
         need("rabbitmq-server")
     hutch = tmp_path / "hutch"
@@ -50,8 +50,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     _, creating, _ = STARTING
     subprocess.run(["sh", "-euc", creating], cwd=hutch, env=ENVIRONMENT, check=True)
     folder = tmp_path / "my-agents"
-    for language, path in (("yaml", "agents/carol.yaml"), ("python", "agents/tools/orders.py")):
-        (folder / path).write_text(readme.block(language, f"# {path}"), "utf-8")
     yield folder
     if engine := rabbitmq_container.engine():
         RabbitContainer(engine, folder / HOME, keep=False).stop()
@@ -70,13 +68,13 @@ def run(command: list[str], folder: Path) -> str:
 
 
 @contextmanager
-def up(command: str, folder: Path) -> Iterator[None]:
+def up(command: str, folder: Path) -> Iterator[Child]:
     script = f"cd '{folder}' && exec {command}"
     child = Child(["sh", "-euc", script], ENVIRONMENT, folder.parent / "up.log")
     try:
-        for name in ("alice", "bob", "carol"):
+        for name in ("alice", "bob"):
             child.wait_for(rf'{name} +\| .*"consuming"', STARTED_S)
-        yield
+        yield child
     finally:
         assert child.end() == 0
 
@@ -85,9 +83,12 @@ def test_the_first_steps_and_an_agent_of_ones_own_and_a_program(folder: Path) ->
     [ask_alice] = readme.commands("hutch ask alice")
     check, ask_carol = readme.commands("hutch check")
     program = [sys.executable, "-W", "ignore", "-c", readme.block("python", "pika")]
-    assert "no fault" in run(check, folder)
-    with up(STARTING[-1], folder):
+    with up(STARTING[-1], folder) as child:
         assert EMAIL in run(ask_alice, folder)
+        for language, path in (("python", "agents/tools/orders.py"), ("yaml", "agents/carol.yaml")):
+            (folder / path).write_text(readme.block(language, f"# {path}"), "utf-8")
+        assert "no fault" in run(check, folder)
+        child.wait_for(r'carol +\| .*"consuming"', STARTED_S)
         assert "Order 17 left the warehouse on Monday." in run(ask_carol, folder)
         assert EMAIL in run(program, folder)
 
@@ -116,7 +117,7 @@ def test_every_command_is_named() -> None:
     commands = typer.main.get_command(app)
     for name in getattr(commands, "commands", {}):
         assert re.search(rf"`(?:hutch |make )?{name}\b|make {name}\b", said), f"{name} is not named"
-    [steer] = re.findall(r"(?s)## Commands\n\n(.*?)\. Each has", said)
+    [steer] = re.findall(r"(?s)## Commands\n\n(.*?)\.\nEach has", said)
     for name in re.findall(r"`(?:hutch )?(\w+)", steer):
         assert name in getattr(commands, "commands", {}), f"there is no '{name}'"
 

@@ -10,18 +10,19 @@ from services.cli.broker import address
 from services.cli.doctor import broker as brokers
 from services.cli.doctor import queues, versions
 from services.cli.doctor.endpoints import endpoint_findings
-from services.cli.doctor.finding import Area, Finding, of_error
+from services.cli.doctor.finding import Area, Finding, fault, of_error
 from services.cli.doctor.home import home_findings
 from services.cli.doctor.processes import process_findings
 from services.cli.doctor.settings import settings_findings
 from services.cli.doctor.store import store_findings
-from services.cli.places import shown_url
+from services.cli.places import compose_hint, shown_url
 from services.cli.store import RETRY_FOR_S
 from services.cli.system_status import system_status
 from shared.broker.connection import Broker, connect
 from shared.errors import BrokerError, SettingsError, StoreError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
+from shared.store.database.engine import sqlite_file
 from shared.store.queries.condition import condition, known_agents
 
 
@@ -60,7 +61,17 @@ async def diagnose() -> Diagnosis:
                 known = await store.read(known_agents)
                 found.findings += await queues.orphan_findings(broker, files.names, known)
             found.findings.append(queues.UNKNOWN_QUEUES)
-        except (BrokerError, SettingsError) as error:
+        except SettingsError as error:
+            hint = compose_hint(settings, "doctor")
+            sentence = str(error).partition("; if compose")[0]
+            found.findings.append(
+                fault(
+                    Area.BROKER,
+                    sentence,
+                    hint or "correct or set RABBITMQ_URL, or start 'hutch up'",
+                )
+            )
+        except BrokerError as error:
             found.findings.append(of_error(Area.BROKER, error))
     if files:
         found.findings += await endpoint_findings(settings, files.found)
@@ -71,6 +82,9 @@ async def _store(stack: AsyncExitStack, settings: Settings, found: Diagnosis) ->
     """The open store, or None and a fault."""
     try:
         found.seen["store"] = shown_url(settings.store())
+        file = sqlite_file(settings.store())
+        if file is not None and not file.exists():  # opening it would create it
+            raise StoreError("there is no store yet; run 'hutch migrate' or 'hutch up'")
         context = open_store(settings.store(), retry_for_s=RETRY_FOR_S)
         store = await stack.enter_async_context(context)
         found.findings += await store_findings(store)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from services.cli.doctor.finding import Area, Finding, advice, fault
-from services.cli.machine.home import HOME, broker_url, locked
-from shared.errors import BrokerError
+from services.cli.machine.home import HOME, broker_url, is_locked
 from shared.settings.environment import Settings
 
 
@@ -15,7 +14,7 @@ def home_findings(settings: Settings) -> Iterator[Finding]:
     recorded = broker_url(HOME)
     if recorded is None:
         return
-    if not _runs():
+    if not is_locked(HOME):
         yield fault(
             Area.HOME,
             f"'{HOME / 'broker'}' names a broker, but no 'hutch up' runs here: it was killed",
@@ -27,12 +26,3 @@ def home_findings(settings: Settings) -> Iterator[Finding]:
             "'hutch up' runs here with a broker of its own, but commands use RABBITMQ_URL",
             "unset RABBITMQ_URL to use the agents of this folder",
         )
-
-
-def _runs() -> bool:
-    """Whether a 'hutch up' has reserved the folder."""
-    try:
-        with locked(HOME):
-            return False
-    except BrokerError:
-        return True

@@ -110,7 +110,7 @@ def test_runs_that_outlast_the_grace_period_continue_at_once_elsewhere(
 ) -> None:
     system.env["HUTCH_DRAIN_S"] = "0.5"
     [first] = system.agents("bob")
-    pika.send("bob", "[[latency 6]]Write.")
+    pika.send("bob", "[[latency 12]]Write.")  # longer than a start takes
     until(lambda: len(asked()) == 1)
     [second] = system.agents("bob")
     assert first.end() == 0

@@ -96,7 +96,7 @@ async def test_a_dropped_connection_is_a_connection_error(client: openai.AsyncOp
 @pytest.mark.parametrize(
     ("text", "more", "said"),
     [
-        ("Hello", {"messages": []}, "messages: List should have at least 1 item"),
+        ("Hello", {"messages": []}, "messages: expected a list of 1 or more"),
         ("[[latency soon]]", {}, "write seconds"),
     ],
 )

@@ -77,7 +77,7 @@ async def test_a_refusal_and_an_empty_answer_are_messages(client: openai.AsyncOp
 
 
 @pytest.mark.parametrize(
-    ("said", "why"), [(None, "input"), ([], "messages: List"), ([{"role": 7}], "input")]
+    ("said", "why"), [(None, "input"), ([], "messages: expected a list"), ([{"role": 7}], "input")]
 )
 async def test_the_error_for_a_bad_request_names_its_field(
     client: openai.AsyncOpenAI, said: object, why: str

@@ -80,8 +80,10 @@ def test_columns_without_content_are_left_out() -> None:
     assert " ".join(head.split()) == "run claimed agent kind status took task id text"
 
 
-def test_a_list_without_a_run_says_so() -> None:
-    assert hutch("runs", "--session", "s2").stdout == "no such run\n"
+def test_a_list_without_a_run_says_where_it_looked() -> None:
+    listed = hutch("runs", "--session", "s2")
+    assert (listed.exit_code, listed.stdout) == (0, "")
+    assert listed.stderr.startswith("no such runs in ")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from services.cli.doctor.finding import Finding
 from services.cli.doctor.home import home_findings
 from services.cli.doctor.settings import settings_findings
 from services.cli.doctor.versions import broker_findings, library_findings, own_requirements
-from services.cli.machine.home import locked
+from services.cli.machine.home import locked, recorded
 from shared.definitions.model import Definition
 from shared.settings.environment import Settings
 from tests.support.command_line import hutch
@@ -61,6 +61,21 @@ def test_settings_that_cannot_be_read_are_one_fault(
     assert "HUTCH_DRAIN_S" in found["sentence"]
 
 
+def test_without_a_store_and_a_broker_it_says_so_and_creates_neither(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("RABBITMQ_URL")
+    monkeypatch.delenv("HUTCH_STORE")
+    (folder / "compose.yaml").write_text("command: [python, -m, services.agent, bob]")
+    done = hutch("doctor")
+    assert done.exit_code == 1
+    assert "fault: store: there is no store yet\n  do: run 'hutch migrate' or" in done.stdout
+    assert "fault: broker: no broker: set RABBITMQ_URL" in done.stdout
+    assert "'docker compose run --rm operator hutch doctor'" in done.stdout
+    assert not (folder / ".hutch").exists()
+
+
 def test_a_missing_or_old_library_and_an_old_broker_are_found() -> None:
     assert not text(library_findings(own_requirements()))
     needs = ["aio-pika>=99.1", "no-such-library>=1", 'pytest>=99; extra == "dev"']
@@ -83,7 +98,7 @@ def test_what_a_killed_hutch_up_has_left_is_found(
     assert not text(home_findings(settings))
     (home / "broker").write_text("amqp://guest:guest@127.0.0.1:2/")
     assert "no 'hutch up' runs here: it was killed" in text(home_findings(settings))
-    with locked(home):
+    with locked(home), recorded(home, "amqp://guest:guest@127.0.0.1:2/"):
         assert "advice: 'hutch up' runs here with a broker" in text(home_findings(settings))
 
 
@@ -155,6 +170,7 @@ def test_a_key_goes_to_its_own_endpoint_alone(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "ours")
     monkeypatch.setenv("OPENAI_BASE_URL", f"{endpoint}/v1")
+    monkeypatch.setenv("OPENAI_MODEL", "small-1")
     monkeypatch.setenv("OTHER", "other")
     moved = {"base_url": f"{endpoint}/moved", "api_key_env": "OTHER"}
     assert not asked(alice={}, bob={"base_url": f"{endpoint}/bob"}, tom=moved)
