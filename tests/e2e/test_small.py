@@ -20,7 +20,8 @@ def test_one_container_runs_all_agents_and_drains_when_it_is_stopped() -> None:
         [code] = [it["ExitCode"] for it in stack.containers() if it["Service"] == "hutch"]
         assert code == 0
         lines = stack.compose("logs", "--no-log-prefix", "--no-color", "hutch").splitlines()
-        messages = [json.loads(line)["message"] for line in lines]
+        # Compose begins each line with a control code.
+        messages = [json.loads(line[line.index("{") :])["message"] for line in lines]
         assert messages.count("consuming") == messages.count("ended") - 1 == 9
     finally:
         stack.compose("down", "--volumes")
