@@ -27,7 +27,6 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 from setproctitle import setproctitle, setthreadtitle
 
@@ -76,8 +75,15 @@ class ForkServer:
         output, status, *self._descriptors = self._descriptors
         pid = os.fork()
         if pid == 0:
-            os.environ.update(environment)
-            self._run(module, arguments, output, status)
+            try:
+                self._leave(output, status)
+                os.environ.update(environment)
+                code = _run(module, arguments)
+            except BaseException:  # noqa: BLE001 - it must not return into the fork server
+                traceback.print_exc()
+                code = 1
+            finally:
+                os._exit(code)
         os.close(output)
         self._status[pid] = status
         _write(status, pid)
@@ -91,31 +97,30 @@ class ForkServer:
             _write(status, os.waitstatus_to_exitcode(state))
             os.close(status)
 
-    def _run(self, module: str, arguments: Sequence[str], output: int, status: int) -> NoReturn:
-        """Become the process `python -m module argument…`, with nothing of the fork server's."""
-        code = 1
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            for opened in (self._control, self._woken, self._wake):
-                opened.close()
-            for descriptor in (output, status, *self._descriptors, *self._status.values()):
-                os.close(descriptor)
-            gc.enable()
-            setproctitle(" ".join([*PYTHON, module, *arguments]))
-            setthreadtitle(Path(sys.executable).name)
-            process = importlib.import_module(f"{module}.__main__")
-            sys.argv = [str(process.__file__), *arguments]
-            code = process.main()
-            sys.stdout.flush()
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else 1
-        except BaseException:  # noqa: BLE001 - it must not return into the fork server
-            traceback.print_exc()
-        finally:
-            os._exit(code)
+    def _leave(self, output: int, status: int) -> None:
+        """In a forked process: give up all that is the fork server's, and write to `output`."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        for opened in (self._control, self._woken, self._wake):
+            opened.close()
+        for descriptor in (output, status, *self._descriptors, *self._status.values()):
+            os.close(descriptor)
+        gc.enable()
+
+
+def _run(module: str, arguments: Sequence[str]) -> int:
+    """Be the process `python -m module argument…`; returns its exit code."""
+    setproctitle(" ".join([*PYTHON, module, *arguments]))
+    setthreadtitle(Path(sys.executable).name)  # `setproctitle` has changed that too
+    sys.argv = [module, *arguments]
+    try:
+        code = importlib.import_module(f"{module}.__main__").main()
+    except SystemExit as error:
+        code = error.code
+    sys.stdout.flush()
+    return code if isinstance(code, int) else int(code is not None)
 
 
 def _write(status: int, number: int) -> None:
