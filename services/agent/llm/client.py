@@ -8,9 +8,7 @@ and raised as `ModelUnavailable` when that doesn't help; any other error is a `M
 from __future__ import annotations
 
 import asyncio
-import importlib
 import random
-import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -74,13 +72,6 @@ class _Wire(NamedTuple):
     parsed: Callable[[JsonObject, str], Completion]
     assembly: Callable[[], Assembly]
 
-
-_IMPORTED_LATE = (
-    *("openai.resources.chat.completions.completions", "openai.resources.responses.responses"),
-    *("httpcore2", "h11", "anyio._backends._asyncio", "truststore"),
-    "services.agent.llm.transport",
-)
-"""Imported at the first call otherwise."""
 
 _WIRES: dict[Wire, _Wire] = {
     "chat": _Wire(completions.body, completions.streamed, completions.parsed, completions.Chunks),
@@ -331,17 +322,6 @@ class OpenAIModel:
                 f"no connection to the model at {self.base_url} can be made with {network()}: "
                 f"{type(error).__name__}: {reason}"
             ) from error
-
-
-def preload() -> None:
-    """Import what calls need, and initialise TLS, for all processes that are forked afterwards.
-
-    It starts no thread, opens no connection, and makes no client: on macOS a client asks the system
-    for proxies, which a process can't do on both sides of a fork.
-    """
-    for name in _IMPORTED_LATE:
-        importlib.import_module(name)
-    ssl.create_default_context()
 
 
 def _cut_off(reply: Completion, limit: int | None) -> Completion:

@@ -22,7 +22,7 @@ MARGIN_S = 2.0
 """The time that a child has in addition to its own limits, before it is killed."""
 IMPORTED = (
     *("services.agent.__main__", "services.scheduler.__main__", "services.scripted.__main__"),
-    "services.agent.llm.client:preload",
+    "services.agent.llm.preload:preload",
     # Imported late, by name:
     *("uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.off", "encodings.idna"),
     "sqlalchemy.dialects.postgresql.asyncpg",
