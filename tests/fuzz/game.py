@@ -62,6 +62,7 @@ def play(store: str, seconds: float, seed: int, folder: Path, say: Say) -> Repor
                 wrong = rest.settled(patience_s=SETTLE_S)
                 say("asking each agent for something honest")
                 silent = dict(silence(ground.broker_url))
+                wrong = wrong or rest.settled(patience_s=SETTLE_S)  # the answers are broadcast
         finally:
             supervisor.end()
         wrong += rest.ended()

@@ -139,7 +139,7 @@ def judged(
     whole, codes = report.whole, report.codes
     if status is None:
         status = next((int(it) for it in codes if re.fullmatch(r"[1-5]\d\d", it)), None)
-    detail = f"{prefix}{report.text}"
+    detail = f"{prefix}: {report.text}" if report.text else prefix
     if status == 402 or codes & _BALANCE:
         public = "the account at the model's endpoint has no balance left"
         return ModelError(detail, public=public, reason="quota")
@@ -221,7 +221,7 @@ def _status_error(error: openai.APIStatusError) -> ModelError:
         to = headers.get("location", "an unnamed address")
         text = f"the model's endpoint redirects to {to}: if that is right, name it as the base URL"
         return ModelError(text, public="the model's endpoint failed", reason="refused")
-    return judged(status, error.body, f"the model's endpoint said Error code: {status} - ", headers)
+    return judged(status, error.body, f"the model's endpoint answered {status}", headers)
 
 
 def _is_lasting(status: int | None, codes: frozenset[str]) -> bool:

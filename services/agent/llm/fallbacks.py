@@ -83,7 +83,7 @@ FALLBACKS = (
     _row("role.{0,60}system|system.{0,60}role", "messages", system_role=False),
     _row("encrypted|include", "include", encrypted_reasoning=False),
     _row(r"v1/responses|not a chat model", "messages", wire="responses"),
-    _row(r"Error code: (404|405|501)(?!.*model)", "input", wire="chat"),
+    _row(r"answered (404|405|501)(?!.*model)", "input", wire="chat"),
 )
 
 

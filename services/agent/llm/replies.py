@@ -161,7 +161,7 @@ def without_comments(body: bytes) -> bytes:
 def check_error(holder: JsonObject) -> None:
     """Raises the error that a reply, a choice or an event holds in place of an answer."""
     if error := holder.get("error"):
-        raise judged(None, error, "the endpoint's reply holds an error: ")
+        raise judged(None, error, "the endpoint's reply holds an error")
 
 
 def _integer(digits: str) -> int | str:

@@ -224,7 +224,7 @@ class Events:
         """Take one event; returns the text that it adds to the answer."""
         kind = event.get("type")
         if kind == "error":
-            raise judged(None, event, "the endpoint's stream holds an error: ")
+            raise judged(None, event, "the endpoint's stream holds an error")
         check_error(event)
         if kind == "response.output_item.done":
             self._items.append(event.get("item"))

@@ -10,6 +10,7 @@ import typer
 
 from services.cli import output
 from services.cli.agents import known_names
+from services.cli.places import store_place
 from services.cli.store import opened_store
 from shared.settings.environment import Settings
 from shared.store.retention import forget_session
@@ -26,8 +27,11 @@ def forget(
     ] = None,
 ) -> None:
     """Delete a session's ended runs with their texts; refused while one of them is open."""
-    forgotten = asyncio.run(_forget(Settings.from_environment(), session, agent))
+    settings = Settings.from_environment()
+    forgotten = asyncio.run(_forget(settings, session, agent))
     output.say(f"forgot {forgotten} run{'' if forgotten == 1 else 's'} of session '{session}'")
+    if not forgotten:
+        output.remark(f"it has none in {store_place(settings, f'forget {session}')}")
 
 
 async def _forget(settings: Settings, session: str, agent: str | None) -> int:

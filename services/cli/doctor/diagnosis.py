@@ -23,6 +23,7 @@ from shared.errors import BrokerError, SettingsError, StoreError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
 from shared.store.database.engine import sqlite_file
+from shared.store.messages.sent import all_receivers
 from shared.store.queries.condition import condition, known_agents
 
 
@@ -58,7 +59,7 @@ async def diagnose() -> Diagnosis:
             agents = files.found if files else {}
             found.findings += await queues.argument_findings(broker, url, agents)
             if store is not None and files is not None:
-                known = await store.read(known_agents)
+                known = await store.read(known_agents) | await store.read(all_receivers)
                 found.findings += await queues.orphan_findings(broker, files.names, known)
             found.findings.append(queues.UNKNOWN_QUEUES)
         except SettingsError as error:

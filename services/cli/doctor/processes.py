@@ -13,6 +13,13 @@ def process_findings(status: SystemStatus) -> Iterator[Finding]:
         return
     for agent in status.agents:
         yield from _agent(agent)
+    if idle := [it.agent for it in status.agents if not (it.replicas or _has_work(it))]:
+        yield advice(
+            Area.PROCESSES,
+            f"no process of {', '.join(idle)} runs",
+            f"start what is missed: 'hutch up {' '.join(idle)}', or services of compose or "
+            "Kubernetes",
+        )
     waking = sorted({it.agent for it in status.schedules})
     if waking and not status.scheduler:
         yield fault(
@@ -32,7 +39,7 @@ def process_findings(status: SystemStatus) -> Iterator[Finding]:
 
 
 def _agent(it: AgentStatus) -> Iterator[Finding]:
-    open_runs = sum(number or 0 for number in (it.due, it.running, it.waiting))
+    open_runs = _open_runs(it)
     waiting = f"{counted(it.queued or 0, 'message')} and {counted(open_runs, 'open run')}"
     if it.paused:
         yield advice(
@@ -40,17 +47,23 @@ def _agent(it: AgentStatus) -> Iterator[Finding]:
             f"'{it.agent}' is paused, with {waiting}",
             f"'hutch unpause {it.agent}', when the reason is gone",
         )
-    if it.replicas:
+    if it.replicas or not _has_work(it):
         return
     start = f"start it: 'hutch up {it.agent}', or its service in compose or Kubernetes"
     if it.queued or open_runs:
         yield fault(
             Area.PROCESSES, f"no process of '{it.agent}' runs: it has {waiting} to do", start
         )
-    elif it.unsent:
-        unsent = counted(it.unsent, "message")
+    else:
+        unsent = counted(it.unsent or 0, "message")
         yield fault(
             Area.PROCESSES, f"no process of '{it.agent}' runs: it has {unsent} to send", start
         )
-    else:
-        yield advice(Area.PROCESSES, f"no process of '{it.agent}' runs", start)
+
+
+def _open_runs(it: AgentStatus) -> int:
+    return sum(number or 0 for number in (it.due, it.running, it.waiting))
+
+
+def _has_work(it: AgentStatus) -> bool:
+    return bool(it.queued or it.unsent or _open_runs(it))

@@ -23,6 +23,7 @@ UNKNOWN_QUEUES = not_seen(
 async def argument_findings(broker: Broker, url: str, agents: Definitions) -> list[Finding]:
     """Queues that exist with other arguments, that are missing, or that can't be compared."""
     found: list[Finding] = []
+    missing: list[str] = []
     compared = True
     for it in _declared(agents):
         state = await broker.inspect(it)
@@ -35,14 +36,7 @@ async def argument_findings(broker: Broker, url: str, agents: Definitions) -> li
                 )
             ]
         if not state.exists:
-            kind = "queue" if isinstance(it, Queue) else "exchange"
-            found.append(
-                advice(
-                    Area.QUEUES,
-                    f"the broker has no {kind} '{it.name}'",
-                    "start the agent: each process declares what it needs",
-                )
-            )
+            missing.append(f"{'queue' if isinstance(it, Queue) else 'exchange'} '{it.name}'")
         elif state.difference:
             sentence, _, remedy = state.difference.partition("): ")
             found.append(
@@ -53,6 +47,14 @@ async def argument_findings(broker: Broker, url: str, agents: Definitions) -> li
                 )
             )
         compared &= state.compared or not state.exists
+    if missing:
+        found.append(
+            advice(
+                Area.QUEUES,
+                f"the broker has no {', no '.join(missing)}",
+                "start their agents: each process declares what it needs",
+            )
+        )
     if not compared:
         user = urlsplit(url).username or "guest"
         found.append(

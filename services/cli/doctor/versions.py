@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from services.cli.doctor.finding import Area, Finding, fault
+from shared import VERSION
 
 OLDEST_BROKER = "3.10"
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[.*?\])?>=([\d.]+)$")
@@ -15,11 +16,7 @@ _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[.*?\])?>=([\d.]+)$")
 
 def own_version() -> str:
     """Hutch's version and Python's."""
-    try:
-        own = version("hutch")
-    except PackageNotFoundError:  # it runs from a folder, without having been installed
-        own = "(not installed)"
-    return f"hutch {own}, Python {platform.python_version()}"
+    return f"hutch {VERSION}, Python {platform.python_version()}"
 
 
 def own_requirements() -> list[str]:

@@ -25,6 +25,11 @@ def receivers(connection: Connection, message_id: str) -> Sequence[str]:
     return connection.execute(query.order_by(sent_messages.c.receiver)).scalars().all()
 
 
+def all_receivers(connection: Connection) -> set[str]:
+    """The agents and exchanges to which clients have sent messages."""
+    return set(connection.execute(select(sent_messages.c.receiver).distinct()).scalars())
+
+
 def remove_old(connection: Connection, keep_s: float) -> None:
     """Delete the records of messages that were sent `keep_s` ago or earlier."""
     connection.execute(delete(sent_messages).where(sent_messages.c.sent_at <= now_s() - keep_s))

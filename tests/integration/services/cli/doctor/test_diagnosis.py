@@ -18,6 +18,7 @@ from shared.contract import topology
 from shared.contract.entities import Topology
 from shared.store import open_store
 from shared.store.database.migrate import migrate
+from shared.store.messages import sent
 from shared.store.processes import heartbeats, pauses
 from tests.support.brokers.divided import divide
 from tests.support.brokers.rabbitmq import Rabbit
@@ -74,7 +75,7 @@ def test_what_waits_for_a_process_is_a_fault_and_a_broker_that_was_never_used_is
     code, text = diagnosed()
     assert code == 1
     assert "advice: queues: the broker has no exchange 'hutch.tasks': no agent was started" in text
-    assert "advice: processes: no process of 'bob' runs" in text
+    assert "advice: processes: no process of bob runs" in text
     assert "fault: processes: no scheduler runs: nothing wakes bob" in text
     assert "not seen: queues: queues of names that the store does not know" in text
 
@@ -96,11 +97,16 @@ def test_queues_of_another_kind_and_of_agents_without_a_file_are_found(
     declare(pika, topology.system())
     pika.channel.queue_declare("agent.bob", durable=True, arguments={"x-queue-type": "quorum"})
     declare(pika, topology.mailbox("gone"))
+    declare(pika, topology.mailbox("new"))
     write(home, lambda connection: heartbeats.record(connection, "gone.1", "gone"))
+    write(home, lambda connection: sent.record(connection, "t1", "new"))
+    write(home, lambda connection: sent.record(connection, "t2", "hutch.swarm.office"))
     code, text = diagnosed()
     assert code == 1
     assert "fault: queues: the queue 'agent.bob' exists with another 'x-" in text
     assert "advice: queues: the queue 'agent.gone' has 0 messages, but no file here is" in text
+    assert "advice: queues: the queue 'agent.new' has 0 messages, but no file here is" in text
+    assert "office" not in text
 
 
 def test_a_user_without_the_rights_of_an_operator_is_found(

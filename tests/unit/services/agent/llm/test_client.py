@@ -165,7 +165,7 @@ async def test_a_lasting_fault_is_not_tried_again(
 ) -> None:
     endpoint.script = [fault(status, message="wrong: sk-secret-1234", **SOON)]
     error = await failure(model)
-    assert f"said Error code: {status}" in str(error)
+    assert f"answered {status}: wrong" in str(error)
     assert public in error.public
     assert not isinstance(error, ModelUnavailable)
     assert len(endpoint.requests) == 1

@@ -35,21 +35,20 @@ async def test_an_attempt_that_failed_during_the_call_is_noted(endpoint: Endpoin
     await model.close()
     assert cause.describe(paused=False) == (
         "the model's endpoint failed",
-        "its model failed once; the last reason: the model's endpoint said Error code: 500 - "
-        "out of order",
+        "its model failed once; the last reason: the model's endpoint answered 500: out of order",
     )
 
 
 def test_failures_are_counted_until_a_step_finishes() -> None:
-    cause = Cause(2, "Error code: 503")
+    cause = Cause(2, "it answered 503")
     assert cause.describe(paused=False) == (
         "its model failed",
-        "it was postponed 2 times; the last reason: Error code: 503",
+        "it was postponed 2 times; the last reason: it answered 503",
     )
-    cause.call_failed(ModelUnavailable("Error code: 500", public="the endpoint failed"))
+    cause.call_failed(ModelUnavailable("it answered 500", public="the endpoint failed"))
     assert cause.describe(paused=False) == (
         "the endpoint failed",
-        "it was postponed 2 times, then its model failed once; the last reason: Error code: 500",
+        "it was postponed 2 times, then its model failed once; the last reason: it answered 500",
     )
     cause.step_finished()
     assert cause.describe(paused=False) is None

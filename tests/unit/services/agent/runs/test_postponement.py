@@ -93,7 +93,7 @@ async def test_a_run_that_is_postponed_to_its_deadline_ends_there(
     said = await store.read(lambda db: texts(db, run.run_id))
     assert "no answer within 1 s: its model failed" in (said.response or "")
     assert (said.detail or "").startswith("it was postponed once; the last reason: the model")
-    assert "Error code: 503" in (said.detail or "")
+    assert "answered 503" in (said.detail or "")
     assert len(endpoint.requests) == 1
 
 
