@@ -81,15 +81,22 @@ coverage: $(VENV)/.dev
 	$(BIN)/coverage combine --quiet --append
 	$(BIN)/coverage report --fail-under=90
 
-# Figures for this machine; let nothing else run beside it.
+# Figures of this machine, for docs/bench.md; let nothing else run beside it. make bench [QUICK=1]
 bench: $(VENV)/.dev
-	$(BIN)/python -m tests.bench.figures
-	$(BIN)/python -m tests.bench.throughput
+	@$(MAKE) --no-print-directory $(VENV)/.bench || \
+		echo "make: DBOS could not be installed: its rows are left out" >&2
+	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+
+$(VENV)/.bench: requirements-bench.lock $(VENV)/.dev
+	$(BIN)/pip install --quiet --require-hashes -r requirements-bench.lock
+	@touch $@
 
 # Needs uv. The locks name no package index: pip's settings choose it.
 lock:
 	$(COMPILE) pyproject.toml --output-file requirements.lock
 	$(COMPILE) pyproject.toml --extra dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --extra dev --extra bench --constraints requirements-dev.lock \
+		--output-file requirements-bench.lock
 	$(COMPILE) k8s/checks.in --output-file k8s/checks.lock
 	$(COMPILE) --group supply --output-file requirements-supply.lock
 

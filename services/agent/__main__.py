@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from math import inf
 from uuid import uuid4
@@ -20,7 +21,7 @@ from services.agent.intake.swarm import Swarm
 from services.agent.intake.tick import Tick
 from services.agent.intake.unrouted import Unrouted
 from services.agent.llm.registry import ModelRegistry
-from services.agent.loop.snapshot import Snapshot
+from services.agent.loop.snapshot import Snapshot, restore_snapshot
 from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
@@ -41,6 +42,7 @@ from shared.contract.entities import Topology
 from shared.definitions.loader import equipped, read_folder, workers_of
 from shared.definitions.model import Definition
 from shared.definitions.narrowing import narrowed
+from shared.errors import BrokerError
 from shared.prices import PriceList
 from shared.process.control import handle_commands
 from shared.process.health import unreachable
@@ -48,6 +50,7 @@ from shared.process.runtime import START_S, Process, exit_now, run
 from shared.store import open_store
 from shared.store.processes import heartbeats
 from shared.store.runs.claim import freeze
+from shared.store.runs.rehearsal import rehearse
 from shared.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
@@ -87,6 +90,7 @@ async def serve(process: Process, name: str) -> None:
         await store.write("", lambda db: freeze(db, snapshot.digest, snapshot.body))
         # Before the first claim: any replica takes the runs of an instance without a row.
         await store.write("", lambda db: heartbeats.record(db, instance.id, name))
+        await _prepare(instance)
         log.info("model chosen", model=model.name, base_url=model.base_url)
         if snapshot.output is not None:
             lost = narrowed(snapshot.output, model.profile.schemas.refused).lost
@@ -95,6 +99,15 @@ async def serve(process: Process, name: str) -> None:
             await _run(process, instance, broker, toolbox, models)
         finally:
             await models.close()
+
+
+async def _prepare(instance: Instance) -> None:
+    """Do what the first task would otherwise wait for."""
+    restore_snapshot(instance.snapshot.body)  # it is kept
+    with suppress(BrokerError):
+        await instance.publisher.prepare()
+    names = instance.agent, instance.id, instance.snapshot.digest
+    await instance.store.write("", lambda db: rehearse(db, *names))
 
 
 async def _run(

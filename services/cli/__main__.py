@@ -152,7 +152,7 @@ class Commands(TyperGroup):
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
         except Exception as error:
-            from shared.process.runtime import report_failure  # imports settings, HTTP and metrics
+            from shared.process.failure import report_failure  # not loaded for the help
 
             raise typer.Exit(report_failure("hutch", error, trace=ctx.params["debug"])) from error
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
 
 from aiormq import exceptions as amqp
 from pamqp.exceptions import PAMQPException
@@ -55,27 +56,40 @@ def cancellable() -> Iterator[None]:
             raise asyncio.CancelledError
 
 
-@asynccontextmanager
-async def broker_request(
-    doing: str, timeout_s: float | None = RPC_TIMEOUT_S
-) -> AsyncIterator[None]:
+class broker_request:  # noqa: N801 - a context, and a class since each task enters several
     """Limit the time of a request to the broker, and translate its errors to `BrokerError`s.
 
     Every request runs inside this context. `doing` completes "the broker refused to …". When a
     connection ends, aiormq raises `CancelledError` in the jobs that wait for it: that becomes
     `BrokerUnavailable`, while a cancellation of this job is raised as it is.
     """
-    with cancellable():
+
+    def __init__(self, doing: str, timeout_s: float | None = RPC_TIMEOUT_S) -> None:
+        self._doing = doing
+        self._timeout = asyncio.timeout(timeout_s)
+
+    async def __aenter__(self) -> None:
+        job = asyncio.current_task()
+        self._cancelled_before = job.cancelling() if job else 0
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
-            async with asyncio.timeout(timeout_s):
-                yield
-        except FOREIGN as error:
-            raise broker_error(error, doing) from error
-        except asyncio.CancelledError as error:
-            job = asyncio.current_task()
-            if job is None or job.cancelling():
-                raise
-            raise _lost(doing) from error
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            error = late
+        job = asyncio.current_task()
+        if job is not None and job.cancelling() > self._cancelled_before:
+            raise asyncio.CancelledError
+        if isinstance(error, FOREIGN):
+            raise broker_error(error, self._doing) from error
+        if isinstance(error, asyncio.CancelledError) and job is not None and not job.cancelling():
+            raise _lost(self._doing) from error
 
 
 def broker_error(error: BaseException, doing: str) -> BrokerError:

@@ -18,6 +18,7 @@ from aio_pika.abc import AbstractChannel, ConnectionParameter, TimeoutType
 from yarl import URL
 
 from shared.broker.errors import FOREIGN, broker_request, cancellable, connection_error
+from shared.broker.transport import GatheringTransport
 from shared.errors import BrokerError, BrokerUnavailable, SettingsError
 from shared.settings.secrets import Address, current
 from shared.settings.tls import check_files
@@ -189,6 +190,7 @@ class _Connection(aio_pika.Connection):
     )
 
     async def connect(self, timeout: TimeoutType = None) -> None:
+        self.kwargs["transport_factory"] = GatheringTransport()  # passed on to aiormq
         try:
             await super().connect(timeout)
         except BaseException:

@@ -89,6 +89,14 @@ class Publisher:
         self._texts = Announcer(link)
         self._in_flight: dict[str, _InFlight] = {}
 
+    async def prepare(self) -> None:
+        """Open the channel of most messages now: the first message then need not wait for it.
+
+        Raises `BrokerUnavailable`; the first message opens it otherwise.
+        """
+        async with broker_request("open a channel"):
+            await self._shared_channel.get()
+
     async def publish(self, message: Outgoing, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
         """Publish one message; returns when the broker has confirmed it for every queue.
 

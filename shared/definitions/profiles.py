@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -85,8 +86,13 @@ class Profile:
 
     def context(self, model: str) -> int | None:
         """The length of the model's context in tokens; None if it isn't known."""
-        own = next((size for pattern, size in WINDOWS if re.search(pattern, model)), None)
+        own = _window(model)
         return min((it for it in (own, self.window) if it is not None), default=None)
+
+
+@lru_cache  # each run asks
+def _window(model: str) -> int | None:
+    return next((size for pattern, size in WINDOWS if re.search(pattern, model)), None)
 
 
 _OPENAI_SCHEMAS = Schemas(

@@ -39,9 +39,11 @@ class Store:
     def available(self) -> bool:
         return self.reachable.is_set()
 
-    async def write(self, key: str, operation: Callable[[Connection], T]) -> T:
+    async def write(
+        self, key: str, operation: Callable[[Connection], T], within_s: float = 0.0
+    ) -> T:
         """Run an operation and commit it, see `Writer.write`."""
-        return await self._writer.write(key, operation)
+        return await self._writer.write(key, operation, within_s)
 
     async def read(self, operation: Callable[[Connection], T]) -> T:
         """Run an operation that changes nothing; retries and raises as `write` does."""

@@ -20,6 +20,7 @@ _DUPLICATE_LOGGERS = ("aiormq.connection", "aiormq.channel")
 _SECRET_KEY = re.compile(
     r"(^|[_-])(password|passwd|secret|token|api[_-]?key|authorization|cookie)$", re.IGNORECASE
 )
+_JSON = json.JSONEncoder(ensure_ascii=False, default=repr)  # made once: it takes as long as a line
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@")
 _KEY_IN_TEXT = re.compile(r"\b(Bearer |Basic |sk-)[\w.~+/=-]{4,}", re.IGNORECASE)
 
@@ -72,7 +73,7 @@ def _renderer(console: bool) -> Processor:
         return structlog.dev.ConsoleRenderer(
             colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
-    return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return lambda _, __, event: _JSON.encode(event)
 
 
 def _never_raising(chain: Sequence[Processor]) -> Processor:

@@ -109,9 +109,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, container() as server, vhost(server) as rabbit:
         folder = Path(name)
         (folder / "agents").mkdir()
-        define(folder / "agents", AGENT, foreign_clients=True)
         with running.system(rabbit.url, folder, folder / "agents") as system:
-            system.env["HUTCH_STORE"] = new_store(folder, "sqlite")
+            define(system, AGENT, foreign_clients=True)
+            system.env["HUTCH_STORE"] = new_store(system, "sqlite")
             served = system.start("tests.support.model.streaming").wait_for(r"serving (\S+)")
             system.env["OPENAI_BASE_URL"] = served[1]
             system.agents(AGENT)

@@ -85,12 +85,11 @@ def measure(count: int, server: Server, postgresql: Postgres | None) -> Measured
         url = stack.enter_context(postgresql.database()) if postgresql else None
         agents = folder / "agents"
         agents.mkdir()
-        for name in names:
-            define(agents, name)
         system = stack.enter_context(running.system(rabbit.url, folder, agents))
+        define(system, *names)
         if url:
             asyncio.run(migrate(url))
-        system.env["HUTCH_STORE"] = url or new_store(folder, "idle")
+        system.env["HUTCH_STORE"] = url or new_store(system, "idle")
         system.model()
 
         def held() -> tuple[costs.Broker, costs.Store | None]:

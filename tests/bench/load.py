@@ -7,10 +7,11 @@ quorum queue, each acked.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -29,8 +30,9 @@ PERSISTENT = 2
 
 @dataclass(frozen=True)
 class Figures:
-    """One round: answers a second, latencies in milliseconds, the answering process's CPU."""
+    """One round: tasks, answers a second, latencies, and the answering process's CPU per task."""
 
+    tasks: int
     rate: float
     p50_ms: float
     p99_ms: float
@@ -68,9 +70,11 @@ class Load:
         reply.set_result(time.perf_counter())
         await message.channel.basic_ack(message.delivery_tag or 0)
 
-    async def asked(self, exchange: str, key: str, tasks: int, at_once: int) -> list[float]:
-        """Every latency, in seconds."""
-        left: Iterator[int] = iter(range(tasks))  # the askers share it
+    async def asked(
+        self, exchange: str, key: str, tasks: Iterable[object], at_once: int
+    ) -> list[float]:
+        """Every latency, in seconds. `tasks` yields once for each task: a range, or `lasting`."""
+        left = iter(tasks)  # the askers share it
 
         async def asker() -> list[float]:
             return [await self.ask(exchange, key) for _ in left]
@@ -79,23 +83,35 @@ class Load:
         return [latency for latencies in rounds for latency in latencies]
 
     async def measured(
-        self, process: psutil.Process, exchange: str, key: str, tasks: int, at_once: int
+        self, process: psutil.Process, exchange: str, key: str, lasts_s: float, at_once: int
     ) -> Figures:
         cpu_s, began = used_s(process), time.perf_counter()
-        latencies = await self.asked(exchange, key, tasks, at_once)
+        latencies = await self.asked(exchange, key, lasting(lasts_s, at_once), at_once)
+        return figures(latencies, time.perf_counter() - began, used_s(process) - cpu_s)
+
+
+def figures(latencies: Sequence[float], took_s: float, cpu_s: float) -> Figures:
+    tasks = len(latencies)
+    cuts = statistics.quantiles(latencies, n=100, method="inclusive")
+    return Figures(
+        tasks, tasks / took_s, cuts[49] * 1000, cuts[98] * 1000, cpu_ms=cpu_s / tasks * 1000
+    )
+
+
+def lasting(seconds: float, at_once: int) -> Iterator[None]:
+    """Yields until this time has passed and each asker has had some tasks, but three times as long
+    at most: the first and the last tasks, which meet less load, must be few."""
+    began = time.perf_counter()
+    for task in itertools.count():
         took_s = time.perf_counter() - began
-        cuts = statistics.quantiles(latencies, n=100, method="inclusive")
-        return Figures(
-            rate=tasks / took_s,
-            p50_ms=cuts[49] * 1000,
-            p99_ms=cuts[98] * 1000,
-            cpu_ms=(used_s(process) - cpu_s) / tasks * 1000,
-        )
+        if task > at_once and took_s > (seconds if task > 5 * at_once else 3 * seconds):
+            return
+        yield
 
 
 def used_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
+    """CPU of all its threads, by Linux's clock of that process: /proc counts in steps of 10 ms."""
+    return time.clock_gettime((~process.pid << 3) | 2)
 
 
 @asynccontextmanager

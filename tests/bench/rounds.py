@@ -1,49 +1,56 @@
-"""Alternating rounds: who is compared is measured in turn, so that both meet the same noise."""
+"""Alternating rounds: subjects are measured in turn, so that all meet the same noise."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import psutil
 
 from shared.contract.topology import TASKS
 from tests.bench.load import Figures, Load
-
-ROUNDS = 5
-WARM_UP = 200
-"""Tasks before the first round: statements get compiled, connections opened."""
+from tests.bench.rig import Rig
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A process that answers, and where it is asked."""
+class Subject(Protocol):
+    """Something that answers tasks."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
+
+    async def round(self, load: Load, lasts_s: float, at_once: int) -> Figures: ...
+
+
+@dataclass
+class Process:
+    """A process that answers from the broker, and where it is asked."""
+
     process: psutil.Process
     key: str
+    name: str
     exchange: str = TASKS
+    answered: int = 0
+    """Tasks in all rounds so far."""
 
-
-async def warm_up(load: Load, subjects: Sequence[Subject], at_once: int) -> None:
-    for subject in subjects:
-        await load.asked(subject.exchange, subject.key, WARM_UP, at_once)
-
-
-async def round_of(load: Load, subject: Subject, tasks: int, at_once: int) -> Figures:
-    return await load.measured(subject.process, subject.exchange, subject.key, tasks, at_once)
+    async def round(self, load: Load, lasts_s: float, at_once: int) -> Figures:
+        figures = await load.measured(self.process, self.exchange, self.key, lasts_s, at_once)
+        self.answered += figures.tasks
+        return figures
 
 
 async def alternating(
-    load: Load, subjects: Sequence[Subject], *, tasks: int, at_once: int
+    load: Load, subjects: Sequence[Subject], rig: Rig, at_once: int
 ) -> dict[str, list[Figures]]:
-    """Every round of each, in order, by name."""
-    await warm_up(load, subjects, at_once)
+    """Every round of each, in order, by name. Before the first, each warms up: statements get
+    compiled, connections opened."""
+    for subject in subjects:
+        await subject.round(load, rig.lasts_s / 2, at_once)
     measured: dict[str, list[Figures]] = {subject.name: [] for subject in subjects}
-    for _ in range(ROUNDS):
+    for _ in rig.rounds():
         for subject in subjects:
-            measured[subject.name].append(await round_of(load, subject, tasks, at_once))
+            measured[subject.name].append(await subject.round(load, rig.lasts_s, at_once))
     return measured
 
 

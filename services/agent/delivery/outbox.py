@@ -24,6 +24,10 @@ log = structlog.get_logger()
 RETRY_MOST_S = 5.0
 """The longest wait between two attempts while the broker is unavailable or a queue is full."""
 
+DELETE_WITHIN_S = 0.2
+"""The time in which the row of a confirmed message is deleted, with the next commit or without.
+If the process dies before, the message is published again with the same id."""
+
 
 class Outbox:
     """Publishes messages: in order those of one run to one address, concurrently all others.
@@ -85,7 +89,8 @@ class Outbox:
         try:
             while self._confirmed:  # two jobs may overlap: each takes other rows from the list
                 seqs, self._confirmed = self._confirmed, []
-                await self._instance.store.write("", partial(outbox.remove_sent, seqs=seqs))
+                remove = partial(outbox.remove_sent, seqs=seqs)
+                await self._instance.store.write("", remove, within_s=DELETE_WITHIN_S)
                 self._count(-len(seqs))
         finally:
             self._deleting = False

@@ -295,7 +295,7 @@ class OpenAIModel:
     def _open(self) -> openai.AsyncOpenAI:
         import openai
 
-        from services.agent.llm.transport import limit_size
+        from services.agent.llm.transport import limit_size, rehearse
 
         if fault := network_fault():
             raise SettingsError(fault)
@@ -315,6 +315,8 @@ class OpenAIModel:
             )
             resource = client.responses if self._profile.wire == "responses" else client.chat
             resource.with_streaming_response  # noqa: B018 - imported on first use
+            rehearse()
+            self.window  # noqa: B018 - its patterns are compiled on first use
             return client
         except Exception as error:
             reason = str(error).partition("\n")[0]

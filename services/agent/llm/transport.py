@@ -1,10 +1,16 @@
-"""A limit on the size of a model endpoint's response, on its way to whatever reads it."""
+"""What lies between the openai package and the network: a limit on a response's size, and a
+rehearsal.
+
+Importing this module imports all that a request needs. It starts no thread and opens no socket.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import anyio._backends._asyncio  # noqa: F401 - httpx2 imports it with the first request
 import httpx2  # comes with openai, and is imported with it
+import openai
 
 from shared.errors import ModelError
 
@@ -13,6 +19,15 @@ MAX_REPLY_BYTES = 16 * 1024 * 1024
 
 MAX_COMPRESSED_BYTES = MAX_REPLY_BYTES // 100
 """For a body compressed although we ask for none: one byte can stand for a thousand."""
+
+
+def rehearse() -> None:
+    """Make a request on each wire, answered in this process: with the first one the package
+    evaluates the types of all parameters. It blocks; call it in a thread."""
+    network = httpx2.MockTransport(lambda _: httpx2.Response(200, json={}))
+    with openai.OpenAI(api_key="none", http_client=httpx2.Client(transport=network)) as client:
+        client.chat.completions.with_raw_response.create(model="", messages=())
+        client.responses.with_raw_response.create()
 
 
 async def limit_size(response: httpx2.Response) -> None:

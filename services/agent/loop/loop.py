@@ -119,13 +119,14 @@ class _Loop:
         A budget's last model call is made without tools, so that it yields an answer.
         """
         given, turns = self.work.message.budget or Budget(), self.work.definition.limits.turns
-        if self.left.tokens == 0:
+        left = self.left
+        if left.tokens == 0:
             return failed(f"the budget of {given.tokens} tokens is spent")
-        if self.left.cost == 0:
+        if left.cost == 0:
             return failed(f"the budget of {given.cost} USD is spent")
-        if self.left.model_calls == 0:
+        if left.model_calls == 0:
             return failed(f"the budget of {given.model_calls} model calls is spent")
-        if self.left.model_calls == 1 and self.specs:
+        if left.model_calls == 1 and self.specs:
             why = f"the budget of {given.model_calls} model calls was reached"
         elif turn > turns:
             why = f"the limit of {turns} turns was reached"

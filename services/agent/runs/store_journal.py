@@ -17,7 +17,7 @@ from shared.concurrency.retry import run_to_completion
 from shared.contract.messages import Usage
 from shared.errors import HutchError, ToolInDoubt
 from shared.store import Store
-from shared.store.database.writer import Operation
+from shared.store.database.engine import Operation
 from shared.store.runs.run import Run, lock
 from shared.store.runs.steps import Step, write_step
 from shared.store.runs.tool_starts import Start, drop_start, write_start

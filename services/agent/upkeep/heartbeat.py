@@ -13,6 +13,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 
+import structlog
+
 from services.agent.instance import Instance
 from services.agent.runs.admission import Admission
 from services.agent.upkeep.commands import Commands
@@ -21,7 +23,9 @@ from shared.concurrency.fault_boundary import contained
 from shared.concurrency.first import first_of
 from shared.store.processes import heartbeats
 from shared.store.processes.heartbeats import DEAD_AFTER_S
-from shared.store.queries.poll import Counts, Poll, poll
+from shared.store.queries.poll import Counts, Poll, poll, record_and_poll
+
+log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
 POLL_S = 0.5
@@ -72,7 +76,6 @@ class Heartbeat:
         while True:
             self.admission.begin_poll()
             self.commands.arrived.clear()
-            await contained(self._record, "heartbeat failed")
             await contained(self._poll, "poll failed")
             await first_of(
                 self.commands.arrived.wait(),
@@ -80,15 +83,8 @@ class Heartbeat:
                 timeout_s=self.poll_s * random.uniform(0.8, 1.2),
             )
 
-    async def _record(self) -> None:
-        if time.monotonic() - self._recorded_at < HEARTBEAT_S:
-            return
-        me = self.instance
-        await me.store.write("", lambda connection: heartbeats.record(connection, me.id, me.agent))
-        self._recorded_at = time.monotonic()
-
     async def _poll(self) -> None:
-        found = await self._found()
+        found = await self._recorded() or await self._found()
         dead = self._watch.silent(found.heartbeats, time.monotonic()) - {self.instance.id}
         if dead:  # a poll counts what dead replicas have left only if it names them
             found = await self._found(dead)
@@ -98,6 +94,24 @@ class Heartbeat:
         await self.takeover.take(dead, found.counts)
         for name in dead:
             await self.instance.store.write("", partial(heartbeats.remove_dead, instance=name))
+
+    async def _recorded(self) -> Poll | None:
+        """Record a heartbeat if it is time for one, and poll in the same commit.
+
+        Returns None if this poll is still to be done.
+        """
+        if time.monotonic() - self._recorded_at < HEARTBEAT_S:
+            return None
+        me, found = self.instance, None
+        try:
+            found = await me.store.write(
+                "", partial(record_and_poll, agent=me.agent, instance=me.id)
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the heartbeats go on
+            log.warning("poll failed together with a heartbeat", error=str(error))
+            await me.store.write("", partial(heartbeats.record, instance=me.id, agent=me.agent))
+        self._recorded_at = time.monotonic()
+        return found
 
     async def _found(self, dead: Collection[str] = ()) -> Poll:
         me = self.instance

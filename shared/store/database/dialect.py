@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from sqlalchemy import Table, func, select
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.dml import ReturningInsert
 
+from shared.store.database.prepared import Prepared
 from shared.store.schema import now_s
 
 
@@ -30,8 +32,8 @@ def insert_new(
 
     `stamp` names a column that gets the store's current time.
     """
-    statement = _new(connection.dialect.name, table, stamp)
-    return bool(connection.execute(statement, fields).rowcount)
+    statement = _new(table, tuple(fields), stamp)
+    return bool(statement.rows(connection, fields))
 
 
 def lock_name(connection: Connection, name: str) -> None:
@@ -40,7 +42,13 @@ def lock_name(connection: Connection, name: str) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
-@cache  # building the statement takes longer than running it
-def _new(dialect: str, table: Table, stamp: str | None) -> Insert:
-    statement = insert_into(dialect, table).on_conflict_do_nothing()
-    return statement.values({stamp: now_s()}) if stamp else statement
+@cache
+def _new(table: Table, given: tuple[str, ...], stamp: str | None) -> Prepared:
+    stamped = {stamp: now_s()} if stamp else {}
+    key, *_ = table.primary_key
+
+    def source(dialect: str) -> ReturningInsert[Any]:
+        insert = insert_into(dialect, table).values(stamped)
+        return insert.on_conflict_do_nothing().returning(key)
+
+    return Prepared(source, given)

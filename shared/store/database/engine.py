@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
@@ -22,12 +22,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from shared.concurrency.retry import run_to_completion
-from shared.errors import SettingsError
+from shared.errors import HutchError, SettingsError
 from shared.settings.secrets import Address, current
 from shared.settings.tls import check_files
 from shared.store.database.errors import translated
 
 T = TypeVar("T")
+Operation = Callable[[Connection], T]
 
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process's write: a hundred times the longest one measured."""
@@ -47,6 +48,13 @@ class Database(Protocol):
         or a lost connection it is unknown whether the transaction was committed.
         """
 
+    async def run_group(self, operations: Sequence[Operation[Any]]) -> list[Any]:
+        """Run writing operations together; the result of each, or the `HutchError` that it raised
+        before it wrote anything.
+
+        Raises as `run` does if one fails otherwise; it is then unknown which were committed.
+        """
+
     async def close(self) -> None: ...
 
 
@@ -62,6 +70,9 @@ class SqliteDatabase:
         with translated():
             return await loop.run_in_executor(self._threads, self._run, operation, writes)
 
+    async def run_group(self, operations: Sequence[Operation[Any]]) -> list[Any]:
+        return await self.run(partial(run_in_turn, operations), writes=True)
+
     def _run(self, operation: Callable[[Connection], T], writes: bool) -> T:
         with self._engine.connect() as connection, connection.begin():
             # Take the write lock at once: SQLite may never grant the upgrade of a read lock.
@@ -74,6 +85,17 @@ class SqliteDatabase:
     def _close(self) -> None:
         self._threads.shutdown()
         self._engine.dispose()
+
+
+def run_in_turn(operations: Sequence[Operation[Any]], connection: Connection) -> list[Any]:
+    return [_outcome(operation, connection) for operation in operations]
+
+
+def _outcome(operation: Operation[Any], connection: Connection) -> Any:
+    try:
+        return operation(connection)
+    except HutchError as error:  # raised before it wrote anything: the rest of the group commits
+        return error
 
 
 def parse(url: str) -> URL:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared.errors import SettingsError, StoreUnavailable
+from shared.store.database.batch import DEFERRED, run_together
+from shared.store.database.engine import Operation, run_in_turn
 from shared.store.database.errors import AccessDenied, translated
 
 T = TypeVar("T")
@@ -55,6 +58,26 @@ class PostgresqlDatabase:
                 raise
             # A password or certificate is being changed: the next attempt reads the new address.
             raise StoreUnavailable(str(error)) from error
+
+    async def run_group(self, operations: Sequence[Operation[Any]]) -> list[Any]:
+        together = await self._run_together(operations) if len(operations) > 1 else [DEFERRED]
+        deferred = [it for it, done in zip(operations, together, strict=True) if done is DEFERRED]
+        if not deferred:
+            return together
+        in_turn = iter(await self.run(partial(run_in_turn, deferred), writes=True))
+        return [next(in_turn) if done is DEFERRED else done for done in together]
+
+    async def _run_together(self, operations: Sequence[Operation[Any]]) -> list[Any]:
+        with translated():
+            async with self._reading.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None
+                try:
+                    async with driver.transaction():
+                        return await run_together(connection, operations)
+                finally:
+                    if driver.is_closed():
+                        await connection.invalidate()
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy.engine import Connection
 
 from shared.concurrency.retry import retry
-from shared.errors import HutchError, StoreUnavailable
-from shared.store.database.engine import Database
+from shared.errors import StoreUnavailable
+from shared.store.database.engine import Database, Operation
 
 T = TypeVar("T")
-Operation = Callable[[Connection], T]
 
 GROUP_SIZE = 128
 """The most operations in one transaction: more gain little and keep rows locked for longer."""
@@ -52,15 +50,21 @@ class Writer:
         self._set_available(True)
         self._logged: set[str] = set()
 
-    async def write(self, key: str, operation: Operation[T]) -> T:
+    async def write(self, key: str, operation: Operation[T], within_s: float = 0.0) -> T:
         """Commit `operation`; `key` (a run's id) gives the order in which a group locks its rows.
+
+        With `within_s` it is committed together with the next other operation, and after that time
+        if there is none.
 
         Raises what the operation raised (such as `RunLost`), `StoreUnavailable` when the store
         could not be reached for `retry_for_s`, `StoreError` when it refuses.
         """
         waiting = _Waiting(key, operation)
         self._waiting.append(waiting)
-        self._wake.set()
+        if within_s:
+            asyncio.get_running_loop().call_later(within_s, self._wake.set)
+        else:
+            self._wake.set()
         result: T = await waiting.done
         return result
 
@@ -70,11 +74,12 @@ class Writer:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                while self._waiting:
-                    size = min(GROUP_SIZE, len(self._waiting))
-                    group = [self._waiting.popleft() for _ in range(size)]
-                    # Replicas that lock rows in the same order can't deadlock.
-                    await self._commit(sorted(group, key=lambda waiting: waiting.key))
+                size = min(GROUP_SIZE, len(self._waiting))
+                group = [self._waiting.popleft() for _ in range(size)]
+                if self._waiting:
+                    self._wake.set()
+                # Replicas that lock rows in the same order can't deadlock.
+                await self._commit(sorted(group, key=lambda waiting: waiting.key))
         finally:
             while self._waiting:
                 self._waiting.popleft().done.cancel()
@@ -132,14 +137,5 @@ class Writer:
             log.warning("store unavailable", error=str(error))
 
     async def _transaction(self, group: list[_Waiting]) -> list[Any]:
-        def perform(connection: Connection) -> list[Any]:
-            return [_outcome(waiting.operation, connection) for waiting in group]
-
-        return await self.until_available(lambda: self._database.run(perform, writes=True))
-
-
-def _outcome(operation: Operation[Any], connection: Connection) -> Any:
-    try:
-        return operation(connection)
-    except HutchError as error:  # raised before it wrote anything: the rest of the group commits
-        return error
+        operations = [waiting.operation for waiting in group]
+        return await self.until_available(lambda: self._database.run_group(operations))

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from shared.contract.prompts import note
 from shared.store.database.dialect import insert_new
+from shared.store.database.prepared import Prepared
 from shared.store.schema import notes
 
 NOTES_KEPT = 20
@@ -20,10 +21,12 @@ NOTE_CHARS = 1000
 
 
 log = structlog.get_logger()
-_RECENT = (
-    select(notes.c.message_id, notes.c.peer, notes.c.body)
-    .where(notes.c.agent == bindparam("agent"))
-    .order_by(notes.c.heard_at, notes.c.message_id)
+_RECENT = Prepared(
+    lambda _: (
+        select(notes.c.message_id, notes.c.peer, notes.c.body)
+        .where(notes.c.agent == bindparam("agent"))
+        .order_by(notes.c.heard_at, notes.c.message_id)
+    )
 )
 
 
@@ -56,10 +59,10 @@ def recent(connection: Connection, agent: str) -> tuple[str, ...]:
 
 
 def _readable(connection: Connection, agent: str) -> Iterator[str]:
-    for row in connection.execute(_RECENT, {"agent": agent}):
+    for message_id, peer, stored, *_ in _RECENT.rows(connection, {"agent": agent}):
         try:
-            body: JsonValue = json.loads(row.body)
+            body: JsonValue = json.loads(stored)
         except (ValueError, TypeError, RecursionError) as error:
-            log.warning("damaged note not remembered", note=row.message_id, reason=str(error))
+            log.warning("damaged note not remembered", note=message_id, reason=str(error))
             continue
-        yield note(row.peer, str(body))
+        yield note(peer, str(body))

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import (
+    JSON,
+    BigInteger,
     ColumnElement,
     RowMapping,
+    Text,
     and_,
     bindparam,
+    cast,
     delete,
+    func,
     insert,
     select,
     update,
 )
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.dml import ReturningDelete
 
 from shared.contract.messages import response_id
 from shared.contract.topology import CONTROL, cancel_key, reply_address, swarm_exchange_name
+from shared.store.database.prepared import Prepared
 from shared.store.processes.heartbeats import ownerless
 from shared.store.schema import now_s, outbox
 
@@ -57,15 +65,27 @@ class Outbound:
 UNSENT = and_(outbox.c.agent == bindparam("agent"), outbox.c.undeliverable_at.is_(None))
 ORPHANED = ownerless(outbox.c.owner)
 """The condition that no living process publishes an unsent message."""
-_ADD = insert(outbox).values(created_at=now_s()).returning(outbox.c.seq)
-_SENT = delete(outbox).where(outbox.c.seq == bindparam("seq"))
+_ADDED = (*Outbound.__dataclass_fields__.keys() - {"seq"}, "agent", "owner")
+_ADD = Prepared(lambda _: insert(outbox).values(created_at=now_s()).returning(outbox.c.seq), _ADDED)
+
+
+def _remove(dialect: str) -> ReturningDelete[tuple[int]]:
+    given = bindparam("seqs", type_=Text())  # a JSON array: both dialects can read one
+    if dialect == "postgresql":
+        listed = select(cast(func.json_array_elements_text(cast(given, JSON)), BigInteger))
+    else:
+        listed = select(func.json_each(given).table_valued("value").c.value)
+    return delete(outbox).where(outbox.c.seq.in_(listed)).returning(outbox.c.seq)
+
+
+_REMOVE = Prepared(_remove)
 
 
 def add(connection: Connection, message: Outbound, agent: str, owner: str) -> Outbound:
     """Add a message that `owner` is to publish after the commit; returns it with its `seq`."""
     fields = vars(message) | {"agent": agent, "owner": owner}
     del fields["seq"]
-    return replace(message, seq=connection.execute(_ADD, fields).scalar_one())
+    return replace(message, seq=_ADD.rows(connection, fields)[0][0])
 
 
 def unsent_of(connection: Connection, run_id: str, owner: str) -> tuple[Outbound, ...]:
@@ -97,7 +117,7 @@ def adopt(
 
 
 def remove_sent(connection: Connection, seqs: Sequence[int]) -> None:
-    connection.execute(_SENT, [{"seq": seq} for seq in seqs])
+    _REMOVE.rows(connection, {"seqs": json.dumps(list(seqs))})
 
 
 def mark_undeliverable(connection: Connection, seq: int) -> None:

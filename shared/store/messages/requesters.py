@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.engine import Connection
 
 from shared.store.database.dialect import insert_new
+from shared.store.database.prepared import Prepared
 from shared.store.messages import outbox
 from shared.store.messages.outbox import Outbound
 from shared.store.schema import requesters
@@ -21,8 +22,10 @@ class Requester:
     correlation_id: str = ""
 
 
-_WAITING = select(requesters.c.reply_to, requesters.c.correlation_id).where(
-    requesters.c.run_id == bindparam("run_id")
+_WAITING = Prepared(
+    lambda _: select(requesters.c.reply_to, requesters.c.correlation_id).where(
+        requesters.c.run_id == bindparam("run_id")
+    )
 )
 
 
@@ -33,8 +36,7 @@ def join(connection: Connection, run_id: str, requester: Requester | None) -> No
 
 
 def waiting(connection: Connection, run_id: str) -> list[Requester]:
-    rows = connection.execute(_WAITING, {"run_id": run_id})
-    return [Requester(row.reply_to, row.correlation_id) for row in rows]
+    return [Requester(row[0], row[1]) for row in _WAITING.rows(connection, {"run_id": run_id})]
 
 
 def answer(

@@ -1,12 +1,11 @@
 """Instances and their heartbeats, by which a dead process is found without comparing clocks."""
 
-from functools import cache
-
 from sqlalchemy import Column, ColumnElement, String, bindparam, delete, exists, or_, select
 from sqlalchemy.engine import Connection
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.dml import ReturningInsert
 
 from shared.store.database.dialect import insert_into
+from shared.store.database.prepared import Prepared
 from shared.store.schema import RunState, instances, now_s, outbox, runs, shutdowns
 
 DEAD_AFTER_S = 3.0
@@ -16,15 +15,17 @@ DEAD_AFTER_S = 3.0
 def record(connection: Connection, instance: str, agent: str) -> None:
     """Increase an instance's count, or insert its row: a process that was declared dead by mistake
     registers again with its next heartbeat."""
-    connection.execute(_record(connection.dialect.name), {"instance": instance, "agent": agent})
+    _RECORD.rows(connection, {"instance": instance, "agent": agent})
 
 
-@cache  # run every second by each process: building the statement takes longer than running it
-def _record(dialect: str) -> Insert:
+def _record(dialect: str) -> ReturningInsert[tuple[str]]:
     first = insert_into(dialect, instances).values(beat=1, started_at=now_s())
     return first.on_conflict_do_update(
         index_elements=[instances.c.instance], set_={"beat": instances.c.beat + 1}
-    )
+    ).returning(instances.c.instance)
+
+
+_RECORD = Prepared(_record, ("instance", "agent"))
 
 
 def ownerless(owner: Column[str]) -> ColumnElement[bool]:

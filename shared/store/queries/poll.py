@@ -5,8 +5,9 @@ An idle process does little else, and a thousand processes poll two thousand tim
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 
 from sqlalchemy import (
     ColumnElement,
@@ -19,12 +20,14 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect, RowMapping
+from sqlalchemy.sql.compiler import ExpandedState
 
 from shared.contract.messages import ShutdownMode
 from shared.contract.topology import ALL
 from shared.store.messages.dead_letters import KEPT
 from shared.store.messages.outbox import ORPHANED, UNSENT
+from shared.store.processes import heartbeats
 from shared.store.runs.cancels import CANCELLED, ENDABLE
 from shared.store.runs.takeover import BEFORE_DELIVERIES, DELAYED, SUSPECT, TAKEABLE
 from shared.store.schema import (
@@ -134,7 +137,7 @@ _CANCELLED_RUNS = select(runs.c.run_id).where(_open, CANCELLED)
 def poll(connection: Connection, agent: str, instance: str, dead: Collection[str] = ()) -> Poll:
     """Poll for `instance`; runs and messages of the instances `dead` count as not owned."""
     parameters = {"agent": agent, "instance": instance, "dead": list(dead)}
-    rows = connection.execute(_POLL, parameters).mappings().all()
+    rows = _rows(connection, parameters)
     found = rows[0]
     names = connection.execute(_CANCELLED_RUNS, parameters).scalars() if found["cancelled"] else ()
     return Poll(
@@ -144,3 +147,24 @@ def poll(connection: Connection, agent: str, instance: str, dead: Collection[str
             tuple(names), found["endable"] > 0, bool(found["paused"]), found["shutdown"]
         ),
     )
+
+
+def _rows(connection: Connection, parameters: Mapping[str, object]) -> Sequence[RowMapping]:
+    if parameters["dead"]:
+        return connection.execute(_POLL, parameters).mappings().all()
+    compiled = _without_dead(connection.dialect)
+    values = {**compiled.parameters, **parameters}
+    given = tuple(values[name] for name in compiled.positiontup or ())
+    return connection.exec_driver_sql(compiled.statement, given).mappings().all()
+
+
+@cache  # SQLAlchemy renders a list of parameters anew for each execution, which takes longer
+def _without_dead(dialect: Dialect) -> ExpandedState:
+    compiled = _POLL.compile(dialect=dialect)
+    return compiled.construct_expanded_state({"agent": "", "instance": "", "dead": []})
+
+
+def record_and_poll(connection: Connection, agent: str, instance: str) -> Poll:
+    """Record the heartbeat of `instance`, and poll for it: one commit costs less than two."""
+    heartbeats.record(connection, instance, agent)
+    return poll(connection, agent, instance)

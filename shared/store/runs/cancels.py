@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
 from shared.contract.messages import run_id
 from shared.store.database.dialect import insert_new
+from shared.store.database.prepared import Prepared
 from shared.store.runs.run import NEXT_FENCE, Run, load
 from shared.store.schema import RunState, cancels, now_s, runs
 
@@ -47,6 +48,13 @@ ENDABLE = or_(_due, _late(OVERDUE_S))
 """The condition that any replica may end an open run, because it is cancelled or overdue."""
 
 
+_REMOVE = Prepared(
+    lambda _: (
+        delete(cancels).where(cancels.c.run_id == bindparam("run_id")).returning(cancels.c.run_id)
+    )
+)
+
+
 def request(connection: Connection, agent: str, task_id: str) -> bool:
     """Record a cancel of a task; False if its run has ended, and nothing is written then."""
     run = run_id(agent, task_id)
@@ -64,7 +72,7 @@ def record(connection: Connection, agent: str, task_id: str) -> None:
 
 def remove(connection: Connection, run_id: str) -> None:
     """Delete the cancel of a run that has ended, or that is replayed."""
-    connection.execute(delete(cancels).where(cancels.c.run_id == run_id))
+    _REMOVE.rows(connection, {"run_id": run_id})
 
 
 def take_endable(

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from secrets import token_urlsafe
+from typing import Any
 
 import structlog
-from sqlalchemy import Float, Insert, and_, bindparam, case, exists, func, select
+from sqlalchemy import Float, and_, bindparam, case, exists, func, select
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.dml import ReturningInsert
 
 from shared.contract.messages import Response, Status, encode, response_id
 from shared.contract.priority import Priority
 from shared.contract.rows import response_of
 from shared.errors import DamagedRow
 from shared.store.database.dialect import insert_into, insert_new
+from shared.store.database.prepared import Prepared
 from shared.store.messages import notes
 from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import Requester, answer, join
-from shared.store.runs.run import COLUMNS as RUN_COLUMNS
 from shared.store.runs.run import Run, dump_exchanges, dump_lines, from_row, load
 from shared.store.runs.sessions import SessionEntry, enter
 from shared.store.runs.takeover import DELAYED
@@ -185,38 +186,50 @@ def _insert(
         "nonce": token_urlsafe(NONCE_BYTES),
         "latest": LATEST_S if request.deadline_at is None else min(request.deadline_at, LATEST_S),
     }
-    row = connection.execute(_new_run(connection.dialect.name), fields | owned).mappings().first()
-    return from_row(row) if row else None
+    if not (rows := _NEW_RUN.rows(connection, fields | owned)):
+        return None
+    claimed_at, deadline_at, definition, cancelled, *_ = rows[0]
+    return from_row(
+        fields
+        | owned
+        | _NEW
+        | {
+            "claimed_at": claimed_at,
+            "deadline_at": deadline_at,
+            "definition": definition,
+            "cancelled": cancelled,
+        }
+    )
 
 
 _FROM_REQUEST = {column.key for column in runs.c} & set(Request.__dataclass_fields__) - {
     "deadline_at"
 }
+_OWNED = ("state", "owner", "fence", "notes", "session_place", "recalled", "nonce")
+_NEW = {"attempts": 0, "failures": 0, "epoch": 1}
 
 
-@cache  # building the statement takes longer than running it
-def _new_run(dialect: str) -> Insert:
+def _new_run(dialect: str) -> ReturningInsert[Any]:
     not_before = bindparam("not_before", type_=Float(53))
     starts_at = case((now_s() < not_before, not_before), else_=now_s())
     ends_at = starts_at + bindparam("timeout_s", type_=Float(53))
     latest = bindparam("latest", type_=Float(53))
     body = select(definitions.c.body).where(definitions.c.hash == bindparam("digest"))
     cancelled = exists().where(cancels.c.run_id == bindparam("this_run")).label("cancelled")
-    looked_up = {"definition", "cancelled"}
-    frozen = (column for column in RUN_COLUMNS if column.key not in looked_up)
     return (
         insert_into(dialect, runs)
         .values(
             deadline_at=case((ends_at < latest, ends_at), else_=latest),
             due_at=starts_at,
             claimed_at=now_s(),
-            attempts=0,
-            failures=0,
-            epoch=1,
+            **_NEW,
         )
         .on_conflict_do_nothing()
-        .returning(*frozen, body.scalar_subquery().label("definition"), cancelled)
+        .returning(runs.c.claimed_at, runs.c.deadline_at, body.scalar_subquery(), cancelled)
     )
+
+
+_NEW_RUN = Prepared(_new_run, (*_FROM_REQUEST, *_OWNED))
 
 
 def _answered(

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 from pydantic import Field, Json, TypeAdapter
 from sqlalchemy import RowMapping, Update, bindparam, case, exists, select, update
@@ -12,6 +13,7 @@ from shared.contract.messages import Id
 from shared.contract.rows import mended
 from shared.contract.times import EARLIEST
 from shared.errors import RunLost
+from shared.store.database.prepared import Prepared
 from shared.store.schema import INTEGER_MAX, LATEST_S, cancels, definitions, runs
 
 Exchanges = tuple[tuple[str, str], ...]
@@ -104,7 +106,7 @@ OWNED = (
     runs.c.fence == bindparam("owned_fence"),
     runs.c.ended_at.is_(None),
 )
-_LOCK = select(runs.c.fence).where(*OWNED).with_for_update()
+_LOCK = Prepared(lambda _: select(runs.c.fence).where(*OWNED).with_for_update())
 NEXT_FENCE = case((runs.c.fence.between(1, INTEGER_MAX - 1), runs.c.fence + 1), else_=1)
 """The next fence. It differs from the present one even if that is damaged."""
 CHANGE = update(runs).where(*OWNED)
@@ -116,7 +118,7 @@ def load(connection: Connection, run_id: str) -> Run:
     return from_row(connection.execute(query).mappings().one())
 
 
-def from_row(row: RowMapping) -> Run:
+def from_row(row: Mapping[str, Any] | RowMapping) -> Run:
     return mended(_RUN, {**row, "recalled": row["recalled"] or "[]"}, _BLANK)
 
 
@@ -130,7 +132,7 @@ def dump_exchanges(recalled: Exchanges) -> str:
 
 def lock(connection: Connection, run: Run) -> None:
     """Lock the run's row until the commit; raises `RunLost` if its fence has changed."""
-    if connection.execute(_LOCK, owned(run)).first() is None:
+    if not _LOCK.rows(connection, owned(run)):
         raise _lost(run)
 
 
@@ -138,8 +140,14 @@ def change(
     connection: Connection, run: Run, fields: Mapping[str, object], statement: Update = CHANGE
 ) -> None:
     """Lock the run's row as `lock` does and write to it, in one statement. Raises `RunLost`."""
-    if not connection.execute(statement, {**owned(run), **fields}).rowcount:
+    given = {**owned(run), **fields}
+    if not _change(statement, tuple(fields)).rows(connection, given):
         raise _lost(run)
+
+
+@cache
+def _change(statement: Update, fields: tuple[str, ...]) -> Prepared:
+    return Prepared(lambda _: statement.returning(runs.c.run_id), fields)
 
 
 def owned(run: Run) -> dict[str, object]:

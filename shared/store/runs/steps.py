@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
-from sqlalchemy import Insert, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.dml import ReturningInsert
 
 from shared.store.database.dialect import insert_into
+from shared.store.database.prepared import Prepared
 from shared.store.runs.run import OWNED, Run, change, lock, owned
 from shared.store.runs.tool_starts import Start, doubtful
 from shared.store.schema import now_s, runs, steps
@@ -60,12 +61,11 @@ def write_step(connection: Connection, run: Run, step: Step) -> None:
     if run.attempts or run.failures:
         change(connection, run, {"attempts": 0, "failures": 0})
     fields = {"epoch": run.epoch, **vars(step), **owned(run)}
-    if not connection.execute(_new_step(connection.dialect.name), fields).rowcount:
+    if not _NEW_STEP.rows(connection, fields):
         lock(connection, run)  # raises if the run is lost; else the step was there already
 
 
-@cache  # building the statement takes longer than running it
-def _new_step(dialect: str) -> Insert:
+def _new_step(dialect: str) -> ReturningInsert[tuple[str]]:
     """A statement that locks the run's row and inserts the step.
 
     It inserts no row if the run is lost or the step is there already.
@@ -75,7 +75,11 @@ def _new_step(dialect: str) -> Insert:
     values = (bindparam(column.key, type_=column.type) for column in given)
     of_run = select(runs.c.run_id, now_s(), *values).where(*OWNED).with_for_update()
     columns = [steps.c.run_id, steps.c.finished_at, *given]
-    return insert_into(dialect, steps).from_select(columns, of_run).on_conflict_do_nothing()
+    insert = insert_into(dialect, steps).from_select(columns, of_run)
+    return insert.on_conflict_do_nothing().returning(steps.c.run_id)
+
+
+_NEW_STEP = Prepared(_new_step)
 
 
 def resumed(connection: Connection, run: Run) -> Resumed:

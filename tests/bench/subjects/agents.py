@@ -13,7 +13,8 @@ from sqlalchemy.engine import Connection
 from shared.store import open_store
 from shared.store.database.migrate import migrate
 from shared.store.schema import RunState, outbox, runs, steps
-from tests.bench.rounds import Subject
+from tests.bench.load import PATIENCE_S
+from tests.bench.rounds import Process
 from tests.support.processes.running import Child, System
 
 CONCURRENCY = 1000
@@ -22,41 +23,47 @@ DRAIN_S = 10.0
 POLL_S = 0.1
 
 
-def define(folder: Path, name: str, **fields: object) -> None:
-    definition = {"name": name, "limits": {"concurrency": CONCURRENCY}} | fields
-    (folder / f"{name}.yaml").write_text(json.dumps(definition), "utf-8")
+def define(system: System, *names: str, **fields: object) -> None:
+    for name in names:
+        definition = {"name": name, "limits": {"concurrency": CONCURRENCY}} | fields
+        file = Path(system.env["HUTCH_AGENTS"]) / f"{name}.yaml"
+        file.write_text(json.dumps(definition), "utf-8")
 
 
-def new_store(folder: Path, name: str) -> str:
+def new_store(system: System, name: str) -> str:
     """A SQLite store, migrated."""
-    url = f"sqlite:///{folder / name}.db"
+    url = f"sqlite:///{system.logs / name}.db"
     asyncio.run(migrate(url))
     return url
 
 
-def stubbed(system: System, name: str, store: str, **env: str) -> Subject:
+def stubbed(system: System, name: str, store: str, **env: str) -> Process:
     """An agent whose model answers in process."""
     return _consuming(
         system.start("tests.bench.subjects.stubbed", name, HUTCH_STORE=store, **env), name
     )
 
 
-def real(system: System, name: str, store: str) -> Subject:
-    """An agent with the `openai` client, and an endpoint that answers at once."""
+def real(system: System, name: str, store: str) -> Process:
+    """An agent with the `openai` client; `endpoint` has been called before."""
+    return _consuming(system.start("services.agent", name, HUTCH_STORE=store), name)
+
+
+def endpoint(system: System) -> None:
+    """A model's endpoint that answers at once, for agents that start later."""
     served = system.start("tests.bench.subjects.endpoint").wait_for(r"serving (\S+)")
-    env = {"HUTCH_STORE": store, "OPENAI_BASE_URL": served[1]}
-    return _consuming(system.start("services.agent", name, **env), name)
+    system.env["OPENAI_BASE_URL"] = served[1]
 
 
-def echo(system: System) -> Subject:
+def echo(system: System) -> Process:
     child = system.start("tests.bench.subjects.echo", "echo")
     child.wait_for("consuming")
-    return Subject("bare echo", psutil.Process(child.process.pid), "echo", exchange="")
+    return Process(psutil.Process(child.process.pid), "echo", "bare echo", exchange="")
 
 
-def _consuming(child: Child, name: str) -> Subject:
-    child.wait_for("consuming")
-    return Subject(name, psutil.Process(child.process.pid), name)
+def _consuming(child: Child, name: str) -> Process:
+    child.wait_for("consuming", PATIENCE_S)
+    return Process(psutil.Process(child.process.pid), name, name)
 
 
 async def check(store_url: str, tasks: int) -> None:

@@ -5,13 +5,15 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from services.agent.runs.admission import Admission
 from services.agent.upkeep.heartbeat import LATE_S, Watch
 from shared.store import Store
 from shared.store.processes.heartbeats import DEAD_AFTER_S
+from shared.store.queries.reports import heartbeats
 from shared.store.runs.takeover import postpone
-from shared.store.schema import now_s, runs
+from shared.store.schema import now_s, pauses, runs
 from tests.support.processes.instances import instance
 from tests.support.processes.upkeep import found, polling, until
 from tests.support.stores.steps import claimed, ended, owned, request, taken
@@ -96,6 +98,20 @@ async def test_metrics_show_waiting_runs_and_messages(store: Store) -> None:
     assert shown("runs", state="due") == 1
     assert shown("run_deaths") == 1
     assert shown("oldest_due_age_seconds") == 0
+
+
+async def test_heartbeats_are_recorded_while_polls_fail(store: Store) -> None:
+    with capture_logs() as logged:
+        async with polling(instance(store), Admission(1)):
+            await store.write("", lambda db: pauses.drop(db))  # each poll reads this table
+            before = await _count(store)
+            while await _count(store) == before:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+    assert "poll failed together with a heartbeat" in {it["event"] for it in logged}
+
+
+async def _count(store: Store) -> int:
+    return sum(it.count for it in await store.read(heartbeats))
 
 
 async def test_a_row_that_cannot_be_read_holds_back_neither_polls_nor_heartbeats(

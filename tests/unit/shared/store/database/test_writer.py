@@ -69,6 +69,25 @@ async def test_commits_that_wait_together_share_a_transaction_in_order_of_key(
     assert len({connection for _, connection in seen}) == 1
 
 
+async def test_a_write_that_may_wait_is_committed_with_the_next_one(store: Store) -> None:
+    may_wait = asyncio.create_task(
+        store.write("a", lambda db: heartbeats.record(db, "a", "alice"), within_s=600)
+    )
+    await asyncio.sleep(0)
+    await names(store)
+    assert not may_wait.done()
+    await add(store, "b")
+    await asyncio.wait_for(may_wait, 60)
+    assert {"a", "b"} <= await names(store)
+
+
+async def test_a_write_that_may_wait_is_committed_alone_after_its_time(store: Store) -> None:
+    await asyncio.wait_for(
+        store.write("a", lambda db: heartbeats.record(db, "a", "alice"), within_s=0.01), 60
+    )
+    assert "a" in await names(store)
+
+
 async def test_a_cancelled_writer_leaves_the_others_alone(store: Store) -> None:
     go_on = threading.Event()
 

@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import psutil
 from sqlalchemy import func, insert, select
@@ -16,17 +15,31 @@ from shared.contract.messages import Response, Status, encode, response_id, run_
 from shared.store import open_store
 from shared.store.database.engine import create
 from shared.store.schema import RunState, definitions, now_s, requesters, runs, steps
-from tests.bench.load import Figures, Load
-from tests.bench.rounds import ROUNDS, Subject, round_of, warm_up
+from tests.bench.load import Figures, Load, load
+from tests.bench.rig import Found, Rig, Row
+from tests.bench.rounds import Process, alternating, ratio
+from tests.bench.subjects.agents import define, new_store, stubbed
 from tests.bench.subjects.stubbed import SAID
+from tests.support.processes.running import System
 
 FEW, MANY = 1_000, 100_000
-TASKS, AT_ONCE = 1_000, 64
+AT_ONCE = 64
 DAY_S = 24 * 3600.0
 OLD_S = 40 * DAY_S
 """Ended so long ago that an agent forgets it at its start."""
 BATCH = 10_000
 DEFINITION = "d" * 32
+
+
+def measure(rig: Rig) -> Found:
+    with rig.system() as system:
+        define(system, "few", "many", "forgetting")
+        urls = {name: new_store(system, name) for name in ("few", "many", "forgetting")}
+        fill(urls["few"], "few", FEW, age_s=0)
+        fill(urls["many"], "many", MANY, age_s=0)
+        fill(urls["forgetting"], "forgetting", MANY, age_s=OLD_S)
+        few, many = (stubbed(system, name, urls[name]) for name in ("few", "many"))
+        return asyncio.run(_measured(system, rig, few, many, urls["forgetting"]))
 
 
 def fill(url: str, agent: str, count: int, age_s: float) -> None:
@@ -93,30 +106,38 @@ def _step(run: str, finished_at: float) -> dict[str, object]:
     }
 
 
-@dataclass(frozen=True)
-class Forgetting:
-    """Rounds while ended runs are deleted, and while nothing is, in turn."""
+async def _measured(system: System, rig: Rig, few: Process, many: Process, store: str) -> Found:
+    """An agent forgets what `store` holds, while `many` is measured beside it."""
+    async with load(system.env["RABBITMQ_URL"]) as asking:
+        rounds = await alternating(asking, [few, many], rig, AT_ONCE)
+        cpu = ratio(rounds["many"], rounds["few"], lambda it: it.cpu_ms)
+        busy = stubbed(system, "forgetting", store)
+        during, beside = await _forgetting(asking, rig, busy, store, many)
+    rate = ratio(during, beside, lambda it: it.rate)
+    what = f"{MANY:,} stored runs beside {FEW:,}: CPU a task"
+    return Found(
+        [
+            Row(what, f"{cpu - 1:+.0%}", "≤ +5 %"),
+            Row("deleting old runs meanwhile: tasks a second", f"{rate - 1:+.0%}", "≥ -10 %"),
+        ]
+    )
 
-    during: list[Figures]
-    beside: list[Figures]
-    deleted: int
 
+async def _forgetting(
+    load: Load, rig: Rig, busy: Process, store: str, calm: Process
+) -> tuple[list[Figures], list[Figures]]:
+    """Rounds while `busy` deletes runs, and, in turn, of `calm` while nothing is deleted.
 
-async def forgetting(load: Load, busy: Subject, store: str, calm: Subject) -> Forgetting:
-    """`busy` deletes what `store` holds; frozen while `calm` is measured, for a fair comparison.
-
-    Fails when it is done before the last round: there was nothing to measure.
+    `busy` is frozen while `calm` is measured, for a fair comparison. Fails if all was deleted
+    before the last round: there was nothing to measure.
     """
-    before = await _old(store)
     during, beside = [], []
-    await warm_up(load, [calm, busy], AT_ONCE)
-    for _ in range(ROUNDS):
+    for _ in rig.rounds():
         with frozen(busy.process):
-            beside.append(await round_of(load, calm, TASKS, AT_ONCE))
-        during.append(await round_of(load, busy, TASKS, AT_ONCE))
-    left = await _old(store)
-    assert left, "all was deleted before the last round ended"
-    return Forgetting(during, beside, before - left)
+            beside.append(await calm.round(load, rig.lasts_s, AT_ONCE))
+        during.append(await busy.round(load, rig.lasts_s, AT_ONCE))
+    assert await _old(store), "all was deleted before the last round ended"
+    return during, beside
 
 
 @contextmanager

@@ -1,0 +1,83 @@
+"""Groups whose operations go different ways; on PostgreSQL they share their round trips."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from shared.errors import RunLost
+from shared.store import Store
+from shared.store.messages.requesters import Requester
+from shared.store.runs.claim import Verdict
+from shared.store.runs.run import Run
+from shared.store.runs.takeover import set_state
+from shared.store.schema import RunState
+from tests.support.stores.steps import claimed, counted, ended, owned, request, taken
+
+
+async def test_each_operation_of_a_mixed_group_gets_its_own_result(store: Store) -> None:
+    zombie = await owned(store, "lost")
+    await taken(store, "alice.2", {"alice.1"})
+    ending, known = await owned(store, "ending"), await owned(store, "known")
+    in_session = replace(request("session"), session="s", takes_turns=True)
+    repeated = request("known", requester=Requester("reply.other", "c2"))
+    new, joined, conflict, turn, answers, lost = await asyncio.gather(
+        claimed(store, request("new")),
+        claimed(store, repeated),
+        claimed(store, request("known", content="other")),
+        claimed(store, in_session),
+        ended(store, ending),
+        ended(store, zombie),
+        return_exceptions=True,
+    )
+    assert not isinstance(new, BaseException)
+    assert not isinstance(turn, BaseException)
+    assert not isinstance(answers, BaseException)
+    assert new.run is not None
+    assert (new.verdict, new.run.task_id) == (Verdict.CLAIMED, "new")
+    assert turn.run is not None
+    assert (turn.verdict, turn.run.session) == (Verdict.CLAIMED, "s")
+    assert [getattr(it, "verdict", None) for it in (joined, conflict)] == [
+        Verdict.JOINED,
+        Verdict.CONFLICT,
+    ]
+    assert [it.run_id for it in answers] == [ending.run_id]
+    assert isinstance(lost, RunLost)
+    to = sorted(it.correlation_id or "" for it in await ended(store, known))
+    assert to == ["c1", "c2"]
+
+
+async def test_many_ends_at_once_each_answer_their_own_requesters(store: Store) -> None:
+    runs = [await owned(store, f"t{number}") for number in range(10)]
+    await asyncio.gather(
+        *(
+            claimed(store, request(run.task_id, requester=Requester("reply.b", run.task_id)))
+            for run in runs[::2]
+        )
+    )
+    answers = await asyncio.gather(*(ended(store, run) for run in runs))
+    for number, (run, messages) in enumerate(zip(runs, answers, strict=True)):
+        assert {it.run_id for it in messages} == {run.run_id}
+        asked = {it.correlation_id for it in messages}
+        assert asked == ({"c1", run.task_id} if number % 2 == 0 else {"c1"})
+
+
+async def test_any_statement_may_follow_a_write_in_a_group(store: Store) -> None:
+    first, second = await owned(store, "t1"), await owned(store, "t2")
+
+    def postpone(connection: Connection, run: Run) -> str:
+        set_state(connection, run, RunState.DUE)
+        return str(connection.execute(text("SELECT 'any'")).scalar_one())
+
+    def end_wait(connection: Connection) -> None:
+        set_state(connection, second, RunState.DUE)
+
+    said, _ = await asyncio.gather(
+        store.write(first.run_id, lambda db: postpone(db, first)),
+        store.write(second.run_id, end_wait),
+    )
+    assert said == "any"
+    assert (await counted(store)).due == 2
