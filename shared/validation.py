@@ -101,7 +101,7 @@ def sentence(fault: ErrorDetails, kind: object = None, *, verb: Verb = "expected
     if name == "extra_forbidden":
         known = sorted(keys(kind, place[:-1]))
         names = f"; known are {', '.join(known)}" if known else ""
-        return f"unknown key{_near(place[-1], known) or names}"
+        return f"unknown key{near(place[-1], known) or names}"
     if name == "json_invalid":
         return f"not JSON: {parts['error']}"
     if name == "wanted":
@@ -111,7 +111,7 @@ def sentence(fault: ErrorDetails, kind: object = None, *, verb: Verb = "expected
     text = f"{verb} {_WANTED[name].format(**parts)}"
     if name in {"literal_error", "enum"}:
         known = re.findall(r"'([^']*)'", text)
-        return text.replace("'", "") + _near(given, known)
+        return text.replace("'", "") + near(given, known)
     if _WANTED[name] == _LIST and isinstance(given, str | Mapping):
         return f"{text}: [{_brief(given)}]"
     if _WANTED[name] == _KEYS and (known := keys(kind, place)):
@@ -141,9 +141,10 @@ def shown(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text[:SHOWN_CHARS])
 
 
-def _near(given: object, known: Sequence[str]) -> str:
-    near = get_close_matches(str(given)[:SHOWN_CHARS].casefold(), known, 1)
-    return f"; did you mean {near[0]}?" if near else ""
+def near(given: object, known: Sequence[str]) -> str:
+    """The end of a sentence that names the most similar known text, if there is one."""
+    found = get_close_matches(str(given)[:SHOWN_CHARS].casefold(), known, 1)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _brief(given: str | Mapping[object, object]) -> str:

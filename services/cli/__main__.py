@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -136,7 +136,10 @@ class Commands(TyperGroup):
         end = args.index("--") if "--" in args else len(args)
         if DEBUG in args[:end]:
             args = [DEBUG, *(it for it in args[:end] if it != DEBUG), *args[end:]]
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            raise _usage_exit(error) from error
 
     def resolve_command(
         self,
@@ -149,12 +152,30 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> object:
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
+        except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
+        except typer.TyperException as error:
+            raise _usage_exit(error) from error
         except Exception as error:
             from shared.process.failure import report_failure  # not loaded for the help
 
             raise typer.Exit(report_failure("hutch", error, trace=ctx.params["debug"])) from error
+
+
+def _usage_exit(
+    error: Any,  # typer's own UsageError: it has no public name
+) -> Exception:
+    """Report a usage error in one sentence, as other failures are; returns what ends the command.
+
+    A command of several that is given without any prints its help, which is such an error too.
+    """
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return cast(Exception, error)
+    said = error.format_message().strip().removesuffix(".").replace(": Value error, ", ": ")
+    of = error.ctx.command_path if error.ctx else "hutch"
+    see = f"{' See' if said.endswith('?') else '; see'} '{of} --help'"
+    typer.echo(f"hutch: {said[:1].lower()}{said[1:]}{see}", err=True)
+    return typer.Exit(error.exit_code)
 
 
 def load(name: str) -> TyperCommand | TyperGroup:

@@ -18,6 +18,10 @@ SCRIPTED = "scripted"
 """The name of the model that is none."""
 
 
+REPEATED = "the model's endpoint said "
+"""The beginning of a detail whose response begins alike: the model's endpoint refused the key."""
+
+
 def print_answer(
     agent: str, response: Response, detail: str | None, budget: Budget | None, *, json: bool
 ) -> None:
@@ -47,7 +51,8 @@ def ending(agent: str, response: Response, detail: str | None) -> str:
     line = f"{agent} has ended with: {response.status}"
     if detail is None:
         return f"{line}; 'hutch show {response.task_id}' says why"
-    return f"{line}: {detail}" if detail else line
+    added = "" if detail in response.content else detail.removeprefix(REPEATED)
+    return f"{line}: {added}" if added else line
 
 
 async def detail_of(settings: Settings, agent: str, response: Response) -> str | None:

@@ -12,11 +12,17 @@ from shared.contract import topology
 from shared.errors import Forbidden, SettingsError
 from shared.settings.environment import Settings
 
+ENDED = "'hutch up' does not run in this folder: start it, or set RABBITMQ_URL"
+
+
+class NoBroker(SettingsError):
+    """No broker is set, and none runs in this folder."""
+
 
 def address(settings: Settings) -> str:
     """RABBITMQ_URL; else the URL of the broker that 'hutch up' runs in this folder.
 
-    Raises `SettingsError` if there is neither.
+    Raises `NoBroker` if there is neither, and `SettingsError`.
     """
     if (given := settings.given_broker() or broker_url(HOME)) is not None:
         return given
@@ -24,7 +30,8 @@ def address(settings: Settings) -> str:
     try:
         return settings.broker()
     except SettingsError as error:
-        raise SettingsError(f"{error}; {hint}" if hint else str(error)) from error
+        sentence = ENDED if HOME.is_dir() else str(error)
+        raise NoBroker(f"{sentence}; {hint}" if hint else sentence) from error
 
 
 RIGHTS = (

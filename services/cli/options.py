@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,8 @@ from shared.contract.times import delay_fault
 from shared.definitions.durations import Duration
 from shared.errors import SettingsError
 from shared.validation import first_fault
+
+_TIME_OF_DAY = re.compile(r"\d\d:")
 
 
 def given_text(text: str | None) -> str | None:
@@ -146,7 +149,9 @@ def not_before(delay: str | None, at: str | None, session: str | None = None) ->
         examples = "09:00, 2026-12-01T09:00 or 2026-12-01T09:00+01:00"
         start = _time("--at", at or "", now, examples)
     if start < now:
-        raise SettingsError(f"--at: {at} has passed")
+        tomorrow = f"{now.astimezone() + timedelta(days=1):%Y-%m-%d}T{at}"
+        hint = f": for tomorrow write {tomorrow}" if _TIME_OF_DAY.match(at or "") else ""
+        raise SettingsError(f"--at: {at} has passed{hint}")
     if fault := delay_fault(start, None, session):
         raise SettingsError(fault)
     return start

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from services.cli.compose import agents_compose_file, has_service
 from services.cli.machine.home import HOME, broker_url
 from shared.settings.environment import Settings
 
-COMPOSE_FILES = ("docker-compose.yml", "docker-compose.yaml", "compose.yml", "compose.yaml")
 IN_COMPOSE = "docker compose run --rm operator hutch"
 """The beginning of a command in the containers' network, with their store and their broker."""
+
+NAMED_STORE = {"store_url", "store_url_file"}
+"""Settings of a system that neither 'hutch up' nor compose has started in this folder."""
 
 
 def shown_url(url: str) -> str:
@@ -34,15 +37,20 @@ def compose_hint(settings: Settings, command: str = "…") -> str:
     There can be one if a compose file here starts agents, no store is set, and 'hutch up' does not
     run here. Compose itself is not asked: that takes a second.
     """
-    if settings.model_fields_set & {"store_url", "store_url_file"} or broker_url(HOME):
+    if settings.model_fields_set & NAMED_STORE or broker_url(HOME):
         return ""
-    if not any(_starts_agents(Path(name)) for name in COMPOSE_FILES):
+    if agents_compose_file(Path()) is None:
         return ""
     return f"if compose runs the agents of this folder: '{IN_COMPOSE} {command}'"
 
 
-def _starts_agents(file: Path) -> bool:
-    try:
-        return "services.agent" in file.read_text("utf-8")
-    except (OSError, UnicodeError):
-        return False
+def start_hint(settings: Settings, agent: str) -> str:
+    """How to start an agent, by what runs or can run the agents of this folder if it is known."""
+    if broker_url(HOME):
+        return f"start it: 'hutch up {agent}'"
+    file = agents_compose_file(Path())
+    if file is None or settings.model_fields_set & NAMED_STORE:
+        return "start it"
+    if has_service(file, agent):
+        return f"start it: 'docker compose up -d {agent}'"
+    return f"{file.name} has no service for it: 'hutch check' shows what to add"

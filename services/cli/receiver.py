@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from services.cli import agents
+from services.cli import agents, output
 from services.cli.broker import opened_broker
 from services.cli.dead_letters.selection import all_of
-from services.cli.store import opened_store
+from services.cli.places import start_hint
+from services.cli.store import opened_store, write_fault
 from shared.broker.connection import Broker
 from shared.client.ask import declare_mailbox, mailbox_state
-from shared.contract.topology import ALL, UNROUTED_QUEUE, swarm_exchange_name
-from shared.errors import HutchError
+from shared.contract.topology import ALL, swarm_exchange_name
+from shared.errors import HutchError, SettingsError
 from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.messages import sent, ticks
@@ -29,18 +30,18 @@ UNSENT_TICKS = {
 async def check_receiver(settings: Settings, broker: Broker, agent: str) -> None:
     """Make sure that a message to the agent waits for it or is answered.
 
-    An agent of the folder that has never run gets its mailbox now. Raises `HutchError` for an agent
-    that has neither a file nor a mailbox while no process runs that could refuse the message.
+    An agent of the folder that has never run gets its mailbox now. Raises `SettingsError` for an
+    agent that has neither a mailbox nor a file in the folder; without a folder here, the processes
+    that run answer for it.
     """
+    unknown = agents.unknown_agent(settings, agent)
     if (await mailbox_state(broker, agent)).queued is not None:
-        return
-    found = agents.folder(settings)
-    if found and agent in found.names:
+        if unknown:  # its file may be on another machine
+            output.remark(unknown)
+    elif unknown:
+        raise SettingsError(unknown)
+    elif agents.folder(settings):
         await declare_mailbox(broker, agent)
-        return
-    refusing = await broker.depth(UNROUTED_QUEUE)
-    if found and not (refusing and refusing.consumers):
-        raise HutchError("no process runs that could know it: correct the name, or start the agent")
 
 
 async def obstacle(settings: Settings, broker: Broker, agent: str) -> str | None:
@@ -57,13 +58,14 @@ async def obstacle(settings: Settings, broker: Broker, agent: str) -> str | None
     if pause := await _pause_of(settings, agent):
         dead = "" if state.alive else "; no process of it is alive"
         return f"{agent} is paused: 'hutch unpause {pause}' ends the pause{dead}{waiting}"
+    if state.alive and (fault := await write_fault(settings)):
+        return f"{fault}{waiting}"
     if state.alive:
         return f"{agent} is busy and takes no more messages now{waiting}"
     if state.queued is not None:
-        return f"no process of {agent} is alive: start it{waiting}"
-    found = agents.folder(settings)
-    unknown = found is not None and agent not in found.names
-    return None if unknown else f"{agent} has never run: start it"
+        return f"no process of {agent} is alive: {start_hint(settings, agent)}{waiting}"
+    unknown = agents.unknown_agent(settings, agent)
+    return None if unknown else f"{agent} has never run: {start_hint(settings, agent)}"
 
 
 async def _pause_of(settings: Settings, agent: str) -> str | None:

@@ -13,15 +13,20 @@ from services.cli.places import store_place
 from shared.errors import HutchError, StoreError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
-from shared.store.database.engine import sqlite_file
+from shared.store.database.engine import create, sqlite_file
 from shared.store.messages import sent
+from shared.store.processes import heartbeats
 from shared.store.processes.heartbeats import DEAD_AFTER_S
-from shared.store.queries.reports import Row, heartbeats
+from shared.store.queries.reports import Row, owner_beat
+from shared.store.queries.reports import heartbeats as counts
 
 RETRY_FOR_S = 5.0
 """How long a command waits for an unavailable store: a person waits for the command."""
 
 POLL_S = 0.2
+
+WRITE_S = 2.0
+"""A store that takes longer than this for a write is locked: usual are milliseconds."""
 
 T = TypeVar("T")
 
@@ -32,18 +37,43 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
 
     It names 'hutch migrate' if the store has no tables. A file that does not exist is not created.
     """
-    url = settings.store()
-    file = sqlite_file(url)
-    if file is not None and not file.exists():
+    if _is_missing(settings):
         raise StoreError(
             f"no store yet: run 'hutch migrate' or 'hutch up'; looked for {store_place(settings)}"
         )
     async with AsyncExitStack() as stack:
         try:
-            store = await stack.enter_async_context(open_store(url, retry_for_s=RETRY_FOR_S))
+            store = await stack.enter_async_context(
+                open_store(settings.store(), retry_for_s=RETRY_FOR_S)
+            )
         except StoreError as error:
             raise type(error)(f"{error}; looked at {store_place(settings)}") from error
         yield store
+
+
+def _is_missing(settings: Settings) -> bool:
+    file = sqlite_file(settings.store())
+    return file is not None and not file.exists()
+
+
+async def write_fault(settings: Settings) -> str | None:
+    """Why the store can't be written now; None if it can, or if there is none.
+
+    Takes `WRITE_S` if another program has locked the store. What is written changes nothing.
+    """
+    if _is_missing(settings):
+        return None
+    database = create(settings.store(), busy_timeout_ms=round(WRITE_S * 1000))
+    try:
+        async with asyncio.timeout(2 * WRITE_S):
+            await database.run(partial(heartbeats.remove, instance=""), writes=True)
+    except TimeoutError:
+        return "the store does not answer, or is locked by another program"
+    except StoreError as error:
+        return str(error)
+    finally:
+        await database.close()
+    return None
 
 
 async def polled(read: Callable[[], Awaitable[T | None]], within_s: float | None) -> T | None:
@@ -75,17 +105,33 @@ async def count_replicas(store: Store) -> Counter[str]:
 
     Takes up to 3 s if one is dead.
     """
-    first = {it.instance: it.count for it in await store.read(heartbeats)}
+    first = {it.instance: it.count for it in await store.read(counts)}
     polls = round(DEAD_AFTER_S / POLL_S)
     moved: dict[str, str] = {}
     while polls and set(first) - set(moved):
         await asyncio.sleep(POLL_S)
-        now = await store.read(heartbeats)
+        now = await store.read(counts)
         moved |= {it.instance: it.agent for it in now if it.count != first.get(it.instance)}
         gone = set(first) - {it.instance for it in now}
         first = {instance: count for instance, count in first.items() if instance not in gone}
         polls -= 1
     return Counter(moved.values())
+
+
+async def has_dead_owner(store: Store, run_id: str) -> bool:
+    """Whether the process that executes a run has died, and none has taken the run over.
+
+    Takes up to 1 s if the process is alive, and up to 3 s if not.
+    """
+    read = partial(store.read, partial(owner_beat, run_id=run_id))
+    first = await read()
+    if first is None or first[1] is None:
+        return first is not None
+
+    async def moved() -> bool | None:
+        return True if await read() != first else None
+
+    return not await polled(moved, DEAD_AFTER_S)
 
 
 def only_run(key: str, found: Sequence[Row], where: str = "") -> Row:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from services.cli.agents import folder
-from services.cli.broker import address
+from services.cli.broker import NoBroker, address
+from services.cli.dead_letters.remedies import MOST_READ
 from services.cli.dead_letters.selection import holding
 from services.cli.places import shown_url
-from services.cli.store import count_replicas, opened_store
+from services.cli.store import count_replicas, opened_store, write_fault
 from shared.broker.connection import Broker, QueueDepth, connect
 from shared.contract.topology import ALL, DEAD_QUEUE, SCHEDULER, mailbox_name
 from shared.definitions.loader import Folder
@@ -27,9 +28,6 @@ from shared.store.queries.condition import Condition, ScheduleTicks, condition, 
 from shared.store.queries.reports import Load, loads
 from shared.store.schema import REVISION
 
-MOST_READ = 1000
-"""With more dead letters than this, they are counted, but not read: that would take seconds."""
-
 LATE = timedelta(seconds=60)
 """A scheduler decides on a tick at its time. After so long, none does its work."""
 
@@ -37,7 +35,8 @@ LATE = timedelta(seconds=60)
 @dataclass(frozen=True)
 class AgentStatus:
     """One agent's line. `replicas` are counted by heartbeats, `queued` and `consumers` by the
-    broker; a number is None while the store or the broker can't be read. `due` includes the
+    broker; a number is None while the store or the broker can't be read. `replicas` are also None
+    while the store can't be written: there are no heartbeats then. `due` includes the
     postponed runs."""
 
     agent: str
@@ -87,7 +86,7 @@ class SystemStatus:
 
     agents: list[AgentStatus]
     scheduler: int | None
-    """The number of its processes."""
+    """The number of its processes, None as an agent's `replicas`."""
     schedules: list[ScheduleStatus]
     dead_letters: int | None
     dead_letters_by_reason: dict[str, int]
@@ -100,7 +99,7 @@ class SystemStatus:
 
 @dataclass(frozen=True)
 class _Stored:
-    replicas: Counter[str]
+    replicas: Counter[str] | None
     load: dict[str, Load]
     paused: Mapping[str, datetime]
     condition: Condition
@@ -109,17 +108,17 @@ class _Stored:
 
 async def system_status(settings: Settings) -> SystemStatus:
     """What can be read. Raises the broker's error if neither broker nor store can be read, and
-    `SettingsError`."""
+    `SettingsError`. Without the broker's address, only the store is read."""
     files = folder(settings)
     schedules = _schedules(files)
-    url = address(settings)
     faults: list[HutchError] = []
     broker: Broker | None = None
     store: Store | None = None
     async with AsyncExitStack() as stack:
         try:
+            url = address(settings)
             broker = await stack.enter_async_context(connect(url, "hutch status"))
-        except BrokerError as error:
+        except (NoBroker, BrokerError) as error:
             faults.append(error)
         try:
             store = await stack.enter_async_context(opened_store(settings))
@@ -128,16 +127,19 @@ async def system_status(settings: Settings) -> SystemStatus:
         if store is None and broker is None:
             raise faults[0]
         stored = await _stored(store, schedules) if store else None
+        if stored and not stored.replicas and (reason := await write_fault(settings)):
+            faults.append(StoreError(f"the store can be read but not written: {reason}"))
+            stored = replace(stored, replicas=None)
         names = set(files.names) if files else set()
         if stored:
-            names |= set(stored.replicas) | set(stored.load)
+            names |= set(stored.replicas or ()) | set(stored.load)
         agents = [
             _agent(name, await _depth(broker, name), stored) for name in sorted(names - {SCHEDULER})
         ]
         dead, reasons = await _dead_letters(broker, store)
         return SystemStatus(
             agents=agents,
-            scheduler=stored.replicas[SCHEDULER] if stored else None,
+            scheduler=_count(stored, SCHEDULER),
             schedules=_schedule_statuses(schedules, stored) if stored else [],
             dead_letters=dead,
             dead_letters_by_reason=reasons,
@@ -163,6 +165,10 @@ async def _stored(store: Store, schedules: dict[tuple[str, str], Schedule]) -> _
     )
 
 
+def _count(stored: _Stored | None, name: str) -> int | None:
+    return None if stored is None or stored.replicas is None else stored.replicas[name]
+
+
 async def _depth(broker: Broker | None, agent: str) -> QueueDepth | None:
     """The depth of the mailbox; zero if the agent was never started; None without the broker."""
     return (await broker.depth(mailbox_name(agent)) or QueueDepth(0, 0)) if broker else None
@@ -174,7 +180,7 @@ def _agent(name: str, depth: QueueDepth | None, stored: _Stored | None) -> Agent
         return AgentStatus(name, queued=queued, consumers=consumers)
     return AgentStatus(
         name,
-        stored.replicas[name],
+        _count(stored, name),
         queued,
         consumers,
         **vars(stored.load.get(name, Load())),

@@ -58,7 +58,7 @@ async def serve(process: Process, agents: Collection[str]) -> None:
         if known:
             log.info("scheduling", schedules=[one.key for one in known])
         else:
-            log.warning("no agent has a schedule: nothing to do", agents=str(settings.agents))
+            log.info("no agent has a schedule: nothing to do", agents=str(settings.agents))
         async with asyncio.TaskGroup() as jobs:
             serving = [
                 jobs.create_task(handle_commands(control, process.stopping)),

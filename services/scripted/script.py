@@ -10,8 +10,8 @@ from string import Template
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from services.scripted.arguments import arguments_for
-from services.scripted.conversation import Conversation
+from services.scripted.arguments import arguments_for, has_arguments
+from services.scripted.conversation import Conversation, Schema
 from services.scripted.directives import Call
 
 BRIEF_LENGTH = 300
@@ -72,7 +72,7 @@ class Script:
         if directives.calls and talk.tools:
             return Line(calls=directives.calls)
         if "malformed" in directives.flags and talk.tools:
-            return Line(calls=_generic_calls(talk)[:1])
+            return Line(calls=_generic_calls(talk, talk.tools)[:1])
         if directives.reply is not None:
             return Line(directives.reply)
         for rule in self._rules:
@@ -82,9 +82,14 @@ class Script:
 
 
 def _match(rule: Rule, talk: Conversation) -> dict[str, str] | None:
-    """The named groups of the patterns; None if the rule doesn't match."""
+    """The named groups of the patterns; None if the rule doesn't match.
+
+    A rule that needs tools does not match a text that names others only.
+    """
+    named = _named(talk)
     matches = (
         re.search(rule.system, talk.system)
+        and not (rule.tools and named and named.isdisjoint(rule.tools))
         and all(tool in talk.tools or tool in talk.results for tool in rule.tools)
         and all(peer in talk.notes for peer in rule.notes)
     )
@@ -126,20 +131,34 @@ def _filled(template: str, words: dict[str, str]) -> str:
 
 
 def _generic(talk: Conversation) -> Line:
-    if talk.tools.keys() - talk.results.keys() and (talk.by_schema or not talk.turn):
-        return Line(calls=_generic_calls(talk))
+    if (talk.by_schema or not talk.turn) and (calls := _generic_calls(talk, _chosen(talk))):
+        return Line(calls=calls)
     asked = f'I was asked: "{brief(talk.asked)}".'
     return Line(f"{asked} {_returned(talk)}".strip())
 
 
-def _generic_calls(talk: Conversation) -> tuple[Call, ...]:
+def _generic_calls(talk: Conversation, tools: dict[str, Schema]) -> tuple[Call, ...]:
     text = brief(talk.asked) or "Begin."
     calls = (
         Call(name, arguments_for(schema, text))
-        for name, schema in talk.tools.items()
+        for name, schema in tools.items()
         if name not in talk.results
     )
     return tuple(calls)
+
+
+def _chosen(talk: Conversation) -> dict[str, Schema]:
+    """The tools that the text names, or else all, without those for which it has no arguments."""
+    wanted = _named(talk) or talk.tools.keys()
+    return {
+        name: schema
+        for name, schema in talk.tools.items()
+        if name in wanted and has_arguments(schema, talk.asked)
+    }
+
+
+def _named(talk: Conversation) -> set[str]:
+    return {it for it in talk.tools if re.search(rf"(?i)\b{re.escape(it)}\b", talk.asked)}
 
 
 def _returned(talk: Conversation) -> str:

@@ -222,10 +222,11 @@ async def connect(address: Address, name: str, *, wait_s: float = 0) -> AsyncIte
     block, and the context raises the bug's error.
     """
     decode_tolerantly()
-    publishing = Link(address, f"{name} publishes")
-    consuming = Link(address, f"{name} consumes")
-    direct = Link(address, f"{name} replies")
-    silent = Link(address, f"{name} publishes to silent queues")
+    logged: set[str] = set()
+    publishing = Link(address, f"{name} publishes", logged)
+    consuming = Link(address, f"{name} consumes", logged)
+    direct = Link(address, f"{name} replies", logged)
+    silent = Link(address, f"{name} publishes to silent queues", logged)
     links = (publishing, consuming, direct, silent)
     publisher = Publisher(publishing, direct, silent)
     jobs: list[asyncio.Task[None]] = []

@@ -41,9 +41,11 @@ _log = logging.getLogger(__name__)
 class Link:
     """A connection for the lifetime of the process; the job `keep` restores it after a loss."""
 
-    def __init__(self, address: Address, name: str) -> None:
+    def __init__(self, address: Address, name: str, logged: set[str] | None = None) -> None:
+        """`logged` has the failures that were logged since the last connection; links share it."""
         self._address = address
         self._name = name
+        self._logged = set() if logged is None else logged
         self._connection: aio_pika.Connection | None = None
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
@@ -113,7 +115,6 @@ class Link:
 
     async def keep(self) -> None:
         """Reconnect and restore after each loss, until cancelled."""
-        logged = ""
         while True:
             await self._lost.wait()
             self._ready.clear()
@@ -122,13 +123,18 @@ class Link:
             try:
                 await self._reconnect_and_restore()
             except (BrokerError, SettingsError) as error:
-                if str(error) != logged:
-                    _log.warning("%s", error)
-                logged = str(error)
+                self._log_once(error)
                 self._lost.set()
             else:
-                logged = ""
+                self._logged.clear()
                 self._ready.set()
+
+    def _log_once(self, error: Exception) -> None:
+        # Without the socket's words in parentheses: while a broker ends, they change.
+        failure = str(error).partition(" (")[0]
+        if failure not in self._logged:
+            _log.warning("%s", error)
+        self._logged.add(failure)
 
     async def close(self) -> None:
         self._ready.clear()

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
-from pydantic import ValidationError
-
 from shared.broker.connection import Broker
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
@@ -210,7 +208,7 @@ def response_to(task_id: str, delivery: Delivery) -> Response | None:
 
 async def _follow(consumer: Consumer, root_id: str, on_event: Callable[[Event], None]) -> None:
     await consumer.start(PREFETCH)
-    async for event in received(consumer):
+    async for event in received(consumer, Event):
         if event.root_id == root_id or event.name in PAUSES:
             on_event(event)
 
@@ -223,11 +221,6 @@ async def _parts(broker: Broker, name: str, task: Task) -> Consumer:
 
 async def _read(consumer: Consumer, run: str, on_part: Callable[[StreamPart], None]) -> None:
     await consumer.start(PREFETCH)
-    async for delivery in consumer:
-        await delivery.ack()
-        try:
-            part = StreamPart.model_validate_json(delivery.body)
-        except ValidationError:
-            continue
+    async for part in received(consumer, StreamPart):
         if part.run_id == run:
             on_part(part)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
+from typing import TypeVar
 from uuid import uuid4
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from shared.broker.connection import Broker
 from shared.broker.consumer import Consumer
 from shared.contract import topology
-from shared.contract.messages import Event
+
+T = TypeVar("T", bound=BaseModel)
 
 PREFETCH = 100
 """Events are acked as soon as they are read."""
@@ -28,13 +30,13 @@ async def subscribe(broker: Broker, agents: Collection[str] = ()) -> Consumer:
     return consumer
 
 
-async def received(consumer: Consumer) -> AsyncIterator[Event]:
-    """The events that a consumer receives. What is no event is left out: any user of the broker may
-    publish there."""
+async def received(consumer: Consumer, kind: type[T]) -> AsyncIterator[T]:
+    """The messages of one kind that a consumer receives. Others are left out: any user of the
+    broker may publish there."""
     async for delivery in consumer:
         await delivery.ack()
         try:
-            event = Event.model_validate_json(delivery.body)
+            message = kind.model_validate_json(delivery.body)
         except ValidationError:
             continue
-        yield event
+        yield message

@@ -32,11 +32,15 @@ from shared.definitions.async_calls import Later, awaited
 from shared.definitions.results import MAX_ERROR_CHARS, answered, text_of
 from shared.errors import SettingsError, ToolError
 from shared.telemetry.logs import is_secret
+from shared.validation import near
 
 JsonObject = dict[str, JsonValue]
 
 KEY_PARAMETER = "idempotency_key"
 """The parameter that gets the step's key, which is the same if the call is made again."""
+
+MOST_KNOWN = 10
+"""The most functions of a file that an error names."""
 
 _BY_KEYWORD = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
 
@@ -118,9 +122,10 @@ def load(folder: Path, reference: str, *, repeatable: bool = False) -> Tool:
     file_name, _, name = reference.partition(":")
     file = folder / "tools" / file_name
     try:
-        function = getattr(tool_module(folder / "tools", file_name, name), name, None)
+        module = tool_module(folder / "tools", file_name, name)
+        function = getattr(module, name, None)
         if function is None:
-            raise SettingsError(f"{file}: there is no function '{name}'")
+            raise SettingsError(f"{file}: there is no function '{name}'{_known(module, name)}")
         if not callable(function):
             raise SettingsError(f"{file}: '{name}' is a {type(function).__name__}, not a function")
         arguments = TypeAdapter(_signature(function))
@@ -170,7 +175,20 @@ def tool_module(tools: Path, file_name: str, function: str) -> ModuleType:
         return _imported(file, Path(file_name))
     except BaseException as error:
         fault = f"{type(error).__name__}: {_first_line(error)}"
+        if isinstance(error, SyntaxError) and error.filename:
+            place = error.filename.replace(str(tools.resolve()), str(tools))
+            fault = f"{place}:{error.lineno}: SyntaxError: {error.msg}"
         raise SettingsError(f"{file}: importing it for '{function}' failed: {fault}") from error
+
+
+def _known(module: ModuleType, name: str) -> str:
+    """The end of the sentence about an unknown function: those that the file defines."""
+    found = [
+        known
+        for known, it in vars(module).items()
+        if inspect.isfunction(it) and it.__module__ == module.__name__ and known[0] != "_"
+    ]
+    return f"; known: {', '.join(found[:MOST_KNOWN]) or 'none'}{near(name, found)}"
 
 
 def _imported(file: Path, relative: Path) -> ModuleType:

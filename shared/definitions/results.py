@@ -25,6 +25,9 @@ MAX_RESULT_CHARS = 50_000
 MAX_ERROR_CHARS = 1_000
 """Enough of an exception's text for a model to correct itself."""
 
+OURS = ("shared.", "services.")
+"""The packages of the frames above the user's function, which say nothing about its fault."""
+
 MAX_TRACE_CHARS = 8_000
 """Some forty frames: a trace is logged and stored with its step, even that of a deep recursion."""
 
@@ -88,9 +91,14 @@ def _shown(error: BaseException) -> str:
 
 
 def _trace(error: BaseException) -> str:
-    """The exception's traceback with secrets masked, cut in the middle."""
+    """The exception's traceback from the user's first frame on, secrets masked, cut in the
+    middle."""
     try:
-        text = "".join(traceback.format_exception(error))
+        frames = error.__traceback__
+        while frames and str(frames.tb_frame.f_globals.get("__name__")).startswith(OURS):
+            frames = frames.tb_next
+        shown = traceback.TracebackException(type(error), error, frames or error.__traceback__)
+        text = "".join(shown.format())
     except BaseException as fault:  # noqa: BLE001 - as above
         text = f"{type(error).__name__} (no traceback: {type(fault).__name__})"
     if len(text) > MAX_TRACE_CHARS:

@@ -24,11 +24,7 @@ from tests.support.stack import REPLY_S, UP_S, Stack
 
 PAGE = (REPOSITORY / "docs" / "production.md").read_text("utf-8")
 BIN = Path(sys.executable).parent
-SCRIPTED = {
-    "OPENAI_API_KEY": "any-word",
-    "OPENAI_BASE_URL": "http://scripted:8080/v1",
-    "OPENAI_MODEL": "scripted",
-}
+NO_KEY = {"OPENAI_API_KEY": ""}
 
 
 @dataclass
@@ -61,14 +57,19 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
     need("docker")
     Stack(REPOSITORY).compose("build", "migrate")
     above = tmp_path_factory.mktemp("production")
-    stack = Stack(above / "shop", **SCRIPTED, HUTCH_AMQPS_PORT="0")
+    stack = Stack(above / "shop", **NO_KEY, HUTCH_AMQPS_PORT="0")
     stack.environment["PATH"] = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     stack.environment["PYTHONPATH"] = str(REPOSITORY)
     [setting] = [line for line in readme.commands("COMPOSE_FILE=", PAGE) if line[0] == "export"]
     found = Production(above / "shop", stack)
     try:
         found.run("hutch init shop", above)
-        for block in ("mkdir -m 700 secrets", "mkdir secrets/tls", "export COMPOSE_FILE="):
+        for block in (
+            "mkdir -m 700 secrets",
+            "echo scripted",
+            "mkdir secrets/tls",
+            "export COMPOSE_FILE=",
+        ):
             found.started = found.run(block)
         stack.environment["COMPOSE_FILE"] = setting[1].partition("=")[2]
         yield found

@@ -302,8 +302,8 @@ def _message(run: Run) -> tuple[Task | Trigger, Ended | None]:
 
 
 def _starts_at(run: Run, message: Task | Trigger) -> float:
-    """The time from which the run's timeout counts and which its model is told: its claim, or the
-    time to which it was delayed."""
+    """The time from which the run's timeout counts, and the time that its model sees: that of its
+    claim, or the one to which it was delayed."""
     not_before = message.not_before.timestamp() if message.not_before else 0.0
     return max(run.claimed_at, not_before)
 

@@ -56,7 +56,8 @@ class InstrumentedTools(ToolsWrapper):
             outcome = "failed"
             if error.detail:
                 step_id = key.step_id(self.run.run_id, self.run.nonce)
-                log.warning("a tool has raised", tool=name, step=step_id, trace=error.detail)
+                trace = error.detail  # as `exception`, a readable log prints it in lines
+                log.warning("a tool has raised", tool=name, step=step_id, exception=trace)
             raise
         finally:
             seconds = _seconds_since(began)

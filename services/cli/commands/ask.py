@@ -17,7 +17,7 @@ from services.cli.agents import known_names
 from services.cli.answer import detail_of, print_answer
 from services.cli.broker import opened_broker
 from services.cli.options import Context, Cost, ModelCalls, Priority, Session, TaskText, Tokens
-from services.cli.store import record_sent
+from services.cli.store import record_sent, write_fault
 from shared.broker.connection import Broker
 from shared.client.ask import NoResponse
 from shared.client.ask import ask as ask_agent
@@ -30,6 +30,9 @@ REFRESHES = 12
 """A second; text that comes less often than that looks as if it were stuck."""
 
 INTERRUPTED = 130
+
+STORE_AFTER_S = 2.0
+"""After so long without an event of the task, the store is tried."""
 
 
 def ask(
@@ -49,7 +52,7 @@ def ask(
 ) -> None:
     """Give an agent a task and wait for its response."""
     settings = Settings.from_environment()
-    agents.check_agent(settings, agent)
+    agents.check_name(agent)
     wait = options.duration("--timeout", timeout)
     budget = options.budget(model_calls, tokens, cost)
     console = Console(stderr=True)
@@ -88,6 +91,8 @@ class _Asking:
     console: Console | None
     quiet: bool
     sent: bool = False
+    begun: bool = False
+    """An event of the task has come."""
 
     def __post_init__(self) -> None:
         self.id = self.task.id or ""
@@ -98,8 +103,10 @@ class _Asking:
         """The response, and what the store says about its end, see `answer.detail_of`."""
         async with opened_broker(self.settings) as broker:
             await receiver.check_receiver(self.settings, broker, self.agent)
-            if not self.quiet and (reason := await self._obstacle(broker)):
+            reason = None if self.quiet else await self._obstacle(broker)
+            if reason:
                 output.remark(f"{reason}; the task waits")
+            checking = asyncio.create_task(self._check_store(reason or ""))
             try:
                 response = await self._response(broker)
             except NoResponse as error:
@@ -109,10 +116,22 @@ class _Asking:
                 raise HutchError(
                     f"{error}{because}; 'hutch show {self.id}' says what became of it"
                 ) from error
+            finally:
+                checking.cancel()
+                await asyncio.gather(checking, return_exceptions=True)
         return response, await detail_of(self.settings, self.agent, response)
 
     async def _obstacle(self, broker: Broker) -> str | None:
         return await receiver.obstacle(self.settings, broker, self.agent)
+
+    async def _check_store(self, said: str) -> None:
+        """Say that no agent can take the task because the store is away or locked, unless it was
+        `said` before."""
+        await asyncio.sleep(STORE_AFTER_S)
+        if self.begun or self.quiet:
+            return
+        if (fault := await write_fault(self.settings)) and fault not in said:
+            output.remark(f"the task waits: {fault}")
 
     async def _response(self, broker: Broker) -> Response:
         asking = ask_agent(
@@ -137,6 +156,7 @@ class _Asking:
         return Group(self.tree.drawn(), output.tail(self.console, self.text.turns.values()))
 
     def _on_event(self, event: Event) -> None:
+        self.begun |= event.root_id == self.id
         self.tree.add(event)
         line = task_tree.line(event) if self.tree.concerns(event) else None
         if line and not self.console and not self.quiet:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from services.cli import output
+from services.cli import compose, output
 from services.cli.deploy import manifests
 from services.cli.deploy.advice import advice
 from services.cli.deploy.loading import Loaded, loaded
+from services.cli.machine.home import HOME
+from services.cli.up.provider import served_here
 from shared.definitions.loader import read_folder
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
@@ -24,7 +26,12 @@ def check() -> None:
         raise SettingsError("\n".join(faults))
     found = [it for it in results if isinstance(it, Loaded)]
     agents = {it.definition.name: it.definition for it in found}
-    advised = [*advice(agents, settings), *(line for it in found for line in it.advice)]
+    models = served_here(HOME) is None
+    advised = [
+        *advice(agents, settings, models=models),
+        *(line for it in found for line in it.advice),
+        *compose.without_service(folder.path, agents),
+    ]
     for line in [*advised, *manifests.disagreements(folder.path, agents)]:
         output.say(f"advice: {line}")
     number = len(agents)

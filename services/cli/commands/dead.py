@@ -14,6 +14,7 @@ from services.cli.agents import known_names
 from services.cli.broker import address
 from services.cli.dead_letters import replay as replaying
 from services.cli.dead_letters import selection
+from services.cli.dead_letters.remedies import remedies
 from services.cli.dead_letters.selection import Choice, Held
 from services.cli.options import Json
 from services.cli.places import shown_url, store_place
@@ -36,7 +37,7 @@ dead = typer.Typer(
     "A dead letter is a message that could not be processed.",
 )
 
-ID_HELP = "A dead letter's id, or its beginning."
+ID_HELP = "A dead letter's id or its beginning, or the id of its task."
 
 Id = Annotated[str | None, typer.Argument(help=ID_HELP)]
 Agent = Annotated[
@@ -67,13 +68,21 @@ def show(
     id: Annotated[str, typer.Argument(help=ID_HELP)],
     json: Json = False,
 ) -> None:
-    """Show a dead letter with its reason, its origin and its body."""
-    found = _picked(Choice(id=id))[0]
+    """Show a dead letter with its reason, its origin and its body, and what to do about it."""
+    found, commands = asyncio.run(_found(Settings.from_environment(), Choice(id=id)))
     if json:
         output.say(_json(_fields(found)))
         return
     for line in _lines(found):
         output.say(line)
+    output.say("\n".join(["\nnext", *commands]))
+
+
+async def _found(settings: Settings, choice: Choice) -> tuple[Held, list[str]]:
+    """The dead letter, and the commands that can follow."""
+    async with selection.opened(settings) as (_, store, held):
+        it = choice.of(held)[0]
+        return it, await remedies(store, it)
 
 
 @dead.command()
@@ -130,7 +139,7 @@ def _cells(it: Held) -> list[str]:
 
 
 def _lines(it: Held) -> Iterator[str]:
-    """The lines that show a dead letter; the body is last, with JSON indented."""
+    """The lines that show a dead letter; its body is last, with JSON indented."""
     dead_letter = it.dead_letter
     yield f"dead letter {dead_letter.id}, for {dead_letter.agent or 'an unknown agent'}"
     if it.ran is not None:

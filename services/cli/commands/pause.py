@@ -13,8 +13,10 @@ from services.cli import agents, output
 from services.cli.agents import known_names
 from services.cli.store import opened_store
 from shared.contract.topology import ALL
+from shared.errors import SettingsError
 from shared.settings.environment import Settings
 from shared.store.processes import pauses
+from shared.store.queries.condition import known_agents
 
 Agent = Annotated[str, typer.Argument(help="An agent, or 'all'.", autocompletion=known_names)]
 Pauses = Mapping[str, datetime]
@@ -36,12 +38,21 @@ def unpause(agent: Agent) -> None:
 
 
 async def _change(agent: str, *, on: bool) -> Pauses:
-    """Pause or unpause; returns what was paused before."""
+    """Pause or unpause; returns what was paused before.
+
+    Raises `SettingsError` for the pause of an agent that neither the folder nor the store knows.
+    """
     settings = Settings.from_environment()
-    if agent != ALL:
+    unknown = None
+    if agent != ALL and on:
+        agents.check_name(agent)
+        unknown = agents.unknown_agent(settings, agent)
+    elif agent != ALL:
         agents.check_agent(settings, agent)
     change = pauses.pause if on else pauses.unpause
     async with opened_store(settings) as store:
+        if unknown and agent not in await store.read(known_agents):
+            raise SettingsError(unknown)
         before = await store.read(pauses.paused)
         await store.write("", lambda connection: change(connection, agent))
         return before

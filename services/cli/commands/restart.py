@@ -12,7 +12,7 @@ from services.cli.agents import known_names
 from services.cli.machine.home import HOME
 from services.cli.up import control
 from shared.contract.topology import SCHEDULER
-from shared.errors import HutchError
+from shared.errors import HutchError, SettingsError
 from shared.settings.environment import Settings
 
 MOST = 64
@@ -26,7 +26,7 @@ def restart(
 ) -> None:
     """Finish what an agent's processes under 'hutch up' run, and start them again."""
     if agent != SCHEDULER:
-        agents.check_agent(Settings.from_environment(), agent)
+        agents.check_name(agent)
     asyncio.run(_restart(agent))
 
 
@@ -35,7 +35,7 @@ def scale(
     replicas: Annotated[int, typer.Argument(min=0, max=MOST, help="Its processes.")],
 ) -> None:
     """Run this many processes of an agent under 'hutch up', until that ends."""
-    agents.check_agent(Settings.from_environment(), agent)
+    agents.check_name(agent)
     asyncio.run(_scale(agent, replicas))
 
 
@@ -62,6 +62,8 @@ async def _scale(agent: str, replicas: int) -> None:
 
 
 def _not_here(agent: str, compose: str, kubectl: str) -> HutchError:
+    if unknown := agents.unknown_agent(Settings.from_environment(), agent):
+        return SettingsError(unknown)
     return HutchError(
         f"no 'hutch up' of this folder runs '{agent}': 'hutch up {agent}' starts it; with compose, "
         f"use '{compose}', with Kubernetes 'kubectl -n hutch {kubectl}'"

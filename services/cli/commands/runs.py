@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from services.cli.places import store_place
 from services.cli.store import only_run, opened_store
 from shared.contract.messages import Status
 from shared.settings.environment import Settings
-from shared.store.queries.reports import Row, RunFilter, find, newest
+from shared.store.queries.reports import DELAYED_RUNS, Row, RunFilter, find, newest
 from shared.store.schema import RunState
 
 SHORT = 12
@@ -30,13 +31,15 @@ COLUMNS = ["run", "claimed", "agent", "kind", "status", "took#", "deaths#", "USD
 COLUMNS += ["task id", "text"]
 """`deaths` are the processes that died on a run since its last finished step; `USD in all` is the
 cost of a run with all that it has caused, where that differs from its own."""
-SPARE = ["task id", "USD in all", "took", "kind"]
+SPARE = ["USD in all", "took", "kind"]
 """What is left out first on a narrow terminal."""
 
 RunStatus = StrEnum(  # type: ignore[misc]  # mypy knows enums of literals only
-    "RunStatus", [(it.name, it.value) for it in (*Status, *RunState) if it is not RunState.ENDED]
+    "RunStatus",
+    [(it.name, it.value) for it in (*Status, *RunState) if it is not RunState.ENDED]
+    + [("DELAYED", DELAYED_RUNS)],
 )
-"""How a run ended, or its state while it is open."""
+"""How a run ended, or its state while it is open. Delayed ones are also due."""
 
 
 class Kind(StrEnum):
@@ -98,7 +101,11 @@ def runs(
         return
     if not page:
         return
-    output.show_table(COLUMNS, [_cells(row, costs) for row in page], spare=SPARE)
+    cells = [_cells(row, costs) for row in page]
+    if sys.stdout.isatty():  # a worker's task id is long, and the run's id is enough
+        at = COLUMNS.index("task id")
+        cells = [[*it[:at], "", *it[at + 1 :]] for it in cells]
+    output.show_table(COLUMNS, cells, spare=SPARE)
     if any(costs.tree(row.run_id).incomplete for row in page):
         output.remark("+?: the price of a model is not known; 'hutch show RUN' names it")
     if len(found) > limit:

@@ -26,6 +26,8 @@ from services.cli.store import record_sent
 from shared.client.ask import publish
 from shared.contract.messages import Lineage, Task, Trigger
 from shared.contract.topology import TASKS, swarm_exchange_name
+from shared.definitions.model import is_name
+from shared.errors import HutchError, SettingsError
 from shared.settings.environment import Settings
 
 
@@ -73,30 +75,38 @@ def broadcast(
     text: TaskText,
 ) -> None:
     """Wake every member of a swarm; prints the trigger's id, for 'hutch show'."""
-    settings = Settings.from_environment()
-    agents.check_group(settings, group)
+    if not is_name(group):
+        raise SettingsError(f"'{group}' can be no swarm's name: it is like research")
     message = options.message(Trigger, content=text)
-    asyncio.run(_broadcast(settings, swarm_exchange_name(group), message))
+    asyncio.run(_broadcast(Settings.from_environment(), group, message))
 
 
-def _to_agent(agent: str, message: Lineage) -> None:
-    settings = Settings.from_environment()
-    agents.check_agent(settings, agent)
-    asyncio.run(_send(settings, agent, message))
+def _to_agent(agent: str, message: Task | Trigger) -> None:
+    agents.check_name(agent)
+    asyncio.run(_send(Settings.from_environment(), agent, message))
 
 
-async def _send(settings: Settings, agent: str, message: Lineage) -> None:
+async def _send(settings: Settings, agent: str, message: Task | Trigger) -> None:
     async with opened_broker(settings) as broker:
         await receiver.check_receiver(settings, broker, agent)
         await publish(broker, TASKS, agent, message)
         obstacle = await receiver.obstacle(settings, broker, agent)
     await _record(settings, agent, message)
+    if start := message.not_before:
+        output.remark(f"it starts at {output.local_time(start)}")
     if obstacle:
         output.remark(obstacle)
 
 
-async def _broadcast(settings: Settings, exchange: str, message: Lineage) -> None:
+async def _broadcast(settings: Settings, group: str, message: Lineage) -> None:
+    exchange, unknown = swarm_exchange_name(group), agents.unknown_swarm(settings, group)
     async with opened_broker(settings) as broker:
+        if not await broker.has_exchange(exchange):
+            if unknown:
+                raise SettingsError(unknown)
+            raise HutchError(f"no agent of the swarm '{group}' has run on this broker: start one")
+        if unknown:  # its members' files may be on another machine
+            output.remark(unknown)
         await publish(broker, exchange, "", message)
     await _record(settings, exchange, message)
 

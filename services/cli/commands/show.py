@@ -13,19 +13,25 @@ from pydantic_core import to_json
 from rich.tree import Tree
 
 from services.cli import output
+from services.cli.broker import opened_broker
 from services.cli.costs import Cost, Costs, read_costs
+from services.cli.dead_letters import remedies
 from services.cli.options import Json
 from services.cli.places import store_place
 from services.cli.receiver import whereabouts
-from services.cli.store import only_run, opened_store
-from shared.contract.messages import Budget, Response, Task, Trigger
+from services.cli.store import has_dead_owner, only_run, opened_store
+from shared.contract.messages import Budget, Response, Status, Task, Trigger
 from shared.contract.priority import Priority
 from shared.contract.rows import message_of, output_of, response_of
-from shared.errors import DamagedRow
+from shared.errors import DamagedRow, HutchError
 from shared.settings.environment import Settings
+from shared.store import Store
 from shared.store.queries import reports
 from shared.store.queries.reports import DoneStep, Row, Texts
+from shared.store.schema import RunState
 
+OWNED = (RunState.RUNNING, RunState.WAITING)
+"""A run in another state has no process."""
 ARGUMENTS_CHARS = 200
 """Characters shown of one call's arguments; `--json` prints all of them."""
 
@@ -44,7 +50,7 @@ def show(
     The id of a broadcast shows the runs of all members. A message that no agent has taken yet has
     no run: why it has not been taken is shown then.
     """
-    found, places = asyncio.run(_read(Settings.from_environment(), run))
+    found, places = asyncio.run(_read(Settings.from_environment(), run, advised=not json))
     if json:
         fields: list[dict[str, object]] = [it.json() for it in found]
         printed = fields[0] if len(fields) == 1 else fields
@@ -66,21 +72,32 @@ class _Found:
     texts: Texts
     below: Sequence[Row]
     costs: Costs
+    condition: str = ""
+    """What is to be said after its status."""
+    commands: Sequence[str] = ()
+    """What an operator can type about it."""
 
     def json(self) -> dict[str, object]:
         cost = _cost_fields(self.row, self.texts, self.below, self.costs)
         return {"run": self.row, "texts": self.texts, "below": self.below, "cost": cost}
 
     def print(self) -> None:
-        for paragraph in paragraphs(self.row, self.texts, self.costs):
+        for paragraph in paragraphs(self.row, self.texts, self.costs, self.condition):
             output.say(paragraph)
         if self.below:
             output.say("\nruns")
             output.show(_tree(self.row, self.below, self.costs))
+        if self.commands:
+            output.say("\n".join(["\nnext: it is a dead letter", *self.commands]))
 
 
-async def _read(settings: Settings, key: str) -> tuple[Sequence[_Found], Sequence[str]]:
-    """The runs that the id means; if there is none, sentences on the message with this id."""
+async def _read(
+    settings: Settings, key: str, *, advised: bool
+) -> tuple[Sequence[_Found], Sequence[str]]:
+    """The runs that the id means; if there is none, sentences on the message with this id.
+
+    `advised`: also whether its process lives, and what to do about its dead letter.
+    """
     async with opened_store(settings) as store:
         rows = await store.read(partial(reports.find, key=key))
         if not rows and (places := await whereabouts(settings, store, key)):
@@ -90,8 +107,24 @@ async def _read(settings: Settings, key: str) -> tuple[Sequence[_Found], Sequenc
             texts = await store.read(partial(reports.texts, run_id=row.run_id))
             all_runs = await store.read(partial(reports.family, root_id=row.root_id))
             costs = await read_costs(store, settings, [row.root_id])
-            found.append(_Found(row, texts, descendants(row, all_runs), costs))
+            below = descendants(row, all_runs)
+            alive = not advised or row.status not in OWNED
+            alive = alive or not await has_dead_owner(store, row.run_id)
+            condition = "" if alive else "; its process has died, another takes it over"
+            commands = await _commands(settings, store, row) if advised else ()
+            found.append(_Found(row, texts, below, costs, condition, commands))
         return found, []
+
+
+async def _commands(settings: Settings, store: Store, row: Row) -> Sequence[str]:
+    """Those for the run's dead letter; none if it has none, or if the broker can't be read."""
+    if row.status != Status.FAILED:
+        return ()
+    try:
+        async with opened_broker(settings) as broker:
+            return await remedies.of_run(broker, store, row.run_id)
+    except HutchError:
+        return ()
 
 
 def _meant(key: str, rows: Sequence[Row], where: str) -> Sequence[Row]:
@@ -134,12 +167,17 @@ def _label(row: Row, costs: Costs) -> str:
     return f"{label}  {cost.cell} USD" if cost.usd else label
 
 
-def paragraphs(row: Row, texts: Texts, costs: Costs = Costs()) -> Iterator[str]:
+def paragraphs(
+    row: Row, texts: Texts, costs: Costs = Costs(), condition: str = ""
+) -> Iterator[str]:
     """The paragraphs that show a run; a text that can't be read is shown as stored, and marked."""
     took = f" after {(row.ended_at - row.claimed_at).total_seconds():.1f} s" if row.ended_at else ""
     took = took or output.ahead(row.due_at)
     yield f"run {row.run_id} of {row.agent}, for {row.kind} {row.task_id}"
-    yield f"claimed {output.local_time(row.claimed_at)}; {row.status}{took}"
+    yield f"claimed {output.local_time(row.claimed_at)}; {row.status}{took}{condition}"
+    if row.attempts:
+        died = "1 process has" if row.attempts == 1 else f"{row.attempts} processes have"
+        yield f"{died} died on it since its last finished step"
     yield from (f"damaged: {it.damage}" for it in (row, texts) if it.damage)
     message = None
     try:

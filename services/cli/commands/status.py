@@ -11,6 +11,7 @@ import typer
 from pydantic import TypeAdapter
 
 from services.cli import output
+from services.cli.doctor.home import home_findings
 from services.cli.options import Json
 from services.cli.system_status import AgentStatus, ScheduleStatus, SystemStatus, system_status
 from shared.settings.environment import Settings
@@ -40,11 +41,14 @@ def status(
     Postponed runs are those of the due ones that wait after a failure, such as one of their model.
     If the broker or the store can't be read, the rest is shown and the exit code is 1.
     """
-    found = asyncio.run(system_status(Settings.from_environment()))
+    settings = Settings.from_environment()
+    found = asyncio.run(system_status(settings))
     if json:
         output.say(TypeAdapter(SystemStatus).dump_json(found).decode())
     else:
         _show(found)
+    for it in home_findings(settings):
+        output.remark(f"{it.severity}: {it.sentence}: {it.remedy}")
     for fault in found.faults:
         output.remark(f"hutch: {fault}")
     if found.faults:
@@ -85,7 +89,8 @@ def _schedule_cells(it: ScheduleStatus) -> list[str]:
 
 def _rest(found: SystemStatus) -> Iterator[str]:
     if found.dead_letters is not None:
-        yield f"\ndead letters: {found.dead_letters}"
+        see = "; 'hutch dead list' shows them" if found.dead_letters else ""
+        yield f"\ndead letters: {found.dead_letters}{see}"
     reasons = list(found.dead_letters_by_reason.items())
     for reason, number in reasons[:MOST_REASONS]:
         yield f"  {number}: {shorten(reason, LINE, placeholder=' …')}"

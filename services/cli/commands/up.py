@@ -20,6 +20,8 @@ from services.cli.machine.fleet import Fleet
 from services.cli.machine.home import HOME, is_locked, running_broker
 from services.cli.machine.models import Endpoint, Provider, endpoint
 from services.cli.up import control, health, log_files
+from services.cli.up.provider import recorded, served_here
+from services.cli.up.readiness import Readiness
 from services.cli.up.reload import ModelFault, Reload
 from services.cli.up.screen import Screen, show_json
 from shared.broker.connection import connect
@@ -48,9 +50,12 @@ def up(
         ),
     ] = None,
     provider: Annotated[
-        Provider,
-        typer.Option(help="The model: that of the environment, or one that is started here."),
-    ] = Provider.OPENAI,
+        Provider | None,
+        typer.Option(
+            help="The model: that of the environment, or one that is started here.",
+            show_default="openai, or that of another 'hutch up' in this folder",
+        ),
+    ] = None,
     reload: Annotated[
         bool, typer.Option(help="Restart an agent when its file or its tools have changed.")
     ] = True,
@@ -73,10 +78,11 @@ def up(
         logs.configure("json", UP)
     say: Callable[[str], None] = partial(show_json, UP) if as_json else output.say
     folder = read_folder(settings.agents)
+    provider = provider or served_here(HOME) or Provider.OPENAI
     model_fault = partial(_model_fault, settings if provider is Provider.OPENAI else None)
     found = _startable(folder, agents or (), model_fault)
     given = settings.given_broker()
-    with fleet.terminable():
+    with fleet.terminable(), recorded(HOME, provider):
         joined = None if given else running_broker(HOME, say)
         broker = local_broker(given, HOME, say, output.confirmed)
         with nullcontext(joined) if joined else broker as url:
@@ -144,10 +150,12 @@ class _System:
         names = [SCHEDULER, *agents]
         self.say(f"starting {', '.join(names)}; Ctrl-C ends them")
         show_line = show_json if self.as_json else Screen(names).show
+        readiness = Readiness(agents, self.say)
 
         def show(name: str, line: str) -> None:
             show_line(name, line)
             log_files.write(log_files.folder(HOME), name, output.plain(line))
+            readiness.see(name, line)
 
         async with (
             asyncio.TaskGroup() as jobs,
@@ -160,7 +168,7 @@ class _System:
         ):
             files = Reload(self.folder, self.chosen, running, show, self.model_fault)
             watches = [files.serve()] if reload else []
-            watches += [_end_with_owner(running)] if self.joined else []
+            watches += [_end_with_owner(running, self.say)] if self.joined else []
             watching = [jobs.create_task(watch) for watch in watches]
             async with (
                 health.served(running, settings.health_host, settings.health_port),
@@ -189,10 +197,10 @@ async def _execute(running: Fleet, files: Reload, command: list[str]) -> str:
     return ""
 
 
-async def _end_with_owner(running: Fleet) -> None:
+async def _end_with_owner(running: Fleet, say: Callable[[str], None]) -> None:
     while is_locked(HOME):  # noqa: ASYNC110 - another process's lock
         await asyncio.sleep(OWNER_POLL_S)
-    output.say("the 'hutch up' that ran the broker has ended")
+    say("the 'hutch up' that ran the broker has ended")
     running.ask_to_end()
 
 

@@ -62,7 +62,7 @@ async def _watch(settings: Settings, names: Collection[str], json: bool) -> None
     async with opened_broker(settings) as broker:
         consumer = await subscribe(broker, names)
         output.remark("watching; Ctrl-C ends it")
-        async for event in received(consumer):
+        async for event in received(consumer, Event):
             output.say(event.model_dump_json() if json else line(event))
 
 

@@ -174,11 +174,13 @@ def _task(dead_letter: DeadLetter) -> Task | Trigger | None:
 
 
 def _only(key: str, held: Sequence[Held]) -> Sequence[Held]:
-    """The dead letter with this id or beginning of an id, and its copy if there is one.
+    """The dead letter with this id, beginning of an id or task's id, and its copy if there is one.
 
-    Raises `HutchError` if there is none, or if several ids begin with `key`.
+    Raises `HutchError` if there is none, or if `key` means several.
     """
-    found = [it for it in held if it.dead_letter.id.startswith(key)]
+    found = [
+        it for it in held if it.dead_letter.id.startswith(key) or it.dead_letter.message_id == key
+    ]
     exact = [it for it in found if it.dead_letter.id == key] or found
     ids = sorted({it.dead_letter.id for it in exact})
     if not ids:

@@ -24,10 +24,10 @@ SAME = 0.8
 """The share of common words above which a model can't distinguish two descriptions."""
 
 
-def advice(agents: Definitions, settings: Settings) -> list[str]:
-    """Sentences, each with one piece of advice."""
+def advice(agents: Definitions, settings: Settings, *, models: bool = True) -> list[str]:
+    """Sentences, each with one piece of advice; `models` is whether the settings' model is used."""
     return [
-        *_without_model(agents, settings),
+        *(_without_model(agents, settings) if models else ()),
         *_many_tools(agents),
         *_undescribed(agents),
         *_uninstructed(agents),

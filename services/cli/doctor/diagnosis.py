@@ -15,9 +15,11 @@ from services.cli.doctor.home import home_findings
 from services.cli.doctor.processes import process_findings
 from services.cli.doctor.settings import settings_findings
 from services.cli.doctor.store import store_findings
+from services.cli.machine.home import HOME
 from services.cli.places import compose_hint, shown_url
-from services.cli.store import RETRY_FOR_S
+from services.cli.store import RETRY_FOR_S, write_fault
 from services.cli.system_status import system_status
+from services.cli.up.provider import served_here
 from shared.broker.connection import Broker, connect
 from shared.errors import BrokerError, SettingsError, StoreError
 from shared.settings.environment import Settings
@@ -53,11 +55,13 @@ async def diagnose() -> Diagnosis:
             broker = await _broker(stack, url, found)
             status = await system_status(settings)
             found.findings += process_findings(status)
+            found.findings += queues.dead_letter_findings(status.dead_letters)
             found.findings += brokers.alarm_findings(status.takes_messages)
             if status.takes_messages is not False:
                 found.findings += await brokers.rights_findings(broker, url)
-            agents = files.found if files else {}
-            found.findings += await queues.argument_findings(broker, url, agents)
+            found.findings += await queues.argument_findings(
+                broker, url, files.found if files else {}
+            )
             if store is not None and files is not None:
                 known = await store.read(known_agents) | await store.read(all_receivers)
                 found.findings += await queues.orphan_findings(broker, files.names, known)
@@ -75,7 +79,11 @@ async def diagnose() -> Diagnosis:
         except BrokerError as error:
             found.findings.append(of_error(Area.BROKER, error))
     if files:
-        found.findings += await endpoint_findings(settings, files.found)
+        agents = files.found
+        if provider := served_here(HOME):
+            found.seen["model"] = f"{provider}, of the 'hutch up' that runs here"
+            agents = {name: it for name, it in agents.items() if it.model.base_url}
+        found.findings += await endpoint_findings(settings, agents)
     return found
 
 
@@ -90,6 +98,15 @@ async def _store(stack: AsyncExitStack, settings: Settings, found: Diagnosis) ->
         store = await stack.enter_async_context(context)
         found.findings += await store_findings(store)
         found.seen["store"] += f", {(await store.read(condition)).version}"
+        if reason := await write_fault(settings):
+            found.findings.append(
+                fault(
+                    Area.STORE,
+                    f"it can be read but not written: {reason}",
+                    "end that program, or give this user the right to write: no agent takes or "
+                    "ends a task meanwhile, and none is lost",
+                )
+            )
     except (StoreError, SettingsError) as error:
         found.findings.append(of_error(Area.STORE, error))
         return None

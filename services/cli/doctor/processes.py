@@ -13,15 +13,16 @@ def process_findings(status: SystemStatus) -> Iterator[Finding]:
         return
     for agent in status.agents:
         yield from _agent(agent)
-    if idle := [it.agent for it in status.agents if not (it.replicas or _has_work(it))]:
+    if idle := [it.agent for it in status.agents if it.replicas == 0 and not _has_work(it)]:
         yield advice(
             Area.PROCESSES,
             f"no process of {', '.join(idle)} runs",
             f"start what is missed: 'hutch up {' '.join(idle)}', or services of compose or "
-            "Kubernetes",
+            f"Kubernetes; if it has ended, 'hutch logs {idle[0]}' or 'docker compose logs "
+            f"{idle[0]}' has the reason",
         )
     waking = sorted({it.agent for it in status.schedules})
-    if waking and not status.scheduler:
+    if waking and status.scheduler == 0:
         yield fault(
             Area.PROCESSES,
             f"no scheduler runs: nothing wakes {', '.join(waking)} at the times of the schedules",
@@ -47,9 +48,12 @@ def _agent(it: AgentStatus) -> Iterator[Finding]:
             f"'{it.agent}' is paused, with {waiting}",
             f"'hutch unpause {it.agent}', when the reason is gone",
         )
-    if it.replicas or not _has_work(it):
+    if it.replicas != 0 or not _has_work(it):  # None: it is unknown
         return
-    start = f"start it: 'hutch up {it.agent}', or its service in compose or Kubernetes"
+    start = (
+        f"start it: 'hutch up {it.agent}', or its service in compose or Kubernetes; if it has "
+        f"ended, 'hutch logs {it.agent}' or 'docker compose logs {it.agent}' has the reason"
+    )
     if it.queued or open_runs:
         yield fault(
             Area.PROCESSES, f"no process of '{it.agent}' runs: it has {waiting} to do", start

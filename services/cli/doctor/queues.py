@@ -87,6 +87,18 @@ async def orphan_findings(
     return found
 
 
+def dead_letter_findings(number: int | None) -> list[Finding]:
+    if not number:
+        return []
+    return [
+        advice(
+            Area.QUEUES,
+            f"{counted(number, 'dead letter')} {'waits' if number == 1 else 'wait'} for a decision",
+            "'hutch dead list' has the reasons, and 'hutch dead show ID' what to type",
+        )
+    ]
+
+
 def _declared(agents: Definitions) -> list[Exchange | Queue]:
     """What all processes share, and each agent's queues; `TASKS` is the first."""
     needs = topology.system()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from threading import Event, Thread
 
 from services.cli.machine import rabbitmq_container
 from services.cli.machine.home import locked, recorded
@@ -14,6 +15,8 @@ from services.cli.machine.rabbitmq_node import RabbitNode
 from services.cli.machine.rabbitmq_package import DEBIAN, RabbitPackage
 from shared.errors import BrokerError
 from shared.telemetry.logs import masked_text
+
+WATCH_S = 2.0
 
 Say = Callable[[str], None]
 Ask = Callable[[str], bool]
@@ -41,6 +44,7 @@ def local_broker(
     These are tried in order, and `say` gets a line for each: the URL that is `given`; a container
     engine; an installed rabbitmq-server; the distribution's package, if `ask` agrees. With `keep`,
     the next start in the same `home` has the messages of this one. While the context lasts,
+    with `keep`, a broker that was started here and is stopped from elsewhere is started again, and
     `home.broker_url` returns the URL of a broker that was started here. Raises `BrokerError`, which
     says what to do, if none of them works.
     """
@@ -53,10 +57,41 @@ def local_broker(
         broker = _started(home, say, ask, package, keep=keep)
         with orphan_cleanup(broker.ending), recorded(home, broker.url):
             try:
-                yield broker.url
+                with _watched(broker, say) if keep else nullcontext():
+                    yield broker.url
             finally:
                 say("broker: ending it")
                 broker.stop()
+
+
+@contextmanager
+def _watched(broker: RabbitContainer | RabbitNode, say: Say) -> Iterator[None]:
+    """While the context lasts, start the broker again whenever it was stopped from elsewhere."""
+    ended = Event()
+    watch = Thread(target=_watch, args=(broker, say, ended), daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watch.join()
+
+
+def _watch(broker: RabbitContainer | RabbitNode, say: Say, ended: Event) -> None:
+    said = ""
+    while not ended.wait(WATCH_S):
+        try:
+            if not broker.stopped():
+                said = ""
+                continue
+            if not said:
+                said = f"the broker of this 'hutch up' has stopped ({broker.name})"
+                say(f"{said}: starting it again")
+            broker.restart()
+        except BrokerError as error:
+            if said != str(error):
+                say(f"broker: {error}; trying again")
+            said = str(error)
 
 
 def _started(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from services.cli.machine.ports import free_ports
 from services.cli.machine.supervisor import Role
 from shared.errors import HutchError
 
@@ -68,7 +68,7 @@ def endpoint(provider: Provider) -> Endpoint:
 
 
 def _served(name: str, notice: str, port_variable: str, environment: Mapping[str, str]) -> Endpoint:
-    port = _free_port()
+    [port] = free_ports(1)
     return Endpoint(
         notice=notice,
         role=Role(name, f"services.{name}"),
@@ -81,8 +81,3 @@ def _served(name: str, notice: str, port_variable: str, environment: Mapping[str
             "OPENAI_API_KEY_FILE": "",
         },
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        return int(holder.getsockname()[1])

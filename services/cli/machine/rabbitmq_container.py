@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from services.cli.machine.ports import answers, free_ports
 from shared.broker.connection import connect
 from shared.errors import BrokerError, BrokerUnavailable
 
@@ -55,7 +56,15 @@ class RabbitContainer:
         self._name = container_name(home)
         self._label = f"{LABEL}={home.resolve()}"
         self._keep = keep
-        self.url = ""
+        self._port = 0
+
+    @property
+    def name(self) -> str:
+        return f"container {self._name}"
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self._port}/"
 
     @property
     def ending(self) -> str:
@@ -70,22 +79,49 @@ class RabbitContainer:
         if not self._keep:
             self.stop()
         try:
-            if self._exists():
-                self._run("start", self._name)
-            else:
+            if not self._started():
                 self._get_image()
-                self._run("volume", "create", "--label", self._label, self._name)
-                self._run(
-                    *("run", "--detach", "--name", self._name, "--hostname", "hutch"),
-                    *("--label", self._label, "--volume", f"{self._name}:{DATA}"),
-                    *("--publish", f"127.0.0.1::{AMQP_PORT}", IMAGE),
-                )
-            port = self._run("port", self._name, AMQP_PORT).split()[0].rpartition(":")[2]
-            self.url = f"amqp://guest:guest@127.0.0.1:{port}/"
+                self._create(*free_ports(1))
+            published = self._run("port", self._name, AMQP_PORT).split()[0]
+            self._port = int(published.rpartition(":")[2])
             asyncio.run(_answer(self.url))
         except BaseException:
             self.stop()
             raise
+
+    def stopped(self) -> bool:
+        """Whether another process has stopped or removed the container."""
+        if answers(self._port):
+            return False
+        return self._name not in self._run("ps", "--format", "{{.Names}}").split()
+
+    def restart(self) -> None:
+        """Start the stopped container again, at its port. Raises `BrokerError`."""
+        if self._exists():
+            self._run("start", self._name)
+        else:
+            self._create(self._port)
+        asyncio.run(_answer(self.url))
+
+    def _started(self) -> bool:
+        """Start the container of an earlier start, if there is one and its port is still free."""
+        if not self._exists():
+            return False
+        try:
+            self._run("start", self._name)
+        except BrokerError:
+            self._run("rm", "--force", self._name)  # the volume keeps the queues
+            return False
+        return True
+
+    def _create(self, port: int) -> None:
+        """The port is fixed, since agents keep its number when the container is restarted."""
+        self._run("volume", "create", "--label", self._label, self._name)
+        self._run(
+            *("run", "--detach", "--name", self._name, "--hostname", "hutch"),
+            *("--label", self._label, "--volume", f"{self._name}:{DATA}"),
+            *("--publish", f"127.0.0.1:{port}:{AMQP_PORT}", IMAGE),
+        )
 
     def stop(self) -> None:
         """End the container, if there is one; without `keep`, also remove it and its volume."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
+from shlex import quote
 from typing import IO
 
+from services.cli.machine.ports import answers, free_ports
 from services.cli.machine.rabbitmq_package import DEBIAN, RabbitPackage
 from shared.errors import BrokerError, BrokerUnavailable
 
@@ -34,7 +35,7 @@ class RabbitNode:
         self._package = package
         self._server: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
-        self._port, self._epmd_port, distribution_port = _free_ports(3)
+        self._port, self._epmd_port, distribution_port = free_ports(3)
         self.environment = self._variables(distribution_port)
 
     @property
@@ -44,10 +45,17 @@ class RabbitNode:
     @property
     def ending(self) -> str:
         """The shell command that does the same as `stop`."""
-        assert self._server is not None
-        pid = self._server.pid
-        gone = f"for i in $(seq {STOP_TIMEOUT_S:.0f}); do kill -0 {pid} || break; sleep 1; done"
-        return f"kill {pid}; {gone}; ERL_EPMD_PORT={self._epmd_port} epmd -kill"
+        read = f"pid=$(cat {quote(str(self._pid_file))})"  # another one after `restart`
+        gone = f"for i in $(seq {STOP_TIMEOUT_S:.0f}); do kill -0 $pid || break; sleep 1; done"
+        return f"{read}; kill $pid; {gone}; ERL_EPMD_PORT={self._epmd_port} epmd -kill"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._folder / "hutch.pid"
+
+    @property
+    def name(self) -> str:
+        return f"the node in {self._folder}"
 
     @property
     def log(self) -> Path:
@@ -75,10 +83,20 @@ class RabbitNode:
                 pass_fds=[self._lock.fileno()],  # the lock lasts as long as the node
             )
         try:
+            self._pid_file.write_text(str(self._server.pid))
             self._wait(self._server)
         except BaseException:
             self.stop()
             raise
+
+    def stopped(self) -> bool:
+        """Whether the node has ended by itself, or was ended by another process."""
+        return self._server is None or self._server.poll() is not None
+
+    def restart(self) -> None:
+        """Start the ended node again, with its ports. Raises `BrokerError`."""
+        self.stop()
+        self.start()
 
     def stop(self) -> None:
         """End the node and its epmd, if they are running."""
@@ -112,7 +130,7 @@ class RabbitNode:
         while time.monotonic() < until:
             if server.poll() is not None:
                 raise BrokerUnavailable(f"rabbitmq-server ended at its start: see {self._folder}")
-            if _answers(self._port):
+            if answers(self._port):
                 return  # a node starts its listener last
             time.sleep(POLL_S)
         raise BrokerUnavailable(
@@ -123,7 +141,7 @@ class RabbitNode:
         """End epmd, with retries: it refuses until it has noticed that the node has ended."""
         epmd = shutil.which("epmd")
         until = time.monotonic() + STOP_TIMEOUT_S
-        while epmd is not None and _answers(self._epmd_port) and time.monotonic() < until:
+        while epmd is not None and answers(self._epmd_port) and time.monotonic() < until:
             subprocess.run(
                 [epmd, "-kill"],
                 env=self.environment,
@@ -168,20 +186,3 @@ class RabbitNode:
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
         }
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _free_ports(count: int) -> list[int]:
-    holders = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [int(holder.getsockname()[1]) for holder in holders]
-    finally:
-        for holder in holders:
-            holder.close()

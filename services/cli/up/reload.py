@@ -100,7 +100,8 @@ class Reload:
         if name not in folder.faults:
             now = await asyncio.to_thread(digest, folder, name)
             if now == self._started.get(name):
-                self._faults.pop(name, None)
+                if self._faults.pop(name, None):
+                    self._show(name, "its files have no fault any more: it goes on")
                 return
         if fault := await self._fault(folder, name):
             if fault != self._faults.get(name):
@@ -108,12 +109,13 @@ class Reload:
             self._faults[name] = fault
             return
         self._started[name] = now
-        self._faults.pop(name, None)
+        repaired = self._faults.pop(name, None)
         if running:
             self._show(name, "its files or its workers' have changed: restarting it")
             await self._fleet.restart(name)
         else:
-            self._show(name, "its file is new: starting it")
+            reason = "files have no fault any more" if repaired else "file is new"
+            self._show(name, f"its {reason}: starting it")
             await self._fleet.scale(name, 1)
 
     async def _fault(self, folder: Folder, name: str) -> str:

@@ -68,6 +68,8 @@ def _tls_error(error: BaseException) -> AccessDenied | None:
 def _store_error(error: BaseException, transient: bool) -> StoreError:
     if distrust := _tls_error(error):
         return distrust
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+        return StoreUnavailable("the store is locked by another program")
     if transient:
         return StoreUnavailable(f"the store is away or locked: {_first_line(error)}")
     if str(getattr(error, "sqlstate", None))[:2] in {"28", "3D"}:

@@ -118,7 +118,6 @@ class Writer:
             give_up_after_s=self._retry_for_s,
         )
         self._set_available(True)
-        self._logged.clear()
         return result
 
     def _set_available(self, available: bool) -> None:
@@ -138,4 +137,8 @@ class Writer:
 
     async def _transaction(self, group: list[_Waiting]) -> list[Any]:
         operations = [waiting.operation for waiting in group]
-        return await self.until_available(lambda: self._database.run_group(operations))
+        outcomes = await self.until_available(lambda: self._database.run_group(operations))
+        if self._logged:  # not after a read: a locked store can be read
+            self._logged.clear()
+            log.info("store is back")
+        return outcomes

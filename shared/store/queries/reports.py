@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Json, TypeAdapter
 from pydantic_core import from_json
-from sqlalchemy import Select, and_, case, func, or_, select, tuple_
+from sqlalchemy import Select, and_, case, false, func, or_, select, tuple_
 from sqlalchemy.engine import Connection
 
 from shared.contract.rows import mended
@@ -19,6 +19,7 @@ from shared.store.schema import RunState, instances, now_s, outbox, runs, steps,
 
 MOST_MATCHES = 20
 """The most runs that a search by a short prefix returns."""
+DELAYED_RUNS = "delayed"
 TEXT_CHARS = 200
 """The characters of its message's text that a list shows of a run."""
 _MESSAGE_CHARS = 6000
@@ -100,7 +101,8 @@ class RunFilter:
     """Selects runs for a list; an empty field selects all.
 
     `since` and `until` limit the time of the claim. `before` is a run's id: only runs that come
-    after it in the list, which begins with the newest.
+    after it in the list, which begins with the newest. The status `DELAYED_RUNS` selects delayed
+    runs, whose own status is `due`.
     """
 
     agent: str | None = None
@@ -205,6 +207,17 @@ def heartbeats(connection: Connection) -> list[Heartbeat]:
     return [Heartbeat(*row) for row in connection.execute(query)]
 
 
+def owner_beat(connection: Connection, run_id: str) -> tuple[str, int | None] | None:
+    """An open run's owner and its heartbeat count, None if it has exited; None without an owner."""
+    query = select(runs.c.owner, instances.c.beat).outerjoin_from(
+        runs, instances, runs.c.owner == instances.c.instance
+    )
+    row = connection.execute(
+        query.where(runs.c.run_id == run_id, runs.c.owner.is_not(None), runs.c.ended_at.is_(None))
+    ).first()
+    return (row.owner, row.beat) if row else None
+
+
 OPEN_STATES = frozenset(RunState) - {RunState.ENDED}
 """Any other state is damage, and such a run ends at its deadline."""
 _status = func.coalesce(runs.c.status, runs.c.state)
@@ -221,7 +234,8 @@ def newest(connection: Connection, wanted: RunFilter, limit: int) -> Sequence[Ro
     if wanted.kinds:
         query = query.where(runs.c.kind.in_(wanted.kinds))
     if wanted.statuses:
-        query = query.where(_status.in_(wanted.statuses))
+        delayed = DELAYED if DELAYED_RUNS in wanted.statuses else false()
+        query = query.where(or_(_status.in_(wanted.statuses), delayed))
     if wanted.since is not None:
         query = query.where(runs.c.claimed_at >= wanted.since.timestamp())
     if wanted.until is not None:

@@ -75,7 +75,7 @@ POINTS: dict[str, Place] = {
     "after-end": Place("services.agent.runs.ending", "Endings._end", "after"),
     "before-publish": Place(*_PUBLISH, "before", to(REPLIES, "")),
     "after-publish": Place(*_PUBLISH, "after", to(REPLIES, "")),
-    "before-sent": Place("shared.store.messages.outbox", "remove_sent", "before"),
+    "before-sent": Place("services.agent.delivery.outbox", "Outbox._delete_confirmed", "before"),
     "after-sent": Place("services.agent.delivery.outbox", "Outbox._count", "before", forgets),
     "before-take-over": Place("services.agent.upkeep.takeover", "Takeover._taken", "before"),
     "after-take-over": Place("services.agent.upkeep.takeover", "Takeover._taken", "after"),

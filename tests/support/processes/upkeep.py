@@ -44,3 +44,8 @@ async def until(condition: Callable[[], bool]) -> None:
 async def found(store: Store, task_id: str = "t1") -> Row:
     (row,) = await store.read(lambda db: find(db, task_id))
     return row
+
+
+async def until_failed(store: Store) -> None:
+    while (await found(store)).status != "failed":  # noqa: ASYNC110 - only a test waits for it
+        await asyncio.sleep(0.01)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -68,11 +71,32 @@ def test_ask_without_a_process_prints_a_remark_at_once_and_fails_in_the_end(syst
     first, last = asked.stderr.splitlines()
     assert first == "no process of bob is alive: start it; the task waits"
     assert last.startswith("hutch: no response from 'bob' within 1 s: no process of bob is alive")
-    unknown = system.hutch("ask", "alcie", "Hello")
-    assert unknown.returncode == 1
-    assert unknown.stderr.endswith(
-        "hutch: no process runs that could know it: correct the name, or start the agent\n"
-    )
+
+
+def test_a_message_to_a_name_without_a_file_and_a_mailbox_is_refused_before_it_is_sent(
+    system: System, pika: Client
+) -> None:
+    system.agents("bob")  # who would refuse the message too
+    for command in (("ask", "alcie", "Hello"), ("send", "alcie", "Hello"), ("trigger", "alcie")):
+        said = system.hutch(*command)
+        assert (said.returncode, said.stdout) == (2, "")
+        assert re.fullmatch(
+            r"hutch: no agent 'alcie' in \S+; known: alice, .*; did you mean alice\?\n", said.stderr
+        )
+    pika.channel.queue_declare("agent.alcie", durable=True)
+    sent = system.hutch("send", "alcie", "Hello")
+    assert sent.returncode == 0, "its file is elsewhere"
+    assert "no agent 'alcie'" in sent.stderr
+
+
+def test_ask_says_that_the_task_waits_for_the_store(system: System) -> None:
+    system.agents("bob")
+    file = system.env["HUTCH_STORE"].removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        asking = system.start("services.cli", "ask", "bob", "Hello")
+        asking.wait_for("the store is locked by another program")
+    assert asking.ended() == 0
 
 
 def test_a_task_sent_before_its_agent_started_waits_for_it(system: System) -> None:
@@ -111,7 +135,13 @@ def test_a_trigger_wakes_one_and_a_broadcast_every_member(system: System) -> Non
 def test_a_broadcast_that_no_process_receives_fails(system: System) -> None:
     said = system.hutch("broadcast", "research", "Anybody?")
     assert said.returncode == 1
-    assert "hutch.swarm.research" in said.stderr
+    assert said.stderr == (
+        "hutch: no agent of the swarm 'research' has run on this broker: start one\n"
+    )
+    said = system.hutch("broadcast", "resarch", "Anybody?")
+    assert said.returncode == 2
+    assert said.stderr.startswith("hutch: no swarm 'resarch' in ")
+    assert said.stderr.endswith("; known: research; did you mean research?\n")
 
 
 def test_status_counts_heartbeats_and_the_mailbox(
@@ -177,7 +207,7 @@ def test_a_terminal_shows_the_live_task_tree(system: System) -> None:
     system.agents("alice", "bob")
     seen = on_a_terminal(system, "ask", "alice", WISH)
     assert "└── \x1b[1mbob\x1b[0m  ok" in seen
-    assert seen.rstrip().endswith("Bob")
+    assert seen.partition("\r\n[scripted] ")[0].endswith("Bob"), "the answer, and its mark"
 
 
 def test_a_terminal_shows_the_text_as_it_comes_and_then_the_whole_answer_once(
@@ -198,6 +228,15 @@ def test_output_that_is_no_terminal_gets_only_the_answer_and_asks_for_no_text(
     system.hutch("ask", "bob", "Hello", "--id", "t1")
     shown = json.loads(system.hutch("show", "t1", "--json").stdout)
     assert "stream" not in json.loads(shown["texts"]["message"])
+
+
+def test_on_a_terminal_runs_are_listed_by_their_own_ids(system: System) -> None:
+    system.agents("bob")
+    system.hutch("ask", "bob", "Hello", "--id", "a-task-of-mine")
+    assert "a-task-of-mine" in system.hutch("runs").stdout
+    seen = on_a_terminal(system, "runs")
+    assert "Hello" in seen
+    assert "a-task-of-mine" not in seen
 
 
 def on_a_terminal(system: System, *arguments: str) -> str:

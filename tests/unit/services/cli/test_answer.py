@@ -21,6 +21,24 @@ def test_an_end_that_is_not_ok_is_named_with_its_reason(detail: str | None, said
     assert ending("bob", LATE, detail) == said
 
 
+@pytest.mark.parametrize(
+    ("content", "detail", "said"),
+    [
+        (
+            "the model's endpoint refused the key",
+            "the model's endpoint said Error code: 401 - wrong key",
+            "failed: Error code: 401 - wrong key",
+        ),
+        ("given up: 5 processes have died on it", "5 processes have died on it", "failed"),
+    ],
+)
+def test_a_reason_that_the_response_has_is_not_repeated(
+    content: str, detail: str, said: str
+) -> None:
+    refused = LATE.model_copy(update={"status": Status.FAILED, "content": content})
+    assert ending("bob", refused, detail) == f"bob has ended with: {said}"
+
+
 def test_a_refusal_by_another_agents_process_is_not_called_that_agents_end() -> None:
     refused = LATE.model_copy(update={"status": Status.REFUSED, "agent": "alice"})
     assert ending("bob", refused, "") == (

@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from services.cli.__main__ import COMMANDS, load
-from services.cli.places import shown_url
+from services.cli.places import shown_url, start_hint
+from shared.settings.environment import Settings
 from shared.store.schema import REVISION
 from tests.support.command_line import CLOSED, hutch
 from tests.support.repository import REPOSITORY
@@ -57,58 +57,6 @@ def test_hutch_help_has_the_first_line_of_each_commands_help(name: str) -> None:
     assert first == COMMANDS[name][1]
 
 
-def test_the_version_is_that_of_the_distribution_and_the_image() -> None:
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))
-    version = project["project"]["version"]
-    said = hutch("--version")
-    assert (said.exit_code, said.stdout) == (0, f"hutch {version}\n")
-    assert f'image.version="{version}"' in (REPOSITORY / "Dockerfile").read_text("utf-8")
-
-
-@pytest.mark.parametrize("line", ["--debug check", "check --debug", "dead list --debug"])
-def test_the_trace_is_shown_with_debug_anywhere_on_the_line(folder: Path, line: str) -> None:
-    (folder / "bob.yaml").write_text("name: [")
-    assert "Traceback" in hutch(*line.split()).stderr
-
-
-def test_debug_after_two_hyphens_is_a_text(folder: Path) -> None:
-    said = hutch("ask", "alice", "--", "--debug").stderr
-    assert said.startswith("hutch: no broker can be reached")
-
-
-@pytest.mark.parametrize(
-    ("typed", "completed"),
-    [
-        ("hutch ch", "check"),
-        ("hutch ask ", "alice bob"),
-        ("hutch ask b", "bob"),
-        ("hutch watch --agent b", "bob"),
-        ("hutch restart b", "bob"),
-        ("hutch scale b", "bob"),
-        ("hutch logs b", "bob"),
-        ("hutch runs b", "bob"),
-        ("hutch k8s b", "bob"),
-        ("hutch up alice b", "bob"),
-        ("hutch cancel x --agent a", "alice"),
-        ("hutch dead dr", "drop"),
-        ("hutch check --h", "--help"),
-    ],
-)
-def test_commands_options_and_agents_are_completed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, typed: str, completed: str
-) -> None:
-    monkeypatch.setenv("_HUTCH_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", typed)
-    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
-    assert hutch().stdout.split() == completed.split()
-
-
-def test_the_completion_of_a_shell_is_printed_for_its_start_file() -> None:
-    program = f"{sys.executable} -m services.cli --show-completion; :"  # `:`: bash stays its parent
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, cwd=REPOSITORY)
-    assert "complete -o default -F _hutch_completion hutch" in done.stdout
-
-
 def test_advice_does_not_change_the_exit_code(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,20 +78,23 @@ def test_a_missing_folder_is_an_error(
     assert "run 'hutch init'" in checked.stderr
 
 
-STEERING = [
-    ("ask", "alcie", "Hello"),
-    ("send", "alcie", "Hello"),
-    ("trigger", "alcie"),
+REMARKING = [
     ("cancel", "x", "--agent", "alcie"),
-    ("pause", "alcie"),
     ("unpause", "alcie"),
     ("shutdown", "alcie"),
     ("runs", "alcie"),
     ("watch", "--agent", "alcie"),
 ]
+STEERING = [
+    *REMARKING,
+    ("ask", "alcie", "Hello"),
+    ("send", "alcie", "Hello"),
+    ("trigger", "alcie"),
+    ("pause", "alcie"),
+]
 
 
-@pytest.mark.parametrize("arguments", STEERING)
+@pytest.mark.parametrize("arguments", REMARKING)
 def test_a_name_that_no_file_has_is_remarked_on_and_used(
     folder: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -192,13 +143,6 @@ def test_commands_that_control_or_read_need_no_file(
     said = [line for line in whole.stderr.splitlines() if not line.startswith(remarks)]
     assert (spoilt.exit_code, spoilt.stdout) == (whole.exit_code, whole.stdout)
     assert spoilt.stderr.splitlines() == said
-
-
-def test_an_unknown_swarm_is_remarked_on_with_the_known_ones(folder: Path) -> None:
-    (folder / "tom.yaml").write_text("{name: tom, swarm: research}")
-    remark, _ = hutch("broadcast", "resarch", "Wake up").stderr.splitlines()
-    assert "no swarm 'resarch'" in remark
-    assert "known: research; did you mean research?" in remark
 
 
 @pytest.mark.parametrize("command", [("check",), ("topology",)])
@@ -353,24 +297,24 @@ def test_cancel_and_pause_are_stored_though_no_broker_can_be_reached(folder: Pat
     )
 
 
-@pytest.mark.parametrize(
-    ("option", "said"),
-    [
-        (("--timeout", "5"), "--timeout: "),
-        (("--timeout", "87600000h"), "--timeout: "),
-        (("--id", "two words"), "id: "),
-    ],
-)
-def test_a_wrong_option_is_named(folder: Path, option: tuple[str, str], said: str) -> None:
-    asked = hutch("ask", "alice", "Hi", *option)
-    assert asked.exit_code == 2
-    assert said in asked.stderr
-
-
-def test_usage_errors_exit_with_2() -> None:
-    assert hutch("ask").exit_code == 2
-    assert hutch("no-such-command").exit_code == 2
-    assert hutch("runs", "--status", "lost").exit_code == 2
+def test_an_agent_without_a_service_in_compose_is_advised_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.delenv("HUTCH_STORE")
+    assert start_hint(Settings.from_environment(), "carol") == "start it"
+    shutil.copy(REPOSITORY / "docker-compose.yml", "docker-compose.yml")
+    (folder / "carol.yaml").write_text("name: carol")
+    advised = "docker-compose.yml has no service for carol: add to its services\n  carol:\n"
+    assert f"advice: {advised}    <<: *agent\n" in hutch("check").stdout
+    assert "no service for bob" not in hutch("check").stdout
+    assert start_hint(Settings.from_environment(), "bob") == "start it: 'docker compose up -d bob'"
+    assert "no service for it: 'hutch check' shows what to add" in start_hint(
+        Settings.from_environment(), "carol"
+    )
+    Path(".hutch").mkdir(exist_ok=True)
+    Path(".hutch/broker").write_text(CLOSED)
+    assert start_hint(Settings.from_environment(), "carol") == "start it: 'hutch up carol'"
 
 
 def test_debug_shows_the_trace(folder: Path) -> None:

@@ -11,6 +11,7 @@ from shared.errors import SettingsError
 from tests.support.command_line import hutch
 
 TOMORROW = datetime.now(UTC) + timedelta(days=1)
+NEXT_DAY = f"{TOMORROW.astimezone():%Y-%m-%d}"
 
 
 def test_a_delay_counts_from_now() -> None:
@@ -33,7 +34,7 @@ def test_a_time_without_an_offset_is_this_machines() -> None:
         ("10m", "2026-12-01T09:00", None, "--delay and --at exclude each other"),
         (None, "2020-01-01T09:00", None, "--at: 2020-01-01T09:00 has passed"),
         (None, "tomorrow", None, "--at: 'tomorrow' is no time: it is like 09:00, 2026-12-01T09:00"),
-        (None, "00:00", None, "--at: 00:00 has passed"),
+        (None, "00:00", None, f"--at: 00:00 has passed: for tomorrow write {NEXT_DAY}T00:00"),
         (None, "9999-12-31T23:59-23:00", None, "is no time"),
         ("soon", None, None, "--delay: "),
         ("721h", None, None, "a task can be delayed by at most 30 days: send it later"),

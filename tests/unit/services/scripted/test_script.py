@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from services.scripted.conversation import Conversation, Schema
@@ -78,6 +80,19 @@ def test_where_a_turn_is_one_choice_the_tools_are_called_one_by_one(rules: list[
     first = script.line(talk("Hello", 0, "bob", "eve", by_schema=True)).calls
     second = script.line(talk("Hello", 1, "bob", "eve", results={"bob": "x"}, by_schema=True)).calls
     assert (first[0].tool, second[0].tool) == ("bob", "eve")
+
+
+def test_only_the_tools_that_the_text_names_are_called() -> None:
+    script = Script([BOB_WRITES])
+    assert calls(script.line(talk("Ask Eve about tea", 0, "bob", "eve"))) == [
+        ("eve", "Ask Eve about tea")
+    ]
+
+
+def test_a_tool_for_which_the_text_has_no_arguments_is_not_called() -> None:
+    day: Schema = {"properties": {"day": {"type": "string"}}, "required": ["day"]}
+    asked = replace(talk("What is the capital of France?"), tools={"weekday": day})
+    assert Script([]).line(asked).text == 'I was asked: "What is the capital of France?".'
 
 
 def test_long_texts_are_cut_where_they_are_repeated() -> None:

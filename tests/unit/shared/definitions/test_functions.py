@@ -89,9 +89,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     [
         ("import no_such_package", "ModuleNotFoundError: No module named 'no_such_package'"),
         ("raise ValueError('one\\ntwo')", "ValueError: one"),
-        ("def lookup(:", "SyntaxError: "),
+        ("\ndef lookup(:", "/tools/orders.py:2: SyntaxError: invalid syntax"),
         ("raise SystemExit('bye')", "SystemExit: bye"),
-        ("def other() -> None: ...", "there is no function 'lookup'"),
+        ("def other() -> None: ...", "there is no function 'lookup'; known: other"),
+        (
+            "from json import load\ndef lokup() -> None: ...\ndef _lookups() -> None: ...",
+            "there is no function 'lookup'; known: lokup; did you mean lokup?",
+        ),
         ("lookup = 5", "'lookup' is a int, not a function"),
         ("def lookup(order): ...", "the parameter 'order' has no type hint"),
         (
@@ -172,3 +176,10 @@ def test_names_are_made_fit_for_every_endpoint() -> None:
     assert sanitised("multi_tool_use.parallel") == "multi_tool_use_parallel"
     assert len(sanitised("x" * 100)) == 64
     assert sanitised("") == "_"
+
+
+def test_a_syntax_error_in_a_file_that_a_tool_imports_names_that_file(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "stock_with_a_fault.py").write_text("x = 1\ny = (\n")
+    said = refusal(tmp_path, "import stock_with_a_fault\ndef lookup() -> None: ...")
+    assert "/tools/stock_with_a_fault.py:2: SyntaxError: '(' was never closed" in said

@@ -89,6 +89,7 @@ async def test_a_tool_that_raises_leaves_its_trace(tmp_path: Path) -> None:
     trace = caught.value.detail or ""
     assert trace.startswith("Traceback (most recent call last):")
     assert 'orders.py", line 2, in lookup' in trace
+    assert trace.count("File") == 1, "frames of ours say nothing about the tool's fault"
     assert trace.endswith("ValueError: see amqp://bob:***@host\n")
 
 

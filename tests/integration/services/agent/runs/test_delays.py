@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from services.cli import output
 from tests.support.client import Client
 from tests.support.command_line import hutch
 from tests.support.processes.agents import calling
@@ -45,6 +46,7 @@ def test_a_delayed_task_is_shown_counted_apart_and_cancelled(
     at = datetime.now(UTC) + timedelta(hours=3, minutes=10)
     sent = hutch("send", "bob", "Write.", "--at", at.isoformat(), "--priority", "background")
     task_id = sent.stdout.strip()
+    assert f"it starts at {output.local_time(at)}" in sent.stderr
     bob.wait_for("run delayed")
     assert "due in 3 h" in hutch("runs", "bob").stdout
     shown = hutch("show", task_id).stdout

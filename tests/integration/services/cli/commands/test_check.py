@@ -151,10 +151,11 @@ def test_every_agents_faults_are_found_at_once(folder: Path) -> None:
 
 
 def test_a_tool_cannot_import_through_another_agents_path(folder: Path) -> None:
-    tools = folder / "tools"
-    (tools / "names.py").write_text("")
+    tools, elsewhere = folder / "tools", folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "names.py").write_text("")
     (tools / "a.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(tools)!r})\nimport names\ndef f() -> None: ...\n"
+        f"import sys\nsys.path.insert(0, {str(elsewhere)!r})\nimport names\ndef f() -> None: ...\n"
     )
     (tools / "b.py").write_text("import names\ndef f() -> None: ...\n")
     (folder / "alice.yaml").write_text("name: alice\ntools: ['a.py:f']")

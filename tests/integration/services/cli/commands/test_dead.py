@@ -84,7 +84,7 @@ def test_dead_letters_are_listed_and_shown_as_they_are(system: System, pika: Cli
         other["id"]
     ]
     assert [
-        dead_letter["id"] for dead_letter in dead_letters(system, "--reason", "INPUT SHOULD BE")
+        dead_letter["id"] for dead_letter in dead_letters(system, "--reason", "EXPECTED 1")
     ] == [mine["id"]]
     assert dead_letters(system, "--agent", "bob", "--reason", "no agent") == []
 
@@ -96,6 +96,7 @@ def test_dead_letters_are_listed_and_shown_as_they_are(system: System, pika: Cli
     assert "sender: a-shop\n" in shown
     assert '"content": "[bold]x",\n' in shown
     assert pika.queue in shown
+    assert f"hutch dead replay {mine['id']}  # when the reason is gone: it is sent again" in shown
 
 
 @pytest.mark.essential
@@ -203,6 +204,21 @@ def test_dropping_several_asks_first(system: System, pika: Client) -> None:
     assert system.hutch("dead", "drop", one["id"]).stdout == "dropped 1 dead letter\n"
     assert system.hutch("dead", "drop", "--all", "--yes").stdout == "dropped 2 dead letters\n"
     assert dead_letters(system) == []
+
+
+def test_a_run_in_doubt_is_shown_with_what_to_type(system: System, in_doubt: str) -> None:
+    commands = (
+        f"hutch dead replay {in_doubt} --tool-done RESULT  # pay has acted, with this result\n"
+        f"hutch dead replay {in_doubt} --tool-again        # it has not acted: call it once more\n"
+        f"hutch dead drop {in_doubt}                       # give it up\n"
+    )
+    shown = system.hutch("show", "bill-7").stdout
+    assert shown.endswith(f"\nnext: it is a dead letter\nhutch dead show {in_doubt}\n{commands}")
+    by_task = system.hutch("dead", "show", "bill-7").stdout
+    assert by_task.startswith(f"dead letter {in_doubt}, for clerk\n")
+    assert by_task.endswith(f"\nnext\n{commands}")
+    advised = system.hutch("doctor").stdout
+    assert "1 dead letter waits for a decision\n  do: 'hutch dead list' has the reasons" in advised
 
 
 def test_a_run_in_doubt_needs_a_decision(system: System, in_doubt: str) -> None:

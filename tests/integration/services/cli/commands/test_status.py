@@ -46,7 +46,9 @@ def test_thirty_agents_and_all_else_fit_on_one_screen(home: Path, pika: Client) 
     assert lines[1].split() == ["agent-number-10", *"010000"]
     assert sum(line.startswith("agent-number-") for line in lines) == 32, "agents and schedules"
     assert "scheduler: 1 process\n" in shown
-    assert "dead letters: 3\n  2: the model refused the request" in shown
+    assert (
+        "dead letters: 3; 'hutch dead list' shows them\n  2: the model refused the request" in shown
+    )
     assert "  1: an odd one" in shown
     assert "\nstore: sqlite:///" in shown
     assert "\n  RabbitMQ 4.0." in shown

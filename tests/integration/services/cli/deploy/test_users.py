@@ -11,6 +11,7 @@ from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker
 
 from tests.support.brokers.divided import Divided, divide
 from tests.support.brokers.rabbitmq import Server, vhost
+from tests.support.processes.running import until
 
 Act = Callable[[BlockingChannel], object]
 REPLIES, CONTROL = "reply.{0}.{0}.0123abcd", "control.{0}.0123abcd"
@@ -203,6 +204,7 @@ def test_the_admin_has_no_way_into_the_vhost(divided: Divided) -> None:
 def test_a_user_has_a_limit_of_connections_and_of_channels(divided: Divided) -> None:
     ctl = divided.rabbit.ctl
     assert '"max-connections":200' in ctl("list_user_limits", "--user", "agent.bob")
+    until(lambda: "scaler" not in ctl("list_connections", "user"))  # those of other tests
     ctl("set_user_limits", "scaler", '{"max-connections": 1, "max-channels": 1}')
     with divided.channel("scaler") as channel:
         with pytest.raises(AMQPConnectionError, match="limit"), divided.channel("scaler"):

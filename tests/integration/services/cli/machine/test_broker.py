@@ -16,6 +16,7 @@ from services.cli.machine.home import broker_url, running_broker
 from shared.broker.connection import connect
 from shared.contract import topology
 
+READY_S = 90.0
 NO_ENGINE = "tcp://127.0.0.1:1"
 ASKED = "no question is asked where nothing is installed"
 
@@ -29,6 +30,12 @@ async def depth(url: str) -> int | None:
         await broker.declare(topology.system() + topology.mailbox("bob"))
         found = await broker.depth("agent.bob")
         return found.messages if found else None
+
+
+async def answering(url: str) -> None:
+    """Wait until a broker answers after its end."""
+    async with connect(url, "test", wait_s=READY_S):
+        pass
 
 
 def containers(home: Path) -> list[str]:
@@ -76,13 +83,35 @@ def test_a_container_is_started_and_ended(home: Path, keep: bool, left: list[str
     assert containers(home) == volumes(home) == []
 
 
+@pytest.mark.needs("docker")
+def test_a_container_that_is_stopped_is_started_again_at_its_port(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.cli.machine.broker.WATCH_S", 0.2)
+    said: list[str] = []
+    with local_broker(None, home, said.append, never) as url:
+        name = rabbitmq_container.container_name(home)
+        subprocess.run(["docker", "kill", name], check=True, capture_output=True, timeout=30)
+        asyncio.run(answering(url))
+    sentence = f"the broker of this 'hutch up' has stopped (container {name}): starting it again"
+    assert said.count(sentence) == 1
+    with local_broker(None, home, said.append, never) as later:
+        assert later == url
+
+
 @pytest.mark.needs("rabbitmq-server")
-def test_a_private_node_is_started_and_ended(
+def test_a_private_node_is_started_again_when_it_dies_and_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", NO_ENGINE)
     monkeypatch.setenv("CONTAINER_HOST", NO_ENGINE)
-    with local_broker(None, tmp_path, print, never) as url:
+    monkeypatch.setattr("services.cli.machine.broker.WATCH_S", 0.2)
+    said: list[str] = []
+    with local_broker(None, tmp_path, said.append, never) as url:
         assert asyncio.run(depth(url)) == 0
-        assert processes_of(tmp_path)
+        for process in psutil.process_iter(["name", "environ"]):
+            if process.info["name"] == "beam.smp" and str(tmp_path) in str(process.info["environ"]):
+                process.kill()
+        asyncio.run(answering(url))
+    assert sum("has stopped (the node in " in line for line in said) == 1
     assert processes_of(tmp_path) == []

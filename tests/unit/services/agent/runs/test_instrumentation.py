@@ -35,7 +35,7 @@ async def test_a_tool_that_raises_leaves_a_trace_and_the_model_gets_a_line(
     (warning,) = [line for line in logged if line["log_level"] == "warning"]
     assert warning["tool"] == "lookup"
     assert warning["step"].startswith(f"{run.run_id}.")
-    assert 'orders.py", line 2, in lookup' in warning["trace"]
+    assert 'orders.py", line 2, in lookup' in warning["exception"]
     assert "orders.py" not in str(endpoint.requests), "the model gets the exception's line only"
     assert "lookup failed: KeyError: " in str(endpoint.requests[1])
     said = await store.read(lambda db: texts(db, run.run_id))

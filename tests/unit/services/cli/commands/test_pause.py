@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,18 @@ def test_a_pause_and_its_end_say_what_was_paused_before(steps: list[tuple[str, s
         said = hutch(command, agent)
         assert said.exit_code == 0
         assert re.fullmatch(sentence + "\n", said.stdout), said.stdout
+
+
+def test_a_pause_of_an_agent_that_neither_folder_nor_store_knows_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "bob.yaml").write_text("name: bob")
+    monkeypatch.setenv("HUTCH_AGENTS", str(tmp_path / "agents"))
+    said = hutch("pause", "gone")
+    assert said.exit_code == 2
+    assert said.stderr == f"hutch: no agent 'gone' in {tmp_path / 'agents'}; known: bob\n"
+    assert hutch("unpause", "all").stdout == "no agent was paused\n"
+    with closing(sqlite3.connect(tmp_path / "hutch.db", isolation_level=None)) as store:
+        store.execute("INSERT INTO instances VALUES ('gone.1', 'gone', 1, 1)")
+    assert hutch("pause", "gone").exit_code == 0

@@ -33,6 +33,14 @@ def test_without_an_up_the_commands_of_other_places_are_named(
     assert kubernetes in result.stderr
 
 
+@pytest.mark.parametrize("command", [("restart", "bobb"), ("scale", "bobb", "2")])
+def test_a_misspelt_agent_is_one_line(command: tuple[str, ...]) -> None:
+    said = hutch(*command)
+    assert said.exit_code == 2
+    [line] = said.stderr.splitlines()
+    assert line.endswith("; known: alice, bob; did you mean bob?")
+
+
 def test_logs_are_printed_or_their_absence_is_explained() -> None:
     result = hutch("logs", "bob")
     assert result.exit_code == 1

@@ -57,6 +57,7 @@ def listed(*arguments: str) -> Sequence[str]:
         (["--kind", "tick"], ["Sum up."]),
         (["--kind", "tick", "--kind", "task"], ["Write on lifts", "Sum up.", "hello"]),
         (["--status", "ok"], ["hello"]),
+        (["--status", "delayed"], []),
         (["--status", "ok", "--status", "running"], ["Write on lifts", "Sum up.", "hello"]),
         (["--session", "s1"], ["Write on lifts"]),
         (["--since", "1h"], ["Write on lifts", "Sum up.", "hello"]),
@@ -78,6 +79,18 @@ def test_a_page_ends_with_the_option_that_shows_the_next_one() -> None:
 def test_columns_without_content_are_left_out() -> None:
     head, *_ = hutch("runs").stdout.splitlines()
     assert " ".join(head.split()) == "run claimed agent kind status took task id text"
+
+
+def test_delayed_runs_are_those_due_ones_that_may_not_start_yet(tmp_path: Path) -> None:
+    async def delay() -> None:
+        async with open_store(f"sqlite:///{tmp_path / 'hutch.db'}") as store:
+            later = datetime.now(UTC) + timedelta(minutes=150)
+            await claimed(store, replace(request("later"), not_before=later.timestamp()))
+
+    asyncio.run(delay())
+    assert listed("--status", "delayed") == ["hello"]
+    assert listed("--status", "due") == ["hello"]
+    assert "due in 2 h" in hutch("runs", "--status", "delayed").stdout
 
 
 def test_a_list_without_a_run_says_where_it_looked() -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column
+from sqlalchemy import Column, update
 
 from services.agent.loop.history import Cut
 from shared.contract.messages import Response, Status, encode
 from shared.store import open_store
 from shared.store.database.dialect import insert_new
 from shared.store.messages.ticks import TickOutcome
+from shared.store.processes import heartbeats
 from shared.store.runs.claim import freeze
 from shared.store.runs.end import RunEnd, end
 from shared.store.runs.steps import Step, write_step
@@ -164,3 +165,26 @@ def test_the_id_of_a_message_to_several_agents_shows_all_their_runs(
 def test_the_response_of_an_ended_run_is_awaited_by_its_task(run_id: str) -> None:
     waited = hutch("wait", "t1")
     assert (waited.exit_code, waited.stdout) == (0, "Found.\n")
+
+
+def _began(url: str, beats: int) -> None:
+    """A run whose process has died twice and now stands still, or has left nothing of itself."""
+
+    async def begin() -> None:
+        async with open_store(url) as store:
+            await begun(store, "t2", session="s2")
+            await store.write("", lambda db: db.execute(update(runs).values(attempts=2)))
+            for _ in range(beats):
+                await store.write("", lambda db: heartbeats.record(db, "alice.1", "alice"))
+
+    asyncio.run(begin())
+
+
+@pytest.mark.parametrize("beats", [0, 1])
+def test_a_run_whose_process_has_died_is_shown_as_such(
+    store_url: str, run_id: str, beats: int
+) -> None:
+    _began(store_url, beats)
+    shown = hutch("show", "t2").stdout
+    assert "; running; its process has died, another takes it over\n" in shown
+    assert "\n2 processes have died on it since its last finished step\n" in shown

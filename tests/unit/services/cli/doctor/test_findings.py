@@ -14,9 +14,16 @@ import pytest
 from services.cli.doctor.endpoints import endpoint_findings
 from services.cli.doctor.finding import Finding
 from services.cli.doctor.home import home_findings
+from services.cli.doctor.processes import process_findings
 from services.cli.doctor.settings import settings_findings
 from services.cli.doctor.versions import broker_findings, library_findings, own_requirements
 from services.cli.machine.home import locked, recorded
+from services.cli.system_status import (
+    AgentStatus,
+    ScheduleStatus,
+    StoreStatus,
+    SystemStatus,
+)
 from shared.definitions.model import Definition
 from shared.settings.environment import Settings
 from tests.support.command_line import hutch
@@ -100,6 +107,31 @@ def test_what_a_killed_hutch_up_has_left_is_found(
     assert "no 'hutch up' runs here: it was killed" in text(home_findings(settings))
     with locked(home), recorded(home, "amqp://guest:guest@127.0.0.1:2/"):
         assert "advice: 'hutch up' runs here with a broker" in text(home_findings(settings))
+
+
+def test_agents_whose_heartbeats_cannot_be_written_are_not_called_dead() -> None:
+    def found(replicas: int | None) -> str:
+        return text(
+            process_findings(
+                SystemStatus(
+                    agents=[AgentStatus("bob", replicas, queued=1)],
+                    scheduler=replicas,
+                    schedules=[ScheduleStatus("bob", "plan", None, None, None, late=False)],
+                    dead_letters=0,
+                    dead_letters_by_reason={},
+                    takes_messages=True,
+                    store=StoreStatus("sqlite:///hutch.db", "0007", "SQLite 3", 1),
+                    broker=None,
+                    faults=[],
+                )
+            )
+        )
+
+    assert found(None) == ""
+    dead = found(0)
+    assert "fault: no process of 'bob' runs: it has 1 message and 0 open runs to do -> " in dead
+    assert "if it has ended, 'hutch logs bob' or 'docker compose logs bob' has the reason" in dead
+    assert "fault: no scheduler runs" in dead
 
 
 class Endpoint(BaseHTTPRequestHandler):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import Connection
+from structlog.testing import capture_logs
 
 from shared.errors import SettingsError, StoreError, StoreUnavailable
 from shared.store import open_store
@@ -136,9 +137,13 @@ async def test_a_locked_file_is_waited_for(store_url: str) -> None:
             write = asyncio.create_task(
                 store.write("", lambda db: heartbeats.record(db, "a.1", "a"))
             )
-            await until_away(store)
-            assert (await seen(store, "a")).heartbeats == {}  # WAL: readers don't wait
-        await write
+            with capture_logs() as logged:
+                await until_away(store)
+                assert (await seen(store, "a")).heartbeats == {}  # WAL: readers don't wait
+            assert "store is back" not in [it["event"] for it in logged]
+        with capture_logs() as logged:
+            await write
+        assert [it["event"] for it in logged][-1:] == ["store is back"]
         assert store.available
         assert (await seen(store, "a")).heartbeats == {"a.1": 1}
 
@@ -146,7 +151,7 @@ async def test_a_locked_file_is_waited_for(store_url: str) -> None:
 async def test_patience_ends(store_url: str) -> None:
     async with open_store(store_url, retry_for_s=0.1, busy_timeout_ms=50) as store:
         with locked(store_url):
-            with pytest.raises(StoreUnavailable, match="store is away or locked: database is lock"):
+            with pytest.raises(StoreUnavailable, match="store is locked by another program"):
                 await store.write("", lambda db: heartbeats.record(db, "a.1", "a"))
             assert not store.available
         await store.write("", lambda db: heartbeats.record(db, "a.1", "a"))
