@@ -14,6 +14,7 @@ import typer
 
 from services.cli import output
 from services.cli.agents import known_names, unknown
+from services.cli.forking.client import Forks
 from services.cli.machine import fleet
 from services.cli.machine.broker import local_broker
 from services.cli.machine.fleet import Fleet
@@ -82,7 +83,7 @@ def up(
     model_fault = partial(_model_fault, settings if provider is Provider.OPENAI else None)
     found = _startable(folder, agents or (), model_fault)
     given = settings.given_broker()
-    with fleet.terminable(), recorded(HOME, provider):
+    with fleet.forking(fork) as forks, fleet.terminable(), recorded(HOME, provider):
         joined = None if given else running_broker(HOME, say)
         broker = local_broker(given, HOME, say, output.confirmed)
         with nullcontext(joined) if joined else broker as url:
@@ -93,7 +94,7 @@ def up(
             system = _System(
                 settings, folder, agents or (), model, model_fault, url, bool(joined), as_json, say
             )
-            asyncio.run(system.serve([it.name for it in found], reload, fork))
+            asyncio.run(system.serve([it.name for it in found], reload, forks))
 
 
 def _startable(folder: Folder, names: Sequence[str], model_fault: ModelFault) -> list[Definition]:
@@ -137,7 +138,7 @@ class _System:
     as_json: bool
     say: Callable[[str], None]
 
-    async def serve(self, agents: list[str], reload: bool, fork: bool) -> None:
+    async def serve(self, agents: list[str], reload: bool, forks: Forks | None) -> None:
         """Run the agents until the end is asked for."""
         settings = self.settings
         async with connect(self.url, "hutch up", wait_s=BROKER_WAIT_S):
@@ -160,8 +161,7 @@ class _System:
         async with (
             asyncio.TaskGroup() as jobs,
             fleet.running(
-                *(agents, self.model, environment, show, settings.drain_s),
-                fork=fork,
+                *(agents, self.model, environment, show, settings.drain_s, forks),
                 health_host=settings.health_host,
                 health_port=settings.health_port,
             ) as running,

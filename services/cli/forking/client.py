@@ -7,16 +7,17 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
-from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
+from services.cli.forking import server
+from services.cli.forking.server import PYTHON, SERVER
 from shared.errors import HutchError
 
-PYTHON = (sys.executable, "-P", "-m")  # -P: the user's folder may have a package `shared`
-END_S = 5.0
-"""The time limit for the fork server's end, which takes milliseconds."""
 ATTEMPTS = 2
 """The fork servers that are asked for one process: the first may have been killed."""
 
@@ -68,20 +69,43 @@ class ForkedProcess:
 class Forks:
     """Starts processes by a fork server, and another fork server when it has died.
 
-    All have the same environment, and are in the process group `group`.
+    All have the same environment, and are in one process group.
     """
 
-    def __init__(
-        self, environment: Mapping[str, str], group: int, names: Collection[str], limit: int
-    ) -> None:
+    def __init__(self, names: Collection[str], limit: int) -> None:
         """The fork server imports the modules `names`, and calls the functions `module:function`.
         `limit` is the length of the longest line, in bytes, that is read from a process."""
-        self._environment = environment
-        self._group = group
         self._names = names
         self._limit = limit
         self._server: _Server | None = None
+        self._environment: Mapping[str, str] = {}
+        self._group = 0
         self._starting = asyncio.Lock()
+
+    def fork(self) -> None:
+        """Fork the fork server from this process, so that it shares what is imported already.
+
+        It must be called before this process has an event loop or an open file that is locked.
+        Without this call, or if this process has several threads, the fork server is started by
+        itself, when it is needed.
+        """
+        if threading.active_count() > 1:
+            return
+        if sys.__stdout__:
+            sys.__stdout__.flush()  # else each process would print what is in the buffer
+        ours, theirs = socket.socketpair()
+        if pid := os.fork():
+            theirs.close()
+            self._server = _Server(partial(_exit_code, pid), ours)
+            return
+        ours.close()
+        server.run(theirs, self._names)
+
+    def prepare(self, environment: Mapping[str, str], group: int) -> None:
+        """Set the environment and the process group of all processes. Call it before `start`."""
+        self._environment, self._group = environment, group
+        if self._server:
+            self._server.prepare(environment, group)
 
     async def start(
         self, module: str, arguments: Sequence[str], environment: Mapping[str, str] | None = None
@@ -94,39 +118,43 @@ class Forks:
         request = {"start": [module, *arguments], "environment": environment or {}}
         async with self._starting:
             for _ in range(ATTEMPTS):
-                self._server = self._server or await self._serve()
+                self._server = self._server or self._spawn()
                 if process := await self._server.fork(request, self._limit):
                     return process
-                code, self._server = await self._server.end(), None
+                code, self._server = self._server.end(), None
         raise HutchError(
             f"no process can be forked (exit code {code}): "
             "'hutch up --no-fork' starts each by itself"
         )
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """End the fork server; the processes must have ended."""
         if self._server:
-            await self._server.end()
+            self._server.end()
 
-    async def _serve(self) -> _Server:
+    def _spawn(self) -> _Server:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(*PYTHON, "services.cli.forking.server", str(theirs.fileno()), *self._names),
-                stdin=DEVNULL,
-                stdout=DEVNULL,
+            process = subprocess.Popen(
+                [*PYTHON, SERVER, str(theirs.fileno()), *self._names],
                 env=self._environment,
                 pass_fds=[theirs.fileno()],
                 process_group=self._group,
             )
-        return _Server(process, ours, self._group)
+        server = _Server(process.wait, ours)
+        server.prepare(self._environment, self._group)
+        return server
 
 
 class _Server:
-    def __init__(self, process: Process, control: socket.socket, group: int) -> None:
-        self._process = process
+    def __init__(self, wait: Callable[[], int], control: socket.socket) -> None:
+        self._wait = wait
         self._control = control
+        self.group = 0
+
+    def prepare(self, environment: Mapping[str, str], group: int) -> None:
         self.group = group
+        self.send({"group": group, "environment": environment})
 
     def send(self, request: Mapping[str, object], pipes: Sequence[int] = ()) -> None:
         with suppress(OSError):  # it has died: its processes notice that by themselves
@@ -141,15 +169,14 @@ class _Server:
         output.close()
         return None
 
-    async def end(self) -> int:
-        """Returns its exit code. It ends by itself, as its control socket is closed."""
+    def end(self) -> int:
+        """Wait for its end, which closing its control socket causes; returns its exit code."""
         self._control.close()
-        try:
-            async with asyncio.timeout(END_S):
-                return await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            return await self._process.wait()
+        return self._wait()
+
+
+def _exit_code(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 from services.cli.forking.client import Forks
 from services.cli.machine.models import Endpoint
@@ -21,13 +21,27 @@ from shared.process.runtime import STOP_S
 MARGIN_S = 2.0
 """The time that a child has in addition to its own limits, before it is killed."""
 IMPORTED = (
-    *("services.agent.__main__", "services.scheduler.__main__", "services.scripted.__main__"),
-    "services.agent.llm.preload:preload",
-    # Imported late, by name:
-    *("uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.off", "encodings.idna"),
-    "sqlalchemy.dialects.postgresql.asyncpg",
+    *("services.scheduler.__main__", "services.scripted.__main__"),
+    "services.agent.preload:preload",
 )
 """What the processes have in common: the fork server imports and calls it once."""
+
+
+@contextmanager
+def forking(wanted: bool = True) -> Iterator[Forks | None]:
+    """A fork server while the context lasts, for `running`; None if the system can't fork.
+
+    Enter it before anything else: see `Forks.fork`.
+    """
+    if not wanted or not hasattr(os, "fork"):
+        yield None
+        return
+    forks = Forks(IMPORTED, LONGEST_LINE)
+    forks.fork()
+    try:
+        yield forks
+    finally:
+        forks.end()
 
 
 @asynccontextmanager
@@ -37,14 +51,14 @@ async def running(
     environment: Mapping[str, str],
     show: Show,
     drain_s: float,
+    forks: Forks | None,
     *,
-    fork: bool = True,
     health_host: str = "127.0.0.1",
     health_port: int = 0,
 ) -> AsyncIterator[Fleet]:
     """The agents and a scheduler for them run while the context lasts, and have ended afterwards.
 
-    They are forked from one process where the system can do that, unless `fork` is False.
+    Without `forks`, each process is started by itself.
     With a `health_port`, each has one of the ports after it, otherwise any free one.
     The model answers before the agents start, and ends after them. A process that can't start
     because of its settings or file is left out. When no agent is left, the context is cancelled,
@@ -58,11 +72,9 @@ async def running(
     }
     everything = {**os.environ, **environment, **endpoint.environment, **common}
     with orphan_cleanup("kill 0") as group:
-        async with AsyncExitStack() as ending, asyncio.TaskGroup() as jobs:
-            forks = None
-            if fork and hasattr(os, "fork"):
-                forks = Forks(everything, group, IMPORTED, LONGEST_LINE)
-                ending.push_async_callback(forks.end)
+        if forks:
+            forks.prepare(everything, group)
+        async with asyncio.TaskGroup() as jobs:
             children = Children(everything, group, show, end_s, forks)
             model = [jobs.create_task(children.keep(role)) for role in _model(endpoint)]
             await endpoint.answering()

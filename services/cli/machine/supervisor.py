@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from services.cli.forking.client import PYTHON, ForkedProcess, Forks
+from services.cli.forking.client import ForkedProcess, Forks
+from services.cli.forking.server import PYTHON
 from shared.errors import SettingsError
 
 FIRST_PAUSE_S = 0.5

@@ -102,7 +102,7 @@ def test_an_unknown_agent_is_refused_before_anything_starts(own: System) -> None
 def test_when_the_fork_server_is_killed_the_agents_are_started_again(own: System) -> None:
     child = up(own)
     children = psutil.Process(child.process.pid).children()
-    server = next(it for it in children if "services.cli.forking.server" in it.cmdline())
+    server = next(it for it in children if "services.cli.forking.server" in " ".join(it.cmdline()))
     before = server.children()
     server.kill()
     for name in ("alice", "bob"):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -61,6 +62,31 @@ def main():
     time.sleep(60)
 """
 
+COMMAND = """
+import asyncio, os, sys
+from services.cli.forking.client import Forks
+from services.cli.machine.orphans import orphan_cleanup
+
+async def report(forks, group):
+    forks.prepare({**os.environ, "HUTCH_TEST": "set"}, group)
+    process = await forks.start("report", ["one"])
+    line = await process.stdout.readline()
+    assert await process.stdout.read() == b""
+    assert await process.wait() == 3
+    return line.decode()
+
+os.dup2(1, 9)  # a descriptor that processes inherit
+print("a line that is still in the buffer")
+forks = Forks(["watch", "report.__main__"], 65536)
+forks.fork()
+with orphan_cleanup("kill 0") as group:
+    line = asyncio.run(report(forks, group))
+forks.end()
+print(group)
+print(line)
+"""
+"""A program that forks its fork server, as the command line does."""
+
 
 class Report(TypedDict):
     before: dict[str, object]
@@ -77,12 +103,13 @@ async def forks_in(folder: Path, *names: str) -> AsyncIterator[tuple[Forks, int]
     """Forks, and their process group. The modules are in the folder."""
     path = os.pathsep.join([str(folder), *filter(None, sys.path)])
     with orphan_cleanup("kill 0") as group:
-        forks = Forks({"PYTHONPATH": path, "HUTCH_TEST": "set"}, group, names, 65536)
+        forks = Forks(names, 65536)
+        forks.prepare({"PYTHONPATH": path, "HUTCH_TEST": "set"}, group)
         try:
             async with asyncio.timeout(PATIENCE_S):
                 yield forks, group
         finally:
-            await forks.end()
+            forks.end()
 
 
 def module(folder: Path, name: str, code: str) -> None:
@@ -112,6 +139,30 @@ async def test_forked_processes_share_no_state(tmp_path: Path) -> None:
             assert report["fds"]["0"] == "/dev/null"
             assert report["fds"]["1"] == report["fds"]["2"]
     assert sys.platform != "linux" or one["fds"]["1"] != two["fds"]["1"]
+
+
+def test_a_fork_server_that_the_command_line_has_forked_shares_no_state_either(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "watch.py").write_text(WATCH)
+    module(tmp_path, "report", REPORT)
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    output = subprocess.check_output(
+        [sys.executable, "-c", COMMAND],
+        env={**os.environ, "PYTHONPATH": path},
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    buffered, group, line = output.splitlines()[:3]
+    assert buffered == "a line that is still in the buffer"
+    report = cast(Report, json.loads(line))
+    assert report["before"] == {"loop": False, "threads": 1}
+    assert report["arguments"] == ["one"]
+    assert report["group"] == int(group)
+    assert report["variable"] == "set"
+    if sys.platform == "linux":
+        assert sorted(report["fds"]) == ["0", "1", "2"]
+        assert report["fds"]["0"] == "/dev/null"
 
 
 async def test_a_module_is_read_when_its_process_starts(tmp_path: Path) -> None:

@@ -74,10 +74,12 @@ async def shown(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     environment = {**os.environ, "HUTCH_TEST": "set", "PYTHONPATH": path}
     with orphan_cleanup("kill 0") as group:
-        forks = Forks(environment, group, [], LONGEST_LINE) if request.param == "forked" else None
+        forks = Forks([], LONGEST_LINE) if request.param == "forked" else None
+        if forks:
+            forks.prepare(environment, group)
         yield Shown(group, environment, forks, tmp_path)
         if forks:
-            await forks.end()
+            forks.end()
 
 
 async def cancelled(job: asyncio.Task[None], act: Callable[[], Awaitable[None]]) -> None:
