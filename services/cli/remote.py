@@ -35,6 +35,9 @@ from shared.settings.gateway_address import (
 SILENCE_S = 60.0
 """The gateway sends something every ten seconds."""
 
+LONG_CHARS = 10_000
+"""A text of this length fits into an argument of any system."""
+
 INTERRUPTED = 130
 BROKEN_PIPE = 1
 
@@ -86,10 +89,11 @@ def _execute(gateway: GatewayAddress, arguments: Sequence[str]) -> int:
 
 
 def _with_text(arguments: Sequence[str]) -> tuple[list[str], str | None]:
-    """The arguments, with the text of a file or of stdin apart: the gateway reads neither."""
+    """The arguments, with a long text apart, and with that of a file or of stdin, which the
+    gateway doesn't read."""
     given = list(arguments)
     place = text_place(given)
-    if place is None or not is_reference(given[place]):
+    if place is None or not (is_reference(given[place]) or len(given[place]) > LONG_CHARS):
         return given, None
     from services.cli.options import given_text  # loads typer and pydantic
 
