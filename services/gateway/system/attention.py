@@ -79,7 +79,7 @@ def _of_system(observed: Observed) -> Iterator[Attention]:
 
 def _of_agents(observed: Observed, faults: Mapping[str, str]) -> Iterator[Attention]:
     for name, fault in faults.items():
-        sentence = _sentence(fault.partition("\n")[0])
+        sentence = f"The file of {name} has a fault: {fault.splitlines()[0]}."
         yield Attention(
             kind="fault", agent=name, count=1, sentence=sentence, view=f"/agents/{name}"
         )
