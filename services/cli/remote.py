@@ -6,6 +6,7 @@ Neither the broker nor the store is used, and none of their libraries is loaded.
 from __future__ import annotations
 
 import json
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -18,7 +19,8 @@ from uuid import uuid4
 
 from shared.contract.remote_commands import (
     PATH,
-    command_of,
+    TERM,
+    TIMEZONE,
     is_reference,
     text_place,
     with_id,
@@ -28,7 +30,6 @@ from shared.settings.gateway_address import (
     ADDRESS,
     KEY,
     GatewayAddress,
-    gateway_address,
     local_terminal,
 )
 
@@ -44,22 +45,8 @@ BROKEN_PIPE = 1
 _STREAMS = {"stdout": sys.stdout, "stderr": sys.stderr}
 
 
-def executed(arguments: Sequence[str]) -> int | None:
-    """Execute a command at the gateway, if one is set; returns its exit code.
-
-    None if there is no gateway, or if this command is executed on this machine in any case.
-    """
-    if command_of(arguments) is None:
-        return None
-    try:
-        gateway = gateway_address()
-        return None if gateway is None else _execute(gateway, arguments)
-    except HutchError as error:
-        print(f"hutch: {error}", file=sys.stderr)  # noqa: T201 - typer is not loaded
-        return error.exit_code
-
-
-def _execute(gateway: GatewayAddress, arguments: Sequence[str]) -> int:
+def execute(gateway: GatewayAddress, arguments: Sequence[str]) -> int:
+    """Execute a command at the gateway; returns its exit code. Raises `HutchError`."""
     given, id = with_id(arguments, uuid4().hex)
     given, stdin = _with_text(given)
     size, terminal = get_terminal_size(), local_terminal()
@@ -70,9 +57,9 @@ def _execute(gateway: GatewayAddress, arguments: Sequence[str]) -> int:
         "lines": max(2, min(size.lines, 1000)),
         "stdout_terminal": sys.stdout.isatty(),
         "stderr_terminal": sys.stderr.isatty(),
-        "term": terminal.term,
+        "term": _matching(TERM, terminal.term),
         "no_color": terminal.no_color,
-        "timezone": terminal.timezone,
+        "timezone": _matching(TIMEZONE, terminal.timezone),
     }
     try:
         with closing(_opened(gateway, body)) as response:
@@ -86,6 +73,10 @@ def _execute(gateway: GatewayAddress, arguments: Sequence[str]) -> int:
     except (OSError, HTTPException) as error:
         hint = f"; 'hutch show {id}' says whether the message was sent" if id else ""
         raise HutchError(f"the connection to {gateway.url} was lost: {error}{hint}") from error
+
+
+def _matching(pattern: str, text: str) -> str | None:
+    return text if re.match(pattern, text) else None
 
 
 def _with_text(arguments: Sequence[str]) -> tuple[list[str], str | None]:
@@ -131,8 +122,9 @@ def _opened(gateway: GatewayAddress, body: dict[str, object]) -> IO[bytes]:
     except urllib.error.HTTPError as error:
         raise _refused(gateway, error) from error
     except urllib.error.URLError as error:
+        reason = getattr(error.reason, "strerror", None) or error.reason
         raise HutchError(
-            f"the gateway {gateway.url} can't be reached: {error.reason}; {ADDRESS} names it"
+            f"the gateway {gateway.url} can't be reached: {reason}; {ADDRESS} names it"
         ) from error
     return response
 

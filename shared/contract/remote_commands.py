@@ -10,6 +10,11 @@ from typing import Literal
 
 PATH = "/api/commands"
 
+TERM = r"^[A-Za-z0-9._+-]{1,40}$"
+TIMEZONE = r"^([A-Za-z][\w+-]*(/[\w+-]+)*|<[+-][0-9]{2,4}>[+-]?[0-9]{1,2}(:[0-9]{2})?)$"
+"""The types and the time zones of terminals that the gateway accepts: a name, or an offset as in
+the variable TZ; no path of a file."""
+
 Scope = Literal["read", "run", "operate"]
 
 SCOPES: Mapping[str, Scope] = {

@@ -62,15 +62,13 @@ def _key() -> str | None:
 class LocalTerminal:
     """What programs on this machine know of the user's terminal."""
 
-    term: str | None
+    term: str
     no_color: bool
     timezone: str
 
 
 def local_terminal() -> LocalTerminal:
-    return LocalTerminal(
-        os.environ.get("TERM") or None, bool(os.environ.get("NO_COLOR")), _timezone()
-    )
+    return LocalTerminal(os.environ.get("TERM", ""), bool(os.environ.get("NO_COLOR")), _timezone())
 
 
 def _timezone() -> str:

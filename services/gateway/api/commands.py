@@ -17,6 +17,8 @@ from services.gateway.system.commands import Command, Commands, Terminal
 from shared.contract.remote_commands import (
     PATH,
     SCOPES,
+    TERM,
+    TIMEZONE,
     command_of,
     is_reference,
     subject_of,
@@ -47,11 +49,11 @@ class CommandRequest(BaseModel):
     lines: int = Field(default=24, ge=2, le=1000)
     stdout_terminal: bool = Field(default=False, description="whether a terminal shows stdout")
     stderr_terminal: bool = Field(default=False, description="whether a terminal shows stderr")
-    term: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._+-]{1,40}$")
+    term: str | None = Field(default=None, pattern=TERM)
     no_color: bool = Field(default=False, description="terminals get no colours")
     timezone: str | None = Field(
         default=None,
-        pattern=r"^([A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*|<[+-]\d{2,4}>[+-]?\d{1,2}(:\d{2})?)$",
+        pattern=TIMEZONE,
         max_length=64,
         description="the time zone of printed times: a name, or an offset as in the variable TZ",
     )

@@ -155,7 +155,7 @@ async def rows(
     )
 
 
-@router.get("/api/dead-letters/{id}")
+@router.get("/api/dead-letters/{id:path}")
 async def show(id: str, caller: Reader, request: Request) -> DeadLetter:
     store = gateways.of(request).store
     async with _held(request, caller) as held:

@@ -53,7 +53,7 @@ async def status(caller: Reader, request: Request) -> SystemStatus:
 async def rows(
     caller: Operator,
     request: Request,
-    before: int | None = None,
+    before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> Audit:
     """What clients have done, the newest first."""
