@@ -45,12 +45,13 @@ class Load:
     queue: str
     _waiting: dict[str, asyncio.Future[float]] = field(default_factory=dict)
 
-    async def ask(self, exchange: str, key: str) -> float:
-        """Seconds until the answer was here."""
+    async def ask(self, exchange: str, key: str, **fields: object) -> float:
+        """Seconds until the answer was here. `fields` are more of the task's."""
         task = uuid4().hex
         reply: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting[task] = reply
-        body = json.dumps({"id": task, "content": "Sum up what the office has done today."})
+        content = "Sum up what the office has done today."
+        body = json.dumps({"id": task, "content": content, **fields})
         properties = Basic.Properties(
             content_type="application/json",
             correlation_id=task,

@@ -315,7 +315,7 @@ class OpenAIModel:
             )
             resource = client.responses if self._profile.wire == "responses" else client.chat
             resource.with_streaming_response  # noqa: B018 - imported on first use
-            rehearse()
+            asyncio.run(rehearse())
             self.window  # noqa: B018 - its patterns are compiled on first use
             return client
         except Exception as error:
