@@ -1,9 +1,9 @@
 """The figures of docs/bench.md: `make bench`, or `python -m tests.bench [--quick] [PART …]`.
 
 One machine holds the load, the broker, the store and what is measured; nothing else should run
-beside it. All parts together take about ten minutes. `--quick` leaves three of them out, measures
-shorter, and takes three. Only a whole run writes: the generated part of docs/bench.md, and the
-ratios that the bench's test compares with.
+beside it. All parts together take about fifteen minutes. `--quick` leaves three of them out,
+measures shorter, and takes five. Only a whole run writes: the generated part of docs/bench.md, and
+the ratios that the bench's test compares with.
 """
 
 from __future__ import annotations
