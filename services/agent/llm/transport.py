@@ -1,14 +1,15 @@
 """What lies between the openai package and the network: a limit on a response's size, and a
 rehearsal.
 
-Importing this module imports all that a request needs; it starts no thread and opens no socket.
+Importing this module imports all that a request needs. It starts no thread and opens no socket.
 """
 
 from __future__ import annotations
 
-import asyncio
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from functools import cache, lru_cache
+from pathlib import Path
 
 import anyio._backends._asyncio  # noqa: F401 - httpx2 imports it with the first request
 import httpx2  # comes with openai, and is imported with it
@@ -22,38 +23,32 @@ MAX_REPLY_BYTES = 16 * 1024 * 1024
 MAX_COMPRESSED_BYTES = MAX_REPLY_BYTES // 100
 """For a body compressed although we ask for none: one byte can stand for a thousand."""
 
-REHEARSAL_S = 1.0
-"""The limit of one request of the rehearsal; usual are 5 ms."""
+
+@cache
+def rehearse() -> None:
+    """Make a request on each wire, answered in this process: with the first one the package
+    evaluates the types of all parameters. It blocks; call it in a thread. Later calls do nothing,
+    also in processes forked afterwards."""
+    network = httpx2.MockTransport(lambda _: httpx2.Response(200, json={}))
+    with openai.OpenAI(api_key="none", http_client=httpx2.Client(transport=network)) as client:
+        client.chat.completions.with_raw_response.create(model="", messages=())
+        client.responses.with_raw_response.create()
 
 
-async def rehearse() -> None:
-    """Make a request on each wire to a server on loopback. The first request and the first
-    connection evaluate many types and fill caches, which takes as long as a short task.
+def tls_context() -> ssl.SSLContext:
+    """TLS with the certificates that the environment names, else the system's.
 
-    It blocks; run it in a thread with an event loop of its own. Nothing is raised without loopback.
+    Reading them takes 20 ms and 3 MB: it is done once for all models, and for all processes that
+    are forked afterwards, until the files change.
     """
+    paths = ssl.get_default_verify_paths()
+    named = (paths.cafile, paths.capath)
+    return _tls_context(tuple((it, Path(it).stat().st_mtime_ns) for it in named if it))
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"}")  # the end of the body
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
-        writer.close()
 
-    with suppress(OSError, openai.APIConnectionError):
-        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-            _, port = server.sockets[0].getsockname()
-            async with openai.AsyncOpenAI(
-                api_key="none",
-                base_url=f"http://127.0.0.1:{port}",
-                timeout=REHEARSAL_S,
-                max_retries=0,
-                # Without certificates, which take 20 ms to load, and without the proxy.
-                http_client=openai.DefaultAsyncHttpxClient(verify=False, trust_env=False),
-            ) as client:
-                chat, responses = client.chat.completions, client.responses
-                async with chat.with_streaming_response.create(model="", messages=()) as said:
-                    await said.read()
-                async with responses.with_streaming_response.create() as reply:
-                    await reply.read()
+@lru_cache(maxsize=1)
+def _tls_context(_files: tuple[tuple[str, int], ...]) -> ssl.SSLContext:
+    return httpx2.create_ssl_context()
 
 
 async def limit_size(response: httpx2.Response) -> None:
