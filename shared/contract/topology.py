@@ -35,6 +35,8 @@ ALL = "all"
 """All agents, where a command or a routing key names one; no agent can have this name."""
 SCHEDULER = "scheduler"
 """The scheduler, as a command, a routing key, a sender or a user of the broker; no agent's name."""
+GATEWAY = "gateway"
+"""The gateway, in the same places; no agent's name."""
 
 DELIVERY_LIMIT = 10
 """Redeliveries after which the broker dead-letters a message. Only a message whose processes die
@@ -99,12 +101,12 @@ def cancel_key(agent: str) -> str:
 
 
 def shutdown_key(role: str) -> str:
-    """`role` is an agent's name, `SCHEDULER` or `ALL`."""
+    """`role` is an agent's name, `SCHEDULER`, `GATEWAY` or `ALL`."""
     return f"shutdown.{role}"
 
 
 def control_keys(role: str) -> tuple[str, ...]:
-    """The keys of the control messages for a process; `role` is an agent's name or `SCHEDULER`."""
+    """The keys of the control messages for a process of this role, see `control`."""
     return shutdown_key(role), shutdown_key(ALL), cancel_key(role)
 
 
@@ -114,6 +116,15 @@ def client_events_name(client: str) -> str:
 
 def client_stream_name(client: str) -> str:
     return f"stream.cli.{client}"
+
+
+def gateway_events_name(instance: str) -> str:
+    """A gateway's instance begins with `GATEWAY` and a dot."""
+    return f"events.{instance}"
+
+
+def gateway_texts_name(instance: str) -> str:
+    return f"stream.{instance}"
 
 
 def store_exchange_name(agent: str) -> str:
@@ -235,7 +246,7 @@ def _transient(name: str, most_bytes: int) -> Queue:
 def control(role: str, instance: str) -> Topology:
     """The control queue of one process, which ends with its connection.
 
-    `role` is an agent's name or `SCHEDULER`.
+    `role` is an agent's name, `SCHEDULER` or `GATEWAY`.
     """
     name = control_queue_name(instance)
     return Topology(
@@ -277,6 +288,18 @@ def client_stream(name: str, root_id: str) -> Topology:
     queue = client_stream_name(name)
     return Topology(
         queues=(_transient(queue, STREAM_BYTES),), bindings=(Binding(STREAM, queue, root_id),)
+    )
+
+
+def gateway(instance: str) -> Topology:
+    """The queues of one gateway: for the responses to its clients, for all events, and for texts.
+
+    The last one is bound to `STREAM` by the ids of those roots whose runs a client follows.
+    """
+    events, texts = gateway_events_name(instance), gateway_texts_name(instance)
+    return replies(GATEWAY, instance) + Topology(
+        queues=(_transient(events, REPLY_BYTES), _transient(texts, STREAM_BYTES)),
+        bindings=(Binding(EVENTS, events, "#"),),
     )
 
 

@@ -21,7 +21,7 @@ from pydantic import (
 
 from shared.contract.messages import AGENT_NAME, AgentName, Frozen
 from shared.contract.prompts import ToolProtocol
-from shared.contract.topology import ALL, SCHEDULER
+from shared.contract.topology import ALL, GATEWAY, SCHEDULER
 from shared.definitions.base_url import url_fault
 from shared.definitions.durations import Duration
 from shared.definitions.functions import JsonObject, sanitised
@@ -29,7 +29,7 @@ from shared.definitions.output import checked_output
 from shared.validation import Wanted
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
-RESERVED = {ALL, SCHEDULER}
+RESERVED = {ALL, GATEWAY, SCHEDULER}
 """No agent can have these names."""
 TOOL_FORM = "FILE.py:FUNCTION, such as orders.py:lookup"
 MOST_CALLABLE = 128

@@ -27,7 +27,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from shared.contract.priority import Priority
 
-REVISION = "0007"
+REVISION = "0008"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()
@@ -154,8 +154,23 @@ steps = Table(
     Column("name", String(200), nullable=False),
     Column("output", Text, nullable=False),
     Column("finished_at", Float(53), nullable=False),
+    Column("seconds", Float(53)),
     sqlite_with_rowid=False,
 )
+"""`seconds` is how long the step took in the process that finished it; NULL: not known."""
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("kind", String(12), nullable=False),
+    Column("instance", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Float(53), nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What happened to a run between its steps, in order: for its timeline only."""
 
 requesters = Table(
     "requesters",
@@ -275,3 +290,52 @@ sent_messages = Table(
     Column("sent_at", Float(53), nullable=False),
 )
 """Messages that clients have sent; `receiver` is an agent, or the exchange of a swarm."""
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_id", String(16), primary_key=True),
+    Column("name", String(80), nullable=False, unique=True),
+    Column("hash", String(64), nullable=False),
+    Column("scopes", String(40), nullable=False),
+    Column("agents", Text, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("revoked_at", Float(53)),
+)
+"""The gateway's keys. `hash` is the SHA-256 of the key in hexadecimal, `scopes` is separated by
+commas, `agents` is a JSON list of names, empty for all agents."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("at", Float(53), nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("key_name", String(80), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("detail", Text, nullable=False),
+)
+"""What clients of the gateway have done; `subject` is what it was done to."""
+
+Index("audit_at", audit.c.at)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("webhook_id", String(64), primary_key=True),
+    Column("run_id", String(32), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("due_at", Float(53), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text, nullable=False),
+    Column("delivered_at", Float(53)),
+    Column("given_up_at", Float(53)),
+)
+"""Addresses that get the response of a run. A row is written before the task is sent, so that a
+gateway that dies loses none; the run may not exist yet."""
+
+_PENDING = text("delivered_at IS NULL AND given_up_at IS NULL")
+Index("webhooks_pending", webhooks.c.due_at, postgresql_where=_PENDING, sqlite_where=_PENDING)

@@ -22,7 +22,7 @@ _SECRET_KEY = re.compile(
 )
 _JSON = json.JSONEncoder(ensure_ascii=False, default=repr)  # made once: it takes as long as a line
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@")
-_KEY_IN_TEXT = re.compile(r"\b(Bearer |Basic |sk-)[\w.~+/=-]{4,}", re.IGNORECASE)
+_KEY_IN_TEXT = re.compile(r"\b(Bearer |Basic |sk-|hk_)[\w.~+/=-]{4,}", re.IGNORECASE)
 
 
 def configure(format: Literal["auto", "json", "console"], service: str) -> None:
@@ -145,6 +145,6 @@ def masked_text(text: str) -> str:
     if "://" in text:  # cheap tests first: this runs for every value of every line
         text = _PASSWORD_IN_URL.sub(rf"\g<1>:{MASK}@", text)
     lowered = text.lower()
-    if "sk-" in lowered or "bearer " in lowered or "basic " in lowered:
+    if "sk-" in lowered or "hk_" in lowered or "bearer " in lowered or "basic " in lowered:
         text = _KEY_IN_TEXT.sub(rf"\g<1>{MASK}", text)
     return text

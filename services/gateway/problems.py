@@ -1,0 +1,74 @@
+"""Errors as HTTP responses: problem details, see RFC 9457."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from shared.errors import BrokerUnavailable, HutchError, StoreUnavailable, Unconfirmed
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemDetails(BaseModel):
+    """The body of an error."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+
+
+class Problem(Exception):
+    """An error of a request; `detail` is one sentence for the client."""
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+
+def response(problem: Problem) -> JSONResponse:
+    status = problem.status
+    body = ProblemDetails(title=status.phrase, status=status.value, detail=problem.detail)
+    return JSONResponse(
+        body.model_dump(), status.value, headers=problem.headers, media_type=MEDIA_TYPE
+    )
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that an error means. The text of an unexpected one is only logged."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, BrokerUnavailable | StoreUnavailable | Unconfirmed):
+        return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "2"})
+    if isinstance(error, HutchError):
+        return Problem(HTTPStatus.BAD_REQUEST, str(error))
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"{place}: {first['msg']}")
+    if isinstance(error, HTTPException):
+        return Problem(HTTPStatus(error.status_code), str(error.detail), error.headers)
+    log.error("a request failed", exc_info=error)
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed; its log has the error")
+
+
+def install(app: FastAPI) -> None:
+    async def handle(_: Request, error: Exception) -> JSONResponse:
+        return response(problem_of(error))
+
+    for kind in (Problem, HutchError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, handle)
