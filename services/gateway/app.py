@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from services.gateway import problems
 from services.gateway.gateway import Gateway
+from services.gateway.openai import errors
 
 
 def application(gateway: Gateway) -> FastAPI:
@@ -18,5 +19,5 @@ def application(gateway: Gateway) -> FastAPI:
         openapi_url="/api/openapi.json",
     )
     app.state.gateway = gateway
-    problems.install(app)
+    problems.install(app, {"/v1/": errors.response})
     return app
