@@ -86,17 +86,19 @@ def conversation(messages: Sequence[Message], *, in_session: bool) -> Conversati
     content = storable(messages[asked[-1]].text)
     others = [messages[place] for place in texts if place != asked[-1]]
     wanted = [it.text for it in others if it.role in _INSTRUCTIONS]
-    earlier = [] if in_session else [it for it in others if it.role not in _INSTRUCTIONS]
+    is_side_request = _SIDE.match(content.lstrip()) is not None
+    known = in_session and not is_side_request
+    earlier = [] if known else [it for it in others if it.role not in _INSTRUCTIONS]
     parts = ["\n".join([_WANTED, *wanted])] if wanted else []
     if earlier:
         parts.append("\n".join([_EARLIER, *(_line(it) for it in earlier)]))
     context = storable("\n\n".join(parts)) or None
-    return Conversation(content, context, _SIDE.match(content.lstrip()) is not None)
+    return Conversation(content, context, is_side_request)
 
 
 def _line(message: Message) -> str:
     """A message in a list; further lines are indented, so that none looks like another message."""
-    return f"{message.role}: " + message.text.strip().replace("\n", "\n  ")
+    return f"{message.role}: " + "\n  ".join(message.text.strip().splitlines())
 
 
 def session_of(headers: Mapping[str, str]) -> str | None:

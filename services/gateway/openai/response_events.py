@@ -20,6 +20,7 @@ from services.gateway.openai.response_objects import (
     message,
 )
 from services.gateway.openai.texts import MOST_VERSIONS, Piece, Place, StreamedText
+from services.gateway.tasks.happenings import Text
 from shared.contract.messages import Response
 
 Event = dict[str, JsonValue]
@@ -48,18 +49,18 @@ class ResponseEvents:
         yield from self._event(0, "response.created", response=body)
         yield from self._event(1, "response.in_progress", response=body)
 
-    def add(self, turn: int, text: str) -> Iterator[Event]:
+    def add(self, part: Text) -> Iterator[Event]:
         """The events of a part of the run's text."""
-        yield from self._piece(self._text.add(turn, text))
+        yield from self._piece(self._text.add(part))
 
     def restart(self, turn: int) -> None:
         self._text.restart(turn)
 
-    def end(self, response: Response, turn: int | None = None) -> Iterator[Event]:
-        """The last events; `turn` is the one that gave the answer, if it is known."""
+    def end(self, response: Response) -> Iterator[Event]:
+        """The last events."""
         ending = ending_of(response)
         if ending.finish_reason:
-            yield from self._piece(self._text.end(response.content, turn))
+            yield from self._piece(self._text.end(response.content))
         item = self._item if self._open is not None else None
         yield from self._close("completed" if ending.finish_reason else "incomplete", final=True)
         final = ended(self._response, response, item)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.gateway.tasks.happenings import Text
+
 MOST_VERSIONS = 16
 """Versions of one turn's text that are distinguished; a later one counts as the last."""
 
@@ -34,9 +36,19 @@ class StreamedText:
         """All that was sent at this place."""
         self._again: str | None = None
         """The text of a turn that has begun again, while all of it was sent before."""
+        self._broken: int | None = None
+        """The turn that lacks a part of its text."""
 
-    def add(self, turn: int, text: str) -> Piece | None:
-        """The piece that this part of a turn's text adds; None: nothing that was not sent."""
+    def add(self, part: Text) -> Piece | None:
+        """The piece that this part of a turn's text adds; None: nothing that was not sent.
+
+        After a gap nothing is added until the turn begins again, or the next one.
+        """
+        turn, text = part.turn, part.text
+        if part.gap:
+            self._broken = turn
+        if turn == self._broken or turn < self.place.turn:
+            return None
         if turn != self.place.turn:
             return self._piece(Place(turn), text)
         if self._again is None:
@@ -48,14 +60,12 @@ class StreamedText:
 
     def restart(self, turn: int) -> None:
         """The text of this turn begins again."""
+        self._broken = None
         if turn == self.place.turn:
             self._again = ""
 
-    def end(self, answer: str, turn: int | None = None) -> Piece | None:
-        """The piece that completes the text to the answer; `turn` is the one that gave it, if it is
-        known."""
-        if turn not in {None, self.place.turn}:
-            return self._piece(Place(turn or 0), answer) if answer else None
+    def end(self, answer: str) -> Piece | None:
+        """The piece that completes the text of the last turn to the answer."""
         if self.sent.strip() == answer.strip():
             return None
         return self._rest(answer)

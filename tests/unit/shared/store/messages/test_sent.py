@@ -3,7 +3,9 @@ from __future__ import annotations
 from functools import partial
 
 from shared.store import Store
-from shared.store.messages.sent import receivers, record, remove_old
+from shared.store.messages.sent import receivers, record, remove_old, repeatable
+from shared.store.schema import sent_messages
+from tests.support.stores.steps import ended, owned
 
 
 async def test_a_sent_message_is_known_with_each_of_its_receivers_until_it_is_old(
@@ -17,3 +19,34 @@ async def test_a_sent_message_is_known_with_each_of_its_receivers_until_it_is_ol
     assert await store.read(partial(receivers, message_id="t1"))
     await store.write("", partial(remove_old, keep_s=0.0))
     assert await store.read(partial(receivers, message_id="t1")) == []
+
+
+async def test_a_repeated_request_finds_the_newest_task_that_began_with_the_same_hash(
+    store: Store,
+) -> None:
+    async def found(beginning: str, receiver: str = "bob") -> str | None:
+        search = partial(repeatable, receiver=receiver, beginning=beginning, within_s=60.0)
+        return await store.read(search)
+
+    first, second, other = "resp_bob_0a0000", "resp_bob_0affff", "resp_bob_0b0000"
+    for number, id in enumerate((other, second, first)):
+        sent_at = sent_messages.insert().values(message_id=id, receiver="bob", sent_at=number)
+        await store.write("", lambda db, new=sent_at: db.execute(new))
+    assert await found("resp_bob_0a") == first
+    assert await found("resp_bob_0b") == other
+    assert await found("resp_bob_0c") is None
+    assert await found("resp_bob_0a", "alice") is None
+
+
+async def test_a_repeated_request_leaves_a_run_alone_that_has_ended_long_ago(store: Store) -> None:
+    run = await owned(store, "resp_alice_0a00")
+    await store.write("", partial(record, message_id=run.task_id, receiver="alice"))
+
+    async def found(within_s: float) -> str | None:
+        search = partial(repeatable, receiver="alice", beginning="resp_alice_0a", within_s=within_s)
+        return await store.read(search)
+
+    assert await found(0.0) == run.task_id
+    await ended(store, run)
+    assert await found(60.0) == run.task_id
+    assert await found(-60.0) is None
