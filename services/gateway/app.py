@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from services.gateway import problems
+from services.gateway.access import guard, login
 from services.gateway.gateway import Gateway
 from services.gateway.openai import errors
 
@@ -20,4 +21,6 @@ def application(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app, {"/v1/": errors.response})
+    guard.install(app, gateway.store, gateway.settings)
+    app.include_router(login.router)
     return app
