@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 
 import structlog
 from fastapi import FastAPI, Request
@@ -74,7 +75,7 @@ def _details(error: Exception) -> JSONResponse:
     return response(problem_of(error))
 
 
-def install(app: FastAPI, forms: Mapping[str, Form]) -> None:
+def install(app: FastAPI, forms: Mapping[str, Form] = MappingProxyType({})) -> None:
     """Answer errors as problem details, and below the paths of `forms` in their own form."""
 
     async def handle(request: Request, error: Exception) -> JSONResponse:
