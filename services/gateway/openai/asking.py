@@ -3,53 +3,66 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import Request
-from sse_starlette import EventSourceResponse, ServerSentEvent
+from pydantic import JsonValue
+from pydantic_core import to_json
+from sse_starlette import ServerSentEvent
+from starlette.types import Message
 
 from services.gateway.access import audit
 from services.gateway.access.caller import Caller
-from services.gateway.openai import streams
-from services.gateway.openai.errors import RequestError
+from services.gateway.openai.errors import RETRY, RequestError
 from services.gateway.tasks import hub as hubs
-from services.gateway.tasks.happenings import Happening
+from services.gateway.tasks.events import EventStream
+from services.gateway.tasks.happenings import Draining, Happening, Text
 from services.gateway.tasks.hub import Hub
 from services.gateway.tasks.place import Place
-from services.gateway.tasks.submission import SENDER, submit
+from services.gateway.tasks.submission import SENDER, cancel, submit
 from services.gateway.tasks.watch import Watch
-from shared.client.cancel import publish_cancel, write_cancel
-from shared.contract.messages import Cancel, Response, Task
-from shared.errors import BrokerError
+from shared.contract.messages import Response, Task
 
 ON_DISCONNECT = "x-hutch-on-disconnect"
 """With the value `cancel`, a client that leaves cancels its run. Otherwise the run goes on."""
 
 YEAR_S = 365 * 86400.0
-"""A run ends by its own deadline, so no wait for it needs another."""
+"""A run ends by its own deadline, so a wait for it needs no other."""
+
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "description": "The answer, or with `stream` the events of a stream.",
+    }
+}
+"""Describes the responses of routes that stream if the client asks for that."""
 
 
 @dataclass
 class Asking:
     request: Request
+    caller: Caller
     hub: Hub
     watch: Watch
-    caller: Caller
+    stack: AsyncExitStack
+    """Closed by the route, or by the stream that it returns."""
 
     @classmethod
     async def open(
         cls, request: Request, caller: Caller, stack: AsyncExitStack, agent: str, task_id: str
     ) -> Asking:
-        """A client that waits for a task until the stack is closed."""
+        """A client that waits for a task of an agent until the stack is closed."""
         hub = hubs.of(request)
         watch = await stack.enter_async_context(hub.watch(agent, task_id, text=True))
-        return cls(request, hub, watch, caller)
+        return cls(request, caller, hub, watch, stack)
 
     async def send(self, task: Task) -> None:
-        """Send the task; its id makes a repetition harmless. Raises what `submit` raises."""
+        """Send the task. Its id makes a repetition harmless. Raises what `submit` raises."""
         subject = f"{self.watch.agent}/{task.id}"
         await audit.record(self.hub.gateway.store, self.caller, "task.send", subject)
         await submit(self.hub, self.watch, task.model_copy(update={"sender": SENDER}))
@@ -57,43 +70,64 @@ class Asking:
     async def answer(self) -> Response:
         """Wait for the response. Raises 503 if this gateway ends, 400 if the client has left."""
         answering = asyncio.create_task(self.watch.response(YEAR_S))
-        leaving = asyncio.create_task(_left(self.request))
+        leaving = asyncio.create_task(self._disconnected())
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             leaving.cancel()
-            answering.cancel()
+            if not answering.done():
+                answering.cancel()
         if not answering.done():
-            await self.leave()
+            await self._leave({})
             raise RequestError(HTTPStatus.BAD_REQUEST, "the client has left", code="client_left")
         response = answering.result()
         if response is None:
-            raise streams.draining()
+            raise draining()
         return response
 
-    def happenings(self) -> AsyncGenerator[Happening]:
-        """What happens to the task from its beginning. Its caller must close it."""
-        return self.watch.happenings(Place())
+    async def happenings(self) -> AsyncGenerator[Happening]:
+        """What happens to the task from its beginning to its response. Its caller must close it.
 
-    def stream(self, events: AsyncIterator[ServerSentEvent]) -> EventSourceResponse:
+        Raises 503 if this gateway ends.
+        """
+        begun, has_text = time.monotonic(), False
+        async with aclosing(self.watch.happenings(Place())) as happenings:
+            async for it in happenings:
+                if isinstance(it, Draining):
+                    raise draining()
+                if isinstance(it, Text) and not has_text:
+                    has_text = True
+                    self.hub.metrics.first_text.observe(time.monotonic() - begun)
+                yield it
+
+    def stream(self, events: AsyncIterator[ServerSentEvent]) -> EventStream:
         self.caller.count_stream()
-        return streams.event_stream(events, self.leave)
+        return EventStream(events, self.hub.metrics, self.stack.pop_all(), self._leave)
 
-    async def leave(self) -> None:
-        """The client has left: its run goes on, unless it wants it to be cancelled."""
+    async def cancel(self) -> None:
+        """Cancel the task and all that it has caused."""
+        subject = f"{self.watch.agent}/{self.watch.task_id}"
+        await audit.record(self.hub.gateway.store, self.caller, "task.cancel", subject)
+        await cancel(self.hub, self.watch.agent, self.watch.task_id)
+
+    async def _leave(self, _: Message) -> None:
         if self.request.headers.get(ON_DISCONNECT) == "cancel":
-            await cancel(self.hub, self.caller, self.watch.agent, self.watch.task_id)
+            await self.cancel()
+
+    async def _disconnected(self) -> None:
+        while (await self.request.receive())["type"] != "http.disconnect":
+            pass
 
 
-async def cancel(hub: Hub, caller: Caller, agent: str, task_id: str) -> None:
-    """Cancel a task and all that it has caused."""
-    store = hub.gateway.store
-    await audit.record(store, caller, "task.cancel", f"{agent}/{task_id}")
-    if await write_cancel(store, agent, task_id):
-        with suppress(BrokerError):  # then the processes find the row, a little later
-            await publish_cancel(hub.gateway.broker, agent, Cancel(task_id=task_id))
+def draining() -> RequestError:
+    """The error while this gateway ends; the run goes on."""
+    return RequestError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "this gateway ends, and the run goes on: send the request again",
+        code="gateway_draining",
+        headers=RETRY,
+    )
 
 
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+def event(body: dict[str, JsonValue], name: str | None = None) -> ServerSentEvent:
+    return ServerSentEvent(to_json(body).decode(), event=name, sep="\n")

@@ -54,6 +54,14 @@ class ChatRequest(_Lenient):
     tool_choice: JsonValue = None
     response_format: Format | None = None
 
+    @property
+    def streamed(self) -> bool:
+        return self.stream
+
+    @property
+    def wants_usage(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage
+
     def read(self, agent: Definition | None) -> Sequence[Message]:
         """The messages; raises 400 for what no answer could satisfy."""
         if self.n not in {None, 1}:
@@ -94,6 +102,11 @@ class ResponsesRequest(_Lenient):
     metadata: dict[str, str] | None = None
     tool_choice: JsonValue = None
     text: TextOptions | None = None
+
+    @property
+    def streamed(self) -> bool:
+        """A client can follow a response in the background later."""
+        return self.stream or self.background
 
     @property
     def session(self) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from services.gateway.openai.endings import ending_of
+from services.gateway.openai.errors import body
 from services.gateway.openai.response_objects import (
     ItemStatus,
     OutputText,
@@ -38,7 +39,7 @@ class ResponseEvents:
 
     def __init__(self, begun: ResponseObject, after: int = -1) -> None:
         self._response = begun
-        self._after = after
+        self._after = self._last = after
         self._text = StreamedText()
         self._open: Place | None = None
         self._sent = ""
@@ -66,6 +67,14 @@ class ResponseEvents:
         final = ended(self._response, response, item)
         name = "failed" if ending.finish_reason is None else final.status
         yield from self._event(_LAST, f"response.{name}", response=final.model_dump())
+
+    def error(self, error: Exception) -> Event:
+        """The event for an error that ends the stream and not the run: it has the number of the
+        event before it, after which the client can go on."""
+        said = body(error)["error"]
+        assert isinstance(said, dict)
+        fields = {name: said[name] for name in ("code", "message", "param")}
+        return {"type": "error", "sequence_number": max(self._last, 0), **fields}
 
     def _piece(self, piece: Piece | None) -> Iterator[Event]:
         if piece is None:
@@ -133,4 +142,5 @@ class ResponseEvents:
 
     def _event(self, number: int, name: str, **fields: JsonValue) -> Iterator[Event]:
         if number > self._after:
+            self._last = number
             yield {"type": name, "sequence_number": number, **fields}

@@ -42,7 +42,6 @@ async def task_of(
     gateway: Gateway,
     caller: Caller,
     request: Request,
-    kind: Kind,
     asked: ChatRequest | ResponsesRequest,
     messages: Sequence[Message],
     *,
@@ -51,22 +50,26 @@ async def task_of(
 ) -> Task:
     """The task of a request. `knows`: the agent knows the earlier messages by the session.
 
-    What a chat page asks on its own has a session of its own: it is neither part of the
-    conversation nor broadcast to a swarm. Raises 400 if the text is too long.
+    A response without a session begins one, in which the next response can go on. What a chat page
+    asks on its own has one too, so it is neither part of the conversation nor broadcast to a swarm.
+    Raises 400 if the text is too long.
     """
     agent = asked.model
     said = conversation(messages, in_session=knows)
-    content = asked.model_dump(mode="json") | {"hutch_session": session}
+    is_response = isinstance(asked, ResponsesRequest)
+    kind: Kind = "resp" if is_response else "chatcmpl"
+    content = {"session": session, "request": asked.model_dump(mode="json")}
     id = await task_ids.task_id(gateway.store, kind, caller.key_id, agent, request.headers, content)
+    own_session = said.is_side_request or (session is None and is_response)
     definition = gateway.folder.found.get(agent)
     has_schema = definition is not None and definition.output is not None
     task = Task(
         id=id,
         content=said.content,
         context=said.context,
-        session=id if said.is_side_request else session,
+        session=id if own_session else session,
         # An answer with a schema is checked before it is one, so its text is not streamed.
-        stream=asked.stream and not has_schema,
+        stream=asked.streamed and not has_schema,
         priority=Priority.BACKGROUND if said.is_side_request else Priority.INTERACTIVE,
     )
     if len(encode(task)) > MAX_BODY_BYTES - SPARE_BYTES:
