@@ -106,9 +106,7 @@ class Asking:
 
     async def cancel(self) -> None:
         """Cancel the task and all that it has caused."""
-        subject = f"{self.watch.agent}/{self.watch.task_id}"
-        await audit.record(self.hub.gateway.store, self.caller, "task.cancel", subject)
-        await cancel(self.hub, self.watch.agent, self.watch.task_id)
+        await cancel(self.hub, self.caller, self.watch.agent, self.watch.task_id)
 
     async def _leave(self, _: Message) -> None:
         if self.request.headers.get(ON_DISCONNECT) == "cancel":
