@@ -6,11 +6,13 @@ from fastapi import FastAPI
 
 from services.gateway import problems
 from services.gateway.access import guard, login
+from services.gateway.api import tasks
 from services.gateway.gateway import Gateway
-from services.gateway.openai import errors
+from services.gateway.openai import chat, errors, models, responses
+from services.gateway.tasks.hub import Hub
 
 
-def application(gateway: Gateway) -> FastAPI:
+def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app = FastAPI(
         title="Hutch",
         summary="Give tasks to agents, and see what they do.",
@@ -19,8 +21,9 @@ def application(gateway: Gateway) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
-    app.state.gateway = gateway
+    app.state.gateway, app.state.hub = gateway, hub
     problems.install(app, {"/v1/": errors.response})
     guard.install(app, gateway.store, gateway.settings)
-    app.include_router(login.router)
+    for it in (login, tasks, models, chat, responses):
+        app.include_router(it.router)
     return app

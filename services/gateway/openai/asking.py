@@ -20,7 +20,7 @@ from services.gateway.access import audit
 from services.gateway.access.caller import Caller
 from services.gateway.openai.errors import RETRY, RequestError
 from services.gateway.tasks import hub as hubs
-from services.gateway.tasks.events import EventStream
+from services.gateway.tasks.event_stream import EventStream
 from services.gateway.tasks.happenings import Draining, Happening, Text
 from services.gateway.tasks.hub import Hub
 from services.gateway.tasks.place import Place

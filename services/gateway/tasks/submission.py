@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from uuid import uuid4
 
+import structlog
+
+from services.gateway.access.audit import record
 from services.gateway.access.caller import Caller
 from services.gateway.problems import Problem
 from services.gateway.tasks.hub import Hub
 from services.gateway.tasks.watch import Watch
 from shared.client.ask import ASK_AGAIN_S, RETRY_S
+from shared.client.cancel import publish_cancel, write_cancel
 from shared.contract.content_hash import content_hash
-from shared.contract.messages import Task, Trigger
-from shared.errors import BrokerUnavailable, Unconfirmed
+from shared.contract.messages import Cancel, Task, Trigger
+from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed
 from shared.store.messages import sent
 from shared.store.queries import progress
 from shared.store.queries.progress import RunProgress
+
+log = structlog.get_logger()
 
 PUBLISH_S = 15.0
 """So long a request waits for a broker that is unavailable: a restart takes about ten seconds."""
@@ -61,6 +67,19 @@ async def submit(hub: Hub, watch: Watch, message: Task | Trigger) -> RunProgress
     await _publish(hub, watch, message)
     watch.again_at = time.monotonic() + ASK_AGAIN_S
     return None
+
+
+async def cancel(hub: Hub, caller: Caller, agent: str, task_id: str) -> None:
+    """Cancel a task and all that it has caused; one that has ended is unchanged."""
+    gateway = hub.gateway
+    await record(gateway.store, caller, "task.cancel", f"{agent}/{task_id}")
+    if not await write_cancel(gateway.store, agent, task_id):
+        return
+    message = Cancel(id=uuid4().hex, task_id=task_id, sender=SENDER, sent_at=datetime.now(UTC))
+    try:
+        await publish_cancel(gateway.broker, agent, message)
+    except BrokerError as error:
+        log.warning("only the store has a cancel", task=task_id, reason=str(error))
 
 
 async def _publish(hub: Hub, watch: Watch, message: Task | Trigger) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from uuid import uuid4
 
 import structlog
+
 from services.gateway.gateway import Gateway
 from services.gateway.tasks.happenings import Draining, Ended, Happening, StepDone
 from services.gateway.tasks.place import Place

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -27,9 +27,12 @@ class EventStream(EventSourceResponse):
         metrics: Metrics,
         held: AsyncExitStack,
         on_leave: Callable[[Message], Awaitable[None]] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
             events,
+            headers=headers,
             ping=KEEP_ALIVE_S,
             ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep="\n"),
             sep="\n",
