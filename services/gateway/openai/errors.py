@@ -52,9 +52,13 @@ def too_long(detail: str) -> RequestError:
 
 
 def response(error: Exception) -> JSONResponse:
-    """The response to a request that has failed."""
+    """The response to a request that has failed.
+
+    Clients would repeat a request after 409, but a conflict of ids stays one.
+    """
     problem = _problem(error)
-    headers = dict(problem.headers or {})
+    final = NO_RETRY if problem.status is HTTPStatus.CONFLICT else {}
+    headers = {**final, **(problem.headers or {})}
     return JSONResponse(body(problem), problem.status.value, headers=headers)
 
 
