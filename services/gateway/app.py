@@ -6,8 +6,9 @@ from fastapi import FastAPI
 
 from services.gateway import problems
 from services.gateway.access import guard, login
-from services.gateway.api import tasks
+from services.gateway.api import events, tasks, triggers
 from services.gateway.gateway import Gateway
+from services.gateway.metrics import RequestCount
 from services.gateway.openai import chat, errors, models, responses
 from services.gateway.tasks.hub import Hub
 
@@ -23,7 +24,8 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
     )
     app.state.gateway, app.state.hub = gateway, hub
     problems.install(app, {"/v1/": errors.response})
-    guard.install(app, gateway.store, gateway.settings)
-    for it in (login, tasks, models, chat, responses):
+    guard.install(app, gateway.store, gateway.own)
+    app.add_middleware(RequestCount, metrics=hub.metrics)
+    for it in (login, tasks, triggers, events, models, chat, responses):
         app.include_router(it.router)
     return app

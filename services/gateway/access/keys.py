@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 
 from shared.errors import StoreUnavailable
-from shared.settings.environment import Settings
+from shared.settings.gateway import GatewaySettings
 from shared.store import Store
 from shared.store.processes import api_keys
 from shared.store.processes.api_keys import ApiKey
@@ -23,10 +23,10 @@ READ_S = 2.0
 
 
 class Keys:
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: GatewaySettings) -> None:
         self._store = store
-        self._always_open = settings.gateway_open
-        self._on_loopback = is_loopback(settings.gateway_host)
+        self._always_open = settings.open
+        self._on_loopback = is_loopback(settings.host)
         self._known: Mapping[str, ApiKey] = {}
         self._read_at = -CACHE_S
         self._reading = asyncio.Lock()
@@ -70,7 +70,7 @@ class Keys:
         await self._refresh(CACHE_S)
         return bool(self._known)
 
-    async def any(self) -> bool:
+    async def has_active(self) -> bool:
         """Whether there is a key that is not revoked."""
         await self._refresh(CACHE_S)
         return any(key.revoked_at is None for key in self._known.values())

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import ServerSentEvent
 
 from services.gateway.tasks import lookup
+from services.gateway.tasks.event_stream import opening
 from services.gateway.tasks.happenings import (
     Draining,
     Ended,
@@ -30,9 +31,6 @@ from services.gateway.tasks.place import Place
 from services.gateway.tasks.watch import Watch
 from shared.errors import StoreUnavailable
 from shared.store.queries.progress import TreeProgress
-
-RETRY_MS = 500
-"""The time after which a browser connects again; its own choice is some seconds."""
 
 
 class _EventData(BaseModel):
@@ -91,7 +89,7 @@ class ResumeEvent(_EventData):
 async def task_events(hub: Hub, watch: Watch, after: Place) -> AsyncGenerator[ServerSentEvent]:
     """The events of a task after a place, until its response or the end of this gateway."""
     began: float | None = time.monotonic()
-    yield ServerSentEvent(retry=RETRY_MS, comment="connected", sep="\n")
+    yield opening()
     async with aclosing(watch.happenings(after)) as happenings:
         async for it in happenings:
             if began is not None and isinstance(it, Text):

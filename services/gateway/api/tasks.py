@@ -30,15 +30,15 @@ from services.gateway.tasks.event_stream import EventStream
 from services.gateway.tasks.hub import Hub
 from services.gateway.tasks.lookup import TaskView
 from services.gateway.tasks.place import Place
-from services.gateway.tasks.submission import SENDER, cancel, message_id, submit
+from services.gateway.tasks.submission import SENDER, cancel, check_unused, message_id, submit
 from services.gateway.tasks.watch import Watch
+from services.gateway.webhooks.registration import register
 from shared.concurrency.first import first_of
 from shared.contract import messages
 from shared.contract.messages import AgentName, Budget, Content, Id, Task
 from shared.contract.priority import Priority
 from shared.contract.times import Time, delay_fault
 from shared.definitions.durations import Duration
-from shared.store.messages import sent
 from shared.store.processes.api_keys import Scope
 
 router = APIRouter(prefix="/api/tasks", tags=["tasks"])
@@ -98,6 +98,10 @@ class NewTask(BaseModel):
     wait: Annotated[
         float, Field(ge=0, le=MOST_WAIT_S, description="seconds to wait for its end")
     ] = 0.0
+    callback_url: Annotated[
+        str | None,
+        Field(description="an address that gets the response as a signed webhook, at least once"),
+    ] = None
     id: Annotated[
         Id | None,
         Field(description="its id, in place of an `Idempotency-Key`: sent twice, it is run once"),
@@ -166,10 +170,12 @@ async def send_task(
     task_id = new.id or message_id(caller, idempotency_key)
     task = new.message(task_id)
     if idempotency_key and not new.id:
-        await _check_unused(hub, new.agent, task_id)
+        await check_unused(hub, new.agent, task_id)
     streams = "text/event-stream" in request.headers.get("accept", "")
     if streams:
         caller.count_stream()
+    if new.callback_url is not None:
+        await register(hub.gateway, new.agent, task_id, new.callback_url, caller.key_id)
     await record(store, caller, "task.send", f"{new.agent}/{task_id}")
     leaving = _Leaving(hub, caller, new.agent, task_id, cancels=on_disconnect == "cancel")
     async with AsyncExitStack() as held:
@@ -297,13 +303,3 @@ def _stream(
     return EventStream(
         task_events(hub, watch, after), hub.metrics, held, leaving.left, headers=headers
     )
-
-
-async def _check_unused(hub: Hub, agent: str, task_id: str) -> None:
-    """Raise 409 if the id, derived from an idempotency key, was used for another agent."""
-    used = await hub.gateway.store.read(partial(sent.receivers, message_id=task_id))
-    if used and agent not in used:
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            f"this Idempotency-Key belongs to a message to {', '.join(used)}: use a new one",
-        )

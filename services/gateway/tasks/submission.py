@@ -42,6 +42,16 @@ def message_id(caller: Caller, idempotency_key: str | None) -> str:
     return hashlib.sha256(f"{caller.key_id}\0{idempotency_key}".encode()).hexdigest()[:32]
 
 
+async def check_unused(hub: Hub, agent: str, task_id: str) -> None:
+    """Raise 409 if the id, derived from an idempotency key, was used for another agent."""
+    used = await hub.gateway.store.read(partial(sent.receivers, message_id=task_id))
+    if used and agent not in used:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            f"this Idempotency-Key belongs to a message to {', '.join(used)}: use a new one",
+        )
+
+
 async def submit(hub: Hub, watch: Watch, message: Task | Trigger) -> RunProgress | None:
     """Send a message of which `watch` waits for the response; returns when the broker has it.
 
