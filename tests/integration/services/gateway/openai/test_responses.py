@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import openai
@@ -94,8 +93,9 @@ async def test_a_response_is_cancelled_and_a_failed_one_says_why(
     begun = await client.responses.create(
         model="bob", input="[[latency 30]]Hi", background=True, stream=False
     )
-    while (await client.responses.retrieve(begun.id)).status == "queued":
-        await asyncio.sleep(0.1)
+    async for event in await client.responses.retrieve(begun.id, stream=True):
+        if event.type == "response.in_progress":
+            break
     cancelled = await client.responses.cancel(begun.id)
     assert cancelled.status == "cancelled"
     failing = await client.responses.create(model="bob", input="[[fail 401 9]]", background=True)
