@@ -21,12 +21,16 @@ _NO_SESSION = re.compile(r"|null|undefined|new|\{\{.*")
 
 _SIDE = re.compile(
     r"### Task:\s"
+    r"|Your task is to reflect the speaker's likely facial expression"
+    r"|You have been provided with a set of responses from various models"
+    r"|Available Tools: .*\s+Your task is to choose and return the correct tool"
     r"|Provide a concise,? 5-word-or-less title for the conversation"
     r"|Analyze this conversation and provide:\s+1\. The detected language"
-    r"|Please generate a concise title \(max 40 characters\)"
+    r"|Please generate a concise title \(max 40 characters\)",
+    re.DOTALL,
 )
-"""The beginnings of what chat pages ask on their own: titles, tags, follow-up questions. They are
-those of Open WebUI and LibreChat."""
+"""The beginnings of what chat pages ask on their own: titles, tags, follow-up questions, tools to
+use. They are those of Open WebUI and LibreChat."""
 
 _UNSUPPORTED = {
     "image_url": "images",
@@ -86,7 +90,7 @@ def conversation(messages: Sequence[Message], *, in_session: bool) -> Conversati
     content = storable(messages[asked[-1]].text)
     others = [messages[place] for place in texts if place != asked[-1]]
     wanted = [it.text for it in others if it.role in _INSTRUCTIONS]
-    is_side_request = _SIDE.match(content.lstrip()) is not None
+    is_side_request = any(_SIDE.match(it.lstrip()) for it in (content, *wanted))
     known = in_session and not is_side_request
     earlier = [] if known else [it for it in others if it.role not in _INSTRUCTIONS]
     parts = ["\n".join([_WANTED, *wanted])] if wanted else []

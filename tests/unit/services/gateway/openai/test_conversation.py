@@ -72,6 +72,16 @@ def test_what_a_chat_page_asks_on_its_own_is_recognised(asked: str) -> None:
     assert said.context == "The conversation so far, as information:\nuser: My name is Alice."
 
 
+def test_a_chat_page_that_asks_which_tool_to_use_is_recognised_by_its_instructions() -> None:
+    tools = Message(
+        "system",
+        "Available Tools: [{...}]\n\nYour task is to choose and return the correct tool(s) from "
+        "the list of available tools based on the query.",
+    )
+    query = Message("user", "Query: History:\nUSER: Hi\nQuery: What time is it?")
+    assert conversation([tools, query], in_session=True).is_side_request
+
+
 @pytest.mark.parametrize("asked", ["Write a title for my page", "Is '### Task:' a heading?"])
 def test_a_question_of_a_person_is_no_side_request(asked: str) -> None:
     assert not conversation([Message("user", asked)], in_session=False).is_side_request
