@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from contextlib import suppress
+from pathlib import Path
 
 import openai
 import pytest
+from openai.types.responses import ResponseOutputMessage
 
 from tests.integration.services.gateway.openai.conftest import Door, client_of
 from tests.integration.services.gateway.openai.test_chat import statuses, user
 from tests.integration.services.gateway.openai.test_retries import Posts
 from tests.support.gateway import gateway
-from tests.support.processes.running import Child, until
+from tests.support.model.streaming import WORDS as WORDS_OF_REPLY
+from tests.support.processes.agents import define
+from tests.support.processes.running import System, until
 
 pytestmark = [
     pytest.mark.essential,
@@ -73,22 +78,33 @@ async def test_a_response_that_a_killed_gateway_has_begun_goes_on_at_another(doo
     assert statuses(door.system) == [("bob", "ok")]
 
 
-async def test_the_text_of_a_run_that_is_taken_over_comes_once(door: Door) -> None:
-    bob = next(it for it in door.system.children if it.name.endswith("agent-bob"))
-    async with client_of(door.url) as client:
-        stream = await client.chat.completions.create(
-            model="bob", messages=user(f"[[reply {WORDS}]]"), stream=True
+async def test_after_a_takeover_the_text_that_the_next_process_writes_follows_in_full(
+    system: System, agents: Path
+) -> None:
+    """The endpoint begins each reply with the time, so the second one is another text."""
+    served = system.start("tests.support.model.streaming").wait_for(r"serving (\S+)")
+    define(agents, system, slow=f"model: {{name: streaming, base_url: '{served[1]}'}}")
+    (slow,) = system.agents("slow")
+    async with client_of(f"{gateway(system)[1]}/v1") as client:
+        chunks = await client.chat.completions.create(
+            model="slow", messages=user("Hi"), stream=True
         )
-        text, killed = "", False
-        async for chunk in stream:
+        stream = await client.responses.create(model="slow", input="Hi", stream=True)
+        text, items = "", defaultdict[str, str](str)
+        async for event in stream:
+            if event.type == "response.output_text.delta":
+                items[event.item_id] += event.delta
+                if slow.process.poll() is None and len(items[event.item_id]) > 50:
+                    slow.kill()
+                    system.start("services.agent", "slow")
+            elif event.type == "response.output_item.done":
+                assert isinstance(event.item, ResponseOutputMessage)
+                assert event.item.status == ("completed" if len(items) == 2 else "incomplete")
+            elif event.type == "response.completed":
+                answer = event.response.output_text
+        async for chunk in chunks:
             text += chunk.choices[0].delta.content or ""
-            if text and not killed:
-                killed = True
-                bob.kill()
-                _started(door)
-    assert text == WORDS
-    assert statuses(door.system) == [("bob", "ok")]
-
-
-def _started(door: Door) -> Child:
-    return door.system.start("services.agent", "bob")
+    assert list(items.values())[1:] == [answer]
+    begun, _, whole = text.partition("\n\n")
+    assert whole.count("word") == answer.count("word") == WORDS_OF_REPLY
+    assert 0 < begun.count("word") < WORDS_OF_REPLY

@@ -41,7 +41,7 @@ async def test_another_caller_agent_or_question_is_never_joined(
     store: Store, other: dict[str, str]
 ) -> None:
     first = await chosen(store)
-    assert await chosen(store, RETRY, **other) != first  # type: ignore[arg-type]  # one of them
+    assert await chosen(store, RETRY, **other) != first
 
 
 async def test_a_repetition_of_a_request_that_never_arrived_is_a_new_task(store: Store) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from sqlalchemy.engine import Connection
+
 from shared.store import Store
 from shared.store.messages.sent import receivers, record, remove_old, repeatable
 from shared.store.schema import sent_messages
@@ -30,8 +32,8 @@ async def test_a_repeated_request_finds_the_newest_task_that_began_with_the_same
 
     first, second, other = "resp_bob_0a0000", "resp_bob_0affff", "resp_bob_0b0000"
     for number, id in enumerate((other, second, first)):
-        sent_at = sent_messages.insert().values(message_id=id, receiver="bob", sent_at=number)
-        await store.write("", lambda db, new=sent_at: db.execute(new))
+        row = sent_messages.insert().values(message_id=id, receiver="bob", sent_at=number)
+        await store.write("", partial(Connection.execute, statement=row))
     assert await found("resp_bob_0a") == first
     assert await found("resp_bob_0b") == other
     assert await found("resp_bob_0c") is None
