@@ -9,7 +9,8 @@ from services.gateway.access import guard, login
 from services.gateway.api import events, tasks, triggers
 from services.gateway.gateway import Gateway
 from services.gateway.metrics import RequestCount
-from services.gateway.openai import chat, errors, models, responses
+from services.gateway.openai import chat, models, responses
+from services.gateway.openai.wire import errors
 from services.gateway.tasks.hub import Hub
 
 

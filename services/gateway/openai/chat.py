@@ -10,15 +10,15 @@ from sse_starlette import ServerSentEvent
 from starlette.responses import Response as HttpResponse
 
 from services.gateway.access.caller import Runner
-from services.gateway.openai import errors
-from services.gateway.openai.asking import STREAMED, Asking, event
-from services.gateway.openai.completions import ChatCompletion, Chunk, Chunks, completion
+from services.gateway.openai.client import STREAMED, WaitingClient, event
 from services.gateway.openai.conversation import session_of
-from services.gateway.openai.endings import ending_of, error_of
 from services.gateway.openai.models import AnyGateway
 from services.gateway.openai.requests import ChatRequest
 from services.gateway.openai.tasks import agent_of, task_of
-from services.gateway.openai.texts import StreamedText
+from services.gateway.openai.wire import errors
+from services.gateway.openai.wire.completions import ChatCompletion, Chunk, Chunks, completion
+from services.gateway.openai.wire.endings import ending_of, error_of
+from services.gateway.openai.wire.texts import StreamedText
 from services.gateway.tasks.happenings import (
     Ended,
     Happening,
@@ -31,7 +31,7 @@ from services.gateway.tasks.happenings import (
 PROGRESS = "x-hutch-progress"
 """With the value `reasoning`, the work of workers and tools is told as `reasoning_content`."""
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"])
+router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=errors.RESPONSES)
 
 
 @router.post(
@@ -54,13 +54,13 @@ async def create_completion(
     )
     task_id = task.id or ""
     async with AsyncExitStack() as stack:
-        asking = await Asking.open(request, caller, stack, asked.model, task_id)
-        await asking.send(task)
+        client = await WaitingClient.open(request, caller, stack, asked.model, task_id)
+        await client.send(task)
         if asked.stream:
             chunks = Chunks(task_id, asked.model, with_usage=asked.wants_usage)
-            workers_of = asking.watch.run_id if _wants_progress(request) else None
-            return asking.stream(_events(asking.happenings(), chunks, workers_of))
-        answer = await asking.answer()
+            workers_of = client.watch.run_id if _wants_progress(request) else None
+            return client.stream(_events(client.happenings(), chunks, workers_of))
+        answer = await client.answer()
     made = completion(task_id, answer)
     if made is None:
         raise error_of(answer)
@@ -86,7 +86,7 @@ async def _events(
                 for chunk in _chunks(it, chunks, text, workers_of):
                     yield event(chunk)
     except Exception as error:  # noqa: BLE001 - a stream that just ends looks like an answer
-        yield event(errors.body(error))
+        yield event(errors.body(error).model_dump())
     yield ServerSentEvent("[DONE]", sep="\n")
 
 

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 from pydantic import BaseModel
 
-from services.gateway.openai.errors import RequestError, unsupported
+from services.gateway.openai.wire.errors import RequestError, unsupported
 from shared.contract.rows import storable
 
 SESSION_HEADERS = ("x-hutch-session", "x-openwebui-chat-id", "x-conversation-id")

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from services.gateway.openai.conversation import Message, Part, text_of
-from services.gateway.openai.errors import unsupported
+from services.gateway.openai.wire.errors import unsupported
 from shared.definitions.model import Definition
 
 Flag = Annotated[bool, BeforeValidator(lambda given: False if given is None else given)]

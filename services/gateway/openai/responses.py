@@ -13,19 +13,20 @@ from starlette.responses import Response as HttpResponse
 
 from services.gateway.access.caller import Reader, Runner
 from services.gateway.gateway import Gateway
-from services.gateway.openai import stored
-from services.gateway.openai.asking import STREAMED, Asking, event
+from services.gateway.openai import stored_responses as stored
+from services.gateway.openai.client import STREAMED, WaitingClient, event
 from services.gateway.openai.conversation import session_id, session_of
-from services.gateway.openai.endings import ending_of, error_of
 from services.gateway.openai.models import AnyGateway
 from services.gateway.openai.requests import ResponsesRequest
-from services.gateway.openai.response_events import Event, ResponseEvents
-from services.gateway.openai.response_objects import Conversation, ResponseObject, ended
 from services.gateway.openai.tasks import agent_of, task_of
+from services.gateway.openai.wire import errors
+from services.gateway.openai.wire.endings import ending_of, error_of
+from services.gateway.openai.wire.response_events import Event, ResponseEvents
+from services.gateway.openai.wire.response_objects import Conversation, ResponseObject, ended
 from services.gateway.tasks.happenings import Ended, Happening, Restart, Text
 from shared.contract.messages import Task
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"])
+router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=errors.RESPONSES)
 
 CANCELLED_S = 5.0
 """So long the answer to a cancel waits for the end of the run, which takes about a second."""
@@ -61,13 +62,13 @@ async def create_response(
     )
     response = _begun(asked, task)
     async with AsyncExitStack() as stack:
-        asking = await Asking.open(request, caller, stack, asked.model, response.id)
-        await asking.send(task)
+        client = await WaitingClient.open(request, caller, stack, asked.model, response.id)
+        await client.send(task)
         if asked.stream:
-            return asking.stream(_events(asking.happenings(), ResponseEvents(response)))
+            return client.stream(_events(client.happenings(), ResponseEvents(response)))
         if asked.background:
             return response.model_copy(update={"status": "queued"})
-        answer = await asking.answer()
+        answer = await client.answer()
     if ending_of(answer).finish_reason is None:
         raise error_of(answer)
     return ended(response, answer)
@@ -93,9 +94,9 @@ async def get_response(
     if not stream:
         return found.now
     async with AsyncExitStack() as stack:
-        asking = await Asking.open(request, caller, stack, found.agent, response_id)
-        return asking.stream(
-            _events(asking.happenings(), ResponseEvents(found.begun, starting_after))
+        client = await WaitingClient.open(request, caller, stack, found.agent, response_id)
+        return client.stream(
+            _events(client.happenings(), ResponseEvents(found.begun, starting_after))
         )
 
 
@@ -108,9 +109,9 @@ async def cancel_response(
     if found.now.status not in {"queued", "in_progress"}:
         return found.now
     async with AsyncExitStack() as stack:
-        asking = await Asking.open(request, caller, stack, found.agent, response_id)
-        await asking.cancel()
-        await asking.watch.response(CANCELLED_S)
+        client = await WaitingClient.open(request, caller, stack, found.agent, response_id)
+        await client.cancel()
+        await client.watch.response(CANCELLED_S)
     return (await stored.find(gateway.store, caller, response_id)).now
 
 

@@ -11,9 +11,9 @@ from services.gateway.access.caller import Caller
 from services.gateway.gateway import Gateway
 from services.gateway.openai import task_ids
 from services.gateway.openai.conversation import Message, conversation
-from services.gateway.openai.errors import RequestError, too_long
 from services.gateway.openai.requests import ChatRequest, ResponsesRequest
 from services.gateway.openai.task_ids import Kind
+from services.gateway.openai.wire.errors import RequestError, too_long
 from shared.contract.messages import MAX_BODY_BYTES, Task, encode
 from shared.contract.priority import Priority
 from shared.definitions.model import Definition

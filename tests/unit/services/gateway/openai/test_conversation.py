@@ -10,7 +10,7 @@ from services.gateway.openai.conversation import (
     session_of,
     text_of,
 )
-from services.gateway.openai.errors import RequestError
+from services.gateway.openai.wire.errors import RequestError
 
 SYSTEM = Message("system", "Be brief.")
 FIRST = Message("user", "My name is Alice.")

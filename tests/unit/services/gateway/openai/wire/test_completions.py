@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from services.gateway.openai.completions import Chunks, completion
-from services.gateway.openai.texts import Piece, Place
+from services.gateway.openai.wire.completions import Chunks, completion
+from services.gateway.openai.wire.texts import Piece, Place
 from shared.contract.messages import Response, Status, Usage
 
 ID = "chatcmpl_alice_" + "0" * 32

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
-from services.gateway.openai.endings import ending_of
+from services.gateway.openai.wire.endings import ending_of
 from shared.contract.messages import Response, Usage
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]

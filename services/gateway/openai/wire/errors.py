@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import JsonValue
+from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from services.gateway.problems import Problem, problem_of
-
-Wire = dict[str, JsonValue]
 
 NO_RETRY = {"x-should-retry": "false"}
 """Tells OpenAI's own clients not to repeat a request."""
 
 RETRY = {"x-should-retry": "true", "retry-after": "1"}
+
+
+class ErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """An error in OpenAI's form."""
+
+    error: ErrorDetail
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    it: {"model": ErrorBody} for it in (422, "4XX", "5XX")
+}
+"""Describes the errors of every route."""
 
 _TYPES = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
@@ -59,19 +77,20 @@ def response(error: Exception) -> JSONResponse:
     problem = _problem(error)
     final = NO_RETRY if problem.status is HTTPStatus.CONFLICT else {}
     headers = {**final, **(problem.headers or {})}
-    return JSONResponse(body(problem), problem.status.value, headers=headers)
+    return JSONResponse(body(problem).model_dump(), problem.status.value, headers=headers)
 
 
-def body(error: Exception) -> Wire:
+def body(error: Exception) -> ErrorBody:
     """The error as the body of a response, and as the last chunk of a stream."""
     problem = _problem(error)
     kind = _TYPES.get(problem.status)
     if kind is None:
         kind = "server_error" if problem.status >= 500 else "invalid_request_error"
-    code, param = (
-        (problem.code, problem.param) if isinstance(problem, RequestError) else (None, None)
-    )
-    return {"error": {"message": problem.detail, "type": kind, "param": param, "code": code}}
+    code, param = None, None
+    if isinstance(problem, RequestError):
+        code, param = problem.code, problem.param
+    detail = ErrorDetail(message=problem.detail, type=kind, param=param, code=code)
+    return ErrorBody(error=detail)
 
 
 def _problem(error: Exception) -> Problem:

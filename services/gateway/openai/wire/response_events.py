@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from services.gateway.openai.endings import ending_of
-from services.gateway.openai.errors import body
-from services.gateway.openai.response_objects import (
+from services.gateway.openai.wire.endings import ending_of
+from services.gateway.openai.wire.errors import body
+from services.gateway.openai.wire.response_objects import (
     ItemStatus,
     OutputText,
     ResponseObject,
@@ -20,7 +20,7 @@ from services.gateway.openai.response_objects import (
     item_id,
     message,
 )
-from services.gateway.openai.texts import MOST_VERSIONS, Piece, Place, StreamedText
+from services.gateway.openai.wire.texts import MOST_VERSIONS, Piece, Place, StreamedText
 from services.gateway.tasks.happenings import Text
 from shared.contract.messages import Response
 
@@ -71,9 +71,7 @@ class ResponseEvents:
     def error(self, error: Exception) -> Event:
         """The event for an error that ends the stream and not the run: it has the number of the
         event before it, after which the client can go on."""
-        said = body(error)["error"]
-        assert isinstance(said, dict)
-        fields = {name: said[name] for name in ("code", "message", "param")}
+        fields = body(error).error.model_dump(include={"code", "message", "param"})
         return {"type": "error", "sequence_number": max(self._last, 0), **fields}
 
     def _piece(self, piece: Piece | None) -> Iterator[Event]:

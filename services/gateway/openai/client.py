@@ -1,4 +1,4 @@
-"""One client that asks an agent: its task is sent, and it waits, follows, or leaves."""
+"""A client that waits for a task, follows it, or leaves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from starlette.types import Message
 
 from services.gateway.access import audit
 from services.gateway.access.caller import Caller
-from services.gateway.openai.errors import RETRY, RequestError
+from services.gateway.openai.wire.errors import RETRY, RequestError
 from services.gateway.tasks import hub as hubs
 from services.gateway.tasks.event_stream import EventStream
 from services.gateway.tasks.happenings import Draining, Happening, Text
@@ -27,6 +27,7 @@ from services.gateway.tasks.place import Place
 from services.gateway.tasks.submission import SENDER, cancel, submit
 from services.gateway.tasks.watch import Watch
 from shared.contract.messages import Response, Task
+from shared.store.processes.api_keys import Scope
 
 ON_DISCONNECT = "x-hutch-on-disconnect"
 """With the value `cancel`, a client that leaves cancels its run. Otherwise the run goes on."""
@@ -44,7 +45,7 @@ STREAMED: dict[int | str, dict[str, Any]] = {
 
 
 @dataclass
-class Asking:
+class WaitingClient:
     request: Request
     caller: Caller
     hub: Hub
@@ -55,7 +56,7 @@ class Asking:
     @classmethod
     async def open(
         cls, request: Request, caller: Caller, stack: AsyncExitStack, agent: str, task_id: str
-    ) -> Asking:
+    ) -> WaitingClient:
         """A client that waits for a task of an agent until the stack is closed."""
         hub = hubs.of(request)
         watch = await stack.enter_async_context(hub.watch(agent, task_id, text=True))
@@ -109,7 +110,8 @@ class Asking:
         await cancel(self.hub, self.caller, self.watch.agent, self.watch.task_id)
 
     async def _leave(self, _: Message) -> None:
-        if self.request.headers.get(ON_DISCONNECT) == "cancel":
+        wants_cancel = self.request.headers.get(ON_DISCONNECT) == "cancel"
+        if wants_cancel and Scope.RUN in self.caller.scopes:
             await self.cancel()
 
     async def _disconnected(self) -> None:

@@ -9,8 +9,8 @@ from openai.types.responses import Response as OpenAIResponse
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from services.gateway.openai.response_events import Event, ResponseEvents
-from services.gateway.openai.response_objects import ResponseObject
+from services.gateway.openai.wire.response_events import Event, ResponseEvents
+from services.gateway.openai.wire.response_objects import ResponseObject
 from services.gateway.tasks.happenings import Text
 from shared.contract.messages import Response, Status, Usage
 

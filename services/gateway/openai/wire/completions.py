@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, JsonValue
 
-from services.gateway.openai.endings import ending_of
-from services.gateway.openai.texts import Piece, Place
+from services.gateway.openai.wire.endings import ending_of
+from services.gateway.openai.wire.texts import Piece, Place
 from shared.contract.messages import Response, Usage
 
 Chunk = dict[str, JsonValue]

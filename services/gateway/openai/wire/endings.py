@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
 
-from services.gateway.openai.errors import NO_RETRY, RequestError
+from services.gateway.openai.wire.errors import NO_RETRY, RequestError
 from shared.contract.messages import Response, Status
 
 

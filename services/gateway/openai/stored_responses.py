@@ -8,8 +8,8 @@ from http import HTTPStatus
 
 from services.gateway.access.caller import Caller
 from services.gateway.openai import task_ids
-from services.gateway.openai.errors import RETRY, RequestError
-from services.gateway.openai.response_objects import (
+from services.gateway.openai.wire.errors import RETRY, RequestError
+from services.gateway.openai.wire.response_objects import (
     Conversation,
     ResponseObject,
     ResponseStatus,

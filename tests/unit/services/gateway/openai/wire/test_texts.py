@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from services.gateway.openai.texts import MOST_VERSIONS, Piece, Place, StreamedText
+from services.gateway.openai.wire.texts import MOST_VERSIONS, Piece, Place, StreamedText
 from services.gateway.tasks.happenings import Text
 
 
