@@ -65,3 +65,14 @@ async def stream(
     async with client.stream("GET", path, headers=resumed | headers) as response:
         assert response.status_code == 200, (response.status_code, await response.aread())
         yield Stream(response)
+
+
+async def followed(
+    client: httpx2.AsyncClient, path: str, after: str | None = None, most: int | None = None
+) -> list[ServerEvent]:
+    """The events of a stream to its end, or the first ones: then the client leaves."""
+    async with stream(client, path, after) as events:
+        async for _ in events:
+            if len(events.events) == most:
+                break
+    return events.events

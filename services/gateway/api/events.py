@@ -26,7 +26,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.get("/events", response_class=EventStream, responses=_RESPONSES)
+@router.get("/events", status_code=200, response_class=EventStream, responses=_RESPONSES)
 async def follow_events(
     hub: SharedHub,
     caller: Reader,

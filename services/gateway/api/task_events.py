@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import ServerSentEvent
 
+from services.gateway.problems import Problem
 from services.gateway.tasks import lookup
 from services.gateway.tasks.event_stream import opening
 from services.gateway.tasks.happenings import (
@@ -118,7 +119,7 @@ async def _answered(hub: Hub, watch: Watch, it: Ended) -> lookup.TaskView:
     agent, task_id = watch.agent, watch.task_id
     try:
         return await lookup.view(hub.gateway.store, agent, task_id, it.response)
-    except StoreUnavailable:
+    except (StoreUnavailable, Problem):  # a refusal, or all that can be known now
         return lookup.view_of(agent, task_id, TreeProgress(), reply=it.response)
 
 

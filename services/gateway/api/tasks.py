@@ -193,7 +193,7 @@ async def send_task(
         return view
 
 
-@router.get("/{id:path}/events", response_class=EventStream, responses=_EVENTS)
+@router.get("/{id:path}/events", status_code=200, response_class=EventStream, responses=_EVENTS)
 async def follow_task(
     id: TaskId,
     hub: SharedHub,

@@ -130,13 +130,30 @@ async def find(store: Store, caller: Caller, task_id: str, agent: str | None) ->
     return Known(name, task_id, run)
 
 
+def conflict(agent: str, task_id: str) -> Problem:
+    return Problem(
+        HTTPStatus.CONFLICT,
+        f"the id '{task_id}' belongs to another task of {agent}: use a new one",
+    )
+
+
 async def view(store: Store, agent: str, task_id: str, reply: Response | None = None) -> TaskView:
-    """The task as the store has it, or as a reply says that came without a run: a refusal."""
+    """The task as the store has it, or as a reply says that came without a run: a refusal.
+
+    Raises a `Problem` if the refused one is not the one that the store has.
+    """
     run = run_id(agent, task_id)
     found = await store.read(partial(progress.end, run_id=run))
+    if reply and found.runs and not is_of_run(reply, run):
+        raise conflict(agent, task_id)
     sent_s = await store.read(partial(progress.sent_at, agent=agent, task_id=task_id))
     sent_at = None if sent_s is None else datetime.fromtimestamp(sent_s, UTC)
     return view_of(agent, task_id, found, sent_at, reply)
+
+
+def is_of_run(reply: Response, run_id: str) -> bool:
+    """Whether a reply is the response of this run. Otherwise it refuses a message that has none."""
+    return (reply.id or "").startswith(f"{run_id}.")
 
 
 def view_of(

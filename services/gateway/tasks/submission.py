@@ -15,6 +15,7 @@ import structlog
 from services.gateway.access.audit import record
 from services.gateway.access.caller import Caller
 from services.gateway.problems import Problem
+from services.gateway.tasks import lookup
 from services.gateway.tasks.hub import Hub
 from services.gateway.tasks.watch import Watch
 from shared.client.ask import ASK_AGAIN_S, RETRY_S
@@ -62,18 +63,15 @@ async def submit(hub: Hub, watch: Watch, message: Task | Trigger) -> RunProgress
     `BrokerError` or `StoreError` it is unknown whether it was sent: the client repeats it with the
     same id.
     """
+    others = {content_hash(it.message) for it in hub.others(watch) if it.message}
+    watch.message = message
     await hub.receivers.check(watch.agent)
     store = hub.gateway.store
-    record = partial(sent.record_new, agent=watch.agent, message=message)
-    others = {content_hash(it.message) for it in hub.others(watch) if it.message}
-    if others - {content_hash(message)} or not await store.write(watch.run_id, record):
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            f"the id '{watch.task_id}' belongs to another task of {watch.agent}: use a new one",
-        )
+    note = partial(sent.record_new, agent=watch.agent, message=message)
+    if others - {content_hash(message)} or not await store.write(watch.run_id, note):
+        raise lookup.conflict(watch.agent, watch.task_id)
     if run := await store.read(partial(progress.run, run_id=watch.run_id)):
         return run
-    watch.message = message
     await _publish(hub, watch, message)
     watch.again_at = time.monotonic() + ASK_AGAIN_S
     return None
