@@ -54,7 +54,9 @@ async def create_completion(
     )
     task_id = task.id or ""
     async with AsyncExitStack() as stack:
-        client = await WaitingClient.open(request, caller, stack, asked.model, task_id)
+        client = await WaitingClient.open(
+            request, caller, stack, asked.model, task_id, streams=asked.stream
+        )
         await client.send(task)
         if asked.stream:
             chunks = Chunks(task_id, asked.model, with_usage=asked.wants_usage)

@@ -55,11 +55,23 @@ class WaitingClient:
 
     @classmethod
     async def open(
-        cls, request: Request, caller: Caller, stack: AsyncExitStack, agent: str, task_id: str
+        cls,
+        request: Request,
+        caller: Caller,
+        stack: AsyncExitStack,
+        agent: str,
+        task_id: str,
+        *,
+        streams: bool = False,
     ) -> WaitingClient:
-        """A client that waits for a task of an agent until the stack is closed."""
+        """A client that waits for a task of an agent until the stack is closed.
+
+        Raises 429 if it wants a stream and the caller has too many.
+        """
+        if streams:
+            caller.count_stream()
         hub = hubs.of(request)
-        watch = await stack.enter_async_context(hub.watch(agent, task_id, text=True))
+        watch = await stack.enter_async_context(hub.watch(agent, task_id, text=streams))
         return cls(request, caller, hub, watch, stack)
 
     async def send(self, task: Task) -> None:
@@ -102,7 +114,6 @@ class WaitingClient:
                 yield it
 
     def stream(self, events: AsyncIterator[ServerSentEvent]) -> EventStream:
-        self.caller.count_stream()
         return EventStream(events, self.hub.metrics, self.stack.pop_all(), self._leave)
 
     async def cancel(self) -> None:

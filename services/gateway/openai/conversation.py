@@ -102,7 +102,8 @@ def conversation(messages: Sequence[Message], *, in_session: bool) -> Conversati
 
 def _line(message: Message) -> str:
     """A message in a list; further lines are indented, so that none looks like another message."""
-    return f"{message.role}: " + "\n  ".join(message.text.strip().splitlines())
+    role = message.role if message.role.isidentifier() else "other"
+    return f"{role}: " + "\n  ".join(message.text.strip().splitlines())
 
 
 def session_of(headers: Mapping[str, str]) -> str | None:

@@ -62,7 +62,9 @@ async def create_response(
     )
     response = _begun(asked, task)
     async with AsyncExitStack() as stack:
-        client = await WaitingClient.open(request, caller, stack, asked.model, response.id)
+        client = await WaitingClient.open(
+            request, caller, stack, asked.model, response.id, streams=asked.stream
+        )
         await client.send(task)
         if asked.stream:
             return client.stream(_events(client.happenings(), ResponseEvents(response)))
@@ -94,7 +96,9 @@ async def get_response(
     if not stream:
         return found.now
     async with AsyncExitStack() as stack:
-        client = await WaitingClient.open(request, caller, stack, found.agent, response_id)
+        client = await WaitingClient.open(
+            request, caller, stack, found.agent, response_id, streams=True
+        )
         return client.stream(
             _events(client.happenings(), ResponseEvents(found.begun, starting_after))
         )

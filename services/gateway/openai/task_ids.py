@@ -7,14 +7,12 @@ hexadecimal digits. Without an `Idempotency-Key` the first 20 of these are a has
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from functools import partial
 from secrets import token_hex
 from typing import Literal
-
-from pydantic import JsonValue
-from pydantic_core import to_json
 
 from shared.contract.messages import AGENT_NAME
 from shared.store import Store
@@ -42,7 +40,7 @@ async def task_id(
     key_id: str,
     agent: str,
     headers: Mapping[str, str],
-    request: Mapping[str, JsonValue],
+    request: Mapping[str, object],
 ) -> str:
     """The id of a request's task.
 
@@ -52,7 +50,7 @@ async def task_id(
     beginning = f"{kind}_{agent}_"
     if key := headers.get("idempotency-key"):
         return beginning + _hash(key_id, key)[:_DIGITS]
-    beginning += _hash(key_id, to_json(request, by_alias=True).decode())[:_HASH_DIGITS]
+    beginning += _hash(key_id, json.dumps(request, sort_keys=True))[:_HASH_DIGITS]
     if headers.get("x-stainless-retry-count", "0") != "0":
         repeated = await store.read(
             partial(sent.repeatable, receiver=agent, beginning=beginning, within_s=JOIN_S)

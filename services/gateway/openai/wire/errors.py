@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
 from services.gateway.problems import Problem, problem_of
+from shared.contract.rows import storable
 
 NO_RETRY = {"x-should-retry": "false"}
 """Tells OpenAI's own clients not to repeat a request."""
@@ -89,7 +90,8 @@ def body(error: Exception) -> ErrorBody:
     code, param = None, None
     if isinstance(problem, RequestError):
         code, param = problem.code, problem.param
-    detail = ErrorDetail(message=problem.detail, type=kind, param=param, code=code)
+    message, param = storable(problem.detail), param and storable(param)
+    detail = ErrorDetail(message=message, type=kind, param=param, code=code)
     return ErrorBody(error=detail)
 
 

@@ -15,10 +15,7 @@ from tests.support.processes.agents import calling
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
 
-pytestmark = [
-    pytest.mark.essential,
-    pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True),
-]
+pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 
 WORDS = "Bob has answered, and so the whole task is done."
 TASK = f"{calling('bob', '[[reply Psst.]]')}[[then]][[reply {WORDS}]]"
@@ -56,6 +53,7 @@ async def test_the_agents_are_the_models_and_an_answer_is_that_of_the_agent_and_
     assert "alice" in shown.stdout
 
 
+@pytest.mark.essential
 async def test_a_stream_has_the_text_in_pieces_and_the_work_of_workers_as_reasoning(
     client: openai.AsyncOpenAI,
 ) -> None:
@@ -159,6 +157,7 @@ async def test_an_answer_with_a_schema_comes_whole_and_valid(client: openai.Asyn
     assert "".join(texts) == '{"city":"Rome"}'
 
 
+@pytest.mark.essential
 async def test_a_client_that_leaves_does_not_cancel_unless_it_wants_that(
     client: openai.AsyncOpenAI, door: Door
 ) -> None:

@@ -19,10 +19,7 @@ from tests.support.model.streaming import WORDS as WORDS_OF_REPLY
 from tests.support.processes.agents import define
 from tests.support.processes.running import System, until
 
-pytestmark = [
-    pytest.mark.essential,
-    pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True),
-]
+pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 
 WORDS = " ".join(f"word{number}" for number in range(400))
 
@@ -51,6 +48,7 @@ async def test_after_the_end_of_a_gateway_a_client_gets_the_answer_of_the_same_r
     assert statuses(door.system) == [("bob", "ok")]
 
 
+@pytest.mark.essential
 async def test_a_response_that_a_killed_gateway_has_begun_goes_on_at_another(door: Door) -> None:
     dying, url = gateway(door.system)
     seen: list[str] = []

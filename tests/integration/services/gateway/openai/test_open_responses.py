@@ -15,10 +15,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from tests.integration.services.gateway.openai.conftest import Door
 
-pytestmark = [
-    pytest.mark.essential,
-    pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True),
-]
+pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 
 
 class _Strict(BaseModel):

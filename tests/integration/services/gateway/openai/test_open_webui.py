@@ -17,10 +17,7 @@ import pytest
 from tests.integration.services.gateway.openai.conftest import Door
 from tests.support.processes.fixtures import Asked
 
-pytestmark = [
-    pytest.mark.essential,
-    pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True),
-]
+pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 
 CHAT = "0b0c9f7e-6c1c-4f9d-9a50-1f0f0e6c2a11"
 HEADERS = {
@@ -56,6 +53,7 @@ async def completed(http: httpx2.AsyncClient, messages: list[Any], **more: objec
     return "".join(choice["delta"].get("content") or "" for choice in choices)
 
 
+@pytest.mark.essential
 async def test_a_chat_is_one_session_and_what_the_page_asks_on_its_own_is_not_in_it(
     door: Door, asked: Asked
 ) -> None:

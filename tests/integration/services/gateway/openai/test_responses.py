@@ -12,10 +12,7 @@ from tests.integration.services.gateway.openai.test_chat import TASK, WORDS, sta
 from tests.support.gateway import gateway
 from tests.support.processes.fixtures import Asked
 
-pytestmark = [
-    pytest.mark.essential,
-    pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True),
-]
+pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 
 
 async def test_a_response_is_the_answer_and_the_next_one_remembers_it(
@@ -60,6 +57,7 @@ async def test_a_streamed_response_has_the_text_in_pieces_and_the_answer_at_the_
     assert events[-1].type == "response.completed"
 
 
+@pytest.mark.essential
 async def test_a_response_in_the_background_is_followed_at_another_gateway(
     client: openai.AsyncOpenAI, door: Door
 ) -> None:

@@ -10,10 +10,7 @@ from tests.integration.services.gateway.openai.conftest import Door
 from tests.integration.services.gateway.openai.test_chat import statuses, user
 from tests.support.gateway import gateway
 
-pytestmark = [
-    pytest.mark.essential,
-    pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True),
-]
+pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 
 
 class Posts(httpx2.AsyncHTTPTransport):
@@ -32,6 +29,7 @@ class Posts(httpx2.AsyncHTTPTransport):
         return await super().handle_async_request(request)
 
 
+@pytest.mark.essential
 async def test_an_impatient_client_posts_three_times_at_two_gateways_and_there_is_one_run(
     door: Door,
 ) -> None:
