@@ -9,6 +9,8 @@ from services.gateway.access import guard, login
 from services.gateway.api import events, tasks, triggers
 from services.gateway.gateway import Gateway
 from services.gateway.metrics import RequestCount
+from services.gateway.openai import chat, models, responses
+from services.gateway.openai.wire import errors
 from services.gateway.tasks.hub import Hub
 
 
@@ -22,9 +24,9 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
         openapi_url="/api/openapi.json",
     )
     app.state.gateway, app.state.hub = gateway, hub
-    problems.install(app)
+    problems.install(app, {"/v1/": errors.response})
     guard.install(app, gateway.store, gateway.own)
     app.add_middleware(RequestCount, metrics=hub.metrics)
-    for it in (login, tasks, triggers, events):
+    for it in (login, tasks, triggers, events, models, chat, responses):
         app.include_router(it.router)
     return app
