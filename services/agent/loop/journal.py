@@ -60,12 +60,16 @@ class Journal(Protocol):
     def record_at_end(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
         """In place of `record` for the last step: it is committed together with the run's end."""
 
-    async def check_fence(self) -> None:
-        """To be awaited before each call that costs money or has effects. Raises `RunLost` as
-        `record` does."""
+    async def begin(self, key: StepKey) -> None:
+        """To be awaited before each call that costs money or has effects: the time of its step
+        counts from here. Raises `RunLost` as `record` does."""
+
+    async def begin_again(self) -> None:
+        """To be awaited if the model call that has begun was delayed until now. Raises as `begin`
+        does."""
 
     async def start(self, key: StepKey, name: str, arguments: str) -> None:
-        """In place of `check_fence` before a call that must not be made twice: commits its start.
+        """In place of `begin` before a call that must not be made twice: commits its start.
 
         `arguments` is JSON. If this is cancelled, the call counts as not started. Raises `RunLost`.
         """
@@ -96,18 +100,21 @@ class MemoryJournal:
         return self.steps[key][2]
 
     async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
-        await self.check_fence()
+        await self.begin(key)
         self.steps[key] = (kind, name, output)
 
     def record_at_end(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
         self.steps[key] = (kind, name, output)
 
-    async def check_fence(self) -> None:
+    async def begin(self, key: StepKey) -> None:
+        await self.begin_again()
+
+    async def begin_again(self) -> None:
         if self.lost:
             raise RunLost("another instance owns this run now")
 
     async def start(self, key: StepKey, name: str, arguments: str) -> None:
-        await self.check_fence()
+        await self.begin(key)
         self.starts[key] = (name, arguments)
 
     def call_in_doubt(self) -> ToolInDoubt | None:

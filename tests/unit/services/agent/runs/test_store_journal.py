@@ -28,9 +28,9 @@ async def test_a_fence_checked_a_moment_ago_is_not_checked_again(
 ) -> None:
     run = await owned(store)
     await taken(store, "alice.2", {"alice.1"})
-    await StoredJournal(store, run).check_fence()
+    await StoredJournal(store, run).begin(StepKey(1, 0))
     with pytest.raises(RunLost):
-        await StoredJournal(store, run, fence_check_s=0.0).check_fence()
+        await StoredJournal(store, run, fence_check_s=0.0).begin(StepKey(1, 0))
 
 
 async def test_a_call_that_is_cancelled_before_it_begins_is_not_in_doubt(
