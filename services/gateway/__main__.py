@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import structlog
 
+from services.gateway.access.authentication import announce
 from services.gateway.app import application
 from services.gateway.gateway import Gateway
 from shared.broker.connection import connect
@@ -39,8 +40,9 @@ async def serve(process: Process) -> None:
         async def why_not_ready() -> str:
             return await unreachable(broker, store)
 
+        app = application(gateway)
         server = http.serving(
-            application(gateway),
+            app,
             settings.gateway_host,
             settings.gateway_port,
             what="the gateway",
@@ -49,6 +51,7 @@ async def serve(process: Process) -> None:
         async with asyncio.TaskGroup() as jobs:
             serving = [jobs.create_task(handle_commands(control, process.stopping))]
             async with server:
+                await announce(app.state.keys)
                 process.ready = why_not_ready
                 await process.stopping.wait()
             for job in serving:
