@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Json, TypeAdapter
 from pydantic_core import from_json
-from sqlalchemy import Select, and_, case, false, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Select,
+    and_,
+    case,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.engine import Connection
 
+from shared.contract.priority import Priority
 from shared.contract.rows import mended
 from shared.store.runs.run import Exchanges
 from shared.store.runs.takeover import DELAYED
@@ -93,6 +106,9 @@ class Row:
     session: str | None
     text: Annotated[str, BeforeValidator(_beginning)]
     due_at: Instant | None = None
+    priority: str = Priority.INTERACTIVE
+    owner: str | None = None
+    """The process that computes it while it is open."""
     damage: str = ""
 
 
@@ -101,17 +117,20 @@ class RunFilter:
     """Selects runs for a list; an empty field selects all.
 
     `since` and `until` limit the time of the claim. `before` is a run's id: only runs that come
-    after it in the list, which begins with the newest. The status `DELAYED_RUNS` selects delayed
-    runs, whose own status is `due`.
+    after it in the list, which begins with the newest; if it has been deleted, its claim was at
+    `before_at`, in seconds. The status `DELAYED_RUNS` selects delayed runs, whose own status is
+    `due`. `agents` are the only agents that are listed; None: all.
     """
 
     agent: str | None = None
+    agents: Collection[str] | None = None
     session: str | None = None
     kinds: Collection[str] = ()
     statuses: Collection[str] = ()
     since: datetime | None = None
     until: datetime | None = None
     before: str | None = None
+    before_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +173,8 @@ _BLANK: dict[str, object] = {
     "ended_at": None,
     "due_at": None,
     "session": None,
+    "priority": Priority.INTERACTIVE,
+    "owner": None,
     "text": "",
     "epoch": 0,
     "turn": 0,
@@ -225,25 +246,35 @@ _status = func.coalesce(runs.c.status, runs.c.state)
 
 def newest(connection: Connection, wanted: RunFilter, limit: int) -> Sequence[Row]:
     """The newest of the wanted runs, latest first."""
-    order = tuple_(runs.c.claimed_at, runs.c.run_id)
-    query = _rows().order_by(runs.c.claimed_at.desc(), runs.c.run_id.desc()).limit(limit)
+    keys = select(runs.c.run_id).where(*conditions(wanted)).order_by(*LATEST_FIRST).limit(limit)
+    # A database that must sort then sorts ids, and no texts.
+    return _read(connection, run_rows().where(runs.c.run_id.in_(keys)).order_by(*LATEST_FIRST))
+
+
+LATEST_FIRST = (runs.c.claimed_at.desc(), runs.c.run_id.desc())
+
+
+def conditions(wanted: RunFilter) -> Iterator[ColumnElement[bool]]:
+    """The conditions on a run that a filter means."""
     if wanted.agent is not None:
-        query = query.where(runs.c.agent == wanted.agent)
+        yield runs.c.agent == wanted.agent
+    if wanted.agents is not None:
+        yield runs.c.agent.in_(wanted.agents)
     if wanted.session is not None:
-        query = query.where(runs.c.session == wanted.session)
+        yield runs.c.session == wanted.session
     if wanted.kinds:
-        query = query.where(runs.c.kind.in_(wanted.kinds))
+        yield runs.c.kind.in_(wanted.kinds)
     if wanted.statuses:
         delayed = DELAYED if DELAYED_RUNS in wanted.statuses else false()
-        query = query.where(or_(_status.in_(wanted.statuses), delayed))
+        yield or_(_status.in_(wanted.statuses), delayed)
     if wanted.since is not None:
-        query = query.where(runs.c.claimed_at >= wanted.since.timestamp())
+        yield runs.c.claimed_at >= wanted.since.timestamp()
     if wanted.until is not None:
-        query = query.where(runs.c.claimed_at <= wanted.until.timestamp())
+        yield runs.c.claimed_at <= wanted.until.timestamp()
     if wanted.before is not None:
-        claimed = select(runs.c.claimed_at).where(runs.c.run_id == wanted.before)
-        query = query.where(order < (connection.execute(claimed).scalar(), wanted.before))
-    return _read(connection, query)
+        claimed = select(runs.c.claimed_at).where(runs.c.run_id == wanted.before).scalar_subquery()
+        at = func.coalesce(claimed, literal(wanted.before_at, Float(53)))
+        yield tuple_(runs.c.claimed_at, runs.c.run_id) < tuple_(at, wanted.before)
 
 
 def find(connection: Connection, key: str) -> Sequence[Row]:
@@ -257,18 +288,22 @@ def find(connection: Connection, key: str) -> Sequence[Row]:
         runs.c.task_id == key,
         runs.c.task_id.in_(of_tick),
     )
-    return _read(connection, _rows().where(by_id).order_by(runs.c.claimed_at).limit(MOST_MATCHES))
+    return _read(
+        connection, run_rows().where(by_id).order_by(runs.c.claimed_at).limit(MOST_MATCHES)
+    )
 
 
 def ended(connection: Connection, run_id: str) -> Row | None:
     """The run, if it has ended."""
-    found = _read(connection, _rows().where(runs.c.run_id == run_id, runs.c.ended_at.is_not(None)))
+    found = _read(
+        connection, run_rows().where(runs.c.run_id == run_id, runs.c.ended_at.is_not(None))
+    )
     return found[0] if found else None
 
 
 def family(connection: Connection, root_id: str) -> Sequence[Row]:
     """All runs that the root message has caused, oldest first."""
-    query = _rows().where(runs.c.root_id == root_id).order_by(runs.c.claimed_at, runs.c.run_id)
+    query = run_rows().where(runs.c.root_id == root_id).order_by(runs.c.claimed_at, runs.c.run_id)
     return _read(connection, query)
 
 
@@ -282,7 +317,8 @@ def texts(connection: Connection, run_id: str) -> Texts:
     return mended(_TEXTS, {**run, "recalled": recalled, "steps": found}, _BLANK)
 
 
-def _rows() -> Select[Any]:
+def run_rows() -> Select[Any]:
+    """The columns of a `Row`; `text` is the beginning of the stored message."""
     return select(
         runs.c.run_id,
         runs.c.agent,
@@ -296,6 +332,8 @@ def _rows() -> Select[Any]:
         runs.c.ended_at,
         case((runs.c.state == RunState.DUE, runs.c.due_at)).label("due_at"),
         runs.c.session,
+        runs.c.priority,
+        runs.c.owner,
         func.substr(runs.c.message, 1, _MESSAGE_CHARS).label("text"),
     )
 
