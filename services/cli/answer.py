@@ -13,6 +13,7 @@ from shared.contract.rows import response_of
 from shared.errors import HutchError
 from shared.settings.environment import Settings
 from shared.store.queries import reports
+from shared.store.queries.texts import run_texts
 
 SCRIPTED = "scripted"
 """The name of the model that is none."""
@@ -65,7 +66,7 @@ async def detail_of(settings: Settings, agent: str, response: Response) -> str |
         async with opened_store(settings) as store:
             if not await store.read(partial(reports.find, key=run)):
                 return "" if response.status is Status.REFUSED else None
-            texts = await store.read(partial(reports.texts, run_id=run))
+            texts = await store.read(partial(run_texts, run_id=run))
         ours = texts.response is not None and response_of(texts.response).id == response.id
         return (texts.detail or "") if ours else ""
     except HutchError:

@@ -27,7 +27,8 @@ from shared.errors import DamagedRow, HutchError
 from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.queries import reports
-from shared.store.queries.reports import DoneStep, Row, Texts
+from shared.store.queries.reports import Row
+from shared.store.queries.texts import DoneStep, Texts, run_texts
 from shared.store.schema import RunState
 
 OWNED = (RunState.RUNNING, RunState.WAITING)
@@ -104,7 +105,7 @@ async def _read(
             return [], [it.sentence for it in places]
         found = []
         for row in _meant(key, rows, store_place(settings, f"show {key}")):
-            texts = await store.read(partial(reports.texts, run_id=row.run_id))
+            texts = await store.read(partial(run_texts, run_id=row.run_id))
             all_runs = await store.read(partial(reports.family, root_id=row.root_id))
             costs = await read_costs(store, settings, [row.root_id])
             below = descendants(row, all_runs)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Json, TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 from pydantic_core import from_json
 from sqlalchemy import (
     ColumnElement,
@@ -26,9 +26,8 @@ from sqlalchemy.engine import Connection
 
 from shared.contract.priority import Priority
 from shared.contract.rows import mended
-from shared.store.runs.run import Exchanges
 from shared.store.runs.takeover import DELAYED
-from shared.store.schema import RunState, instances, now_s, outbox, runs, steps, ticks
+from shared.store.schema import RunState, instances, now_s, outbox, runs, ticks
 
 MOST_MATCHES = 20
 """The most runs that a search by a short prefix returns."""
@@ -133,35 +132,8 @@ class RunFilter:
     before_at: float | None = None
 
 
-@dataclass(frozen=True)
-class DoneStep:
-    """A finished step; `output` is JSON, `position` 0 is the turn's model call."""
-
-    epoch: int
-    turn: int
-    position: int
-    kind: str
-    name: str
-    output: str
-    finished_at: Instant
-    damage: str = ""
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The texts of a run; `message` and `response` are bodies, `detail` is for operators."""
-
-    message: str
-    notes: Json[tuple[str, ...]]
-    recalled: Json[Exchanges]
-    response: str | None
-    detail: str | None
-    steps: tuple[DoneStep, ...]
-    damage: str = ""
-
-
-_ROW, _STEP, _TEXTS = TypeAdapter(Row), TypeAdapter(DoneStep), TypeAdapter(Texts)
-_BEGINNING = datetime.fromtimestamp(0, UTC)
+_ROW = TypeAdapter(Row)
+BEGINNING = datetime.fromtimestamp(0, UTC)
 _BLANK: dict[str, object] = {
     "task_id": "",
     "kind": "",
@@ -169,24 +141,13 @@ _BLANK: dict[str, object] = {
     "root_id": "",
     "parent_id": None,
     "attempts": 0,
-    "claimed_at": _BEGINNING,
+    "claimed_at": BEGINNING,
     "ended_at": None,
     "due_at": None,
     "session": None,
     "priority": Priority.INTERACTIVE,
     "owner": None,
     "text": "",
-    "epoch": 0,
-    "turn": 0,
-    "position": 0,
-    "name": "",
-    "output": "{}",
-    "finished_at": _BEGINNING,
-    "message": "",
-    "notes": "[]",
-    "recalled": "[]",
-    "response": None,
-    "detail": None,
 }
 
 
@@ -246,9 +207,17 @@ _status = func.coalesce(runs.c.status, runs.c.state)
 
 def newest(connection: Connection, wanted: RunFilter, limit: int) -> Sequence[Row]:
     """The newest of the wanted runs, latest first."""
-    keys = select(runs.c.run_id).where(*conditions(wanted)).order_by(*LATEST_FIRST).limit(limit)
-    # A database that must sort then sorts ids, and no texts.
-    return _read(connection, run_rows().where(runs.c.run_id.in_(keys)).order_by(*LATEST_FIRST))
+    query = select(runs.c.run_id).where(*conditions(wanted)).order_by(*LATEST_FIRST).limit(limit)
+    # If the database must sort, it sorts ids and no texts.
+    return rows_of(connection, connection.execute(query).scalars().all())
+
+
+def rows_of(connection: Connection, run_ids: Sequence[str]) -> Sequence[Row]:
+    """The runs with these ids, in the order of the ids."""
+    found = {
+        row.run_id: row for row in _read(connection, _rows().where(runs.c.run_id.in_(run_ids)))
+    }
+    return [found[run_id] for run_id in run_ids if run_id in found]
 
 
 LATEST_FIRST = (runs.c.claimed_at.desc(), runs.c.run_id.desc())
@@ -288,37 +257,22 @@ def find(connection: Connection, key: str) -> Sequence[Row]:
         runs.c.task_id == key,
         runs.c.task_id.in_(of_tick),
     )
-    return _read(
-        connection, run_rows().where(by_id).order_by(runs.c.claimed_at).limit(MOST_MATCHES)
-    )
+    return _read(connection, _rows().where(by_id).order_by(runs.c.claimed_at).limit(MOST_MATCHES))
 
 
 def ended(connection: Connection, run_id: str) -> Row | None:
     """The run, if it has ended."""
-    found = _read(
-        connection, run_rows().where(runs.c.run_id == run_id, runs.c.ended_at.is_not(None))
-    )
+    found = _read(connection, _rows().where(runs.c.run_id == run_id, runs.c.ended_at.is_not(None)))
     return found[0] if found else None
 
 
 def family(connection: Connection, root_id: str) -> Sequence[Row]:
     """All runs that the root message has caused, oldest first."""
-    query = run_rows().where(runs.c.root_id == root_id).order_by(runs.c.claimed_at, runs.c.run_id)
+    query = _rows().where(runs.c.root_id == root_id).order_by(runs.c.claimed_at, runs.c.run_id)
     return _read(connection, query)
 
 
-def texts(connection: Connection, run_id: str) -> Texts:
-    query = select(runs.c.message, runs.c.notes, runs.c.recalled, runs.c.response, runs.c.detail)
-    run = connection.execute(query.where(runs.c.run_id == run_id)).mappings().one()
-    done = select(steps).where(steps.c.run_id == run_id)
-    ordered = done.order_by(steps.c.epoch, steps.c.turn, steps.c.position)
-    found = tuple(mended(_STEP, {**row}, _BLANK) for row in connection.execute(ordered).mappings())
-    recalled = run["recalled"] or "[]"
-    return mended(_TEXTS, {**run, "recalled": recalled, "steps": found}, _BLANK)
-
-
-def run_rows() -> Select[Any]:
-    """The columns of a `Row`; `text` is the beginning of the stored message."""
+def _rows() -> Select[Any]:
     return select(
         runs.c.run_id,
         runs.c.agent,
