@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from services.gateway import problems
 from services.gateway.access import guard, login
+from services.gateway.api import runs
 from services.gateway.gateway import Gateway
 
 
@@ -22,4 +23,5 @@ def application(gateway: Gateway) -> FastAPI:
     problems.install(app)
     guard.install(app, gateway.store, gateway.settings)
     app.include_router(login.router)
+    app.include_router(runs.router)
     return app
