@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from services.gateway.access.caller import Caller
 from shared.store import Store
 from shared.store.processes import audit
@@ -15,14 +13,5 @@ async def record(store: Store, caller: Caller, action: str, subject: str, detail
     `action` is like `task.send`, `subject` names what it is done to, like `alice/ID`. Neither they
     nor `detail` may contain a prompt, an answer or a key.
     """
-    await store.write(
-        "",
-        partial(
-            audit.record,
-            key_id=caller.key_id,
-            key_name=caller.name,
-            action=action,
-            subject=subject,
-            detail=detail,
-        ),
-    )
+    key_id, name = caller.key_id, caller.name
+    await store.write("", lambda db: audit.record(db, key_id, name, action, subject, detail))

@@ -16,7 +16,7 @@ from services.gateway.access.caller import OPEN, caller_with
 from services.gateway.access.keys import Keys
 from services.gateway.access.limits import Limits
 from services.gateway.problems import Problem, problem_of
-from shared.settings.environment import Settings
+from shared.settings.gateway import GatewaySettings
 from shared.store import Store
 from shared.store.processes.api_keys import ApiKey
 
@@ -35,7 +35,7 @@ HEADERS = {
 """There are none of CORS: no other site's page reads a response."""
 
 
-def install(app: FastAPI, store: Store, settings: Settings) -> None:
+def install(app: FastAPI, store: Store, settings: GatewaySettings) -> None:
     """Add the guard, and `app.state.keys`."""
     app.state.keys = Keys(store, settings)
     app.add_middleware(Guard, keys=app.state.keys, limits=Limits())

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 
 from shared.errors import StoreUnavailable
-from shared.settings.environment import Settings
+from shared.settings.gateway import GatewaySettings
 from shared.store import Store
 from shared.store.processes import api_keys
 from shared.store.processes.api_keys import ApiKey
@@ -23,10 +23,10 @@ READ_S = 2.0
 
 
 class Keys:
-    def __init__(self, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: GatewaySettings) -> None:
         self._store = store
-        self._always_open = settings.gateway_open
-        self._on_loopback = is_loopback(settings.gateway_host)
+        self._always_open = settings.open
+        self._on_loopback = is_loopback(settings.host)
         self._known: Mapping[str, ApiKey] = {}
         self._read_at = -CACHE_S
         self._reading = asyncio.Lock()

@@ -80,7 +80,9 @@ class RunView(RunRow):
     """A run with its texts."""
 
     outcome: str = Field(description="one sentence on how it has ended, or what it does")
-    cost: float | None = Field(description="in USD, with all it has caused; null: no price is known")
+    cost: float | None = Field(
+        description="in USD, with all it has caused; null: no price is known"
+    )
     usage: Usage = Field(description="with all it has caused; of its own steps while it is open")
     deadline_at: datetime
     owner: str | None
@@ -181,9 +183,7 @@ async def show_step(
 ) -> StepView:
     """A finished step with its input and output."""
     row = await _run(shared.store, run, caller)
-    found = await read_step(
-        shared.store, shared.settings, row, epoch, turn, position, full=full
-    )
+    found = await read_step(shared.store, shared.settings, row, epoch, turn, position, full=full)
     if found is None:
         where = f"epoch {epoch}, turn {turn}, position {position}"
         raise Problem(HTTPStatus.NOT_FOUND, f"run {row.run_id} has no finished step at {where}")

@@ -104,7 +104,10 @@ async def _asked(
     steps, first = list(of_turn), turn
     while first > 1 and (full or sum(len(it.output) for it in steps) < MOST_CHARS):
         last, first = first - 1, max(1, first - TURNS)
-        steps = [*await store.read(lambda db, a=first, b=last: done_steps(db, row.run_id, a, b)), *steps]  # type: ignore[misc]  # bound now
+        steps = [
+            *await store.read(lambda db, a=first, b=last: done_steps(db, row.run_id, a, b)),
+            *steps,
+        ]  # type: ignore[misc]  # bound now
     body = bodies.get(texts.definition, "")
     return _Asked(row, texts, body, steps, all_turns=first <= 1)
 

@@ -17,7 +17,7 @@ from services.gateway import problems
 from services.gateway.access import guard, login
 from services.gateway.access.caller import Operator, Reader, Runner
 from shared.process.http import serving
-from shared.settings.environment import Settings
+from shared.settings.gateway import GatewaySettings
 from shared.store import Store
 from shared.store.processes import api_keys
 from shared.store.processes.api_keys import Scope
@@ -36,7 +36,7 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def _application(store: Store, settings: Settings) -> FastAPI:
+def _application(store: Store, settings: GatewaySettings) -> FastAPI:
     app = FastAPI()
     problems.install(app)
     guard.install(app, store, settings)
@@ -79,7 +79,7 @@ def served(store: Store) -> Served:
     async def serve(**settings: str) -> AsyncIterator[httpx2.AsyncClient]:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        given = Settings.model_validate({"HUTCH_GATEWAY_HOST": "127.0.0.1", **settings})
+        given = GatewaySettings.model_validate({"HUTCH_GATEWAY_HOST": "127.0.0.1", **settings})
         app = _application(store, given)
         async with (
             serving(app, "127.0.0.1", port, what="the guard", variables="none"),
