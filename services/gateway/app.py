@@ -11,7 +11,7 @@ from services.gateway.api import runs
 from services.gateway.gateway import Gateway
 
 COMPRESSION = 5
-"""A timeline of 10,000 steps is a fifteenth of its size then; the levels above cost twice the time."""
+"""The level of gzip; a higher one takes far longer and saves little."""
 STREAMS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/x-ndjson")
 """Responses that must not wait for more to compress; server-sent events are among starlette's."""
 

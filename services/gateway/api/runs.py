@@ -81,7 +81,7 @@ class RunView(RunRow):
 
     outcome: str = Field(description="one sentence on how it has ended, or what it does")
     cost: float | None = Field(
-        description="in USD, with all it has caused; null: no price is known"
+        description="in USD, of all it has caused too; null: no price is known"
     )
     usage: Usage = Field(description="with all it has caused; of its own steps while it is open")
     deadline_at: datetime

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import from_json, to_json
@@ -104,10 +105,8 @@ async def _asked(
     steps, first = list(of_turn), turn
     while first > 1 and (full or sum(len(it.output) for it in steps) < MOST_CHARS):
         last, first = first - 1, max(1, first - TURNS)
-        steps = [
-            *await store.read(lambda db, a=first, b=last: done_steps(db, row.run_id, a, b)),
-            *steps,
-        ]  # type: ignore[misc]  # bound now
+        earlier = partial(done_steps, run_id=row.run_id, first=first, last=last)
+        steps = [*await store.read(earlier), *steps]
     body = bodies.get(texts.definition, "")
     return _Asked(row, texts, body, steps, all_turns=first <= 1)
 
