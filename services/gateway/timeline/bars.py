@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.contract.messages import ANSWERED
 from shared.store.processes.heartbeats import DEAD_AFTER_S
@@ -44,29 +44,27 @@ class BarKind(StrEnum):
     """Given up by its process, or ended as failed and replayed later."""
 
 
-class Place(BaseModel):
+@dataclass(slots=True)
+class Place:
     """A step's key in its run."""
-
-    model_config = ConfigDict(frozen=True)
 
     epoch: int
     turn: int
     position: int
 
 
-class Bar(BaseModel):
+@dataclass(slots=True)  # a tree can have many thousands: pydantic's models take three times as long
+class Bar:
     """A span of time of a run; `to` is null while it lasts."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
-
     kind: BarKind
-    name: str = Field(description="the name of the step, tool or worker; empty for a wait")
-    from_: datetime = Field(alias="from")
+    name: Annotated[str, Field(description="of the step, tool or worker; empty for a wait")]
+    from_: Annotated[datetime, Field(alias="from")]
     to: datetime | None
-    step: Place | None = Field(description="the finished step, or the one in progress")
-    instance: str | None = Field(description="the process, where it is known")
+    step: Annotated[Place | None, Field(description="the finished step, or the one in progress")]
+    instance: Annotated[str | None, Field(description="the process, where it is known")]
     reason: str
-    child_run_id: str | None = Field(description="the worker's run")
+    child_run_id: Annotated[str | None, Field(description="the worker's run")]
 
 
 class PlannedCall(NamedTuple):
@@ -249,10 +247,9 @@ class _Timeline:
         reason: str = "",
     ) -> Bar:
         child = self.life.children.get((place.turn, place.position))
-        known = BarKind(kind) if kind in _CALLS else BarKind.TOOL
         began = began if until is None else min(began, until)
         return Bar(
-            kind=known,
+            kind=_CALLS.get(kind, BarKind.TOOL),
             name=name,
             from_=_time(began),
             to=None if until is None else _time(until),
@@ -263,7 +260,7 @@ class _Timeline:
         )
 
 
-_CALLS = (BarKind.MODEL, BarKind.TOOL, BarKind.WORKER)
+_CALLS = {str(it): it for it in (BarKind.MODEL, BarKind.TOOL, BarKind.WORKER)}
 
 
 def _turn(steps: Sequence[StepTime], until: float) -> int:

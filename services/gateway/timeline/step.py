@@ -7,6 +7,7 @@ been shortened, the rebuilt request is longer than the one that was sent, and sa
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -74,41 +75,53 @@ async def read_step(
     step = next((it for it in found if (it.epoch, it.position) == (epoch, position)), None)
     if step is None:
         return None
-    asked = await _asked(store, row, found, turn, full=full or step.kind != "model")
-    given = _request(asked, step, full=full) if step.kind == "model" else _arguments(asked, step)
+    texts = await store.read(lambda db: run_texts(db, row.run_id, with_steps=False))
+    bodies = await store.read(lambda db: timeline.bodies(db, [texts.definition]))
+    body = bodies.get(texts.definition, "")
+    steps, first = found, turn
+    if step.kind == "model":
+        steps, first = await _up_to(store, row.run_id, found, turn, full=full)
+    asked = _Asked(row, texts, body, steps, first <= 1)
+    return await asyncio.to_thread(_view, asked, step, settings, full=full)
+
+
+async def _up_to(
+    store: Store, run_id: str, of_turn: Sequence[DoneStep], turn: int, *, full: bool
+) -> tuple[Sequence[DoneStep], int]:
+    """The latest steps up to this turn, and the first turn that was read."""
+    steps, first = list(of_turn), turn
+    while first > 1 and (full or sum(len(it.output) for it in steps) < MOST_CHARS):
+        last, first = first - 1, 1 if full else max(1, first - TURNS)
+        earlier = partial(done_steps, run_id=run_id, first=first, last=last)
+        steps = [*await store.read(earlier), *steps]
+    return steps, first
+
+
+def _view(asked: _Asked, step: DoneStep, settings: Settings, *, full: bool) -> StepView:
+    given, left_out = (
+        _request(asked, step, full=full)
+        if step.kind == "model"
+        else (_arguments(asked, step), False)
+    )
     sent, sent_cut = _limited(given, full=full)
     output, output_cut = _limited(_json(step.output), full=full)
     usage = usage_of(step.output)
-    call = Call(
-        row.run_id, epoch, turn, position, step.output, step.finished_at.timestamp(), asked.body
-    )
-    cost = cost_of(call, settings) if step.kind == "model" else None
+    at = step.finished_at.timestamp()
+    place = asked.row.run_id, step.epoch, step.turn, step.position
+    is_model = step.kind == "model"
+    cost = cost_of(Call(*place, step.output, at, asked.body), settings) if is_model else None
     return StepView(
         kind=step.kind,
         name=step.name,
         input=sent,
         output=output,
-        input_truncated=sent_cut,
+        input_truncated=sent_cut or left_out,
         output_truncated=output_cut,
         usage=usage,
         cost=cost.usd if cost and (cost.usd or not cost.unpriced) else None,
         finished_at=step.finished_at,
         seconds=step.seconds,
     )
-
-
-async def _asked(
-    store: Store, row: Row, of_turn: Sequence[DoneStep], turn: int, *, full: bool
-) -> _Asked:
-    texts = await store.read(lambda db: run_texts(db, row.run_id, with_steps=False))
-    bodies = await store.read(lambda db: timeline.bodies(db, [texts.definition]))
-    steps, first = list(of_turn), turn
-    while first > 1 and (full or sum(len(it.output) for it in steps) < MOST_CHARS):
-        last, first = first - 1, max(1, first - TURNS)
-        earlier = partial(done_steps, run_id=row.run_id, first=first, last=last)
-        steps = [*await store.read(earlier), *steps]
-    body = bodies.get(texts.definition, "")
-    return _Asked(row, texts, body, steps, all_turns=first <= 1)
 
 
 class _Definition(BaseModel):
@@ -125,17 +138,17 @@ class _Snapshot(BaseModel):
     tools: tuple[_Named, ...] = ()
 
 
-def _request(asked: _Asked, step: DoneStep, *, full: bool) -> JsonValue:
-    """What a model was sent: messages, and the names of the tools."""
+def _request(asked: _Asked, step: DoneStep, *, full: bool) -> tuple[JsonValue, bool]:
+    """What a model was sent: messages, and the names of the tools; and whether messages are left
+    out here."""
     try:
         snapshot = _Snapshot.model_validate_json(asked.body)
     except ValidationError:
         snapshot = _Snapshot()
     opening = list(_opening(asked, snapshot.definition.preamble))
-    turns = list(_turns(asked, step))
-    if not full:
-        turns = _newest(turns, MOST_CHARS * 3 // 4)
-    cut = not asked.all_turns or len(turns) < len(list(_turns(asked, step)))
+    read = list(_turns(asked, step))
+    turns = read if full else _newest(read, MOST_CHARS * 3 // 4)
+    cut = not asked.all_turns or len(turns) < len(read)
     between = [_message("note", LEFT_OUT)] if cut else []
     request: dict[str, JsonValue] = {
         "messages": [*opening, *between, *turns],
@@ -143,7 +156,7 @@ def _request(asked: _Asked, step: DoneStep, *, full: bool) -> JsonValue:
     }
     if any(it.name == SHORTEN and it.position < 0 for it in asked.steps):
         request["note"] = "the model was sent a shortened history: see the steps named 'shorten'"
-    return request
+    return request, cut
 
 
 def _opening(asked: _Asked, preamble: str) -> Iterator[JsonValue]:
