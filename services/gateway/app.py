@@ -7,8 +7,10 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 
 from services.gateway import problems
 from services.gateway.access import guard, login
-from services.gateway.api import runs
+from services.gateway.api import events, runs, tasks, triggers
 from services.gateway.gateway import Gateway
+from services.gateway.metrics import RequestCount
+from services.gateway.tasks.hub import Hub
 
 COMPRESSION = 5
 """The level of gzip; a higher one takes far longer and saves little."""
@@ -16,7 +18,7 @@ STREAMS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/x-ndjson")
 """Responses that must not wait for more to compress; server-sent events are among starlette's."""
 
 
-def application(gateway: Gateway) -> FastAPI:
+def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app = FastAPI(
         title="Hutch",
         summary="Give tasks to agents, and see what they do.",
@@ -25,10 +27,11 @@ def application(gateway: Gateway) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
-    app.state.gateway = gateway
+    app.state.gateway, app.state.hub = gateway, hub
     problems.install(app)
     app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
     guard.install(app, gateway.store, gateway.own)
-    app.include_router(login.router)
-    app.include_router(runs.router)
+    app.add_middleware(RequestCount, metrics=hub.metrics)
+    for it in (login, tasks, runs, triggers, events):
+        app.include_router(it.router)
     return app

@@ -15,10 +15,12 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.gateway import gateway
-from services.gateway.access import audit
 from services.gateway.access.caller import Caller, Reader, Runner
 from services.gateway.gateway import Gateway
 from services.gateway.problems import Problem
+from services.gateway.tasks import hub as hubs
+from services.gateway.tasks.hub import Hub
+from services.gateway.tasks.submission import cancel
 from services.gateway.timeline.outcome import outcome
 from services.gateway.timeline.rows import Parents, RunRow, row_of
 from services.gateway.timeline.step import StepView, read_step, usage_of
@@ -32,7 +34,6 @@ from shared.store.queries import search
 from shared.store.queries.model_calls import model_calls, relatives
 from shared.store.queries.reports import DELAYED_RUNS, Row, RunFilter, find, newest, rows_of
 from shared.store.queries.texts import run_texts
-from shared.store.runs import cancels
 from shared.store.schema import RunState
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
@@ -191,12 +192,12 @@ async def show_step(
 
 
 @router.post("/{run}/cancel", status_code=HTTPStatus.ACCEPTED)
-async def cancel_run(run: str, caller: Runner, shared: Shared) -> Cancelled:
+async def cancel_run(
+    run: str, caller: Runner, shared: Shared, hub: Annotated[Hub, Depends(hubs.of)]
+) -> Cancelled:
     """Cancel the run and all that it has caused; one that has ended stays as it is."""
     row = await _run(shared.store, run, caller)
-    await audit.record(shared.store, caller, "run.cancel", f"{row.agent}/{row.task_id}")
-    request = partial(cancels.request, agent=row.agent, task_id=row.task_id)
-    await shared.store.write(row.run_id, request)
+    await cancel(hub, caller, row.agent, row.task_id)
     return Cancelled(run_id=row.run_id)
 
 
