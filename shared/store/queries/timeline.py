@@ -157,6 +157,11 @@ def _steps(connection: Connection, ids: Sequence[str]) -> dict[str, list[StepTim
     return found
 
 
+def marks_of(connection: Connection, run_id: str) -> Sequence[MarkRow]:
+    """The marks of one run, in order."""
+    return _marks(connection, [run_id]).get(run_id, ())
+
+
 def _marks(connection: Connection, ids: Sequence[str]) -> dict[str, list[MarkRow]]:
     query = select(marks.c.run_id, marks.c.kind, marks.c.instance, marks.c.reason, marks.c.at)
     ordered = query.where(marks.c.run_id.in_(ids)).order_by(marks.c.run_id, marks.c.number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -15,6 +16,13 @@ from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
 
 STORES = ["sqlite"]
+
+
+def sent(client: Client, agent: str, content: str) -> str:
+    """The id of the task."""
+    task = uuid4().hex
+    client.send(agent, {"content": content, "id": task})
+    return task
 
 
 def got(address: str, path: str) -> Any:
@@ -33,7 +41,7 @@ def test_a_takeover_shows_the_dead_process_and_the_new_owner(
 ) -> None:
     both = system.agents("bob", "bob")
     _, address = gateway(system)
-    task = pika.send("bob", "[[latency 6]]Write.")
+    task = sent(pika, "bob", "[[latency 6]]Write.")
     until(lambda: len(asked()) == 1)
     running = got(address, f"/api/runs/{task}/tree")["runs"][0]
     assert kinds(running)[-1] == "model"
@@ -61,7 +69,7 @@ def test_a_manager_and_its_worker_are_one_tree_whose_steps_can_be_read(
 ) -> None:
     system.agents("bob", "alice")
     _, address = gateway(system)
-    task = pika.send("alice", ASK)
+    task = sent(pika, "alice", ASK)
     assert pika.reply().status == "ok"
     tree = got(address, f"/api/runs/{task}/tree")
     alice, bob = tree["runs"]
@@ -85,7 +93,7 @@ def test_a_manager_and_its_worker_are_one_tree_whose_steps_can_be_read(
 def test_a_run_is_cancelled_by_its_id(system: System, pika: Client, asked: Asked) -> None:
     system.agents("bob")
     _, address = gateway(system)
-    task = pika.send("bob", "[[latency 30]]Write.")
+    task = sent(pika, "bob", "[[latency 30]]Write.")
     until(lambda: len(asked()) == 1)
     found = httpx2.post(f"{address}/api/runs/{task}/cancel", timeout=60)
     assert found.status_code == 202
