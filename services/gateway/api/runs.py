@@ -7,11 +7,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.gateway import gateway
@@ -26,15 +27,16 @@ from services.gateway.timeline.rows import Parents, RunRow, row_of
 from services.gateway.timeline.step import StepView, read_step, usage_of
 from services.gateway.timeline.tree import RunTree, TreeData, read_tree, tree_runs
 from shared.client.costs import read_costs
-from shared.contract.messages import Status, Usage
-from shared.contract.rows import message_of, response_of
+from shared.contract.messages import AgentName, Id, Status, Usage
+from shared.contract.rows import message_of, response_of, storable
+from shared.contract.times import Time
 from shared.errors import DamagedRow
 from shared.store import Store
 from shared.store.queries import search
 from shared.store.queries.model_calls import model_calls, relatives
 from shared.store.queries.reports import DELAYED_RUNS, Row, RunFilter, find, newest, rows_of
 from shared.store.queries.texts import run_texts
-from shared.store.schema import RunState
+from shared.store.schema import INTEGER_MAX, LATEST_S, RunState
 
 router = APIRouter(prefix="/api/runs", tags=["runs"])
 
@@ -43,7 +45,16 @@ Shared = Annotated[Gateway, Depends(gateway.of)]
 
 SEARCH_S = 1.0
 """A search ends after this time, and its page says how far back it has come."""
-STATUSES = frozenset({*Status, *RunState, DELAYED_RUNS}) - {RunState.ENDED}
+RunStatus = StrEnum(  # type: ignore[misc]  # mypy knows enums of literals only
+    "RunStatus",
+    [(it.name, it.value) for it in (*Status, *RunState) if it is not RunState.ENDED]
+    + [("DELAYED", DELAYED_RUNS)],
+)
+"""How a run ended, or its state while it is open. Delayed ones are also due."""
+RunKind = Literal["task", "trigger", "reaction", "tick"]
+RunKey = Annotated[
+    Id, Path(description="its id, a beginning of it that no other run has, or its task's id")
+]
 ID_CHARS = 32
 MOST_BELOW = 500
 """The most caused runs that are read to count a run's workers."""
@@ -106,14 +117,19 @@ class Cancelled(BaseModel):
 async def list_runs(
     caller: Reader,
     shared: Shared,
-    agent: str | None = None,
-    session: str | None = None,
-    status: Annotated[list[str] | None, Query(description="one or more")] = None,
-    kind: Annotated[list[str] | None, Query(description="one or more")] = None,
-    q: Annotated[str | None, Query(max_length=200, description="an id, a session or text")] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    before: Annotated[str | None, Query(max_length=80, description="`next` of a page")] = None,
+    agent: AgentName | None = None,
+    session: Id | None = None,
+    status: Annotated[list[RunStatus] | None, Query(description="one or more")] = None,
+    kind: Annotated[list[RunKind] | None, Query(description="one or more")] = None,
+    q: Annotated[
+        str | None, Query(max_length=200, description="an id, the beginning of one, or a text")
+    ] = None,
+    since: Annotated[Time | None, Query(description="of the claim")] = None,
+    until: Annotated[Time | None, Query(description="of the claim")] = None,
+    before: Annotated[
+        str | None,
+        Query(pattern=r"^[0-9a-f]{32}\.\d{1,12}\.\d{6}$", description="`next` of a page"),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> RunPage:
     """The runs that fit all filters, the newest first.
@@ -124,20 +140,17 @@ async def list_runs(
     """
     if agent is not None:
         caller.check(agent)
-    if unknown := set(status or ()) - STATUSES:
-        known = ", ".join(sorted(STATUSES))
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"status: {min(unknown)} is none of {known}")
     wanted = RunFilter(
         agent=agent,
         agents=caller.agents,
         session=session,
         kinds=kind or (),
         statuses=status or (),
-        since=_aware(since),
-        until=_aware(until),
+        since=since,
+        until=until,
     )
     wanted = _after(wanted, before)
-    text = (q or "").strip()
+    text = storable(q or "").strip()
     if text:
         return await _searched(shared.store, wanted, text, limit)
     found = await shared.store.read(lambda db: newest(db, wanted, limit + 1))
@@ -150,7 +163,7 @@ async def list_runs(
 
 
 @router.get("/{run}")
-async def show_run(run: str, caller: Reader, shared: Shared) -> RunView:
+async def show_run(run: RunKey, caller: Reader, shared: Shared) -> RunView:
     """One run, by its id, a beginning of it that no other run has, or its task's id."""
     row = await _run(shared.store, run, caller)
     return await _view(shared, row)
@@ -158,10 +171,13 @@ async def show_run(run: str, caller: Reader, shared: Shared) -> RunView:
 
 @router.get("/{run}/tree", response_model=RunTree)
 async def show_tree(
-    run: str,
+    run: RunKey,
     caller: Reader,
     shared: Shared,
-    after: Annotated[float | None, Query(description="`cursor` of an earlier answer")] = None,
+    after: Annotated[
+        float | None,
+        Query(ge=0, le=LATEST_S, allow_inf_nan=False, description="`cursor` of an earlier answer"),
+    ] = None,
 ) -> Response:
     """The whole tree that the run belongs to, with the bars of its timeline.
 
@@ -174,10 +190,10 @@ async def show_tree(
 
 @router.get("/{run}/steps/{epoch}/{turn}/{position}")
 async def show_step(
-    run: str,
-    epoch: int,
-    turn: int,
-    position: int,
+    run: RunKey,
+    epoch: Annotated[int, Path(ge=1, le=INTEGER_MAX)],
+    turn: Annotated[int, Path(ge=1, le=INTEGER_MAX)],
+    position: Annotated[int, Path(ge=-3, le=INTEGER_MAX)],
     caller: Reader,
     shared: Shared,
     full: Annotated[bool, Query(description="long texts are not cut")] = False,
@@ -193,7 +209,7 @@ async def show_step(
 
 @router.post("/{run}/cancel", status_code=HTTPStatus.ACCEPTED)
 async def cancel_run(
-    run: str, caller: Runner, shared: Shared, hub: Annotated[Hub, Depends(hubs.of)]
+    run: RunKey, caller: Runner, shared: Shared, hub: Annotated[Hub, Depends(hubs.of)]
 ) -> Cancelled:
     """Cancel the run and all that it has caused; one that has ended stays as it is."""
     row = await _run(shared.store, run, caller)
@@ -309,14 +325,4 @@ def _after(wanted: RunFilter, cursor: str | None) -> RunFilter:
     if cursor is None:
         return wanted
     run_id, _, at = cursor.partition(".")
-    try:
-        return replace(wanted, before=run_id, before_at=float(at))
-    except ValueError:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "before: send the 'next' of an earlier page"
-        ) from None
-
-
-def _aware(time: datetime | None) -> datetime | None:
-    """A time without a zone is in UTC."""
-    return time.replace(tzinfo=UTC) if time is not None and time.tzinfo is None else time
+    return replace(wanted, before=run_id, before_at=float(at))

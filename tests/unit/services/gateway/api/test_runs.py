@@ -133,10 +133,10 @@ async def test_runs_are_chosen_by_agent_session_status_and_kind(
     assert await ids(client, status="running") == ["t2"]
     assert await ids(client, status=["ok", "failed"]) == ["t1"]
     assert await ids(client, kind="tick") == []
-    assert await ids(client, since="2100-01-01T00:00:00") == []
+    assert await ids(client, since="2100-01-01T00:00:00Z") == []
     refused = await client.get("/api/runs", params={"status": "odd"})
     assert refused.status_code == 422
-    assert "odd is none of cancelled" in refused.json()["detail"]
+    assert "Input should be 'ok', 'partial'" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -303,6 +303,33 @@ async def test_a_key_for_one_agent_sees_only_that_agents_runs(
     assert (await client.get(f"/api/runs/{top.run_id}")).status_code == 403
     runs = (await got(client, f"/api/runs/{bob.run_id}/tree"))["runs"]
     assert [it["agent"] for it in runs] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"q": "\0"},
+        {"q": "\ud800".encode("utf-8", "surrogatepass").decode("latin-1")},
+        {"since": "0001-01-01T00:00:00+14:00"},
+        {"before": f"{'0' * 32}.{'9' * 12}.000000"},
+        {"session": "\0"},
+        {"agent": "Alice"},
+        {"kind": "odd"},
+    ],
+)
+async def test_odd_filters_are_refused_or_find_nothing(
+    store: Store, client: httpx2.AsyncClient, query: dict[str, str]
+) -> None:
+    await begun(store, Task(id="t1", content="Write."))
+    assert (await client.get("/api/runs", params=query)).status_code in {200, 422}
+
+
+@pytest.mark.parametrize("path", ["1/0/0", f"{2**40}/1/0", "1/1/-9", "1/x/0"])
+async def test_a_place_that_no_step_has_is_refused(
+    store: Store, client: httpx2.AsyncClient, path: str
+) -> None:
+    await begun(store, Task(id="t1", content="Write."))
+    assert (await client.get(f"/api/runs/t1/steps/{path}")).status_code == 422
 
 
 @pytest.mark.parametrize("key", ["nothing", "%", "0" * 32])
