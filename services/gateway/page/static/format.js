@@ -39,16 +39,17 @@ export function duration(ms) {
 export const time = (text) => (text == null ? null : Date.parse(text));
 export const clockTime = (date) => clock.format(date);
 
-/** "in 5 min", "3 s ago", or a date for what is further away. */
+/** "in 5 min" or "3 s ago" within an hour, else the time of day, with its date unless it is today's. */
 export function relative(text, now = Date.now()) {
   const ms = time(text) - now;
   const far = Math.abs(ms);
   if (far < 1500) return "now";
-  if (far < 86_400_000) {
-    const rough = duration(far < 60_000 ? Math.round(far / 1000) * 1000 : far).split(" ").slice(0, 2).join(" ");
+  if (far < 3_600_000) {
+    const rough = far < 60_000 ? `${Math.round(far / 1000)} s` : `${Math.floor(far / 60_000)} min`;
     return ms > 0 ? `in ${rough}` : `${rough} ago`;
   }
-  return `${day.format(time(text))}, ${minute.format(time(text))}`;
+  const today = day.format(now) === day.format(time(text)) && far < 86_400_000;
+  return `${today ? "" : `${day.format(time(text))}, `}${minute.format(time(text))}`;
 }
 
 /** A date and time in the reader's time zone. */

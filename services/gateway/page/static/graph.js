@@ -1,55 +1,95 @@
 // The agents as a graph: managers and their workers, swarms, and the messages between them.
-import { html, useEffect, useMemo, useRef } from "./html.js";
-import { layout, Graph as Layout } from "./vendor/dagre.js";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./html.js";
+import { graphlib, layout } from "./vendor/dagre.js";
 import { number, plural } from "./format.js";
 import { agentPath } from "./parts.js";
 import { health } from "./views/agents.js";
 
+const { alg, Graph: Layout } = graphlib;
 const NODE = { width: 172, height: 62 };
 const GROUP = { width: 128, height: 34 };
+const NODE_GAP = 16;
+const APART = 40;
 const MOVE_MS = 900;
 
-/** Where everything is. It depends on the names and edges alone, so that numbers move nothing. */
-function placed(agents, groups) {
+/** Where everything is. It depends on the names, the edges and the width alone, so that numbers move
+ *  nothing. Agents that have nothing to do with each other are laid out apart, side by side. */
+function placed(agents, groups, room) {
   const graph = new Layout();
-  graph.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 70, marginx: 8, marginy: 8 });
-  graph.setDefaultEdgeLabel(() => ({}));
   const names = new Set(agents.map((it) => it.name));
   for (const it of agents) graph.setNode(it.name, { ...NODE });
   for (const it of groups) graph.setNode(`swarm ${it.name}`, { ...GROUP });
   for (const it of agents) {
-    for (const worker of it.workers.filter((name) => names.has(name))) graph.setEdge(it.name, worker);
-    if (groups.some((group) => group.name === it.swarm)) graph.setEdge(`swarm ${it.swarm}`, it.name);
+    for (const worker of it.workers.filter((name) => names.has(name))) graph.setEdge(it.name, worker, {});
+    if (groups.some((group) => group.name === it.swarm)) graph.setEdge(`swarm ${it.swarm}`, it.name, {});
   }
-  layout(graph);
-  const nodes = new Map(graph.nodes().map((name) => [name, graph.node(name)]));
-  const edges = graph.edges().map(({ v, w }) => ({ from: v, to: w, path: curve(graph.edge(v, w).points) }));
-  const { width, height } = graph.graph();
-  return { nodes, edges, width, height };
+  const parts = alg.components(graph).map((members) => part(graph, members));
+  parts.sort((a, b) => b.height - a.height || b.width - a.width);
+  const nodes = new Map();
+  const edges = [];
+  let [x, y, bottom, width] = [0, 0, 0, 0];
+  for (const it of parts) {
+    if (x > 0 && x + it.width > room) [x, y] = [0, bottom];
+    for (const [name, node] of it.nodes) nodes.set(name, { ...node, x: node.x + x, y: node.y + y });
+    for (const { from, to, points } of it.edges) edges.push({ from, to, path: curve(points.map((at) => ({ x: at.x + x, y: at.y + y }))) });
+    x += it.width + APART;
+    bottom = Math.max(bottom, y + it.height + NODE_GAP);
+    width = Math.max(width, x - APART);
+  }
+  return { nodes, edges, width, height: bottom };
 }
 
+/** Some nodes with their edges, laid out from left to right. */
+function part(graph, members) {
+  const own = new Layout();
+  own.setGraph({ rankdir: "LR", nodesep: NODE_GAP, ranksep: 64, marginx: 3, marginy: 3 });
+  for (const name of members) own.setNode(name, graph.node(name));
+  for (const { v, w } of graph.edges()) if (own.hasNode(v)) own.setEdge(v, w, {});
+  layout(own);
+  const edges = own.edges().map(({ v, w }) => {
+    const [begin, end] = [own.node(v), own.node(w)];
+    const middle = own.edge(v, w).points.slice(1, -1);
+    const points = [{ x: begin.x + begin.width / 2, y: begin.y }, ...(middle.length > 1 ? middle : []), { x: end.x - end.width / 2, y: end.y }];
+    return { from: v, to: w, points };
+  });
+  const { width, height } = own.graph();
+  return { nodes: members.map((name) => [name, own.node(name)]), edges, width, height };
+}
+
+/** Leaves and enters horizontally. */
 function curve(points) {
-  const [first, ...rest] = points;
-  let path = `M${first.x},${first.y}`;
-  for (let at = 0; at < rest.length - 1; at += 1) {
-    const middle = { x: (rest[at].x + rest[at + 1].x) / 2, y: (rest[at].y + rest[at + 1].y) / 2 };
-    const end = at === rest.length - 2 ? rest[at + 1] : middle;
-    path += `Q${rest[at].x},${rest[at].y} ${end.x},${end.y}`;
+  let path = `M${points[0].x},${points[0].y}`;
+  for (const [at, to] of points.slice(1).entries()) {
+    const from = points[at];
+    const middle = (from.x + to.x) / 2;
+    path += `C${middle},${from.y} ${middle},${to.y} ${to.x},${to.y}`;
   }
-  return rest.length === 1 ? `${path}L${rest[0].x},${rest[0].y}` : path;
+  return path;
 }
 
 export function Graph({ agents, groups, moves }) {
+  const [room, place] = useRoom();
   const shape = JSON.stringify([agents.map((it) => [it.name, it.workers, it.swarm]), groups.map((it) => it.name)]);
-  const { nodes, edges, width, height } = useMemo(() => placed(agents, groups), [shape]);
+  const { nodes, edges, width, height } = useMemo(() => placed(agents, groups, room), [shape, room]);
   const paths = (move) => pathOf(edges, agents, move);
-  return html`<div class="graph card"><svg viewBox=${`0 0 ${width} ${height}`} width=${width} height=${height} role="group" aria-label="Agents and who calls whom">
+  return html`<div class="graph card" ref=${place}><svg viewBox=${`0 0 ${width} ${height}`} width=${width} height=${height} role="group" aria-label="Agents and who calls whom">
     <defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" class="arrow" /></marker></defs>
     ${edges.map((it) => html`<path key=${`${it.from} ${it.to}`} d=${it.path} class=${it.from.startsWith("swarm ") ? "edge swarm" : "edge"} marker-end=${it.from.startsWith("swarm ") ? null : "url(#arrow)"} />`)}
     ${groups.map((it) => html`<${Group} key=${it.name} group=${it} at=${nodes.get(`swarm ${it.name}`)} />`)}
     ${agents.map((it) => html`<${Agent} key=${it.name} agent=${it} at=${nodes.get(it.name)} />`)}
     <g aria-hidden="true">${moves.map((it) => html`<${Move} key=${it.id} move=${it} paths=${paths(it)} />`)}</g>
   </svg></div>`;
+}
+
+function useRoom() {
+  const place = useRef(null);
+  const [room, setRoom] = useState(1200);
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(([entry]) => setRoom(Math.round(entry.contentRect.width)));
+    observer.observe(place.current);
+    return () => observer.disconnect();
+  }, []);
+  return [room, place];
 }
 
 function Agent({ agent, at }) {

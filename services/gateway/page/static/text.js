@@ -9,15 +9,16 @@ const ANSI = "\\u001b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\\u0007\\u001b]*(?:\\u0007|\\u
 const CONTROL = "[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]";
 const DIRECTION = "[\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]";
 const INVISIBLE = "[\\u00ad\\u180e\\u200b\\u2028\\u2029\\u2060-\\u2064\\ufeff\\ufff9-\\ufffb]|[\\u{e0000}-\\u{e007f}]+";
+const NAMES = "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US".split(" ");
 const HIDDEN = new RegExp(`(?:${ANSI})|${CONTROL}|${DIRECTION}|${INVISIBLE}`, "gu");
 
 function mark(found) {
-  if (found[0] === "\u001b") return "␛" + found.slice(1).replace(/[\u0000-\u001f]/g, picture);
+  if (found[0] === "\u001b") return `ESC${found.slice(1).replace(/[\u0000-\u001f]/g, name)}`;
   if (found.codePointAt(0) >= 0xe0000) return `hidden: ${tags(found)}`;
-  return found.codePointAt(0) < 0x20 ? picture(found) : `U+${hex(found)}`;
+  return found.codePointAt(0) < 0x20 ? name(found) : `U+${hex(found)}`;
 }
 
-const picture = (char) => String.fromCodePoint(0x2400 + char.codePointAt(0));
+const name = (char) => NAMES[char.codePointAt(0)];
 const hex = (char) => char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
 const tags = (text) => [...text].map((it) => String.fromCodePoint(it.codePointAt(0) - 0xe0000 || 63)).join("");
 
@@ -47,12 +48,12 @@ export function Line({ text, empty = "–" }) {
 }
 
 /** A whole text, clipped when it is long. */
-export function Text({ text, label, truncated = false, whole = null, live = false }) {
+export function Text({ text, label, truncated = false, whole = null, live = false, prose = false }) {
   const [all, setAll] = useState(false);
   const clipped = !all && text.length > CLIPPED_AT;
   const shown = clipped ? text.slice(0, CLIPPED_AT) : text;
   return html`<div class="text">
-    <pre tabindex="0" role="region" aria-label=${label} dir="auto" class=${live ? "streaming" : ""}><${Visible} text=${shown} /></pre>
+    <pre tabindex="0" role="region" aria-label=${label} dir="auto" class=${`${live ? "streaming" : ""} ${prose ? "prose" : ""}`}><${Visible} text=${shown} /></pre>
     ${clipped && html`<button type="button" class="quiet" onClick=${() => setAll(true)}>Show all (${bytes(text.length)})</button>`}
     ${!clipped && truncated && html`<button type="button" class="quiet" onClick=${whole}>Load the whole text</button>`}
   </div>`;

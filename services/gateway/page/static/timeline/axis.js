@@ -7,6 +7,7 @@ const LONG_MS = 2000;
 const LONG_SHARE = 0.15;
 const FOLDED_SHARE = 0.06;
 const TICK_PX = 90;
+const LABEL_PX = 46;
 const STEPS_MS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 3e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 72e5, 216e5, 864e5, 6048e5];
 
 /** The times in which a model or a tool worked, as intervals without overlap, in order. */
@@ -101,6 +102,8 @@ export class Axis {
       const least = this.from + begin;
       for (let time = least; time <= part.to && found.length < 200; time += step) {
         const x = this.x(time);
+        const fold = this.folds().find((it) => it.end > x && (it.x - x) * pixels < LABEL_PX);
+        if (fold) continue;
         const near = found.length && (x - found.at(-1).x) * pixels < TICK_PX * 0.6;
         if (x >= 0 && x <= 0.97 && !near) found.push({ x, label: time === this.from ? "0" : duration(time - this.from) });
       }

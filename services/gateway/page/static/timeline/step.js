@@ -9,7 +9,8 @@ import { barName } from "./rows.js";
 
 export function StepDetails({ row, onClose }) {
   const bar = row.bar ?? row.call;
-  const title = row.bar ? `${KINDS[bar.kind].label}: ${barName(bar)}` : `run of ${row.run.agent}`;
+  const kind = bar && KINDS[bar.kind].label;
+  const title = row.bar ? (barName(bar) === kind ? kind : `${kind}: ${barName(bar)}`) : `run of ${row.run.agent}`;
   return html`<section class="details card" aria-labelledby="details-title">
     <div class="details-head">
       <h2 id="details-title">${bar && html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i>`}${title}</h2>
@@ -54,11 +55,11 @@ function Step({ run, step, open }) {
     </div>`;
 }
 
-export function Side({ title, value, truncated = false, whole = null, live = false, children }) {
+export function Side({ title, value, truncated = false, whole = null, live = false, prose = false, children }) {
   const text = pretty(value);
   return html`<div class="side">
     <div class="side-head"><h3>${title}</h3>${text && html`<${Copy} text=${text} what=${`the ${title.toLowerCase()}`} />`}</div>
-    ${text ? html`<${Text} text=${text} label=${title} truncated=${truncated} whole=${whole} live=${live} />` : html`<p class="dim">${live ? "Nothing yet." : "Nothing."}</p>`}
+    ${text ? html`<${Text} text=${text} label=${title} truncated=${truncated} whole=${whole} live=${live} prose=${prose && text === value} />` : html`<p class="dim">${live ? "Nothing yet." : "Nothing."}</p>`}
     ${children}
   </div>`;
 }

@@ -16,7 +16,7 @@ const ZOOM = 2;
 export function Timeline({ tree, root, chosen, onChoose }) {
   const moving = [...tree.runs.values()].some((it) => !ended(it.status));
   const now = useNow(1000, moving);
-  const [opened, setOpened] = useState(() => new Set([root]));
+  const [opened, setOpened] = useState(() => new Set([root, ...ancestors(tree, chosen)]));
   const [fold, setFold] = useState(true);
   const [zoom, setZoom] = useState([0, 1]);
   const [active, setActive] = useState(null);
@@ -36,6 +36,10 @@ export function Timeline({ tree, root, chosen, onChoose }) {
       else next.delete(id);
       return next;
     });
+  useEffect(() => {
+    const row = chosen && rows.find((it) => it.key === chosen);
+    if (row) onChoose(row);
+  }, []);
   const at = Math.max(0, rows.findIndex((it) => it.key === active));
   function activate(index) {
     const to = Math.max(0, Math.min(rows.length - 1, index));
@@ -96,6 +100,13 @@ export function Timeline({ tree, root, chosen, onChoose }) {
     </div>
     <${Legend} bars=${whole.bars} />
   </section>`;
+}
+
+/** The runs that must be open for a chosen row to be seen. */
+function ancestors(tree, key) {
+  const found = [];
+  for (let run = tree.runs.get(key?.split("/")[0]); run; run = tree.runs.get(run.parent_run_id)) found.push(run.run_id);
+  return found;
 }
 
 function Row({ row, index, axis, pixels, active, chosen, onToggle, onChoose }) {

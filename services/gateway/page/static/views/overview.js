@@ -32,7 +32,7 @@ function Attention({ items }) {
       ? html`<p class="all-well"><span aria-hidden="true">✓</span> Nothing needs you.</p>`
       : html`<ul class="attention">${items.map((it) => html`<li key=${`${it.kind}/${it.agent}`}><a href=${it.view}>
           <span class=${`count ${["paused", "postponed"].includes(it.kind) ? "warn" : "bad"}`}>${number(it.count)}</span>
-          <span><b>${it.kind.replaceAll("_", " ")}${it.agent ? ` · ${it.agent}` : ""}</b><span class="dim">${it.sentence}</span></span>
+          <span><b><span class="first">${it.kind.replaceAll(/[_-]/g, " ")}</span>${it.agent ? ` · ${it.agent}` : ""}</b><span class="dim">${it.sentence}</span></span>
         </a></li>`)}</ul>`}
   </section>`;
 }

@@ -75,8 +75,8 @@ export function RunBody({ run, reload }) {
   }
   return html`
     <div class="sides texts">
-      <${Side} title="Task" value=${run.message?.content}>
-        ${run.message?.context && html`<h3>Context</h3><${Side} title="Context" value=${run.message.context} />`}
+      <${Side} title="Task" value=${run.message?.content} prose>
+        ${run.message?.context && html`<${Side} title="Context" value=${run.message.context} prose />`}
       </${Side}>
       <${Answer} run=${run} onChange=${soon} />
     </div>
@@ -101,7 +101,7 @@ function Answer({ run, onChange }) {
     },
   });
   const answer = run.response?.data ?? run.response?.content;
-  return html`<${Side} title="Answer" value=${answer ?? (open ? text : "")} live=${open} />`;
+  return html`<${Side} title="Answer" value=${answer ?? (open ? text : "")} live=${open} prose />`;
 }
 
 /** The text of the present turn; a later turn, or the same one begun again, replaces it. */

@@ -63,14 +63,14 @@ function Row({ run, now, withAgent }) {
   return html`<tr>
     <td><${Status} status=${run.status} /></td>
     ${withAgent && html`<td><a href=${agentPath(run.agent)} class="name">${run.agent}</a></td>`}
-    <td class="grow"><a class="row-link" href=${runPath(run.run_id)}><${Line} text=${run.text} empty="(no text)" /></a>
+    <td class="grow"><div class="row-text"><a class="row-link" href=${runPath(run.run_id)}><${Line} text=${run.text} empty="(no text)" /></a>
       <span class="tags">
         ${run.kind !== "task" && html`<span class="tag">${run.kind}</span>`}
         ${run.parent_id && html`<span class="tag">by an agent</span>`}
         ${run.attempts > 1 && html`<span class="tag warn">attempt ${run.attempts}</span>`}
         ${run.priority === "background" && html`<span class="tag">background</span>`}
         ${run.session && html`<a class="tag" href=${`/runs${query({ session: run.session })}`}>session <bdi>${run.session}</bdi></a>`}
-      </span></td>
+      </span></div></td>
     <td class="nowrap">${run.claimed_at ? html`<${Time} at=${run.claimed_at} now=${now} />` : html`<span class="dim">due <${Time} at=${run.due_at} now=${now} /></span>`}</td>
     <td class="right nowrap">${duration(took)}</td>
   </tr>`;
