@@ -16,7 +16,7 @@ function colour(element, name) {
 }
 
 function options(element, format, failed) {
-  const [line, bad, text, grid] = ["--accent", "--bad", "--dim", "--line"].map((it) => colour(element, it));
+  const [line, bad, text, grid] = ["--model", "--bad", "--dim", "--line"].map((it) => colour(element, it));
   const bars = (stroke) => ({ fill: stroke, width: 0, points: { show: false }, paths: uPlot.paths.bars({ size: [0.8, 12, 1], radius: 0.2 }) });
   const axis = { stroke: text, font: "11px system-ui", grid: { stroke: grid, width: 1 }, ticks: { show: false } };
   return {

@@ -6,24 +6,27 @@ import { agentPath } from "./parts.js";
 import { health } from "./views/agents.js";
 
 const { alg, Graph: Layout } = graphlib;
-const NODE = { width: 172, height: 62 };
-const GROUP = { width: 128, height: 34 };
+const HEIGHT = 62;
+const NARROW_PX = 440;
+const WIDE = { node: 160, group: 128, apart: 52 };
+const NARROW = { node: 124, group: 118, apart: 30 };
 const NODE_GAP = 16;
-const APART = 40;
+const APART = 34;
 const MOVE_MS = 900;
 
 /** Where everything is. It depends on the names, the edges and the width alone, so that numbers move
  *  nothing. Agents that have nothing to do with each other are laid out apart, side by side. */
 function placed(agents, groups, room) {
+  const size = room < NARROW_PX ? NARROW : WIDE;
   const graph = new Layout();
   const names = new Set(agents.map((it) => it.name));
-  for (const it of agents) graph.setNode(it.name, { ...NODE });
-  for (const it of groups) graph.setNode(`swarm ${it.name}`, { ...GROUP });
+  for (const it of agents) graph.setNode(it.name, { width: size.node, height: HEIGHT });
+  for (const it of groups) graph.setNode(`swarm ${it.name}`, { width: size.group, height: 34 });
   for (const it of agents) {
     for (const worker of it.workers.filter((name) => names.has(name))) graph.setEdge(it.name, worker, {});
     if (groups.some((group) => group.name === it.swarm)) graph.setEdge(`swarm ${it.swarm}`, it.name, {});
   }
-  const parts = alg.components(graph).map((members) => part(graph, members));
+  const parts = alg.components(graph).map((members) => part(graph, members, size.apart));
   parts.sort((a, b) => b.height - a.height || b.width - a.width);
   const nodes = new Map();
   const edges = [];
@@ -40,9 +43,9 @@ function placed(agents, groups, room) {
 }
 
 /** Some nodes with their edges, laid out from left to right. */
-function part(graph, members) {
+function part(graph, members, ranksep) {
   const own = new Layout();
-  own.setGraph({ rankdir: "LR", nodesep: NODE_GAP, ranksep: 64, marginx: 3, marginy: 3 });
+  own.setGraph({ rankdir: "LR", nodesep: NODE_GAP, ranksep, marginx: 3, marginy: 3 });
   for (const name of members) own.setNode(name, graph.node(name));
   for (const { v, w } of graph.edges()) if (own.hasNode(v)) own.setEdge(v, w, {});
   layout(own);
@@ -94,26 +97,27 @@ function useRoom() {
 
 function Agent({ agent, at }) {
   const [tone, , state] = health(agent);
-  const { width, height } = NODE;
+  const { width, height } = at;
+  const letters = Math.floor((width - 58) / 8);
   const busy = [
     agent.running && `${number(agent.running)} running`,
     agent.queued && `${number(agent.queued)} queued`,
     agent.waiting && `${number(agent.waiting)} waiting`,
   ].filter(Boolean);
-  const second = busy.length ? busy.slice(0, 2).join(" · ") : state;
+  const second = busy.length ? busy.slice(0, width === WIDE.node ? 2 : 1).join(" · ") : state;
   const label = `${agent.name}: ${state}, ${plural(agent.processes, "process", "processes")}${busy.length ? `, ${busy.join(", ")}` : ""}${agent.schedules ? `, ${plural(agent.schedules, "schedule")}` : ""}`;
   return html`<a href=${agentPath(agent.name)} aria-label=${label} class=${`node ${tone}`} transform=${`translate(${at.x - width / 2},${at.y - height / 2})`}>
     <title>${label}</title>
     <rect width=${width} height=${height} rx="9" class=${agent.running ? "box working" : "box"} />
     <circle cx="16" cy="22" r="4.5" class="light" />
-    <text x="28" y="26" class="node-name">${agent.name.length > 13 ? `${agent.name.slice(0, 12)}…` : agent.name}</text>
+    <text x="28" y="26" class="node-name">${agent.name.length > letters ? `${agent.name.slice(0, letters - 1)}…` : agent.name}</text>
     <text x=${width - 12} y="26" class="node-side" text-anchor="end">${agent.schedules ? "◷ " : ""}×${agent.processes}</text>
     <text x="16" y="47" class="node-state">${second}</text>
   </a>`;
 }
 
-const Group = ({ group, at }) => html`<g class="group" transform=${`translate(${at.x - GROUP.width / 2},${at.y - GROUP.height / 2})`}>
-  <rect width=${GROUP.width} height=${GROUP.height} rx="17" /><text x=${GROUP.width / 2} y="21" text-anchor="middle">swarm ${group.name}</text></g>`;
+const Group = ({ group, at }) => html`<g class="group" transform=${`translate(${at.x - at.width / 2},${at.y - at.height / 2})`}>
+  <rect width=${at.width} height=${at.height} rx="17" /><text x=${at.width / 2} y="21" text-anchor="middle">swarm ${group.name}</text></g>`;
 
 /** The ways of a message, along an edge or against it; a note's way leads through the swarm. */
 function pathOf(edges, agents, { from, to, kind }) {

@@ -117,7 +117,7 @@ function Row({ row, index, axis, pixels, active, chosen, onToggle, onChoose }) {
   return html`<div class=${classes} id=${`row-${row.key}`} role="row" aria-level=${level} aria-rowindex=${index + 1}
     aria-expanded=${row.expandable ? String(row.open) : null} aria-selected=${chosen ? "true" : "false"}
     style=${{ top: `${index * ROW_PX}px` }} onClick=${onChoose}>
-    <span role="gridcell" class="cell-name" style=${{ paddingLeft: `${(level - 1) * 16}px` }}>
+    <span role="gridcell" class="cell-name" style=${{ paddingLeft: `calc(${level - 1} * var(--indent))` }}>
       ${row.expandable ? html`<span class="toggle" onClick=${(event) => { event.stopPropagation(); onToggle(); }} aria-hidden="true">${row.open ? "▾" : "▸"}</span>` : html`<span class="toggle"></span>`}
       ${bar
         ? html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i><span class="unseen">${KINDS[bar.kind].label} </span><span class="row-name">${barName(bar)}</span>${bar.step && html`<span class="dim place">${bar.step.turn}.${bar.step.position}</span>`}`

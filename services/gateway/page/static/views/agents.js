@@ -28,7 +28,7 @@ function Table({ agents }) {
       <td class="grow"><span class="line">${it.description}</span>
         <span class="tags">${it.workers.map((name) => html`<a class="tag" key=${name} href=${agentPath(name)}>→ ${name}</a>`)}${it.swarm && html`<span class="tag">swarm ${it.swarm}</span>`}${it.schedules > 0 && html`<span class="tag">${plural(it.schedules, "schedule")}</span>`}</span></td>
       <td><${Health} agent=${it} /></td>
-      <td class="right">${number(it.processes)}</td><td class="right">${number(it.queued)}</td><td class="right">${number(it.running)}</td><td class="right">${number(it.waiting)}</td>
+      ${["processes", "queued", "running", "waiting"].map((field) => html`<td key=${field} class="right" data-label=${field}>${number(it[field])}</td>`)}
     </tr>`)}</tbody>
   </table></div>`;
 }

@@ -72,6 +72,6 @@ function Row({ run, now, withAgent }) {
         ${run.session && html`<a class="tag" href=${`/runs${query({ session: run.session })}`}>session <bdi>${run.session}</bdi></a>`}
       </span></div></td>
     <td class="nowrap">${run.claimed_at ? html`<${Time} at=${run.claimed_at} now=${now} />` : html`<span class="dim">due <${Time} at=${run.due_at} now=${now} /></span>`}</td>
-    <td class="right nowrap">${duration(took)}</td>
+    <td class="right nowrap" data-label="took">${duration(took)}</td>
   </tr>`;
 }

@@ -24,13 +24,13 @@ export function ScheduleTable({ rows, reload, withAgent = true }) {
     reload();
   }
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Schedules"><table class="list">
-    <thead><tr>${withAgent && html`<th scope="col">Agent</th>`}<th scope="col">Schedule</th><th scope="col">Times</th><th scope="col">Next</th><th scope="col" class="grow">Last</th><th scope="col"><span class="unseen">Actions</span></th></tr></thead>
+    <thead><tr>${withAgent && html`<th scope="col">Agent</th>`}<th scope="col">Schedule</th><th scope="col">Times</th><th scope="col">Next</th><th scope="col">Last</th><th scope="col"><span class="unseen">Actions</span></th></tr></thead>
     <tbody>${rows.map((row) => html`<tr key=${`${row.agent}/${row.name}`}>
       ${withAgent && html`<td><a href=${agentPath(row.agent)} class="name">${row.agent}</a></td>`}
       <td>${row.name}</td>
       <td class="nowrap"><code>${row.expression}</code> <span class="dim">${row.timezone}</span></td>
-      <td class="nowrap"><${Next} times=${row.next_at} now=${now} /></td>
-      <td class="grow">${row.last ? html`<${Last} last=${row.last} now=${now} />` : html`<span class="dim">never</span>`}</td>
+      <td class="nowrap" data-label="next"><${Next} times=${row.next_at} now=${now} /></td>
+      <td class="last-cell" data-label="last">${row.last ? html`<${Last} last=${row.last} now=${now} />` : html`<span class="dim">never</span>`}</td>
       <td class="right"><button type="button" disabled=${!may("run")} aria-label=${`Run ${row.agent}'s ${row.name} now`} onClick=${() => start(row)}>Run now</button></td>
     </tr>`)}</tbody>
   </table></div>`;
