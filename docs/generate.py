@@ -32,6 +32,7 @@ from shared.contract.stream import StreamPart
 from shared.definitions.file_schema import FileSchema, file_schema
 from shared.definitions.model import Definition, Limits, ModelChoice, Schedule, ToolChoice
 from shared.settings.environment import LocalSettings, ScriptedSettings, Settings
+from shared.settings.gateway import GatewaySettings
 
 HERE = Path(__file__).parent
 PAGES = ("agents.md", "settings.md")
@@ -55,6 +56,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "schedule": Schedule,
     "limits": Limits,
     "settings": Settings,
+    "gateway": GatewaySettings,
     "scripted": ScriptedSettings,
     "local": LocalSettings,
 }

@@ -9,8 +9,10 @@ from uuid import uuid4
 
 import structlog
 
+from services.gateway.access.authentication import announce
 from services.gateway.app import application
 from services.gateway.gateway import Gateway
+from services.gateway.webhooks.delivery import Webhooks
 from shared.broker.connection import connect
 from shared.contract import topology
 from shared.definitions.loader import read_folder
@@ -18,13 +20,14 @@ from shared.process import http
 from shared.process.control import handle_commands
 from shared.process.health import unreachable
 from shared.process.runtime import START_S, Process, run
+from shared.settings.gateway import GatewaySettings
 from shared.store import open_store
 
 log = structlog.get_logger()
 
 
 async def serve(process: Process) -> None:
-    settings = process.settings
+    settings, own = process.settings, GatewaySettings.from_environment()
     instance = f"{topology.GATEWAY}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(instance=instance)
     async with (
@@ -34,21 +37,26 @@ async def serve(process: Process) -> None:
         await broker.declare(topology.system() + topology.control(topology.GATEWAY, instance))
         control = await broker.consumer(topology.control_queue_name(instance))
         folder = read_folder(settings.agents)
-        gateway = Gateway(settings, store, broker, folder, process.stopping, instance)
+        gateway = Gateway(settings, own, store, broker, folder, process.stopping, instance)
 
         async def why_not_ready() -> str:
             return await unreachable(broker, store)
 
+        app = application(gateway)
         server = http.serving(
-            application(gateway),
-            settings.gateway_host,
-            settings.gateway_port,
+            app,
+            own.host,
+            own.port,
             what="the gateway",
             variables="HUTCH_GATEWAY_HOST and HUTCH_GATEWAY_PORT",
         )
         async with asyncio.TaskGroup() as jobs:
-            serving = [jobs.create_task(handle_commands(control, process.stopping))]
+            serving = [
+                jobs.create_task(handle_commands(control, process.stopping)),
+                jobs.create_task(Webhooks(gateway, process.registry).serve()),
+            ]
             async with server:
+                await announce(app.state.keys)
                 process.ready = why_not_ready
                 await process.stopping.wait()
             for job in serving:

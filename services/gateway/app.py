@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from services.gateway import problems
+from services.gateway.access import guard, login
 from services.gateway.gateway import Gateway
 
 
@@ -19,4 +20,6 @@ def application(gateway: Gateway) -> FastAPI:
     )
     app.state.gateway = gateway
     problems.install(app)
+    guard.install(app, gateway.store, gateway.own)
+    app.include_router(login.router)
     return app

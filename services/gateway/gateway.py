@@ -10,6 +10,7 @@ from shared.broker.connection import Broker
 from shared.definitions.loader import Folder
 from shared.process.stopping import Stopping
 from shared.settings.environment import Settings
+from shared.settings.gateway import GatewaySettings
 from shared.store import Store
 
 
@@ -18,6 +19,8 @@ class Gateway:
     """The connections of this process. It holds no state that another gateway would miss."""
 
     settings: Settings
+    own: GatewaySettings
+    """The variables that only the gateway reads."""
     store: Store
     broker: Broker
     folder: Folder

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -46,7 +45,9 @@ def _header_value(value: str) -> str:
     return value
 
 
-class _Environment(BaseSettings):
+class Environment(BaseSettings):
+    """A group of variables, read from the environment."""
+
     model_config = SettingsConfigDict(
         frozen=True,
         extra="ignore",
@@ -66,7 +67,7 @@ class _Environment(BaseSettings):
             raise SettingsError(f"the variable {name} is wrong: {fault}") from error
 
 
-class Settings(_Environment):
+class Settings(Environment):
     """Every variable that Hutch reads, with its unit and default."""
 
     rabbitmq_url: SecretStr | None = Field(
@@ -166,24 +167,6 @@ class Settings(_Environment):
         validation_alias="HUTCH_HEALTH_HOST",
         description="address that the health port listens on",
     )
-    gateway_host: str = Field(
-        default="127.0.0.1",
-        validation_alias="HUTCH_GATEWAY_HOST",
-        description="address that the gateway listens on",
-    )
-    gateway_port: int = Field(
-        default=8765,
-        ge=0,
-        le=65535,
-        validation_alias="HUTCH_GATEWAY_PORT",
-        description="its port; 0: any free one, named in the log",
-    )
-    gateway_open: bool = Field(
-        default=False,
-        validation_alias="HUTCH_GATEWAY_OPEN",
-        description="`1`: no key is needed, whatever the address; only where no other machine "
-        "reaches the port, as when a container's port is published on 127.0.0.1",
-    )
     debug: bool = Field(
         default=False,
         validation_alias="HUTCH_DEBUG",
@@ -242,14 +225,11 @@ class Settings(_Environment):
         return ("OpenAI-Organization", "OpenAI-Project", *own)
 
 
-SIMILAR = 0.85
-"""How similar a variable's name is to one that is read, at least, to count as misspelt."""
-_OURS = ("HUTCH_", "OPENAI_", "RABBITMQ_")
 _PROXIES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY")
 _NETWORK = (*_PROXIES, "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-class ScriptedSettings(_Environment):
+class ScriptedSettings(Environment):
     """Where the scripted model listens."""
 
     host: str = Field(
@@ -266,7 +246,7 @@ class ScriptedSettings(_Environment):
     )
 
 
-class LocalSettings(_Environment):
+class LocalSettings(Environment):
     """Where the small real model listens; only this machine reaches it."""
 
     port: int = Field(
@@ -276,16 +256,6 @@ class LocalSettings(_Environment):
         validation_alias="HUTCH_LOCAL_PORT",
         description="port of the local model, on 127.0.0.1",
     )
-
-
-def misspelt() -> dict[str, str]:
-    """Variables that are set and that no process reads, with the similar name that one reads."""
-    models = (Settings, ScriptedSettings, LocalSettings)
-    fields = [field for model in models for field in model.model_fields.values()]
-    known = {str(field.validation_alias) for field in fields}
-    ours = [it for it in os.environ if it.startswith(_OURS) and it not in known]
-    near = {it: get_close_matches(it, known, n=1, cutoff=SIMILAR) for it in ours}
-    return {name: found[0] for name, found in near.items() if found}
 
 
 def no_model(agent: str) -> SettingsError:

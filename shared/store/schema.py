@@ -324,8 +324,7 @@ webhooks = Table(
     "webhooks",
     metadata,
     Column("webhook_id", String(64), primary_key=True),
-    Column("agent", String(40), nullable=False),
-    Column("task_id", String(128), nullable=False),
+    Column("run_id", String(32), nullable=False),
     Column("url", Text, nullable=False),
     Column("key_id", String(16), nullable=False),
     Column("created_at", Float(53), nullable=False),
@@ -335,8 +334,8 @@ webhooks = Table(
     Column("delivered_at", Float(53)),
     Column("given_up_at", Float(53)),
 )
-"""Addresses that get the response to a task: written before the task is sent, so that a gateway
-that dies loses none."""
+"""Addresses that get the response of a run. A row is written before the task is sent, so that a
+gateway that dies loses none; the run may not exist yet."""
 
 _PENDING = text("delivered_at IS NULL AND given_up_at IS NULL")
 Index("webhooks_pending", webhooks.c.due_at, postgresql_where=_PENDING, sqlite_where=_PENDING)

@@ -22,7 +22,7 @@ _SECRET_KEY = re.compile(
 )
 _JSON = json.JSONEncoder(ensure_ascii=False, default=repr)  # made once: it takes as long as a line
 _PASSWORD_IN_URL = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@")
-_KEY_IN_TEXT = re.compile(r"\b(Bearer |Basic |sk-)[\w.~+/=-]{4,}", re.IGNORECASE)
+_KEY_IN_TEXT = re.compile(r"\b(Bearer |Basic |sk-|hk_)[\w.~+/=-]{4,}", re.IGNORECASE)
 
 
 def configure(format: Literal["auto", "json", "console"], service: str) -> None:

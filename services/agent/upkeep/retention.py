@@ -14,7 +14,7 @@ import structlog
 from services.agent.instance import Instance
 from shared.concurrency.fault_boundary import contained
 from shared.store.messages import sent
-from shared.store.processes import shutdowns
+from shared.store.processes import audit, shutdowns
 from shared.store.retention import forget_runs, forget_ticks
 from shared.store.runs import cancels
 
@@ -39,8 +39,8 @@ class Retention:
             await asyncio.sleep(EVERY_S * random.uniform(0.9, 1.1))
 
     async def forget(self) -> None:
-        """Delete the agent's runs, ticks and commands and all records of sent messages that are
-        older than `keep`, in small commits."""
+        """Delete the agent's runs, ticks and commands, and all records of sent messages and of
+        the gateway's clients, that are older than `keep`, in small commits."""
         agent, keep_s = self.instance.agent, self.keep.total_seconds()
         store, batches, began = self.instance.store, 0, time.monotonic()
         while await store.write("", partial(forget_runs, agent=agent, keep_s=keep_s)):
@@ -51,5 +51,6 @@ class Retention:
         await store.write("", partial(cancels.remove_old, agent=agent, keep_s=keep_s))
         await store.write("", partial(shutdowns.remove_old, keep_s=keep_s))
         await store.write("", partial(sent.remove_old, keep_s=keep_s))
+        await store.write("", partial(audit.remove_old, keep_s=keep_s))
         if batches:
             log.info("old runs deleted", batches=batches)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from services.cli.doctor.finding import Area, Finding, advice, fault
 from shared.definitions.loader import read_folder
 from shared.errors import SettingsError
-from shared.settings.environment import Settings, misspelt, network_fault
+from shared.settings.environment import Settings, network_fault
+from shared.settings.spelling import misspelt
 
 
 def settings_findings(settings: Settings) -> Iterator[Finding]:

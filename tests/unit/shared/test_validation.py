@@ -15,6 +15,7 @@ from shared.contract.messages import AnyMessage, Event
 from shared.contract.stream import StreamPart
 from shared.definitions.model import Definition
 from shared.settings.environment import LocalSettings, ScriptedSettings, Settings
+from shared.settings.gateway import GatewaySettings
 from shared.settings.prices import Price
 from shared.validation import first_fault, keys, sentence
 
@@ -29,6 +30,7 @@ ROOTS = (
     Event,
     StreamPart,
     Settings,
+    GatewaySettings,
     ScriptedSettings,
     LocalSettings,
     Price,

@@ -48,8 +48,7 @@ def upgrade() -> None:
     op.create_table(
         "webhooks",
         sa.Column("webhook_id", sa.String(length=64), primary_key=True),
-        sa.Column("agent", sa.String(length=40), nullable=False),
-        sa.Column("task_id", sa.String(length=128), nullable=False),
+        sa.Column("run_id", sa.String(length=32), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("key_id", sa.String(length=16), nullable=False),
         sa.Column("created_at", seconds, nullable=False),

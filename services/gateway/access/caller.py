@@ -1,0 +1,81 @@
+"""Who sends a request and what they may do, as dependencies of FastAPI.
+
+The guard finds the caller before the request's body is read (see `services.gateway.access.guard`).
+A route that has none of these dependencies is open to every valid key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from services.gateway.problems import Problem
+from shared.store.processes.api_keys import ApiKey, Scope
+
+
+def _unlimited() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Caller:
+    key_id: str
+    """Empty where no key is needed."""
+    name: str
+    scopes: frozenset[Scope]
+    agents: frozenset[str] | None
+    """The only agents that this caller may see and use; None: all."""
+    count_stream: Callable[[], None] = field(default=_unlimited, compare=False)
+    """To be called before a stream's work begins: raises 429 if too many streams are open. The
+    stream counts until the response has ended."""
+
+    def sees(self, agent: str) -> bool:
+        return self.agents is None or agent in self.agents
+
+    def check(self, agent: str) -> None:
+        """Raise 403 if the caller may not use this agent; `all` is only for callers of all."""
+        if not self.sees(agent):
+            raise Problem(
+                HTTPStatus.FORBIDDEN, f"the key '{self.name}' is not for the agent '{agent}'"
+            )
+
+
+OPEN = Caller("", "open", frozenset(Scope), None)
+"""Every caller where no key is needed."""
+
+
+def caller_with(key: ApiKey, count_stream: Callable[[], None]) -> Caller:
+    return Caller(key.key_id, key.name, key.scope.included(), key.agents, count_stream)
+
+
+_bearer = HTTPBearer(
+    auto_error=False, scheme_name="key", description="A key that 'hutch keys add' has made."
+)
+
+
+class _Requires:
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __call__(
+        self,
+        request: Request,
+        _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    ) -> Caller:
+        caller: Caller = request.state.caller
+        if self._scope not in caller.scopes:
+            raise Problem(
+                HTTPStatus.FORBIDDEN,
+                f"the key '{caller.name}' lacks the scope '{self._scope}', which this needs",
+            )
+        return caller
+
+
+Reader = Annotated[Caller, Depends(_Requires(Scope.READ))]
+Runner = Annotated[Caller, Depends(_Requires(Scope.RUN))]
+Operator = Annotated[Caller, Depends(_Requires(Scope.OPERATE))]

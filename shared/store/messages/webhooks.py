@@ -1,0 +1,90 @@
+"""Webhooks: the addresses that get a run's response, each at least once, always with one id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.engine import Connection
+
+from shared.store.database.dialect import insert_new
+from shared.store.schema import RunState, now_s, runs, webhooks
+
+LEASE_S = 60.0
+"""The time that a gateway has for one attempt. If it dies meanwhile, another gateway tries then."""
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """One that is to be sent now. `response` is the run's response as JSON, `ended_at` is in
+    seconds since the epoch, `attempts` are those that have failed."""
+
+    webhook_id: str
+    url: str
+    attempts: int
+    response: str
+    ended_at: float
+
+
+_PENDING = (webhooks.c.delivered_at.is_(None), webhooks.c.given_up_at.is_(None))
+
+
+def add(connection: Connection, webhook_id: str, run_id: str, url: str, key_id: str) -> None:
+    """Have `url` receive the run's response. A repetition changes nothing."""
+    row = {
+        "webhook_id": webhook_id,
+        "run_id": run_id,
+        "url": url,
+        "key_id": key_id,
+        "due_at": 0.0,
+        "attempts": 0,
+        "last_error": "",
+    }
+    insert_new(connection, webhooks, row, stamp="created_at")
+
+
+def take_due(connection: Connection, most: int) -> Sequence[Webhook]:
+    """Take webhooks of ended runs for an attempt, for `LEASE_S`; no other gateway takes them."""
+    query = (
+        select(
+            webhooks.c.webhook_id,
+            webhooks.c.url,
+            webhooks.c.attempts,
+            runs.c.response,
+            runs.c.ended_at,
+        )
+        .join_from(webhooks, runs, webhooks.c.run_id == runs.c.run_id)
+        .where(*_PENDING, webhooks.c.due_at <= now_s(), runs.c.state == RunState.ENDED)
+        .order_by(webhooks.c.due_at)
+        .limit(most)
+        .with_for_update(skip_locked=True, of=webhooks)
+    )
+    found = [Webhook(*row) for row in connection.execute(query)]
+    _change(connection, [it.webhook_id for it in found], due_at=now_s() + LEASE_S)
+    return found
+
+
+def delivered(connection: Connection, webhook_id: str) -> None:
+    _change(connection, [webhook_id], delivered_at=now_s(), last_error="")
+
+
+def postpone(connection: Connection, webhook_id: str, delay_s: float, error: str = "") -> None:
+    """Try again after `delay_s`. With an error, the attempt counts as failed."""
+    failed = {"attempts": webhooks.c.attempts + 1, "last_error": error} if error else {}
+    _change(connection, [webhook_id], due_at=now_s() + delay_s, **failed)
+
+
+def give_up(connection: Connection, webhook_id: str, error: str) -> None:
+    failed = {"attempts": webhooks.c.attempts + 1, "last_error": error}
+    _change(connection, [webhook_id], given_up_at=now_s(), **failed)
+
+
+def remove_old(connection: Connection, keep_s: float) -> None:
+    """Delete the webhooks that were added `keep_s` ago or earlier, whatever became of them."""
+    connection.execute(delete(webhooks).where(webhooks.c.created_at <= now_s() - keep_s))
+
+
+def _change(connection: Connection, webhook_ids: Sequence[str], **fields: object) -> None:
+    chosen = webhooks.c.webhook_id.in_(webhook_ids)
+    connection.execute(update(webhooks).where(chosen, *_PENDING).values(**fields))
