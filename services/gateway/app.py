@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from services.gateway import problems
 from services.gateway.access import guard, login
 from services.gateway.gateway import Gateway
+from services.gateway.page import files
 
 
 def application(gateway: Gateway) -> FastAPI:
@@ -22,4 +23,5 @@ def application(gateway: Gateway) -> FastAPI:
     problems.install(app)
     guard.install(app, gateway.store, gateway.own)
     app.include_router(login.router)
+    app.include_router(files.router)
     return app

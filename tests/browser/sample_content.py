@@ -62,7 +62,15 @@ def bar(
     }
 
 
-def row(run_id: str, agent: str, status: str, begin: datetime, seconds: float | None, text: str, **more: Any) -> Json:
+def row(
+    run_id: str,
+    agent: str,
+    status: str,
+    begin: datetime,
+    seconds: float | None,
+    text: str,
+    **more: Any,
+) -> Json:
     return {
         "run_id": run_id,
         "agent": agent,
@@ -95,14 +103,38 @@ def _party() -> list[Json]:
         bar("model", begin, 0.9, 3.2, "gpt-5", step=(1, 0), instance="alice.51d2c7ab"),
         bar("worker", begin, 3.2, 49.6, "bob", step=(1, 1), child="b0b0ffee01"),
         bar("worker", begin, 3.3, 9.8, "carol", step=(1, 2), child="ca401ffee1"),
-        bar("dead", begin, 49.8, 53.3, reason="taken over by alice.7f3a90c2", instance="alice.51d2c7ab"),
-        bar("resumed", begin, 53.3, 53.4, reason="resumed by alice.7f3a90c2", instance="alice.7f3a90c2"),
+        bar(
+            "dead",
+            begin,
+            49.8,
+            53.3,
+            reason="taken over by alice.7f3a90c2",
+            instance="alice.51d2c7ab",
+        ),
+        bar(
+            "resumed",
+            begin,
+            53.3,
+            53.4,
+            reason="resumed by alice.7f3a90c2",
+            instance="alice.7f3a90c2",
+        ),
         bar("model", begin, 53.6, 57.9, "gpt-5", step=(2, 0), instance="alice.7f3a90c2"),
         bar("tool", begin, 57.9, 58.6, "send_mail", step=(2, 1), instance="alice.7f3a90c2"),
         bar("model", begin, 58.6, 64.0, "gpt-5", step=(3, 0), instance="alice.7f3a90c2"),
     ]
     alice["attempts"] = 2
-    bob = row("b0b0ffee01", "bob", "ok", begin + timedelta(seconds=3.6), 45.8, "Please write an email about the summer party.", parent_run_id="a1c0ffee01", parent_id=alice["task_id"], parent_step={"turn": 1, "position": 1})
+    bob = row(
+        "b0b0ffee01",
+        "bob",
+        "ok",
+        begin + timedelta(seconds=3.6),
+        45.8,
+        "Please write an email about the summer party.",
+        parent_run_id="a1c0ffee01",
+        parent_id=alice["task_id"],
+        parent_step={"turn": 1, "position": 1},
+    )
     bob["bars"] = [
         bar("queued", begin, 3.2, 3.6),
         bar("model", begin, 3.7, 4.4, "gpt-5-mini", step=(1, 0), instance="bob.0c41d6e8"),
@@ -112,7 +144,17 @@ def _party() -> list[Json]:
         bar("tool", begin, 43.1, 44.6, "thesaurus", step=(2, 1), instance="bob.0c41d6e8"),
         bar("model", begin, 44.7, 49.4, "gpt-5-mini", step=(3, 0), instance="bob.0c41d6e8"),
     ]
-    carol = row("ca401ffee1", "carol", "ok", begin + timedelta(seconds=3.5), 6.2, "Are the drinks for the summer party ordered?", parent_run_id="a1c0ffee01", parent_id=alice["task_id"], parent_step={"turn": 1, "position": 2})
+    carol = row(
+        "ca401ffee1",
+        "carol",
+        "ok",
+        begin + timedelta(seconds=3.5),
+        6.2,
+        "Are the drinks for the summer party ordered?",
+        parent_run_id="a1c0ffee01",
+        parent_id=alice["task_id"],
+        parent_step={"turn": 1, "position": 2},
+    )
     carol["bars"] = [
         bar("queued", begin, 3.3, 3.5),
         bar("model", begin, 3.6, 5.8, "gpt-5-mini", step=(1, 0), instance="carol.99ab12de"),
@@ -124,7 +166,9 @@ def _party() -> list[Json]:
 
 def _failed() -> list[Json]:
     begin = ago(minutes=41)
-    run = row("fa11ed0001", "carol", "failed", begin, 21.0, "Refund order 4711 and tell the customer.")
+    run = row(
+        "fa11ed0001", "carol", "failed", begin, 21.0, "Refund order 4711 and tell the customer."
+    )
     run["bars"] = [
         bar("model", begin, 0.2, 2.9, "gpt-5-mini", step=(1, 0), instance="carol.12f00d99"),
         bar("tool", begin, 2.9, 17.0, "refund", instance="carol.12f00d99"),
@@ -148,13 +192,27 @@ def _long(steps: int) -> list[Json]:
     """One run of so many steps, half of them tools."""
     begin = ago(hours=3)
     dice = random.Random(1)
-    run = row("1009576b00", "researcher", "ok", begin, 0, "Read every ticket of the year, one after the other.")
+    run = row(
+        "1009576b00",
+        "researcher",
+        "ok",
+        begin,
+        0,
+        "Read every ticket of the year, one after the other.",
+    )
     at = 0.0
     for number in range(steps):
         seconds = dice.uniform(0.2, 2.0)
         tool = number % 2
         run["bars"].append(
-            bar("tool" if tool else "model", begin, at, at + seconds, "read_ticket" if tool else "gpt-5-mini", step=(number // 2 + 1, tool))
+            bar(
+                "tool" if tool else "model",
+                begin,
+                at,
+                at + seconds,
+                "read_ticket" if tool else "gpt-5-mini",
+                step=(number // 2 + 1, tool),
+            )
         )
         at += seconds
     run["ended_at"] = iso(begin + timedelta(seconds=at))
@@ -166,11 +224,23 @@ def _listed(count: int) -> list[Json]:
     found = []
     for number in range(count):
         agent = dice.choice(AGENTS)[0]
-        status = dice.choices(["ok", "partial", "failed", "timeout", "cancelled", "refused"], [80, 4, 6, 2, 4, 2])[0]
+        status = dice.choices(
+            ["ok", "partial", "failed", "timeout", "cancelled", "refused"], [80, 4, 6, 2, 4, 2]
+        )[0]
         begin = ago(minutes=60 + number * 3.7)
         text = f"{dice.choice(TASKS)} (ticket {dice.randrange(100_000):05d})"
         kind = "trigger" if text.startswith("Plan") else "task"
-        found.append(row(f"{number:06x}{dice.randrange(16**6):06x}", agent, status, begin, dice.uniform(0.4, 90), text, kind=kind))
+        found.append(
+            row(
+                f"{number:06x}{dice.randrange(16**6):06x}",
+                agent,
+                status,
+                begin,
+                dice.uniform(0.4, 90),
+                text,
+                kind=kind,
+            )
+        )
     return found
 
 
@@ -184,10 +254,22 @@ def agents() -> list[Json]:
     for name, description, workers, swarm in AGENTS:
         found.append(
             {
-                "name": name, "description": description, "model": "gpt-5" if workers else "gpt-5-mini",
-                "workers": workers, "swarm": swarm, "processes": 2 if name in {"alice", "bob"} else 1, "paused": False,
-                "queued": 0, "delayed": 0, "due": 0, "postponed": 0, "running": 0, "waiting": 0, "unsent": 0,
-                "fault": None, "schedules": 1 if name in {"alice", "tom"} else 0,
+                "name": name,
+                "description": description,
+                "model": "gpt-5" if workers else "gpt-5-mini",
+                "workers": workers,
+                "swarm": swarm,
+                "processes": 2 if name in {"alice", "bob"} else 1,
+                "paused": False,
+                "queued": 0,
+                "delayed": 0,
+                "due": 0,
+                "postponed": 0,
+                "running": 0,
+                "waiting": 0,
+                "unsent": 0,
+                "fault": None,
+                "schedules": 1 if name in {"alice", "tom"} else 0,
             }
         )
     by_name = {it["name"]: it for it in found}
@@ -201,10 +283,34 @@ def agents() -> list[Json]:
 
 def attention() -> list[Json]:
     return [
-        {"kind": "no_process", "agent": "checker", "count": 2, "sentence": "No process of checker runs, and 2 tasks wait for it.", "view": "/agents/checker"},
-        {"kind": "dead_letters", "agent": None, "count": 37, "sentence": "37 messages or runs could not be processed; the newest 4 minutes ago.", "view": "/dead-letters"},
-        {"kind": "postponed", "agent": "researcher", "count": 2, "sentence": "2 runs wait for their model, which is rate limited.", "view": "/runs?agent=researcher&status=due"},
-        {"kind": "paused", "agent": "writer", "count": 3, "sentence": "writer is paused since 09:12; 3 tasks wait.", "view": "/agents/writer"},
+        {
+            "kind": "no_process",
+            "agent": "checker",
+            "count": 2,
+            "sentence": "No process of checker runs, and 2 tasks wait for it.",
+            "view": "/agents/checker",
+        },
+        {
+            "kind": "dead_letters",
+            "agent": None,
+            "count": 37,
+            "sentence": "37 messages or runs could not be processed; the newest 4 minutes ago.",
+            "view": "/dead-letters",
+        },
+        {
+            "kind": "postponed",
+            "agent": "researcher",
+            "count": 2,
+            "sentence": "2 runs wait for their model, which is rate limited.",
+            "view": "/runs?agent=researcher&status=due",
+        },
+        {
+            "kind": "paused",
+            "agent": "writer",
+            "count": 3,
+            "sentence": "writer is paused since 09:12; 3 tasks wait.",
+            "view": "/agents/writer",
+        },
     ]
 
 
@@ -216,8 +322,14 @@ def minutes() -> list[Json]:
         calls = tasks * 3 + dice.randrange(4)
         tokens = calls * dice.randrange(600, 1500)
         found.append(
-            {"at": iso(NOW.replace(second=0) - timedelta(minutes=59 - number)), "tasks": tasks, "failed": int(dice.random() < 0.15),
-             "model_calls": calls, "tokens": tokens, "cost": round(tokens * 2.4e-6, 5)}
+            {
+                "at": iso(NOW.replace(second=0) - timedelta(minutes=59 - number)),
+                "tasks": tasks,
+                "failed": int(dice.random() < 0.15),
+                "model_calls": calls,
+                "tokens": tokens,
+                "cost": round(tokens * 2.4e-6, 5),
+            }
         )
     return found
 
@@ -227,24 +339,74 @@ def schedules() -> list[Json]:
         return [iso(first + step * number) for number in range(5)]
 
     return [
-        {"agent": "alice", "name": "plan", "expression": "0 9 * * 1-5", "timezone": "Europe/London", "next_at": times(NOW + timedelta(hours=16), timedelta(days=1)),
-         "last": {"nominal_at": iso(ago(hours=8)), "outcome": "sent", "run_id": "a1c0ffee01", "status": "ok"}},
-        {"agent": "tom", "name": "observe", "expression": "every 15m", "timezone": "UTC", "next_at": times(NOW + timedelta(minutes=7), timedelta(minutes=15)),
-         "last": {"nominal_at": iso(ago(minutes=8)), "outcome": "skipped: the last one still runs", "run_id": None, "status": None}},
-        {"agent": "editor", "name": "digest", "expression": "0 18 * * 5", "timezone": "Europe/Berlin", "next_at": times(NOW + timedelta(days=3), timedelta(days=7)), "last": None},
+        {
+            "agent": "alice",
+            "name": "plan",
+            "expression": "0 9 * * 1-5",
+            "timezone": "Europe/London",
+            "next_at": times(NOW + timedelta(hours=16), timedelta(days=1)),
+            "last": {
+                "nominal_at": iso(ago(hours=8)),
+                "outcome": "sent",
+                "run_id": "a1c0ffee01",
+                "status": "ok",
+            },
+        },
+        {
+            "agent": "tom",
+            "name": "observe",
+            "expression": "every 15m",
+            "timezone": "UTC",
+            "next_at": times(NOW + timedelta(minutes=7), timedelta(minutes=15)),
+            "last": {
+                "nominal_at": iso(ago(minutes=8)),
+                "outcome": "skipped: the last one still runs",
+                "run_id": None,
+                "status": None,
+            },
+        },
+        {
+            "agent": "editor",
+            "name": "digest",
+            "expression": "0 18 * * 5",
+            "timezone": "Europe/Berlin",
+            "next_at": times(NOW + timedelta(days=3), timedelta(days=7)),
+            "last": None,
+        },
     ]
 
 
 def dead_letters() -> list[Json]:
     kinds = [
-        ("tool-interrupted", "carol", "run", "Refund order 4711 and tell the customer.", "fa11ed0001"),
+        (
+            "tool-interrupted",
+            "carol",
+            "run",
+            "Refund order 4711 and tell the customer.",
+            "fa11ed0001",
+        ),
         ("unreadable", "alice", "message", '{"contnt": "Ask Bob for an email"', None),
-        ("model-unavailable", "researcher", "run", "Find three sources on quorum queues.", "badc0de001"),
+        (
+            "model-unavailable",
+            "researcher",
+            "run",
+            "Find three sources on quorum queues.",
+            "badc0de001",
+        ),
         ("unknown-agent", None, "message", "Where is order 17?", None),
         ("attempts", "bob", "run", HOSTILE.replace("\n", " "), "b0b0ffee01"),
     ]
     return [
-        {"id": f"dead{number:04d}", "agent": agent, "reason": reason, "kind": kind, "at": iso(ago(minutes=4 + number * 17)), "task_id": f"task-{number}", "run_id": run, "text": text}
+        {
+            "id": f"dead{number:04d}",
+            "agent": agent,
+            "reason": reason,
+            "kind": kind,
+            "at": iso(ago(minutes=4 + number * 17)),
+            "task_id": f"task-{number}",
+            "run_id": run,
+            "text": text,
+        }
         for number in range(37)
         for reason, agent, kind, text, run in [kinds[number % len(kinds)]]
     ]

@@ -17,30 +17,18 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
+from services.gateway.access.guard import HEADERS
 from services.gateway.problems import Problem
 
 FOLDER = Path(__file__).parent / "static"
 INDEX = "index.html"
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "; ".join(
-        [
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self' data:",
-            "connect-src 'self'",
-            "form-action 'none'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-            "require-trusted-types-for 'script'",
-            "trusted-types 'none'",
-        ]
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
+NOT_PRELOADED = {"theme.js", "chart.js", "vendor/uplot.js"}
+"""The first is no module; the others are only loaded for the overview."""
+POLICY = {
+    "Content-Security-Policy": HEADERS["Content-Security-Policy"]
+    + "; require-trusted-types-for 'script'; trusted-types 'none'"
 }
+"""No script of the page can turn text into markup: the browser refuses to assign to `innerHTML`."""
 KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
 CHECKED = {"Cache-Control": "no-cache"}
 
@@ -55,7 +43,7 @@ class File:
     media_type: str
 
     def response(self, request: Request, caching: dict[str, str]) -> Response:
-        headers = SECURITY_HEADERS | caching | {"Vary": "Accept-Encoding"}
+        headers = POLICY | caching | {"Vary": "Accept-Encoding"}
         content = self.plain
         if "gzip" in request.headers.get("accept-encoding", ""):
             content = self.packed
@@ -68,33 +56,47 @@ def _file(name: str, content: bytes) -> File:
     return File(content, gzip.compress(content, 9, mtime=0), media_type)
 
 
-@cache
-def files() -> dict[str, File]:
+class Files:
     """All files by their path in the folder; `index.html` names the version in its addresses."""
-    found = {
-        path.relative_to(FOLDER).as_posix(): path.read_bytes()
-        for path in sorted(FOLDER.rglob("*"))
-        if path.is_file()
-    }
-    digest = hashlib.sha256()
-    for name, content in found.items():
-        digest.update(f"{name} {len(content)} ".encode() + content)
-    version = digest.hexdigest()[:12].encode()
-    modules = [name for name in found if name.endswith(".js") and name != "theme.js"]
-    preloads = "\n".join(
-        f'<link rel="modulepreload" href="/page/{version.decode()}/{name}">' for name in modules
-    )
-    found[INDEX] = (
-        found[INDEX].replace(b"VERSION", version).replace(b"<!-- PRELOADS -->", preloads.encode())
-    )
-    return {name: _file(name, content) for name, content in found.items()}
+
+    def __init__(self, folder: Path) -> None:
+        found = {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        digest = hashlib.sha256()
+        for name, content in found.items():
+            digest.update(f"{name} {len(content)} ".encode() + content)
+        self.version = digest.hexdigest()[:12]
+        modules = [name for name in found if name.endswith(".js") and name not in NOT_PRELOADED]
+        preloads = "\n".join(
+            f'<link rel="modulepreload" href="/page/VERSION/{name}">' for name in modules
+        )
+        index = found[INDEX].decode().replace("<!-- PRELOADS -->", preloads)
+        found[INDEX] = index.replace("VERSION", self.version).encode()
+        self._files = {name: _file(name, content) for name, content in found.items()}
+
+    def get(self, name: str) -> File | None:
+        return self._files.get(name)
+
+    @property
+    def index(self) -> File:
+        return self._files[INDEX]
+
+
+@cache
+def files() -> Files:
+    return Files(FOLDER)
 
 
 @router.get("/page/{version}/{name:path}")
 def file(version: str, name: str, request: Request) -> Response:
-    found = files().get(name)
-    if found is None or name == INDEX:
-        raise Problem(HTTPStatus.NOT_FOUND, f"the page has no file '{name}'")
+    """A file of this version. One of another version would be kept under a wrong address."""
+    page = files()
+    found = page.get(name)
+    if found is None or name == INDEX or version != page.version:
+        raise Problem(HTTPStatus.NOT_FOUND, f"version {version} of the page has no file '{name}'")
     return found.response(request, KEPT)
 
 
@@ -109,4 +111,4 @@ def file(version: str, name: str, request: Request) -> Response:
 @router.get("/dead-letters")
 @router.get("/dead-letters/{letter_id}")
 def index(request: Request) -> Response:
-    return files()[INDEX].response(request, CHECKED)
+    return files().index.response(request, CHECKED)
