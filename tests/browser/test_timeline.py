@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import CDPSession, Page, expect
 
 from tests.browser.conftest import Visitor
 from tests.support.report import summary
 
-LONGEST_FRAME_MS = 100
+FRAME_MS = 1000 / 60
+FRAMES = 120
 SCROLL = """async () => {
   const box = document.querySelector('.rows');
   const frames = [];
   let last = performance.now();
-  for (let at = 0; at < 120; at += 1) {
+  for (let at = 0; at < FRAMES; at += 1) {
     box.scrollTop += at < 60 ? 240 : 2500;
     await new Promise(requestAnimationFrame);
     const now = performance.now();
@@ -50,7 +51,8 @@ async def test_a_long_gap_is_folded_and_unfolds(page: Page, visitor: Visitor) ->
     await page.get_by_label("Fold gaps").uncheck()
     await expect(fold).to_have_count(0)
     after = await dead.bounding_box()
-    assert before is not None and after is not None
+    assert before
+    assert after
     assert after["width"] < before["width"]
 
 
@@ -91,11 +93,23 @@ async def test_ten_thousand_steps_scroll_smoothly(
     await expect(page.get_by_text("1 run, 10,000 steps")).to_be_visible()
     await expect(page.get_by_role("treegrid")).to_have_attribute("aria-rowcount", "10001")
     assert await page.get_by_role("row").count() < 80
-    found = await page.evaluate(SCROLL)
+    session = await visitor.context.new_cdp_session(page)
+    # Processor time, because how long a frame takes depends on what else this machine does.
+    await session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    before = await _processor_ms(session)
+    found = await page.evaluate(SCROLL.replace("FRAMES", str(FRAMES)))
+    per_frame = (await _processor_ms(session) - before) / FRAMES
     summary(pytestconfig)["page, 10,000 steps scrolled"] = (
+        f"{per_frame:.1f} ms of processor time a frame; "
         f"longest frame {found['longest']:.0f} ms, p95 {found['p95']:.0f} ms"
     )
-    assert found["longest"] < LONGEST_FRAME_MS
+    assert per_frame < FRAME_MS
     await page.get_by_role("treegrid").focus()
     await page.keyboard.press("End")
     await expect(page.locator(".row.active")).to_have_attribute("aria-rowindex", "10001")
+
+
+async def _processor_ms(session: CDPSession) -> float:
+    """What the page's main thread has used."""
+    metrics = (await session.send("Performance.getMetrics"))["metrics"]
+    return next(it["value"] for it in metrics if it["name"] == "TaskDuration") * 1000

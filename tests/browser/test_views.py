@@ -70,13 +70,13 @@ async def test_filters_are_in_the_address_and_the_back_button_undoes_them(
     await page.get_by_label("Status").select_option("failed")
     await expect(page.locator("tbody .status").first).to_contain_text("failed")
     assert page.url.endswith("/runs?status=failed")
-    await page.get_by_label("Search").fill("4711")
+    await page.get_by_role("searchbox").fill("4711")
     await page.wait_for_url("**/runs?status=failed&q=4711")
     await expect(page.locator("tbody tr").first).to_contain_text("4711")
     await page.reload()
-    await expect(page.get_by_label("Search")).to_have_value("4711")
+    await expect(page.get_by_role("searchbox")).to_have_value("4711")
     await page.go_back()
-    await expect(page.get_by_label("Search")).to_have_value("")
+    await expect(page.get_by_role("searchbox")).to_have_value("")
     await page.go_back()
     await page.wait_for_url("**/runs")
     await expect(page.get_by_label("Status")).to_have_value("")
@@ -99,7 +99,7 @@ async def test_the_overview_begins_with_what_needs_a_person(page: Page, visitor:
     needs = page.get_by_role("region", name="What needs you").get_by_role("link")
     await expect(needs).to_have_count(4)
     await expect(needs.first).to_contain_text("No process of checker runs")
-    node = page.get_by_role("link", name="bob: working, 2 processes, 1 running, 14 queued")
+    node = page.get_by_role("link", name="working, 2 processes, 1 running, 14 queued")
     await expect(node).to_be_visible()
     await expect(page.get_by_role("img", name="Tasks in each of the last 60")).to_be_visible()
     await needs.nth(1).click()
@@ -122,7 +122,7 @@ async def test_an_agent_is_paused_after_a_question(
 
 async def test_a_schedule_runs_now(page: Page, visitor: Visitor, sample: Sample) -> None:
     await visitor.open("/schedules")
-    await page.get_by_role("button", name="Run tom's observe now").click()
+    await page.get_by_role("button", name="Run now: tom's observe").click()
     await expect(page.get_by_text("Sent to tom.")).to_be_visible()
     assert sample.requests == [("POST", "/api/schedules/tom/observe/run", {})]
 

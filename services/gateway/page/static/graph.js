@@ -105,13 +105,14 @@ function Agent({ agent, at }) {
     agent.waiting && `${number(agent.waiting)} waiting`,
   ].filter(Boolean);
   const second = busy.length ? busy.slice(0, width === WIDE.node ? 2 : 1).join(" · ") : state;
-  const label = `${agent.name}: ${state}, ${plural(agent.processes, "process", "processes")}${busy.length ? `, ${busy.join(", ")}` : ""}${agent.schedules ? `, ${plural(agent.schedules, "schedule")}` : ""}`;
+  const side = `${agent.schedules ? "◷ " : ""}×${agent.processes}`;
+  // It begins with what is to be seen, as people who speak to their browser need it.
+  const label = `${agent.name} ${side} ${second}; ${[state, plural(agent.processes, "process", "processes"), ...busy, agent.schedules && plural(agent.schedules, "schedule")].filter(Boolean).join(", ")}`;
   return html`<a href=${agentPath(agent.name)} aria-label=${label} class=${`node ${tone}`} transform=${`translate(${at.x - width / 2},${at.y - height / 2})`}>
-    <title>${label}</title>
     <rect width=${width} height=${height} rx="9" class=${agent.running ? "box working" : "box"} />
     <circle cx="16" cy="22" r="4.5" class="light" />
     <text x="28" y="26" class="node-name">${agent.name.length > letters ? `${agent.name.slice(0, letters - 1)}…` : agent.name}</text>
-    <text x=${width - 12} y="26" class="node-side" text-anchor="end">${agent.schedules ? "◷ " : ""}×${agent.processes}</text>
+    <text x=${width - 12} y="26" class="node-side" text-anchor="end">${side}</text>
     <text x="16" y="47" class="node-state">${second}</text>
   </a>`;
 }

@@ -3,7 +3,7 @@ import { h } from "./vendor/preact.js";
 import htm from "./vendor/htm.js";
 
 export const html = htm.bind(h);
-export { Fragment, render } from "./vendor/preact.js";
+export { Component, Fragment, render } from "./vendor/preact.js";
 export {
   useCallback,
   useEffect,

@@ -1,5 +1,5 @@
 // The timeline of a tree of runs: rows on demand, of which only those in view are in the document.
-import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
+import { Component, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
 import { duration, plural } from "../format.js";
 import { useNow } from "../live.js";
 import { Status, ended } from "../parts.js";
@@ -60,6 +60,12 @@ export function Timeline({ tree, root, chosen, onChoose }) {
     else return;
     event.preventDefault();
   }
+  const hands = useRef({}).current; // the same object each time, so that rows are not drawn again
+  hands.toggle = (row) => toggle(row.key);
+  hands.choose = (row) => {
+    setActive(row.key);
+    onChoose(row);
+  };
   function zoomBy(factor) {
     const middle = (zoom[0] + zoom[1]) / 2;
     const half = Math.min(0.5, ((zoom[1] - zoom[0]) * factor) / 2);
@@ -95,7 +101,7 @@ export function Timeline({ tree, root, chosen, onChoose }) {
         <${Folds} axis=${axis} />
         ${shown.map((row, index) => html`<${Row} key=${row.key} row=${row} index=${first + index} axis=${axis} pixels=${pixels}
           active=${row.key === active} chosen=${row.key === chosen}
-          onToggle=${() => toggle(row.key)} onChoose=${() => { setActive(row.key); onChoose(row); }} />`)}
+          hands=${hands} />`)}
       </div>
     </div>
     <${Legend} bars=${whole.bars} />
@@ -109,24 +115,35 @@ function ancestors(tree, key) {
   return found;
 }
 
-function Row({ row, index, axis, pixels, active, chosen, onToggle, onChoose }) {
+/** Drawn again only when something of it has changed: scrolling draws the rows that come into view. */
+class Row extends Component {
+  shouldComponentUpdate(next) {
+    return Object.keys(next).some((it) => next[it] !== this.props[it]);
+  }
+
+  render(props) {
+    return rowOf(props);
+  }
+}
+
+function rowOf({ row, index, axis, pixels, active, chosen, hands }) {
   const { run, bar, level } = row;
   const own = bar ?? row.call;
   const took = own ? own.to - own.from : row.bars.length ? row.bars.at(-1).to - row.bars[0].from : null;
   const classes = `row${active ? " active" : ""}${chosen ? " chosen" : ""}${bar ? "" : " of-run"}`;
   return html`<div class=${classes} id=${`row-${row.key}`} role="row" aria-level=${level} aria-rowindex=${index + 1}
     aria-expanded=${row.expandable ? String(row.open) : null} aria-selected=${chosen ? "true" : "false"}
-    style=${{ top: `${index * ROW_PX}px` }} onClick=${onChoose}>
+    style=${{ top: `${index * ROW_PX}px` }} onClick=${() => hands.choose(row)}>
     <span role="gridcell" class="cell-name" style=${{ paddingLeft: `calc(${level - 1} * var(--indent))` }}>
-      ${row.expandable ? html`<span class="toggle" onClick=${(event) => { event.stopPropagation(); onToggle(); }} aria-hidden="true">${row.open ? "▾" : "▸"}</span>` : html`<span class="toggle"></span>`}
+      ${row.expandable ? html`<span class="toggle" onClick=${(event) => { event.stopPropagation(); hands.toggle(row); }} aria-hidden="true">${row.open ? "▾" : "▸"}</span>` : html`<span class="toggle"></span>`}
       ${bar
         ? html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i><span class="unseen">${KINDS[bar.kind].label} </span><span class="row-name">${barName(bar)}</span>${bar.step && html`<span class="dim place">${bar.step.turn}.${bar.step.position}</span>`}`
         : html`<span class="row-name agent">${run.agent}</span><${Status} status=${run.status} />`}
     </span>
     <span role="gridcell" class="right cell-took">${took == null ? "" : duration(took)}</span>
-    <span role="gridcell" class="lane">
+    <span role="gridcell" class="lane"><span aria-hidden="true">
       ${bar ? html`<${Bar} bar=${bar} axis=${axis} pixels=${pixels} />` : html`${row.call && html`<${Bar} bar=${row.call} axis=${axis} pixels=${pixels} label=${false} />`}<${Summary} bars=${row.bars} axis=${axis} pixels=${pixels} />`}
-    </span>
+    </span></span>
   </div>`;
 }
 
