@@ -38,7 +38,7 @@ HOSTILE = (
 
 
 def iso(at: datetime | None) -> str | None:
-    return at and at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def ago(**parts: float) -> datetime:

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import uvicorn
@@ -27,7 +28,7 @@ ROW_FIELDS = (
     "run_id agent task_id kind status root_id parent_id attempts claimed_at ended_at due_at session text priority"
 ).split()
 USAGE = {"model_calls": 4, "input_tokens": 5210, "output_tokens": 871}
-STREAMED = "The party is on **12 June**. Bob has written the email; Carol says that the drinks are ordered. "
+STREAMED = "The party is on **12 June**. Bob has written the email; Carol says the drinks are ordered. "
 
 
 class Sample:
@@ -49,7 +50,7 @@ class Sample:
     def run(self, id: str) -> Json:
         found = self.by_id.get(id) or next((it for it in self.runs if it["task_id"] == id), None)
         if found is None:
-            raise Problem(problems.HTTPStatus.NOT_FOUND, f"there is no run '{id}'")
+            raise Problem(HTTPStatus.NOT_FOUND, f"there is no run '{id}'")
         return found
 
     def tree(self, run: Json) -> list[Json]:
@@ -87,7 +88,7 @@ def application(sample: Sample) -> FastAPI:
     async def login(request: Request) -> JSONResponse:
         key = (await request.json())["key"]
         if key != "hk_test":
-            raise Problem(problems.HTTPStatus.UNAUTHORIZED, "this key is not known, or was revoked")
+            raise Problem(HTTPStatus.UNAUTHORIZED, "this key is not known, or was revoked")
         response = JSONResponse(None)
         response.set_cookie("hutch", key, httponly=True, samesite="strict")
         return response
@@ -123,11 +124,11 @@ def application(sample: Sample) -> FastAPI:
     def agent(name: str) -> Json:
         found = next((it for it in sample.agents if it["name"] == name), None)
         if found is None:
-            raise Problem(problems.HTTPStatus.NOT_FOUND, f"there is no agent '{name}'")
+            raise Problem(HTTPStatus.NOT_FOUND, f"there is no agent '{name}'")
         return found | {
             "definition": content.DEFINITION.replace("alice", name),
             "advice": [
-                "alice: two workers have nearly the same description; the model can't tell them apart"
+                "two workers have nearly the same description"
             ]
             if name == "alice"
             else [],
@@ -169,7 +170,7 @@ def application(sample: Sample) -> FastAPI:
     def dead_letter(id: str) -> Json:
         found = next((it for it in sample.letters if it["id"] == id), None)
         if found is None:
-            raise Problem(problems.HTTPStatus.NOT_FOUND, f"there is no dead letter '{id}'")
+            raise Problem(HTTPStatus.NOT_FOUND, f"there is no dead letter '{id}'")
         remedies = [
             {"action": "replay", "sentence": "Continues the run after its last finished step."},
             {"action": "drop", "sentence": "Deletes the letter; the run stays failed."},
@@ -178,7 +179,7 @@ def application(sample: Sample) -> FastAPI:
             remedies = [
                 {
                     "action": "tool_done",
-                    "sentence": "The tool had acted: the run continues with this result, and the tool is not called.",
+                    "sentence": "The tool had acted: the run continues with this result.",
                 },
                 {"action": "tool_again", "sentence": "The tool had not acted: it is called again."},
                 remedies[1],
@@ -243,7 +244,7 @@ def application(sample: Sample) -> FastAPI:
             it["run_id"], content.HOSTILE if it["run_id"] == "badc0de001" else content.EMAIL
         )
         sentences = {
-            "ok": "Answered after 2 processes: the first one died after 50 s, and the run went on at its last finished step."
+            "ok": "Answered by 2 processes: the first one died after 50 s."
             if it["attempts"] > 1
             else "Answered.",
             "failed": "Failed: the tool 'refund' was interrupted, and may have acted.",
@@ -304,7 +305,7 @@ def application(sample: Sample) -> FastAPI:
         request = [
             {
                 "role": "system",
-                "content": "You are a manager in the admin department at FooBar Inc. You manage Bob.",
+                "content": "You are a manager at FooBar Inc. You manage Bob.",
             },
             {"role": "user", "content": it["text"]},
         ]

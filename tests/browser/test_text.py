@@ -68,8 +68,17 @@ async def test_the_browser_refuses_scripts_styles_and_markup_from_text(
         """() => {
           const script = document.createElement('script');
           let refused = 0;
-          try { script.textContent = 'document.title = "broken into"'; document.body.append(script); } catch { refused += 1; }
-          try { document.body.innerHTML = '<b>broken into</b>'; } catch { refused += 1; }
+          try {
+            script.textContent = 'document.title = "broken into"';
+            document.body.append(script);
+          } catch {
+            refused += 1;
+          }
+          try {
+            document.body.innerHTML = '<b>broken into</b>';
+          } catch {
+            refused += 1;
+          }
           return refused;
         }"""
     )

@@ -112,4 +112,4 @@ async def test_ten_thousand_steps_scroll_smoothly(
 async def _processor_ms(session: CDPSession) -> float:
     """What the page's main thread has used."""
     metrics = (await session.send("Performance.getMetrics"))["metrics"]
-    return next(it["value"] for it in metrics if it["name"] == "TaskDuration") * 1000
+    return float(next(it["value"] for it in metrics if it["name"] == "TaskDuration")) * 1000

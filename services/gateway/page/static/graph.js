@@ -112,7 +112,7 @@ function Agent({ agent, at }) {
     <rect width=${width} height=${height} rx="9" class=${agent.running ? "box working" : "box"} />
     <circle cx="16" cy="22" r="4.5" class="light" />
     <text x="28" y="26" class="node-name">${agent.name.length > letters ? `${agent.name.slice(0, letters - 1)}…` : agent.name}</text>
-    <text x=${width - 12} y="26" class="node-side" text-anchor="end">${side}</text>
+    <text x=${width - 12} y="26" class="node-side" text-anchor="end">${` ${side} `}</text>
     <text x="16" y="47" class="node-state">${second}</text>
   </a>`;
 }
