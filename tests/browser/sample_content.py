@@ -1,4 +1,4 @@
-"""Content of a gateway: agents, runs with steps, dead letters and schedules, as its API shows them."""
+"""Made-up agents, runs, dead letters and schedules, as the gateway's API shows them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ TASKS = [
     "What did we promise ACME about delivery times?",
 ]
 HOSTILE = (
-    "<script>document.title='broken into'</script><img src=x onerror=\"document.title='broken into'\">\n"
+    "<script>document.title='broken into'</script>"
+    "<img src=x onerror=\"document.title='broken into'\">\n"
     "\x1b[31mred\x1b[0m \x1b]8;;https://example.org\x07link\x1b]8;;\x07 \x08\x07\n"
     "gnp.\u202egpj.exe \u2066isolated\u2069 zero\u200bwidth \U000e0048\U000e0069\n"
     "شكرا جزيلا, end of a line from right to left"
@@ -95,7 +96,7 @@ def row(
 
 def _party() -> list[Json]:
     begin = ago(minutes=12)
-    task = "Ask Bob for an email about the summer party, and check with Carol that the drinks are ordered."
+    task = "Ask Bob for an email about the summer party, and Carol whether drinks are ordered."
     alice = row("a1c0ffee01", "alice", "ok", begin, 64.0, task, session="party-2026")
     alice["bars"] = [
         bar("queued", begin, -1.4, 0),
@@ -427,8 +428,8 @@ Subject: Summer party on 12 June
 
 Dear all,
 
-this year's summer party is on Friday, 12 June, from 16:00 in the courtyard. Drinks are ordered, the grill is \
-reserved, and Harry has promised not to sing.
+this year's summer party is on Friday, 12 June, from 16:00 in the courtyard. Drinks are \
+ordered, the grill is reserved, and Harry has promised not to sing.
 
 Please tell me by Wednesday whether you come, and what you don't eat.
 

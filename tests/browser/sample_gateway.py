@@ -1,4 +1,4 @@
-"""A gateway with made-up content, behind the real page: for what real agents can't show in a test's time.
+"""A gateway with made-up content behind the real page: what agents can't show in a test's time.
 
 `python -m tests.browser.sample_gateway PORT` serves it, to look at.
 """
@@ -24,11 +24,11 @@ from services.gateway.problems import Problem
 from tests.browser import sample_content as content
 from tests.browser.sample_content import Json, bar, iso, row
 
-ROW_FIELDS = (
-    "run_id agent task_id kind status root_id parent_id attempts claimed_at ended_at due_at session text priority"
-).split()
+DETAILS = {"bars", "parent_run_id", "parent_step", "owner"}
 USAGE = {"model_calls": 4, "input_tokens": 5210, "output_tokens": 871}
-STREAMED = "The party is on **12 June**. Bob has written the email; Carol says the drinks are ordered. "
+STREAMED = (
+    "The party is on **12 June**. Bob has written the email; Carol says the drinks are ordered. "
+)
 
 
 class Sample:
@@ -127,11 +127,7 @@ def application(sample: Sample) -> FastAPI:
             raise Problem(HTTPStatus.NOT_FOUND, f"there is no agent '{name}'")
         return found | {
             "definition": content.DEFINITION.replace("alice", name),
-            "advice": [
-                "two workers have nearly the same description"
-            ]
-            if name == "alice"
-            else [],
+            "advice": ["two workers have nearly the same description"] if name == "alice" else [],
             "tools": [
                 {"name": "send_mail", "description": "Sends an email to the whole department."},
                 {"name": "lookup", "description": "Says where an order is."},
@@ -233,7 +229,7 @@ def application(sample: Sample) -> FastAPI:
             ):
                 if len(rows) == limit:
                     return {"runs": rows, "next": str(at)}
-                rows.append({name: it[name] for name in ROW_FIELDS})
+                rows.append({name: it[name] for name in it.keys() - DETAILS})
         return {"runs": rows, "next": None}
 
     @app.get("/api/runs/{id}")
@@ -249,7 +245,7 @@ def application(sample: Sample) -> FastAPI:
             else "Answered.",
             "failed": "Failed: the tool 'refund' was interrupted, and may have acted.",
         }
-        return {name: it[name] for name in (*ROW_FIELDS, "parent_run_id", "owner")} | {
+        return {name: it[name] for name in it.keys() - {"bars", "parent_step"}} | {
             "outcome": sentences.get(it["status"], f"The run is {it['status']}."),
             "cost": 0.0184 if ended else None,
             "usage": USAGE,

@@ -88,7 +88,6 @@ PARTS = {
     "docker": Part(_docker, "RabbitMQ 4.0, PostgreSQL, all that runs in containers"),
     "rabbitmq-server": Part(_rabbitmq, "RabbitMQ 3.10 as the distribution has it"),
     "node": Part(_node, "the worker and the client in Node"),
-    "chromium": Part(lambda: shutil.which("chromium") and "", "the page in a browser"),
     "faketime": Part(_faketime, "clocks that are wrong or jump"),
     "prometheus": Part(lambda: shutil.which("promtool") and "", "the alerts"),
     "podman": Part(_podman, "the pods of the local overlay"),
