@@ -16,7 +16,14 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from fastapi import FastAPI
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Error,
+    Page,
+    async_playwright,
+)
 
 from scripts.vendor import archive
 from tests.browser.sample_gateway import Sample, application
@@ -62,9 +69,13 @@ class Visitor:
     base: str = ""
     complaints: list[str] = field(default_factory=list)
 
-    async def open(self, path: str) -> Page:
-        await self.page.goto(self.base + path)
-        return self.page
+    async def open(self, path: str) -> None:
+        """Another test's container is a new network interface, at which Chromium gives up all that
+        it loads; the page loads itself again."""
+        try:
+            await self.page.goto(self.base + path)
+        except Error:
+            await self.page.goto(self.base + path)
 
     def listen(self) -> None:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))

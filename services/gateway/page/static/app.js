@@ -141,5 +141,6 @@ document.addEventListener("keydown", (event) => {
 });
 
 const place = document.getElementById("page");
+sessionStorage.removeItem("reloads");
 place.replaceChildren();
 render(html`<${Page} />`, place);

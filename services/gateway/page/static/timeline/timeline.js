@@ -51,8 +51,10 @@ export function Timeline({ tree, root, chosen, onChoose }) {
   function onKey(event) {
     const row = rows[at];
     const page = Math.floor(height / ROW_PX) || 10;
-    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -rows.length, End: rows.length };
+    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page };
     if (event.key in moves) activate(active ? at + moves[event.key] : 0);
+    else if (event.key === "Home") activate(0);
+    else if (event.key === "End") activate(rows.length - 1);
     else if (event.key === "ArrowRight" && row.expandable) toggle(row.key, true);
     else if (event.key === "ArrowLeft" && row.open) toggle(row.key, false);
     else if (event.key === "ArrowLeft") activate(rows.findLastIndex((it, index) => index < at && it.level < row.level));

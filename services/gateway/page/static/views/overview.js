@@ -61,7 +61,10 @@ function moveOf({ name, agent, detail }) {
 function Charts({ minutes }) {
   const [Chart, setChart] = useState(null);
   useEffect(() => {
-    import("../chart.js").then((it) => setChart(() => it.Chart));
+    let timer = null;
+    const load = () => import("../chart.js").then((it) => setChart(() => it.Chart), () => (timer = setTimeout(load, 2000)));
+    load();
+    return () => clearTimeout(timer);
   }, []);
   return html`<div class="charts">${CHARTS.map(([field, title, format, unit]) => {
     const known = minutes.filter((it) => it[field] != null);
