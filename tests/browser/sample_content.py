@@ -80,7 +80,7 @@ def row(
         "status": status,
         "root_id": f"task-{run_id}",
         "parent_id": None,
-        "attempts": 1,
+        "attempts": 0,
         "claimed_at": iso(begin),
         "ended_at": None if seconds is None else iso(begin + timedelta(seconds=seconds)),
         "due_at": None,
@@ -124,7 +124,7 @@ def _party() -> list[Json]:
         bar("tool", begin, 57.9, 58.6, "send_mail", step=(2, 1), instance="alice.7f3a90c2"),
         bar("model", begin, 58.6, 64.0, "gpt-5", step=(3, 0), instance="alice.7f3a90c2"),
     ]
-    alice["attempts"] = 2
+    alice["attempts"] = 1
     bob = row(
         "b0b0ffee01",
         "bob",

@@ -241,7 +241,7 @@ def application(sample: Sample) -> FastAPI:
         )
         sentences = {
             "ok": "Answered by 2 processes: the first one died after 50 s."
-            if it["attempts"] > 1
+            if it["attempts"]
             else "Answered.",
             "failed": "Failed: the tool 'refund' was interrupted, and may have acted.",
         }
@@ -316,7 +316,8 @@ def application(sample: Sample) -> FastAPI:
             "cost": 0.0021 if found["kind"] == "model" else None,
             "finished_at": found["to"],
             "seconds": 1.2,
-            "truncated": {"input": False, "output": False},
+            "input_truncated": False,
+            "output_truncated": False,
         }
 
     @app.post("/api/runs/{id}/cancel", status_code=202)

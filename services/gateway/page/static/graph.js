@@ -105,7 +105,7 @@ function Agent({ agent, at }) {
     agent.waiting && `${number(agent.waiting)} waiting`,
   ].filter(Boolean);
   const second = busy.length ? busy.slice(0, width === WIDE.node ? 2 : 1).join(" · ") : state;
-  const side = `${agent.schedules ? "◷ " : ""}×${agent.processes}`;
+  const side = `${agent.schedules ? "◷ " : ""}×${agent.processes ?? "?"}`;
   // It begins with what is to be seen, as people who speak to their browser need it.
   const label = `${agent.name} ${side} ${second}; ${[state, plural(agent.processes, "process", "processes"), ...busy, agent.schedules && plural(agent.schedules, "schedule")].filter(Boolean).join(", ")}`;
   return html`<a href=${agentPath(agent.name)} aria-label=${label} class=${`node ${tone}`} transform=${`translate(${at.x - width / 2},${at.y - height / 2})`}>

@@ -13,12 +13,13 @@ export function fresh(state = "live") {
 }
 
 /** A view that asks for `path` again and again: every `everyMs`, sooner by `reload`, never while hidden.
- *  `merge(old, answer)` makes the new value; `next(old)` is the path to ask for, when that changes. */
-export function usePoll(path, everyMs, { merge, next, done } = {}) {
+ *  `merge(old, answer)` makes the new value; `next(old)` is the path to ask for, when that changes. `done`: nothing will change any more.
+ *  `patient`: what is not found may still come. */
+export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
   const [state, setState] = useState({ path, data: null, error: null });
   const soon = useRef(() => {});
   const options = useRef({});
-  options.current = { merge, next, done };
+  options.current = { merge, next, done, patient };
   useEffect(() => {
     if (!path) return undefined;
     const aborted = new AbortController();
@@ -53,8 +54,12 @@ export function usePoll(path, everyMs, { merge, next, done } = {}) {
         if (!ended) wait(again ? 50 : everyMs);
       } catch (error) {
         if (aborted.signal.aborted) return;
-        failures += 1;
         setState((old) => ({ ...old, error }));
+        if (error.status === 404 && options.current.patient) {
+          wait(everyMs);
+          return;
+        }
+        failures += 1;
         const { at } = freshness.get();
         freshness.set({ state: "stale", at, busy: false });
         if (error.status !== 401 && error.status !== 404) {

@@ -68,7 +68,8 @@ export function rows(tree, { byRun, children, roots }, opened) {
 }
 
 export function barName(bar) {
-  if (bar.kind === "model" || bar.kind === "tool") return bar.name || KINDS[bar.kind].label;
+  if (bar.kind === "model") return bar.name === "turn" || !bar.name ? "model call" : bar.name;
+  if (bar.kind === "tool") return bar.name || KINDS.tool.label;
   if (bar.kind === "worker") return bar.name || "worker";
   return bar.reason || KINDS[bar.kind].label;
 }

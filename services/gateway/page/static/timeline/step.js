@@ -50,8 +50,8 @@ function Step({ run, step, open }) {
   const { input, output, usage, cost } = state.answer;
   return html`${usage && html`<p class="dim">${usageText(usage, cost)}</p>`}
     <div class="sides">
-      <${Side} title="Input" value=${input} truncated=${state.answer.input_truncated ?? state.answer.truncated?.input} whole=${() => load(true)} />
-      <${Side} title="Output" value=${output} truncated=${state.answer.output_truncated ?? state.answer.truncated?.output} whole=${() => load(true)} />
+      <${Side} title="Input" value=${input} truncated=${state.answer.input_truncated} whole=${() => load(true)} />
+      <${Side} title="Output" value=${output} truncated=${state.answer.output_truncated} whole=${() => load(true)} />
     </div>`;
 }
 
@@ -66,11 +66,10 @@ export function Side({ title, value, truncated = false, whole = null, live = fal
 
 /** Model calls, tokens and cost in one line. */
 export function usageText(usage, cost) {
-  const input = usage.input_tokens ?? usage.prompt_tokens;
-  const output = usage.output_tokens ?? usage.completion_tokens;
   const parts = [
     usage.model_calls != null && plural(usage.model_calls, "model call"),
-    input != null ? `${number(input)} tokens in, ${number(output)} out` : usage.tokens != null && plural(usage.tokens, "token"),
+    `${number(usage.input_tokens)} tokens in, ${number(usage.output_tokens)} out`,
+    usage.cached_tokens > 0 && `${number(usage.cached_tokens)} from the cache`,
     cost != null && money(cost),
   ];
   return parts.filter(Boolean).join(" · ");

@@ -36,7 +36,8 @@ function Table({ agents }) {
 export function health(agent) {
   if (agent.fault) return ["bad", "✕", "fault"];
   if (agent.paused) return ["warn", "‖", "paused"];
-  if (!agent.processes) return ["bad", "✕", "no process"];
+  if (agent.processes === null) return ["calm", "?", "unknown"];
+  if (agent.processes === 0) return ["bad", "✕", "no process"];
   if (agent.postponed) return ["warn", "◷", "postponed"];
   return ["good", "✓", agent.running ? "working" : "idle"];
 }

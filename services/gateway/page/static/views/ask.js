@@ -2,9 +2,8 @@ import { html, useEffect, useRef, useState } from "../html.js";
 import { call, may, post, query } from "../api.js";
 import { usePoll } from "../live.js";
 import { act } from "../notices.js";
-import { Field, Heading, Missing, Select, Status, runPath } from "../parts.js";
+import { Field, Heading, Missing, Select, Status, ended, runPath } from "../parts.js";
 import { useQuery } from "../router.js";
-import { ended } from "../parts.js";
 import { RunBody } from "./run.js";
 
 const KINDS = [
@@ -21,8 +20,8 @@ export function Ask() {
   const groups = (overview?.groups ?? []).map((it) => it.name);
   return html`<${Heading} title="Ask" detail="Send a message, and watch what it causes." />
     <${Form} agents=${agents} groups=${groups} from=${fields.from} agent=${fields.agent}
-      onSent=${(sent) => change({ task: sent?.id ?? "", agent: sent?.agent ?? "", from: "" })} />
-    ${fields.task && html`<${Asked} key=${fields.task} task=${fields.task} agent=${fields.agent} />`}`;
+      onSent=${(sent) => change({ run: sent.run_id, task: sent.id, agent: sent.agent, from: "", step: "" })} />
+    ${fields.run && html`<${Asked} key=${fields.run} id=${fields.run} task=${fields.task} agent=${fields.agent} />`}`;
 }
 
 function Form({ agents, groups, from, agent, onSent }) {
@@ -45,7 +44,7 @@ function Form({ agents, groups, from, agent, onSent }) {
     key.current ??= newKey();
     const sent = await act(() => request({ ...form, agent: chosen, group }, key.current), (it) => (form.kind === "broadcast" ? "Sent to the swarm." : `Sent to ${it.agent ?? chosen}.`));
     setBusy(false);
-    if (sent && form.kind !== "broadcast") onSent({ id: sent.id, agent: sent.agent ?? chosen });
+    if (sent && form.kind !== "broadcast") onSent(sent);
     if (sent) key.current = null;
   }
   const submit = (event) => (event.ctrlKey || event.metaKey) && event.key === "Enter" && event.target.form.requestSubmit();
@@ -103,21 +102,14 @@ function request(form, key) {
   return post("/api/tasks", { ...body, stream: true, wait: 0 }, headers);
 }
 
-/** What was sent: first on its way, then its run. */
-function Asked({ task, agent }) {
-  const path = `/api/runs/${encodeURIComponent(task)}${query({ agent })}`;
-  const { data: run, error, reload } = usePoll(path, 1000, { done: (it) => ended(it.status) });
-  // Until an agent has claimed it, the task is only in the agent's mailbox, and there is no run.
-  const waiting = !run && error?.status === 404;
-  useEffect(() => {
-    if (!waiting) return undefined;
-    const timer = setInterval(reload, 500);
-    return () => clearInterval(timer);
-  }, [waiting]);
-  if (waiting) return html`<p class="outcome" role="status"><${Status} status="sent" /> Waiting for a process of ${agent} to take it.</p>`;
-  if (!run) return html`<${Missing} error=${error} what="the run" />`;
+/** What was sent. Until an agent has taken it, it is only in the agent's mailbox, and there is no run;
+ *  its events can be listened to already. */
+function Asked({ id, task, agent }) {
+  const { data, error, reload } = usePoll(`/api/runs/${encodeURIComponent(id)}`, 1000, { done: (it) => ended(it.status), patient: true });
+  if (error && error.status !== 404) return html`<${Missing} error=${error} what="the run" />`;
+  const run = data ?? { run_id: id, task_id: task, agent, status: "sent", outcome: `It waits for a process of ${agent}.` };
   return html`<section aria-label="What it caused">
-    <div class="outcome"><${Status} status=${run.status} /><p role="status">${run.outcome}</p><a href=${runPath(run.run_id)}>Open the run</a></div>
+    <div class="outcome"><${Status} status=${run.status} /><p role="status">${run.outcome}</p>${data && html`<a href=${runPath(id)}>Open the run</a>`}</div>
     <${RunBody} run=${run} reload=${reload} />
   </section>`;
 }

@@ -112,7 +112,7 @@ export function DeadLetter({ id }) {
       ${letter.agent && html`<div><dt>agent</dt><dd><a href=${agentPath(letter.agent)}>${letter.agent}</a></dd></div>`}
       ${letter.run_id && html`<div><dt>run</dt><dd><a href=${runPath(letter.run_id)}>open the run</a></dd></div>`}
       ${letter.task_id && html`<div><dt>task</dt><dd><code>${letter.task_id}</code></dd></div>`}
-      <div><dt>kind</dt><dd>${letter.kind}</dd></div>
+      ${letter.kind && html`<div><dt>kind</dt><dd>${letter.kind}</dd></div>`}
     </dl>
     ${may("operate") && letter.remedies?.length > 0 && html`<section class="card remedies" aria-labelledby="remedies"><h2 id="remedies">What you can do</h2>
       <ul>${letter.remedies.map((it) => html`<li key=${it.action}>

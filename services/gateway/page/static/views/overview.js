@@ -14,8 +14,8 @@ const CHARTS = [
 export function Overview() {
   const { data, error, reload } = usePoll("/api/overview", 3000);
   if (!data) return html`<${Heading} title="Overview" /><${Missing} error=${error} what="the overview" />`;
-  const processes = data.agents.reduce((sum, it) => sum + it.processes, 0);
-  const running = data.agents.reduce((sum, it) => sum + it.running, 0);
+  const processes = data.agents.reduce((sum, it) => sum + (it.processes ?? 0), 0);
+  const running = data.agents.reduce((sum, it) => sum + (it.running ?? 0), 0);
   const detail = `${plural(data.agents.length, "agent")}, ${plural(processes, "process", "processes")}, ${number(running)} running · ${
     data.scheduler.processes ? plural(data.scheduler.schedules, "schedule") : "no scheduler"}`;
   return html`<${Heading} title="Overview" detail=${detail}><a class="button main" href="/ask">Ask an agent</a></${Heading}>
@@ -31,7 +31,7 @@ function Attention({ items }) {
     ${items.length === 0
       ? html`<p class="all-well"><span aria-hidden="true">✓</span> Nothing needs you.</p>`
       : html`<ul class="attention">${items.map((it) => html`<li key=${`${it.kind}/${it.agent}`}><a href=${it.view}>
-          <span class=${`count ${["paused", "postponed"].includes(it.kind) ? "warn" : "bad"}`}>${number(it.count)}</span>
+          <span class=${`count ${["paused", "postponed", "late"].includes(it.kind) ? "warn" : "bad"}`}>${number(it.count)}</span>
           <span><b><span class="first">${it.kind.replaceAll(/[_-]/g, " ")}</span>${it.agent ? ` · ${it.agent}` : ""}</b><span class="dim">${it.sentence}</span></span>
         </a></li>`)}</ul>`}
   </section>`;

@@ -1,6 +1,6 @@
 import { html, useCallback, useMemo, useState } from "../html.js";
 import { may, post, query } from "../api.js";
-import { duration, money } from "../format.js";
+import { duration, money, plural } from "../format.js";
 import { useEvents, useNow, usePoll } from "../live.js";
 import { act, confirm } from "../notices.js";
 import { Heading, Missing, Status, Time, agentPath, ended, lasted, runPath } from "../parts.js";
@@ -35,7 +35,7 @@ function Title({ run, reload }) {
     ["cost", money(run.cost)],
     ["session", run.session && html`<a href=${`/runs${query({ session: run.session })}`}><bdi>${run.session}</bdi></a>`],
     ["process", !ended(run.status) && run.owner],
-    ["attempts", run.attempts > 1 && run.attempts],
+    ["died on it", run.attempts > 0 && plural(run.attempts, "process", "processes")],
     ["deadline", !ended(run.status) && run.deadline_at && html`<${Time} at=${run.deadline_at} now=${now} />`],
     ["caused by", run.parent_run_id && html`<a href=${runPath(run.parent_run_id)}>another run</a>`],
     ["model", run.response?.model],
@@ -63,6 +63,7 @@ export function RunBody({ run, reload }) {
     merge: merged,
     next: (it) => `/api/runs/${encodeURIComponent(run.run_id)}/tree${query({ after: it.cursor })}`,
     done: (it) => [...it.runs.values()].every((one) => ended(one.status)),
+    patient: run.status === "sent",
   });
   const soon = useSoon(() => {
     tree.reload();
@@ -80,7 +81,7 @@ export function RunBody({ run, reload }) {
       </${Side}>
       <${Answer} run=${run} onChange=${soon} />
     </div>
-    ${tree.data ? html`<${Timeline} tree=${tree.data} root=${first} chosen=${step} onChoose=${choose} />` : html`<${Missing} error=${tree.error} what="the timeline" />`}
+    ${tree.data ? html`<${Timeline} tree=${tree.data} root=${first} chosen=${step} onChoose=${choose} />` : run.status !== "sent" && html`<${Missing} error=${tree.error} what="the timeline" />`}
     ${row && html`<${StepDetails} row=${row} onClose=${() => { setRow(null); change({ step: "" }, { replace: true }); }} />`}`;
 }
 

@@ -1,13 +1,13 @@
 import { html } from "../html.js";
 import { query } from "../api.js";
-import { duration } from "../format.js";
+import { duration, moment, plural } from "../format.js";
 import { useNow, usePoll } from "../live.js";
 import { Empty, Field, Heading, Missing, Search, Select, Status, Time, agentPath, lasted, runPath } from "../parts.js";
 import { useQuery } from "../router.js";
 import { Line } from "../text.js";
 
 const STATUSES = ["due", "running", "waiting", "ok", "partial", "refused", "failed", "timeout", "cancelled"];
-const KINDS = ["task", "trigger"];
+const KINDS = ["task", "trigger", "reaction", "tick"];
 const PERIODS = [["", "any time"], ["1", "last hour"], ["24", "last day"], ["168", "last week"]];
 const HOUR_MS = 3_600_000;
 
@@ -34,6 +34,7 @@ export function Runs() {
       ${filtered && html`<a class="clear" href="/runs">Clear filters</a>`}
     </form>
     ${data ? html`<${Table} rows=${data.runs} filtered=${filtered || before} />` : html`<${Missing} error=${error} what="the runs" />`}
+    ${data?.searched_to && html`<p class="dim" role="status">Searched back to ${moment(data.searched_to)}; “Older” searches further.</p>`}
     ${data && html`<nav class="pages" aria-label="Pages">
       ${before && html`<a href=${`/runs${query({ ...fields, before: "" })}`}>← Newest</a>`}
       ${data.next && html`<a href=${`/runs${query({ ...fields, before: data.next })}`}>Older →</a>`}
@@ -67,7 +68,7 @@ function Row({ run, now, withAgent }) {
       <span class="tags">
         ${run.kind !== "task" && html`<span class="tag">${run.kind}</span>`}
         ${run.parent_id && html`<span class="tag">by an agent</span>`}
-        ${run.attempts > 1 && html`<span class="tag warn">attempt ${run.attempts}</span>`}
+        ${run.attempts > 0 && html`<span class="tag warn">${plural(run.attempts, "process", "processes")} died</span>`}
         ${run.priority === "background" && html`<span class="tag">background</span>`}
         ${run.session && html`<a class="tag" href=${`/runs${query({ session: run.session })}`}>session <bdi>${run.session}</bdi></a>`}
       </span></div></td>

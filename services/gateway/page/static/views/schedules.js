@@ -31,7 +31,7 @@ export function ScheduleTable({ rows, reload, withAgent = true }) {
       <td class="nowrap"><code>${row.expression}</code> <span class="dim">${row.timezone}</span></td>
       <td class="nowrap" data-label="next"><${Next} times=${row.next_at} now=${now} /></td>
       <td class="last-cell" data-label="last">${row.last ? html`<${Last} last=${row.last} now=${now} />` : html`<span class="dim">never</span>`}</td>
-      <td class="right"><button type="button" disabled=${!may("run")} aria-label=${`Run now: ${row.agent}'s ${row.name}`} onClick=${() => start(row)}>Run now</button></td>
+      <td class="right"><button type="button" disabled=${!may("operate")} aria-label=${`Run now: ${row.agent}'s ${row.name}`} onClick=${() => start(row)}>Run now</button></td>
     </tr>`)}</tbody>
   </table></div>`;
 }
