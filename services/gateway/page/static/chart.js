@@ -4,6 +4,7 @@ import uPlot from "./vendor/uplot.js";
 import { time } from "./format.js";
 
 const HEIGHT_PX = 110;
+const EDGE_S = 45;
 
 /** The canvas needs colours as they are in the present theme. */
 function colour(element, name) {
@@ -24,7 +25,7 @@ function options(element, format, failed) {
     height: HEIGHT_PX,
     legend: { show: false },
     cursor: { show: false },
-    scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
+    scales: { x: { range: (_, from, to) => [from - EDGE_S, to + EDGE_S] }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
       { ...axis, grid: { show: false }, size: 22, space: 60, values: "{HH}:{mm}" },
       { ...axis, size: 48, space: 28, values: (_, values) => values.map((it) => (format(0).startsWith("$") || Number.isInteger(it) ? format(it) : "")) },

@@ -31,7 +31,7 @@ function Facts({ bar }) {
     ["took", `${duration(bar.to - bar.from)}${bar.open ? " so far" : ""}`],
     ["process", bar.instance],
     ["reason", bar.reason],
-    ["meaning", KINDS[bar.kind].what],
+    ["meaning", bar.step ? null : KINDS[bar.kind].what],
   ];
   return html`<dl class="facts">${facts.filter(([, value]) => value).map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
@@ -65,7 +65,7 @@ export function Side({ title, value, truncated = false, whole = null, live = fal
 }
 
 /** Model calls, tokens and cost in one line. */
-export function usageText(usage, cost) {
+function usageText(usage, cost) {
   const parts = [
     usage.model_calls != null && plural(usage.model_calls, "model call"),
     `${number(usage.input_tokens)} tokens in, ${number(usage.output_tokens)} out`,

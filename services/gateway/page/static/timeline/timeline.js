@@ -96,6 +96,7 @@ export function Timeline({ tree, root, chosen, onChoose }) {
         <button type="button" class="quiet" aria-label="Zoom in" onClick=${() => zoomBy(1 / ZOOM)}>+</button>
       </div>
     </div>
+    <div>
     <div class="rows-head" aria-hidden="true"><span>Step</span><span class="right">Took</span><${Ruler} axis=${axis} pixels=${pixels} place=${lane} onZoom=${setZoom} /></div>
     <div class="rows" ref=${list} role="treegrid" aria-label="Steps" aria-rowcount=${rows.length} tabindex="0"
       aria-activedescendant=${active && `row-${active}`} onKeyDown=${onKey} onScroll=${onScroll}>
@@ -105,7 +106,7 @@ export function Timeline({ tree, root, chosen, onChoose }) {
           active=${row.key === active} chosen=${row.key === chosen}
           hands=${hands} />`)}
       </div>
-    </div>
+    </div></div>
     <${Legend} bars=${whole.bars} />
   </section>`;
 }

@@ -1,13 +1,13 @@
 import { html, useCallback, useMemo, useState } from "../html.js";
 import { may, post, query } from "../api.js";
-import { duration, money, plural } from "../format.js";
+import { duration, money, number, plural } from "../format.js";
 import { useEvents, useNow, usePoll } from "../live.js";
 import { act, confirm } from "../notices.js";
 import { Heading, Missing, Status, Time, agentPath, ended, lasted, runPath } from "../parts.js";
 import { useQuery } from "../router.js";
 import { Copy, Line } from "../text.js";
 import { merged } from "../timeline/rows.js";
-import { Side, StepDetails, usageText } from "../timeline/step.js";
+import { Side, StepDetails } from "../timeline/step.js";
 import { Timeline } from "../timeline/timeline.js";
 
 const EVERY_MS = 2000;
@@ -32,7 +32,8 @@ function Title({ run, reload }) {
     ["agent", html`<a href=${agentPath(run.agent)}>${run.agent}</a>`],
     ["started", html`<${Time} at=${run.claimed_at} now=${now} />`],
     ["took", duration(lasted(run.claimed_at, run.ended_at, now))],
-    ["cost", money(run.cost)],
+    ["tokens", run.usage && `${number(run.usage.input_tokens)} in, ${number(run.usage.output_tokens)} out`],
+    ["cost", run.cost != null && money(run.cost)],
     ["session", run.session && html`<a href=${`/runs${query({ session: run.session })}`}><bdi>${run.session}</bdi></a>`],
     ["process", !ended(run.status) && run.owner],
     ["died on it", run.attempts > 0 && plural(run.attempts, "process", "processes")],
@@ -50,7 +51,6 @@ function Title({ run, reload }) {
       ${facts.filter(([, value]) => value).map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}
       <div><dt>id</dt><dd class="id"><code>${run.run_id}</code><${Copy} text=${run.run_id} what="the id" /></dd></div>
     </dl>
-    ${run.usage && html`<p class="dim">${usageText(run.usage, null)}</p>`}
     ${run.detail && html`<p class="detail"><b>For the operator:</b> <${Line} text=${run.detail} /></p>`}`;
 }
 
