@@ -74,13 +74,13 @@ export function Agent({ id }) {
       ${runs?.length ? html`<${RunTable} rows=${runs} label="Recent runs" withAgent=${false} />` : html`<p class="dim">${runs ? "No run yet." : "Loading…"}</p>`}</section>
     ${agent.schedules.length > 0 && html`<section aria-labelledby="schedules"><h2 id="schedules">Schedules</h2><${ScheduleTable} rows=${agent.schedules} reload=${reload} withAgent=${false} /></section>`}
     <div class="sides">
-      <section class="side" aria-labelledby="definition"><div class="side-head"><h2 id="definition">Definition</h2><${Copy} text=${agent.definition} what="the definition" /></div><${Text} text=${agent.definition} label="Definition" /></section>
-      <section class="side" aria-labelledby="tools"><div class="side-head"><h2 id="tools">Tools and workers</h2></div>
+      <div class="side"><div class="side-head"><h2>Definition</h2><${Copy} text=${agent.definition} what="the definition" /></div><${Text} text=${agent.definition} label="Definition" /></div>
+      <div class="side"><div class="side-head"><h2>Tools and workers</h2></div>
         ${agent.tools.length + agent.workers.length ? html`<dl class="tools">
           ${agent.tools.map((it) => html`<div key=${it.name}><dt><code>${it.name}</code></dt><dd>${it.description}</dd></div>`)}
           ${agent.workers.map((it) => html`<div key=${it}><dt><a href=${agentPath(it)}>${it}</a></dt><dd>worker</dd></div>`)}
         </dl>` : html`<p class="dim">None.</p>`}
-      </section>
+      </div>
     </div>`;
 }
 
