@@ -10,8 +10,8 @@ import typer
 
 from services.cli import options, output
 from services.cli.answer import print_answer
-from services.cli.receiver import whereabouts
 from services.cli.store import only_run, opened_store, polled
+from services.cli.whereabouts import whereabouts
 from shared.contract.messages import Budget, Response
 from shared.contract.rows import message_of, response_of
 from shared.errors import HutchError
