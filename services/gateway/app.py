@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from services.gateway import problems
 from services.gateway.access import guard, login
@@ -14,6 +15,7 @@ from services.gateway.api import (
     dead_letters,
     events,
     overview,
+    runs,
     schedules,
     system,
     tasks,
@@ -21,10 +23,18 @@ from services.gateway.api import (
 )
 from services.gateway.gateway import Gateway
 from services.gateway.metrics import RequestCount
+from services.gateway.openai import chat, models, responses
+from services.gateway.openai.wire import errors
+from services.gateway.page import files
 from services.gateway.system.commands import Commands
 from services.gateway.system.inspections import Inspections
 from services.gateway.system.observation import Observation
 from services.gateway.tasks.hub import Hub
+
+COMPRESSION = 5
+"""The level of gzip; a higher one takes far longer and saves little."""
+STREAMS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/x-ndjson")
+"""Responses that must not wait for more to compress; server-sent events are among starlette's."""
 
 
 def application(gateway: Gateway, hub: Hub) -> FastAPI:
@@ -37,15 +47,17 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
         openapi_url="/api/openapi.json",
     )
     app.state.gateway, app.state.hub = gateway, hub
-    problems.install(app)
+    problems.install(app, {"/v1/": errors.response})
+    app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
     guard.install(app, gateway.store, gateway.own)
     app.add_middleware(RequestCount, metrics=hub.metrics)
     app.state.commands = Commands(gateway.stopping)
     app.state.dead_letters_lock = asyncio.Lock()
     app.state.observation = Observation(gateway)
     app.state.inspections = Inspections(gateway.folder, gateway.settings)
-    of_tasks = (tasks, triggers, events)
+    of_tasks = (tasks, runs, triggers, events)
     of_system = (agents, commands, dead_letters, overview, schedules, system)
-    for it in (login, *of_tasks, *of_system):
+    of_openai = (models, chat, responses)
+    for it in (login, *of_tasks, *of_system, *of_openai, files):
         app.include_router(it.router)
     return app

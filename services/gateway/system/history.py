@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from shared.client.costs import cost_of_usage
 from shared.concurrency.threads import in_thread
 from shared.contract.messages import Usage
-from shared.prices import PriceList
 from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.queries.condition import known_agents
@@ -22,8 +22,6 @@ from shared.store.queries.minutes import MINUTE_S, MadeCalls, Minutes, current_m
 
 MINUTES = 60
 FRESH_S = 5.0
-OPENAI = "https://api.openai.com/v1"
-"""The endpoint of a model for which none is set."""
 
 
 class Minute(BaseModel):
@@ -124,38 +122,12 @@ def _cost(made: MadeCalls, settings: Settings) -> float | None:
     rest = calls - made.costed
     if rest <= 0 or not made.usage.tokens:
         return recorded
-    choice = _choice(made.definition)
     average = Usage(
         model_calls=1,
         input_tokens=made.usage.input_tokens // calls,
         cached_tokens=made.usage.cached_tokens // calls,
         output_tokens=made.usage.output_tokens // calls,
     )
-    usd = PriceList(settings.prices).cost(
-        made.model or choice.name or settings.model or "",
-        choice.base_url or settings.base_url or OPENAI,
-        average,
-        datetime.fromtimestamp(made.minute * MINUTE_S, UTC),
-    )
-    return None if usd is None else recorded + usd * rest
-
-
-class _Choice(BaseModel):
-    name: str | None = None
-    base_url: str | None = None
-
-
-class _Definition(BaseModel):
-    model: _Choice = _Choice()
-
-
-class _Snapshot(BaseModel):
-    definition: _Definition = _Definition()
-
-
-@lru_cache(maxsize=64)
-def _choice(snapshot: str) -> _Choice:
-    try:
-        return _Snapshot.model_validate_json(snapshot).definition.model
-    except ValidationError:
-        return _Choice()
+    at = datetime.fromtimestamp(made.minute * MINUTE_S, UTC)
+    cost = cost_of_usage(average, made.model, made.definition, at, settings)
+    return None if cost.unpriced else recorded + cost.usd * rest
