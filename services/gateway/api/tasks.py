@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Message
 
+from services.gateway import problems
 from services.gateway.access.caller import Caller, Reader, Runner
 from services.gateway.api.task_events import (
     RestartEvent,
@@ -40,7 +41,7 @@ from shared.contract.times import Time, delay_fault
 from shared.definitions.durations import Duration
 from shared.store.processes.api_keys import Scope
 
-router = APIRouter(prefix="/api/tasks", tags=["tasks"])
+router = APIRouter(prefix="/api/tasks", tags=["tasks"], responses=problems.RESPONSES)
 
 MOST_WAIT_S = 600.0
 """Proxies close a request without a response after some minutes."""
@@ -139,7 +140,8 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
         + " ".join((kind.__doc__ or "") for kind in (RunEvent, StepEvent, TextEvent, RestartEvent))
         + f" `response`: the task with its response; nothing follows. {ResumeEvent.__doc__}",
         "content": {"text/event-stream": {}},
-    }
+    },
+    204: {"description": "It has ended, and its response was received."},
 }
 
 
@@ -147,7 +149,13 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
     "",
     response_model=TaskView,
     status_code=202,
-    responses={200: {"model": TaskView, "description": "It has ended."}},
+    responses={
+        200: {
+            "model": TaskView,
+            "description": "It has ended, or these are its events.",
+            "content": {"text/event-stream": {}},
+        }
+    },
 )
 async def send_task(
     new: NewTask,

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from services.gateway import problems
 from services.gateway.access.audit import record
 from services.gateway.access.caller import Runner
 from services.gateway.api.tasks import IdempotencyKey, SharedHub
@@ -24,7 +25,7 @@ from shared.contract.times import Time, delay_fault
 from shared.contract.topology import swarm_exchange_name
 from shared.store.messages import sent
 
-router = APIRouter(prefix="/api", tags=["tasks"])
+router = APIRouter(prefix="/api", tags=["tasks"], responses=problems.RESPONSES)
 
 
 class NewTrigger(BaseModel):
