@@ -12,6 +12,7 @@ from services.gateway.gateway import Gateway
 from services.gateway.metrics import RequestCount
 from services.gateway.openai import chat, models, responses
 from services.gateway.openai.wire import errors
+from services.gateway.page import files
 from services.gateway.tasks.hub import Hub
 
 COMPRESSION = 5
@@ -34,6 +35,6 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
     guard.install(app, gateway.store, gateway.own)
     app.add_middleware(RequestCount, metrics=hub.metrics)
-    for it in (login, tasks, runs, triggers, events, models, chat, responses):
+    for it in (login, tasks, runs, triggers, events, models, chat, responses, files):
         app.include_router(it.router)
     return app
