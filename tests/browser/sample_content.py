@@ -380,22 +380,22 @@ def schedules() -> list[Json]:
 def dead_letters() -> list[Json]:
     kinds = [
         (
-            "tool-interrupted",
+            "the tool 'refund' was interrupted and may have acted",
             "carol",
             "run",
             "Refund order 4711 and tell the customer.",
             "fa11ed0001",
         ),
-        ("unreadable", "alice", "message", '{"contnt": "Ask Bob for an email"', None),
+        ("the body is not JSON: EOF at line 1 column 34", "alice", "message", '{"contnt": "Ask Bob for an email"', None),
         (
-            "model-unavailable",
+            "the model was unavailable eight times in a row: 429 rate limited",
             "researcher",
             "run",
             "Find three sources on quorum queues.",
             "badc0de001",
         ),
-        ("unknown-agent", None, "message", "Where is order 17?", None),
-        ("attempts", "bob", "run", HOSTILE.replace("\n", " "), "b0b0ffee01"),
+        ("no agent 'alcie'; known: alice, bob, carol", None, "message", "Where is order 17?", None),
+        ("two processes have died on it", "bob", "run", HOSTILE.replace("\n", " "), "b0b0ffee01"),
     ]
     return [
         {

@@ -105,7 +105,7 @@ export class Axis {
         const fold = this.folds().find((it) => it.end > x && (it.x - x) * pixels < LABEL_PX);
         if (fold) continue;
         const near = found.length && (x - found.at(-1).x) * pixels < TICK_PX * 0.6;
-        if (x >= 0 && x <= 0.97 && !near) found.push({ x, label: time === this.from ? "0" : duration(time - this.from) });
+        if (x >= 0 && x * pixels + LABEL_PX <= pixels && !near) found.push({ x, label: time === this.from ? "0" : duration(time - this.from) });
       }
     }
     return found;

@@ -1,5 +1,5 @@
 // What a chosen row of a timeline holds: a step's input and output, or why a run waited.
-import { html, useEffect, useState } from "../html.js";
+import { html, useEffect, useRef, useState } from "../html.js";
 import { call } from "../api.js";
 import { duration, moment, money, number, plural } from "../format.js";
 import { runPath } from "../parts.js";
@@ -11,7 +11,9 @@ export function StepDetails({ row, onClose }) {
   const bar = row.bar ?? row.call;
   const kind = bar && KINDS[bar.kind].label;
   const title = row.bar ? (barName(bar) === kind ? kind : `${kind}: ${barName(bar)}`) : `run of ${row.run.agent}`;
-  return html`<section class="details card" aria-labelledby="details-title">
+  const place = useRef(null);
+  useEffect(() => place.current.scrollIntoView({ block: "nearest" }), [row.key]);
+  return html`<section class="details card" ref=${place} aria-labelledby="details-title">
     <div class="details-head">
       <h2 id="details-title">${bar && html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i>`}${title}</h2>
       ${bar?.step && html`<p class="dim">turn ${bar.step.turn}, step ${bar.step.position}${bar.step.epoch > 1 ? `, epoch ${bar.step.epoch}` : ""}</p>`}

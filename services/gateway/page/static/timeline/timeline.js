@@ -11,9 +11,11 @@ import { barName, outline, rows as rowsOf } from "./rows.js";
 const ROW_PX = 30;
 const MARGIN_ROWS = 12;
 const ZOOM = 2;
+const FOLD_LABEL_PX = 26;
 
-/** `tree` as `merged` makes it; `chosen`: the key of the row whose details are shown. */
-export function Timeline({ tree, root, chosen, onChoose }) {
+/** `tree` as `merged` makes it; `chosen`: the key of the row whose details are shown; `split`: whether
+ *  they share the screen. */
+export function Timeline({ tree, root, chosen, onChoose, split }) {
   const moving = [...tree.runs.values()].some((it) => !ended(it.status));
   const now = useNow(1000, moving);
   const [opened, setOpened] = useState(() => new Set([root, ...ancestors(tree, chosen)]));
@@ -83,7 +85,7 @@ export function Timeline({ tree, root, chosen, onChoose }) {
   const first = Math.max(0, Math.floor(top / ROW_PX) - MARGIN_ROWS);
   const shown = rows.slice(first, Math.ceil((top + height) / ROW_PX) + MARGIN_ROWS);
   const all = [...tree.runs.keys()];
-  return html`<section class="timeline" aria-labelledby="timeline-title">
+  return html`<section class=${split ? "timeline split" : "timeline"} aria-labelledby="timeline-title">
     <div class="timeline-head">
       <h2 id="timeline-title">Timeline</h2>
       <p class="dim">${plural(tree.runs.size, "run")}, ${plural(tree.steps, "step")}, ${duration(whole.to - whole.from)}</p>
@@ -140,7 +142,7 @@ function rowOf({ row, index, axis, pixels, active, chosen, hands }) {
     <span role="gridcell" class="cell-name" style=${{ paddingLeft: `calc(${level - 1} * var(--indent))` }}>
       ${row.expandable ? html`<span class="toggle" onClick=${(event) => { event.stopPropagation(); hands.toggle(row); }} aria-hidden="true">${row.open ? "▾" : "▸"}</span>` : html`<span class="toggle"></span>`}
       ${bar
-        ? html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i><span class="unseen">${KINDS[bar.kind].label} </span><span class="row-name">${barName(bar)}</span>${bar.step && html`<span class="dim place">${bar.step.turn}.${bar.step.position}</span>`}`
+        ? html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i><span class="unseen">${KINDS[bar.kind].label} </span><span class="row-name">${barName(bar)}</span>${bar.step && html`<span class="dim place" title=${`turn ${bar.step.turn}, step ${bar.step.position}`}>${bar.step.turn}.${bar.step.position}</span>`}`
         : html`<span class="row-name agent">${run.agent}</span><${Status} status=${run.status} />`}
     </span>
     <span role="gridcell" class="right cell-took">${took == null ? "" : duration(took)}</span>
@@ -170,7 +172,7 @@ function Ruler({ axis, pixels, place, onZoom }) {
   return html`<span class="ruler" ref=${place} title="Drag to show a part, double-click for the whole" onPointerDown=${begin}
     onPointerMove=${(event) => drag && setDrag([drag[0], share(event)])} onPointerUp=${() => drag && finish()} onDblClick=${() => onZoom([0, 1])}>
     ${axis.ticks(pixels).map((it) => html`<span key=${it.x} class="tick" style=${{ left: `${it.x * 100}%` }}>${it.label}</span>`)}
-    ${axis.folds().map((it) => html`<span key=${`fold${it.x}`} class="fold-label" style=${{ left: `${it.x * 100}%`, width: `${(it.end - it.x) * 100}%` }} title=${`${it.label} in which no model and no tool worked`}><span>${it.label}</span></span>`)}
+    ${axis.folds().map((it) => html`<span key=${`fold${it.x}`} class="fold-label" style=${{ left: `${it.x * 100}%`, width: `${(it.end - it.x) * 100}%` }} title=${`${it.label} in which no model and no tool worked`}>${(it.end - it.x) * pixels > FOLD_LABEL_PX && html`<span>${it.label}</span>`}</span>`)}
     ${drag && html`<span class="drag" style=${{ left: `${Math.min(...drag) * 100}%`, width: `${Math.abs(drag[1] - drag[0]) * 100}%` }}></span>`}
   </span>`;
 }
