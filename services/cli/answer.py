@@ -61,13 +61,14 @@ async def detail_of(settings: Settings, agent: str, response: Response) -> str |
 
     from services.cli.store import opened_store  # see `receiver`
     from shared.store.queries import reports
+    from shared.store.queries.texts import run_texts
 
     run = run_id(agent, response.task_id)
     try:
         async with opened_store(settings) as store:
             if not await store.read(partial(reports.find, key=run)):
                 return "" if response.status is Status.REFUSED else None
-            texts = await store.read(partial(reports.texts, run_id=run))
+            texts = await store.read(partial(run_texts, run_id=run))
         ours = texts.response is not None and response_of(texts.response).id == response.id
         return (texts.detail or "") if ours else ""
     except HutchError:
