@@ -386,7 +386,13 @@ def dead_letters() -> list[Json]:
             "Refund order 4711 and tell the customer.",
             "fa11ed0001",
         ),
-        ("the body is not JSON: EOF at line 1 column 34", "alice", "message", '{"contnt": "Ask Bob for an email"', None),
+        (
+            "the body is not JSON: EOF at line 1 column 34",
+            "alice",
+            "message",
+            '{"contnt": "Ask Bob for an email"',
+            None,
+        ),
         (
             "the model was unavailable eight times in a row: 429 rate limited",
             "researcher",
