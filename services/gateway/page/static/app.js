@@ -120,7 +120,7 @@ function Theme() {
 }
 
 function Account({ user }) {
-  if (user.open) return html`<span class="account dim" title="No key is needed on this machine">open</span>`;
+  if (user.open) return html`<span class="account dim" title="The gateway listens on this machine only, and has no keys">no key needed</span>`;
   async function leave() {
     await post("/logout").catch(() => {});
     me.set(null);

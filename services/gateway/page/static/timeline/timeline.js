@@ -64,9 +64,9 @@ export function Timeline({ tree, root, chosen, onChoose, split }) {
     else return;
     event.preventDefault();
   }
-  const hands = useRef({}).current; // the same object each time, so that rows are not drawn again
-  hands.toggle = (row) => toggle(row.key);
-  hands.choose = (row) => {
+  const actions = useRef({}).current; // the same object each time, so that rows are not drawn again
+  actions.toggle = (row) => toggle(row.key);
+  actions.choose = (row) => {
     setActive(row.key);
     onChoose(row);
   };
@@ -106,7 +106,7 @@ export function Timeline({ tree, root, chosen, onChoose, split }) {
         <${Folds} axis=${axis} />
         ${shown.map((row, index) => html`<${Row} key=${row.key} row=${row} index=${first + index} axis=${axis} pixels=${pixels}
           active=${row.key === active} chosen=${row.key === chosen}
-          hands=${hands} />`)}
+          actions=${actions} />`)}
       </div>
     </div></div>
     <${Legend} bars=${whole.bars} />
@@ -131,16 +131,16 @@ class Row extends Component {
   }
 }
 
-function rowOf({ row, index, axis, pixels, active, chosen, hands }) {
+function rowOf({ row, index, axis, pixels, active, chosen, actions }) {
   const { run, bar, level } = row;
   const own = bar ?? row.call;
   const took = own ? own.to - own.from : row.bars.length ? row.bars.at(-1).to - row.bars[0].from : null;
   const classes = `row${active ? " active" : ""}${chosen ? " chosen" : ""}${bar ? "" : " of-run"}`;
   return html`<div class=${classes} id=${`row-${row.key}`} role="row" aria-level=${level} aria-rowindex=${index + 1}
     aria-expanded=${row.expandable ? String(row.open) : null} aria-selected=${chosen ? "true" : "false"}
-    style=${{ top: `${index * ROW_PX}px` }} onClick=${() => hands.choose(row)}>
+    style=${{ top: `${index * ROW_PX}px` }} onClick=${() => actions.choose(row)}>
     <span role="gridcell" class="cell-name" style=${{ paddingLeft: `calc(${level - 1} * var(--indent))` }}>
-      ${row.expandable ? html`<span class="toggle" onClick=${(event) => { event.stopPropagation(); hands.toggle(row); }} aria-hidden="true">${row.open ? "▾" : "▸"}</span>` : html`<span class="toggle"></span>`}
+      ${row.expandable ? html`<span class="toggle" onClick=${(event) => { event.stopPropagation(); actions.toggle(row); }} aria-hidden="true">${row.open ? "▾" : "▸"}</span>` : html`<span class="toggle"></span>`}
       ${bar
         ? html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i><span class="unseen">${KINDS[bar.kind].label} </span><span class="row-name">${barName(bar)}</span>${bar.step && html`<span class="dim place" title=${`turn ${bar.step.turn}, step ${bar.step.position}`}>${bar.step.turn}.${bar.step.position}</span>`}`
         : html`<span class="row-name agent">${run.agent}</span><${Status} status=${run.status} />`}
