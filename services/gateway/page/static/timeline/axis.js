@@ -3,7 +3,7 @@ import { duration } from "../format.js";
 import { BUSY } from "./kinds.js";
 
 const MOST_FOLDS = 20;
-const LONG_MS = 2000;
+const LONG_MS = 5000;
 const LONG_SHARE = 0.15;
 const FOLDED_SHARE = 0.06;
 const TICK_PX = 90;

@@ -6,7 +6,7 @@ import { Status, ended } from "../parts.js";
 import { Axis } from "./axis.js";
 import { KINDS } from "./kinds.js";
 import { Bar, Summary } from "./lane.js";
-import { barName, outline, rows as rowsOf } from "./rows.js";
+import { barName, interrupted, outline, rows as rowsOf } from "./rows.js";
 
 const ROW_PX = 30;
 const MARGIN_ROWS = 12;
@@ -142,7 +142,7 @@ function rowOf({ row, index, axis, pixels, active, chosen, actions }) {
     <span role="gridcell" class="cell-name" style=${{ paddingLeft: `calc(${level - 1} * var(--indent))` }}>
       ${row.expandable ? html`<span class="toggle" onClick=${(event) => { event.stopPropagation(); actions.toggle(row); }} aria-hidden="true">${row.open ? "▾" : "▸"}</span>` : html`<span class="toggle"></span>`}
       ${bar
-        ? html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i><span class="unseen">${KINDS[bar.kind].label} </span><span class="row-name">${barName(bar)}</span>${bar.step && html`<span class="dim place" title=${`turn ${bar.step.turn}, step ${bar.step.position}`}>${bar.step.turn}.${bar.step.position}</span>`}`
+        ? html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i><span class="unseen">${KINDS[bar.kind].label} </span><span class="row-name">${barName(bar)}${interrupted(bar) && html`<span class="why"> ${bar.reason}</span>`}</span>${bar.step && html`<span class="dim place" title=${`turn ${bar.step.turn}, step ${bar.step.position}`}>${bar.step.turn}.${bar.step.position}</span>`}`
         : html`<span class="row-name agent">${run.agent}</span><${Status} status=${run.status} />`}
     </span>
     <span role="gridcell" class="right cell-took">${took == null ? "" : duration(took)}</span>

@@ -84,7 +84,7 @@ function Earlier({ onChoose }) {
   const sent = runs.filter((it) => !it.parent_id && it.text).slice(0, 10);
   if (!sent.length) return null;
   const options = sent.map((it) => [it.run_id, `${it.agent}: ${it.text.slice(0, 60)}`]);
-  return html`<${Field} label="Begin with"><${Select} value="" onChange=${(id) => id && onChoose(id)} options=${[["", "an empty message"], ...options]} /></${Field}>`;
+  return html`<${Field} label="Begin with"><${Select} value="" onChange=${(id) => id && onChoose(id)} options=${[["", "an earlier message…"], ...options]} /></${Field}>`;
 }
 
 /** The form's fields as an earlier run had them. */
