@@ -58,6 +58,9 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
     of_tasks = (tasks, runs, triggers, events)
     of_system = (agents, commands, dead_letters, overview, schedules, system)
     of_openai = (models, chat, responses)
-    for it in (login, *of_tasks, *of_system, *of_openai, files):
-        app.include_router(it.router)
+    for it in (login, *of_tasks, *of_system):
+        app.include_router(it.router, responses=problems.RESPONSES)
+    for it in of_openai:
+        app.include_router(it.router, responses=errors.RESPONSES)
+    app.include_router(files.router)
     return app

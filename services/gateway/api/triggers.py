@@ -11,7 +11,6 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from services.gateway import problems
 from services.gateway.access.audit import record
 from services.gateway.access.caller import Runner
 from services.gateway.api.tasks import IdempotencyKey, SharedHub
@@ -25,7 +24,7 @@ from shared.contract.times import Time, delay_fault
 from shared.contract.topology import swarm_exchange_name
 from shared.store.messages import sent
 
-router = APIRouter(prefix="/api", tags=["tasks"], responses=problems.RESPONSES)
+router = APIRouter(prefix="/api", tags=["tasks"])
 
 
 class NewTrigger(BaseModel):

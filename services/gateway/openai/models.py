@@ -11,9 +11,8 @@ from services.gateway import gateway as gateways
 from services.gateway.access.caller import Reader
 from services.gateway.gateway import Gateway
 from services.gateway.openai.tasks import unknown_model
-from services.gateway.openai.wire import errors
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=errors.RESPONSES)
+router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 AnyGateway = Annotated[Gateway, Depends(gateways.of)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,16 +28,25 @@ class Webhook:
     ended_at: float
 
 
+@dataclass(frozen=True)
+class Callback:
+    """The address that receives a run's response, and the id of the key that has named it."""
+
+    url: str
+    key_id: str
+
+
 _PENDING = (webhooks.c.delivered_at.is_(None), webhooks.c.given_up_at.is_(None))
 
 
-def add(connection: Connection, webhook_id: str, run_id: str, url: str, key_id: str) -> None:
-    """Have `url` receive the run's response. A repetition changes nothing."""
+def add(connection: Connection, run_id: str, callback: Callback) -> None:
+    """Have the run's response sent to an address. A repetition changes nothing."""
+    unique = hashlib.sha256(f"{run_id}\0{callback.url}".encode()).hexdigest()[:32]
     row = {
-        "webhook_id": webhook_id,
+        "webhook_id": f"msg_{unique}",
         "run_id": run_id,
-        "url": url,
-        "key_id": key_id,
+        "url": callback.url,
+        "key_id": callback.key_id,
         "due_at": 0.0,
         "attempts": 0,
         "last_error": "",

@@ -23,8 +23,9 @@ from starlette.routing import Route
 from services.gateway.gateway import Gateway
 from services.gateway.problems import Problem
 from services.gateway.webhooks import delivery
+from services.gateway.webhooks.callback import callback
 from services.gateway.webhooks.delivery import HOST_AT_ONCE, Webhooks
-from services.gateway.webhooks.registration import register
+from shared.contract.messages import run_id
 from shared.process.http import serving
 from shared.settings.environment import Settings
 from shared.settings.gateway import GatewaySettings
@@ -83,6 +84,12 @@ def gateway(store: Store, **settings: str) -> Gateway:
     return found
 
 
+async def register(of: Gateway, task: str, url: str) -> None:
+    """Have alice's response to a task sent to an address."""
+    add = partial(webhooks.add, run_id=run_id("alice", task), callback=callback(of.own, url, "k"))
+    await of.store.write("", add)
+
+
 @asynccontextmanager
 async def delivering(gateway: Gateway) -> AsyncIterator[CollectorRegistry]:
     registry = CollectorRegistry()
@@ -116,8 +123,8 @@ async def test_the_response_is_sent_once_with_a_signature_that_each_secret_verif
 ) -> None:
     of = gateway(store)
     run = await owned(store)
-    await register(of, "alice", "t1", receiver.address, "k")
-    await register(of, "alice", "t1", receiver.address, "k")
+    await register(of, "t1", receiver.address)
+    await register(of, "t1", receiver.address)
     async with delivering(of) as registry:
         await ended(store, run)
         await receiver.until_got(1)
@@ -139,7 +146,7 @@ async def test_a_receiver_that_fails_gets_the_same_webhook_again(
     receiver.answers = [500, 302, 404]
     of = gateway(store)
     run = await owned(store)
-    await register(of, "alice", "t1", receiver.address, "k")
+    await register(of, "t1", receiver.address)
     await ended(store, run)
     async with delivering(of):
         await receiver.until_got(4)
@@ -155,11 +162,24 @@ async def test_a_webhook_is_given_up_after_the_last_delay_and_at_once_if_it_is_g
     of = gateway(store)
     for task in ("t1", "t2"):
         run = await owned(store, task)
-        await register(of, "alice", task, receiver.address, "k")
+        await register(of, task, receiver.address)
         async with delivering(of) as registry:
             await ended(store, run)
             await until_counted(registry, "given_up")
     assert sorted(receiver.ids.values()) == [1, 4]
+
+
+@pytest.mark.parametrize("address", ["https://a..example/", "https://127.0.0.1:99999/"])
+async def test_an_address_to_which_nothing_can_be_sent_is_given_up_like_others(
+    address: str, store: Store, quick: Callable[[float], None]
+) -> None:
+    quick(0.01)
+    of = gateway(store, HUTCH_WEBHOOK_HOSTS="127.0.0.1")
+    run = await owned(store)
+    await register(of, "t1", address)
+    await ended(store, run)
+    async with delivering(of) as registry:
+        await until_counted(registry, "given_up")
 
 
 async def test_a_gateway_that_dies_during_an_attempt_loses_no_webhook(
@@ -172,7 +192,7 @@ async def test_a_gateway_that_dies_during_an_attempt_loses_no_webhook(
     monkeypatch.setattr(webhooks, "LEASE_S", 0.5)
     of = gateway(store)
     run = await owned(store)
-    await register(of, "alice", "t1", receiver.address, "k")
+    await register(of, "t1", receiver.address)
     await ended(store, run)
     receiver.hanging = asyncio.Event()
     async with delivering(of):
@@ -193,20 +213,20 @@ async def test_a_host_that_hangs_holds_up_no_other_one(
         for number in range(3 * HOST_AT_ONCE):
             run = await owned(store, f"hangs{number}")
             address = f"http://127.0.0.1:{port}/"
-            await register(of, "alice", f"hangs{number}", address, "k")
+            await register(of, f"hangs{number}", address)
             await ended(store, run)
         async with delivering(of):
             run = await owned(store)
-            await register(of, "alice", "t1", receiver.address, "k")
+            await register(of, "t1", receiver.address)
             await ended(store, run)
             await receiver.until_got(1)
 
 
-async def test_without_a_secret_and_for_a_wrong_address_a_task_is_refused(store: Store) -> None:
+def test_without_a_secret_and_for_a_wrong_address_a_task_is_refused(store: Store) -> None:
     with pytest.raises(Problem, match="HUTCH_WEBHOOK_SECRET"):
-        await register(gateway(store, HUTCH_WEBHOOK_SECRET=""), "alice", "t1", "https://a", "k")
+        callback(gateway(store, HUTCH_WEBHOOK_SECRET="").own, "https://a", "k")
     with pytest.raises(Problem, match=r"callback_url: .*https://"):
-        await register(gateway(store), "alice", "t1", "gopher://a", "k")
+        callback(gateway(store).own, "gopher://a", "k")
 
 
 def test_a_response_that_cannot_be_read_is_sent_as_failed() -> None:
@@ -228,5 +248,5 @@ def test_a_secret_of_another_form_is_refused_and_not_shown(
 
 async def test_a_gateway_needs_a_run_to_have_ended(store: Store, receiver: Receiver) -> None:
     of = gateway(store)
-    await register(of, "alice", "never-sent", receiver.address, "k")
+    await register(of, "never-sent", receiver.address)
     assert await store.write("", partial(webhooks.take_due, most=9)) == []
