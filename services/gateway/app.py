@@ -36,6 +36,23 @@ COMPRESSION = 5
 STREAMS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/x-ndjson")
 """Responses that must not wait for more to compress; server-sent events are among starlette's."""
 
+OWN = (
+    login,
+    tasks,
+    triggers,
+    events,
+    runs,
+    agents,
+    schedules,
+    dead_letters,
+    overview,
+    system,
+    commands,
+)
+"""Hutch's own API, see docs/gateway.md."""
+OPENAI = (models, chat, responses)
+"""OpenAI's API, see docs/openai.md."""
+
 
 def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app = FastAPI(
@@ -55,12 +72,9 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app.state.dead_letters_lock = asyncio.Lock()
     app.state.observation = Observation(gateway)
     app.state.inspections = Inspections(gateway.folder, gateway.settings)
-    of_tasks = (tasks, runs, triggers, events)
-    of_system = (agents, commands, dead_letters, overview, schedules, system)
-    of_openai = (models, chat, responses)
-    for it in (login, *of_tasks, *of_system):
+    for it in OWN:
         app.include_router(it.router, responses=problems.RESPONSES)
-    for it in of_openai:
+    for it in OPENAI:
         app.include_router(it.router, responses=errors.RESPONSES)
     app.include_router(files.router)
     return app

@@ -39,11 +39,15 @@ class Callback:
 _PENDING = (webhooks.c.delivered_at.is_(None), webhooks.c.given_up_at.is_(None))
 
 
+def webhook_id(run_id: str, callback: Callback) -> str:
+    """The id that all attempts have: the same for the same address, so that one gets it once."""
+    return "msg_" + hashlib.sha256(f"{run_id}\0{callback.url}".encode()).hexdigest()[:32]
+
+
 def add(connection: Connection, run_id: str, callback: Callback) -> None:
     """Have the run's response sent to an address. A repetition changes nothing."""
-    unique = hashlib.sha256(f"{run_id}\0{callback.url}".encode()).hexdigest()[:32]
     row = {
-        "webhook_id": f"msg_{unique}",
+        "webhook_id": webhook_id(run_id, callback),
         "run_id": run_id,
         "url": callback.url,
         "key_id": callback.key_id,

@@ -5,20 +5,14 @@ import base64
 import json
 import secrets
 import socket
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 from standardwebhooks import Webhook as Verifier
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from services.gateway.gateway import Gateway
 from services.gateway.problems import Problem
@@ -26,50 +20,19 @@ from services.gateway.webhooks import delivery
 from services.gateway.webhooks.callback import callback
 from services.gateway.webhooks.delivery import HOST_AT_ONCE, Webhooks
 from shared.contract.messages import run_id
-from shared.process.http import serving
 from shared.settings.environment import Settings
 from shared.settings.gateway import GatewaySettings
 from shared.store import Store
 from shared.store.messages import webhooks
 from tests.support.stores.steps import ended, owned
+from tests.support.webhook_receiver import Receiver, receiving
 
 OLD, NEW = (f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}" for _ in range(2))
 
 
-@dataclass
-class Receiver:
-    """A real HTTP server that records what it gets; `answers` are its statuses, then 204."""
-
-    answers: list[int] = field(default_factory=list)
-    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    hanging: asyncio.Event | None = None
-    address: str = ""
-
-    async def take(self, request: Request) -> Response:
-        self.got.append((dict(request.headers), await request.body()))
-        if self.hanging:
-            await self.hanging.wait()
-        status = self.answers.pop(0) if self.answers else 204
-        return Response(status_code=status, headers={"Location": "/elsewhere"})
-
-    async def until_got(self, number: int) -> None:
-        async with asyncio.timeout(10):
-            while len(self.got) < number:  # noqa: ASYNC110 - only a test waits for it
-                await asyncio.sleep(0.01)
-
-    @property
-    def ids(self) -> Counter[str]:
-        return Counter(headers["webhook-id"] for headers, _ in self.got)
-
-
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    app = Starlette(routes=[Route("/{path}", receiver.take, methods=["POST"])])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    async with serving(app, "127.0.0.1", port, what="a receiver", variables="none"):
-        receiver.address = f"http://localhost:{port}/hook"
+    async with receiving() as receiver:
         yield receiver
 
 
