@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -22,14 +22,14 @@ from tenacity import (
 
 from shared.broker.browse import browsing
 from shared.broker.consumer import Consumer, Delivery
-from shared.broker.declare import DECLARE_TIMEOUT_S, declare, delete, one_channel
+from shared.broker.declare import DECLARE_TIMEOUT_S, declare, delete, one_channel, unbind
 from shared.broker.errors import broker_request
 from shared.broker.inspection import Inspection, inspect, may_publish, may_read
 from shared.broker.link import Link
 from shared.broker.publisher import Outgoing, Publisher
 from shared.broker.tolerant_decoding import decode_tolerantly
-from shared.contract.entities import Exchange, Queue, Topology
-from shared.errors import BrokerUnavailable, Unconfirmed
+from shared.contract.entities import Binding, Exchange, Queue, Topology
+from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed
 from shared.settings.secrets import Address
 
 PROBE_TIMEOUT_S = 2.0
@@ -67,6 +67,7 @@ class Broker:
         self._consuming = consuming
         self._wait_s = wait_s
         self._declared: list[Topology] = []
+        self._bound: set[Binding] = set()
         self._consumers: list[Consumer] = []
         self._unanswered: Counter[str] = Counter()
         """The requests in a row that a queue has not answered."""
@@ -103,6 +104,29 @@ class Broker:
 
         await self._retried(attempt)
         self._declared.append(topology)
+
+    async def bind(self, binding: Binding) -> None:
+        """Bind a declared queue now and after each reconnect, until `unbind`.
+
+        Without a connection it is bound when that is restored. Raises `BrokerError` when the broker
+        refuses it; it is not bound then.
+        """
+        self._bound.add(binding)
+        try:
+            async with broker_request(f"bind '{binding.queue}'"):
+                await declare(await self._consuming.connection(), Topology(bindings=(binding,)))
+        except BrokerUnavailable:
+            pass
+        except BrokerError:
+            self._bound.discard(binding)
+            raise
+
+    async def unbind(self, binding: Binding) -> None:
+        """End what `bind` has begun. Raises nothing: an exclusive queue ends with its connection."""
+        self._bound.discard(binding)
+        with suppress(BrokerError):
+            async with broker_request(f"unbind '{binding.queue}'"):
+                await unbind(await self._consuming.connection(), binding)
 
     async def consumer(self, queue: str) -> Consumer:
         """A consumer of this queue, with its own channel; it consumes after `start`."""
@@ -182,6 +206,7 @@ class Broker:
         await self._delete_unresponsive(connection)
         for topology in self._declared:
             await declare(connection, topology)
+        await declare(connection, Topology(bindings=tuple(self._bound)))
         self._consumers = [consumer for consumer in self._consumers if not consumer.closed]
         resumed = (self._resume(consumer, connection) for consumer in self._consumers)
         for outcome in await asyncio.gather(*resumed, return_exceptions=True):

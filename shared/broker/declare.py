@@ -52,6 +52,12 @@ async def delete(connection: Connection, queue: str) -> None:
         await channel.queue_delete(queue)
 
 
+async def unbind(connection: Connection, it: Binding) -> None:
+    """Remove a binding; one that does not exist is no error."""
+    async with one_channel(connection) as channel:
+        await channel.queue_unbind(it.queue, it.exchange, it.routing_key)
+
+
 @asynccontextmanager
 async def one_channel(connection: Connection) -> AsyncIterator[AbstractChannel]:
     """A channel for one request: a refusal closes it, and no other request is affected."""

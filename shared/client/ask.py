@@ -1,4 +1,4 @@
-"""Requests to agents over the broker: publish a message, wait for a response, cancel a task."""
+"""Requests to agents over the broker: publish a message, wait for a response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from shared.broker.publisher import Outgoing
 from shared.client.events import received
 from shared.contract import topology
 from shared.contract.messages import (
-    Cancel,
     Event,
     Lineage,
     Response,
@@ -104,18 +103,6 @@ async def declare_mailbox(broker: Broker, agent: str) -> None:
         raise
     except BrokerError:
         pass
-
-
-async def cancel(broker: Broker, agent: str, message: Cancel) -> bool:
-    """Publish a cancel to the agent's processes; False when there is none.
-
-    Only processes that run now receive it; others read the cancel's row in the store.
-    """
-    try:
-        await publish(broker, topology.CONTROL, topology.cancel_key(agent), message)
-    except Undeliverable:
-        return False
-    return True
 
 
 async def ask(

@@ -118,6 +118,15 @@ def client_stream_name(client: str) -> str:
     return f"stream.cli.{client}"
 
 
+def gateway_events_name(instance: str) -> str:
+    """A gateway's instance begins with `GATEWAY` and a dot."""
+    return f"events.{instance}"
+
+
+def gateway_texts_name(instance: str) -> str:
+    return f"stream.{instance}"
+
+
 def store_exchange_name(agent: str) -> str:
     return f"hutch.store.{agent}"
 
@@ -279,6 +288,18 @@ def client_stream(name: str, root_id: str) -> Topology:
     queue = client_stream_name(name)
     return Topology(
         queues=(_transient(queue, STREAM_BYTES),), bindings=(Binding(STREAM, queue, root_id),)
+    )
+
+
+def gateway(instance: str) -> Topology:
+    """The queues of one gateway: for the responses to its clients, for all events, and for texts.
+
+    The last one is bound to `STREAM` by the ids of those roots whose runs a client follows.
+    """
+    events, texts = gateway_events_name(instance), gateway_texts_name(instance)
+    return replies(GATEWAY, instance) + Topology(
+        queues=(_transient(events, REPLY_BYTES), _transient(texts, STREAM_BYTES)),
+        bindings=(Binding(EVENTS, events, "#"),),
     )
 
 

@@ -13,8 +13,8 @@ from services.cli import agents, options, output
 from services.cli.agents import known_names
 from services.cli.broker import opened_broker
 from services.cli.store import only_run, opened_store, polled
-from shared.client.ask import cancel as publish_cancel
-from shared.contract.messages import Cancel, run_id
+from shared.client.cancel import publish_cancel, write_cancel
+from shared.contract.messages import Cancel
 from shared.definitions.model import is_name
 from shared.errors import BrokerError, HutchError
 from shared.settings.environment import Settings
@@ -22,7 +22,6 @@ from shared.store import Store
 from shared.store.messages import sent
 from shared.store.queries import reports
 from shared.store.queries.reports import Row
-from shared.store.runs import cancels
 
 SHORTEST = 8
 """Characters of a run's id: a shorter text could be the id of a task that has not arrived yet."""
@@ -63,10 +62,7 @@ async def _cancel(settings: Settings, agent: str | None, message: Cancel) -> str
             agent = await _receiver(store, message.task_id)
         row = cancelled_run(message.task_id, agent, found)
         name, task_id = (row.agent, row.task_id) if row else (agent or "", message.task_id)
-        run = run_id(name, task_id)
-        if not await store.write(
-            run, lambda connection: cancels.request(connection, name, task_id)
-        ):
+        if not await write_cancel(store, name, task_id):
             return f"task {task_id} of {name} has ended: nothing to cancel"
         received = await _publish(settings, name, message.model_copy(update={"task_id": task_id}))
         if row is None:

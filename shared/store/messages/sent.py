@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.content_hash import content_hash, earlier_content_hash
+from shared.contract.messages import Task, Trigger, run_id
 from shared.store.database.dialect import insert_new
-from shared.store.schema import now_s, sent_messages
+from shared.store.schema import now_s, runs, sent_messages
 
 
 def record(connection: Connection, message_id: str, receiver: str) -> None:
@@ -17,6 +19,24 @@ def record(connection: Connection, message_id: str, receiver: str) -> None:
     insert_new(
         connection, sent_messages, {"message_id": message_id, "receiver": receiver}, stamp="sent_at"
     )
+
+
+def record_new(connection: Connection, agent: str, message: Task | Trigger) -> bool:
+    """Record a message that is about to be sent to an agent.
+
+    False, and nothing is written, if its id belongs to a run with other content, so that the agent
+    would refuse it.
+    """
+    query = select(runs.c.content_hash, runs.c.nonce)
+    task_id = message.id or ""
+    row = connection.execute(query.where(runs.c.run_id == run_id(agent, task_id))).first()
+    same = {content_hash(message)}
+    if row and not row.nonce:  # a run of version 0.1.0
+        same.add(earlier_content_hash(message))
+    if row and row.content_hash not in same:
+        return False
+    record(connection, task_id, agent)
+    return True
 
 
 def receivers(connection: Connection, message_id: str) -> Sequence[str]:

@@ -1,0 +1,74 @@
+"""Sending a message to an agent on behalf of a client, so that it can be repeated safely."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from uuid import uuid4
+
+from services.gateway.access.caller import Caller
+from services.gateway.problems import Problem
+from services.gateway.tasks.hub import Hub
+from services.gateway.tasks.watch import Watch
+from shared.client.ask import ASK_AGAIN_S, RETRY_S
+from shared.contract.content_hash import content_hash
+from shared.contract.messages import Task, Trigger
+from shared.errors import BrokerUnavailable, Unconfirmed
+from shared.store.messages import sent
+from shared.store.queries import progress
+from shared.store.queries.progress import RunProgress
+
+PUBLISH_S = 15.0
+"""So long a request waits for a broker that is unavailable: a restart takes about ten seconds."""
+
+SENDER = "gateway"
+
+
+def message_id(caller: Caller, idempotency_key: str | None) -> str:
+    """The id of what a client creates: derived from its idempotency key, so that every gateway
+    derives the same; random without one."""
+    if idempotency_key is None:
+        return uuid4().hex
+    return hashlib.sha256(f"{caller.key_id}\0{idempotency_key}".encode()).hexdigest()[:32]
+
+
+async def submit(hub: Hub, watch: Watch, message: Task | Trigger) -> RunProgress | None:
+    """Send a message of which `watch` waits for the response; returns when the broker has it.
+
+    The id is recorded before, so that every gateway knows it from then on. If the store has a run
+    with this id already, that is returned and nothing is sent.
+
+    Raises a `Problem` if there is no such agent, or if the id belongs to other content. After a
+    `BrokerError` or `StoreError` it is unknown whether it was sent: the client repeats it with the
+    same id.
+    """
+    await hub.receivers.check(watch.agent)
+    store = hub.gateway.store
+    record = partial(sent.record_new, agent=watch.agent, message=message)
+    others = {content_hash(it.message) for it in hub.others(watch) if it.message}
+    if others - {content_hash(message)} or not await store.write(watch.run_id, record):
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            f"the id '{watch.task_id}' belongs to another task of {watch.agent}: use a new one",
+        )
+    if run := await store.read(partial(progress.run, run_id=watch.run_id)):
+        return run
+    watch.message = message
+    await _publish(hub, watch, message)
+    watch.again_at = time.monotonic() + ASK_AGAIN_S
+    return None
+
+
+async def _publish(hub: Hub, watch: Watch, message: Task | Trigger) -> None:
+    until = time.monotonic() + PUBLISH_S
+    while True:
+        try:
+            return await hub.publish(watch, message)
+        except (BrokerUnavailable, Unconfirmed):
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(RETRY_S)
