@@ -57,9 +57,7 @@ class RunText:
         """The journal has the reply of this turn: repeat it if the client has not received it."""
         self._recorded = max(self._recorded, turn)
         reply = self._replies.pop(turn, None)
-        if not content.strip() or (
-            reply and reply.whole and reply.text.strip() == content.strip()
-        ):
+        if not content.strip() or (reply and reply.whole and reply.text.strip() == content.strip()):
             return
         if reply is not None and reply.text:
             yield Restart(turn, "lost")
