@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from math import inf
 from uuid import uuid4
 
 import structlog
@@ -12,6 +11,8 @@ import structlog
 from services.gateway.access.authentication import announce
 from services.gateway.app import application
 from services.gateway.gateway import Gateway
+from services.gateway.metrics import Metrics
+from services.gateway.tasks.hub import Hub
 from services.gateway.webhooks.delivery import Webhooks
 from shared.broker.connection import connect
 from shared.contract import topology
@@ -25,13 +26,16 @@ from shared.store import open_store
 
 log = structlog.get_logger()
 
+STORE_S = 5.0
+"""How long a request waits for an unavailable store before it is refused, to be sent again."""
+
 
 async def serve(process: Process) -> None:
     settings, own = process.settings, GatewaySettings.from_environment()
     instance = f"{topology.GATEWAY}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(instance=instance)
     async with (
-        open_store(settings.store, retry_for_s=inf, start_s=START_S) as store,
+        open_store(settings.store, retry_for_s=STORE_S, start_s=START_S) as store,
         connect(settings.broker, instance, wait_s=START_S) as broker,
     ):
         await broker.declare(topology.system() + topology.control(topology.GATEWAY, instance))
@@ -42,7 +46,8 @@ async def serve(process: Process) -> None:
         async def why_not_ready() -> str:
             return await unreachable(broker, store)
 
-        app = application(gateway)
+        hub = Hub(gateway, Metrics(process.registry))
+        app = application(gateway, hub)
         server = http.serving(
             app,
             own.host,
@@ -55,7 +60,7 @@ async def serve(process: Process) -> None:
                 jobs.create_task(handle_commands(control, process.stopping)),
                 jobs.create_task(Webhooks(gateway, process.registry).serve()),
             ]
-            async with server:
+            async with hub.serving(), server:
                 await announce(app.state.keys)
                 process.ready = why_not_ready
                 await process.stopping.wait()

@@ -55,7 +55,7 @@ def weights() -> Path:
     return file
 
 
-async def main(this: runtime.Process) -> None:
+async def serve(this: runtime.Process) -> None:
     file = weights()
     port = LocalSettings.from_environment().port
     llama = importlib.import_module("xllamacpp")  # 100 MB of machine code, without types
@@ -85,5 +85,10 @@ async def main(this: runtime.Process) -> None:
     await this.stopping.wait()
 
 
+def main() -> int:
+    """Run the local model's process; returns its exit code."""
+    return runtime.run("local", serve)
+
+
 if __name__ == "__main__":
-    sys.exit(runtime.run("local", main))
+    sys.exit(main())

@@ -80,5 +80,10 @@ def _needs(known: tuple[Scheduled, ...], store: Store, instance: str) -> Topolog
     return needs
 
 
+def main() -> int:
+    """Run the scheduler's process; returns its exit code."""
+    return run(topology.SCHEDULER, partial(serve, agents=sys.argv[1:]))
+
+
 if __name__ == "__main__":
-    sys.exit(run(topology.SCHEDULER, partial(serve, agents=sys.argv[1:])))
+    sys.exit(main())

@@ -10,7 +10,7 @@ from shared.process import http, runtime
 from shared.settings.environment import ScriptedSettings
 
 
-async def main(this: runtime.Process) -> None:
+async def serve(this: runtime.Process) -> None:
     settings = ScriptedSettings.from_environment()
     async with http.serving(
         application(Script.shipped()),
@@ -23,5 +23,10 @@ async def main(this: runtime.Process) -> None:
         await this.stopping.wait()
 
 
+def main() -> int:
+    """Run the scripted model's process; returns its exit code."""
+    return runtime.run("scripted", serve)
+
+
 if __name__ == "__main__":
-    sys.exit(runtime.run("scripted", main))
+    sys.exit(main())

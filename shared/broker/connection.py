@@ -122,7 +122,7 @@ class Broker:
             raise
 
     async def unbind(self, binding: Binding) -> None:
-        """End what `bind` has begun. Raises nothing: an exclusive queue ends with its connection."""
+        """End what `bind` has begun; raises nothing. It also ends with the queue."""
         self._bound.discard(binding)
         with suppress(BrokerError):
             async with broker_request(f"unbind '{binding.queue}'"):

@@ -29,7 +29,6 @@ from shared.errors import (
     BrokerUnavailable,
     HutchError,
     Unconfirmed,
-    Undeliverable,
 )
 
 ASK_AGAIN_S = 30.0

@@ -145,6 +145,6 @@ def masked_text(text: str) -> str:
     if "://" in text:  # cheap tests first: this runs for every value of every line
         text = _PASSWORD_IN_URL.sub(rf"\g<1>:{MASK}@", text)
     lowered = text.lower()
-    if "sk-" in lowered or "bearer " in lowered or "basic " in lowered:
+    if "sk-" in lowered or "hk_" in lowered or "bearer " in lowered or "basic " in lowered:
         text = _KEY_IN_TEXT.sub(rf"\g<1>{MASK}", text)
     return text

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.k8s.rendering import PRODUCTION, Overlay, rendered
+from tests.support.k8s.rendering import PRODUCTION, SMALL, Overlay, rendered
 from tests.support.repository import REPOSITORY
 
 
@@ -31,6 +31,8 @@ def test_an_own_folder_has_the_objects_of_ours_with_its_image_and_agents(
     mapped = own.of("ConfigMap")[agents["configMap"]["name"]]["data"]
     assert set(mapped) == {"alice.yaml", "bob.yaml"}
     assert tools["configMap"]["items"] == []
+    small = rendered(SMALL, folder / "k8s/overlays/small", tmp_path)
+    assert set(small.pods()) == {"agents", "postgres", "rabbitmq", "scripted"}
 
 
 def hutch(folder: Path, *arguments: str) -> None:

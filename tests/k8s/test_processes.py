@@ -9,6 +9,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from services.cli.machine.fleet import MARGIN_S
 from shared.contract.topology import mailbox_name
 from shared.definitions.loader import load
 from shared.process.runtime import STOP_S
@@ -32,6 +33,23 @@ def test_local_has_the_processes_of_the_compose_file(local: Overlay) -> None:
 
 def test_production_has_our_processes_and_no_scripted_model(production: Overlay) -> None:
     assert set(production.pods()) == {*AGENTS, "scheduler", "migrate", "operator"}
+
+
+def test_small_has_one_pod_for_the_scheduler_and_all_agents(small: Overlay, local: Overlay) -> None:
+    assert set(small.pods()) == {"agents", "postgres", "rabbitmq", "scripted"}
+    spec = small.pods()["agents"]["spec"]
+    (container,) = spec["containers"]
+    assert container["args"][:2] == ["hutch", "up"]
+    env = {it["name"]: it.get("value") for it in container["env"]}
+    assert spec["terminationGracePeriodSeconds"] > float(env["HUTCH_DRAIN_S"]) + STOP_S + MARGIN_S
+    alices = local.pods()["alice"]["spec"]
+    assert container["envFrom"] == alices["containers"][0]["envFrom"]
+    mounted = [{it["name"]: it for it in one["volumes"]}["agents"] for one in (spec, alices)]
+    assert mounted[0] == mounted[1]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/ready", "port": "health"}
+    (port,) = container["ports"]
+    image = (REPOSITORY / "Dockerfile").read_text("utf-8")
+    assert f"HUTCH_HEALTH_PORT={port['containerPort']}" in image
 
 
 def test_the_agents_are_those_of_the_folder_word_for_word(overlay: Overlay) -> None:

@@ -15,28 +15,28 @@ from tests.support.report import summary
 BUILT_IN = {"v1", "apps/v1", "batch/v1", "policy/v1", "networking.k8s.io/v1"}
 
 
-def test_kubernetes_own_kinds_are_valid_and_have_no_unknown_field(overlay: Overlay) -> None:
+def test_kubernetes_own_kinds_are_valid_and_have_no_unknown_field(any_overlay: Overlay) -> None:
     done = subprocess.run(
-        [tool("kubernetes-validate"), "--strict", overlay.file],
+        [tool("kubernetes-validate"), "--strict", any_overlay.file],
         capture_output=True,
         text=True,
         timeout=120,
     )
     lines = (done.stdout + done.stderr).splitlines()
     others = [line for line in lines if " passed for resource " not in line]
-    built_in = [it for it in overlay.objects if it["apiVersion"] in BUILT_IN]
+    built_in = [it for it in any_overlay.objects if it["apiVersion"] in BUILT_IN]
     assert done.returncode == 0, "\n".join(others)
     assert len(lines) - len(others) == len(built_in)
 
 
 def test_the_operators_kinds_are_valid_and_have_no_unknown_field(
-    overlay: Overlay, pytestconfig: pytest.Config
+    any_overlay: Overlay, pytestconfig: pytest.Config
 ) -> None:
     known = definitions()
     faults: list[str] = []
     checked: Counter[str] = Counter()
     unknown: set[str] = set()
-    for it in overlay.objects:
+    for it in any_overlay.objects:
         key = (it["apiVersion"], it["kind"])
         if key[0] in BUILT_IN:
             continue
@@ -49,7 +49,9 @@ def test_the_operators_kinds_are_valid_and_have_no_unknown_field(
             faults.append(f"{it['kind']} {it['metadata']['name']}: {where}: {fault.message}")
     assert not faults, "\n".join(faults)
     if unknown:
-        summary(pytestconfig)[f"kinds not validated in {overlay.name}"] = ", ".join(sorted(unknown))
+        summary(pytestconfig)[f"kinds not validated in {any_overlay.name}"] = ", ".join(
+            sorted(unknown)
+        )
     if FOLDER.is_dir():
         assert not unknown
-        assert (sum(checked.values()) > 0) == (overlay.name == PRODUCTION)
+        assert (sum(checked.values()) > 0) == (any_overlay.name == PRODUCTION)

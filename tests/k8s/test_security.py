@@ -14,9 +14,9 @@ from tests.support.repository import REPOSITORY
 CREDENTIALS = re.compile(r"(\w+)://([^@/]*)@")
 
 
-def test_checkov_finds_nothing_that_is_not_explained(overlay: Overlay) -> None:
+def test_checkov_finds_nothing_that_is_not_explained(any_overlay: Overlay) -> None:
     done = subprocess.run(
-        [tool("checkov"), "--config-file", REPOSITORY / "k8s/checkov.yaml", "-f", overlay.file],
+        [tool("checkov"), "--config-file", REPOSITORY / "k8s/checkov.yaml", "-f", any_overlay.file],
         capture_output=True,
         text=True,
         timeout=300,
@@ -24,12 +24,14 @@ def test_checkov_finds_nothing_that_is_not_explained(overlay: Overlay) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_pod_is_restricted(overlay: Overlay) -> None:
+def test_every_pod_is_restricted(any_overlay: Overlay) -> None:
     assert (
-        overlay.of("Namespace")["hutch"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        any_overlay.of("Namespace")["hutch"]["metadata"]["labels"][
+            "pod-security.kubernetes.io/enforce"
+        ]
         == "restricted"
     )
-    for name, pod in overlay.pods().items():
+    for name, pod in any_overlay.pods().items():
         context = pod["spec"]["securityContext"]
         assert context["runAsNonRoot"] is True, name
         assert context["runAsUser"] > 0, name
@@ -38,8 +40,8 @@ def test_every_pod_is_restricted(overlay: Overlay) -> None:
         assert all("hostPath" not in volume for volume in pod["spec"]["volumes"]), name
 
 
-def test_every_container_is_sealed(overlay: Overlay) -> None:
-    for name, container in overlay.containers():
+def test_every_container_is_sealed(any_overlay: Overlay) -> None:
+    for name, container in any_overlay.containers():
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -47,20 +49,20 @@ def test_every_container_is_sealed(overlay: Overlay) -> None:
         }, name
 
 
-def test_our_processes_run_as_the_user_of_the_image(overlay: Overlay) -> None:
+def test_our_processes_run_as_the_user_of_the_image(any_overlay: Overlay) -> None:
     user = re.search(r"^USER (\d+)$", (REPOSITORY / "Dockerfile").read_text("utf-8"), re.MULTILINE)
     assert user
-    for name, container in overlay.containers():
+    for name, container in any_overlay.containers():
         if "/hutch:" in f"/{container['image']}":
-            assert overlay.pods()[name]["spec"]["securityContext"]["runAsUser"] == int(user[1])
+            assert any_overlay.pods()[name]["spec"]["securityContext"]["runAsUser"] == int(user[1])
 
 
-def test_no_pod_has_a_token_for_kubernetes(overlay: Overlay) -> None:
-    for name, pod in overlay.pods().items():
+def test_no_pod_has_a_token_for_kubernetes(any_overlay: Overlay) -> None:
+    for name, pod in any_overlay.pods().items():
         assert pod["spec"]["automountServiceAccountToken"] is False, name
-    for name, account in overlay.of("ServiceAccount").items():
+    for name, account in any_overlay.of("ServiceAccount").items():
         assert account["automountServiceAccountToken"] is False, name
-    assert {"Role", "ClusterRole"}.isdisjoint(it["kind"] for it in overlay.objects)
+    assert {"Role", "ClusterRole"}.isdisjoint(it["kind"] for it in any_overlay.objects)
 
 
 def secrets(pod: Manifest) -> dict[str, str]:

@@ -91,6 +91,7 @@ PARTS = {
     "faketime": Part(_faketime, "clocks that are wrong or jump"),
     "prometheus": Part(lambda: shutil.which("promtool") and "", "the alerts"),
     "podman": Part(_podman, "the pods of the local overlay"),
+    "chromium": Part(lambda: shutil.which("chromium") and "", "the page in a real browser"),
     "local model": Part(_model, "a real model's answer"),
 }
 

@@ -295,7 +295,7 @@ class OpenAIModel:
     def _open(self) -> openai.AsyncOpenAI:
         import openai
 
-        from services.agent.llm.transport import limit_size, rehearse
+        from services.agent.llm.transport import limit_size, rehearse, tls_context
 
         if fault := network_fault():
             raise SettingsError(fault)
@@ -309,6 +309,7 @@ class OpenAIModel:
                 max_retries=0,
                 http_client=openai.DefaultAsyncHttpxClient(
                     headers={"Accept-Encoding": "identity"},
+                    verify=tls_context(),
                     event_hooks={"response": [limit_size]},
                     follow_redirects=False,  # headers and texts would go to other hosts
                 ),

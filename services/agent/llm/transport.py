@@ -6,7 +6,10 @@ Importing this module imports all that a request needs. It starts no thread and 
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
+from functools import cache, lru_cache
+from pathlib import Path
 
 import anyio._backends._asyncio  # noqa: F401 - httpx2 imports it with the first request
 import httpx2  # comes with openai, and is imported with it
@@ -21,13 +24,31 @@ MAX_COMPRESSED_BYTES = MAX_REPLY_BYTES // 100
 """For a body compressed although we ask for none: one byte can stand for a thousand."""
 
 
+@cache
 def rehearse() -> None:
     """Make a request on each wire, answered in this process: with the first one the package
-    evaluates the types of all parameters. It blocks; call it in a thread."""
+    evaluates the types of all parameters. It blocks; call it in a thread. Later calls do nothing,
+    also in processes forked afterwards."""
     network = httpx2.MockTransport(lambda _: httpx2.Response(200, json={}))
     with openai.OpenAI(api_key="none", http_client=httpx2.Client(transport=network)) as client:
         client.chat.completions.with_raw_response.create(model="", messages=())
         client.responses.with_raw_response.create()
+
+
+def tls_context() -> ssl.SSLContext:
+    """TLS with the certificates that the environment names, else the system's.
+
+    Reading them takes 20 ms and 3 MB: it is done once for all models, and for all processes that
+    are forked afterwards, until the files change.
+    """
+    paths = ssl.get_default_verify_paths()
+    named = (paths.cafile, paths.capath)
+    return _tls_context(tuple((it, Path(it).stat().st_mtime_ns) for it in named if it))
+
+
+@lru_cache(maxsize=1)
+def _tls_context(_files: tuple[tuple[str, int], ...]) -> ssl.SSLContext:
+    return httpx2.create_ssl_context()
 
 
 async def limit_size(response: httpx2.Response) -> None:

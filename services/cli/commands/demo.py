@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from services.cli import output
+from services.cli.forking.client import Forks
 from services.cli.machine import demo_script, fleet, models
 from services.cli.machine.broker import local_broker
 from services.cli.machine.demo_script import Line
@@ -48,15 +49,19 @@ def demo() -> None:
     settings = Settings.from_environment()
     given = settings.given_broker()
     HOME.mkdir(parents=True, exist_ok=True)
-    with fleet.terminable(), tempfile.TemporaryDirectory(prefix="demo-", dir=HOME) as name:
+    with (
+        fleet.forking() as forks,
+        fleet.terminable(),
+        tempfile.TemporaryDirectory(prefix="demo-", dir=HOME) as name,
+    ):
         home = Path(name).resolve()
         _agents_into(home / "agents")
         with local_broker(given, home, output.say, output.confirmed, keep=False) as url:
-            summary = asyncio.run(_run(home, url))
+            summary = asyncio.run(_run(home, url, forks))
     output.say(summary)
 
 
-async def _run(home: Path, url: str) -> str:
+async def _run(home: Path, url: str, forks: Forks | None) -> str:
     model = models.endpoint(Provider.SCRIPTED)
     output.say(model.notice)
     agents = load(home / "agents")
@@ -84,7 +89,7 @@ async def _run(home: Path, url: str) -> str:
             await _alone(broker, list(agents))
             async with (
                 open_store(store_url) as store,
-                fleet.running(agents, model, environment, show, DRAIN_S),
+                fleet.running(agents, model, environment, show, DRAIN_S, forks),
             ):
                 await _ready(broker, list(agents))
                 output.say(f"ready after {time.monotonic() - began:.1f} s")

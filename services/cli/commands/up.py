@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -14,16 +14,17 @@ import typer
 
 from services.cli import output
 from services.cli.agents import known_names, unknown
+from services.cli.forking.client import Forks
 from services.cli.machine import fleet
 from services.cli.machine.broker import local_broker
 from services.cli.machine.fleet import Fleet
 from services.cli.machine.home import HOME, is_locked, running_broker
 from services.cli.machine.models import Endpoint, Provider, endpoint
-from services.cli.up import control, log_files
+from services.cli.up import control, health, log_files
 from services.cli.up.provider import recorded, served_here
 from services.cli.up.readiness import Readiness
 from services.cli.up.reload import ModelFault, Reload
-from services.cli.up.screen import Screen
+from services.cli.up.screen import Screen, show_json
 from shared.broker.connection import connect
 from shared.contract.topology import SCHEDULER
 from shared.definitions.loader import Folder, read_folder
@@ -31,10 +32,13 @@ from shared.definitions.model import Definition
 from shared.errors import SettingsError
 from shared.settings.environment import Settings, no_model
 from shared.store.database.migrate import migrate
+from shared.telemetry import logs
 
 BROKER_WAIT_S = 10.0
 """The wait for the broker of RABBITMQ_URL; a broker that is started here answers before that."""
 OWNER_POLL_S = 1.0
+UP = "up"
+"""The name of the lines about no process, among lines of JSON."""
 
 
 def up(
@@ -56,29 +60,41 @@ def up(
     reload: Annotated[
         bool, typer.Option(help="Restart an agent when its file or its tools have changed.")
     ] = True,
+    fork: Annotated[
+        bool, typer.Option(help="Fork the agents from one process, which saves memory and time.")
+    ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each line as a JSON object, as a container does.")
+    ] = False,
 ) -> None:
     """Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.
 
     An agent whose file or settings have a fault is named and not started; the others start, and the
     command fails only if none can. Use the exit code of 'hutch check' to find such faults.
     A second 'hutch up' in this folder uses the broker and the store of the first, and ends with it.
+    With HUTCH_HEALTH_PORT set, /live and /ready are served there for all processes at once.
     """
     settings = Settings.from_environment()
+    if as_json:
+        logs.configure("json", UP)
+    say: Callable[[str], None] = partial(show_json, UP) if as_json else output.say
     folder = read_folder(settings.agents)
     provider = provider or served_here(HOME) or Provider.OPENAI
     model_fault = partial(_model_fault, settings if provider is Provider.OPENAI else None)
     found = _startable(folder, agents or (), model_fault)
     given = settings.given_broker()
-    with fleet.terminable(), recorded(HOME, provider):
-        joined = None if given else running_broker(HOME, output.say)
-        broker = local_broker(given, HOME, output.say, output.confirmed)
+    with fleet.forking(fork) as forks, fleet.terminable(), recorded(HOME, provider):
+        joined = None if given else running_broker(HOME, say)
+        broker = local_broker(given, HOME, say, output.confirmed)
         with nullcontext(joined) if joined else broker as url:
             model = endpoint(provider)
-            output.say(model.notice)
+            say(model.notice)
             for line in _own_models(found, provider):
-                output.say(line)
-            system = _System(settings, folder, agents or (), model, model_fault, url, bool(joined))
-            asyncio.run(system.serve([it.name for it in found], reload))
+                say(line)
+            system = _System(
+                settings, folder, agents or (), model, model_fault, url, bool(joined), as_json, say
+            )
+            asyncio.run(system.serve([it.name for it in found], reload, forks))
 
 
 def _startable(folder: Folder, names: Sequence[str], model_fault: ModelFault) -> list[Definition]:
@@ -119,38 +135,47 @@ class _System:
     url: str
     joined: bool
     """Whether another 'hutch up' runs the broker."""
+    as_json: bool
+    say: Callable[[str], None]
 
-    async def serve(self, agents: list[str], reload: bool) -> None:
+    async def serve(self, agents: list[str], reload: bool, forks: Forks | None) -> None:
         """Run the agents until the end is asked for."""
         settings = self.settings
         async with connect(self.url, "hutch up", wait_s=BROKER_WAIT_S):
             pass  # one sentence now rather than one from each process
         await migrate(settings.store())
-        environment = {"HUTCH_LOG": _log_format(settings)}
+        environment = {"HUTCH_LOG": "json" if self.as_json else _log_format(settings)}
         owner = settings.given_broker() is None and not self.joined
         if settings.given_broker() is None:  # else they read the setting themselves
             environment["RABBITMQ_URL"] = self.url
         names = [SCHEDULER, *agents]
-        output.say(f"starting {', '.join(names)}; Ctrl-C ends them")
-        screen = Screen(names)
-        readiness = Readiness(agents, output.say)
+        self.say(f"starting {', '.join(names)}; Ctrl-C ends them")
+        show_line = show_json if self.as_json else Screen(names).show
+        readiness = Readiness(agents, self.say)
 
         def show(name: str, line: str) -> None:
-            screen.show(name, line)
+            show_line(name, line)
             log_files.write(log_files.folder(HOME), name, output.plain(line))
             readiness.see(name, line)
 
         async with (
             asyncio.TaskGroup() as jobs,
-            fleet.running(agents, self.model, environment, show, settings.drain_s) as running,
+            fleet.running(
+                *(agents, self.model, environment, show, settings.drain_s, forks),
+                health_host=settings.health_host,
+                health_port=settings.health_port,
+            ) as running,
         ):
             files = Reload(self.folder, self.chosen, running, show, self.model_fault)
             watches = [files.serve()] if reload else []
-            watches += [_end_with_owner(running)] if self.joined else []
+            watches += [_end_with_owner(running, self.say)] if self.joined else []
             watching = [jobs.create_task(watch) for watch in watches]
-            async with control.served(HOME, partial(_execute, running, files)):
+            async with (
+                health.served(running, settings.health_host, settings.health_port),
+                control.served(HOME, partial(_execute, running, files)),
+            ):
                 await running.asked_to_end()
-            output.say("ending")
+            self.say("ending")
             for job in watching:
                 job.cancel()
             if owner:  # at the same time as our own agents: all lose the broker
@@ -172,10 +197,10 @@ async def _execute(running: Fleet, files: Reload, command: list[str]) -> str:
     return ""
 
 
-async def _end_with_owner(running: Fleet) -> None:
+async def _end_with_owner(running: Fleet, say: Callable[[str], None]) -> None:
     while is_locked(HOME):  # noqa: ASYNC110 - another process's lock
         await asyncio.sleep(OWNER_POLL_S)
-    output.say("the 'hutch up' that ran the broker has ended")
+    say("the 'hutch up' that ran the broker has ended")
     running.ask_to_end()
 
 

@@ -90,7 +90,7 @@ def _for_agents(path: Path, text: str, names: list[str], folder: Path) -> str:
         case ("base", "kustomization.yaml"):
             text = text.replace("../../agents\n", f"../../{folder.name}\n")
             return _with_items(text, "  - scheduler.yaml", "  - ", [f"{it}.yaml" for it in names])
-        case ("base", "agents.yaml"):
+        case (*_, "agents.yaml"):  # also that of the overlay `small`
             tools = [it.name for it in tool_files(folder)]
             mounted = [f"{{key: {it}, path: tools/{it}}}" for it in tools]
             return _with_items(text, "                  items:", 20 * " " + "- ", mounted)

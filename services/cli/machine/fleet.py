@@ -10,16 +10,38 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
+from services.cli.forking.client import Forks
 from services.cli.machine.models import Endpoint
 from services.cli.machine.orphans import orphan_cleanup
-from services.cli.machine.supervisor import Children, Role, Show
+from services.cli.machine.supervisor import LONGEST_LINE, Children, Role, Show
 from shared.contract.topology import SCHEDULER
 from shared.errors import SettingsError
 from shared.process.runtime import STOP_S
 
 MARGIN_S = 2.0
 """The time that a child has in addition to its own limits, before it is killed."""
-PYTHON = (sys.executable, "-P", "-m")  # -P: the user's folder may have a package `shared`
+IMPORTED = (
+    *("services.scheduler.__main__", "services.scripted.__main__"),
+    "services.agent.preload:preload",
+)
+"""What the processes have in common: the fork server imports and calls it once."""
+
+
+@contextmanager
+def forking(wanted: bool = True) -> Iterator[Forks | None]:
+    """A fork server while the context lasts, for `running`; None if the system can't fork.
+
+    Enter it before anything else: see `Forks.fork`.
+    """
+    if not wanted or not hasattr(os, "fork"):
+        yield None
+        return
+    forks = Forks(IMPORTED, LONGEST_LINE)
+    forks.fork()
+    try:
+        yield forks
+    finally:
+        forks.end()
 
 
 @asynccontextmanager
@@ -29,9 +51,15 @@ async def running(
     environment: Mapping[str, str],
     show: Show,
     drain_s: float,
+    forks: Forks | None,
+    *,
+    health_host: str = "127.0.0.1",
+    health_port: int = 0,
 ) -> AsyncIterator[Fleet]:
     """The agents and a scheduler for them run while the context lasts, and have ended afterwards.
 
+    Without `forks`, each process is started by itself.
+    With a `health_port`, each has one of the ports after it, otherwise any free one.
     The model answers before the agents start, and ends after them. A process that can't start
     because of its settings or file is left out. When no agent is left, the context is cancelled,
     and the last one's `SettingsError` is raised, in a group.
@@ -39,16 +67,18 @@ async def running(
     end_s = drain_s + STOP_S + MARGIN_S
     common = {
         "HUTCH_HEALTH_PORT": "0",  # a port that the user has set can serve one process only
-        "HUTCH_HEALTH_HOST": "127.0.0.1",
+        "HUTCH_HEALTH_HOST": health_host,
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # they import from where we do
     }
-    everything = {**environment, **endpoint.environment, **common}
+    everything = {**os.environ, **environment, **endpoint.environment, **common}
     with orphan_cleanup("kill 0") as group:
-        children = Children(everything, group, show, end_s)
+        if forks:
+            forks.prepare(everything, group)
         async with asyncio.TaskGroup() as jobs:
+            children = Children(everything, group, show, end_s, forks)
             model = [jobs.create_task(children.keep(role)) for role in _model(endpoint)]
             await endpoint.answering()
-            fleet = Fleet(children, jobs, agents)
+            fleet = Fleet(children, jobs, agents, health_port)
             try:
                 yield fleet
             finally:
@@ -60,8 +90,14 @@ class Fleet:
     """The scheduler and the agents' processes: `bob`, and with more replicas `bob.2`, `bob.3`."""
 
     def __init__(
-        self, children: Children, jobs: asyncio.TaskGroup, agents: Collection[str]
+        self,
+        children: Children,
+        jobs: asyncio.TaskGroup,
+        agents: Collection[str],
+        health_port: int,
     ) -> None:
+        self._health_port = health_port
+        self._health_ports: dict[str, int] = {}
         self._children = children
         self._jobs = jobs
         self._scheduled = agents
@@ -77,6 +113,15 @@ class Fleet:
     def replicas(self) -> Mapping[str, int]:
         """How many processes of each agent, and of the scheduler, are kept running."""
         return self._replicas
+
+    @property
+    def ending(self) -> bool:
+        return self._ending.is_set()
+
+    @property
+    def health_ports(self) -> Mapping[str, int]:
+        """The health port of each process that is to run; empty without a `health_port`."""
+        return {name: port for name, port in self._health_ports.items() if name in self._kept}
 
     def ask_to_end(self) -> None:
         self._ending.set()
@@ -129,11 +174,16 @@ class Fleet:
     def _start(self, name: str) -> None:
         if self._ending.is_set():
             return
-        command = ["services.scheduler", *self._scheduled]
+        environment = {}
+        if self._health_port:
+            next_port = self._health_port + len(self._health_ports) + 1
+            port = self._health_ports.setdefault(name, next_port)
+            environment["HUTCH_HEALTH_PORT"] = str(port)
+        role = Role(name, "services.scheduler", tuple(self._scheduled), environment)
         if name != SCHEDULER:
-            command = ["services.agent", _agent(name)]
+            role = Role(name, "services.agent", (_agent(name),), environment)
             self._without_fault.add(name)
-        job = self._jobs.create_task(self._keep(Role(name, (*PYTHON, *command))))
+        job = self._jobs.create_task(self._keep(role))
         job.add_done_callback(self._ended)
         self._kept[name] = job
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,7 +71,7 @@ def _served(name: str, notice: str, port_variable: str, environment: Mapping[str
     [port] = free_ports(1)
     return Endpoint(
         notice=notice,
-        role=Role(name, (sys.executable, "-P", "-m", f"services.{name}")),
+        role=Role(name, f"services.{name}"),
         port=port,
         environment={
             **environment,

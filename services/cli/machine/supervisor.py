@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
@@ -11,6 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from services.cli.forking.client import ForkedProcess, Forks
+from services.cli.forking.server import PYTHON
 from shared.errors import SettingsError
 
 FIRST_PAUSE_S = 0.5
@@ -28,27 +29,35 @@ Show = Callable[[str, str], None]
 """Shows a line of a process's output, or a line about it. Arguments: the role's name, the line."""
 
 
+Child = Process | ForkedProcess
+
+
 @dataclass(frozen=True)
 class Role:
-    """A process to keep running."""
+    """A process to keep running: `python -m module argument…`."""
 
     name: str
-    command: tuple[str, ...]
+    module: str
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """In addition to that of all processes."""
 
 
 @dataclass
 class Children:
     """The child processes, in the process group `group`.
 
-    A child that has not ended `end_s` after SIGTERM is killed.
+    They are started by `forks`, in its environment, or else each by itself, in `environment`. A
+    child that has not ended `end_s` after SIGTERM is killed.
     """
 
     environment: Mapping[str, str]
     group: int
     show: Show
     end_s: float
+    forks: Forks | None = None
     first_pause_s: float = FIRST_PAUSE_S
-    _alive: set[Process] = field(default_factory=set)
+    _alive: set[Child] = field(default_factory=set)
 
     async def keep(self, role: Role) -> None:
         """Run a process until it exits with 0, crashes too often, or this job is cancelled.
@@ -95,20 +104,24 @@ class Children:
             await self._end(process, following)
             self._alive.discard(process)
 
-    async def _start(self, role: Role) -> tuple[Process, asyncio.Task[str]]:
-        process = await asyncio.create_subprocess_exec(
-            *role.command,
-            stdin=DEVNULL,
-            stdout=PIPE,
-            stderr=STDOUT,
-            env={**os.environ, **self.environment},
-            process_group=self.group,
-            limit=LONGEST_LINE,
-        )
+    async def _start(self, role: Role) -> tuple[Child, asyncio.Task[str]]:
+        process: Child
+        if self.forks:
+            process = await self.forks.start(role.module, role.arguments, role.environment)
+        else:
+            process = await asyncio.create_subprocess_exec(
+                *(*PYTHON, role.module, *role.arguments),
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=STDOUT,
+                env={**self.environment, **role.environment},
+                process_group=self.group,
+                limit=LONGEST_LINE,
+            )
         self._alive.add(process)
         return process, asyncio.create_task(self._follow(role, process))
 
-    async def _follow(self, role: Role, process: Process) -> str:
+    async def _follow(self, role: Role, process: Child) -> str:
         assert process.stdout is not None
         last_line = ""
         while True:
@@ -121,7 +134,7 @@ class Children:
             last_line = line.decode("utf-8", "replace").rstrip()
             self.show(role.name, last_line)
 
-    async def _end(self, process: Process, following: asyncio.Task[str]) -> None:
+    async def _end(self, process: Child, following: asyncio.Task[str]) -> None:
         """End the process, within `end_s`, and show its last lines."""
         _send(process, signal.SIGTERM)
         await asyncio.wait({following}, timeout=self.end_s)
@@ -130,9 +143,11 @@ class Children:
             await process.wait()
         following.cancel()  # it still waits if a grandchild holds the pipe open
         await asyncio.gather(following, return_exceptions=True)
+        if isinstance(process, ForkedProcess):
+            process.close()
 
 
-def _send(process: Process, number: signal.Signals) -> None:
+def _send(process: Child, number: signal.Signals) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError):
             process.send_signal(number)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.text import Text
 
-from services.cli.output import plain
+from services.cli.output import plain, say
 
 STYLES = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan")
 _LOG_LINE = re.compile(r"(?P<time>\d{4}-\d\d-\d\dT[\d:.]+Z) (?P<rest>\[.*)")
@@ -36,6 +37,14 @@ class Screen:
         for number, part in enumerate(parts):
             indent = head if number == 0 else Text(f"{'':<{self._width}} | ", style)
             self._console.print(indent + part)
+
+
+def show_json(name: str, line: str) -> None:
+    """Print a line as a JSON object: one that is such an object already as it is."""
+    if not line.startswith("{"):
+        time = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        line = json.dumps({"time": time, "message": line, "service": name, "level": "info"})
+    say(line)
 
 
 def _short(line: str) -> str:

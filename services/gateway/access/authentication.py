@@ -56,5 +56,5 @@ async def announce(keys: Keys) -> None:
     """Log once, at the start, where no key is needed and where there is none."""
     if not await keys.needed():
         log.warning("no key is needed: every program that reaches the gateway may do everything")
-    elif not await keys.any():
+    elif not await keys.has_active():
         log.warning("every request is refused until 'hutch keys add NAME' makes a key")

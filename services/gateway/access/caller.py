@@ -1,7 +1,7 @@
 """Who sends a request and what they may do, as dependencies of FastAPI.
 
 The guard finds the caller before the request's body is read (see `services.gateway.access.guard`).
-A route that has none of these dependencies is open to every valid key.
+Each route has one of these dependencies; the OpenAPI shows which scope it needs.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from services.gateway.problems import Problem
 from shared.store.processes.api_keys import ApiKey, Scope
@@ -58,24 +58,21 @@ _bearer = HTTPBearer(
 )
 
 
-class _Requires:
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
-
-    def __call__(
-        self,
-        request: Request,
-        _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-    ) -> Caller:
-        caller: Caller = request.state.caller
-        if self._scope not in caller.scopes:
+def _caller(
+    request: Request,
+    needed: SecurityScopes,
+    _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Caller:
+    caller: Caller = request.state.caller
+    for scope in needed.scopes:
+        if scope not in caller.scopes:
             raise Problem(
                 HTTPStatus.FORBIDDEN,
-                f"the key '{caller.name}' lacks the scope '{self._scope}', which this needs",
+                f"the key '{caller.name}' lacks the scope '{scope}', which this needs",
             )
-        return caller
+    return caller
 
 
-Reader = Annotated[Caller, Depends(_Requires(Scope.READ))]
-Runner = Annotated[Caller, Depends(_Requires(Scope.RUN))]
-Operator = Annotated[Caller, Depends(_Requires(Scope.OPERATE))]
+Reader = Annotated[Caller, Security(_caller, scopes=[Scope.READ])]
+Runner = Annotated[Caller, Security(_caller, scopes=[Scope.RUN])]
+Operator = Annotated[Caller, Security(_caller, scopes=[Scope.OPERATE])]

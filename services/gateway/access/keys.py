@@ -70,7 +70,7 @@ class Keys:
         await self._refresh(CACHE_S)
         return bool(self._known)
 
-    async def any(self) -> bool:
+    async def has_active(self) -> bool:
         """Whether there is a key that is not revoked."""
         await self._refresh(CACHE_S)
         return any(key.revoked_at is None for key in self._known.values())

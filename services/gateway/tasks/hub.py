@@ -10,12 +10,12 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 
 from fastapi import Request
 
 from services.gateway.gateway import Gateway
-from services.gateway.tasks.metrics import Metrics
+from services.gateway.metrics import Metrics
 from services.gateway.tasks.receivers import Receivers
 from services.gateway.tasks.texts import Texts
 from services.gateway.tasks.watch import Watch
@@ -27,6 +27,7 @@ from shared.contract import topology
 from shared.contract.messages import Event, Task, Trigger, encode
 from shared.contract.stream import StreamPart
 from shared.errors import BrokerError
+from shared.process.stopping import Stopping
 
 CHECK_S = 5.0
 """Seconds between two looks for messages that are to be sent again."""
@@ -72,16 +73,13 @@ class Hub:
         """The other clients of this process that wait for the same task."""
         return (it for it in self._by_run[watch.run_id] if it is not watch)
 
-    async def events(self, wanted: Callable[[Event], bool]) -> AsyncGenerator[Event]:
-        """The events from now on, until this gateway ends. Its caller must close it."""
-        listener = Listener(wanted)
+    @contextmanager
+    def listening(self, wanted: Callable[[Event], bool]) -> Iterator[Listener]:
+        """A client that gets the wanted events for the time of the context."""
+        listener = Listener(self.gateway.stopping, wanted)
         self._listeners.add(listener)
         try:
-            while not self.gateway.stopping.mode:
-                await listener.changed.wait()
-                listener.changed.clear()
-                while listener.events:
-                    yield listener.events.popleft()
+            yield listener
         finally:
             self._listeners.remove(listener)
 
@@ -157,21 +155,33 @@ class Hub:
         for watch in self._by_id.values():
             watch.wake()
         for listener in self._listeners:
-            listener.changed.set()
+            listener.wake()
 
 
 class Listener:
     """A client that gets events; a slow one loses the oldest."""
 
-    def __init__(self, wanted: Callable[[Event], bool]) -> None:
-        self.events: deque[Event] = deque(maxlen=MOST_EVENTS)
-        self.changed = asyncio.Event()
+    def __init__(self, stopping: Stopping, wanted: Callable[[Event], bool]) -> None:
+        self._stopping = stopping
         self._wanted = wanted
+        self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        self._changed.set()
 
     def add(self, event: Event) -> None:
         if self._wanted(event):
-            self.events.append(event)
-            self.changed.set()
+            self._events.append(event)
+            self.wake()
+
+    async def __aiter__(self) -> AsyncGenerator[Event]:
+        """The events, until this gateway ends."""
+        while not self._stopping.mode:
+            await self._changed.wait()
+            self._changed.clear()
+            while self._events:
+                yield self._events.popleft()
 
 
 def of(request: Request) -> Hub:

@@ -136,9 +136,9 @@ class Progress:
             callees.setdefault(run_id, []).append(run)
         waiting = [self._root]
         for run_id in waiting:  # the list grows during the iteration
-            if run := self._runs.get(run_id):
-                yield run
-            waiting.extend(run.run_id for run in callees.get(run_id, ()))
+            if (found := self._runs.get(run_id)) is not None:
+                yield found
+            waiting.extend(it.run_id for it in callees.get(run_id, ()))
 
     def _place_of(self, run: RunProgress) -> RunPlace:
         return self._places.get(run.run_id[:KEY_CHARS], RunPlace(""))

@@ -29,10 +29,10 @@ class Receivers:
         """
         if self._known_until.get(agent, 0.0) > time.monotonic():
             return
-        broker, names = self._gateway.broker, self._gateway.folder.names
+        broker, names = self._gateway.broker, sorted(self._gateway.folder.names)
         if await broker.depth(mailbox_name(agent)) is None:
             if agent not in names:
-                known = ", ".join(sorted(names)) or "none"
+                known = ", ".join(names) or "none"
                 raise Problem(
                     HTTPStatus.NOT_FOUND,
                     f"no agent '{agent}'; known: {known}{near(agent, names)}",

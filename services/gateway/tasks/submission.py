@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from uuid import uuid4
 
+import structlog
+
+from services.gateway.access.audit import record
 from services.gateway.access.caller import Caller
 from services.gateway.problems import Problem
+from services.gateway.tasks import lookup
 from services.gateway.tasks.hub import Hub
 from services.gateway.tasks.watch import Watch
 from shared.client.ask import ASK_AGAIN_S, RETRY_S
+from shared.client.cancel import publish_cancel, write_cancel
 from shared.contract.content_hash import content_hash
-from shared.contract.messages import Task, Trigger
-from shared.errors import BrokerUnavailable, Unconfirmed
+from shared.contract.messages import Cancel, Task, Trigger
+from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed
 from shared.store.messages import sent
 from shared.store.queries import progress
 from shared.store.queries.progress import RunProgress
+
+log = structlog.get_logger()
 
 PUBLISH_S = 15.0
 """So long a request waits for a broker that is unavailable: a restart takes about ten seconds."""
@@ -36,6 +43,16 @@ def message_id(caller: Caller, idempotency_key: str | None) -> str:
     return hashlib.sha256(f"{caller.key_id}\0{idempotency_key}".encode()).hexdigest()[:32]
 
 
+async def check_unused(hub: Hub, agent: str, task_id: str) -> None:
+    """Raise 409 if the id, derived from an idempotency key, was used for another agent."""
+    used = await hub.gateway.store.read(partial(sent.receivers, message_id=task_id))
+    if used and agent not in used:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            f"this Idempotency-Key belongs to a message to {', '.join(used)}: use a new one",
+        )
+
+
 async def submit(hub: Hub, watch: Watch, message: Task | Trigger) -> RunProgress | None:
     """Send a message of which `watch` waits for the response; returns when the broker has it.
 
@@ -46,21 +63,31 @@ async def submit(hub: Hub, watch: Watch, message: Task | Trigger) -> RunProgress
     `BrokerError` or `StoreError` it is unknown whether it was sent: the client repeats it with the
     same id.
     """
+    others = {content_hash(it.message) for it in hub.others(watch) if it.message}
+    watch.message = message
     await hub.receivers.check(watch.agent)
     store = hub.gateway.store
-    record = partial(sent.record_new, agent=watch.agent, message=message)
-    others = {content_hash(it.message) for it in hub.others(watch) if it.message}
-    if others - {content_hash(message)} or not await store.write(watch.run_id, record):
-        raise Problem(
-            HTTPStatus.CONFLICT,
-            f"the id '{watch.task_id}' belongs to another task of {watch.agent}: use a new one",
-        )
+    note = partial(sent.record_new, agent=watch.agent, message=message)
+    if others - {content_hash(message)} or not await store.write(watch.run_id, note):
+        raise lookup.conflict(watch.agent, watch.task_id)
     if run := await store.read(partial(progress.run, run_id=watch.run_id)):
         return run
-    watch.message = message
     await _publish(hub, watch, message)
     watch.again_at = time.monotonic() + ASK_AGAIN_S
     return None
+
+
+async def cancel(hub: Hub, caller: Caller, agent: str, task_id: str) -> None:
+    """Cancel a task and all that it has caused; one that has ended is unchanged."""
+    gateway = hub.gateway
+    await record(gateway.store, caller, "task.cancel", f"{agent}/{task_id}")
+    if not await write_cancel(gateway.store, agent, task_id):
+        return
+    message = Cancel(id=uuid4().hex, task_id=task_id, sender=SENDER, sent_at=datetime.now(UTC))
+    try:
+        await publish_cancel(gateway.broker, agent, message)
+    except BrokerError as error:
+        log.warning("only the store has a cancel", task=task_id, reason=str(error))
 
 
 async def _publish(hub: Hub, watch: Watch, message: Task | Trigger) -> None:

@@ -11,8 +11,10 @@ from functools import partial
 from uuid import uuid4
 
 import structlog
+
 from services.gateway.gateway import Gateway
 from services.gateway.tasks.happenings import Draining, Ended, Happening, StepDone
+from services.gateway.tasks.lookup import is_of_run
 from services.gateway.tasks.place import Place
 from services.gateway.tasks.progress import Progress
 from services.gateway.tasks.text import RunText
@@ -165,8 +167,8 @@ class Watch:
     def _is_final(self, reply: Response) -> bool:
         """Whether a reply ends the stream now: it is a refusal, so that this task has no run, or
         the store does not answer."""
-        is_refusal = not (reply.id or "").startswith(f"{self.run_id}.")
-        return is_refusal or _now() >= self._replied_at + STORE_S
+        late = _now() >= self._replied_at + STORE_S
+        return late or not is_of_run(reply, self.run_id)
 
     def _is_read_due(self) -> bool:
         now = _now()

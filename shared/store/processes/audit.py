@@ -38,10 +38,15 @@ def record(
             key_id=key_id,
             key_name=key_name,
             action=action,
-            subject=subject.replace("\0", "")[:SUBJECT_CHARS],
-            detail=detail.replace("\0", ""),
+            subject=_storable(subject)[:SUBJECT_CHARS],
+            detail=_storable(detail),
         )
     )
+
+
+def _storable(text: str) -> str:
+    """The text without what PostgreSQL refuses: NUL and halves of surrogate pairs."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def newest(connection: Connection, limit: int, before: int | None = None) -> Sequence[AuditRow]:

@@ -15,6 +15,7 @@ from tests.support.repository import REPOSITORY
 
 TOOLS = REPOSITORY / ".venv-k8s" / "bin"
 LOCAL, PRODUCTION = OVERLAYS = ("local", "production")
+SMALL = "small"
 
 Manifest = dict[str, Any]
 

@@ -10,6 +10,7 @@ from shared.broker.connection import Broker, connect
 from shared.broker.consumer import Delivery
 from shared.broker.publisher import Outgoing
 from shared.client import ask as client
+from shared.client.cancel import publish_cancel
 from shared.contract import topology
 from shared.contract.messages import Cancel, Response, Status, Task, Trigger, encode, run_id
 from shared.contract.stream import StreamPart
@@ -115,7 +116,7 @@ async def test_no_response_in_time_is_an_error(broker: Broker) -> None:
 async def test_a_message_that_no_queue_accepts_is_undeliverable(broker: Broker) -> None:
     with pytest.raises(Undeliverable):
         await client.publish(broker, topology.CONTROL, "cancel.bob", Cancel(task_id="t1"))
-    assert not await client.cancel(broker, "bob", Cancel(task_id="t1"))
+    assert not await publish_cancel(broker, "bob", Cancel(task_id="t1"))
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")

@@ -51,6 +51,7 @@ def json_log() -> structlog.typing.FilteringBoundLogger:
         {"url": f"postgresql+asyncpg://hutch:{SECRET}@x@db/hutch"},
         {"cause": ValueError(f"refused at amqp://hutch:{SECRET}@broker/")},
         {"said": f"Incorrect API key provided: sk-{SECRET}"},
+        {"said": f"the key hk_0123456789ab_{SECRET} is unknown"},
     ],
 )
 def test_no_secret_reaches_the_log(

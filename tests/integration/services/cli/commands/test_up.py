@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import psutil
 import pytest
 
-from tests.support.processes.running import PATIENCE_S, POLL_S, Child, System, system
+from tests.support.processes.running import PATIENCE_S, POLL_S, Child, System, system, until
 from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
@@ -47,7 +52,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 @pytest.mark.essential
 def test_up_runs_the_agents_until_it_is_ended(own: System) -> None:
     child = up(own)
-    children = psutil.Process(child.process.pid).children()
+    children = psutil.Process(child.process.pid).children(recursive=True)
     asked = own.hutch("ask", "alice", "Ask Bob to write an email about rabbits.")
     assert "Subject: News about rabbits" in asked.stdout
     assert child.end() == 0
@@ -57,8 +62,10 @@ def test_up_runs_the_agents_until_it_is_ended(own: System) -> None:
 
 def test_a_killed_agent_is_started_again(own: System) -> None:
     child = up(own)
-    children = psutil.Process(child.process.pid).children()
-    bob = next(it for it in children if it.cmdline()[-2:] == ["services.agent", "bob"])
+    children = psutil.Process(child.process.pid).children(recursive=True)
+    bob = next(
+        it for it in children if " ".join(it.cmdline()).rstrip().endswith("-m services.agent bob")
+    )
     bob.kill()
     child.wait_for(r"bob +\| ended with SIGKILL: started again in 0.5 s")
     child.wait_for(r'(?s)SIGKILL.*bob +\| [^\n]*"consuming"')
@@ -73,7 +80,7 @@ def test_up_ends_when_all_agents_were_shut_down(own: System) -> None:
 
 def test_no_process_outlives_a_killed_up(own: System) -> None:
     child = up(own)
-    children = psutil.Process(child.process.pid).children()
+    children = psutil.Process(child.process.pid).children(recursive=True)
     child.kill()
     assert gone(children)
 
@@ -90,3 +97,64 @@ def test_an_unknown_agent_is_refused_before_anything_starts(own: System) -> None
     assert child.ended() == 2
     assert "did you mean bob?" in child.output
     assert "starting" not in child.output
+
+
+def test_when_the_fork_server_is_killed_the_agents_are_started_again(own: System) -> None:
+    child = up(own)
+    children = psutil.Process(child.process.pid).children()
+    server = next(it for it in children if "services.cli.forking.server" in " ".join(it.cmdline()))
+    before = server.children()
+    server.kill()
+    for name in ("alice", "bob"):
+        child.wait_for(rf"{name} +\| ended with SIGKILL: started again in 0.5 s")
+        child.wait_for(rf'(?s){name} +\| ended with SIGKILL.*{name} +\| [^\n]*"consuming"')
+    assert gone(before)
+    asked = own.hutch("ask", "alice", "Ask Bob to write an email about rabbits.")
+    assert "Subject: News about rabbits" in asked.stdout
+    assert child.end() == 0
+
+
+def test_without_forks_each_process_is_started_by_itself(own: System) -> None:
+    child = own.start("services.cli", "up", "bob", "--provider", "scripted", "--no-fork")
+    child.wait_for(r'bob +\| .*"consuming"')
+    children = psutil.Process(child.process.pid).children()
+    assert any(it.cmdline()[-2:] == ["services.agent", "bob"] for it in children)
+    assert child.end() == 0
+
+
+def test_as_in_a_container_each_line_is_json_and_one_port_says_whether_all_are_ready(
+    own: System,
+) -> None:
+    port = free_ports(3)
+    own.env |= {"HUTCH_HEALTH_PORT": str(port)}
+    child = own.start("services.cli", "up", "bob", "--provider", "scripted", "--json")
+    child.wait_for('"consuming"')
+    until(lambda: get(port, "/ready") == (200, "ok"))
+    assert get(port, "/live") == (200, "ok")
+    assert get(port + 2, "/ready") == (200, "ok")  # Bob's, after the scheduler's
+    assert own.hutch("shutdown", "bob").returncode == 0
+    until(lambda: get(port, "/ready") == (503, "bob does not answer"))
+    assert child.end() == 0
+    messages = [json.loads(line)["message"] for line in child.output.splitlines()]
+    assert messages.count("consuming") == 1
+
+
+def free_ports(number: int) -> int:
+    """The first of some consecutive ports that nothing listens on."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as first, ExitStack() as others:
+            port: int = first.getsockname()[1]
+            try:
+                for offset in range(1, number):
+                    others.enter_context(socket.create_server(("127.0.0.1", port + offset)))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE_S) as reply:
+            return reply.status, reply.read().decode().strip()
+    except HTTPError as error:
+        return error.code, error.read().decode().strip()

@@ -13,7 +13,7 @@ from services.gateway.access.keys import CACHE_S, RECENT_S
 from shared.store import Store
 from shared.store.processes import api_keys
 from shared.store.processes.api_keys import Scope
-from tests.unit.services.gateway.access.conftest import Served, bearer, make_key
+from tests.support.guarded import Served, bearer, make_key
 
 ELSEWHERE = {"HUTCH_GATEWAY_HOST": "0.0.0.0"}
 
@@ -137,9 +137,12 @@ async def test_a_key_for_some_agents_is_for_no_others(served: Served, store: Sto
 
 
 async def test_no_key_is_in_the_log_or_an_error(
-    served: Served, store: Store, capsys: pytest.CaptureFixture[str]
+    served: Served,
+    store: Store,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    logging.getLogger().setLevel(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     key = await make_key(store, "laptop")
     texts = []
     async with served() as client:
@@ -152,4 +155,5 @@ async def test_no_key_is_in_the_log_or_an_error(
         texts.append((await client.post("/login", json={"password": key})).text)
     printed = capsys.readouterr()
     assert "a request failed" in printed.out
-    assert key.rpartition("_")[2][:-4] not in printed.out + printed.err + "".join(texts)
+    everything = printed.out + printed.err + caplog.text + "".join(texts)
+    assert key.rpartition("_")[2][:-4] not in everything

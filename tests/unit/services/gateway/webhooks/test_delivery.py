@@ -214,7 +214,9 @@ def test_a_response_that_cannot_be_read_is_sent_as_failed() -> None:
     assert json.loads(delivery.payload(due))["data"]["status"] == "failed"
 
 
-@pytest.mark.parametrize("secret", ["whsec_short", "abc", f"{NEW} no"])
+@pytest.mark.parametrize(
+    "secret", ["whsec_short", "abc", f"{NEW} no"], ids=["short", "no prefix", "a pair"]
+)
 def test_a_secret_of_another_form_is_refused_and_not_shown(
     secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ async def test_rows_are_read_in_pages_the_newest_first(store: Store) -> None:
 
 
 async def test_a_subject_of_any_length_and_content_is_recorded(store: Store) -> None:
-    await recorded(store, "\0" + "é" * 1000)
+    await recorded(store, "\0" + "é" * 1000 + "\ud83d")
     (row,) = await newest(store, 1)
     assert row.subject == "é" * SUBJECT_CHARS
 

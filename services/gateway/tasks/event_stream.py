@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.types import Message, Receive, Scope, Send
 
-from services.gateway.tasks.metrics import Metrics
+from services.gateway.metrics import Metrics
 
 KEEP_ALIVE_S = 10
 """Seconds between comments while nothing happens: proxies close connections that are silent for a
 minute, and some clients after 15 s."""
+
+
+RETRY_MS = 500
+"""The time after which a browser connects again; its own choice is some seconds."""
+
+
+def opening() -> ServerSentEvent:
+    """What each stream begins with, so that the client knows at once that it is connected."""
+    return ServerSentEvent(retry=RETRY_MS, comment="connected", sep="\n")
 
 
 class EventStream(EventSourceResponse):
@@ -27,9 +36,12 @@ class EventStream(EventSourceResponse):
         metrics: Metrics,
         held: AsyncExitStack,
         on_leave: Callable[[Message], Awaitable[None]] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
             events,
+            headers=headers,
             ping=KEEP_ALIVE_S,
             ping_message_factory=lambda: ServerSentEvent(comment="keep-alive", sep="\n"),
             sep="\n",
@@ -39,6 +51,6 @@ class EventStream(EventSourceResponse):
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._held:
-            with self._metrics.streams.track_inprogress():
+        with self._metrics.streams.track_inprogress():
+            async with self._held:
                 await super().__call__(scope, receive, send)

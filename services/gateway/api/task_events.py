@@ -1,0 +1,127 @@
+"""The events of a task's stream.
+
+Each is one line of JSON. A client can go on after any event that has an `id`: the same request with
+the header `Last-Event-ID` gets all that follows it, at any gateway.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from sse_starlette import ServerSentEvent
+
+from services.gateway.problems import Problem
+from services.gateway.tasks import lookup
+from services.gateway.tasks.event_stream import opening
+from services.gateway.tasks.happenings import (
+    Draining,
+    Ended,
+    Happening,
+    Restart,
+    RunChanged,
+    StepDone,
+    Text,
+)
+from services.gateway.tasks.hub import Hub
+from services.gateway.tasks.place import Place
+from services.gateway.tasks.watch import Watch
+from shared.errors import StoreUnavailable
+from shared.store.queries.progress import TreeProgress
+
+
+class _EventData(BaseModel):
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class RunEvent(_EventData):
+    """`run`: a run of the task's tree has begun, changed its state or its process, or ended."""
+
+    run_id: str
+    agent: str
+    task_id: str
+    parent_id: Annotated[str | None, Field(description="id of the task that has caused it")]
+    status: Annotated[str, Field(description="its state while it is open, then how it ended")]
+    instance: Annotated[str | None, Field(description="the process that executes it")]
+    at: datetime
+
+
+class StepEvent(_EventData):
+    """`step`: a step of a run of the tree is finished; position 0 is the turn's model call."""
+
+    run_id: str
+    agent: str
+    epoch: int
+    turn: int
+    position: int
+    kind: str
+    name: str
+    seconds: Annotated[float | None, Field(description="how long it took, where that is known")]
+    at: datetime
+
+
+class TextEvent(_EventData):
+    """`text`: the next piece of the model's text in this turn, for a task with `stream`."""
+
+    turn: int
+    text: str
+    gap: Annotated[
+        bool, Field(description="text before it was lost; the whole follows after `restart`")
+    ] = False
+
+
+class RestartEvent(_EventData):
+    """`restart`: the text of this turn begins again; what came of it before is void."""
+
+    turn: int
+    reason: Literal["taken over", "retried", "lost"]
+
+
+class ResumeEvent(_EventData):
+    """`resume`: this gateway ends; connect again with `Last-Event-ID: <after>`."""
+
+    after: str
+
+
+async def task_events(hub: Hub, watch: Watch, after: Place) -> AsyncGenerator[ServerSentEvent]:
+    """The events of a task after a place, until its response or the end of this gateway."""
+    began: float | None = time.monotonic()
+    yield opening()
+    async with aclosing(watch.happenings(after)) as happenings:
+        async for it in happenings:
+            if began is not None and isinstance(it, Text):
+                hub.metrics.first_text.observe(time.monotonic() - began)
+                began = None
+            yield await _event(hub, watch, it)
+
+
+async def _event(hub: Hub, watch: Watch, it: Happening) -> ServerSentEvent:
+    match it:
+        case RunChanged():
+            return _encoded("run", RunEvent.model_validate(it), it.place)
+        case StepDone():
+            return _encoded("step", StepEvent.model_validate(it), it.place)
+        case Text():
+            return _encoded("text", TextEvent.model_validate(it))
+        case Restart():
+            return _encoded("restart", RestartEvent.model_validate(it))
+        case Ended():
+            return _encoded("response", await _answered(hub, watch, it), it.place)
+        case Draining():
+            return _encoded("resume", ResumeEvent(after=it.place), it.place)
+
+
+async def _answered(hub: Hub, watch: Watch, it: Ended) -> lookup.TaskView:
+    agent, task_id = watch.agent, watch.task_id
+    try:
+        return await lookup.view(hub.gateway.store, agent, task_id, it.response)
+    except (StoreUnavailable, Problem):  # a refusal, or all that can be known now
+        return lookup.view_of(agent, task_id, TreeProgress(), reply=it.response)
+
+
+def _encoded(name: str, data: BaseModel, place: str = "") -> ServerSentEvent:
+    return ServerSentEvent(data.model_dump_json(), event=name, id=place or None, sep="\n")

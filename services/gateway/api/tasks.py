@@ -1,0 +1,305 @@
+"""Tasks: sending one, waiting for it, following and cancelling it."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+from starlette.types import Message
+
+from services.gateway.access.audit import record
+from services.gateway.access.caller import Caller, Reader, Runner
+from services.gateway.api.task_events import (
+    RestartEvent,
+    ResumeEvent,
+    RunEvent,
+    StepEvent,
+    TextEvent,
+    task_events,
+)
+from services.gateway.problems import Problem
+from services.gateway.tasks import hub as hubs
+from services.gateway.tasks import lookup
+from services.gateway.tasks.event_stream import EventStream
+from services.gateway.tasks.hub import Hub
+from services.gateway.tasks.lookup import TaskView
+from services.gateway.tasks.place import Place
+from services.gateway.tasks.submission import SENDER, cancel, check_unused, message_id, submit
+from services.gateway.tasks.watch import Watch
+from services.gateway.webhooks.registration import register
+from shared.concurrency.first import first_of
+from shared.contract import messages
+from shared.contract.messages import AgentName, Budget, Content, Id, Task
+from shared.contract.priority import Priority
+from shared.contract.times import Time, delay_fault
+from shared.definitions.durations import Duration
+from shared.store.processes.api_keys import Scope
+
+router = APIRouter(prefix="/api/tasks", tags=["tasks"])
+
+MOST_WAIT_S = 600.0
+"""Proxies close a request without a response after some minutes."""
+
+SharedHub = Annotated[Hub, Depends(hubs.of)]
+OnDisconnect = Annotated[
+    Literal["cancel"] | None,
+    Header(
+        alias="X-Hutch-On-Disconnect",
+        description="`cancel`: the task is cancelled when the client leaves before its end; "
+        "otherwise it goes on",
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="the same key creates the same thing once, however often it is sent",
+    ),
+]
+TaskId = Annotated[Id, Path(description="the task's id")]
+OfAgent = Annotated[
+    AgentName | None, Query(description="its agent; needed where several have a task with this id")
+]
+Wait = Annotated[
+    float, Query(ge=0, le=MOST_WAIT_S, description="seconds to wait for the task's end")
+]
+
+
+class NewTask(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"agent": "alice", "content": "Hello!", "wait": 30}]},
+    )
+
+    agent: AgentName
+    content: Content
+    context: Annotated[str | None, Field(description="further information for the agent")] = None
+    session: Annotated[Id | None, Field(description="the conversation that it continues")] = None
+    budget: Annotated[Budget | None, Field(description="the most that it may use")] = None
+    timeout: Annotated[Duration, Field(description="after it, the task ends as `timeout`")] = (
+        timedelta(minutes=10)
+    )
+    priority: Priority = Priority.INTERACTIVE
+    not_before: Annotated[
+        Time | None, Field(description="it starts no earlier; at most 30 days ahead")
+    ] = None
+    stream: Annotated[
+        bool, Field(description="whether its events have the model's text as it comes")
+    ] = False
+    wait: Annotated[
+        float, Field(ge=0, le=MOST_WAIT_S, description="seconds to wait for its end")
+    ] = 0.0
+    callback_url: Annotated[
+        str | None,
+        Field(description="an address that gets the response as a signed webhook, at least once"),
+    ] = None
+    id: Annotated[
+        Id | None,
+        Field(description="its id, in place of an `Idempotency-Key`: sent twice, it is run once"),
+    ] = None
+
+    def message(self, task_id: str) -> Task:
+        """The message. Raises a `Problem` for a start or a size that no task can have."""
+        now = datetime.now(UTC)
+        deadline = max(now, self.not_before or now) + self.timeout
+        if fault := delay_fault(self.not_before, deadline, self.session):
+            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, fault)
+        task = Task(
+            id=task_id,
+            content=self.content,
+            context=self.context,
+            session=self.session,
+            budget=self.budget,
+            deadline=deadline,
+            priority=self.priority,
+            not_before=self.not_before,
+            stream=self.stream,
+            sender=SENDER,
+            sent_at=now,
+        )
+        if len(messages.encode(task)) > messages.MAX_BODY_BYTES:
+            raise Problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"a task has at most {messages.MAX_BODY_BYTES} bytes",
+            )
+        return task
+
+
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The events: "
+        + " ".join((kind.__doc__ or "") for kind in (RunEvent, StepEvent, TextEvent, RestartEvent))
+        + f" `response`: the task with its response; nothing follows. {ResumeEvent.__doc__}",
+        "content": {"text/event-stream": {}},
+    }
+}
+
+
+@router.post(
+    "",
+    response_model=TaskView,
+    status_code=202,
+    responses={200: {"model": TaskView, "description": "It has ended."}},
+)
+async def send_task(
+    new: NewTask,
+    request: Request,
+    response: Response,
+    hub: SharedHub,
+    caller: Runner,
+    idempotency_key: IdempotencyKey = None,
+    on_disconnect: OnDisconnect = None,
+) -> TaskView | Response:
+    """Give an agent a task.
+
+    The answer is 200 if it has ended within `wait` seconds, and 202 otherwise; the task goes on. A
+    client that accepts `text/event-stream` gets the task's events instead. A repetition with the
+    same id or `Idempotency-Key` gets the same task; with other content it is refused with 409.
+    """
+    caller.check(new.agent)
+    store = hub.gateway.store
+    task_id = new.id or message_id(caller, idempotency_key)
+    task = new.message(task_id)
+    if idempotency_key and not new.id:
+        await check_unused(hub, new.agent, task_id)
+    streams = "text/event-stream" in request.headers.get("accept", "")
+    if streams:
+        caller.count_stream()
+    if new.callback_url is not None:
+        await register(hub.gateway, new.agent, task_id, new.callback_url, caller.key_id)
+    await record(store, caller, "task.send", f"{new.agent}/{task_id}")
+    leaving = _Leaving(hub, caller, new.agent, task_id, cancels=on_disconnect == "cancel")
+    async with AsyncExitStack() as held:
+        watch = await held.enter_async_context(hub.watch(new.agent, task_id, text=streams))
+        run = await submit(hub, watch, task)
+        location = {"Location": lookup.path(new.agent, task_id)}
+        if streams:
+            return _stream(hub, watch, Place(), held.pop_all(), leaving, location)
+        reply = None
+        if new.wait and not (run and run.ended_at):
+            reply = await leaving.response(request, watch, new.wait)
+        response.headers.update(location)
+        view = await lookup.view(store, new.agent, task_id, reply)
+        response.status_code = 200 if view.ended_at else 202
+        return view
+
+
+@router.get("/{id:path}/events", status_code=200, response_class=EventStream, responses=_EVENTS)
+async def follow_task(
+    id: TaskId,
+    hub: SharedHub,
+    caller: Reader,
+    agent: OfAgent = None,
+    last_event_id: Annotated[
+        str | None, Header(alias="Last-Event-ID", description="the last event received")
+    ] = None,
+    after: Annotated[str | None, Query(description="the same, for the first request")] = None,
+    on_disconnect: OnDisconnect = None,
+) -> Response:
+    """Follow a task until its end, as server-sent events.
+
+    After a lost connection, any gateway goes on behind the last event with an `id`. If the task has
+    ended and its response was received, the answer is 204.
+    """
+    try:
+        place = Place.parsed(last_event_id or after or "")
+    except ValueError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, str(error)) from error
+    known = await lookup.find(hub.gateway.store, caller, id, agent)
+    run = known.run
+    if run and run.ended_at and place.ended == run.epoch:
+        return Response(status_code=204)
+    caller.count_stream()
+    cancels = on_disconnect == "cancel" and Scope.RUN in caller.scopes
+    async with AsyncExitStack() as held:
+        root_id = run.root_id if run else None
+        watch = hub.watch(known.agent, id, root_id=root_id, text=True)
+        entered = await held.enter_async_context(watch)
+        leaving = _Leaving(hub, caller, known.agent, id, cancels=cancels)
+        return _stream(hub, entered, place, held.pop_all(), leaving)
+
+
+@router.get("/{id:path}")
+async def get_task(
+    id: TaskId,
+    request: Request,
+    hub: SharedHub,
+    caller: Reader,
+    agent: OfAgent = None,
+    wait: Wait = 0.0,
+) -> TaskView:
+    """A task, and its response once it has ended. With `wait`, the answer comes when it ends, or
+    after so many seconds."""
+    store = hub.gateway.store
+    known = await lookup.find(store, caller, id, agent)
+    reply = None
+    if wait and not (known.run and known.run.ended_at):
+        root_id = known.run.root_id if known.run else None
+        async with hub.watch(known.agent, id, root_id=root_id) as watch:
+            leaving = _Leaving(hub, caller, known.agent, id, cancels=False)
+            reply = await leaving.response(request, watch, wait)
+    return await lookup.view(store, known.agent, id, reply)
+
+
+@router.delete("/{id:path}", status_code=202)
+async def cancel_task(
+    id: TaskId, hub: SharedHub, caller: Runner, agent: OfAgent = None
+) -> TaskView:
+    """Cancel a task and all that it has caused. One that has ended is unchanged; with `agent`, one
+    that has not arrived yet is cancelled when it arrives."""
+    if agent is None:
+        agent = (await lookup.find(hub.gateway.store, caller, id, None)).agent
+    caller.check(agent)
+    await cancel(hub, caller, agent, id)
+    return await lookup.view(hub.gateway.store, agent, id)
+
+
+class _Leaving:
+    """What happens when a client leaves before the task has ended: nothing, or a cancel."""
+
+    def __init__(self, hub: Hub, caller: Caller, agent: str, task_id: str, *, cancels: bool):
+        self._cancel = partial(cancel, hub, caller, agent, task_id)
+        self._cancels = cancels
+
+    async def left(self, _: Message) -> None:
+        if self._cancels:
+            await self._cancel()
+
+    async def response(
+        self, request: Request, watch: Watch, within_s: float
+    ) -> messages.Response | None:
+        """The task's response; None if it has not ended in time, or if the client has left."""
+        replies: list[messages.Response | None] = []
+
+        async def wait() -> None:
+            replies.append(await watch.response(within_s))
+
+        async def leave() -> None:
+            while (message := await request.receive())["type"] != "http.disconnect":
+                pass
+            await self.left(message)
+
+        await first_of(wait(), leave())
+        return replies[0] if replies else None
+
+
+def _stream(
+    hub: Hub,
+    watch: Watch,
+    after: Place,
+    held: AsyncExitStack,
+    leaving: _Leaving,
+    headers: dict[str, str] | None = None,
+) -> EventStream:
+    return EventStream(
+        task_events(hub, watch, after), hub.metrics, held, leaving.left, headers=headers
+    )
