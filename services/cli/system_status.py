@@ -15,7 +15,7 @@ from services.cli.dead_letters.selection import holding
 from services.cli.places import shown_url
 from services.cli.store import count_replicas, opened_store, write_fault
 from shared.broker.connection import Broker, QueueDepth, connect
-from shared.contract.topology import ALL, DEAD_QUEUE, SCHEDULER, mailbox_name
+from shared.contract.topology import ALL, DEAD_QUEUE, GATEWAY, SCHEDULER, mailbox_name
 from shared.definitions.loader import Folder
 from shared.definitions.model import Schedule
 from shared.definitions.times import following
@@ -87,6 +87,8 @@ class SystemStatus:
     agents: list[AgentStatus]
     scheduler: int | None
     """The number of its processes, None as an agent's `replicas`."""
+    gateway: int | None
+    """The same for the gateway."""
     schedules: list[ScheduleStatus]
     dead_letters: int | None
     dead_letters_by_reason: dict[str, int]
@@ -134,12 +136,14 @@ async def system_status(settings: Settings) -> SystemStatus:
         if stored:
             names |= set(stored.replicas or ()) | set(stored.load)
         agents = [
-            _agent(name, await _depth(broker, name), stored) for name in sorted(names - {SCHEDULER})
+            _agent(name, await _depth(broker, name), stored)
+            for name in sorted(names - {SCHEDULER, GATEWAY})
         ]
         dead, reasons = await _dead_letters(broker, store)
         return SystemStatus(
             agents=agents,
             scheduler=_count(stored, SCHEDULER),
+            gateway=_count(stored, GATEWAY),
             schedules=_schedule_statuses(schedules, stored) if stored else [],
             dead_letters=dead,
             dead_letters_by_reason=reasons,

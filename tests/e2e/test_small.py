@@ -18,6 +18,8 @@ def test_one_container_runs_all_agents_and_drains_when_it_is_stopped() -> None:
         assert "Subject:" in stack.compose(
             "exec", "-T", "agents", "hutch", "ask", "alice", question
         )
+        task = stack.ask_by_gateway("bob", "Write about rabbits.", service="agents")
+        assert task["status"] == "ok", task
         stack.compose("stop", "agents")
         [code] = [it["ExitCode"] for it in stack.containers() if it["Service"] == "agents"]
         assert code == 0
