@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 # Includes the unit tests that need a container: they run on PostgreSQL what `make check` runs on SQLite.
-INTEGRATION := tests/integration tests/faults tests/chaos tests/fuzz tests/unit
+INTEGRATION := tests/integration tests/browser tests/faults tests/chaos tests/fuzz tests/unit
 # For two cores: each worker begins with the tests of one broker, and takes others when it has finished.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 SUPPLY := $(VENV)-supply
@@ -20,7 +20,7 @@ export TESTCONTAINERS_RYUK_DISABLED ?= true
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: demo machine test rest test-all chaos fuzz check k8s-check venv fmt coverage bench lock audit \
-	licences sbom clean
+	licences sbom vendor screenshots clean
 
 demo: venv
 	@$(BIN)/hutch demo
@@ -120,6 +120,14 @@ $(SUPPLY)/.ready: requirements-supply.lock
 	$(PYTHON) -m venv $(SUPPLY)
 	$(SUPPLY)/bin/pip install --quiet --require-hashes -r requirements-supply.lock
 	@touch $@
+
+# The packages of the gateway's page, from npm; see scripts/vendor.py.
+vendor:
+	$(PYTHON) scripts/vendor.py
+
+# The pictures of README.md. Needs chromium.
+screenshots: $(VENV)/.dev
+	HUTCH_SCREENSHOTS=1 $(PYTEST) tests/browser/test_screenshots.py -q
 
 clean:
 	rm -rf $(VENV) $(SUPPLY) .venv-k8s .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage* htmlcov

@@ -11,7 +11,8 @@ from services.agent.llm.transport import rehearse, tls_context
 from shared.definitions.profiles import profile
 from shared.errors import HutchError
 from shared.settings.environment import Settings
-from shared.store.database.engine import create
+from shared.store.database.engine import SqliteDatabase, create
+from shared.store.runs.rehearsal import rehearse_in_memory
 
 IMPORTED_LATE = ("uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.off", "encodings.idna")
 """Imported at their first use otherwise."""
@@ -27,4 +28,6 @@ def preload() -> None:
     with suppress(OSError, HutchError):  # each process reports its wrong settings
         if sys.platform != "darwin":  # macOS's certificates can't be used on both sides of a fork
             tls_context()
-        create(Settings.from_environment().store)  # imports the driver
+        database = create(Settings.from_environment().store)  # imports the driver
+        if isinstance(database, SqliteDatabase):
+            rehearse_in_memory()

@@ -7,12 +7,10 @@ from functools import partial
 import typer
 
 from services.cli import output
-from services.cli.store import opened_store
 from shared.contract.messages import ANSWERED, Budget, Response, Status, encode, run_id
 from shared.contract.rows import response_of
 from shared.errors import HutchError
 from shared.settings.environment import Settings
-from shared.store.queries import reports
 
 SCRIPTED = "scripted"
 """The name of the model that is none."""
@@ -60,12 +58,17 @@ async def detail_of(settings: Settings, agent: str, response: Response) -> str |
     read. Empty if there is nothing to say, or if the response is not a run's."""
     if response.status is Status.OK:
         return ""
+
+    from services.cli.store import opened_store  # see `receiver`
+    from shared.store.queries import reports
+    from shared.store.queries.texts import run_texts
+
     run = run_id(agent, response.task_id)
     try:
         async with opened_store(settings) as store:
             if not await store.read(partial(reports.find, key=run)):
                 return "" if response.status is Status.REFUSED else None
-            texts = await store.read(partial(reports.texts, run_id=run))
+            texts = await store.read(partial(run_texts, run_id=run))
         ours = texts.response is not None and response_of(texts.response).id == response.id
         return (texts.detail or "") if ours else ""
     except HutchError:

@@ -73,5 +73,10 @@ async def serve(process: Process) -> None:
     log.info("ended", mode=process.stopping.mode)
 
 
+def main() -> int:
+    """Run the gateway's process; returns its exit code."""
+    return run(topology.GATEWAY, serve)
+
+
 if __name__ == "__main__":
-    sys.exit(run(topology.GATEWAY, serve))
+    sys.exit(main())

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from services.gateway import problems
 from services.gateway.access import guard, login
-from services.gateway.api import events, tasks, triggers
+from services.gateway.api import events, runs, tasks, triggers
 from services.gateway.gateway import Gateway
 from services.gateway.metrics import RequestCount
+from services.gateway.openai import chat, models, responses
+from services.gateway.openai.wire import errors
+from services.gateway.page import files
 from services.gateway.tasks.hub import Hub
+
+COMPRESSION = 5
+"""The level of gzip; a higher one takes far longer and saves little."""
+STREAMS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/x-ndjson")
+"""Responses that must not wait for more to compress; server-sent events are among starlette's."""
 
 
 def application(gateway: Gateway, hub: Hub) -> FastAPI:
@@ -22,9 +31,10 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
         openapi_url="/api/openapi.json",
     )
     app.state.gateway, app.state.hub = gateway, hub
-    problems.install(app)
+    problems.install(app, {"/v1/": errors.response})
+    app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
     guard.install(app, gateway.store, gateway.own)
     app.add_middleware(RequestCount, metrics=hub.metrics)
-    for it in (login, tasks, triggers, events):
+    for it in (login, tasks, runs, triggers, events, models, chat, responses, files):
         app.include_router(it.router)
     return app

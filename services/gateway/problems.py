@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 
 import structlog
 from fastapi import FastAPI, Request
@@ -66,9 +67,21 @@ def problem_of(error: Exception) -> Problem:
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the gateway failed; its log has the error")
 
 
-def install(app: FastAPI) -> None:
-    async def handle(_: Request, error: Exception) -> JSONResponse:
-        return response(problem_of(error))
+Form = Callable[[Exception], JSONResponse]
+"""Makes the response to a request that has failed."""
+
+
+def _details(error: Exception) -> JSONResponse:
+    return response(problem_of(error))
+
+
+def install(app: FastAPI, forms: Mapping[str, Form] = MappingProxyType({})) -> None:
+    """Answer errors as problem details, and below the paths of `forms` in their own form."""
+
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        path = request.url.path
+        own = (form for below, form in forms.items() if path.startswith(below))
+        return next(own, _details)(error)
 
     for kind in (Problem, HutchError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, handle)

@@ -44,6 +44,7 @@ class Announcer:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._channel = LinkChannel(link, confirms=False)
         self._waiting: asyncio.Queue[_Announcement] = asyncio.Queue(MOST_WAITING)
         self.dropped = 0
         """The number of messages that were never sent."""
@@ -55,9 +56,12 @@ class Announcer:
         except asyncio.QueueFull:
             self.dropped += 1
 
+    async def prepare(self) -> None:
+        """Open the channel now; the first message opens it otherwise."""
+        await self._channel.get()
+
     async def send(self) -> None:
         """The job that publishes what was announced, in its order."""
-        channel = LinkChannel(self._link, confirms=False)
         while True:
             waiting = [await self._waiting.get()]
             while not self._waiting.empty():
@@ -67,7 +71,7 @@ class Announcer:
                 continue
             try:
                 async with broker_request("announce events", TIMEOUT_S):
-                    await _publish(await channel.get(), waiting)
+                    await _publish(await self._channel.get(), waiting)
             except BrokerError:
                 self.dropped += len(waiting)
 

@@ -105,28 +105,28 @@ class Broker:
         await self._retried(attempt)
         self._declared.append(topology)
 
-    async def bind(self, binding: Binding) -> None:
-        """Bind a declared queue now and after each reconnect, until `unbind`.
+    async def bind(self, *bindings: Binding) -> None:
+        """Bind declared queues now and after each reconnect, until `unbind`.
 
-        Without a connection it is bound when that is restored. Raises `BrokerError` when the broker
-        refuses it; it is not bound then.
+        Without a connection they are bound when that is restored. Raises `BrokerError` when the
+        broker refuses one; none of them is bound after a reconnect then.
         """
-        self._bound.add(binding)
+        self._bound.update(bindings)
         try:
-            async with broker_request(f"bind '{binding.queue}'"):
-                await declare(await self._consuming.connection(), Topology(bindings=(binding,)))
+            async with broker_request("bind queues", DECLARE_TIMEOUT_S):
+                await declare(await self._consuming.connection(), Topology(bindings=bindings))
         except BrokerUnavailable:
             pass
         except BrokerError:
-            self._bound.discard(binding)
+            self._bound.difference_update(bindings)
             raise
 
-    async def unbind(self, binding: Binding) -> None:
-        """End what `bind` has begun; raises nothing. It also ends with the queue."""
-        self._bound.discard(binding)
+    async def unbind(self, *bindings: Binding) -> None:
+        """End what `bind` has begun; raises nothing. A binding also ends with its queue."""
+        self._bound.difference_update(bindings)
         with suppress(BrokerError):
-            async with broker_request(f"unbind '{binding.queue}'"):
-                await unbind(await self._consuming.connection(), binding)
+            async with broker_request("unbind queues", DECLARE_TIMEOUT_S):
+                await unbind(await self._consuming.connection(), bindings)
 
     async def consumer(self, queue: str) -> Consumer:
         """A consumer of this queue, with its own channel; it consumes after `start`."""

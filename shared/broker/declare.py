@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from aio_pika import Connection
@@ -52,10 +52,11 @@ async def delete(connection: Connection, queue: str) -> None:
         await channel.queue_delete(queue)
 
 
-async def unbind(connection: Connection, it: Binding) -> None:
-    """Remove a binding; one that does not exist is no error."""
+async def unbind(connection: Connection, bindings: Iterable[Binding]) -> None:
+    """Remove bindings; one that does not exist is no error."""
     async with one_channel(connection) as channel:
-        await channel.queue_unbind(it.queue, it.exchange, it.routing_key)
+        for it in bindings:
+            await channel.queue_unbind(it.queue, it.exchange, it.routing_key)
 
 
 @asynccontextmanager

@@ -90,12 +90,14 @@ class Publisher:
         self._in_flight: dict[str, _InFlight] = {}
 
     async def prepare(self) -> None:
-        """Open the channel of most messages now: the first message then need not wait for it.
+        """Open the channels of most messages, events and texts now, so that no first message waits.
 
-        Raises `BrokerUnavailable`; the first message opens it otherwise.
+        Raises `BrokerUnavailable`; the first message of each channel opens it otherwise.
         """
         async with broker_request("open a channel"):
             await self._shared_channel.get()
+            await self._events.prepare()
+            await self._texts.prepare()
 
     async def publish(self, message: Outgoing, timeout_s: float = CONFIRM_TIMEOUT_S) -> None:
         """Publish one message; returns when the broker has confirmed it for every queue.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -26,6 +27,9 @@ of nine aliases … would fill the memory."""
 
 MOST_DEPTH = 20
 """The deepest nesting; an agent's file needs four levels."""
+
+MOST_FILES = 1000
+"""The most files whose documents are kept: all processes of a machine read all of its agents."""
 
 Place = tuple[str | int, ...]
 """The place of a value: keys and positions from the document's top."""
@@ -89,18 +93,26 @@ class Document:
 
 
 def read(file: Path) -> Document:
-    """Raises `SettingsError`, naming the file, if it can't be read or is no YAML."""
+    """The file's document, not to be changed: equal files share it, also in forked processes.
+
+    Raises `SettingsError`, naming the file, if it can't be read or is no YAML.
+    """
     text = _text(file)
-    document = Document()
     try:
-        node = yaml.compose(text, yaml.SafeLoader)
-        document.value = None if node is None else _Reading(document).value(node, ())
+        return _document(text)
     except yaml.YAMLError as error:
         raise SettingsError(f"{file}:{_line(error, text)}: not YAML: {_problem(error)}") from error
     except RecursionError as error:
         raise SettingsError(f"{file}: nested too deeply for an agent's file") from error
     except (ValueError, OverflowError) as error:  # from an escape such as \U00110000
         raise SettingsError(f"{file}: not YAML: an escape that is no character") from error
+
+
+@lru_cache(MOST_FILES)
+def _document(text: str) -> Document:
+    document = Document()
+    node = yaml.compose(text, yaml.SafeLoader)
+    document.value = None if node is None else _Reading(document).value(node, ())
     return document
 
 

@@ -13,7 +13,17 @@ from sqlalchemy.engine import Connection
 from shared.errors import StoreError
 from shared.store.messages.ticks import TickOutcome
 from shared.store.runs import sessions
-from shared.store.schema import RunState, now_s, outbox, requesters, runs, starts, steps, ticks
+from shared.store.schema import (
+    RunState,
+    marks,
+    now_s,
+    outbox,
+    requesters,
+    runs,
+    starts,
+    steps,
+    ticks,
+)
 
 BATCH = 200
 """The most runs in one commit, which takes some milliseconds: other writers wait only briefly."""
@@ -49,7 +59,7 @@ def delete_runs(connection: Connection, run_ids: Collection[str]) -> None:
     """Delete runs with all rows that belong to them, except unsent messages."""
     undeliverable = delete(outbox).where(outbox.c.undeliverable_at.is_not(None))
     connection.execute(undeliverable.where(outbox.c.run_id.in_(run_ids)))
-    for table in (steps, starts, requesters, runs):
+    for table in (steps, starts, marks, requesters, runs):
         connection.execute(delete(table).where(table.c.run_id.in_(run_ids)))
 
 

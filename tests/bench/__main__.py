@@ -1,9 +1,9 @@
 """The figures of docs/bench.md: `make bench`, or `python -m tests.bench [--quick] [PART …]`.
 
 One machine holds the load, the broker, the store and what is measured; nothing else should run
-beside it. All parts together take about ten minutes. `--quick` leaves two of them out, measures
-shorter, and takes three. Only a whole run writes: the generated part of docs/bench.md, and the
-ratios that the bench's test compares with.
+beside it. All parts together take about fifteen minutes. `--quick` leaves three of them out,
+measures shorter, and takes five. Only a whole run writes: the generated part of docs/bench.md, and
+the ratios that the bench's test compares with.
 """
 
 from __future__ import annotations
@@ -19,7 +19,16 @@ from rich.console import Console
 
 from tests.bench import document
 from tests.bench.machine import Machine
-from tests.bench.parts import broadcast, demo, first_task, rates, stored_runs, up, waiting
+from tests.bench.parts import (
+    broadcast,
+    demo,
+    first_task,
+    first_token,
+    rates,
+    stored_runs,
+    up,
+    waiting,
+)
 from tests.bench.rig import Found, Rig
 from tests.support.brokers.rabbitmq import container
 from tests.support.stores import postgresql as stores
@@ -32,8 +41,9 @@ PARTS: dict[str, Callable[[Rig], Found]] = {
     "demo": demo.measure,
     "stored_runs": stored_runs.measure,
     "broadcast": broadcast.measure,
+    "first_token": first_token.measure,
 }
-NOT_QUICK = {"stored_runs", "broadcast"}
+NOT_QUICK = {"stored_runs", "broadcast", "first_token"}
 WHOLE = partial(Rig, lasts_s=3, least_rounds=2, most_rounds=5, rounds_s=45)
 QUICK = partial(Rig, lasts_s=2, least_rounds=1, most_rounds=2, rounds_s=10)
 say = Console(highlight=False, soft_wrap=True, markup=False).print

@@ -26,8 +26,7 @@ def lines(rig: Rig, machine: Machine, found: Sequence[Found]) -> list[str]:
         "| what | figure | target |",
         "|---|---|---|",
         *(f"| {row.what} | {row.figure} | {row.target} |" for part in found for row in part.rows),
-        "",
-        *(line for part in found for line in part.table),
+        *(line for part in found if part.table for line in ("", *part.table)),
     ]
 
 

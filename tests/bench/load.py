@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 import aiormq
@@ -45,12 +46,13 @@ class Load:
     queue: str
     _waiting: dict[str, asyncio.Future[float]] = field(default_factory=dict)
 
-    async def ask(self, exchange: str, key: str) -> float:
-        """Seconds until the answer was here."""
+    async def ask(self, exchange: str, key: str, **fields: object) -> float:
+        """Seconds until the answer was here. `fields` are more of the task's."""
         task = uuid4().hex
         reply: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting[task] = reply
-        body = json.dumps({"id": task, "content": "Sum up what the office has done today."})
+        content = "Sum up what the office has done today."
+        body = json.dumps({"id": task, "content": content, **fields})
         properties = Basic.Properties(
             content_type="application/json",
             correlation_id=task,
@@ -71,13 +73,13 @@ class Load:
         await message.channel.basic_ack(message.delivery_tag or 0)
 
     async def asked(
-        self, exchange: str, key: str, tasks: Iterable[object], at_once: int
+        self, exchange: str, key: str, tasks: Iterable[object], at_once: int, **fields: object
     ) -> list[float]:
         """Every latency, in seconds. `tasks` yields once for each task: a range, or `lasting`."""
         left = iter(tasks)  # the askers share it
 
         async def asker() -> list[float]:
-            return [await self.ask(exchange, key) for _ in left]
+            return [await self.ask(exchange, key, **fields) for _ in left]
 
         rounds = await asyncio.gather(*(asker() for _ in range(at_once)))
         return [latency for latencies in rounds for latency in latencies]
@@ -126,5 +128,26 @@ async def load(url: str) -> AsyncIterator[Load]:
         asking = Load(publishing, queue)
         await consuming.basic_consume(queue, asking.answered)
         yield asking
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def listening(
+    url: str, exchange: str, key: str
+) -> AsyncIterator[asyncio.Queue[tuple[float, dict[str, Any]]]]:
+    """Each message that is published there: when it came, by the monotonic clock, and its body."""
+    connection = await aiormq.connect(url)
+    try:
+        channel = await connection.channel()
+        queue = (await channel.queue_declare("", exclusive=True)).queue or ""
+        await channel.queue_bind(queue, exchange, key)
+        heard: asyncio.Queue[tuple[float, dict[str, Any]]] = asyncio.Queue()
+
+        async def hear(message: DeliveredMessage) -> None:
+            heard.put_nowait((time.monotonic(), json.loads(message.body)))
+
+        await channel.basic_consume(queue, hear, no_ack=True)
+        yield heard
     finally:
         await connection.close()

@@ -76,3 +76,14 @@ async def followed(
             if len(events.events) == most:
                 break
     return events.events
+
+
+def text_of(events: list[ServerEvent]) -> dict[int, str]:
+    """The text of each turn, as a client puts it together."""
+    turns: dict[int, str] = {}
+    for it in events:
+        if it.name == "restart":
+            turns = {turn: text for turn, text in turns.items() if turn < it.data["turn"]}
+        elif it.name == "text":
+            turns[it.data["turn"]] = turns.get(it.data["turn"], "") + it.data["text"]
+    return turns

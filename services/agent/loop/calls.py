@@ -197,7 +197,7 @@ class Calls:
     async def _perform(self, call: _Call, reserve: float) -> Answer:
         """Make the call and record its answer at once, before the other calls have ended."""
         if call.once is None:
-            await self.journal.check_fence()
+            await self.journal.begin(call.key)
         else:
             await self.journal.start(call.key, call.name, call.once)
         try:

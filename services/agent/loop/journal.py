@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Literal, Protocol, TypeVar
 
 from pydantic import ValidationError
 
+from shared.contract.call_ids import Call, call_id
 from shared.contract.messages import Frozen
 from shared.errors import JournalMismatch, RunLost, ToolInDoubt
 from shared.validation import first_fault
-
-FIRST_EPOCH = 1
-SEAL_BYTES = 12
-"""Length in bytes of the part of a step's id that can't be guessed."""
 
 StepKind = Literal["model", "tool", "worker"]
 Output = TypeVar("Output", bound=Frozen)
@@ -29,20 +25,8 @@ class StepKey:
     index: int
 
     def step_id(self, run_id: str, nonce: str) -> str:
-        """The step's id outside the run: the task id of a worker, the idempotency key of a tool.
-
-        It always contains the number of the first epoch, so it is the same in every epoch: a call
-        that a replayed run repeats is recognised, and its result found.
-
-        The last part is derived from the run's `nonce`, which only the store knows, so the id
-        can't be derived from the run's id or from the id of another call. Runs of earlier
-        versions have no nonce; the ids of their calls have no last part.
-        """
-        place = f"{run_id}.{FIRST_EPOCH}.{self.turn}.{self.index}"
-        if not nonce:
-            return place
-        seal = blake2b(place.encode(), key=nonce.encode(), digest_size=SEAL_BYTES)
-        return f"{place}.{seal.hexdigest()}"
+        """The step's id outside the run, see `call_id`."""
+        return call_id(Call(run_id, self.turn, self.index), nonce)
 
 
 class Journal(Protocol):
@@ -60,12 +44,16 @@ class Journal(Protocol):
     def record_at_end(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
         """In place of `record` for the last step: it is committed together with the run's end."""
 
-    async def check_fence(self) -> None:
-        """To be awaited before each call that costs money or has effects. Raises `RunLost` as
-        `record` does."""
+    async def begin(self, key: StepKey) -> None:
+        """To be awaited before each call that costs money or has effects: the time of its step
+        counts from here. Raises `RunLost` as `record` does."""
+
+    async def begin_again(self) -> None:
+        """To be awaited if the model call that has begun was delayed until now. Raises as `begin`
+        does."""
 
     async def start(self, key: StepKey, name: str, arguments: str) -> None:
-        """In place of `check_fence` before a call that must not be made twice: commits its start.
+        """In place of `begin` before a call that must not be made twice: commits its start.
 
         `arguments` is JSON. If this is cancelled, the call counts as not started. Raises `RunLost`.
         """
@@ -96,18 +84,21 @@ class MemoryJournal:
         return self.steps[key][2]
 
     async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
-        await self.check_fence()
+        await self.begin(key)
         self.steps[key] = (kind, name, output)
 
     def record_at_end(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
         self.steps[key] = (kind, name, output)
 
-    async def check_fence(self) -> None:
+    async def begin(self, key: StepKey) -> None:
+        await self.begin_again()
+
+    async def begin_again(self) -> None:
         if self.lost:
             raise RunLost("another instance owns this run now")
 
     async def start(self, key: StepKey, name: str, arguments: str) -> None:
-        await self.check_fence()
+        await self.begin(key)
         self.starts[key] = (name, arguments)
 
     def call_in_doubt(self) -> ToolInDoubt | None:

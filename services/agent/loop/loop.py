@@ -159,7 +159,7 @@ class _Loop:
         refusal: ContextExceeded | None = None
         while True:
             self.usage += await self.shortening.shorten(self.left, refusal)
-            await self.journal.check_fence()
+            await self.journal.begin(StepKey(turn, 0))
             asked = self.context.request(self.left, with_tools)
             if self.data:
                 asked = replace(asked, answer_schema=self.data.sent, strict_answer=self.data.strict)

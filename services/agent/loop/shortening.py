@@ -43,8 +43,9 @@ class Shortening:
         """
         usage = Usage()
         while self._keys and (cut := self._context.next_cut(refusal)):
-            cut = await self._summarised(cut, remaining(left, usage))
-            await self._journal.record(self._keys.pop(0), "model", NAME, cut.model_dump_json())
+            key = self._keys.pop(0)
+            cut = await self._summarised(key, cut, remaining(left, usage))
+            await self._journal.record(key, "model", NAME, cut.model_dump_json())
             self._context.cut, refusal = cut, None
             usage += cut.usage
         if refusal is not None:
@@ -52,12 +53,12 @@ class Shortening:
             raise refusal
         return usage
 
-    async def _summarised(self, cut: Cut, left: Budget) -> Cut:
+    async def _summarised(self, key: StepKey, cut: Cut, left: Budget) -> Cut:
         """The cut with its summary. If there is none, the turns are left out all the same: the
         run's next call shows whether its model can still be used."""
         reply = None
         if request := self._context.summary_request(cut, left):
-            await self._journal.check_fence()
+            await self._journal.begin(key)
             try:
                 reply = await self._model.complete(request)
             except ModelUnavailable:

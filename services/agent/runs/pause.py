@@ -68,5 +68,5 @@ class PausedModel(ModelWrapper):
             raise RunHandedOver("this process ends; another calls the model")
         while self.pause.on:
             await self.pause.over()
-            await self.journal.check_fence()  # the run may have been taken over meanwhile
+            await self.journal.begin_again()  # the run may have been taken over meanwhile
         return await call()

@@ -66,6 +66,8 @@ class StoredJournal:
         self._store = store
         self._run = run
         self._steps = {StepKey(step.turn, step.position): step for step in steps}
+        self._begun: dict[StepKey, float] = {}
+        """When the calls in progress have begun, by the monotonic clock."""
         self._starts = {StepKey(start.turn, start.position): start for start in in_doubt}
         self.settled = asyncio.Event()
         """Set while no call that must not be made twice is in progress."""
@@ -96,11 +98,11 @@ class StoredJournal:
         return step.output
 
     def record_at_end(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
-        self._steps[key] = step = Step(key.turn, key.index, kind, name[:NAME_CHARS], output)
+        self._steps[key] = step = self._finished(key, kind, name, output)
         self.at_end = (step,)
 
     async def record(self, key: StepKey, kind: StepKind, name: str, output: str) -> None:
-        step = Step(key.turn, key.index, kind, name[:NAME_CHARS], output)
+        step = self._finished(key, kind, name, output)
         write = self._write(partial(write_step, run=self._run, step=step))
         # Completed even if the run is handed over or cancelled: the step was paid for.
         await run_to_completion(write)
@@ -112,7 +114,15 @@ class StoredJournal:
         if self._on_step:
             self._on_step()
 
-    async def check_fence(self) -> None:
+    async def begin(self, key: StepKey) -> None:
+        await self._check_fence()
+        self._begun[key] = time.monotonic()
+
+    async def begin_again(self) -> None:
+        await self._check_fence()
+        self._begun = dict.fromkeys(self._begun, time.monotonic())
+
+    async def _check_fence(self) -> None:
         if time.monotonic() - self._fenced_at < self._fence_check_s:
             return
         await self._write(partial(lock, run=self._run))
@@ -133,7 +143,7 @@ class StoredJournal:
         except HutchError:
             self._settle(key)
             raise
-        self._fenced_at = time.monotonic()
+        self._fenced_at = self._begun[key] = time.monotonic()
 
     def call_in_doubt(self) -> ToolInDoubt | None:
         if not self._starts:
@@ -147,6 +157,11 @@ class StoredJournal:
         A step that can't be read is logged and not counted.
         """
         return sum((_usage(step) for step in self._steps.values()), Usage())
+
+    def _finished(self, key: StepKey, kind: StepKind, name: str, output: str) -> Step:
+        began = self._begun.pop(key, None)
+        seconds = None if began is None else time.monotonic() - began
+        return Step(key.turn, key.index, kind, name[:NAME_CHARS], output, seconds)
 
     async def _write(self, operation: Operation[None]) -> None:
         await self._store.write(self._run.run_id, operation)

@@ -1,4 +1,7 @@
-"""`hutch ask`: give an agent a task and print its response."""
+"""`hutch ask`: give an agent a task and print its response.
+
+The store is imported only if there is no response, or the task waits, see `receiver`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,6 @@ from services.cli.agents import known_names
 from services.cli.answer import detail_of, print_answer
 from services.cli.broker import opened_broker
 from services.cli.options import Context, Cost, ModelCalls, Priority, Session, TaskText, Tokens
-from services.cli.store import record_sent, write_fault
 from shared.broker.connection import Broker
 from shared.client.ask import NoResponse
 from shared.client.ask import ask as ask_agent
@@ -110,7 +112,7 @@ class _Asking:
             try:
                 response = await self._response(broker)
             except NoResponse as error:
-                await record_sent(self.settings, self.id, self.agent)
+                await self._record()
                 reason = await self._obstacle(broker)
                 because = f": {reason}" if reason else ""
                 raise HutchError(
@@ -130,6 +132,8 @@ class _Asking:
         await asyncio.sleep(STORE_AFTER_S)
         if self.begun or self.quiet:
             return
+        from services.cli.store import write_fault
+
         if (fault := await write_fault(self.settings)) and fault not in said:
             output.remark(f"the task waits: {fault}")
 
@@ -162,6 +166,11 @@ class _Asking:
         if line and not self.console and not self.quiet:
             output.remark(line)
 
+    async def _record(self) -> None:
+        from services.cli.store import record_sent
+
+        await record_sent(self.settings, self.id, self.agent)
+
     def _on_sent(self) -> None:
         self.sent = True
 
@@ -169,7 +178,7 @@ class _Asking:
         """Say how to go on after Ctrl-C: the task has been sent, and its run continues."""
         if not self.sent:
             return
-        asyncio.run(record_sent(self.settings, self.id, self.agent))
+        asyncio.run(self._record())
         output.remark(
             f"the task goes on: 'hutch wait {self.id}' waits for its response, "
             f"'hutch cancel {self.id}' ends it"

@@ -21,6 +21,7 @@ from services.cli.machine.demo_script import Line
 from services.cli.machine.home import DEMO_LOG, HOME
 from services.cli.machine.models import Provider
 from services.cli.output import plain
+from services.cli.up.readiness import Readiness
 from shared.broker.connection import Broker, connect
 from shared.client.ask import mailbox_state
 from shared.definitions.loader import load
@@ -30,9 +31,8 @@ from shared.store import open_store
 from shared.store.database.migrate import migrate
 
 READY_S = 60.0
-"""The limit for the start of eleven processes, which need about a second of one core each."""
+"""The limit for the start of eleven processes; on a free machine it takes two seconds."""
 BROKER_WAIT_S = 10.0
-POLL_S = 0.2
 DRAIN_S = 5.0
 """After the last scene only a schedule's last tick can be running."""
 TEXT_CHARS = 480
@@ -49,22 +49,21 @@ def demo() -> None:
     settings = Settings.from_environment()
     given = settings.given_broker()
     HOME.mkdir(parents=True, exist_ok=True)
-    with (
-        fleet.forking() as forks,
-        fleet.terminable(),
-        tempfile.TemporaryDirectory(prefix="demo-", dir=HOME) as name,
-    ):
+    with fleet.terminable(), tempfile.TemporaryDirectory(prefix="demo-", dir=HOME) as name:
         home = Path(name).resolve()
         _agents_into(home / "agents")
-        with local_broker(given, home, output.say, output.confirmed, keep=False) as url:
-            summary = asyncio.run(_run(home, url, forks))
+        agents = load(home / "agents")
+        with (
+            fleet.forking() as forks,
+            local_broker(given, home, output.say, output.confirmed, keep=False) as url,
+        ):
+            summary = asyncio.run(_run(home, url, list(agents), forks))
     output.say(summary)
 
 
-async def _run(home: Path, url: str, forks: Forks | None) -> str:
+async def _run(home: Path, url: str, agents: list[str], forks: Forks | None) -> str:
     model = models.endpoint(Provider.SCRIPTED)
     output.say(model.notice)
-    agents = load(home / "agents")
     store_url = f"sqlite:///{home / 'hutch.db'}"
     await migrate(store_url)
     environment = {
@@ -80,18 +79,28 @@ async def _run(home: Path, url: str, forks: Forks | None) -> str:
     )
     began = time.monotonic()
     with DEMO_LOG.open("w", encoding="utf-8") as log:
+        ready = asyncio.Event()
+        readiness = Readiness(agents, lambda _: ready.set())
 
         def show(name: str, line: str) -> None:
             log.write(f"{name} | {line}\n")
             log.flush()
+            readiness.see(name, line)
 
         async with connect(url, "hutch demo", wait_s=BROKER_WAIT_S) as broker:
-            await _alone(broker, list(agents))
+            await _alone(broker, agents)
             async with (
                 open_store(store_url) as store,
                 fleet.running(agents, model, environment, show, DRAIN_S, forks),
             ):
-                await _ready(broker, list(agents))
+                try:
+                    async with asyncio.timeout(READY_S):
+                        await ready.wait()
+                except TimeoutError as error:
+                    raise HutchError(
+                        f"the demo failed: an agent did not start within {READY_S:.0f} s; see "
+                        f"{DEMO_LOG}"
+                    ) from error
                 output.say(f"ready after {time.monotonic() - began:.1f} s")
                 began = time.monotonic()
                 await demo_script.DemoScript(broker, store, _title, _show).run()
@@ -99,16 +108,6 @@ async def _run(home: Path, url: str, forks: Forks | None) -> str:
                 summary = f"{await demo_script.summary(store)} (scripted), {played_s:.0f} s"
                 output.say(f"\nending {len(agents)} agents and the scheduler")
                 return summary
-
-
-async def _ready(broker: Broker, agents: list[str]) -> None:
-    """Returns when every agent takes tasks; raises `HutchError` if one does not in time."""
-    until = time.monotonic() + READY_S
-    for agent in agents:
-        while not (await mailbox_state(broker, agent)).consumed:
-            if time.monotonic() > until:
-                raise HutchError(f"the demo failed: {agent} did not start; see {DEMO_LOG}")
-            await asyncio.sleep(POLL_S)
 
 
 async def _alone(broker: Broker, agents: list[str]) -> None:

@@ -15,10 +15,10 @@ from pydantic_core import to_json
 
 from services.cli import agents, options, output
 from services.cli.agents import known_names
-from services.cli.costs import Costs, read_costs
 from services.cli.options import Json
 from services.cli.places import store_place
 from services.cli.store import only_run, opened_store
+from shared.client.costs import Costs, read_costs
 from shared.contract.messages import Status
 from shared.settings.environment import Settings
 from shared.store.queries.reports import DELAYED_RUNS, Row, RunFilter, find, newest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
@@ -14,12 +15,12 @@ from rich.tree import Tree
 
 from services.cli import output
 from services.cli.broker import opened_broker
-from services.cli.costs import Cost, Costs, read_costs
 from services.cli.dead_letters import remedies
 from services.cli.options import Json
 from services.cli.places import store_place
-from services.cli.receiver import whereabouts
 from services.cli.store import has_dead_owner, only_run, opened_store
+from services.cli.whereabouts import whereabouts
+from shared.client.costs import Cost, Costs, read_costs
 from shared.contract.messages import Budget, Response, Status, Task, Trigger
 from shared.contract.priority import Priority
 from shared.contract.rows import message_of, output_of, response_of
@@ -27,7 +28,10 @@ from shared.errors import DamagedRow, HutchError
 from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.queries import reports
-from shared.store.queries.reports import DoneStep, Row, Texts
+from shared.store.queries.reports import Row
+from shared.store.queries.texts import DoneStep, Texts, run_texts
+from shared.store.queries.timeline import MarkRow, marks_of
+from shared.store.runs.marks import MarkKind
 from shared.store.schema import RunState
 
 OWNED = (RunState.RUNNING, RunState.WAITING)
@@ -76,14 +80,19 @@ class _Found:
     """What is to be said after its status."""
     commands: Sequence[str] = ()
     """What an operator can type about it."""
+    marks: Sequence[MarkRow] = ()
 
     def json(self) -> dict[str, object]:
         cost = _cost_fields(self.row, self.texts, self.below, self.costs)
-        return {"run": self.row, "texts": self.texts, "below": self.below, "cost": cost}
+        marks = [it._asdict() for it in self.marks]
+        found = {"run": self.row, "texts": self.texts, "below": self.below, "cost": cost}
+        return found | {"marks": marks}
 
     def print(self) -> None:
         for paragraph in paragraphs(self.row, self.texts, self.costs, self.condition):
             output.say(paragraph)
+        if self.marks:
+            output.say("\n".join(["\nits processes", *map(_mark, self.marks)]))
         if self.below:
             output.say("\nruns")
             output.show(_tree(self.row, self.below, self.costs))
@@ -104,7 +113,7 @@ async def _read(
             return [], [it.sentence for it in places]
         found = []
         for row in _meant(key, rows, store_place(settings, f"show {key}")):
-            texts = await store.read(partial(reports.texts, run_id=row.run_id))
+            texts = await store.read(partial(run_texts, run_id=row.run_id))
             all_runs = await store.read(partial(reports.family, root_id=row.root_id))
             costs = await read_costs(store, settings, [row.root_id])
             below = descendants(row, all_runs)
@@ -112,7 +121,8 @@ async def _read(
             alive = alive or not await has_dead_owner(store, row.run_id)
             condition = "" if alive else "; its process has died, another takes it over"
             commands = await _commands(settings, store, row) if advised else ()
-            found.append(_Found(row, texts, below, costs, condition, commands))
+            marks = await store.read(partial(marks_of, run_id=row.run_id))
+            found.append(_Found(row, texts, below, costs, condition, commands, marks))
         return found, []
 
 
@@ -125,6 +135,19 @@ async def _commands(settings: Settings, store: Store, row: Row) -> Sequence[str]
             return await remedies.of_run(broker, store, row.run_id)
     except HutchError:
         return ()
+
+
+def _mark(mark: MarkRow) -> str:
+    what = {
+        MarkKind.STARTED: f"taken by {mark.instance}",
+        MarkKind.TAKEN_OVER: f"taken over by {mark.instance}; {mark.reason} had died",
+        MarkKind.POSTPONED: f"postponed by {mark.instance}: {mark.reason}",
+        MarkKind.HANDED_OVER: f"handed over by {mark.instance}",
+        MarkKind.REPLAYED: "replayed",
+    }
+    known = MarkKind(mark.kind) if mark.kind in set(MarkKind) else None
+    at = output.local_time(datetime.fromtimestamp(mark.at, UTC))
+    return f"{at} {what[known] if known else mark.kind}"
 
 
 def _meant(key: str, rows: Sequence[Row], where: str) -> Sequence[Row]:

@@ -10,8 +10,8 @@ import typer
 
 from services.cli import options, output
 from services.cli.answer import print_answer
-from services.cli.receiver import whereabouts
 from services.cli.store import only_run, opened_store, polled
+from services.cli.whereabouts import whereabouts
 from shared.contract.messages import Budget, Response
 from shared.contract.rows import message_of, response_of
 from shared.errors import HutchError
@@ -19,6 +19,7 @@ from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.queries import reports
 from shared.store.queries.reports import Row
+from shared.store.queries.texts import run_texts
 
 
 def wait(
@@ -52,7 +53,7 @@ async def _wait(
             raise HutchError(
                 f"'{key}' has not ended within {within_s:.0f} s: see 'hutch show {key}'"
             )
-        texts = await store.read(partial(reports.texts, run_id=row.run_id))
+        texts = await store.read(partial(run_texts, run_id=row.run_id))
         message = message_of(texts.message)
         return row.agent, response_of(texts.response or ""), texts.detail or "", message.budget
 

@@ -22,6 +22,7 @@ from shared.store import Store
 from shared.store.messages.notes import recent
 from shared.store.queries import reports
 from shared.store.queries.reports import Row, RunFilter
+from shared.store.queries.texts import run_texts
 
 SCENE_S = 25.0
 """The time limit for each outcome; all scenes together take about 20 s."""
@@ -114,7 +115,7 @@ class DemoScript:
             self.show(line)
 
     async def _lines(self, row: Row, manager: str | None) -> list[Line]:
-        texts = await self.store.read(lambda db: reports.texts(db, row.run_id))
+        texts = await self.store.read(lambda db: texts.texts(db, row.run_id))
         received = message_of(texts.message)
         asker = manager or _asker(row, received)
         lines = [Line(row.claimed_at, f"{asker} → {row.agent}", received.content)]
@@ -177,7 +178,7 @@ async def summary(store: Store) -> str:
     spent = Usage()
     for row in rows:
         if row.ended_at and row.parent_id is None:  # a root's usage includes its workers'
-            texts = await store.read(partial(reports.texts, run_id=row.run_id))
+            texts = await store.read(partial(run_texts, run_id=row.run_id))
             spent += response_of(texts.response or "").usage
     tasks = sum(row.kind == "task" for row in rows)
     responses = sum(row.ended_at is not None for row in rows)

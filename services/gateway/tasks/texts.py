@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Set
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -57,17 +57,20 @@ class Texts:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            for root_id in self._bound - self._roots.keys():
-                self._bound.remove(root_id)
-                await self._broker.unbind(Binding(STREAM, self.queue, root_id))
-            for root_id, root in list(self._roots.items()):
-                if root_id not in self._bound:
-                    self._bound.add(root_id)
-                    await self._bind(root_id)
-                root.bound.set()
+            gone, new = self._bound - self._roots.keys(), self._roots.keys() - self._bound
+            self._bound = set(self._roots)
+            if new:
+                await self._bind(new)
+            for root_id in self._bound & self._roots.keys():
+                self._roots[root_id].bound.set()
+            if gone:
+                await self._broker.unbind(*self._bindings(gone))
 
-    async def _bind(self, root_id: str) -> None:
+    async def _bind(self, root_ids: Set[str]) -> None:
         try:
-            await self._broker.bind(Binding(STREAM, self.queue, root_id))
+            await self._broker.bind(*self._bindings(root_ids))
         except BrokerError as error:  # the text comes later, from the journal
-            log.warning("no text of a run", root=root_id, reason=str(error))
+            log.warning("no text of runs", reason=str(error))
+
+    def _bindings(self, root_ids: Set[str]) -> Iterator[Binding]:
+        return (Binding(STREAM, self.queue, root_id) for root_id in root_ids)

@@ -45,6 +45,31 @@ def receivers(connection: Connection, message_id: str) -> Sequence[str]:
     return connection.execute(query.order_by(sent_messages.c.receiver)).scalars().all()
 
 
+def repeatable(
+    connection: Connection, receiver: str, beginning: str, within_s: float
+) -> str | None:
+    """The id of the newest task to this agent whose id begins so, unless its run has ended more
+    than `within_s` ago. The digits that follow are hexadecimal."""
+    named = sent_messages.c.message_id
+    newest = (
+        select(named)
+        .where(
+            sent_messages.c.receiver == receiver,
+            named >= beginning,
+            named < beginning + "g",  # not LIKE, which reads the whole index in some collations
+        )
+        .order_by(sent_messages.c.sent_at.desc())
+        .limit(1)
+    )
+    found: str | None = connection.execute(newest).scalar()
+    if found is None or not found.startswith(beginning):
+        return None
+    over = select(runs.c.run_id).where(
+        runs.c.run_id == run_id(receiver, found), runs.c.ended_at < now_s() - within_s
+    )
+    return None if connection.execute(over).first() else found
+
+
 def all_receivers(connection: Connection) -> set[str]:
     """The agents and exchanges to which clients have sent messages."""
     return set(connection.execute(select(sent_messages.c.receiver).distinct()).scalars())

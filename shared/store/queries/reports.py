@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Json, TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 from pydantic_core import from_json
-from sqlalchemy import Select, and_, case, false, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Select,
+    and_,
+    case,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.engine import Connection
 
+from shared.contract.priority import Priority
 from shared.contract.rows import mended
-from shared.store.runs.run import Exchanges
 from shared.store.runs.takeover import DELAYED
-from shared.store.schema import RunState, instances, now_s, outbox, runs, steps, ticks
+from shared.store.schema import RunState, instances, now_s, outbox, runs, ticks
 
 MOST_MATCHES = 20
 """The most runs that a search by a short prefix returns."""
@@ -93,6 +105,9 @@ class Row:
     session: str | None
     text: Annotated[str, BeforeValidator(_beginning)]
     due_at: Instant | None = None
+    priority: str = Priority.INTERACTIVE
+    owner: str | None = None
+    """The process that computes it while it is open."""
     damage: str = ""
 
 
@@ -101,48 +116,24 @@ class RunFilter:
     """Selects runs for a list; an empty field selects all.
 
     `since` and `until` limit the time of the claim. `before` is a run's id: only runs that come
-    after it in the list, which begins with the newest. The status `DELAYED_RUNS` selects delayed
-    runs, whose own status is `due`.
+    after it in the list, which begins with the newest; if it has been deleted, its claim was at
+    `before_at`, in seconds. The status `DELAYED_RUNS` selects delayed runs, whose own status is
+    `due`. `agents` are the only agents that are listed; None: all.
     """
 
     agent: str | None = None
+    agents: Collection[str] | None = None
     session: str | None = None
     kinds: Collection[str] = ()
     statuses: Collection[str] = ()
     since: datetime | None = None
     until: datetime | None = None
     before: str | None = None
+    before_at: float | None = None
 
 
-@dataclass(frozen=True)
-class DoneStep:
-    """A finished step; `output` is JSON, `position` 0 is the turn's model call."""
-
-    epoch: int
-    turn: int
-    position: int
-    kind: str
-    name: str
-    output: str
-    finished_at: Instant
-    damage: str = ""
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The texts of a run; `message` and `response` are bodies, `detail` is for operators."""
-
-    message: str
-    notes: Json[tuple[str, ...]]
-    recalled: Json[Exchanges]
-    response: str | None
-    detail: str | None
-    steps: tuple[DoneStep, ...]
-    damage: str = ""
-
-
-_ROW, _STEP, _TEXTS = TypeAdapter(Row), TypeAdapter(DoneStep), TypeAdapter(Texts)
-_BEGINNING = datetime.fromtimestamp(0, UTC)
+_ROW = TypeAdapter(Row)
+BEGINNING = datetime.fromtimestamp(0, UTC)
 _BLANK: dict[str, object] = {
     "task_id": "",
     "kind": "",
@@ -150,22 +141,13 @@ _BLANK: dict[str, object] = {
     "root_id": "",
     "parent_id": None,
     "attempts": 0,
-    "claimed_at": _BEGINNING,
+    "claimed_at": BEGINNING,
     "ended_at": None,
     "due_at": None,
     "session": None,
+    "priority": Priority.INTERACTIVE,
+    "owner": None,
     "text": "",
-    "epoch": 0,
-    "turn": 0,
-    "position": 0,
-    "name": "",
-    "output": "{}",
-    "finished_at": _BEGINNING,
-    "message": "",
-    "notes": "[]",
-    "recalled": "[]",
-    "response": None,
-    "detail": None,
 }
 
 
@@ -225,25 +207,43 @@ _status = func.coalesce(runs.c.status, runs.c.state)
 
 def newest(connection: Connection, wanted: RunFilter, limit: int) -> Sequence[Row]:
     """The newest of the wanted runs, latest first."""
-    order = tuple_(runs.c.claimed_at, runs.c.run_id)
-    query = _rows().order_by(runs.c.claimed_at.desc(), runs.c.run_id.desc()).limit(limit)
+    query = select(runs.c.run_id).where(*conditions(wanted)).order_by(*LATEST_FIRST).limit(limit)
+    # If the database must sort, it sorts ids and no texts.
+    return rows_of(connection, connection.execute(query).scalars().all())
+
+
+def rows_of(connection: Connection, run_ids: Sequence[str]) -> Sequence[Row]:
+    """The runs with these ids, in the order of the ids."""
+    found = {
+        row.run_id: row for row in _read(connection, _rows().where(runs.c.run_id.in_(run_ids)))
+    }
+    return [found[run_id] for run_id in run_ids if run_id in found]
+
+
+LATEST_FIRST = (runs.c.claimed_at.desc(), runs.c.run_id.desc())
+
+
+def conditions(wanted: RunFilter) -> Iterator[ColumnElement[bool]]:
+    """The conditions on a run that a filter means."""
     if wanted.agent is not None:
-        query = query.where(runs.c.agent == wanted.agent)
+        yield runs.c.agent == wanted.agent
+    if wanted.agents is not None:
+        yield runs.c.agent.in_(wanted.agents)
     if wanted.session is not None:
-        query = query.where(runs.c.session == wanted.session)
+        yield runs.c.session == wanted.session
     if wanted.kinds:
-        query = query.where(runs.c.kind.in_(wanted.kinds))
+        yield runs.c.kind.in_(wanted.kinds)
     if wanted.statuses:
         delayed = DELAYED if DELAYED_RUNS in wanted.statuses else false()
-        query = query.where(or_(_status.in_(wanted.statuses), delayed))
+        yield or_(_status.in_(wanted.statuses), delayed)
     if wanted.since is not None:
-        query = query.where(runs.c.claimed_at >= wanted.since.timestamp())
+        yield runs.c.claimed_at >= wanted.since.timestamp()
     if wanted.until is not None:
-        query = query.where(runs.c.claimed_at <= wanted.until.timestamp())
+        yield runs.c.claimed_at <= wanted.until.timestamp()
     if wanted.before is not None:
-        claimed = select(runs.c.claimed_at).where(runs.c.run_id == wanted.before)
-        query = query.where(order < (connection.execute(claimed).scalar(), wanted.before))
-    return _read(connection, query)
+        claimed = select(runs.c.claimed_at).where(runs.c.run_id == wanted.before).scalar_subquery()
+        at = func.coalesce(claimed, literal(wanted.before_at, Float(53)))
+        yield tuple_(runs.c.claimed_at, runs.c.run_id) < tuple_(at, wanted.before)
 
 
 def find(connection: Connection, key: str) -> Sequence[Row]:
@@ -272,16 +272,6 @@ def family(connection: Connection, root_id: str) -> Sequence[Row]:
     return _read(connection, query)
 
 
-def texts(connection: Connection, run_id: str) -> Texts:
-    query = select(runs.c.message, runs.c.notes, runs.c.recalled, runs.c.response, runs.c.detail)
-    run = connection.execute(query.where(runs.c.run_id == run_id)).mappings().one()
-    done = select(steps).where(steps.c.run_id == run_id)
-    ordered = done.order_by(steps.c.epoch, steps.c.turn, steps.c.position)
-    found = tuple(mended(_STEP, {**row}, _BLANK) for row in connection.execute(ordered).mappings())
-    recalled = run["recalled"] or "[]"
-    return mended(_TEXTS, {**run, "recalled": recalled, "steps": found}, _BLANK)
-
-
 def _rows() -> Select[Any]:
     return select(
         runs.c.run_id,
@@ -296,6 +286,8 @@ def _rows() -> Select[Any]:
         runs.c.ended_at,
         case((runs.c.state == RunState.DUE, runs.c.due_at)).label("due_at"),
         runs.c.session,
+        runs.c.priority,
+        runs.c.owner,
         func.substr(runs.c.message, 1, _MESSAGE_CHARS).label("text"),
     )
 

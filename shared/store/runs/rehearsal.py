@@ -6,6 +6,7 @@ ones: without a rehearsal, the first task of a process would wait for that.
 
 from __future__ import annotations
 
+from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 
 from shared.store.messages.outbox import remove_sent
@@ -13,6 +14,7 @@ from shared.store.messages.requesters import Requester
 from shared.store.runs.claim import Request, claim
 from shared.store.runs.end import RunEnd, end
 from shared.store.runs.steps import Step, write_step
+from shared.store.schema import metadata
 
 
 def rehearse(connection: Connection, agent: str, instance: str, definition: str) -> None:
@@ -28,6 +30,16 @@ def rehearse(connection: Connection, agent: str, instance: str, definition: str)
         remove_sent(connection, [message.seq for message in sent])
     finally:
         savepoint.rollback()
+
+
+def rehearse_in_memory() -> None:
+    """Rehearse on an empty SQLite store, which is closed again: processes that are forked
+    afterwards share its compiled statements."""
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        rehearse(connection, "", "", "")
+    engine.dispose()
 
 
 def _request(agent: str, instance: str, definition: str) -> Request:

@@ -17,6 +17,7 @@ from shared.contract.messages import Status
 from shared.errors import HutchError
 from shared.store.database.dialect import insert_new
 from shared.store.runs import cancels
+from shared.store.runs.marks import Mark, MarkKind, record
 from shared.store.runs.run import NEXT_FENCE
 from shared.store.runs.tool_starts import Start, delete_start, doubtful
 from shared.store.schema import RunState, definitions, now_s, runs, steps
@@ -66,7 +67,8 @@ def replay(
         raise HutchError(f"run {run_id} has ended {run.status}: there is nothing to replay")
     _decide(connection, run_id, epoch, doubtful(connection, run_id), decision)
     cancels.remove(connection, run_id)
-    connection.execute(_DUE_AGAIN, {"again": run_id, "timeout_s": timeout_s})
+    fence = connection.execute(_DUE_AGAIN, {"again": run_id, "timeout_s": timeout_s}).scalar_one()
+    record(connection, Mark(run_id, MarkKind.REPLAYED, ""), fence)
     return Replayed.AGAIN
 
 
@@ -87,6 +89,7 @@ _DUE_AGAIN = (
         response=None,
         detail=None,
     )
+    .returning(runs.c.fence)
 )
 
 

@@ -30,9 +30,9 @@ class Run:
     """A claimed run with its frozen inputs; `message` and `definition` are JSON.
 
     `attempts` counts the owners that have died since its last finished step, `failures` the
-    postponements since then. `cancelled` is the state at loading. `nonce` is secret: only values
-    derived from it leave this process. `damage` names the columns that could not be read; their
-    fields are blank, and the run can only end.
+    postponements since then. `cancelled` and `owner` are those at loading. `nonce` is secret: only
+    values derived from it leave this process. `damage` names the columns that could not be read;
+    their fields are blank, and the run can only end.
     """
 
     run_id: str
@@ -54,6 +54,7 @@ class Run:
     session: Id | None = None
     recalled: Json[Exchanges] = ()
     nonce: str = field(default="", repr=False)
+    owner: str | None = None
     damage: str = ""
 
 
@@ -75,6 +76,7 @@ _BLANK = {
     "session": None,
     "recalled": "[]",
     "nonce": "",
+    "owner": None,
 }
 
 
@@ -98,6 +100,7 @@ COLUMNS = (
     runs.c.session,
     runs.c.recalled,
     runs.c.nonce,
+    runs.c.owner,
 )
 
 

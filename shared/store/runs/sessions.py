@@ -72,6 +72,14 @@ def enter(connection: Connection, agent: str, session: str) -> SessionEntry:
     return SessionEntry(place, recall(connection, agent, session, place))
 
 
+def session_of(connection: Connection, run_id: str) -> str | None:
+    """The session of a run; None if it has none, or if there is no such run."""
+    session: str | None = connection.execute(
+        select(runs.c.session).where(runs.c.run_id == run_id)
+    ).scalar()
+    return session
+
+
 def has_its_turn() -> ColumnElement[bool]:
     """The condition that a due run may start: no earlier run of its session is open.
 

@@ -24,6 +24,8 @@ class Step:
     kind: str
     name: str
     output: str
+    seconds: float | None = None
+    """How long its call took in the process that made it; None: not known, or not read."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def _new_step(dialect: str) -> ReturningInsert[tuple[str]]:
     It inserts no row if the run is lost or the step is there already.
     """
     given = [steps.c.epoch, steps.c.turn, steps.c.position, steps.c.kind, steps.c.name]
-    given.append(steps.c.output)
+    given += [steps.c.output, steps.c.seconds]
     values = (bindparam(column.key, type_=column.type) for column in given)
     of_run = select(runs.c.run_id, now_s(), *values).where(*OWNED).with_for_update()
     columns = [steps.c.run_id, steps.c.finished_at, *given]

@@ -11,6 +11,7 @@ from shared.contract.priority import Priority
 from shared.contract.rows import storable
 from shared.store.processes.heartbeats import ownerless
 from shared.store.runs.cancels import UNWANTED
+from shared.store.runs.marks import Mark, MarkKind, record
 from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row
 from shared.store.runs.run import COLUMNS as RUN_COLUMNS
 from shared.store.runs.sessions import freeze_recalled, has_its_turn
@@ -62,7 +63,7 @@ def take(
     if ours := _owned_of(connection, instance, earlier):
         return ours
     chosen = connection.execute(
-        select(runs.c.run_id, runs.c.state, runs.c.session_place, runs.c.recalled)
+        select(runs.c.run_id, runs.c.state, runs.c.owner, runs.c.session_place, runs.c.recalled)
         .where(
             runs.c.agent == agent,
             runs.c.ended_at.is_(None),
@@ -88,7 +89,16 @@ def take(
     )
     if begun := [row.run_id for row in chosen if row.session_place and row.recalled is None]:
         freeze_recalled(connection, begun)
-    return _owned_of(connection, instance, earlier)
+    taken = _owned_of(connection, instance, earlier)
+    owners = {row.run_id: row.owner for row in chosen}
+    for run in taken:
+        kind = MarkKind.TAKEN_OVER if earlier[run.run_id] else MarkKind.STARTED
+        _mark(connection, run, kind, str(owners[run.run_id] or ""))
+    return taken
+
+
+def _mark(connection: Connection, run: Run, kind: MarkKind, reason: str = "") -> None:
+    record(connection, Mark(run.run_id, kind, run.owner or "", reason), run.fence)
 
 
 def _owned_of(connection: Connection, instance: str, run_ids: Collection[str]) -> list[Run]:
@@ -134,6 +144,7 @@ def hand_over(connection: Connection, run: Run, *, delay_s: float = 0) -> None:
         change(connection, run, fields, _HAND_OVER_LATER)
     else:
         change(connection, run, {"delay_s": 0.0}, _HAND_OVER)
+    _mark(connection, run, MarkKind.HANDED_OVER)
 
 
 def postpone(
@@ -146,3 +157,4 @@ def postpone(
     """
     fields = {"failures": failures, "detail": storable(detail), "delay_s": wait_s}
     change(connection, run, fields, _POSTPONE)
+    _mark(connection, run, MarkKind.POSTPONED, detail)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
 import time
-
-import aiormq
-from aiormq.abc import DeliveredMessage
+from typing import Any
 
 from shared.contract.topology import EVENTS
-from tests.bench.load import PATIENCE_S, Load, load
+from tests.bench.load import PATIENCE_S, Load, listening, load
 from tests.bench.rig import Found, Rig, Row
 from tests.bench.rounds import Process
 from tests.bench.subjects.agents import define, new_store, stubbed
@@ -34,28 +31,18 @@ def measure(rig: Rig) -> Found:
 
 async def _measured(url: str, speaker: Process) -> list[float]:
     """The event of a note is published after its commit."""
-    connection = await aiormq.connect(url)
-    try:
-        channel = await connection.channel()
-        queue = (await channel.queue_declare("", exclusive=True)).queue or ""
-        await channel.queue_bind(queue, EVENTS, "*.note.heard")
-        received: asyncio.Queue[str] = asyncio.Queue()
-
-        async def receive(message: DeliveredMessage) -> None:
-            received.put_nowait(json.loads(message.body)["agent"])
-
-        await channel.basic_consume(queue, receive, no_ack=True)
-        async with load(url) as asking:
-            return [await _broadcast(asking, speaker, received) for _ in range(ROUNDS)]
-    finally:
-        await connection.close()
+    async with listening(url, EVENTS, "*.note.heard") as heard, load(url) as asking:
+        return [await _broadcast(asking, speaker, heard) for _ in range(ROUNDS)]
 
 
-async def _broadcast(load: Load, speaker: Process, received: asyncio.Queue[str]) -> float:
-    began = time.perf_counter()
+async def _broadcast(
+    load: Load, speaker: Process, heard: asyncio.Queue[tuple[float, dict[str, Any]]]
+) -> float:
+    began = time.monotonic()
     await load.ask(speaker.exchange, speaker.key)
-    peers: set[str] = set()
+    at, peers = began, set[str]()
     async with asyncio.timeout(PATIENCE_S):
         while len(peers) < len(LISTENERS):
-            peers.add(await received.get())
-    return time.perf_counter() - began
+            at, event = await heard.get()
+            peers.add(event["agent"])
+    return at - began

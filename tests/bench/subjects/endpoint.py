@@ -1,6 +1,7 @@
-"""A chat completions endpoint that answers at once: `python -m tests.bench.subjects.endpoint`.
+"""A model's endpoint that answers at once: `python -m tests.bench.subjects.endpoint`.
 
-It reads no more of a request than its end, so that the client's cost is what is measured.
+It speaks chat completions and Responses, whole and streamed. It reads hardly more of a request
+than its end, so that the client's cost is what is measured.
 """
 
 from __future__ import annotations
@@ -11,34 +12,43 @@ import re
 
 from rich.console import Console
 
-COMPLETION = json.dumps(
-    {
-        "choices": [
-            {"message": {"role": "assistant", "content": "Done."}, "finish_reason": "stop"}
-        ],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 2},
-        "model": "endpoint",
-    }
-).encode()
-REPLY = b"\r\n".join(
-    [
-        b"HTTP/1.1 200 OK",
-        b"content-type: application/json",
-        b"content-length: %d" % len(COMPLETION),
-        b"",
-        COMPLETION,
-    ]
-)
+from services.scripted.responses import response
+from services.scripted.streams import chunks, events
+
+COMPLETION: dict[str, object] = {
+    "id": "endpoint",
+    "created": 0,
+    "model": "endpoint",
+    "choices": [{"message": {"role": "assistant", "content": "Done."}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12},
+}
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+STREAM = re.compile(rb'"stream": *true')
+
+
+def _http(kind: str, body: str) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
+    return (head + body).encode()
+
+
+WHOLE = {
+    "chat": _http("application/json", json.dumps(COMPLETION)),
+    "responses": _http("application/json", json.dumps(response(COMPLETION))),
+}
+STREAMED = {
+    "chat": _http("text/event-stream", "".join(chunks(COMPLETION, with_usage=True))),
+    "responses": _http("text/event-stream", "".join(events(response(COMPLETION)))),
+}
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
-            if length := LENGTH.search(head):
-                await reader.readexactly(int(length[1]))
-            writer.write(REPLY)
+            length = LENGTH.search(head)
+            body = await reader.readexactly(int(length[1])) if length else b""
+            wire = "responses" if b"/responses " in head.partition(b"\r\n")[0] else "chat"
+            writer.write((STREAMED if STREAM.search(body) else WHOLE)[wire])
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 

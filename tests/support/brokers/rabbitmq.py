@@ -105,7 +105,14 @@ class Rabbit:
 
     def connections(self) -> set[str]:
         """The clients' ports."""
-        listed = self.ctl("list_connections", "vhost", "peer_port").splitlines()
+        return self._listed("list_connections", "peer_port")
+
+    def channels(self) -> set[str]:
+        """The broker's names for the open channels."""
+        return self._listed("list_channels", "pid")
+
+    def _listed(self, command: str, column: str) -> set[str]:
+        listed = self.ctl(command, "vhost", column).splitlines()
         return {line.split()[1] for line in listed if line.split()[0] == self.vhost}
 
     @contextmanager

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long
 
 
 @pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
-@pytest.mark.parametrize(("wire", "stream"), [("chat", False), ("responses", True)])
+@pytest.mark.parametrize(("wire", "stream"), [("chat", False), ("chat", True), ("responses", True)])
 def test_the_first_task_imports_nothing(
     pytestconfig: pytest.Config,
     system: System,
@@ -37,7 +37,7 @@ def test_the_first_task_imports_nothing(
     first_s, *later_s = (_took_s(pika, number, stream) for number in range(4))
     assert _modules(child) == before
     ratio = f"the first task took {first_s / median(later_s):.1f} times as long as later ones"
-    summary(pytestconfig)[f"warm, {wire}"] = ratio
+    summary(pytestconfig)[f"warm, {wire}{', streamed' if stream else ''}"] = ratio
 
 
 def _modules(child: Child) -> set[str]:

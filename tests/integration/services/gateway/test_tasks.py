@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.client import Client
-from tests.support.gateway import ServerEvent, client, followed, gateway, stream
+from tests.support.gateway import ServerEvent, client, followed, gateway, stream, text_of
 from tests.support.processes.agents import calling, define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System
@@ -37,17 +37,6 @@ def managed(system: System, agents: Path) -> System:
 async def http(managed: System) -> AsyncIterator[httpx2.AsyncClient]:
     async with client(gateway(managed)[1]) as connected:
         yield connected
-
-
-def text_of(events: list[ServerEvent]) -> dict[int, str]:
-    """The text of each turn, as a client puts it together."""
-    turns: dict[int, str] = {}
-    for it in events:
-        if it.name == "restart":
-            turns = {turn: text for turn, text in turns.items() if turn < it.data["turn"]}
-        elif it.name == "text":
-            turns[it.data["turn"]] = turns.get(it.data["turn"], "") + it.data["text"]
-    return turns
 
 
 async def test_a_client_that_waits_gets_the_answer(http: httpx2.AsyncClient) -> None:

@@ -12,12 +12,15 @@ from shared.broker.publisher import Outgoing
 from shared.contract import topology
 from shared.contract.entities import Queue, Topology
 from shared.contract.messages import Event
+from shared.contract.stream import StreamPart
 from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed, Undeliverable, Unsendable
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.brokers.waiting import until
+from tests.support.client import client
 
 TOO_LARGE = 20 * 1024 * 1024
 FULL = Topology(queues=(Queue("small", {"x-max-length": 1, "x-overflow": "reject-publish"}),))
+PART = StreamPart(run_id="r1", epoch=1, attempt=1, turn=1, sequence=0, text="Done.")
 
 DIRECT = b"\x83Xv\x00\x07reply@1"
 FAILING = [
@@ -52,6 +55,22 @@ async def holds(broker: Broker, queue: str, messages: int) -> None:
 async def test_many_messages_are_confirmed_at_once_on_one_channel(broker: Broker) -> None:
     await asyncio.gather(*(broker.publisher.publish(task(f"t{n}")) for n in range(300)))
     await holds(broker, "agent.bob", 300)
+
+
+async def test_after_its_preparation_no_task_event_or_text_opens_a_channel(
+    broker: Broker, rabbit: Rabbit
+) -> None:
+    with client(rabbit.url) as other:
+        for exchange in (topology.EVENTS, topology.STREAM):
+            other.channel.queue_bind(other.queue, exchange, "#")
+        await broker.publisher.prepare()
+        before = await asyncio.to_thread(rabbit.channels)
+        await broker.publisher.publish(task("t1"))
+        broker.publisher.announce(event())
+        broker.publisher.stream("t1", PART)
+        for _ in range(2):
+            await asyncio.to_thread(other.taken, other.queue)
+        assert await asyncio.to_thread(rabbit.channels) == before
 
 
 async def test_a_message_that_no_queue_takes_is_undeliverable(broker: Broker) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.cli.costs import Cost
+from shared.client.costs import Cost
 from shared.contract.messages import Usage
 from shared.store import Store, open_store
 from shared.store.runs.claim import claim, freeze

@@ -17,36 +17,59 @@ from shared.store.schema import REVISION
 from tests.support.command_line import CLOSED, hutch
 from tests.support.repository import REPOSITORY
 
-MODEL = "openai httpx2 genai_prices"
-SERVER = "starlette uvicorn prometheus_client"
-REST = "sqlalchemy aio_pika aiormq pydantic structlog"
+MODEL = "openai httpx2 genai_prices jsonschema"
+SERVER = "starlette uvicorn prometheus_client testcontainers"
+STORE, BROKER = "sqlalchemy alembic asyncpg", "aio_pika aiormq"
+
+
+def imported(heavy: str, program: str) -> str:
+    """What a new process prints: the program's output, and then which of these are imported."""
+    program = f"import sys\n{program}\nprint(sorted(set(sys.modules) & set({heavy!r}.split())))"
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=env)
+    return done.stderr + done.stdout
 
 
 @pytest.mark.parametrize(
     ("command", "heavy", "said"),
     [
-        ("--help", f"{MODEL} {SERVER} alembic asyncpg {REST}", "shutdown"),
+        ("--help", f"{MODEL} {SERVER} {STORE} {BROKER} pydantic structlog", "shutdown"),
+        ("check", f"{MODEL} {SERVER} {STORE} {BROKER}", "2 agents in"),
+        ("ask alice Hi", f"{MODEL} {SERVER} {STORE}", "no broker can be reached"),
+        ("runs", f"{MODEL} {SERVER} {BROKER} alembic asyncpg", "no such runs"),
         ("status", f"{MODEL} {SERVER} alembic asyncpg", "no broker can be reached"),
     ],
 )
 def test_a_command_is_quick_because_it_imports_nothing_that_it_does_not_need(
-    tmp_path: Path, command: str, heavy: str, said: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, heavy: str, said: str
 ) -> None:
+    monkeypatch.chdir(folder.parent)
+    hutch("migrate")
     program = (
-        "import sys\n"
         "from services.cli.__main__ import main\n"
-        f"sys.argv = ['hutch', '{command}']\n"
-        "try:\n"
-        "    main()\n"
-        "finally:\n"
-        f"    print(set(sys.modules) & set({heavy!r}.split()))"
+        f"sys.argv = ['hutch', *{command.split()}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass"
     )
-    env = {**os.environ, "RABBITMQ_URL": "amqp://127.0.0.1:1/", "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=env, cwd=tmp_path
-    )
-    assert said in done.stdout + done.stderr
-    assert done.stdout.endswith("set()\n")
+    found = imported(heavy, program)
+    assert said in found
+    assert found.endswith("[]\n")
+
+
+@pytest.mark.parametrize(
+    ("commands", "heavy"),
+    [
+        ({"demo", "up", "migrate"}, f"{MODEL} asyncpg testcontainers"),
+        (COMMANDS.keys() - {"demo", "up", "migrate"}, f"{MODEL} {SERVER} alembic asyncpg"),
+        ({"ask", "watch", "down"}, STORE),
+        ({"runs", "pause", "unpause", "forget"}, BROKER),
+        ({"init", "check", "topology", "k8s", "logs", "restart", "scale"}, f"{STORE} {BROKER}"),
+    ],
+)
+def test_the_modules_of_commands_import_nothing_that_all_of_them_can_do_without(
+    commands: set[str], heavy: str
+) -> None:
+    loads = f"from services.cli.__main__ import load\nfor name in {sorted(commands)}: load(name)"
+    assert imported(heavy, loads) == "[]\n"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -13,7 +13,8 @@ from shared.errors import DamagedRow
 from shared.store import Store
 from shared.store.messages import notes
 from shared.store.queries.history import finished_work
-from shared.store.queries.reports import RunFilter, family, find, loads, newest, texts
+from shared.store.queries.reports import RunFilter, family, find, loads, newest
+from shared.store.queries.texts import run_texts
 from shared.store.runs import cancels
 from shared.store.runs.claim import Verdict
 from shared.store.runs.steps import Step, resumed, write_step
@@ -29,7 +30,7 @@ each_column = pytest.mark.parametrize("column", DAMAGED, ids=str)
 
 async def read(store: Store, run_id: str) -> None:
     """All that a person can ask for."""
-    await store.read(lambda db: texts(db, run_id))
+    await store.read(lambda db: run_texts(db, run_id))
     assert await store.read(lambda db: find(db, run_id))
     assert await store.read(lambda db: newest(db, RunFilter(agent="alice"), 100))
     await store.read(lambda db: family(db, "t1"))

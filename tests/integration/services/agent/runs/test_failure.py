@@ -18,7 +18,8 @@ from shared.broker.connection import connect
 from shared.contract import topology
 from shared.settings.environment import Settings
 from shared.store import Store
-from shared.store.queries.reports import Row, RunFilter, newest, texts
+from shared.store.queries.reports import Row, RunFilter, newest
+from shared.store.queries.texts import run_texts
 from shared.store.runs.claim import freeze
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import hand_over
@@ -80,7 +81,7 @@ async def test_an_unexpected_error_fails_only_its_own_run(store: Store, rabbit: 
     assert isinstance(fault["exc_info"], OverflowError), "with its traceback"
     assert kept is not None
     assert kept.messages == 1
-    said = await store.read(lambda db: texts(db, run.run_id))
+    said = await store.read(lambda db: run_texts(db, run.run_id))
     assert FAULT in (said.response or "")
     assert "a fault in the run: OverflowError" in (said.detail or "")
 

@@ -13,7 +13,7 @@ from services.agent.runs.postponement import MOST_FAILURES
 from shared.broker.connection import connect
 from shared.contract import topology
 from shared.store import Store
-from shared.store.queries.reports import texts
+from shared.store.queries.texts import run_texts
 from shared.store.runs.run import load
 from shared.store.schema import runs
 from tests.support.brokers.rabbitmq import Rabbit
@@ -99,6 +99,6 @@ async def test_after_too_many_failures_in_a_row_it_is_given_up(
             dead = await broker.depth("dead")
     assert dead is not None
     assert dead.messages == 1
-    said = await store.read(lambda db: texts(db, run.run_id))
+    said = await store.read(lambda db: run_texts(db, run.run_id))
     assert "given up: the model's endpoint failed" in (said.response or "")
     assert "postponed 8 times in a row" in (said.detail or "")

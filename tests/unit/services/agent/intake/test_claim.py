@@ -18,7 +18,8 @@ from shared.contract.messages import Task, Trigger
 from shared.definitions.model import Definition, Limits
 from shared.errors import BadMessage, StoreError
 from shared.store import Store
-from shared.store.queries.reports import find, texts
+from shared.store.queries.reports import find
+from shared.store.queries.texts import run_texts
 from shared.store.runs.claim import freeze
 from tests.support.processes.instances import instance, runs_of
 
@@ -101,7 +102,7 @@ async def test_a_task_that_is_one_too_many_ends_refused_and_takes_no_slot(store:
         assert it.taken == (0, 0)
     (row,) = await store.read(lambda db: find(db, "t2"))
     assert row.status == "refused"
-    found = await store.read(lambda db: texts(db, row.run_id))
+    found = await store.read(lambda db: run_texts(db, row.run_id))
     assert "runs of bob have caused more than 1 tasks" in (found.response or "")
 
 

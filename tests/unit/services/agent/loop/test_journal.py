@@ -107,13 +107,13 @@ async def test_another_kind_or_name_is_a_mismatch(case: Case, kind: str, name: s
 
 
 async def test_the_owner_holds_its_run(case: Case) -> None:
-    await case.journal.check_fence()
+    await case.journal.begin(KEY)
 
 
 async def test_a_lost_run_is_not_held(case: Case) -> None:
     await case.lose()
     with pytest.raises(RunLost):
-        await case.journal.check_fence()
+        await case.journal.begin(KEY)
 
 
 async def test_a_lost_run_records_nothing(case: Case) -> None:

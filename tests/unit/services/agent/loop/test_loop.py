@@ -6,9 +6,9 @@ import pytest
 
 from services.agent.llm.chat import Assistant, Completion, System, ToolCall, ToolResult, User
 from services.agent.loop.journal import StepKey
-from services.agent.loop.prompt import WOKEN
 from services.agent.loop.work import Outcome
 from shared.contract.messages import Status, Task, Trigger, Usage
+from shared.contract.prompts import WOKEN
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import MAX_RESULT_CHARS
 from tests.support.model.doubles import COST, calls, says

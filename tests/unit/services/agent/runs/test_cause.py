@@ -8,7 +8,7 @@ from services.agent.runs.cause import Cause, WatchedModel
 from shared.contract.rows import response_of
 from shared.errors import ModelUnavailable
 from shared.store import Store
-from shared.store.queries.reports import texts
+from shared.store.queries.texts import run_texts
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
 from tests.support.processes.instances import instance
 from tests.support.processes.living import begun, lived
@@ -21,7 +21,7 @@ async def test_a_deadline_during_a_model_call_is_named_in_the_response(
     endpoint.script = [Answer(completion(content="Late."), delay_s=2.0)]
     run = await begun(own, timeout_s=1)
     assert (await lived(own, endpoint, run)).status == "timeout"
-    said = await store.read(lambda db: texts(db, run.run_id))
+    said = await store.read(lambda db: run_texts(db, run.run_id))
     assert response_of(said.response or "").content == (
         "no answer within 1 s: its model had not answered"
     )

@@ -11,7 +11,7 @@ from shared.contract.rows import response_of
 from shared.prices import PriceList
 from shared.settings.prices import Price
 from shared.store import Store
-from shared.store.queries.reports import texts
+from shared.store.queries.texts import run_texts
 from shared.store.runs.run import Run
 from tests.support.model.endpoint import Answer, Endpoint, completion
 from tests.support.processes.instances import instance
@@ -24,7 +24,7 @@ EACH = (7 * 1000 + 3 * 10_000) / 1_000_000
 
 
 async def answered(store: Store, run: Run) -> Response:
-    return response_of((await store.read(lambda db: texts(db, run.run_id))).response or "")
+    return response_of((await store.read(lambda db: run_texts(db, run.run_id))).response or "")
 
 
 async def test_a_model_without_a_known_price_is_refused_before_it_is_called(
@@ -46,7 +46,7 @@ async def test_each_reply_is_recorded_with_its_cost_and_the_response_has_the_sum
     prices = PriceList({"tiny*": PRICES.own["tiny-1"]})
     assert (await lived(own, endpoint, run, prices=prices)).status == "ok"
     assert (await answered(store, run)).usage.cost == 2 * EACH
-    steps = (await store.read(lambda db: texts(db, run.run_id))).steps
+    steps = (await store.read(lambda db: run_texts(db, run.run_id))).steps
     assert [json.loads(it.output)["usage"]["cost"] for it in steps] == [EACH, EACH]
 
 

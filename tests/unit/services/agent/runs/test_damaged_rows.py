@@ -11,7 +11,8 @@ from sqlalchemy import Column, literal_column, update
 from services.agent.instance import Instance
 from shared.contract.messages import run_id
 from shared.store import Store
-from shared.store.queries.reports import Row, texts
+from shared.store.queries.reports import Row
+from shared.store.queries.texts import run_texts
 from shared.store.runs.claim import claim, freeze
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
@@ -44,7 +45,7 @@ async def resumed(own: Instance, endpoint: Endpoint, run: Run) -> tuple[Row, str
         if found := await taken(own.store, own.id, {own.id}, suspects=suspects):
             endpoint.reset().script = [Answer(completion(content="Done."))]
             row = await lived(own, endpoint, found[0])
-            said = await own.store.read(lambda db: texts(db, run.run_id))
+            said = await own.store.read(lambda db: run_texts(db, run.run_id))
             return row, said.detail or ""
     return None
 

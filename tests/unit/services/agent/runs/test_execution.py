@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from shared.contract.messages import Task, encode
 from shared.definitions.model import Definition, ModelChoice
 from shared.store import Store
-from shared.store.queries.reports import texts
+from shared.store.queries.texts import run_texts
 from shared.store.schema import RunState
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
 from tests.support.processes.instances import instance
@@ -33,7 +33,7 @@ async def test_a_step_that_the_store_refuses_fails_its_run_alone(
     endpoint.script = [Answer(completion(content="Done."))]
     await refuse(store, "INSERT ON steps")
     assert (await lived(own, endpoint, run)).status == "failed"
-    said = await store.read(lambda db: texts(db, run.run_id))
+    said = await store.read(lambda db: run_texts(db, run.run_id))
     assert "a step of the run could not be stored" in (said.response or "")
     assert said.detail == "the store refused: not here"
 
@@ -53,7 +53,7 @@ async def test_a_message_that_this_version_cannot_read_fails_its_run(
 ) -> None:
     run = await begun(own := instance(store), message='{"type": "task", "content": 7}')
     assert (await lived(own, endpoint, run)).status == "failed"
-    said = await store.read(lambda db: texts(db, run.run_id))
+    said = await store.read(lambda db: run_texts(db, run.run_id))
     assert "could not be resumed" in (said.response or "")
     assert "content" in (said.detail or "")
 
@@ -80,7 +80,7 @@ async def test_a_run_is_shortened_to_the_context_of_the_file_and_of_a_refusal(
     run = replace(await begun(own), recalled=exchanges)
     assert (await lived(own, endpoint, run)).status == "ok"
     assert len(str(endpoint.requests[-1]["messages"])) < 16_000
-    said = await store.read(lambda db: texts(db, run.run_id))
+    said = await store.read(lambda db: run_texts(db, run.run_id))
     assert [(it.position, it.name) for it in said.steps] == [(-3, "shorten"), (0, "turn")]
 
 

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from services.cli.commands import show
 from shared.store import Store
-from shared.store.queries.reports import texts
+from shared.store.queries.texts import run_texts
 from tests.support.model.endpoint import Answer, Endpoint, completion
 from tests.support.processes.instances import instance
 from tests.support.processes.living import begun, lived
@@ -38,7 +38,7 @@ async def test_a_tool_that_raises_leaves_a_trace_and_the_model_gets_a_line(
     assert 'orders.py", line 2, in lookup' in warning["exception"]
     assert "orders.py" not in str(endpoint.requests), "the model gets the exception's line only"
     assert "lookup failed: KeyError: " in str(endpoint.requests[1])
-    said = await store.read(lambda db: texts(db, run.run_id))
+    said = await store.read(lambda db: run_texts(db, run.run_id))
     assert "orders.py" not in (said.response or "")
     shown = "\n".join(show.paragraphs(row, said))
     assert 'orders.py", line 2, in lookup' in shown

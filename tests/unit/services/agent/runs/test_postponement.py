@@ -16,7 +16,7 @@ from services.agent.runs.postponement import (
     backoff_s,
 )
 from shared.store import Store
-from shared.store.queries.reports import texts
+from shared.store.queries.texts import run_texts
 from shared.store.runs.run import Run
 from shared.store.schema import RunState, runs
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
@@ -55,7 +55,7 @@ async def test_a_run_is_postponed_and_continues_when_its_model_is_back(
     endpoint.script = [AWAY, Answer(completion(content="Done."))]
     assert (await lived(own, endpoint, run)).status == RunState.DUE
     assert await taken(store) == [], "not before its time"
-    said = await store.read(lambda db: texts(db, run.run_id))
+    said = await store.read(lambda db: run_texts(db, run.run_id))
     assert "503" in (said.detail or "")
     again = await retaken(store, run)
     assert (again.failures, again.attempts) == (1, 0)
@@ -90,7 +90,7 @@ async def test_a_run_that_is_postponed_to_its_deadline_ends_there(
         while not (again := await taken(store)):  # noqa: ASYNC110 - the store sets no event
             await asyncio.sleep(0.05)
     assert (await lived(own, endpoint, again[0])).status == "timeout"
-    said = await store.read(lambda db: texts(db, run.run_id))
+    said = await store.read(lambda db: run_texts(db, run.run_id))
     assert "no answer within 1 s: its model failed" in (said.response or "")
     assert (said.detail or "").startswith("it was postponed once; the last reason: the model")
     assert "answered 503" in (said.detail or "")

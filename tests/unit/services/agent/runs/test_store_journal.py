@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from sqlalchemy import select
 
 from services.agent.loop.journal import StepKey
 from services.agent.runs.store_journal import NAME_CHARS, StoredJournal
@@ -15,6 +16,7 @@ from shared.store import Store
 from shared.store.runs.steps import steps_of
 from shared.store.runs.takeover import hand_over
 from shared.store.runs.tool_starts import doubtful
+from shared.store.schema import steps
 from tests.support.stores.steps import owned, request, taken
 
 
@@ -28,9 +30,9 @@ async def test_a_fence_checked_a_moment_ago_is_not_checked_again(
 ) -> None:
     run = await owned(store)
     await taken(store, "alice.2", {"alice.1"})
-    await StoredJournal(store, run).check_fence()
+    await StoredJournal(store, run).begin(StepKey(1, 0))
     with pytest.raises(RunLost):
-        await StoredJournal(store, run, fence_check_s=0.0).check_fence()
+        await StoredJournal(store, run, fence_check_s=0.0).begin(StepKey(1, 0))
 
 
 async def test_a_call_that_is_cancelled_before_it_begins_is_not_in_doubt(
@@ -94,3 +96,33 @@ async def test_a_step_that_has_finished_is_kept_when_its_run_is_handed_over_mean
     assert recording.cancelled()
     (again,) = await taken(store)
     assert [step.name for step in await store.read(lambda db: steps_of(db, again))] == ["turn"]
+
+
+async def lengths(store: Store) -> dict[int, float | None]:
+    query = select(steps.c.position, steps.c.seconds)
+    return {
+        row.position: row.seconds for row in await store.read(lambda db: db.execute(query).all())
+    }
+
+
+async def test_a_step_is_as_long_as_its_call(store: Store, journal: StoredJournal) -> None:
+    await journal.begin(StepKey(1, 1))
+    await journal.start(StepKey(1, 2), "pay", "{}")
+    await asyncio.sleep(0.1)  # what is measured is time
+    await journal.record(StepKey(1, 1), "tool", "look", "{}")
+    await journal.record(StepKey(1, 2), "tool", "pay", "{}")
+    await journal.record(StepKey(1, 3), "tool", "never begun here", "{}")
+    found = await lengths(store)
+    assert found[3] is None
+    assert all(0.1 <= (found[it] or 0) < 5 for it in (1, 2))
+
+
+async def test_a_delay_before_the_model_is_called_is_no_part_of_its_step(
+    store: Store, journal: StoredJournal
+) -> None:
+    await journal.begin(StepKey(1, 0))
+    await asyncio.sleep(0.3)
+    await journal.begin_again()
+    await journal.record(StepKey(1, 0), "model", "turn", "{}")
+    assert (await lengths(store))[0] is not None
+    assert ((await lengths(store))[0] or 0) < 0.3

@@ -19,12 +19,13 @@ from shared.store.processes import heartbeats
 from shared.store.runs.claim import freeze
 from shared.store.runs.end import RunEnd, end
 from shared.store.runs.steps import Step, write_step
+from shared.store.runs.takeover import hand_over
 from shared.store.schema import runs, steps, ticks
 from tests.support.command_line import hutch
 from tests.support.stores.damage import DAMAGED, damage, values
 from tests.support.stores.fixtures import on_both_stores as pytest_generate_tests
 from tests.support.stores.sessions import asking, begun
-from tests.support.stores.steps import DEFINITION, claimed
+from tests.support.stores.steps import DEFINITION, claimed, request, taken
 
 __all__ = ["pytest_generate_tests"]
 
@@ -188,3 +189,20 @@ def test_a_run_whose_process_has_died_is_shown_as_such(
     shown = hutch("show", "t2").stdout
     assert "; running; its process has died, another takes it over\n" in shown
     assert "\n2 processes have died on it since its last finished step\n" in shown
+
+
+def test_a_run_is_shown_with_what_its_processes_did(store_url: str, run_id: str) -> None:
+    async def taken_over() -> str:
+        async with open_store(store_url) as store:
+            run = (await claimed(store, request("t2"))).run
+            assert run is not None
+            (again,) = await taken(store, "alice.2", {"alice.1"})
+            await store.write(again.run_id, lambda db: hand_over(db, again))
+            return run.run_id
+
+    run = asyncio.run(taken_over())
+    shown = hutch("show", run).stdout
+    assert "taken over by alice.2; alice.1 had died\n" in shown
+    assert shown.count("handed over by alice.2") == 1
+    marks = json.loads(hutch("show", run, "--json").stdout)["marks"]
+    assert [it["kind"] for it in marks] == ["taken_over", "handed_over"]

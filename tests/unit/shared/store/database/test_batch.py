@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import MissingGreenlet
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from shared.errors import RunLost
 from shared.store import Store
+from shared.store.database.batch import DEFERRED, run_together
+from shared.store.database.engine import parse
+from shared.store.database.migrate import migrate
 from shared.store.messages.requesters import Requester
+from shared.store.processes import heartbeats
 from shared.store.runs.claim import Verdict
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import set_state
@@ -81,3 +89,43 @@ async def test_any_statement_may_follow_a_write_in_a_group(store: Store) -> None
     )
     assert said == "any"
     assert (await counted(store)).due == 2
+
+
+@pytest.fixture
+async def connection(postgresql_url: str) -> AsyncIterator[AsyncConnection]:
+    await migrate(postgresql_url)
+    engine = create_async_engine(parse(postgresql_url), isolation_level="AUTOCOMMIT")
+    async with engine.connect() as opened:
+        yield opened
+    await engine.dispose()
+
+
+def execute_unprepared(connection: Connection) -> object:
+    return connection.execute(text("SELECT 1")).scalar_one()
+
+
+def write(connection: Connection) -> None:
+    heartbeats.record(connection, "alice.1", "alice")
+
+
+def write_then_execute_unprepared(connection: Connection) -> None:
+    write(connection)
+    execute_unprepared(connection)
+
+
+@pytest.mark.container
+async def test_only_the_operation_with_an_unprepared_statement_is_deferred(
+    connection: AsyncConnection,
+) -> None:
+    """SQLAlchemy's adapter refuses such a statement in a greenlet that is not its own."""
+    done = await run_together(connection, [write, execute_unprepared, write])
+    assert done == [None, DEFERRED, None]
+    assert await connection.run_sync(execute_unprepared) == 1
+
+
+@pytest.mark.container
+async def test_an_unprepared_statement_after_a_write_fails_the_group(
+    connection: AsyncConnection,
+) -> None:
+    with pytest.raises(MissingGreenlet):
+        await run_together(connection, [write, write_then_execute_unprepared])

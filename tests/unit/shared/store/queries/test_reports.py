@@ -22,8 +22,8 @@ from shared.store.queries.reports import (
     heartbeats,
     loads,
     newest,
-    texts,
 )
+from shared.store.queries.texts import run_texts
 from shared.store.runs.steps import Step, write_step
 from shared.store.runs.takeover import postpone
 from shared.store.schema import runs
@@ -127,7 +127,7 @@ async def test_a_list_of_runs_reads_an_index_and_sorts_nothing(
             connection, "before_cursor_execute", lambda *call: seen.append((call[2], call[3]))
         )
         newest(connection, wanted, 20)
-        statement, parameters = seen[-1]
+        statement, parameters = seen[0]
         explain = "EXPLAIN QUERY PLAN"
         if connection.dialect.name == "postgresql":
             explain = "EXPLAIN"
@@ -179,8 +179,8 @@ async def test_texts_are_a_runs_messages_and_answers(store: Store) -> None:
     run = await owned(store)
     step = Step(1, 0, "model", "turn", '{"content": "größe"}')
     await store.write(run.run_id, lambda db: write_step(db, run, step))
-    found = await store.read(lambda db: texts(db, run.run_id))
+    found = await store.read(lambda db: run_texts(db, run.run_id))
     assert (found.message, found.notes, found.response) == ('{"content": "hello"}', (), None)
     assert [(it.turn, it.kind, it.output) for it in found.steps] == [(1, "model", step.output)]
     await ended(store, run, '"done"')
-    assert (await store.read(lambda db: texts(db, run.run_id))).response == '"done"'
+    assert (await store.read(lambda db: run_texts(db, run.run_id))).response == '"done"'

@@ -12,7 +12,7 @@ from shared.errors import RunLost
 from shared.store import Store, open_store
 from shared.store.processes import heartbeats
 from shared.store.queries.poll import Counts
-from shared.store.queries.reports import texts
+from shared.store.queries.texts import run_texts
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
 from shared.store.runs.takeover import hand_over, postpone, set_state, take
@@ -219,7 +219,7 @@ async def test_a_zombie_postpones_nothing(store: Store) -> None:
 async def test_the_reason_is_there_to_read_until_the_run_ends(store: Store) -> None:
     run = await owned(store)
     await postponed(store, run, wait_s=0, detail="503: \0 and \ud83d")
-    assert (await store.read(lambda db: texts(db, run.run_id))).detail == "503:  and ?"
+    assert (await store.read(lambda db: run_texts(db, run.run_id))).detail == "503:  and ?"
     (run,) = await taken(store)
     await ended(store, run, instance="alice.2")
-    assert (await store.read(lambda db: texts(db, run.run_id))).detail is None
+    assert (await store.read(lambda db: run_texts(db, run.run_id))).detail is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +15,8 @@ from shared.prices import PriceList
 from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.queries.model_calls import Call, Relative, model_calls, relatives
-from shared.store.queries.reports import DoneStep, Row
+from shared.store.queries.reports import Row
+from shared.store.queries.texts import DoneStep
 
 OPENAI = "https://api.openai.com/v1"
 """The endpoint of a model for which none is set."""
@@ -84,11 +86,16 @@ async def read_costs(store: Store, settings: Settings, root_ids: Iterable[str]) 
     family = await store.read(lambda connection: relatives(connection, roots))
     ids = [it.run_id for it in family]
     made = await store.read(lambda connection: model_calls(connection, ids))
-    calls = {(it.run_id, it.epoch, it.turn, it.position): _cost(it, settings) for it in made}
+    # In a thread: it parses every reply, and the first price takes up to a second to import.
+    calls = await asyncio.to_thread(_costs, made, settings)
     own = dict.fromkeys(ids, Cost())
     for (run_id, *_), cost in calls.items():
         own[run_id] += cost
     return Costs(calls, own, _trees(family, own))
+
+
+def _costs(made: Iterable[Call], settings: Settings) -> dict[CallKey, Cost]:
+    return {(it.run_id, it.epoch, it.turn, it.position): cost_of(it, settings) for it in made}
 
 
 def _trees(family: Sequence[Relative], own: Mapping[str, Cost]) -> dict[str, Cost]:
@@ -133,7 +140,7 @@ def _choice(snapshot: str) -> _Choice:
         return _Choice()
 
 
-def _cost(call: Call, settings: Settings) -> Cost:
+def cost_of(call: Call, settings: Settings) -> Cost:
     """The recorded cost of a call, or else its cost by the price at the time when it was made.
 
     The name that the endpoint has given decides: the scripted model answers in place of any model.

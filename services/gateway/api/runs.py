@@ -1,0 +1,328 @@
+"""Runs: lists, searches, one run, its tree as a timeline, its steps, and cancelling it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from services.gateway import gateway
+from services.gateway.access.caller import Caller, Reader, Runner
+from services.gateway.gateway import Gateway
+from services.gateway.problems import Problem
+from services.gateway.tasks import hub as hubs
+from services.gateway.tasks.hub import Hub
+from services.gateway.tasks.submission import cancel
+from services.gateway.timeline.outcome import outcome
+from services.gateway.timeline.rows import Parents, RunRow, row_of
+from services.gateway.timeline.step import StepView, read_step, usage_of
+from services.gateway.timeline.tree import RunTree, TreeData, read_tree, tree_runs
+from shared.client.costs import read_costs
+from shared.contract.messages import AgentName, Id, Status, Usage
+from shared.contract.rows import message_of, response_of, storable
+from shared.contract.times import Time
+from shared.errors import DamagedRow
+from shared.store import Store
+from shared.store.queries import search
+from shared.store.queries.model_calls import model_calls, relatives
+from shared.store.queries.reports import DELAYED_RUNS, Row, RunFilter, find, newest, rows_of
+from shared.store.queries.texts import run_texts
+from shared.store.schema import INTEGER_MAX, LATEST_S, RunState
+
+router = APIRouter(prefix="/api/runs", tags=["runs"])
+
+Shared = Annotated[Gateway, Depends(gateway.of)]
+"""The gateway's connections, as a parameter of a route."""
+
+SEARCH_S = 1.0
+"""A search ends after this time, and its page says how far back it has come."""
+RunStatus = StrEnum(  # type: ignore[misc]  # mypy knows enums of literals only
+    "RunStatus",
+    [(it.name, it.value) for it in (*Status, *RunState) if it is not RunState.ENDED]
+    + [("DELAYED", DELAYED_RUNS)],
+)
+"""How a run ended, or its state while it is open. Delayed ones are also due."""
+RunKind = Literal["task", "trigger", "reaction", "tick"]
+RunKey = Annotated[
+    Id, Path(description="its id, a beginning of it that no other run has, or its task's id")
+]
+ID_CHARS = 32
+MOST_BELOW = 500
+"""The most caused runs that are read to count a run's workers."""
+
+
+class RunPage(BaseModel):
+    """A page of a list of runs, the newest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    runs: list[RunRow]
+    next: str | None = Field(description="to be sent as `before` for the next page; null: no more")
+    searched_to: datetime | None = Field(
+        default=None,
+        description="a search that has taken too long has only searched the runs claimed since",
+    )
+
+
+class RunMessage(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    content: str
+    context: str | None
+
+
+class RunResponse(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    content: str
+    data: JsonValue
+    model: str | None
+
+
+class RunView(RunRow):
+    """A run with its texts."""
+
+    outcome: str = Field(description="one sentence on how it has ended, or what it does")
+    cost: float | None = Field(
+        description="in USD, of all it has caused too; null: no price is known"
+    )
+    usage: Usage = Field(description="with all it has caused; of its own steps while it is open")
+    deadline_at: datetime
+    owner: str | None
+    definition: str = Field(description="the hash of its agent's definition")
+    message: RunMessage | None
+    response: RunResponse | None
+    detail: str | None = Field(description="for operators")
+    notes: list[str]
+    parent_run_id: str | None
+    root_run_id: str
+
+
+class Cancelled(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+
+
+@router.get("")
+async def list_runs(
+    caller: Reader,
+    shared: Shared,
+    agent: AgentName | None = None,
+    session: Id | None = None,
+    status: Annotated[list[RunStatus] | None, Query(description="one or more")] = None,
+    kind: Annotated[list[RunKind] | None, Query(description="one or more")] = None,
+    q: Annotated[
+        str | None, Query(max_length=200, description="an id, the beginning of one, or a text")
+    ] = None,
+    since: Annotated[Time | None, Query(description="of the claim")] = None,
+    until: Annotated[Time | None, Query(description="of the claim")] = None,
+    before: Annotated[
+        str | None,
+        Query(pattern=r"^[0-9a-f]{32}\.\d{1,12}\.\d{6}$", description="`next` of a page"),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> RunPage:
+    """The runs that fit all filters, the newest first.
+
+    A search finds a run by its id or the beginning of it, by its task's id, its session, and the
+    text of its message and answer. Its first page begins with the run of that id, however old it
+    is.
+    """
+    if agent is not None:
+        caller.check(agent)
+    wanted = RunFilter(
+        agent=agent,
+        agents=caller.agents,
+        session=session,
+        kinds=kind or (),
+        statuses=status or (),
+        since=since,
+        until=until,
+    )
+    wanted = _after(wanted, before)
+    text = storable(q or "").strip()
+    if text:
+        return await _searched(shared.store, wanted, text, limit)
+    found = await shared.store.read(lambda db: newest(db, wanted, limit + 1))
+    page = found[:limit]
+    more = page[-1] if len(found) > limit else None
+    return RunPage(
+        runs=[row_of(row) for row in page],
+        next=_cursor(more.run_id, more.claimed_at.timestamp()) if more else None,
+    )
+
+
+@router.get("/{run}")
+async def show_run(run: RunKey, caller: Reader, shared: Shared) -> RunView:
+    """One run, by its id, a beginning of it that no other run has, or its task's id."""
+    row = await _run(shared.store, run, caller)
+    return await _view(shared, row)
+
+
+@router.get("/{run}/tree", response_model=RunTree)
+async def show_tree(
+    run: RunKey,
+    caller: Reader,
+    shared: Shared,
+    after: Annotated[
+        float | None,
+        Query(ge=0, le=LATEST_S, allow_inf_nan=False, description="`cursor` of an earlier answer"),
+    ] = None,
+) -> Response:
+    """The whole tree that the run belongs to, with the bars of its timeline.
+
+    With `after`, only the runs that may have changed since; each replaces what was known of it.
+    """
+    row = await _run(shared.store, run, caller)
+    data = await read_tree(shared.store, row.root_id, after)
+    return Response(await asyncio.to_thread(_tree, data, caller), media_type="application/json")
+
+
+@router.get("/{run}/steps/{epoch}/{turn}/{position}")
+async def show_step(
+    run: RunKey,
+    epoch: Annotated[int, Path(ge=1, le=INTEGER_MAX)],
+    turn: Annotated[int, Path(ge=1, le=INTEGER_MAX)],
+    position: Annotated[int, Path(ge=-3, le=INTEGER_MAX)],
+    caller: Reader,
+    shared: Shared,
+    full: Annotated[bool, Query(description="long texts are not cut")] = False,
+) -> StepView:
+    """A finished step with its input and output."""
+    row = await _run(shared.store, run, caller)
+    found = await read_step(shared.store, shared.settings, row, epoch, turn, position, full=full)
+    if found is None:
+        where = f"epoch {epoch}, turn {turn}, position {position}"
+        raise Problem(HTTPStatus.NOT_FOUND, f"run {row.run_id} has no finished step at {where}")
+    return found
+
+
+@router.post("/{run}/cancel", status_code=HTTPStatus.ACCEPTED)
+async def cancel_run(
+    run: RunKey, caller: Runner, shared: Shared, hub: Annotated[Hub, Depends(hubs.of)]
+) -> Cancelled:
+    """Cancel the run and all that it has caused; one that has ended stays as it is."""
+    row = await _run(shared.store, run, caller)
+    await cancel(hub, caller, row.agent, row.task_id)
+    return Cancelled(run_id=row.run_id)
+
+
+async def _run(store: Store, key: str, caller: Caller) -> Row:
+    """The run that a key names, if the caller may see it."""
+    exact = await store.read(lambda db: rows_of(db, [key])) if len(key) == ID_CHARS else ()
+    found = exact or await store.read(lambda db: find(db, key))
+    if not found:
+        raise Problem(HTTPStatus.NOT_FOUND, f"no run and no task has the id '{key}'")
+    seen = [row for row in found if caller.sees(row.agent)]
+    if not seen:
+        caller.check(found[0].agent)
+    if len(seen) > 1:
+        names = ", ".join(f"{row.run_id[:12]} of {row.agent}" for row in seen[:3])
+        raise Problem(
+            HTTPStatus.CONFLICT, f"'{key}' means {len(seen)} runs ({names}): send a longer id"
+        )
+    return seen[0]
+
+
+async def _view(shared: Gateway, row: Row) -> RunView:
+    store = shared.store
+    texts = await store.read(lambda db: run_texts(db, row.run_id, with_steps=False))
+    family = await store.read(lambda db: relatives(db, [row.root_id]))
+    parents = Parents(family)
+    me = next((it for it in family if it.run_id == row.run_id), row)
+    above = parents.parent(me)
+    below = parents.below(row.run_id)
+    costs = await read_costs(store, shared.settings, [row.root_id])
+    cost = costs.tree(row.run_id)
+    response = None
+    if texts.response:
+        try:
+            response = response_of(texts.response)
+        except DamagedRow as error:
+            texts = replace(texts, detail=f"{error}; {texts.detail or ''}".rstrip("; "))
+    usage = response.usage if response else await _usage(store, row.run_id)
+    others = await store.read(lambda db: rows_of(db, sorted(below)[:MOST_BELOW]))
+    agents = {it.agent for it in others} - {row.agent}
+    try:
+        asked = message_of(texts.message)
+    except DamagedRow:
+        message = None
+    else:
+        context = asked.context if asked.type == "task" else None
+        message = RunMessage(content=asked.content, context=context)
+    return RunView(
+        **dict(row_of(row)),
+        outcome=outcome(row, response, texts.detail, agents, usage, cost, datetime.now(UTC)),
+        cost=cost.usd if cost.usd or not cost.unpriced else None,
+        usage=usage,
+        deadline_at=texts.deadline_at,
+        owner=row.owner,
+        definition=texts.definition,
+        message=message,
+        response=response
+        and RunResponse(content=response.content, data=response.data, model=response.model),
+        detail=texts.detail,
+        notes=list(texts.notes),
+        parent_run_id=above[0] if above else None,
+        root_run_id=parents.root(me),
+    )
+
+
+async def _usage(store: Store, run_id: str) -> Usage:
+    """The usage of the finished model calls of an open run."""
+    calls = await store.read(lambda db: model_calls(db, [run_id]))
+    return sum((usage_of(it.output) or Usage() for it in calls), Usage())
+
+
+def _tree(data: TreeData, caller: Caller) -> bytes:
+    tree = RunTree(
+        at=datetime.fromtimestamp(data.lines.now, UTC),
+        cursor=str(data.lines.now),
+        runs=tree_runs(data, caller),
+        steps_total=data.lines.steps,
+    )
+    return tree.model_dump_json(by_alias=True).encode()
+
+
+async def _searched(store: Store, wanted: RunFilter, text: str, limit: int) -> RunPage:
+    """Windows of the search, until the page is full or its time is over."""
+    began = time.monotonic()
+    by_id: Sequence[Row] = ()
+    if wanted.before is None:
+        by_id = (await store.read(lambda db: search.with_id(db, wanted, text)))[:limit]
+    first = {row.run_id for row in by_id}
+    found = list(by_id)
+    while True:
+        seen = await store.read(partial(search.window, wanted=wanted, text=text, limit=limit))
+        found += [row for row in seen.found if row.run_id not in first]
+        if seen.before is None:
+            return RunPage(runs=[row_of(row) for row in found], next=None)
+        wanted = replace(wanted, before=seen.before, before_at=seen.before_at)
+        limit_reached = len(found) >= limit
+        if limit_reached or time.monotonic() - began > SEARCH_S:
+            return RunPage(
+                runs=[row_of(row) for row in found],
+                next=_cursor(seen.before, seen.before_at),
+                searched_to=None if limit_reached else seen.searched_to,
+            )
+
+
+def _cursor(run_id: str, claimed_at: float) -> str:
+    return f"{run_id}.{claimed_at:.6f}"
+
+
+def _after(wanted: RunFilter, cursor: str | None) -> RunFilter:
+    if cursor is None:
+        return wanted
+    run_id, _, at = cursor.partition(".")
+    return replace(wanted, before=run_id, before_at=float(at))

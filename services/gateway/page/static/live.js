@@ -1,0 +1,138 @@
+// Keeps a view up to date, and knows how old it is.
+import { useCallback, useEffect, useRef, useState } from "./html.js";
+import { call } from "./api.js";
+import { shared } from "./state.js";
+
+/** State `live`, `stale` or `complete` (nothing will change), and when the view was last up to date. */
+export const freshness = shared({ state: "live", at: null, busy: false });
+
+const LONGEST_WAIT_MS = 15_000;
+
+export function fresh(state = "live") {
+  freshness.set({ state, at: new Date(), busy: false });
+}
+
+/** A view that asks for `path` again and again: every `everyMs`, sooner by `reload`, never while hidden.
+ *  `merge(old, answer)` makes the new value; `next(old)` is the path to ask for, when that changes. `done`: nothing will change any more.
+ *  `patient`: what is not found may still come. */
+export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
+  const [state, setState] = useState({ path, data: null, error: null });
+  const soon = useRef(() => {});
+  const options = useRef({});
+  options.current = { merge, next, done, patient };
+  useEffect(() => {
+    if (!path) return undefined;
+    const aborted = new AbortController();
+    let data = null;
+    let timer = null;
+    let failures = 0;
+    let running = false;
+    let again = false;
+    setState((old) => ({ path, data: old.path === path ? old.data : null, error: null }));
+
+    const wait = (ms) => {
+      clearTimeout(timer);
+      timer = setTimeout(ask, ms);
+    };
+    async function ask() {
+      if (document.hidden) return;
+      if (running) {
+        again = true;
+        return;
+      }
+      running = true;
+      again = false;
+      const { merge, next, done } = options.current;
+      if (failures) freshness.set({ ...freshness.get(), busy: true });
+      try {
+        const answer = await call((data && next?.(data)) || path, { signal: aborted.signal });
+        data = merge ? merge(data, answer) : answer;
+        failures = 0;
+        const ended = done?.(data) ?? false;
+        setState({ path, data, error: null });
+        fresh(ended ? "complete" : "live");
+        if (!ended) wait(again ? 50 : everyMs);
+      } catch (error) {
+        if (aborted.signal.aborted) return;
+        setState((old) => ({ ...old, error }));
+        if (error.status === 404 && options.current.patient) {
+          wait(everyMs);
+          return;
+        }
+        failures += 1;
+        const { at } = freshness.get();
+        freshness.set({ state: "stale", at, busy: false });
+        if (error.status !== 401 && error.status !== 404) {
+          wait(Math.min(LONGEST_WAIT_MS, 500 * 2 ** failures));
+        }
+      } finally {
+        running = false;
+      }
+    }
+    const shown = () => !document.hidden && wait(0);
+    soon.current = () => wait(0);
+    document.addEventListener("visibilitychange", shown);
+    ask();
+    return () => {
+      aborted.abort();
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", shown);
+    };
+  }, [path]);
+  const reload = useCallback(() => soon.current(), []);
+  const current = state.path === path;
+  return { data: current ? state.data : null, error: current ? state.error : null, reload };
+}
+
+/** Listens to server-sent events while the page is visible. A browser has six connections for all its
+ *  tabs, so a hidden page gives its own back. `handlers`: by the event's name, with its JSON. */
+export function useEvents(url, handlers) {
+  const latest = useRef(handlers);
+  latest.current = handlers;
+  useEffect(() => {
+    if (!url) return undefined;
+    let source = null;
+    let timer = null;
+    let ended = false;
+    function open() {
+      if (ended || source || document.hidden) return;
+      source = new EventSource(url);
+      for (const name of Object.keys(latest.current)) {
+        source.addEventListener(name, (event) => {
+          if (latest.current[name]?.(JSON.parse(event.data)) === "end") {
+            ended = true;
+            close();
+          }
+        });
+      }
+      source.onerror = () => {
+        if (source?.readyState !== EventSource.CLOSED) return;
+        close();
+        timer = setTimeout(open, 3000);
+      };
+    }
+    function close() {
+      clearTimeout(timer);
+      source?.close();
+      source = null;
+    }
+    const changed = () => (document.hidden ? close() : open());
+    document.addEventListener("visibilitychange", changed);
+    open();
+    return () => {
+      document.removeEventListener("visibilitychange", changed);
+      close();
+    };
+  }, [url]);
+}
+
+/** The present time, again every so often. */
+export function useNow(everyMs, running = true) {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    if (!running) return undefined;
+    const timer = setInterval(() => !document.hidden && setNow(Date.now()), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs, running]);
+  return now;
+}

@@ -1,0 +1,224 @@
+// The timeline of a tree of runs: rows on demand, of which only those in view are in the document.
+import { Component, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
+import { duration, plural } from "../format.js";
+import { useNow } from "../live.js";
+import { Status, ended } from "../parts.js";
+import { Axis } from "./axis.js";
+import { KINDS } from "./kinds.js";
+import { Bar, Summary } from "./lane.js";
+import { barName, outline, rows as rowsOf } from "./rows.js";
+
+const ROW_PX = 30;
+const MARGIN_ROWS = 12;
+const ZOOM = 2;
+
+/** `tree` as `merged` makes it; `chosen`: the key of the row whose details are shown. */
+export function Timeline({ tree, root, chosen, onChoose }) {
+  const moving = [...tree.runs.values()].some((it) => !ended(it.status));
+  const now = useNow(1000, moving);
+  const [opened, setOpened] = useState(() => new Set([root, ...ancestors(tree, chosen)]));
+  const [fold, setFold] = useState(true);
+  const [zoom, setZoom] = useState([0, 1]);
+  const [active, setActive] = useState(null);
+  const [pixels, lane] = useWidth();
+  const list = useRef(null);
+
+  const end = moving ? Math.max(now, tree.at ?? 0) : 0;
+  const whole = useMemo(() => outline(tree, end || tree.at), [tree, end]);
+  const axis = useMemo(() => new Axis(whole.bars, whole.from, whole.to, { fold, zoom }), [whole, fold, zoom]);
+  const rows = useMemo(() => rowsOf(tree, whole, opened), [tree, whole, opened]);
+  const [top, height, onScroll] = useWindow(list);
+
+  const toggle = (id, open) =>
+    setOpened((old) => {
+      const next = new Set(old);
+      if (open ?? !next.has(id)) next.add(id);
+      else next.delete(id);
+      return next;
+    });
+  useEffect(() => {
+    const row = chosen && rows.find((it) => it.key === chosen);
+    if (row) onChoose(row);
+  }, []);
+  const at = Math.max(0, rows.findIndex((it) => it.key === active));
+  function activate(index) {
+    const to = Math.max(0, Math.min(rows.length - 1, index));
+    setActive(rows[to].key);
+    const box = list.current;
+    if (to * ROW_PX < box.scrollTop) box.scrollTop = to * ROW_PX;
+    if ((to + 1) * ROW_PX > box.scrollTop + box.clientHeight) box.scrollTop = (to + 1) * ROW_PX - box.clientHeight;
+  }
+  function onKey(event) {
+    const row = rows[at];
+    const page = Math.floor(height / ROW_PX) || 10;
+    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page };
+    if (event.key in moves) activate(active ? at + moves[event.key] : 0);
+    else if (event.key === "Home") activate(0);
+    else if (event.key === "End") activate(rows.length - 1);
+    else if (event.key === "ArrowRight" && row.expandable) toggle(row.key, true);
+    else if (event.key === "ArrowLeft" && row.open) toggle(row.key, false);
+    else if (event.key === "ArrowLeft") activate(rows.findLastIndex((it, index) => index < at && it.level < row.level));
+    else if (event.key === "Enter" || event.key === " ") onChoose(row);
+    else return;
+    event.preventDefault();
+  }
+  const hands = useRef({}).current; // the same object each time, so that rows are not drawn again
+  hands.toggle = (row) => toggle(row.key);
+  hands.choose = (row) => {
+    setActive(row.key);
+    onChoose(row);
+  };
+  function zoomBy(factor) {
+    const middle = (zoom[0] + zoom[1]) / 2;
+    const half = Math.min(0.5, ((zoom[1] - zoom[0]) * factor) / 2);
+    const begin = Math.max(0, Math.min(1 - 2 * half, middle - half));
+    setZoom(half >= 0.5 ? [0, 1] : [begin, begin + 2 * half]);
+  }
+  const move = (share) => {
+    const width = zoom[1] - zoom[0];
+    const begin = Math.max(0, Math.min(1 - width, zoom[0] + share * width));
+    setZoom([begin, begin + width]);
+  };
+  const zoomed = zoom[1] - zoom[0] < 1;
+  const first = Math.max(0, Math.floor(top / ROW_PX) - MARGIN_ROWS);
+  const shown = rows.slice(first, Math.ceil((top + height) / ROW_PX) + MARGIN_ROWS);
+  const all = [...tree.runs.keys()];
+  return html`<section class="timeline" aria-labelledby="timeline-title">
+    <div class="timeline-head">
+      <h2 id="timeline-title">Timeline</h2>
+      <p class="dim">${plural(tree.runs.size, "run")}, ${plural(tree.steps, "step")}, ${duration(whole.to - whole.from)}</p>
+      <div class="actions">
+        ${all.length > 1 && html`<button type="button" class="quiet" onClick=${() => setOpened(opened.size === all.length ? new Set([root]) : new Set(all))}>${opened.size === all.length ? "Close workers" : "Open all"}</button>`}
+        <label class="check"><input type="checkbox" checked=${fold} onChange=${(event) => setFold(event.target.checked)} />Fold gaps</label>
+        ${zoomed && html`<button type="button" class="quiet" aria-label="Earlier" onClick=${() => move(-0.5)}>←</button>
+          <button type="button" class="quiet" aria-label="Later" onClick=${() => move(0.5)}>→</button>`}
+        <button type="button" class="quiet" aria-label="Zoom out" disabled=${!zoomed} onClick=${() => zoomBy(ZOOM)}>−</button>
+        <button type="button" class="quiet" aria-label="Zoom in" onClick=${() => zoomBy(1 / ZOOM)}>+</button>
+      </div>
+    </div>
+    <div>
+    <div class="rows-head" aria-hidden="true"><span>Step</span><span class="right">Took</span><${Ruler} axis=${axis} pixels=${pixels} place=${lane} onZoom=${setZoom} /></div>
+    <div class="rows" ref=${list} role="treegrid" aria-label="Steps" aria-rowcount=${rows.length} tabindex="0"
+      aria-activedescendant=${active && `row-${active}`} onKeyDown=${onKey} onScroll=${onScroll}>
+      <div class="rows-all" role="presentation" style=${{ height: `${rows.length * ROW_PX}px` }}>
+        <${Folds} axis=${axis} />
+        ${shown.map((row, index) => html`<${Row} key=${row.key} row=${row} index=${first + index} axis=${axis} pixels=${pixels}
+          active=${row.key === active} chosen=${row.key === chosen}
+          hands=${hands} />`)}
+      </div>
+    </div></div>
+    <${Legend} bars=${whole.bars} />
+  </section>`;
+}
+
+/** The runs that must be open for a chosen row to be seen. */
+function ancestors(tree, key) {
+  const found = [];
+  for (let run = tree.runs.get(key?.split("/")[0]); run; run = tree.runs.get(run.parent_run_id)) found.push(run.run_id);
+  return found;
+}
+
+/** Drawn again only when something of it has changed: scrolling draws the rows that come into view. */
+class Row extends Component {
+  shouldComponentUpdate(next) {
+    return Object.keys(next).some((it) => next[it] !== this.props[it]);
+  }
+
+  render(props) {
+    return rowOf(props);
+  }
+}
+
+function rowOf({ row, index, axis, pixels, active, chosen, hands }) {
+  const { run, bar, level } = row;
+  const own = bar ?? row.call;
+  const took = own ? own.to - own.from : row.bars.length ? row.bars.at(-1).to - row.bars[0].from : null;
+  const classes = `row${active ? " active" : ""}${chosen ? " chosen" : ""}${bar ? "" : " of-run"}`;
+  return html`<div class=${classes} id=${`row-${row.key}`} role="row" aria-level=${level} aria-rowindex=${index + 1}
+    aria-expanded=${row.expandable ? String(row.open) : null} aria-selected=${chosen ? "true" : "false"}
+    style=${{ top: `${index * ROW_PX}px` }} onClick=${() => hands.choose(row)}>
+    <span role="gridcell" class="cell-name" style=${{ paddingLeft: `calc(${level - 1} * var(--indent))` }}>
+      ${row.expandable ? html`<span class="toggle" onClick=${(event) => { event.stopPropagation(); hands.toggle(row); }} aria-hidden="true">${row.open ? "▾" : "▸"}</span>` : html`<span class="toggle"></span>`}
+      ${bar
+        ? html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i><span class="unseen">${KINDS[bar.kind].label} </span><span class="row-name">${barName(bar)}</span>${bar.step && html`<span class="dim place">${bar.step.turn}.${bar.step.position}</span>`}`
+        : html`<span class="row-name agent">${run.agent}</span><${Status} status=${run.status} />`}
+    </span>
+    <span role="gridcell" class="right cell-took">${took == null ? "" : duration(took)}</span>
+    <span role="gridcell" class="lane"><span aria-hidden="true">
+      ${bar ? html`<${Bar} bar=${bar} axis=${axis} pixels=${pixels} />` : html`${row.call && html`<${Bar} bar=${row.call} axis=${axis} pixels=${pixels} label=${false} />`}<${Summary} bars=${row.bars} axis=${axis} pixels=${pixels} />`}
+    </span></span>
+  </div>`;
+}
+
+/** Times since the beginning. A drag over it shows that part. */
+function Ruler({ axis, pixels, place, onZoom }) {
+  const [drag, setDrag] = useState(null);
+  const share = (event) => {
+    const box = place.current.getBoundingClientRect();
+    return Math.max(0, Math.min(1, (event.clientX - box.left) / box.width));
+  };
+  const whole = (x) => axis.zoom[0] + x * (axis.zoom[1] - axis.zoom[0]);
+  function begin(event) {
+    event.currentTarget.setPointerCapture(event.pointerId);
+    setDrag([share(event), share(event)]);
+  }
+  function finish() {
+    const [from, to] = [Math.min(...drag), Math.max(...drag)];
+    setDrag(null);
+    if (to - from > 0.01) onZoom([whole(from), whole(to)]);
+  }
+  return html`<span class="ruler" ref=${place} title="Drag to show a part, double-click for the whole" onPointerDown=${begin}
+    onPointerMove=${(event) => drag && setDrag([drag[0], share(event)])} onPointerUp=${() => drag && finish()} onDblClick=${() => onZoom([0, 1])}>
+    ${axis.ticks(pixels).map((it) => html`<span key=${it.x} class="tick" style=${{ left: `${it.x * 100}%` }}>${it.label}</span>`)}
+    ${axis.folds().map((it) => html`<span key=${`fold${it.x}`} class="fold-label" style=${{ left: `${it.x * 100}%`, width: `${(it.end - it.x) * 100}%` }} title=${`${it.label} in which no model and no tool worked`}><span>${it.label}</span></span>`)}
+    ${drag && html`<span class="drag" style=${{ left: `${Math.min(...drag) * 100}%`, width: `${Math.abs(drag[1] - drag[0]) * 100}%` }}></span>`}
+  </span>`;
+}
+
+function Folds({ axis }) {
+  return html`<div class="folds" aria-hidden="true"><div>
+    ${axis.folds().map((it) => html`<span key=${it.x} class="fold" style=${{ left: `${it.x * 100}%`, width: `${(it.end - it.x) * 100}%` }}></span>`)}
+  </div></div>`;
+}
+
+function Legend({ bars }) {
+  const used = useMemo(() => new Set(bars.map((it) => it.kind)), [bars]);
+  return html`<ul class="legend" aria-label="Kinds of bars">
+    ${Object.entries(KINDS).filter(([kind]) => used.has(kind)).map(([kind, it]) => html`<li key=${kind} title=${it.what}><i class=${`key ${kind}`} aria-hidden="true"></i>${it.label}</li>`)}
+    <li><i class="key folded" aria-hidden="true"></i>folded gap</li>
+  </ul>`;
+}
+
+function useWidth() {
+  const place = useRef(null);
+  const [pixels, setPixels] = useState(600);
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(([entry]) => setPixels(entry.contentRect.width || 600));
+    observer.observe(place.current);
+    return () => observer.disconnect();
+  }, []);
+  return [pixels, place];
+}
+
+/** The part of a scrolled box that is in view. */
+function useWindow(box) {
+  const [view, setView] = useState([0, 600]);
+  const frame = useRef(0);
+  const read = () => {
+    frame.current = 0;
+    if (box.current) setView([box.current.scrollTop, box.current.clientHeight]);
+  };
+  const later = () => {
+    frame.current ||= requestAnimationFrame(read);
+  };
+  useEffect(() => {
+    read();
+    const observer = new ResizeObserver(later);
+    observer.observe(box.current);
+    return () => {
+      observer.disconnect();
+      cancelAnimationFrame(frame.current);
+    };
+  }, []);
+  return [...view, later];
+}

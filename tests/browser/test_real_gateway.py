@@ -1,0 +1,123 @@
+"""The page of a real gateway, in front of real agents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Visitor
+from tests.support import gateway
+from tests.support.processes.agents import calling, define
+from tests.support.processes.running import Child, System, until
+
+pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
+
+PATIENCE_MS = 60_000
+EMAIL = calling("bob", "[[latency 6]]Write an email.")
+SLOW_TOOL = '''
+import time
+
+def pay(order: int) -> str:
+    """Pays an order."""
+    time.sleep(600)
+    return "paid"
+'''
+
+
+@pytest.fixture
+def page(visitor: Visitor, system: System) -> Page:
+    """A page of a gateway's process, which needs no key on this machine."""
+    _, visitor.base = gateway.gateway(system)
+    visitor.page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(PATIENCE_MS)
+    return visitor.page
+
+
+async def wait_until(what: Callable[[], object]) -> None:
+    await asyncio.to_thread(until, what)
+
+
+async def ask(page: Page, visitor: Visitor, agent: str, text: str) -> None:
+    await visitor.open(f"/ask?agent={agent}")
+    await page.get_by_label("What should be done").fill(text)
+    await page.get_by_role("button", name="Send").click()
+
+
+def owner(*replicas: Child) -> Child | None:
+    return next((it for it in replicas if "run started" in it.output), None)
+
+
+@pytest.mark.essential
+async def test_the_tree_grows_to_the_answer_although_the_worker_is_killed(
+    page: Page, visitor: Visitor, system: System
+) -> None:
+    both = await asyncio.to_thread(system.agents, "bob", "bob")
+    await asyncio.to_thread(system.agents, "alice")
+    await ask(page, visitor, "alice", EMAIL)
+    grid = page.get_by_role("treegrid", name="Steps")
+    bob = grid.get_by_role("row", name="bob")
+    await expect(bob).to_contain_text("running")
+    await bob.locator(".toggle").click()
+    await wait_until(lambda: owner(*both))
+    killed = owner(*both)
+    assert killed is not None
+    killed.kill()
+    await expect(grid.get_by_role("row", name="process dead taken over by bob.")).to_be_visible()
+    await expect(grid.locator(".bar.dead").first).to_be_visible()
+    await expect(page.get_by_role("region", name="Answer", exact=True)).to_contain_text(
+        "bob returned"
+    )
+    await expect(page.locator(".freshness")).to_have_text("Complete")
+    await page.get_by_role("link", name="Open the run").click()
+    await expect(page.locator(".outcome .status")).to_have_text("✓ok")
+    await page.get_by_role("link", name="Runs", exact=True).click()
+    await expect(page.get_by_role("row", name="ok bob")).to_contain_text("by an agent")
+
+
+async def test_a_dead_letter_is_replayed_with_what_the_tool_had_returned(
+    page: Page, visitor: Visitor, system: System, agents: Path
+) -> None:
+    (agents / "tools").mkdir()
+    (agents / "tools" / "orders.py").write_text(SLOW_TOOL, "utf-8")
+    define(agents, system, carol="tools: [orders.py:pay]")
+    [carol] = await asyncio.to_thread(system.agents, "carol")
+    await ask(page, visitor, "carol", '[[call pay {"order": 17}]]')
+    grid = page.get_by_role("treegrid", name="Steps")
+    await expect(grid.get_by_role("row", name="pay")).to_be_visible()
+    carol.kill()
+    await asyncio.to_thread(system.agents, "carol")
+    await page.get_by_role("link", name="Open the run").click()
+    await page.get_by_role("link", name="Dead letters").last.click()
+    await page.get_by_role("link", name="[[call pay").click()
+    await page.get_by_label("What the tool returned").fill("paid on Monday")
+    await page.get_by_role("button", name="The tool had acted").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Replay").click()
+    await expect(page.locator(".outcome .status")).to_have_text("✓ok")
+    await page.get_by_role("row", name="pay").last.click()
+    await expect(page.get_by_label("Output", exact=True)).to_contain_text("paid on Monday")
+    await page.get_by_role("link", name="Dead letters").last.click()
+    await expect(page.get_by_text("No dead letters.")).to_be_visible()
+
+
+async def test_each_view_of_a_real_system_opens(
+    page: Page, visitor: Visitor, system: System
+) -> None:
+    await asyncio.to_thread(system.agents, "alice", "bob")
+    await ask(page, visitor, "alice", EMAIL.replace("[[latency 6]]", ""))
+    await expect(page.locator(".freshness")).to_have_text("Complete")
+    for name in ("Overview", "Runs", "Dead letters", "Schedules", "Agents"):
+        await page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text(name)
+        await expect(page.locator(".loading")).to_have_count(0)
+        await expect(page.locator(".freshness")).to_have_text("Live")
+    await page.get_by_role("link", name="alice", exact=True).click()
+    await expect(page.get_by_label("Definition", exact=True)).to_contain_text("name: alice")
+    await page.get_by_role("button", name="Pause").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    await expect(page.locator(".outcome .status")).to_contain_text("paused")
+    await page.get_by_role("button", name="Unpause").click()
+    await expect(page.locator(".outcome .status")).to_contain_text("idle")
