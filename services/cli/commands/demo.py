@@ -8,7 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 from textwrap import wrap
+from typing import Annotated
 
+import typer
 import yaml
 from rich.console import Console
 from rich.text import Text
@@ -21,6 +23,7 @@ from services.cli.machine.demo_script import Line
 from services.cli.machine.home import DEMO_LOG, HOME
 from services.cli.machine.models import Provider
 from services.cli.output import plain
+from services.cli.up.gateway import LocalGateway
 from services.cli.up.readiness import Readiness
 from shared.broker.connection import Broker, connect
 from shared.client.ask import mailbox_state
@@ -44,7 +47,11 @@ SCHEDULE = {"name": "plan", "every": "5s", "prompt": "Plan the day."}
 """Replaces nine o'clock on working days, which a demo can't wait for."""
 
 
-def demo() -> None:
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep all running until Ctrl-C, with the page.")
+    ] = False,
+) -> None:
     """Run the shipped examples with the scripted model, and end everything afterwards."""
     settings = Settings.from_environment()
     given = settings.given_broker()
@@ -77,6 +84,7 @@ async def _run(home: Path, url: str, agents: list[str], forks: Forks | None) -> 
     output.say(
         f"starting the scheduler and {len(agents)} agents: {', '.join(agents)} (log: {DEMO_LOG})"
     )
+    gateway = LocalGateway.prepare(home) if keep else None
     began = time.monotonic()
     with DEMO_LOG.open("w", encoding="utf-8") as log:
         ready = asyncio.Event()
@@ -91,7 +99,10 @@ async def _run(home: Path, url: str, agents: list[str], forks: Forks | None) -> 
             await _alone(broker, agents)
             async with (
                 open_store(store_url) as store,
-                fleet.running(agents, model, environment, show, DRAIN_S, forks),
+                fleet.running(
+                    *(agents, model, environment, show, DRAIN_S, forks),
+                    gateway=gateway.environment if gateway else None,
+                ) as running,
             ):
                 try:
                     async with asyncio.timeout(READY_S):
@@ -106,6 +117,9 @@ async def _run(home: Path, url: str, agents: list[str], forks: Forks | None) -> 
                 await demo_script.DemoScript(broker, store, _title, _show).run()
                 played_s = time.monotonic() - began
                 summary = f"{await demo_script.summary(store)} (scripted), {played_s:.0f} s"
+                if gateway:
+                    output.say(f"{summary}\n\npage and API: {gateway.address}; Ctrl-C ends all")
+                    await running.asked_to_end()
                 output.say(f"\nending {len(agents)} agents and the scheduler")
                 return summary
 
