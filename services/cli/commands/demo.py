@@ -64,11 +64,11 @@ def demo(
             fleet.forking() as forks,
             local_broker(given, home, output.say, output.confirmed, keep=False) as url,
         ):
-            summary = asyncio.run(_run(home, url, list(agents), forks))
+            summary = asyncio.run(_run(home, url, list(agents), forks, keep))
     output.say(summary)
 
 
-async def _run(home: Path, url: str, agents: list[str], forks: Forks | None) -> str:
+async def _run(home: Path, url: str, agents: list[str], forks: Forks | None, keep: bool) -> str:
     model = models.endpoint(Provider.SCRIPTED)
     output.say(model.notice)
     store_url = f"sqlite:///{home / 'hutch.db'}"

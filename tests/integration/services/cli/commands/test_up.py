@@ -135,7 +135,7 @@ def test_the_gateway_serves_on_a_free_port_and_is_restarted_and_logged_as_agents
     assert me["open"] is True
     assert "gateway: 1 process" in own.hutch("status").stdout
     assert own.hutch("restart", "gateway").stdout == "gateway is restarted: 1 process\n"
-    child.wait_for(r"(?s)gateway .*is served.*gateway .*is served")
+    child.wait_for(r"(?s)the gateway is served.*the gateway is served")
     assert get(port, "/api/me")[0] == 200, "clients find it where it was"
     assert "the gateway is served" in own.hutch("logs", "gateway").stdout
     secret = (own.cwd / ".hutch" / "webhook-secret").read_text("utf-8")
