@@ -88,7 +88,8 @@ async def _run(home: Path, url: str, agents: list[str], forks: Forks | None, kee
     began = time.monotonic()
     with DEMO_LOG.open("w", encoding="utf-8") as log:
         ready = asyncio.Event()
-        readiness = Readiness(agents, lambda _: ready.set())
+        address = gateway.address if gateway else None
+        readiness = Readiness(agents, lambda _: ready.set(), address)
 
         def show(name: str, line: str) -> None:
             log.write(f"{name} | {line}\n")
@@ -118,7 +119,7 @@ async def _run(home: Path, url: str, agents: list[str], forks: Forks | None, kee
                 played_s = time.monotonic() - began
                 summary = f"{await demo_script.summary(store)} (scripted), {played_s:.0f} s"
                 if gateway:
-                    output.say(f"{summary}\n\npage and API: {gateway.address}; Ctrl-C ends all")
+                    output.say(f"{summary}\n\npage and API: {address}; Ctrl-C ends all")
                     await running.asked_to_end()
                 output.say(f"\nending {len(agents)} agents and the scheduler")
                 return summary
