@@ -115,7 +115,7 @@ class DemoScript:
             self.show(line)
 
     async def _lines(self, row: Row, manager: str | None) -> list[Line]:
-        stored = await self.store.read(lambda db: texts.texts(db, row.run_id))
+        stored = await self.store.read(lambda db: run_texts(db, row.run_id))
         received = message_of(stored.message)
         asker = manager or _asker(row, received)
         lines = [Line(row.claimed_at, f"{asker} → {row.agent}", received.content)]
