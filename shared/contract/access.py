@@ -9,11 +9,10 @@ from __future__ import annotations
 from shared.contract.topology import GATEWAY, SCHEDULER, mailbox_name
 
 OPERATOR = "operator"
-"""The user that commands work with. It replays dead letters, so it may send in any name; so may the
-gateway, which executes commands for its clients."""
+"""The user that commands work with."""
 
-SPEAKERS = {OPERATOR, GATEWAY}
-"""The users that may send in any name."""
+FOR_ALL = frozenset({OPERATOR, GATEWAY})
+"""Users that replay dead letters, so they may send in any name."""
 
 
 def agent_user(agent: str) -> str:
@@ -24,9 +23,9 @@ def objection(received_as: str, user_id: str | None, speaker: str) -> str | None
     """Why a message that names `speaker`, a user, as its sender is refused; None: it is accepted.
 
     `user_id` was verified by the broker. If our own user is shared by several processes, senders
-    can't be distinguished, and every message is accepted. `SPEAKERS` may send in any name.
+    can't be distinguished, and every message is accepted. `FOR_ALL` may send in any name.
     """
-    if not divided(received_as) or user_id in {speaker, *SPEAKERS}:
+    if not divided(received_as) or user_id in {speaker, *FOR_ALL}:
         return None
     who = f"the broker's user '{user_id}'" if user_id else "a message without a user_id"
     return f"{who} speaks for '{speaker.removeprefix(agent_user(''))}'"
