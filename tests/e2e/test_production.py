@@ -85,9 +85,9 @@ def test_alice_answers_the_operator(production: Production) -> None:
 def test_the_gateway_needs_the_key_that_the_operator_makes(production: Production) -> None:
     stack = production.stack
     with pytest.raises(HTTPError, match="401"):
-        stack.ask_by_gateway("bob", "Write about rabbits.")
+        stack.ask_by_gateway("alice", "Plan the day.")
     key = production.operator("hutch", "keys", "add", "test").split()[0]
-    task = stack.ask_by_gateway("bob", "Write about rabbits.", key=key)
+    task = stack.ask_by_gateway("alice", "Plan the day.", key=key)
     assert task["status"] == "ok", task
 
 
