@@ -59,6 +59,14 @@ async def test_a_view_that_can_t_be_loaded_says_why(
     await expect(page.locator("tbody tr").first).to_be_visible()
 
 
+async def test_a_run_that_is_not_there_is_not_asked_for_again(
+    page: Page, visitor: Visitor, sample: Sample
+) -> None:
+    await visitor.open("/runs/nothing")
+    await expect(page.get_by_role("alert")).to_contain_text("There is no run 'nothing'.")
+    await expect(page.locator(".freshness")).to_have_text("Complete")
+
+
 async def test_a_run_is_cancelled_after_a_question(
     page: Page, visitor: Visitor, sample: Sample
 ) -> None:
