@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import FastAPI
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from services.gateway import problems
 from services.gateway.access import guard, login
-from services.gateway.api import events, runs, tasks, triggers
+from services.gateway.api import (
+    agents,
+    commands,
+    dead_letters,
+    events,
+    overview,
+    runs,
+    schedules,
+    system,
+    tasks,
+    triggers,
+)
 from services.gateway.gateway import Gateway
 from services.gateway.metrics import RequestCount
 from services.gateway.openai import chat, models, responses
 from services.gateway.openai.wire import errors
 from services.gateway.page import files
+from services.gateway.system.commands import Commands
+from services.gateway.system.inspections import Inspections
+from services.gateway.system.observation import Observation
 from services.gateway.tasks.hub import Hub
 
 COMPRESSION = 5
@@ -35,6 +51,13 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
     guard.install(app, gateway.store, gateway.own)
     app.add_middleware(RequestCount, metrics=hub.metrics)
-    for it in (login, tasks, runs, triggers, events, models, chat, responses, files):
+    app.state.commands = Commands(gateway.stopping)
+    app.state.dead_letters_lock = asyncio.Lock()
+    app.state.observation = Observation(gateway)
+    app.state.inspections = Inspections(gateway.folder, gateway.settings)
+    of_tasks = (tasks, runs, triggers, events)
+    of_system = (agents, commands, dead_letters, overview, schedules, system)
+    of_openai = (models, chat, responses)
+    for it in (login, *of_tasks, *of_system, *of_openai, files):
         app.include_router(it.router)
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -27,6 +28,16 @@ class ProblemDetails(BaseModel):
     title: str
     status: int
     detail: str
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    it: {
+        "description": "A problem",
+        "content": {MEDIA_TYPE: {"schema": ProblemDetails.model_json_schema()}},
+    }
+    for it in ("4XX", "5XX")
+}
+"""Describes the errors of every route of Hutch's own API."""
 
 
 class Problem(Exception):

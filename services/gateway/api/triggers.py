@@ -11,6 +11,7 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from services.gateway import problems
 from services.gateway.access.audit import record
 from services.gateway.access.caller import Runner
 from services.gateway.api.tasks import IdempotencyKey, SharedHub
@@ -24,7 +25,7 @@ from shared.contract.times import Time, delay_fault
 from shared.contract.topology import swarm_exchange_name
 from shared.store.messages import sent
 
-router = APIRouter(prefix="/api", tags=["tasks"])
+router = APIRouter(prefix="/api", tags=["tasks"], responses=problems.RESPONSES)
 
 
 class NewTrigger(BaseModel):
@@ -97,9 +98,8 @@ async def send_trigger(
         sender=SENDER,
         sent_at=datetime.now(UTC),
     )
-    await record(hub.gateway.store, caller, "trigger.send", f"{new.agent}/{id}")
     async with hub.watch(new.agent, id) as watch:
-        await submit(hub, watch, trigger)
+        await submit(hub, watch, trigger, caller)
     response.headers["Location"] = lookup.path(new.agent, id)
     return Triggered(id=id, agent=new.agent, run_id=run_id(new.agent, id))
 
