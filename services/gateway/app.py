@@ -8,6 +8,7 @@ from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddle
 from services.gateway import problems
 from services.gateway.access import guard, login
 from services.gateway.api import events, runs, tasks, triggers
+from services.gateway.description import describe
 from services.gateway.gateway import Gateway
 from services.gateway.metrics import RequestCount
 from services.gateway.openai import chat, models, responses
@@ -21,7 +22,13 @@ STREAMS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/x-ndjson")
 """Responses that must not wait for more to compress; server-sent events are among starlette's."""
 
 
-def application(gateway: Gateway, hub: Hub) -> FastAPI:
+ROUTERS = tuple(
+    it.router for it in (login, tasks, runs, triggers, events, models, chat, responses, files)
+)
+
+
+def routes() -> FastAPI:
+    """The routes and their description, without a system behind them."""
     app = FastAPI(
         title="Hutch",
         summary="Give tasks to agents, and see what they do.",
@@ -29,12 +36,19 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        generate_unique_id_function=lambda route: route.name,
     )
+    for router in ROUTERS:
+        app.include_router(router)
+    describe(app)
+    return app
+
+
+def application(gateway: Gateway, hub: Hub) -> FastAPI:
+    app = routes()
     app.state.gateway, app.state.hub = gateway, hub
     problems.install(app, {"/v1/": errors.response})
     app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
     guard.install(app, gateway.store, gateway.own)
     app.add_middleware(RequestCount, metrics=hub.metrics)
-    for it in (login, tasks, runs, triggers, events, models, chat, responses, files):
-        app.include_router(it.router)
     return app

@@ -23,13 +23,14 @@ from services.gateway.api.task_events import (
     TextEvent,
     task_events,
 )
+from services.gateway.encoded_slash import EncodedSlashRoute
 from services.gateway.problems import Problem
 from services.gateway.tasks import hub as hubs
 from services.gateway.tasks import lookup
 from services.gateway.tasks.event_stream import EventStream
 from services.gateway.tasks.hub import Hub
 from services.gateway.tasks.lookup import TaskView
-from services.gateway.tasks.place import Place
+from services.gateway.tasks.place import FORM, Place
 from services.gateway.tasks.submission import SENDER, cancel, check_unused, message_id, submit
 from services.gateway.tasks.watch import Watch
 from services.gateway.webhooks.registration import register
@@ -37,11 +38,11 @@ from shared.concurrency.first import first_of
 from shared.contract import messages
 from shared.contract.messages import AgentName, Budget, Content, Id, Task
 from shared.contract.priority import Priority
-from shared.contract.times import Time, delay_fault
+from shared.contract.times import WrittenTime, delay_fault
 from shared.definitions.durations import Duration
 from shared.store.processes.api_keys import Scope
 
-router = APIRouter(prefix="/api/tasks", tags=["tasks"])
+router = APIRouter(prefix="/api/tasks", tags=["tasks"], route_class=EncodedSlashRoute)
 
 MOST_WAIT_S = 600.0
 """Proxies close a request without a response after some minutes."""
@@ -64,6 +65,7 @@ IdempotencyKey = Annotated[
         description="the same key creates the same thing once, however often it is sent",
     ),
 ]
+_PLACE: dict[str, Any] = {"pattern": FORM}  # another text is 400
 TaskId = Annotated[Id, Path(description="the task's id")]
 OfAgent = Annotated[
     AgentName | None, Query(description="its agent; needed where several have a task with this id")
@@ -90,7 +92,7 @@ class NewTask(BaseModel):
     )
     priority: Priority = Priority.INTERACTIVE
     not_before: Annotated[
-        Time | None, Field(description="it starts no earlier; at most 30 days ahead")
+        WrittenTime | None, Field(description="it starts no earlier; at most 30 days ahead")
     ] = None
     stream: Annotated[
         bool, Field(description="whether its events have the model's text as it comes")
@@ -100,7 +102,11 @@ class NewTask(BaseModel):
     ] = 0.0
     callback_url: Annotated[
         str | None,
-        Field(description="an address that gets the response as a signed webhook, at least once"),
+        Field(
+            description="an address that gets the response as a signed webhook, at least once",
+            examples=["https://example.com/hutch"],
+            json_schema_extra={"format": "uri"},
+        ),
     ] = None
     id: Annotated[
         Id | None,
@@ -193,16 +199,21 @@ async def send_task(
         return view
 
 
-@router.get("/{id:path}/events", status_code=200, response_class=EventStream, responses=_EVENTS)
+@router.get("/{id}/events", status_code=200, response_class=EventStream, responses=_EVENTS)
 async def follow_task(
     id: TaskId,
     hub: SharedHub,
     caller: Reader,
     agent: OfAgent = None,
     last_event_id: Annotated[
-        str | None, Header(alias="Last-Event-ID", description="the last event received")
+        str | None,
+        Header(
+            alias="Last-Event-ID", description="the last event received", json_schema_extra=_PLACE
+        ),
     ] = None,
-    after: Annotated[str | None, Query(description="the same, for the first request")] = None,
+    after: Annotated[
+        str | None, Query(description="the same, for the first request", json_schema_extra=_PLACE)
+    ] = None,
     on_disconnect: OnDisconnect = None,
 ) -> Response:
     """Follow a task until its end, as server-sent events.
@@ -228,7 +239,7 @@ async def follow_task(
         return _stream(hub, entered, place, held.pop_all(), leaving)
 
 
-@router.get("/{id:path}")
+@router.get("/{id}")
 async def get_task(
     id: TaskId,
     request: Request,
@@ -250,7 +261,7 @@ async def get_task(
     return await lookup.view(store, known.agent, id, reply)
 
 
-@router.delete("/{id:path}", status_code=202)
+@router.delete("/{id}", status_code=202)
 async def cancel_task(
     id: TaskId, hub: SharedHub, caller: Runner, agent: OfAgent = None
 ) -> TaskView:

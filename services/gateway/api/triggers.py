@@ -20,7 +20,7 @@ from services.gateway.tasks.submission import SENDER, check_unused, message_id, 
 from shared.client.ask import publish
 from shared.contract.messages import AgentName, Content, Id, Trigger, run_id
 from shared.contract.priority import Priority
-from shared.contract.times import Time, delay_fault
+from shared.contract.times import WrittenTime, delay_fault
 from shared.contract.topology import swarm_exchange_name
 from shared.store.messages import sent
 
@@ -39,7 +39,7 @@ class NewTrigger(BaseModel):
     session: Annotated[Id | None, Field(description="the conversation that it continues")] = None
     priority: Priority = Priority.BACKGROUND
     not_before: Annotated[
-        Time | None, Field(description="it starts no earlier; at most 30 days ahead")
+        WrittenTime | None, Field(description="it starts no earlier; at most 30 days ahead")
     ] = None
     id: Annotated[
         Id | None,
