@@ -1,8 +1,8 @@
 """Generates pages and schemas from the models of messages, agents' files and settings.
 
 `python docs/generate.py` writes them beside this file: `messages.md`, `messages.schema.json`,
-`asyncapi.json`, `openapi.json`, `agent.schema.json`, and the tables in `agents.md` and `settings.md`, whose other
-text is written by hand. A test fails when they differ from the code.
+`asyncapi.json`, `openapi.json`, `agent.schema.json`, and the tables in `agents.md` and
+`settings.md`, whose other text is written by hand. A test fails when they differ from the code.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ def routes() -> FastAPI:
         title="Hutch",
         summary="Give tasks to agents, and see what they do.",
         version="1",
+        redirect_slashes=False,  # behind a proxy it would redirect to http
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/openapi.json",

@@ -82,7 +82,8 @@ def _without_null(schema: Json) -> Json:
     kinds = [it for it in schema.get("anyOf", ()) if it != {"type": "null"}]
     if len(kinds) != 1:
         return schema
-    return kinds[0] | {key: value for key, value in schema.items() if key != "anyOf"}
+    rest = {key: value for key, value in schema.items() if key != "anyOf"}
+    return {**kinds[0], **rest}
 
 
 def _leave_streams_open(response: Json) -> None:

@@ -22,6 +22,7 @@ class EncodedSlashRoute(APIRoute):
         raw: bytes = scope["raw_path"]
         path = unquote(_ENCODED.sub(_MARK, raw.decode("latin-1")))
         match, child = super().matches({**scope, "path": path})
-        parameters = child.get("path_params", {})
-        child |= {"path_params": {it: text.replace(_MARK, "/") for it, text in parameters.items()}}
+        if match is not Match.NONE:
+            given: dict[str, str] = child["path_params"]
+            child["path_params"] = {it: text.replace(_MARK, "/") for it, text in given.items()}
         return match, child

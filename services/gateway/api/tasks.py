@@ -33,6 +33,7 @@ from services.gateway.tasks.lookup import TaskView
 from services.gateway.tasks.place import FORM, Place
 from services.gateway.tasks.submission import SENDER, cancel, check_unused, message_id, submit
 from services.gateway.tasks.watch import Watch
+from services.gateway.webhooks.destination import MOST_CHARS
 from services.gateway.webhooks.registration import register
 from shared.concurrency.first import first_of
 from shared.contract import messages
@@ -47,6 +48,8 @@ router = APIRouter(prefix="/api/tasks", tags=["tasks"], route_class=EncodedSlash
 MOST_WAIT_S = 600.0
 """Proxies close a request without a response after some minutes."""
 
+Text = Annotated[str, Field(max_length=messages.MAX_BODY_BYTES)]
+"""With its limit, half of a surrogate pair is refused too: nothing could store it."""
 SharedHub = Annotated[Hub, Depends(hubs.of)]
 OnDisconnect = Annotated[
     Literal["cancel"] | None,
@@ -84,7 +87,7 @@ class NewTask(BaseModel):
 
     agent: AgentName
     content: Content
-    context: Annotated[str | None, Field(description="further information for the agent")] = None
+    context: Annotated[Text | None, Field(description="further information for the agent")] = None
     session: Annotated[Id | None, Field(description="the conversation that it continues")] = None
     budget: Annotated[Budget | None, Field(description="the most that it may use")] = None
     timeout: Annotated[Duration, Field(description="after it, the task ends as `timeout`")] = (
@@ -103,6 +106,7 @@ class NewTask(BaseModel):
     callback_url: Annotated[
         str | None,
         Field(
+            max_length=MOST_CHARS,
             description="an address that gets the response as a signed webhook, at least once",
             examples=["https://example.com/hutch"],
             json_schema_extra={"format": "uri"},
@@ -146,7 +150,8 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
         + " ".join((kind.__doc__ or "") for kind in (RunEvent, StepEvent, TextEvent, RestartEvent))
         + f" `response`: the task with its response; nothing follows. {ResumeEvent.__doc__}",
         "content": {"text/event-stream": {}},
-    }
+    },
+    204: {"description": "The response was received already."},
 }
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from services.gateway.access.audit import record
 from services.gateway.access.caller import Runner
-from services.gateway.api.tasks import IdempotencyKey, SharedHub
+from services.gateway.api.tasks import IdempotencyKey, SharedHub, Text
 from services.gateway.problems import Problem
 from services.gateway.tasks import lookup
 from services.gateway.tasks.submission import SENDER, check_unused, message_id, submit
@@ -35,7 +35,7 @@ class NewTrigger(BaseModel):
     )
 
     agent: AgentName
-    content: str = ""
+    content: Text = ""
     session: Annotated[Id | None, Field(description="the conversation that it continues")] = None
     priority: Priority = Priority.BACKGROUND
     not_before: Annotated[

@@ -100,7 +100,7 @@ def file(version: str, name: str, request: Request) -> Response:
     return found.response(request, KEPT)
 
 
-@router.get("/")
+@router.api_route("/", methods=["GET", "HEAD"])  # monitors ask for its head
 @router.get("/login")
 @router.get("/ask")
 @router.get("/schedules")

@@ -49,6 +49,7 @@ class Gateway:
 def measure(rig: Rig) -> Found:
     with rig.system() as system, rig.postgresql.database() as postgresql:
         asyncio.run(migrate(postgresql))
+        define(system, "alice")
         urls = {"SQLite": new_store(system, "many"), "PostgreSQL": postgresql}
         lists = [
             row for name, url in urls.items() for row in asyncio.run(_lists(system, name, url))
