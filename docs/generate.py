@@ -33,7 +33,7 @@ from shared.contract.stream import StreamPart
 from shared.definitions.file_schema import FileSchema, file_schema
 from shared.definitions.model import Definition, Limits, ModelChoice, Schedule, ToolChoice
 from shared.settings.environment import LocalSettings, ScriptedSettings, Settings
-from shared.settings.gateway import GatewaySettings
+from shared.settings.gateway import GatewaySettings, RemoteSettings
 
 HERE = Path(__file__).parent
 PAGES = ("agents.md", "settings.md")
@@ -58,6 +58,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "limits": Limits,
     "settings": Settings,
     "gateway": GatewaySettings,
+    "remote": RemoteSettings,
     "scripted": ScriptedSettings,
     "local": LocalSettings,
 }

@@ -14,6 +14,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from shared import VERSION
+from shared.contract.remote_commands import command_of
+from shared.errors import HutchError
+from shared.settings.gateway_address import gateway_address
 
 COMMANDS = {
     "demo": (
@@ -229,7 +232,25 @@ def options(
 
 def main() -> None:
     """The console script; exits with 0, 1 for a failure, 2 for a usage error, 130 for Ctrl-C."""
+    if (code := _at_gateway(sys.argv[1:])) is not None:
+        sys.exit(code)
     app(prog_name="hutch")
+
+
+def _at_gateway(arguments: list[str]) -> int | None:
+    """Execute a command at the gateway; returns its exit code. None if it is executed here."""
+    if command_of(arguments) is None:
+        return None
+    try:
+        gateway = gateway_address()
+        if gateway is None:
+            return None
+        from services.cli.remote import execute  # not loaded for commands that are executed here
+
+        return execute(gateway, arguments)
+    except HutchError as error:
+        typer.echo(f"hutch: {error}", err=True)
+        return error.exit_code
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ async def serve(process: Process) -> None:
         async with asyncio.TaskGroup() as jobs:
             serving = [
                 jobs.create_task(handle_commands(control, process.stopping)),
+                jobs.create_task(app.state.commands.serve()),
                 jobs.create_task(Webhooks(gateway, process.registry).serve()),
             ]
             async with hub.serving(), server:

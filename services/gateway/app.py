@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import FastAPI
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from services.gateway import problems
 from services.gateway.access import guard, login
-from services.gateway.api import events, runs, tasks, triggers
+from services.gateway.api import (
+    agents,
+    commands,
+    dead_letters,
+    events,
+    overview,
+    runs,
+    schedules,
+    system,
+    tasks,
+    triggers,
+)
 from services.gateway.description import describe
 from services.gateway.gateway import Gateway
 from services.gateway.metrics import RequestCount
 from services.gateway.openai import chat, models, responses
 from services.gateway.openai.wire import errors
 from services.gateway.page import files
+from services.gateway.system.commands import Commands
+from services.gateway.system.inspections import Inspections
+from services.gateway.system.observation import Observation
 from services.gateway.tasks.hub import Hub
 
 COMPRESSION = 5
@@ -22,9 +38,9 @@ STREAMS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/x-ndjson")
 """Responses that must not wait for more to compress; server-sent events are among starlette's."""
 
 
-ROUTERS = tuple(
-    it.router for it in (login, tasks, runs, triggers, events, models, chat, responses, files)
-)
+OF_TASKS = (tasks, runs, triggers, events)
+OF_SYSTEM = (agents, commands, dead_letters, overview, schedules, system)
+OF_OPENAI = (models, chat, responses)
 
 
 def routes() -> FastAPI:
@@ -39,8 +55,8 @@ def routes() -> FastAPI:
         openapi_url="/api/openapi.json",
         generate_unique_id_function=lambda route: route.name,
     )
-    for router in ROUTERS:
-        app.include_router(router)
+    for it in (login, *OF_TASKS, *OF_SYSTEM, *OF_OPENAI, files):
+        app.include_router(it.router)
     describe(app)
     return app
 
@@ -52,4 +68,8 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
     guard.install(app, gateway.store, gateway.own)
     app.add_middleware(RequestCount, metrics=hub.metrics)
+    app.state.commands = Commands(gateway.stopping)
+    app.state.dead_letters_lock = asyncio.Lock()
+    app.state.observation = Observation(gateway)
+    app.state.inspections = Inspections(gateway.folder, gateway.settings)
     return app

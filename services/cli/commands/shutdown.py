@@ -10,8 +10,9 @@ import typer
 from services.cli import agents, options, output
 from services.cli.agents import known_names
 from services.cli.broker import opened_broker
-from services.cli.store import count_replicas, opened_store
+from services.cli.store import opened_store
 from shared.client.ask import publish
+from shared.client.system.processes import LivingProcesses
 from shared.contract.messages import Shutdown, ShutdownMode
 from shared.contract.topology import ALL, CONTROL, SCHEDULER, shutdown_key
 from shared.definitions.model import RESERVED
@@ -62,7 +63,7 @@ async def _write(settings: Settings, agent: str, mode: ShutdownMode) -> tuple[st
         return "the scheduler", False
     try:
         async with opened_store(settings) as store:
-            counts = await count_replicas(store)
+            counts = await LivingProcesses(store).count()
             del counts[SCHEDULER]
             row_of = None if agent == ALL else agent
             await store.write("", lambda connection: shutdowns.request(connection, row_of, mode))

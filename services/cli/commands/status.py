@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from services.cli import output
 from services.cli.doctor.home import home_findings
 from services.cli.options import Json
-from services.cli.system_status import AgentStatus, ScheduleStatus, SystemStatus, system_status
+from services.cli.system_status import system_status
+from shared.client.system.status import AgentStatus, ScheduleStatus, SystemStatus
 from shared.settings.environment import Settings
 
 MOST_REASONS = 5

@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from services.cli import output
-from services.cli.deploy.loading import loaded
 from services.cli.machine.fleet import Fleet
 from services.cli.machine.supervisor import Show
 from services.cli.up.sources import Look, digest, look
+from shared.client.system.loading import loaded
 from shared.contract.topology import SCHEDULER
 from shared.definitions.loader import Folder, read_folder
 from shared.definitions.model import Definition, Schedule

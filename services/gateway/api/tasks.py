@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Message
 
-from services.gateway.access.audit import record
 from services.gateway.access.caller import Caller, Reader, Runner
 from services.gateway.api.task_events import (
     RestartEvent,
@@ -159,7 +158,13 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
     "",
     response_model=TaskView,
     status_code=202,
-    responses={200: {"model": TaskView, "description": "It has ended."}},
+    responses={
+        200: {
+            "model": TaskView,
+            "description": "It has ended, or these are its events.",
+            "content": {"text/event-stream": {}},
+        }
+    },
 )
 async def send_task(
     new: NewTask,
@@ -177,7 +182,6 @@ async def send_task(
     same id or `Idempotency-Key` gets the same task; with other content it is refused with 409.
     """
     caller.check(new.agent)
-    store = hub.gateway.store
     task_id = new.id or message_id(caller, idempotency_key)
     task = new.message(task_id)
     if idempotency_key and not new.id:
@@ -187,11 +191,10 @@ async def send_task(
         caller.count_stream()
     if new.callback_url is not None:
         await register(hub.gateway, new.agent, task_id, new.callback_url, caller.key_id)
-    await record(store, caller, "task.send", f"{new.agent}/{task_id}")
     leaving = _Leaving(hub, caller, new.agent, task_id, cancels=on_disconnect == "cancel")
     async with AsyncExitStack() as held:
         watch = await held.enter_async_context(hub.watch(new.agent, task_id, text=streams))
-        run = await submit(hub, watch, task)
+        run = await submit(hub, watch, task, caller)
         location = {"Location": lookup.path(new.agent, task_id)}
         if streams:
             return _stream(hub, watch, Place(), held.pop_all(), leaving, location)
@@ -199,8 +202,11 @@ async def send_task(
         if new.wait and not (run and run.ended_at):
             reply = await leaving.response(request, watch, new.wait)
         response.headers.update(location)
-        view = await lookup.view(store, new.agent, task_id, reply)
-        response.status_code = 200 if view.ended_at else 202
+        if reply and not lookup.is_of_run(reply, watch.run_id):  # refused: maybe another has a run
+            view = await lookup.view(hub.gateway.store, new.agent, task_id, reply)
+        else:
+            view = lookup.view_of(new.agent, task_id, watch.found, watch.sent_at, reply)
+        response.status_code = 202 if view.content is None else 200
         return view
 
 

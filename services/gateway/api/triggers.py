@@ -97,9 +97,8 @@ async def send_trigger(
         sender=SENDER,
         sent_at=datetime.now(UTC),
     )
-    await record(hub.gateway.store, caller, "trigger.send", f"{new.agent}/{id}")
     async with hub.watch(new.agent, id) as watch:
-        await submit(hub, watch, trigger)
+        await submit(hub, watch, trigger, caller)
     response.headers["Location"] = lookup.path(new.agent, id)
     return Triggered(id=id, agent=new.agent, run_id=run_id(new.agent, id))
 

@@ -33,7 +33,7 @@ RUNS = {1: 30, 32: 200}
 STREAMS = 200
 IDLE_S = 5.0
 LISTS = 200
-PAGES = {"the newest": "/api/runs", "a search that finds nothing": "/api/runs?q=nowhere"}
+PAGES = {"the newest": "/api/runs", "the failed ones": "/api/runs?status=failed"}
 MB = 1024**2
 
 

@@ -28,7 +28,7 @@ export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
     let failures = 0;
     let running = false;
     let again = false;
-    setState((old) => ({ path, data: old.path === path ? old.data : null, error: null }));
+    setState((old) => ({ path, data: base(old.path) === base(path) ? old.data : null, error: null }));
 
     const wait = (ms) => {
       clearTimeout(timer);
@@ -81,7 +81,22 @@ export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
   }, [path]);
   const reload = useCallback(() => soon.current(), []);
   const current = state.path === path;
-  return { data: current ? state.data : null, error: current ? state.error : null, reload };
+  return { data: base(state.path) === base(path) ? state.data : null, error: current ? state.error : null, reload };
+}
+
+/** While other filters are asked for, what was found before stays. */
+const base = (path) => path?.split("?")[0];
+
+/** Calls `work` once for several calls within so long. */
+export function useSoon(work, ms) {
+  const latest = useRef({ timer: null });
+  latest.current.work = work;
+  return useCallback(() => {
+    latest.current.timer ??= setTimeout(() => {
+      latest.current.timer = null;
+      latest.current.work();
+    }, ms);
+  }, []);
 }
 
 /** Listens to server-sent events while the page is visible. A browser has six connections for all its

@@ -34,7 +34,8 @@ def test_no_request_gets_an_answer_that_the_document_does_not_have(
     system.agents("bob", "alice")
     key = system.hutch("keys", "add", "tester", "--scope", "operate").stdout.strip()
     _, address = gateway(system)
-    command = [Path(sys.executable).with_name("st"), "--config-file", CONFIG, "--no-color", "run"]
+    program = str(Path(sys.executable).with_name("st"))
+    command = [program, "--config-file", str(CONFIG), "--no-color", "run"]
     limits = ["--seed", SEED, "--max-examples", EXAMPLES]
     header = ["--header", f"Authorization: Bearer {key}"]
     done = subprocess.run(

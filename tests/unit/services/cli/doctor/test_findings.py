@@ -18,7 +18,7 @@ from services.cli.doctor.processes import process_findings
 from services.cli.doctor.settings import settings_findings
 from services.cli.doctor.versions import broker_findings, library_findings, own_requirements
 from services.cli.machine.home import locked, recorded
-from services.cli.system_status import (
+from shared.client.system.status import (
     AgentStatus,
     ScheduleStatus,
     StoreStatus,
