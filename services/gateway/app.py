@@ -21,6 +21,7 @@ from services.gateway.api import (
     tasks,
     triggers,
 )
+from services.gateway.description import describe
 from services.gateway.gateway import Gateway
 from services.gateway.metrics import RequestCount
 from services.gateway.openai import chat, models, responses
@@ -54,15 +55,29 @@ OPENAI = (models, chat, responses)
 """OpenAI's API, see docs/openai.md."""
 
 
-def application(gateway: Gateway, hub: Hub) -> FastAPI:
+def routes() -> FastAPI:
+    """The routes and their description, without a system behind them."""
     app = FastAPI(
         title="Hutch",
         summary="Give tasks to agents, and see what they do.",
         version="1",
+        redirect_slashes=False,  # behind a proxy it would redirect to http
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        generate_unique_id_function=lambda route: route.name,
     )
+    for it in OWN:
+        app.include_router(it.router)
+    for it in OPENAI:
+        app.include_router(it.router, responses=errors.RESPONSES)
+    app.include_router(files.router)
+    describe(app)
+    return app
+
+
+def application(gateway: Gateway, hub: Hub) -> FastAPI:
+    app = routes()
     app.state.gateway, app.state.hub = gateway, hub
     problems.install(app, {"/v1/": errors.response})
     app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
@@ -72,9 +87,4 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app.state.dead_letters_lock = asyncio.Lock()
     app.state.observation = Observation(gateway)
     app.state.inspections = Inspections(gateway.folder, gateway.settings)
-    for it in OWN:
-        app.include_router(it.router, responses=problems.RESPONSES)
-    for it in OPENAI:
-        app.include_router(it.router, responses=errors.RESPONSES)
-    app.include_router(files.router)
     return app
