@@ -77,7 +77,7 @@ async def test_connections_leave_half_of_the_files_to_the_process(
     assert await received(port, GET) == b"", "the eleventh"
     opened.pop()[1].close()
     await asyncio.sleep(0)
-    while not await received(port, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")):
+    while not await received(port, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")):  # noqa: ASYNC110 - only a test waits for it
         await asyncio.sleep(0.01)
     for _, writer in opened:
         writer.close()
