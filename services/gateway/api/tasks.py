@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -22,11 +22,10 @@ from services.gateway.api.task_events import (
 )
 from services.gateway.encoded_slash import EncodedSlashRoute
 from services.gateway.problems import Problem
-from services.gateway.tasks import hub as hubs
 from services.gateway.tasks import lookup
 from services.gateway.tasks.client import ON_DISCONNECT, WaitingClient
 from services.gateway.tasks.event_stream import EventStream
-from services.gateway.tasks.hub import Hub
+from services.gateway.tasks.hub import SharedHub
 from services.gateway.tasks.lookup import TaskView
 from services.gateway.tasks.place import FORM, Place
 from services.gateway.tasks.submission import SENDER, cancel, check_unused, message_id
@@ -45,7 +44,6 @@ MOST_WAIT_S = 600.0
 
 Text = Annotated[str, Field(max_length=messages.MAX_BODY_BYTES)]
 """With its limit, half of a surrogate pair is refused too: nothing could store it."""
-SharedHub = Annotated[Hub, Depends(hubs.of)]
 OnDisconnect = Annotated[
     Literal["cancel"] | None,
     Header(

@@ -10,9 +10,9 @@ from sse_starlette import ServerSentEvent
 from starlette.responses import Response as HttpResponse
 
 from services.gateway.access.caller import Runner
+from services.gateway.gateway import SharedGateway
 from services.gateway.openai.client import STREAMED, answer, event, happenings
 from services.gateway.openai.conversation import session_of
-from services.gateway.openai.models import AnyGateway
 from services.gateway.openai.requests import ChatRequest
 from services.gateway.openai.tasks import agent_of, task_of
 from services.gateway.openai.wire import errors
@@ -42,7 +42,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"])
     responses=STREAMED,
 )
 async def create_completion(
-    asked: ChatRequest, request: Request, gateway: AnyGateway, caller: Runner
+    asked: ChatRequest, request: Request, gateway: SharedGateway, caller: Runner
 ) -> ChatCompletion | HttpResponse:
     """The agent's answer. With `stream`, its text comes as chunks while the model writes it.
 

@@ -12,11 +12,10 @@ from sse_starlette import ServerSentEvent
 from starlette.responses import Response as HttpResponse
 
 from services.gateway.access.caller import Reader, Runner
-from services.gateway.gateway import Gateway
+from services.gateway.gateway import Gateway, SharedGateway
 from services.gateway.openai import stored_responses as stored
 from services.gateway.openai.client import STREAMED, answer, event, happenings
 from services.gateway.openai.conversation import session_id, session_of
-from services.gateway.openai.models import AnyGateway
 from services.gateway.openai.requests import ResponsesRequest
 from services.gateway.openai.tasks import agent_of, task_of
 from services.gateway.openai.wire.endings import ending_of, error_of
@@ -41,7 +40,7 @@ After = Annotated[int, Query(description="the `sequence_number` of the last even
     responses=STREAMED,
 )
 async def create_response(
-    asked: ResponsesRequest, request: Request, gateway: AnyGateway, caller: Runner
+    asked: ResponsesRequest, request: Request, gateway: SharedGateway, caller: Runner
 ) -> ResponseObject | HttpResponse:
     """The agent's answer. With `stream`, its text comes as events while the model writes it; with
     `background`, the response comes at once, and `GET` tells how it goes on.
@@ -85,7 +84,7 @@ async def create_response(
 async def get_response(
     response_id: str,
     request: Request,
-    gateway: AnyGateway,
+    gateway: SharedGateway,
     caller: Reader,
     stream: bool = False,
     starting_after: After = -1,
@@ -106,7 +105,7 @@ async def get_response(
 
 @router.post("/responses/{response_id}/cancel", summary="Cancel a response")
 async def cancel_response(
-    response_id: str, request: Request, gateway: AnyGateway, caller: Runner
+    response_id: str, request: Request, gateway: SharedGateway, caller: Runner
 ) -> ResponseObject:
     """Cancel the run and all that it has caused. A response that has ended is unchanged."""
     found = await stored.find(gateway.store, caller, response_id)

@@ -10,11 +10,12 @@ from http import HTTPStatus
 from typing import Annotated, Literal
 from urllib.parse import quote
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.gateway.access.caller import Caller
 from services.gateway.problems import Problem
-from shared.contract.messages import Response, Usage, run_id
+from shared.contract.messages import Response, Status, Usage, run_id
 from shared.contract.rows import response_of
 from shared.definitions.model import is_name
 from shared.errors import DamagedRow
@@ -22,6 +23,8 @@ from shared.store import Store
 from shared.store.messages import sent
 from shared.store.queries import progress
 from shared.store.queries.progress import RunProgress, TreeProgress
+
+log = structlog.get_logger()
 
 TaskStatus = Literal[
     "sent",
@@ -166,7 +169,7 @@ def view_of(
         raise conflict(agent, task_id)
     answered: Mapping[str, object] = {}
     if found.response is not None:
-        answered = _answer(found.response)
+        answered = _fields(readable(found.response, agent, task_id))
     elif reply is not None:
         answered = _fields(reply)
     claimed_at, ended_at = (run.claimed_at, run.ended_at) if run else (None, None)
@@ -189,11 +192,14 @@ def view_of(
     )
 
 
-def _answer(stored: str) -> Mapping[str, object]:
+def readable(stored: str, agent: str, task_id: str) -> Response:
+    """The stored response of a task; one that can't be read is `failed`."""
     try:
-        return _fields(response_of(stored))
-    except DamagedRow:
-        return {"content": "it has ended, but its stored response can't be read"}
+        return response_of(stored)
+    except DamagedRow as error:
+        log.warning("damaged response", agent=agent, task=task_id, reason=str(error))
+        content = "it has ended, but its stored response can't be read"
+        return Response(task_id=task_id, agent=agent, status=Status.FAILED, content=content)
 
 
 def _fields(response: Response) -> Mapping[str, object]:

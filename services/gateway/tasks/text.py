@@ -18,7 +18,7 @@ class _Reply:
     whole: bool = True
 
 
-class RunText:
+class FollowedText:
     """The text that one client has received. Pieces can be lost; the reply in the journal, which
     follows them, makes up for that."""
 
