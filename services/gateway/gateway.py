@@ -1,4 +1,4 @@
-"""What all requests of the gateway share."""
+"""The connections and settings that all requests of the gateway share."""
 
 from __future__ import annotations
 

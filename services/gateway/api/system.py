@@ -21,7 +21,7 @@ ALL = "this shows all of them"
 
 
 class AuditRow(BaseModel):
-    """What a client has done. `key_id` is empty where no key was needed."""
+    """An action of a client. `key_id` is empty where no key was needed."""
 
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
@@ -43,7 +43,7 @@ class Audit(BaseModel):
 
 @router.get("/api/status")
 async def status(caller: Reader, request: Request) -> SystemStatus:
-    """What 'hutch status --json' prints."""
+    """The status of the system, as 'hutch status --json' prints it."""
     caller.check_all(ALL)
     observation: Observation = request.app.state.observation
     return await observation.status()
@@ -56,7 +56,7 @@ async def list_audit(
     before: Annotated[int | None, Query(ge=0, le=2**62)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> Audit:
-    """What clients have done, the newest first."""
+    """The actions of clients, the newest first."""
     caller.check_all(ALL)
     store = gateways.of(request).store
     found = await store.read(partial(audit.newest, limit=limit, before=before))

@@ -30,7 +30,7 @@ from services.gateway.tasks.happenings import (
 )
 
 PROGRESS = "x-hutch-progress"
-"""With the value `reasoning`, the work of workers and tools is told as `reasoning_content`."""
+"""With the value `reasoning`, the progress of workers and tools is sent as `reasoning_content`."""
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
@@ -79,7 +79,7 @@ async def _events(
 ) -> AsyncIterator[ServerSentEvent]:
     """The chunks of a completion. An error is the last one, instead of a finish reason.
 
-    With `workers_of`, the id of the run, the progress of its workers and tools is told too.
+    With `workers_of`, the id of the run, the progress of its workers and tools is sent too.
     """
     yield event(chunks.first())
     text = StreamedText()

@@ -1,4 +1,4 @@
-"""What a client of OpenAI's API waits for or follows, with errors in OpenAI's form."""
+"""Waiting for a task and following it, with errors in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def answer(client: WaitingClient) -> Response:
 
 
 async def happenings(client: WaitingClient) -> AsyncGenerator[Happening]:
-    """What happens to the task from its beginning to its response. Its caller must close it.
+    """The happenings of the task from its beginning to its response. Its caller must close it.
 
     Raises 503 if this gateway ends before.
     """

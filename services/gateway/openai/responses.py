@@ -43,7 +43,7 @@ async def create_response(
     asked: ResponsesRequest, request: Request, gateway: SharedGateway, caller: Runner
 ) -> ResponseObject | HttpResponse:
     """The agent's answer. With `stream`, its text comes as events while the model writes it; with
-    `background`, the response comes at once, and `GET` tells how it goes on.
+    `background`, the response comes at once, and `GET` shows how it goes on.
 
     A client that leaves does not cancel the run, unless it sends `X-Hutch-On-Disconnect: cancel`.
     """
@@ -144,7 +144,7 @@ def _begun(asked: ResponsesRequest, task: Task) -> ResponseObject:
 async def _events(
     followed: AsyncGenerator[Happening], events: ResponseEvents
 ) -> AsyncIterator[ServerSentEvent]:
-    """The events of a response. The last one tells how it has ended, or is an error."""
+    """The events of a response. The last one says how it has ended, or is an error."""
     try:
         for it in events.begin():
             yield _named(it)

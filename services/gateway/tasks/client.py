@@ -83,7 +83,7 @@ class WaitingClient:
         return replies[0] if replies else None
 
     async def happenings(self, after: Place) -> AsyncGenerator[Happening]:
-        """What happens to the task after a place, see `Watch.happenings`. Its caller must close
+        """The happenings of the task after a place, see `Watch.happenings`. Its caller must close
         it."""
         began: float | None = time.monotonic()
         async with aclosing(self.watch.happenings(after)) as happenings:

@@ -1,4 +1,4 @@
-"""What a gateway receives from the broker, handed to the clients that wait for it.
+"""Hands the messages that a gateway receives from the broker to the clients that wait for them.
 
 Each process has one queue for responses, one for all events, and one for the texts of the runs that
 its clients follow now.

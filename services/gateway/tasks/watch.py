@@ -49,11 +49,11 @@ class Watch:
         self.id = uuid4().hex
         """The correlation id of what is sent for this client."""
         self.found = TreeProgress()
-        """What the store said last, while it had a run of the task."""
+        """The last answer of the store that had a run of the task."""
         self.sent_at: float | None = None
         """When the task was sent, by the store."""
         self.message: Task | Trigger | None = None
-        """What was sent for this client; until a run has begun, it is sent again at `again_at`."""
+        """The message sent for this client; until a run has begun, it is sent again at `again_at`."""
         self.again_at = math.inf
         self._gateway = gateway
         self._changed = asyncio.Event()
@@ -93,7 +93,7 @@ class Watch:
         return None
 
     def happenings(self, after: Place) -> AsyncGenerator[Happening]:
-        """What happens to the task after a place, until its response, or until this gateway ends.
+        """The happenings of the task after a place, until its response, or until this gateway ends.
 
         Its caller must close it.
         """
@@ -131,7 +131,7 @@ class Watch:
                 reading.cancel()
 
     async def _read(self, journal: Progress | None) -> TreeProgress:
-        """What the store says now; nothing while it is unavailable."""
+        """The answer of the store now; an empty one while it is unavailable."""
         if journal is None:
             look = partial(progress.end, run_id=self.run_id)
         else:

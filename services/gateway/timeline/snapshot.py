@@ -1,4 +1,4 @@
-"""What a run's snapshot says about it, as far as it can be read."""
+"""The parts of a run's snapshot that people are shown."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class StepView(BaseModel):
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is read of a run for one step of it."""
+    """The parts of a run that are read for one step of it."""
 
     row: Row
     texts: Texts
@@ -126,7 +126,7 @@ def _view(asked: _Asked, step: DoneStep, settings: Settings, *, full: bool) -> S
 
 
 def _request(asked: _Asked, step: DoneStep, *, full: bool) -> tuple[JsonValue, bool]:
-    """What a model was sent: messages, and the names of the tools; and whether messages are left
+    """The request to a model: messages, and the names of the tools; and whether messages are left
     out here."""
     snapshot = snapshot_of(asked.body)
     opening = list(_opening(asked, snapshot.definition.preamble))

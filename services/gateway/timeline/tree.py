@@ -53,7 +53,7 @@ class RunTree(BaseModel):
 
 @dataclass(frozen=True)
 class TreeData:
-    """What has been read of a tree."""
+    """A tree as it was read from the store."""
 
     lines: TreeLines
     replies: Mapping[tuple[str, int], str]
