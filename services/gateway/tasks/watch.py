@@ -53,7 +53,7 @@ class Watch:
         self.sent_at: float | None = None
         """When the task was sent, by the store."""
         self.message: Task | Trigger | None = None
-        """The message sent for this client; until a run has begun, it is sent again at `again_at`."""
+        """The message sent for this client; it is sent again at `again_at` if no run has begun."""
         self.again_at = math.inf
         self._gateway = gateway
         self._changed = asyncio.Event()

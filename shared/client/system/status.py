@@ -124,8 +124,8 @@ async def system_status(
 ) -> SystemStatus:
     """The status as far as it can be read; `faults` are why the rest can't be.
 
-    Raises `BrokerError`, `StoreError`. Without `reasons`, dead letters are only counted. Reading them hides them from other readers
-    for a moment.
+    Raises `BrokerError`, `StoreError`. Without `reasons`, dead letters are only counted: reading
+    them hides them from other readers for a moment.
     """
     found = list(faults)
     files, store, broker = system.folder, system.store, system.broker
