@@ -15,8 +15,8 @@ from services.gateway.openai.wire.response_objects import (
     ResponseStatus,
     ended,
 )
-from services.gateway.tasks.lookup import readable
 from shared.contract.messages import run_id
+from shared.contract.rows import readable_response
 from shared.store import Store
 from shared.store.queries import progress
 from shared.store.runs import sessions
@@ -52,7 +52,9 @@ async def find(store: Store, caller: Caller, response_id: str) -> StoredResponse
     begun = _begun(response_id, agent, run.claimed_at.timestamp(), session)
     if found.response is None:
         return _open(agent, begun, "queued" if run.status == RunState.DUE else "in_progress")
-    return StoredResponse(agent, begun, ended(begun, readable(found.response, agent, response_id)))
+    return StoredResponse(
+        agent, begun, ended(begun, readable_response(found.response, agent, response_id))
+    )
 
 
 async def session_after(store: Store, response_id: str, agent: str) -> str:

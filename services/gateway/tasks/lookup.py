@@ -10,21 +10,17 @@ from http import HTTPStatus
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-import structlog
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.gateway.access.caller import Caller
 from services.gateway.problems import Problem
-from shared.contract.messages import Response, Status, Usage, run_id
-from shared.contract.rows import response_of
+from shared.contract.messages import Response, Usage, run_id
+from shared.contract.rows import readable_response
 from shared.definitions.model import is_name
-from shared.errors import DamagedRow
 from shared.store import Store
 from shared.store.messages import sent
 from shared.store.queries import progress
 from shared.store.queries.progress import RunProgress, TreeProgress
-
-log = structlog.get_logger()
 
 TaskStatus = Literal[
     "sent",
@@ -169,7 +165,7 @@ def view_of(
         raise conflict(agent, task_id)
     answered: Mapping[str, object] = {}
     if found.response is not None:
-        answered = _fields(readable(found.response, agent, task_id))
+        answered = _fields(readable_response(found.response, agent, task_id))
     elif reply is not None:
         answered = _fields(reply)
     claimed_at, ended_at = (run.claimed_at, run.ended_at) if run else (None, None)
@@ -190,16 +186,6 @@ def view_of(
             **answered,
         }
     )
-
-
-def readable(stored: str, agent: str, task_id: str) -> Response:
-    """The stored response of a task; one that can't be read is `failed`."""
-    try:
-        return response_of(stored)
-    except DamagedRow as error:
-        log.warning("damaged response", agent=agent, task=task_id, reason=str(error))
-        content = "it has ended, but its stored response can't be read"
-        return Response(task_id=task_id, agent=agent, status=Status.FAILED, content=content)
 
 
 def _fields(response: Response) -> Mapping[str, object]:

@@ -12,12 +12,12 @@ from uuid import uuid4
 
 from services.gateway.gateway import Gateway
 from services.gateway.tasks.happenings import Draining, Ended, Happening, StepDone
-from services.gateway.tasks.lookup import is_of_run, readable
+from services.gateway.tasks.lookup import is_of_run
 from services.gateway.tasks.place import Place
 from services.gateway.tasks.progress import Progress
 from services.gateway.tasks.text import FollowedText
 from shared.contract.messages import Response, Task, Trigger, run_id
-from shared.contract.rows import message_of, output_of
+from shared.contract.rows import message_of, output_of, readable_response
 from shared.contract.stream import StreamPart
 from shared.errors import DamagedRow, StoreUnavailable
 from shared.store.queries import progress
@@ -161,7 +161,7 @@ class Watch:
         if run is None or run.ended_at is None or found.response is None:
             return None
         place = journal.end(run.epoch) if journal else ""
-        return Ended(place, readable(found.response, self.agent, self.task_id))
+        return Ended(place, readable_response(found.response, self.agent, self.task_id))
 
     def _is_final(self, reply: Response) -> bool:
         """Whether a reply ends the stream now: it is a refusal, so that this task has no run, or

@@ -18,13 +18,12 @@ import httpx2
 import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as Metric
-from pydantic import ValidationError
 from standardwebhooks import Webhook as Signer
 
 from services.gateway.gateway import Gateway
 from services.gateway.webhooks.destination import destination
 from shared.concurrency.fault_boundary import contained
-from shared.contract.messages import Response
+from shared.contract.rows import readable_response
 from shared.store.messages import webhooks
 from shared.store.messages.webhooks import Webhook
 
@@ -177,12 +176,8 @@ def _client() -> httpx2.AsyncClient:
 
 def payload(due: Webhook) -> str:
     """The body: the response of the task's run. One that can't be read is sent as `failed`."""
-    try:
-        response = Response.model_validate_json(due.response)
-    except ValidationError:
-        data = {"status": "failed", "content": "the stored response can't be read"}
-    else:
-        fields = {"task_id", "agent", "status", "content", "data", "usage", "model", "session"}
-        data = response.model_dump(mode="json", include=fields, exclude_none=True)
+    response = readable_response(due.response, due.agent, due.task_id)
+    fields = {"task_id", "agent", "status", "content", "data", "usage", "model", "session"}
+    data = response.model_dump(mode="json", include=fields, exclude_none=True)
     ended = datetime.fromtimestamp(due.ended_at, UTC)
     return json.dumps({"type": "task.ended", "timestamp": ended.isoformat(), "data": data})

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
 from shared.store.database.dialect import insert_new
-from shared.store.schema import RunState, now_s, runs, webhooks
+from shared.store.schema import RunState, api_keys, now_s, runs, webhooks
 
 LEASE_S = 60.0
 """The time that a gateway has for one attempt. If it dies meanwhile, another gateway tries then."""
@@ -24,13 +24,16 @@ class Webhook:
     webhook_id: str
     url: str
     attempts: int
+    agent: str
+    task_id: str
     response: str
     ended_at: float
 
 
 @dataclass(frozen=True)
 class Callback:
-    """The address that receives a run's response, and the id of the key that has named it."""
+    """The address that receives a run's response, and the id of the key that has named it; it is
+    empty where no key is needed."""
 
     url: str
     key_id: str
@@ -59,17 +62,24 @@ def add(connection: Connection, run_id: str, callback: Callback) -> None:
 
 
 def take_due(connection: Connection, most: int) -> Sequence[Webhook]:
-    """Take webhooks of ended runs for an attempt, for `LEASE_S`; no other gateway takes them."""
+    """Take webhooks of ended runs for an attempt, for `LEASE_S`; no other gateway takes them.
+
+    Those of revoked keys are left out.
+    """
+    active = exists().where(api_keys.c.key_id == webhooks.c.key_id, api_keys.c.revoked_at.is_(None))
     query = (
         select(
             webhooks.c.webhook_id,
             webhooks.c.url,
             webhooks.c.attempts,
+            runs.c.agent,
+            runs.c.task_id,
             runs.c.response,
             runs.c.ended_at,
         )
         .join_from(webhooks, runs, webhooks.c.run_id == runs.c.run_id)
         .where(*_PENDING, webhooks.c.due_at <= now_s(), runs.c.state == RunState.ENDED)
+        .where(or_(webhooks.c.key_id == "", active))
         .order_by(webhooks.c.due_at)
         .limit(most)
         .with_for_update(skip_locked=True, of=webhooks)

@@ -46,7 +46,16 @@ def test_the_webhook_in_the_page_is_one_that_a_gateway_sends() -> None:
     ended_at = datetime.fromisoformat(sent["timestamp"]).timestamp()
     id = webhook_id(own, callback)
     assert HEADERS["Webhook-Id"] == id
-    assert payload(Webhook(id, callback.url, 0, encode(response).decode(), ended_at)) == BODY
+    webhook = Webhook(
+        id,
+        callback.url,
+        0,
+        response.agent,
+        response.task_id,
+        encode(response).decode(),
+        ended_at,
+    )
+    assert payload(webhook) == BODY
     [secret] = re.findall(r"whsec_[\w+/]{32}", PAGE)
     at = datetime.fromtimestamp(int(HEADERS["Webhook-Timestamp"]), UTC)
     assert HEADERS["Webhook-Signature"] == Signer(secret).sign(id, at, BODY)

@@ -49,7 +49,7 @@ def gateway(store: Store, **settings: str) -> Gateway:
 
 async def register(of: Gateway, task: str, url: str) -> None:
     """Have alice's response to a task sent to an address."""
-    add = partial(webhooks.add, run_id=run_id("alice", task), callback=callback(of.own, url, "k"))
+    add = partial(webhooks.add, run_id=run_id("alice", task), callback=callback(of.own, url, ""))
     await of.store.write("", add)
 
 
@@ -193,8 +193,9 @@ def test_without_a_secret_and_for_a_wrong_address_a_task_is_refused(store: Store
 
 
 def test_a_response_that_cannot_be_read_is_sent_as_failed() -> None:
-    due = webhooks.Webhook("msg_1", "https://a", 0, "{", 0.0)
-    assert json.loads(delivery.payload(due))["data"]["status"] == "failed"
+    due = webhooks.Webhook("msg_1", "https://a", 0, "alice", "t1", "{", 0.0)
+    data = json.loads(delivery.payload(due))["data"]
+    assert (data["agent"], data["task_id"], data["status"]) == ("alice", "t1", "failed")
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ async def test_a_message_that_is_not_recorded_has_no_webhook_either(store: Store
     run = (await claimed(store, claim, "alice.1")).run
     assert run is not None
     await ended(store, run)
-    callback = Callback("https://a", "k")
+    callback = Callback("https://a", "")
     new = partial(record_new, agent="alice", callback=callback)
     other = task.model_copy(update={"content": "something else"})
     assert not await store.write("", partial(new, message=other))

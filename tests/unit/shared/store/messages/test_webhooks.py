@@ -8,13 +8,15 @@ from sqlalchemy import update
 from shared.store import Store
 from shared.store.messages import webhooks
 from shared.store.messages.webhooks import LEASE_S, Callback, Webhook
+from shared.store.processes import api_keys
 from shared.store.runs.run import Run
 from shared.store.schema import webhooks as table
 from tests.support.stores.steps import ended, owned
 
 
-async def added(store: Store, run: Run, url: str = "https://a") -> None:
-    await store.write("", partial(webhooks.add, run_id=run.run_id, callback=Callback(url, "k")))
+async def added(store: Store, run: Run, url: str = "https://a", key_id: str = "") -> None:
+    callback = Callback(url, key_id)
+    await store.write("", partial(webhooks.add, run_id=run.run_id, callback=callback))
 
 
 async def taken(store: Store, most: int = 9) -> Sequence[Webhook]:
@@ -38,6 +40,21 @@ async def test_a_webhook_is_due_once_its_run_has_ended(store: Store) -> None:
     (due,) = await taken(store)
     assert (due.url, due.attempts) == ("https://a", 0)
     assert '"type":"response"' in due.response
+
+
+async def test_a_webhook_of_a_revoked_key_is_never_due(store: Store) -> None:
+    kept, revoked = api_keys.generate(), api_keys.generate()
+    run = await owned(store)
+    for name, key in (("kept", kept), ("revoked", revoked)):
+        add = partial(api_keys.add, key=key, name=name, scope=api_keys.Scope.RUN, agents=())
+        await store.write("", add)
+        await added(store, run, f"https://{name}", api_keys.key_id_of(key) or "")
+    await ended(store, run)
+    await store.write("", partial(api_keys.revoke, name="revoked"))
+    assert [it.url for it in await taken(store)] == ["https://kept"]
+    await store.write("", partial(api_keys.revoke, name="kept"))
+    await later(store, LEASE_S)
+    assert await taken(store) == []
 
 
 async def test_one_that_was_taken_is_due_again_only_after_its_lease(store: Store) -> None:
