@@ -21,6 +21,7 @@ from services.gateway.api import (
     tasks,
     triggers,
 )
+from services.gateway.description import describe
 from services.gateway.gateway import Gateway
 from services.gateway.metrics import RequestCount
 from services.gateway.openai import chat, models, responses
@@ -37,15 +38,31 @@ STREAMS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/x-ndjson")
 """Responses that must not wait for more to compress; server-sent events are among starlette's."""
 
 
-def application(gateway: Gateway, hub: Hub) -> FastAPI:
+OF_TASKS = (tasks, runs, triggers, events)
+OF_SYSTEM = (agents, commands, dead_letters, overview, schedules, system)
+OF_OPENAI = (models, chat, responses)
+
+
+def routes() -> FastAPI:
+    """The routes and their description, without a system behind them."""
     app = FastAPI(
         title="Hutch",
         summary="Give tasks to agents, and see what they do.",
         version="1",
+        redirect_slashes=False,  # behind a proxy it would redirect to http
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        generate_unique_id_function=lambda route: route.name,
     )
+    for it in (login, *OF_TASKS, *OF_SYSTEM, *OF_OPENAI, files):
+        app.include_router(it.router)
+    describe(app)
+    return app
+
+
+def application(gateway: Gateway, hub: Hub) -> FastAPI:
+    app = routes()
     app.state.gateway, app.state.hub = gateway, hub
     problems.install(app, {"/v1/": errors.response})
     app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
@@ -55,9 +72,4 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app.state.dead_letters_lock = asyncio.Lock()
     app.state.observation = Observation(gateway)
     app.state.inspections = Inspections(gateway.folder, gateway.settings)
-    of_tasks = (tasks, runs, triggers, events)
-    of_system = (agents, commands, dead_letters, overview, schedules, system)
-    of_openai = (models, chat, responses)
-    for it in (login, *of_tasks, *of_system, *of_openai, files):
-        app.include_router(it.router)
     return app

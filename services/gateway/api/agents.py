@@ -107,7 +107,7 @@ def _fields(folder: Folder, it: AgentStatus) -> dict[str, Any]:
 
 
 @router.get("/api/agents/{name}")
-async def agent(name: Name, caller: Reader, request: Request) -> Agent:
+async def show_agent(name: Name, caller: Reader, request: Request) -> Agent:
     """One agent. Its tools are imported in a process of their own, which takes a second."""
     caller.check(name)
     gateway = gateways.of(request)
@@ -136,13 +136,13 @@ def _text(folder: Folder, name: str) -> str:
 
 
 @router.post("/api/agents/{name}/pause")
-async def pause(name: Name, caller: Operator, request: Request) -> Paused:
+async def pause_agent(name: Name, caller: Operator, request: Request) -> Paused:
     """Stop an agent, or `all`, from starting runs and calling models, until it is unpaused."""
     return await _change(name, caller, request, on=True)
 
 
 @router.post("/api/agents/{name}/unpause")
-async def unpause(name: Name, caller: Operator, request: Request) -> Paused:
+async def unpause_agent(name: Name, caller: Operator, request: Request) -> Paused:
     """End the pause of an agent. `all` also ends the pauses of agents that were paused by name."""
     return await _change(name, caller, request, on=False)
 

@@ -82,7 +82,7 @@ class CommandRequest(BaseModel):
         }
     },
 )
-async def run(asked: CommandRequest, caller: Reader, request: Request) -> StreamingResponse:
+async def run_command(asked: CommandRequest, caller: Reader, request: Request) -> StreamingResponse:
     """Run a command of `hutch` beside the gateway, with the gateway's own settings.
 
     It is interrupted when the client leaves.

@@ -131,7 +131,7 @@ class Outcome(BaseModel):
 
 
 @router.get("/api/dead-letters")
-async def rows(
+async def list_dead_letters(
     caller: Reader,
     request: Request,
     reason: str | None = None,
@@ -156,7 +156,7 @@ async def rows(
 
 
 @router.get("/api/dead-letters/{id:path}")
-async def show(id: str, caller: Reader, request: Request) -> DeadLetter:
+async def show_dead_letter(id: str, caller: Reader, request: Request) -> DeadLetter:
     store = gateways.of(request).store
     async with _held(request, caller) as held:
         found = [it for it in held if it.dead_letter.id == id]
@@ -188,7 +188,7 @@ async def show(id: str, caller: Reader, request: Request) -> DeadLetter:
 
 
 @router.post("/api/dead-letters/replay")
-async def replay(wanted: Replay, caller: Operator, request: Request) -> Outcome:
+async def replay_dead_letters(wanted: Replay, caller: Operator, request: Request) -> Outcome:
     """Replay dead letters: a run continues after its last finished step, a message is sent again.
 
     A replay that was interrupted can be repeated: no run is replayed twice.
@@ -208,7 +208,7 @@ async def replay(wanted: Replay, caller: Operator, request: Request) -> Outcome:
 
 
 @router.post("/api/dead-letters/drop")
-async def drop(wanted: Selection, caller: Operator, request: Request) -> Outcome:
+async def drop_dead_letters(wanted: Selection, caller: Operator, request: Request) -> Outcome:
     """Delete dead letters for good."""
     gateway = gateways.of(request)
     done, failed = 0, []

@@ -10,14 +10,13 @@ from fastapi import APIRouter, Query
 from sse_starlette import ServerSentEvent
 from starlette.responses import Response
 
-from services.gateway import problems
 from services.gateway.access.caller import Reader
 from services.gateway.api.tasks import SharedHub
 from services.gateway.tasks.event_stream import EventStream, opening
 from services.gateway.tasks.hub import Listener
 from shared.contract.messages import AgentName, Event
 
-router = APIRouter(prefix="/api", tags=["events"], responses=problems.RESPONSES)
+router = APIRouter(prefix="/api", tags=["events"])
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {

@@ -74,7 +74,7 @@ class Started(BaseModel):
 
 
 @router.get("/api/schedules")
-async def schedules(caller: Reader, request: Request) -> Schedules:
+async def list_schedules(caller: Reader, request: Request) -> Schedules:
     return Schedules(schedules=await schedule_rows(gateways.of(request), caller.sees))
 
 
@@ -111,7 +111,7 @@ async def schedule_rows(gateway: Gateway, sees: Callable[[str], bool]) -> list[S
 
 
 @router.post("/api/schedules/{agent}/{name}/run", status_code=HTTPStatus.ACCEPTED)
-async def run(
+async def run_schedule(
     agent: Annotated[str, Path(pattern=AGENT_NAME)],
     name: Annotated[str, Path(max_length=40)],
     caller: Operator,

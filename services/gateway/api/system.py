@@ -50,7 +50,7 @@ async def status(caller: Reader, request: Request) -> SystemStatus:
 
 
 @router.get("/api/audit")
-async def rows(
+async def list_audit(
     caller: Operator,
     request: Request,
     before: Annotated[int | None, Query(ge=0, le=2**62)] = None,

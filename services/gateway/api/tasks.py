@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Message
 
-from services.gateway import problems
 from services.gateway.access.caller import Caller, Reader, Runner
 from services.gateway.api.task_events import (
     RestartEvent,
@@ -23,29 +22,33 @@ from services.gateway.api.task_events import (
     TextEvent,
     task_events,
 )
+from services.gateway.encoded_slash import EncodedSlashRoute
 from services.gateway.problems import Problem
 from services.gateway.tasks import hub as hubs
 from services.gateway.tasks import lookup
 from services.gateway.tasks.event_stream import EventStream
 from services.gateway.tasks.hub import Hub
 from services.gateway.tasks.lookup import TaskView
-from services.gateway.tasks.place import Place
+from services.gateway.tasks.place import FORM, Place
 from services.gateway.tasks.submission import SENDER, cancel, check_unused, message_id, submit
 from services.gateway.tasks.watch import Watch
+from services.gateway.webhooks.destination import MOST_CHARS
 from services.gateway.webhooks.registration import register
 from shared.concurrency.first import first_of
 from shared.contract import messages
 from shared.contract.messages import AgentName, Budget, Content, Id, Task
 from shared.contract.priority import Priority
-from shared.contract.times import Time, delay_fault
+from shared.contract.times import WrittenTime, delay_fault
 from shared.definitions.durations import Duration
 from shared.store.processes.api_keys import Scope
 
-router = APIRouter(prefix="/api/tasks", tags=["tasks"], responses=problems.RESPONSES)
+router = APIRouter(prefix="/api/tasks", tags=["tasks"], route_class=EncodedSlashRoute)
 
 MOST_WAIT_S = 600.0
 """Proxies close a request without a response after some minutes."""
 
+Text = Annotated[str, Field(max_length=messages.MAX_BODY_BYTES)]
+"""With its limit, half of a surrogate pair is refused too: nothing could store it."""
 SharedHub = Annotated[Hub, Depends(hubs.of)]
 OnDisconnect = Annotated[
     Literal["cancel"] | None,
@@ -64,6 +67,7 @@ IdempotencyKey = Annotated[
         description="the same key creates the same thing once, however often it is sent",
     ),
 ]
+_PLACE: dict[str, Any] = {"pattern": FORM}  # another text is 400
 TaskId = Annotated[Id, Path(description="the task's id")]
 OfAgent = Annotated[
     AgentName | None, Query(description="its agent; needed where several have a task with this id")
@@ -82,7 +86,7 @@ class NewTask(BaseModel):
 
     agent: AgentName
     content: Content
-    context: Annotated[str | None, Field(description="further information for the agent")] = None
+    context: Annotated[Text | None, Field(description="further information for the agent")] = None
     session: Annotated[Id | None, Field(description="the conversation that it continues")] = None
     budget: Annotated[Budget | None, Field(description="the most that it may use")] = None
     timeout: Annotated[Duration, Field(description="after it, the task ends as `timeout`")] = (
@@ -90,7 +94,7 @@ class NewTask(BaseModel):
     )
     priority: Priority = Priority.INTERACTIVE
     not_before: Annotated[
-        Time | None, Field(description="it starts no earlier; at most 30 days ahead")
+        WrittenTime | None, Field(description="it starts no earlier; at most 30 days ahead")
     ] = None
     stream: Annotated[
         bool, Field(description="whether its events have the model's text as it comes")
@@ -100,7 +104,12 @@ class NewTask(BaseModel):
     ] = 0.0
     callback_url: Annotated[
         str | None,
-        Field(description="an address that gets the response as a signed webhook, at least once"),
+        Field(
+            max_length=MOST_CHARS,
+            description="an address that gets the response as a signed webhook, at least once",
+            examples=["https://example.com/hutch"],
+            json_schema_extra={"format": "uri"},
+        ),
     ] = None
     id: Annotated[
         Id | None,
@@ -141,7 +150,7 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
         + f" `response`: the task with its response; nothing follows. {ResumeEvent.__doc__}",
         "content": {"text/event-stream": {}},
     },
-    204: {"description": "It has ended, and its response was received."},
+    204: {"description": "The response was received already."},
 }
 
 
@@ -201,16 +210,21 @@ async def send_task(
         return view
 
 
-@router.get("/{id:path}/events", status_code=200, response_class=EventStream, responses=_EVENTS)
+@router.get("/{id}/events", status_code=200, response_class=EventStream, responses=_EVENTS)
 async def follow_task(
     id: TaskId,
     hub: SharedHub,
     caller: Reader,
     agent: OfAgent = None,
     last_event_id: Annotated[
-        str | None, Header(alias="Last-Event-ID", description="the last event received")
+        str | None,
+        Header(
+            alias="Last-Event-ID", description="the last event received", json_schema_extra=_PLACE
+        ),
     ] = None,
-    after: Annotated[str | None, Query(description="the same, for the first request")] = None,
+    after: Annotated[
+        str | None, Query(description="the same, for the first request", json_schema_extra=_PLACE)
+    ] = None,
     on_disconnect: OnDisconnect = None,
 ) -> Response:
     """Follow a task until its end, as server-sent events.
@@ -236,7 +250,7 @@ async def follow_task(
         return _stream(hub, entered, place, held.pop_all(), leaving)
 
 
-@router.get("/{id:path}")
+@router.get("/{id}")
 async def get_task(
     id: TaskId,
     request: Request,
@@ -258,7 +272,7 @@ async def get_task(
     return await lookup.view(store, known.agent, id, reply)
 
 
-@router.delete("/{id:path}", status_code=202)
+@router.delete("/{id}", status_code=202)
 async def cancel_task(
     id: TaskId, hub: SharedHub, caller: Runner, agent: OfAgent = None
 ) -> TaskView:

@@ -11,21 +11,20 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from services.gateway import problems
 from services.gateway.access.audit import record
 from services.gateway.access.caller import Runner
-from services.gateway.api.tasks import IdempotencyKey, SharedHub
+from services.gateway.api.tasks import IdempotencyKey, SharedHub, Text
 from services.gateway.problems import Problem
 from services.gateway.tasks import lookup
 from services.gateway.tasks.submission import SENDER, check_unused, message_id, submit
 from shared.client.ask import publish
 from shared.contract.messages import AgentName, Content, Id, Trigger, run_id
 from shared.contract.priority import Priority
-from shared.contract.times import Time, delay_fault
+from shared.contract.times import WrittenTime, delay_fault
 from shared.contract.topology import swarm_exchange_name
 from shared.store.messages import sent
 
-router = APIRouter(prefix="/api", tags=["tasks"], responses=problems.RESPONSES)
+router = APIRouter(prefix="/api", tags=["tasks"])
 
 
 class NewTrigger(BaseModel):
@@ -36,11 +35,11 @@ class NewTrigger(BaseModel):
     )
 
     agent: AgentName
-    content: str = ""
+    content: Text = ""
     session: Annotated[Id | None, Field(description="the conversation that it continues")] = None
     priority: Priority = Priority.BACKGROUND
     not_before: Annotated[
-        Time | None, Field(description="it starts no earlier; at most 30 days ahead")
+        WrittenTime | None, Field(description="it starts no earlier; at most 30 days ahead")
     ] = None
     id: Annotated[
         Id | None,
