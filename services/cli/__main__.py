@@ -29,7 +29,7 @@ COMMANDS = {
     ),
     "up": (
         "up",
-        "Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.",
+        "Run agents, scheduler and gateway until Ctrl-C; starts a broker if none is set.",
     ),
     "restart": (
         "restart",
@@ -79,7 +79,7 @@ COMMANDS = {
     ),
     "status": (
         "status",
-        "Show agents, scheduler, schedules, dead letters, store and broker on one screen.",
+        "Show agents, scheduler, gateway, schedules, dead letters, store and broker on one screen.",
     ),
     "doctor": (
         "doctor",

@@ -23,7 +23,7 @@ def objection(received_as: str, user_id: str | None, speaker: str) -> str | None
     """Why a message that names `speaker`, a user, as its sender is refused; None: it is accepted.
 
     `user_id` was verified by the broker. If our own user is shared by several processes, senders
-    can't be distinguished, and every message is accepted. The operator may send in any name.
+    can't be distinguished, and every message is accepted. `FOR_ALL` may send in any name.
     """
     if not divided(received_as) or user_id in {speaker, *FOR_ALL}:
         return None
@@ -33,4 +33,4 @@ def objection(received_as: str, user_id: str | None, speaker: str) -> str | None
 
 def divided(own: str) -> bool:
     """Whether each process has a user of its own, which is so if ours is one of them."""
-    return own == SCHEDULER or own.startswith(agent_user(""))
+    return own in {SCHEDULER, GATEWAY} or own.startswith(agent_user(""))

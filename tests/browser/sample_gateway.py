@@ -351,6 +351,14 @@ def application(sample: Sample) -> FastAPI:
             "status": "sent",
         }
 
+    @app.post("/api/triggers", status_code=202)
+    def trigger(body: Json) -> Json:
+        return ask(body | {"content": body.get("content", "")})
+
+    @app.post("/api/swarms/{group}/messages", status_code=202)
+    def broadcast(group: str, body: Json) -> Json:
+        return {"id": f"to-{group}"}
+
     @app.get("/api/tasks/{id}/events")
     async def task_events(id: str) -> EventSourceResponse:
         run = sample.run(id)

@@ -51,7 +51,6 @@ def owner(*replicas: Child) -> Child | None:
     return next((it for it in replicas if "run started" in it.output), None)
 
 
-@pytest.mark.essential
 async def test_the_tree_grows_to_the_answer_although_the_worker_is_killed(
     page: Page, visitor: Visitor, system: System
 ) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -29,6 +32,30 @@ def processes_in(folder: Path) -> list[str]:
         if process.info["status"] != psutil.STATUS_ZOMBIE
         and str(folder) in str(process.info["environ"])
     ]
+
+
+def test_a_demo_that_is_kept_ends_with_the_address_of_the_page_and_then_with_ctrl_c(
+    tmp_path: Path,
+) -> None:
+    if rabbitmq_container.engine() is None:
+        need("rabbitmq-server")
+    kept = {name: value for name, value in os.environ.items() if name != "RABBITMQ_URL"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "services.cli", "demo", "--keep"],
+        env=kept | {"PYTHONPATH": str(REPOSITORY), "HUTCH_GATEWAY_PORT": "0"},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        assert demo.stdout is not None
+        lines = iter(demo.stdout.readline, "")
+        address = next(it for it in lines if it.startswith("page and API: ")).split()[3]
+        with urlopen(f"{address.rstrip(';')}/api/me", timeout=PLAY_S) as reply:
+            assert json.load(reply)["open"] is True
+        demo.send_signal(signal.SIGINT)
+        assert "tasks, " in list(lines)[-1]
+        assert demo.wait(PLAY_S) == 0
+    assert processes_in(tmp_path) == []
 
 
 def test_the_demo_plays_every_example_and_leaves_nothing(tmp_path: Path) -> None:

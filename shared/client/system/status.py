@@ -12,7 +12,7 @@ from shared.client.dead_letters.remedies import MOST_READ
 from shared.client.dead_letters.selection import holding
 from shared.client.system.processes import LivingProcesses
 from shared.client.system.store_fault import write_fault
-from shared.contract.topology import ALL, DEAD_QUEUE, SCHEDULER, mailbox_name
+from shared.contract.topology import ALL, DEAD_QUEUE, GATEWAY, SCHEDULER, mailbox_name
 from shared.definitions.loader import Folder
 from shared.definitions.model import RESERVED, Schedule
 from shared.definitions.times import following
@@ -86,6 +86,8 @@ class SystemStatus:
     agents: list[AgentStatus]
     scheduler: int | None
     """The number of its processes, None as an agent's `replicas`."""
+    gateway: int | None
+    """The same for the gateway."""
     schedules: list[ScheduleStatus]
     dead_letters: int | None
     dead_letters_by_reason: dict[str, int]
@@ -142,6 +144,7 @@ async def system_status(
     return SystemStatus(
         agents=agents,
         scheduler=_count(stored, SCHEDULER),
+        gateway=_count(stored, GATEWAY),
         schedules=_schedule_statuses(schedules, stored) if stored else [],
         dead_letters=dead,
         dead_letters_by_reason=by_reason,

@@ -54,7 +54,7 @@ function Page() {
   return html`
     <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); main.current.focus(); }}>Skip to the content</a>
     <header class="top">
-      <a class="brand" href="/"><${Logo} />Hutch</a>
+      <a class="brand" href="/" title=${user && `Hutch ${user.version}`}><${Logo} />Hutch</a>
       ${!login && html`<${Navigation} path=${path} />`}
       <div class="corner">
         ${!login && html`<${Freshness} />`}

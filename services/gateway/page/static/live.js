@@ -7,6 +7,8 @@ import { shared } from "./state.js";
 export const freshness = shared({ state: "live", at: null, busy: false });
 
 const LONGEST_WAIT_MS = 15_000;
+/** Asking again would have the same answer. */
+const FINAL = new Set([400, 401, 403, 404, 409, 422]);
 
 export function fresh(state = "live") {
   freshness.set({ state, at: new Date(), busy: false });
@@ -59,12 +61,14 @@ export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
           wait(everyMs);
           return;
         }
+        if (FINAL.has(error.status)) {
+          fresh("complete");
+          return;
+        }
         failures += 1;
         const { at } = freshness.get();
         freshness.set({ state: "stale", at, busy: false });
-        if (error.status !== 401 && error.status !== 404) {
-          wait(Math.min(LONGEST_WAIT_MS, 500 * 2 ** failures));
-        }
+        wait(Math.min(LONGEST_WAIT_MS, 500 * 2 ** failures));
       } finally {
         running = false;
       }

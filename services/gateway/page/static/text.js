@@ -25,7 +25,7 @@ const hex = (char) => char.codePointAt(0).toString(16).toUpperCase().padStart(4,
 const tags = (text) => [...text].map((it) => String.fromCodePoint(it.codePointAt(0) - 0xe0000 || 63)).join("");
 
 /** The text in pieces: strings, and marks for characters that can't be seen. */
-export function pieces(text) {
+function pieces(text) {
   const found = [];
   let at = 0;
   for (const match of text.matchAll(HIDDEN)) {

@@ -2,6 +2,7 @@
 import { Component, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
 import { duration, plural } from "../format.js";
 import { useNow } from "../live.js";
+import { announce } from "../notices.js";
 import { Status, ended } from "../parts.js";
 import { Axis } from "./axis.js";
 import { KINDS } from "./kinds.js";
@@ -70,6 +71,13 @@ export function Timeline({ tree, root, chosen, onChoose, split }) {
     setActive(row.key);
     onChoose(row);
   };
+  /** The next row whose name has the text; without one, the first. */
+  function find(text) {
+    const wanted = text.toLowerCase();
+    const matches = rows.map((it, index) => (nameOf(it).toLowerCase().includes(wanted) ? index : -1)).filter((it) => it >= 0);
+    if (!matches.length) announce("No step has this name.");
+    else activate(matches.find((it) => active && it > at) ?? matches[0]);
+  }
   function zoomBy(factor) {
     const middle = (zoom[0] + zoom[1]) / 2;
     const half = Math.min(0.5, ((zoom[1] - zoom[0]) * factor) / 2);
@@ -90,6 +98,8 @@ export function Timeline({ tree, root, chosen, onChoose, split }) {
       <h2 id="timeline-title">Timeline</h2>
       <p class="dim">${plural(tree.runs.size, "run")}, ${plural(tree.steps, "step")}, ${duration(whole.to - whole.from)}</p>
       <div class="actions">
+        <input type="search" class="find" aria-label="Find a step" placeholder="Find a step" title="Enter: the next one"
+          onKeyDown=${(event) => event.key === "Enter" && event.target.value && find(event.target.value)} />
         ${all.length > 1 && html`<button type="button" class="quiet" onClick=${() => setOpened(opened.size === all.length ? new Set([root]) : new Set(all))}>${opened.size === all.length ? "Close workers" : "Open all"}</button>`}
         <label class="check"><input type="checkbox" checked=${fold} onChange=${(event) => setFold(event.target.checked)} />Fold gaps</label>
         ${zoomed && html`<button type="button" class="quiet" aria-label="Earlier" onClick=${() => move(-0.5)}>←</button>
@@ -112,6 +122,8 @@ export function Timeline({ tree, root, chosen, onChoose, split }) {
     <${Legend} bars=${whole.bars} />
   </section>`;
 }
+
+const nameOf = (row) => (row.bar ? `${barName(row.bar)} ${row.bar.reason}` : row.run.agent);
 
 /** The runs that must be open for a chosen row to be seen. */
 function ancestors(tree, key) {
@@ -188,6 +200,7 @@ function Legend({ bars }) {
   return html`<ul class="legend" aria-label="Kinds of bars">
     ${Object.entries(KINDS).filter(([kind]) => used.has(kind)).map(([kind, it]) => html`<li key=${kind} title=${it.what}><i class=${`key ${kind}`} aria-hidden="true"></i>${it.label}</li>`)}
     <li><i class="key folded" aria-hidden="true"></i>folded gap</li>
+    <li class="keys">↑ ↓ move, → ← open and close, Enter shows a step</li>
   </ul>`;
 }
 

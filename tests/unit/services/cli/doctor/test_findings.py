@@ -116,6 +116,7 @@ def test_agents_whose_heartbeats_cannot_be_written_are_not_called_dead() -> None
                 SystemStatus(
                     agents=[AgentStatus("bob", replicas, queued=1)],
                     scheduler=replicas,
+                    gateway=replicas,
                     schedules=[ScheduleStatus("bob", "plan", None, None, None, late=False)],
                     dead_letters=0,
                     dead_letters_by_reason={},

@@ -13,6 +13,7 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 def status(*agents: AgentStatus, **fields: Any) -> SystemStatus:
     known: dict[str, Any] = {
         "scheduler": 1,
+        "gateway": 1,
         "schedules": [],
         "dead_letters": 0,
         "dead_letters_by_reason": {},
