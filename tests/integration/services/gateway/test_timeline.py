@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 from uuid import uuid4
 
 import httpx2
 import pytest
 
+from shared.store.processes.heartbeats import DEAD_AFTER_S
 from tests.support.client import Client
 from tests.support.gateway import gateway
 from tests.support.processes.agents import ASK
@@ -41,8 +43,10 @@ def test_a_takeover_shows_the_dead_process_and_the_new_owner(
 ) -> None:
     both = system.agents("bob", "bob")
     _, address = gateway(system)
-    task = sent(pika, "bob", "[[latency 6]]Write.")
+    task = sent(pika, "bob", "[[latency 10]]Write.")
     until(lambda: len(asked()) == 1)
+    began = time.monotonic()
+    until(lambda: time.monotonic() > began + DEAD_AFTER_S)  # so that the lost call has a length
     running = got(address, f"/api/runs/{task}/tree")["runs"][0]
     assert kinds(running)[-1] == "model"
     assert running["bars"][-1]["to"] is None
