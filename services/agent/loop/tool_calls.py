@@ -11,7 +11,8 @@ from services.agent.llm.chat import ToolCall, ToolSpec
 from services.agent.loop.journal import StepKind
 from shared.contract.messages import Content, Frozen
 from shared.definitions.arguments import faults
-from shared.definitions.functions import JsonObject, sanitised
+from shared.definitions.functions import JsonObject
+from shared.definitions.tools.choice import sanitised
 from shared.errors import ToolError
 
 ANSWERS_JSON = "Its answer is JSON with this schema: "
