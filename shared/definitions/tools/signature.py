@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NotRequired, Protocol, get_args, get_origin, get_type_hints
+from typing import Any, NotRequired, Protocol, cast, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, JsonValue, TypeAdapter
 from pydantic.errors import PydanticUserError
@@ -162,7 +163,7 @@ class Signature:
         values = {**arguments, **{name: getattr(info, name) for name in self.filled}}
         if all(it.kind in _ONE_BY_ONE for it in self.own.parameters.values()):
             return (), values
-        bound = inspect.BoundArguments(self.own, values)  # type: ignore[arg-type]  # any mapping
+        bound = inspect.BoundArguments(self.own, OrderedDict(values))
         bound.apply_defaults()
         return bound.args, dict(bound.kwargs)
 
@@ -180,11 +181,12 @@ class Signature:
             if isinstance(self.function, type):  # its hints are those of `__init__`
                 raise TypeError("it is a class; name a function")
             raise TypeError(f"the parameter '{parameter}' has no type hint")
-        hint = self.hints[parameter.name]
+        hint: Any = self.hints[parameter.name]
+        many, mapping = cast(Any, list), cast(Any, dict)  # mypy takes no variable as a type
         if parameter.kind is Kind.VAR_POSITIONAL:
-            return list[hint]
+            return many[hint]
         if parameter.kind is Kind.VAR_KEYWORD:
-            return get_args(hint)[0] if get_origin(hint) is Unpack else dict[str, hint]
+            return get_args(hint)[0] if get_origin(hint) is Unpack else mapping[str, hint]
         return hint
 
 
