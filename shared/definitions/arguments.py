@@ -20,7 +20,7 @@ MOST_CHANGES = 3
 MOST_LITERAL_CHARS = 10_000
 """The longest text that is read as Python: its parser is slow and needs much memory."""
 
-_SEQUENCES = {"list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type"}
+_SEQUENCES = {"list_type", "tuple_type", "set_type", "frozen_set_type"}
 _FINAL = {"missing", "extra_forbidden", "value_error", "assertion_error"}
 """Faults that no other type can correct."""
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
-from typing import Any, NotRequired, Protocol, cast, get_args, get_origin, get_type_hints
+from typing import Any, Protocol, cast, get_args, get_origin
 
-from pydantic import ConfigDict, JsonValue, TypeAdapter
+from pydantic import JsonValue, TypeAdapter
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import from_json, to_json
-from typing_extensions import TypedDict, Unpack
+from typing_extensions import Unpack
 
 from shared.definitions.results import first_line
-from shared.definitions.tools.module import import_for_types
+from shared.definitions.tools.hints import adapter, hints_of, without_foreign
 from shared.telemetry.logs import is_secret
 
 Kind = inspect.Parameter
@@ -76,14 +75,6 @@ class Signature:
         self.parameters  # noqa: B018 - computed now, so that it raises now
 
     @cached_property
-    def hints(self) -> dict[str, Any]:
-        try:
-            return get_type_hints(self.function, include_extras=True)
-        except NameError:
-            import_for_types(sys.modules[inspect.unwrap(self.function).__module__])
-            return get_type_hints(self.function, include_extras=True)
-
-    @cached_property
     def own(self) -> inspect.Signature:
         signature = inspect.signature(self.function)
         if not self.is_method:
@@ -97,47 +88,21 @@ class Signature:
         named = {it.name for it in self.own.parameters.values() if it.kind in _ONE_BY_ONE}
         return FILLED & named
 
-    @cached_property
-    def fields(self) -> dict[str, Any]:
-        """The hints of the parameters that a model can send, by name."""
-        return {
-            it.name: self._hint(it)
-            for it in self.own.parameters.values()
-            if it.name not in self.filled
-        }
-
-    @cached_property
+    @property
     def left_out(self) -> Mapping[str, str]:
-        """The parameters that always have their default, with the reason: no JSON has their
+        """The parameters that always have their default, with the reason: JSON doesn't have their
         type."""
-        faults = {}
-        for name, hint in self.fields.items():
-            try:
-                _adapter({name: hint}).json_schema()
-            except PydanticUserError as error:
-                if name not in self._with_default:
-                    raise TypeError(f"the parameter '{name}': {first_line(error)}") from error
-                faults[name] = first_line(error)
-        return faults
+        return self._hints[1]
 
     @cached_property
     def optional(self) -> frozenset[str]:
         """The parameters that a model may leave out."""
-        return self._with_default & self.arguments_fields.keys()
-
-    @cached_property
-    def arguments_fields(self) -> dict[str, Any]:
-        return {name: hint for name, hint in self.fields.items() if name not in self.left_out}
+        return self._with_default & self._hints[0].keys()
 
     @cached_property
     def arguments(self) -> TypeAdapter[dict[str, object]]:
         """Validates a model's arguments."""
-        return _adapter(
-            {
-                name: NotRequired[hint] if name in self._with_default else hint
-                for name, hint in self.arguments_fields.items()
-            }
-        )
+        return adapter(self._hints[0], self.optional)
 
     @cached_property
     def parameters(self) -> dict[str, JsonValue]:
@@ -168,6 +133,38 @@ class Signature:
         return bound.args, dict(bound.kwargs)
 
     @cached_property
+    def _hints(self) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        """The hints of the parameters that a model can send, and the faults of the others."""
+        evaluated = hints_of(self.function)
+        hints = {
+            it.name: self._hint(it, evaluated)
+            for it in self.own.parameters.values()
+            if it.name not in self.filled
+        }
+        try:
+            adapter(hints).json_schema()
+            return hints, {}
+        except PydanticUserError:
+            return self._expressible(hints)
+
+    def _expressible(self, hints: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        kept: dict[str, Any] = {}
+        faults: dict[str, str] = {}
+        for name, hint in hints.items():
+            try:
+                kept[name] = without_foreign(hint)
+            except PydanticUserError as error:
+                fault = first_line(error).partition(". Set ")[
+                    0
+                ]  # advice on pydantic's own settings
+                if name not in self._with_default:
+                    raise TypeError(
+                        f"the parameter '{name}' has a type that JSON doesn't have: {fault}"
+                    ) from error
+                faults[name] = fault
+        return kept, faults
+
+    @cached_property
     def _with_default(self) -> frozenset[str]:
         several = {Kind.VAR_POSITIONAL, Kind.VAR_KEYWORD}
         return frozenset(
@@ -176,36 +173,15 @@ class Signature:
             if it.default is not Kind.empty or it.kind in several
         )
 
-    def _hint(self, parameter: Kind) -> Any:
-        if parameter.name not in self.hints:
+    def _hint(self, parameter: Kind, evaluated: Mapping[str, Any]) -> Any:
+        if parameter.name not in evaluated:
             if isinstance(self.function, type):  # its hints are those of `__init__`
                 raise TypeError("it is a class; name a function")
             raise TypeError(f"the parameter '{parameter}' has no type hint")
-        hint: Any = self.hints[parameter.name]
+        hint: Any = evaluated[parameter.name]
         many, mapping = cast(Any, list), cast(Any, dict)  # mypy takes no variable as a type
         if parameter.kind is Kind.VAR_POSITIONAL:
             return many[hint]
         if parameter.kind is Kind.VAR_KEYWORD:
             return get_args(hint)[0] if get_origin(hint) is Unpack else mapping[str, hint]
         return hint
-
-
-def _adapter(hints: dict[str, Any]) -> TypeAdapter[dict[str, object]]:
-    """A TypedDict of arguments. A name that a class of the hints knows only for type checkers is
-    imported."""
-    make: Any = TypedDict  # no type checker knows a TypedDict made at run time
-    arguments = make("Arguments", hints)
-    arguments.__pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
-    try:
-        return TypeAdapter(arguments)
-    except NameError:
-        for module in {it.__module__ for hint in hints.values() for it in _classes(hint)}:
-            import_for_types(sys.modules[module])
-        return TypeAdapter(arguments)
-
-
-def _classes(hint: Any) -> Iterator[type]:
-    if isinstance(hint, type):
-        yield hint
-    for part in get_args(hint):
-        yield from _classes(part)
