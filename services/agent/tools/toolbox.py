@@ -83,13 +83,13 @@ class RunTools:
             deadline=datetime.fromtimestamp(run.deadline_at, UTC),
             session=run.session,
             run_id=run.run_id,
-            progress=_progress(partial(announce, "tool.progress", run, tool=name)),
+            progress=progress_of(partial(announce, "tool.progress", run, tool=name)),
         )
         abandoned = partial(announce, "tool.abandoned", run, tool=name)
         return await self.toolbox.call(name, arguments, info, abandoned)
 
 
-def _progress(announce: Callable[..., None]) -> Progress:
+def progress_of(announce: Callable[..., None]) -> Progress:
     """Announces the progress of a call, at most once in `PROGRESS_S`; numbers only."""
     loop, next_at = asyncio.get_running_loop(), 0.0
 
