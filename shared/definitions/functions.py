@@ -17,9 +17,9 @@ from pydantic import JsonValue, ValidationError
 from pydantic_core import to_json
 
 from shared.concurrency.threads import in_thread
-from shared.definitions.arguments import checked, faults
-from shared.definitions.async_calls import Later, awaited
 from shared.definitions.results import answered, first_line, text_of
+from shared.definitions.tools.arguments import checked, faults
+from shared.definitions.tools.async_calls import Later, awaited
 from shared.definitions.tools.choice import ToolChoice
 from shared.definitions.tools.docstrings import described
 from shared.definitions.tools.module import known_functions, tool_module

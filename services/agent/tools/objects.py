@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from shared.concurrency.threads import in_thread
-from shared.definitions.async_calls import Later, awaited
 from shared.definitions.functions import Tool
 from shared.definitions.results import answered
+from shared.definitions.tools.async_calls import Later, awaited
 from shared.errors import ToolError, ToolsUnavailable
 
 log = structlog.get_logger()
