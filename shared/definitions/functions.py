@@ -20,10 +20,11 @@ from shared.concurrency.threads import in_thread
 from shared.definitions.results import answered, first_line, text_of
 from shared.definitions.tools.arguments import checked, faults
 from shared.definitions.tools.async_calls import Later, awaited
+from shared.definitions.tools.call_info import CallInfo
 from shared.definitions.tools.choice import ToolChoice
 from shared.definitions.tools.docstrings import described
 from shared.definitions.tools.module import known_functions, tool_module
-from shared.definitions.tools.signature import CallInfo, Signature
+from shared.definitions.tools.signature import Signature
 from shared.errors import SettingsError, ToolError
 
 JsonObject = dict[str, JsonValue]
@@ -142,9 +143,7 @@ def load(folder: Path, tool: str | ToolChoice) -> Tool:
         to_json([description, signature.parameters])
     except SettingsError:
         raise
-    except (
-        Exception
-    ) as error:  # hints are code too, and a path can be one that the system can't open
+    except Exception as error:  # hints run code, and the system may not be able to open a path
         raise SettingsError(f"{file}: '{name}': {first_line(error)}") from error
     strange = tuple(it for it in docstring.parameters if it not in signature.own.parameters)
     return Tool(choice, description, signature, function, owner, strange)

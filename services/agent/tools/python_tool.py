@@ -15,7 +15,7 @@ import structlog
 from services.agent.llm.chat import ToolSpec
 from services.agent.tools.threads import ToolThreads
 from shared.definitions.functions import JsonObject, Tool
-from shared.definitions.tools.signature import CallInfo
+from shared.definitions.tools.call_info import CallInfo
 from shared.errors import ToolError
 
 log = structlog.get_logger()

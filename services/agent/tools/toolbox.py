@@ -18,7 +18,7 @@ from services.agent.instance import Instance
 from services.agent.llm.chat import ToolSpec
 from services.agent.loop.journal import StepKey
 from shared.definitions.functions import JsonObject
-from shared.definitions.tools.signature import CallInfo, Progress
+from shared.definitions.tools.call_info import CallInfo, Progress
 from shared.errors import ToolError
 from shared.store.runs.run import Run
 

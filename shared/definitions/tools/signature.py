@@ -6,10 +6,9 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
-from datetime import datetime
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, cast, get_args, get_origin
+from typing import Any, cast, get_args, get_origin
 
 from pydantic import JsonValue, TypeAdapter
 from pydantic.errors import PydanticUserError
@@ -18,39 +17,13 @@ from pydantic_core import from_json, to_json
 from typing_extensions import Unpack
 
 from shared.definitions.results import first_line
+from shared.definitions.tools.call_info import FILLED, CallInfo, check_hint
 from shared.definitions.tools.hints import adapter, hints_of, without_foreign
 from shared.telemetry.logs import is_secret
 
 Kind = inspect.Parameter
 
 _ONE_BY_ONE = {Kind.POSITIONAL_OR_KEYWORD, Kind.KEYWORD_ONLY}
-
-
-class Progress(Protocol):
-    def __call__(self, done: float, total: float | None = None) -> None:
-        """Report how much of a call's work is done, from any thread."""
-
-
-def unreported(done: float, total: float | None = None) -> None:
-    """The `Progress` of a call that no run makes."""
-
-
-@dataclass(frozen=True)
-class CallInfo:
-    """Facts of one call. A function's parameter with the name of a field gets it; no model does."""
-
-    idempotency_key: str = ""
-    """The step's key, which is the same if the call is made again."""
-    deadline: datetime | None = None
-    """The time at which the call is cut off, with its zone."""
-    session: str | None = None
-    """The conversation that the run belongs to."""
-    run_id: str = ""
-    progress: Progress = unreported
-
-
-FILLED = frozenset(it.name for it in fields(CallInfo))
-"""The parameters that no model fills."""
 
 
 class Untitled(GenerateJsonSchema):
@@ -124,8 +97,17 @@ class Signature:
     def bind(
         self, arguments: Mapping[str, object], info: CallInfo
     ) -> tuple[tuple[object, ...], dict[str, object]]:
-        """The positional and the named arguments of a call."""
-        values = {**arguments, **{name: getattr(info, name) for name in self.filled}}
+        """The positional and the named arguments of a call.
+
+        A fact that the call doesn't have, such as a session, leaves a default in place.
+        """
+        facts = {name: getattr(info, name) for name in self.filled}
+        known = {
+            name: it
+            for name, it in facts.items()
+            if it is not None or name not in self._with_default
+        }
+        values = {**arguments, **known}
         if all(it.kind in _ONE_BY_ONE for it in self.own.parameters.values()):
             return (), values
         bound = inspect.BoundArguments(self.own, OrderedDict(values))
@@ -136,6 +118,8 @@ class Signature:
     def _hints(self) -> tuple[Mapping[str, Any], Mapping[str, str]]:
         """The hints of the parameters that a model can send, and the faults of the others."""
         evaluated = hints_of(self.function)
+        for name in self.filled & evaluated.keys():
+            check_hint(name, evaluated[name], has_default=name in self._with_default)
         hints = {
             it.name: self._hint(it, evaluated)
             for it in self.own.parameters.values()

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from shared.definitions.functions import load
+from shared.definitions.tools.call_info import CallInfo
 from shared.definitions.tools.choice import sanitised
-from shared.definitions.tools.signature import CallInfo
 from shared.errors import SettingsError
 from tests.support.tool_file import failure, tool
 

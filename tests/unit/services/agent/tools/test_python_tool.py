@@ -13,8 +13,8 @@ import structlog
 from services.agent.tools.python_tool import PythonTool
 from services.agent.tools.threads import ToolThreads
 from shared.definitions.functions import JsonObject, load
+from shared.definitions.tools.call_info import CallInfo
 from shared.definitions.tools.choice import ToolChoice
-from shared.definitions.tools.signature import CallInfo
 from shared.errors import ToolError
 from tests.support.model.loop import until
 

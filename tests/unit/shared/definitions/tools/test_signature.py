@@ -9,8 +9,8 @@ import pytest
 from pydantic import JsonValue
 
 from shared.definitions.functions import Tool, load
+from shared.definitions.tools.call_info import CallInfo
 from shared.definitions.tools.choice import ToolChoice
-from shared.definitions.tools.signature import CallInfo
 from shared.errors import SettingsError
 from tests.support.tool_file import failure, tool
 
@@ -196,6 +196,22 @@ def lookup(n: int, {", ".join(names)}) -> str:
     assert await made.call({"n": 1}, info) == "('k', None, 's', 'r')"
     assert seen == [(1, 2)]
     assert "session: unknown key" in await failure(made, n=1, session="another")
+
+
+@pytest.mark.parametrize(
+    "parameter", ["session: int", "session: str", "deadline: str", "run_id: list[str]"]
+)
+def test_a_fact_of_the_call_with_a_hint_that_it_violates_is_refused(
+    tmp_path: Path, parameter: str
+) -> None:
+    name = parameter.partition(":")[0]
+    with pytest.raises(SettingsError, match=f"'{name}' gets a fact of the call, which is"):
+        tool(tmp_path, f"def lookup({parameter}) -> None: ...")
+
+
+async def test_without_a_session_its_default_applies(tmp_path: Path) -> None:
+    made = tool(tmp_path, "def lookup(session: str = 'none') -> str:\n    return session")
+    assert [await made.call({}, CallInfo(session=it)) for it in ("s", None)] == ["s", "none"]
 
 
 async def test_an_awaitable_under_a_plain_decorator_is_awaited(tmp_path: Path) -> None:
