@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import structlog
@@ -101,13 +101,11 @@ class PythonTool:
         except TimeoutError:
             if not limit.expired():
                 raise
-            name, most = self.tool.name, timedelta(seconds=self.tool.choice.timeout_s or 0)
+            name, timeout_s = self.tool.name, self.tool.choice.timeout_s
             if not started:
                 raise ToolError(f"{name} was not called: no thread was free") from None
             doubt = "" if self.tool.repeatable else f" {IN_DOUBT}"
-            raise ToolError(
-                f"{name} gave no answer within {most.total_seconds():.0f} s.{doubt}"
-            ) from None
+            raise ToolError(f"{name} gave no answer within {timeout_s:.0f} s.{doubt}") from None
 
     def _abandon(self, job: asyncio.Task[object]) -> None:
         """Leave a function that can't be stopped; its place is free when it returns."""
@@ -115,7 +113,9 @@ class PythonTool:
         name, began, left = self.tool.name, time.monotonic(), self.threads.abandoned
         log.warning("a tool's function runs on after its call", tool=name, abandoned=left)
 
-        def returned(_: object) -> None:
+        def returned(it: asyncio.Task[object]) -> None:
+            if it.cancelled():  # the process ends
+                return
             self._leave()
             seconds = round(time.monotonic() - began, 1)
             log.info("a tool's function has returned after its call", tool=name, late_s=seconds)
