@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -14,12 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from services.gateway import gateway as gateways
 from services.gateway.access import audit
 from services.gateway.access.caller import Caller, Operator, Reader
+from services.gateway.api.tasks import Text
 from services.gateway.gateway import Gateway
 from services.gateway.problems import Problem
 from shared.client.dead_letters.remedies import Action, remedies
 from shared.client.dead_letters.replay import replay as replay_one
 from shared.client.dead_letters.selection import Choice, Held, holding
 from shared.contract.messages import Lineage, Response, Task, Trigger, decode
+from shared.contract.times import WrittenTime
 from shared.errors import BadMessage, HutchError
 from shared.store.runs.replay import Decision
 
@@ -73,11 +75,11 @@ class Selection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ids: list[str] | None = Field(default=None, min_length=1, max_length=1000)
-    reason: str | None = Field(default=None, description="a part of the reason")
-    agent: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    ids: list[Text] | None = Field(default=None, min_length=1, max_length=1000)
+    reason: Text | None = Field(default=None, description="a part of the reason")
+    agent: Text | None = None
+    since: WrittenTime | None = None
+    until: WrittenTime | None = None
     all: bool = False
 
     @model_validator(mode="after")
@@ -91,14 +93,14 @@ class Selection(BaseModel):
     def of(self, held: Sequence[Held]) -> Sequence[Held]:
         if self.ids is not None:
             return [it for it in held if it.dead_letter.id in set(self.ids)]
-        choice = Choice(None, self.agent, self.reason, True, _aware(self.since), _aware(self.until))
+        choice = Choice(None, self.agent, self.reason, True, self.since, self.until)
         return choice.of(held)
 
 
 class Replay(Selection):
     """With one id, it can have a decision on the tool call in doubt."""
 
-    tool_done: str | None = Field(default=None, description="it has acted, with this result")
+    tool_done: Text | None = Field(default=None, description="it has acted, with this result")
     tool_again: bool = Field(default=False, description="it has not acted: call it once more")
 
     @model_validator(mode="after")
@@ -136,14 +138,14 @@ async def list_dead_letters(
     request: Request,
     reason: str | None = None,
     agent: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: WrittenTime | None = None,
+    until: WrittenTime | None = None,
     q: Annotated[str | None, Query(description="a part of the text, the reason or an id")] = None,
     before: Annotated[str | None, Query(description="the `next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> DeadLetters:
     """The dead letters, the newest first."""
-    choice = Choice(None, agent, reason, True, _aware(since), _aware(until))
+    choice = Choice(None, agent, reason, True, since, until)
     async with _held(request, caller) as held:
         found = [_row(it) for it in choice.of(held)]
     found = [row for row in reversed(found) if _matches(row, q)]
@@ -274,8 +276,3 @@ def _matches(row: DeadLetterRow, q: str | None) -> bool:
     wanted = (q or "").casefold()
     fields = (row.text, row.reason, row.id, row.task_id or "", row.run_id or "")
     return any(wanted in it.casefold() for it in fields)
-
-
-def _aware(at: datetime | None) -> datetime | None:
-    """A time without an offset is UTC."""
-    return at.replace(tzinfo=at.tzinfo or UTC) if at else None

@@ -22,7 +22,7 @@ from services.gateway.tasks.watch import Watch
 from shared.broker.consumer import Consumer
 from shared.broker.publisher import Outgoing
 from shared.client.ask import ASK_AGAIN_S, response_to
-from shared.client.events import PREFETCH, received
+from shared.client.events import received
 from shared.contract import topology
 from shared.contract.messages import Event, Task, Trigger, encode
 from shared.contract.stream import StreamPart
@@ -31,6 +31,10 @@ from shared.process.stopping import Stopping
 
 CHECK_S = 5.0
 """Seconds between two looks for messages that are to be sent again."""
+
+TEXT_PREFETCH = 2000
+"""Many clients' texts are thousands of small messages a second: with a hundred at a time, a busy
+broker's round trips would delay them by seconds."""
 
 MOST_EVENTS = 1000
 """The most events that wait for a slow client; then it loses the oldest."""
@@ -91,7 +95,7 @@ class Hub:
         queues = (self.reply_to, topology.gateway_events_name(instance), self._texts.queue)
         responses, events, texts = [await broker.consumer(queue) for queue in queues]
         for consumer in (responses, events, texts):
-            await consumer.start(PREFETCH)
+            await consumer.start(TEXT_PREFETCH)
         async with asyncio.TaskGroup() as jobs:
             serving = (
                 self._take_responses(responses),

@@ -59,6 +59,9 @@ class RunText:
         reply = self._replies.pop(turn, None)
         if not content.strip() or (reply and reply.whole and reply.text.strip() == content.strip()):
             return
+        if reply is not None and reply.whole and content.startswith(reply.text):
+            yield Text(turn, content[len(reply.text) :])  # the last pieces are only late
+            return
         if reply is not None and reply.text:
             yield Restart(turn, "lost")
         yield Text(turn, content)

@@ -68,7 +68,8 @@ def test_a_client_that_has_received_nothing_gets_the_whole_reply() -> None:
 def test_the_end_of_a_reply_that_has_not_come_is_made_up_for() -> None:
     text = RunText("r1")
     told(text, part(0, "ab"))
-    assert list(text.record(1, "abc")) == [Restart(1, "lost"), Text(1, "abc")]
+    assert list(text.record(1, "abc")) == [Text(1, "c")]
+    assert told(text, part(2, "c")) == [], "it came after all"
 
 
 def test_a_reply_without_text_says_nothing() -> None:
