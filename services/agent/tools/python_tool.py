@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -50,7 +50,7 @@ class PythonTool:
     ) -> str:
         """See `AgentTool.call`. The timeout counts from when the tool's own limit admits the call;
         a call waits for that no longer than the timeout."""
-        started: list[asyncio.Task[object]] = []
+        started: list[asyncio.Future[Any]] = []
 
         async def thread(function: Callable[[], R], /) -> R:
             job = await self.threads.start(function)
@@ -93,7 +93,7 @@ class PythonTool:
         return replace(info, deadline=min(deadline, info.deadline or deadline))
 
     @asynccontextmanager
-    async def _limit(self, started: list[asyncio.Task[object]]) -> AsyncIterator[None]:
+    async def _limit(self, started: list[asyncio.Future[Any]]) -> AsyncIterator[None]:
         limit = asyncio.timeout(self.tool.choice.timeout_s)
         try:
             async with limit:
@@ -107,15 +107,13 @@ class PythonTool:
             doubt = "" if self.tool.repeatable else f" {IN_DOUBT}"
             raise ToolError(f"{name} gave no answer within {timeout_s:.0f} s.{doubt}") from None
 
-    def _abandon(self, job: asyncio.Task[object]) -> None:
+    def _abandon(self, job: asyncio.Future[Any]) -> None:
         """Leave a function that can't be stopped; its place is free when it returns."""
         self.threads.abandon(job)
         name, began, left = self.tool.name, time.monotonic(), self.threads.abandoned
         log.warning("a tool's function runs on after its call", tool=name, abandoned=left)
 
-        def returned(it: asyncio.Task[object]) -> None:
-            if it.cancelled():  # the process ends
-                return
+        def returned(_: object) -> None:
             self._leave()
             seconds = round(time.monotonic() - began, 1)
             log.info("a tool's function has returned after its call", tool=name, late_s=seconds)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from shared.concurrency.threads import in_thread
+from shared.concurrency.threads import start_thread
 from shared.errors import ToolError
 
 R = TypeVar("R")
@@ -23,8 +23,8 @@ class ToolThreads:
     def __init__(self, most: int = MOST_THREADS) -> None:
         self._most = most
         self._free = asyncio.Semaphore(most)
-        self._running: set[asyncio.Task[object]] = set()
-        self._abandoned: set[asyncio.Task[object]] = set()
+        self._running: set[asyncio.Future[Any]] = set()
+        self._abandoned: set[asyncio.Future[Any]] = set()
 
     @property
     def running(self) -> int:
@@ -35,7 +35,7 @@ class ToolThreads:
     def abandoned(self) -> int:
         return len(self._abandoned)
 
-    async def start(self, function: Callable[[], R]) -> asyncio.Task[R]:
+    async def start(self, function: Callable[[], R]) -> asyncio.Future[R]:
         """Start a function once a thread is free; await the result through `asyncio.shield`.
 
         Raises `ToolError` if all threads are abandoned.
@@ -46,18 +46,21 @@ class ToolThreads:
                 "thread is free"
             )
         await self._free.acquire()
-        job = asyncio.create_task(in_thread(function))
+        try:
+            job = start_thread(function)
+        except RuntimeError:  # the system can start no more threads
+            self._free.release()
+            raise
         self._running.add(job)
         job.add_done_callback(self._returned)
         return job
 
-    def abandon(self, job: asyncio.Task[R]) -> None:
+    def abandon(self, job: asyncio.Future[R]) -> None:
         """Count a started function that has not returned and that no call waits for."""
         self._abandoned.add(job)
 
-    def _returned(self, job: asyncio.Task[R]) -> None:
+    def _returned(self, job: asyncio.Future[R]) -> None:
         self._running.discard(job)
         self._abandoned.discard(job)
         self._free.release()
-        if not job.cancelled():
-            job.exception()  # it was the caller's; an abandoned one's is dropped
+        job.exception()  # it was the caller's; an abandoned one's is dropped
