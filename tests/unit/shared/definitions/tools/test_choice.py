@@ -61,7 +61,6 @@ def test_a_model_calls_a_tool_by_its_new_name_or_the_functions(
         {"max_result": 1_000_000},
         {"rename": "find order"},
         {"description": ""},
-        {"approval": "always"},
     ],
 )
 def test_an_option_with_no_meaning_is_refused(option: dict[str, object]) -> None:

@@ -61,7 +61,7 @@ SPHINX = """Finds an order.
 
 
 @pytest.mark.parametrize("docstring", [GOOGLE, NUMPY, SPHINX], ids=["google", "numpy", "sphinx"])
-def test_parameters_and_the_rest_are_told_apart(docstring: str) -> None:
+def test_parameters_are_separated_from_the_rest(docstring: str) -> None:
     found = described(cleandoc(docstring))
     assert found.text == (
         "Finds an order.\n\nIt reads the archive too.\n\nReturns: The order's state."
