@@ -104,12 +104,7 @@ async def run_command(asked: CommandRequest, caller: Reader, request: Request) -
 
 def _allowed(asked: CommandRequest, caller: Caller) -> str:
     """The command's name; raises the problem that it may not be given so or by this caller."""
-    if caller.agents is not None:
-        raise Problem(
-            HTTPStatus.FORBIDDEN,
-            f"the key '{caller.name}' is limited to some agents: it can't be used for the command "
-            "line, whose commands show all of them",
-        )
+    caller.check_all("commands show all of them")
     name = command_of(asked.arguments)
     if name is None:
         raise Problem(HTTPStatus.BAD_REQUEST, "the gateway does not execute this command")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from http import HTTPStatus
@@ -15,7 +15,6 @@ from services.gateway import gateway as gateways
 from services.gateway.access import audit
 from services.gateway.access.caller import Caller, Operator, Reader
 from services.gateway.api.tasks import Text
-from services.gateway.gateway import Gateway
 from services.gateway.problems import Problem
 from shared.client.dead_letters.remedies import Action, remedies
 from shared.client.dead_letters.replay import replay as replay_one
@@ -123,7 +122,7 @@ class Failure(BaseModel):
     error: str
 
 
-class Outcome(BaseModel):
+class Handled(BaseModel):
     """`done` counts the dead letters that are gone; the others stay."""
 
     model_config = ConfigDict(frozen=True)
@@ -190,40 +189,45 @@ async def show_dead_letter(id: str, caller: Reader, request: Request) -> DeadLet
 
 
 @router.post("/api/dead-letters/replay")
-async def replay_dead_letters(wanted: Replay, caller: Operator, request: Request) -> Outcome:
+async def replay_dead_letters(wanted: Replay, caller: Operator, request: Request) -> Handled:
     """Replay dead letters: a run continues after its last finished step, a message is sent again.
 
     A replay that was interrupted can be repeated: no run is replayed twice.
     """
     gateway = gateways.of(request)
-    done, failed = 0, []
-    async with _held(request, caller) as held:
-        for it in wanted.of(held):
-            await _record(gateway, caller, "dead_letter.replay", it)
-            try:
-                await replay_one(gateway.broker, gateway.store, it, wanted.decision)
-                done += 1
-            except HutchError as error:
-                failed.append(Failure(id=it.dead_letter.id, error=str(error)))
-    request.app.state.observation.forget()
-    return Outcome(done=done, failed=failed)
+
+    async def replay(it: Held) -> None:
+        await replay_one(gateway.broker, gateway.store, it, wanted.decision)
+
+    return await _each(wanted, caller, request, "dead_letter.replay", replay)
 
 
 @router.post("/api/dead-letters/drop")
-async def drop_dead_letters(wanted: Selection, caller: Operator, request: Request) -> Outcome:
+async def drop_dead_letters(wanted: Selection, caller: Operator, request: Request) -> Handled:
     """Delete dead letters for good."""
-    gateway = gateways.of(request)
-    done, failed = 0, []
+    return await _each(wanted, caller, request, "dead_letter.drop", lambda it: it.remove())
+
+
+async def _each(
+    wanted: Selection,
+    caller: Caller,
+    request: Request,
+    action: str,
+    act: Callable[[Held], Awaitable[object]],
+) -> Handled:
+    """Act on the wanted dead letters, one after the other; a failure stops no other one."""
+    store, done, failed = gateways.of(request).store, 0, []
     async with _held(request, caller) as held:
         for it in wanted.of(held):
-            await _record(gateway, caller, "dead_letter.drop", it)
+            id = it.dead_letter.id
+            await audit.record(store, caller, action, f"{it.dead_letter.agent}/{id}")
             try:
-                await it.remove()
+                await act(it)
                 done += 1
             except HutchError as error:
-                failed.append(Failure(id=it.dead_letter.id, error=str(error)))
+                failed.append(Failure(id=id, error=str(error)))
     request.app.state.observation.forget()
-    return Outcome(done=done, failed=failed)
+    return Handled(done=done, failed=failed)
 
 
 @asynccontextmanager
@@ -238,11 +242,6 @@ async def _held(request: Request, caller: Caller) -> AsyncIterator[Sequence[Held
         holding(gateway.broker, gateway.store) as held,
     ):
         yield [it for it in held if caller.sees(it.dead_letter.agent)]
-
-
-async def _record(gateway: Gateway, caller: Caller, action: str, it: Held) -> None:
-    agent = it.dead_letter.agent
-    await audit.record(gateway.store, caller, action, f"{agent}/{it.dead_letter.id}")
 
 
 def _row(it: Held) -> DeadLetterRow:

@@ -21,7 +21,7 @@ CONFIG = REPOSITORY / "tests" / "support" / "schemathesis.toml"
 SEED = "1"
 EXAMPLES = "3"
 """For each operation, besides the examples and the limits of each value. 100 find no more."""
-LASTS_S = 600
+LASTS_S = 900
 LEAST_CASES = 500
 
 
