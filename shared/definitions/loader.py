@@ -78,7 +78,7 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
             faults.append(folder.fault(name, ("output",), str(error)))
         for at, tool in enumerate(definition.tools):
             try:
-                tools.append(load_tool(folder.path, tool.function, repeatable=tool.repeatable))
+                tools.append(load_tool(folder.path, tool))
             except SettingsError as error:
                 faults.append(folder.fault(name, ("tools", at), str(error)))
 

@@ -24,14 +24,13 @@ from shared.contract.prompts import ToolProtocol
 from shared.contract.topology import ALL, GATEWAY, SCHEDULER
 from shared.definitions.base_url import url_fault
 from shared.definitions.durations import Duration
-from shared.definitions.functions import JsonObject, sanitised
+from shared.definitions.functions import JsonObject
 from shared.definitions.output import checked_output
-from shared.validation import Wanted
+from shared.definitions.tools.choice import TOOL_FORM, Reference, ToolChoice, sanitised
 
 _ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 RESERVED = {ALL, GATEWAY, SCHEDULER}
 """No agent can have these names."""
-TOOL_FORM = "FILE.py:FUNCTION, such as orders.py:lookup"
 MOST_CALLABLE = 128
 """The most tools and workers of one agent: endpoints refuse a request that offers more."""
 
@@ -202,21 +201,7 @@ class Schedule(
         return self
 
 
-_Function = Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$"), Wanted(TOOL_FORM)]
-
-
-class ToolChoice(Frozen, title="Tool"):
-    """A tool by file and function; `repeatable` if a call may be made twice without harm."""
-
-    function: _Function = Field(
-        description="`FILE.py:FUNCTION`, with the file in `tools/` beside the agents' files"
-    )
-    repeatable: bool = Field(
-        default=False, description="whether an interrupted call may be made again"
-    )
-
-
-_Tool = _Function | ToolChoice
+_Tool = Reference | ToolChoice
 _Output = Annotated[str, Field(pattern=r"^[^:]+\.(json|py:[A-Za-z_]\w*)$")] | JsonObject | None
 
 
@@ -313,7 +298,7 @@ class Definition(Frozen, title="Agent"):
     def _callable(cls, value: _Entries, info: ValidationInfo) -> _Entries:
         """A model calls tools and workers by unique names, and endpoints take a limited number."""
         workers: _Entries = info.data.get("workers", ()) if info.field_name == "tools" else ()
-        names = [sanitised(_label(it).rpartition(":")[2]) for it in (*workers, *value)]
+        names = [_name(it) for it in (*workers, *value)]
         if twice := _twice(names):
             raise ValueError(
                 f"two of the tools and workers are called '{twice}' for the model; rename one"
@@ -321,6 +306,11 @@ class Definition(Frozen, title="Agent"):
         if len(names) > MOST_CALLABLE:
             raise ValueError(f"{len(names)} tools and workers; endpoints take {MOST_CALLABLE}")
         return value
+
+
+def _name(entry: str | ToolChoice | Schedule) -> str:
+    """The name by which the model calls a tool or worker."""
+    return entry.name if isinstance(entry, ToolChoice) else sanitised(_label(entry))
 
 
 def _label(entry: str | ToolChoice | Schedule) -> str:

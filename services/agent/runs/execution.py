@@ -36,8 +36,8 @@ from services.agent.runs.pause import Pause, PausedModel
 from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.stream import RunStream
-from services.agent.runs.toolbox import RunTools, Toolbox
 from services.agent.runs.workers import Replies, WorkerCalls
+from services.agent.tools.toolbox import RunTools, Toolbox
 from shared.concurrency.fault_boundary import is_own_cancellation
 from shared.contract.messages import Status, Task, Trigger, Usage
 from shared.contract.rows import message_of
@@ -273,7 +273,7 @@ class RunParts:
         return loop.run(
             work,
             PausedModel(WatchedModel(model, journal.cause), self.pause, journal),
-            InstrumentedTools(RunTools(self.toolbox, run), self.instance, run),
+            InstrumentedTools(RunTools(self.toolbox, run, self.instance), self.instance, run),
             workers,
             journal,
             scope.left_s,
