@@ -91,10 +91,11 @@ def lookup(number: int, lock: threading.Event | None = None) -> str:
         nr: the number
     """
 '''
-    lock, length, number = sorted(tool_advice("ann", [tool(tmp_path, source)]), key=len)[::-1]
-    assert lock.startswith("ann's tool lookup never gets 'lock' from a model")
-    assert "has a description of 1100 characters: OpenAI refuses more than 1024" in length
-    assert number == "ann's tool lookup has no parameter 'nr', which its docstring describes"
+    advice = "\n".join(tool_advice("ann", [tool(tmp_path, source)]))
+    assert "ann's tool lookup never gets 'lock' from a model" in advice
+    assert "has a description of 1100 characters: OpenAI refuses more than 1024" in advice
+    assert "ann's tool lookup has no parameter 'nr', which its docstring describes" in advice
+    assert advice.count("\n") == 2
 
 
 def test_one_agent_alone_without_tools_is_a_prompt() -> None:
