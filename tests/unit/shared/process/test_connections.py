@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -81,3 +83,14 @@ async def test_connections_leave_half_of_the_files_to_the_process(
     assert any(b"Done." in it for it in answers), "the server notices that one has left"
     for _, writer in opened:
         writer.close()
+
+
+async def test_a_response_of_two_parts_does_not_wait_for_an_acknowledgement(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET)
+    await reader.readline()
+    served = [it for it in gc.get_objects() if isinstance(it, connections.Connection)]
+    sockets = [it.transport.get_extra_info("socket") for it in served]
+    assert any(it.getpeername() == writer.get_extra_info("sockname") for it in sockets)
+    assert all(it.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for it in sockets)
+    writer.close()
