@@ -60,6 +60,9 @@ def _complete(document: Json) -> None:
                     }
                     for status in _errors(path, operation)
                 }
+            elif "422" in operation["responses"]:
+                # FastAPI takes the words from Python, whose versions have different ones.
+                operation["responses"]["422"]["description"] = ERRORS[422]
 
 
 def _errors(path: str, operation: Json) -> Iterator[int]:
