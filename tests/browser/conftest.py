@@ -82,7 +82,7 @@ class Visitor:
         self.page.on("console", self._heard)
 
     def _heard(self, message: ConsoleMessage) -> None:
-        # A response with an error's status is in the browser's log, whoever handles it.
+        # A response with an error's status is in the browser's log, even if the page handles it.
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.complaints.append(message.text)
 

@@ -1,4 +1,7 @@
-"""Made-up agents, runs, dead letters and schedules, as the gateway's API shows them."""
+"""Made-up agents, runs, dead letters and schedules, as the gateway's API shows them.
+
+It is longer than other modules: it is data, and its parts refer to each other.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """A gateway with made-up content behind the real page: what agents can't show in a test's time.
 
-`python -m tests.browser.sample_gateway PORT` serves it, to look at.
+`python -m tests.browser.sample_gateway PORT` serves it, to look at. It is longer than other
+modules: it has a route for each one of the API that the page uses, and they share one state.
 """
 
 from __future__ import annotations

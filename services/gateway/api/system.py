@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
 
@@ -14,30 +14,17 @@ from services.gateway.access.caller import Operator, Reader
 from services.gateway.system.observation import Observation
 from shared.client.system.status import SystemStatus
 from shared.store.processes import audit
+from shared.store.processes.audit import AuditRow
 
 router = APIRouter(tags=["system"])
 
 ALL = "this shows all of them"
 
 
-class AuditRow(BaseModel):
-    """An action of a client. `key_id` is empty where no key was needed."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True)
-
-    seq: int
-    at: datetime
-    key_id: str
-    key_name: str
-    action: str
-    subject: str
-    detail: str
-
-
 class Audit(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    rows: list[AuditRow]
+    rows: Sequence[AuditRow]
     next: int | None
 
 
@@ -61,6 +48,6 @@ async def list_audit(
     store = gateways.of(request).store
     found = await store.read(partial(audit.newest, limit=limit, before=before))
     return Audit(
-        rows=[AuditRow.model_validate(it) for it in found],
+        rows=found,
         next=found[-1].seq if len(found) == limit else None,
     )

@@ -17,11 +17,13 @@ SUBJECT_CHARS = 255
 
 @dataclass(frozen=True)
 class AuditRow:
+    """An action of a client. `key_id` is empty where no key was needed."""
+
     seq: int
     """A later row has a higher number."""
     at: datetime
     key_id: str
-    """Empty: no key was needed, or the command line was used."""
+    """Empty also where the command line was used."""
     key_name: str
     action: str
     subject: str

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 CONFIG = REPOSITORY / "tests" / "support" / "schemathesis.toml"
 SEED = "1"
 EXAMPLES = "3"
-"""For each operation, besides the examples and the limits of each value. 100 find no more."""
+"""For each operation, beside the examples and the limits of each value. 100 find no more."""
 LASTS_S = 900
 LEAST_CASES = 500
 
