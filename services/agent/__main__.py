@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from datetime import timedelta
 from math import inf
+from pathlib import Path
 from uuid import uuid4
 
 import structlog
@@ -22,6 +23,9 @@ from services.agent.intake.tick import Tick
 from services.agent.intake.unrouted import Unrouted
 from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot, restore_snapshot
+from services.agent.memory.built_in import BuiltIn
+from services.agent.memory.index import KnowledgeIndex
+from services.agent.memory.specs import specs
 from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
@@ -77,7 +81,8 @@ async def serve(process: Process, name: str) -> None:
         open_store(settings.store, retry_for_s=inf, start_s=START_S) as store,
         connect(settings.broker, instance_id, wait_s=START_S) as broker,
     ):
-        snapshot = Snapshot.of(name, {**workers, name: definition}, toolbox.specs)
+        tool_specs = (*toolbox.specs, *specs(definition))
+        snapshot = Snapshot.of(name, {**workers, name: definition}, tool_specs)
         instance = Instance(
             id=instance_id,
             snapshot=snapshot,
@@ -96,7 +101,7 @@ async def serve(process: Process, name: str) -> None:
             lost = narrowed(snapshot.output, model.profile.schemas.refused).lost
             log.info("output loaded", only_checked=lost)  # the endpoint does not take these parts
         try:
-            await _run(process, instance, broker, toolbox, models)
+            await _run(process, instance, broker, toolbox, models, folder.path)
         finally:
             await models.close()
 
@@ -111,7 +116,12 @@ async def _prepare(instance: Instance) -> None:
 
 
 async def _run(
-    process: Process, instance: Instance, broker: Broker, toolbox: Toolbox, models: ModelRegistry
+    process: Process,
+    instance: Instance,
+    broker: Broker,
+    toolbox: Toolbox,
+    models: ModelRegistry,
+    folder: Path,
 ) -> None:
     definition, store = instance.definition, instance.store
     async with asyncio.TaskGroup() as jobs:
@@ -122,7 +132,9 @@ async def _run(
         settlement = Settlement(refusals)
         pause, scopes = Pause(instance, admission), CancelScopes()
         prices = PriceList(process.settings.prices)
-        parts = RunParts(instance, replies, toolbox, models, pause, prices)
+        index = KnowledgeIndex(instance, folder)
+        built_in = BuiltIn(store, index)
+        parts = RunParts(instance, replies, toolbox, built_in, models, pause, prices)
         execution = Execution(instance, parts, scopes, Endings(instance, outbox, refusals))
         runs = OpenRuns(execution, admission, jobs)
         commands = Commands(instance, admission, runs, pause, scopes, process.stopping, jobs)
@@ -140,6 +152,7 @@ async def _run(
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
             mailbox.serve(),
             mailbox.regulate(),
+            index.serve(),
             unrouted.serve(await broker.consumer(topology.UNROUTED_QUEUE)),
         ]
         if definition.swarm:

@@ -17,7 +17,7 @@ from services.cli.store import count_replicas, opened_store, write_fault
 from shared.broker.connection import Broker, QueueDepth, connect
 from shared.contract.topology import ALL, DEAD_QUEUE, SCHEDULER, mailbox_name
 from shared.definitions.loader import Folder
-from shared.definitions.model import Schedule
+from shared.definitions.schedule import Schedule
 from shared.definitions.times import following
 from shared.errors import BrokerError, HutchError, StoreError
 from shared.settings.environment import Settings

@@ -83,6 +83,9 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
                 faults.append(folder.fault(name, ("tools", at), str(error)))
 
     await in_thread(load_all)
+    for path in definition.knowledge.paths if definition.knowledge else ():
+        if not (folder.path / path).exists():
+            faults.append(folder.fault(name, ("knowledge",), f"there is no '{folder.path / path}'"))
     if faults:
         raise SettingsError("\n".join(faults))
     return definition, tools

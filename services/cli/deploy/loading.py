@@ -30,7 +30,8 @@ def loaded(folder: Folder, name: str) -> Loaded | str:
         definition = folder.definition(name)
     except SettingsError as error:
         return str(error)
-    if not definition.tools and not isinstance(definition.output, str):
+    needs = (definition.tools, definition.knowledge, isinstance(definition.output, str))
+    if not any(needs):
         return Loaded(definition, [])
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         try:

@@ -16,7 +16,8 @@ from services.cli.machine.supervisor import Show
 from services.cli.up.sources import Look, digest, look
 from shared.contract.topology import SCHEDULER
 from shared.definitions.loader import Folder, read_folder
-from shared.definitions.model import Definition, Schedule
+from shared.definitions.model import Definition
+from shared.definitions.schedule import Schedule
 from shared.errors import HutchError, SettingsError
 
 POLL_S = 1.0

@@ -19,6 +19,24 @@ from shared.store.schema import now_s
 
 SOURCE_CHARS = 500
 
+KNOWLEDGE, MEMORY = "knowledge:", "memory:"
+"""The beginnings of the names of collections."""
+
+
+def knowledge_of(agent: str) -> str:
+    """The collection of an agent's documents."""
+    return f"{KNOWLEDGE}{agent}"
+
+
+def tools_of(agent: str) -> str:
+    """The collection of an agent's tools and workers; the source is a name."""
+    return f"tools:{agent}"
+
+
+def memory_of(agent: str, user: str = "") -> str:
+    """The collection of what an agent remembers: of a user, or outside sessions."""
+    return f"{MEMORY}{agent}:{user}"
+
 
 @dataclass(frozen=True)
 class Indexed:
@@ -47,6 +65,11 @@ def every(connection: Connection, collection: str, *, below: bool = False) -> li
     columns = (*documents.c, number.label("passages"))
     query = select(*columns).where(chosen).order_by(of, documents.c.source)
     return [Indexed(*row) for row in connection.execute(query)]
+
+
+def count(connection: Connection, collection: str) -> int:
+    query = select(func.count()).where(documents.c.collection == collection)
+    return connection.execute(query).scalar_one()
 
 
 def replace(
@@ -84,3 +107,15 @@ def remove(connection: Connection, collection: str, sources: Collection[str] | N
             query = query.where(table.c.source.in_(sources))
         deleted = connection.execute(query).rowcount
     return int(deleted)
+
+
+def forget(connection: Connection, user: str, agent: str | None = None) -> int:
+    """Delete what agents remember of a user, or one agent; returns the number of memories.
+
+    An empty `user` is for what they remember outside sessions.
+    """
+    of = documents.c.collection
+    begin = f"{MEMORY}{agent}:" if agent else MEMORY
+    query = select(of).distinct().where(of.startswith(begin, autoescape=True))
+    names = [it for it in connection.execute(query).scalars() if it.split(":", 2)[2] == user]
+    return sum(remove(connection, name) for name in names)

@@ -8,20 +8,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.engine import Connection
+
+from shared.store.knowledge.tables import passages
 
 MOST_WORDS = 64
 """The number of different words of a query that are used, the first."""
 
 _WORD = re.compile(r"[^\W_]+")
-_COMMON = frozenset(
-    "a about also an and any are as at be been but by can could did do does for from had has have "
-    "how i if in into is it its just me my no not of on or our should so such than that the their "
-    "them then there these they this to us was we were what when where which who why will with "
-    "would you your".split()
-)
+COMMON = """
+a about also an and any are as at be been but by can could did do does for from had has have how i
+if in into is it its just me my no not of on or our should so such than that the their them then
+there these they this to us was we were what when where which who why will with would you your
+"""
 """English words that say nothing about a text. SQLite would compare nearly all passages."""
+_COMMON = frozenset(COMMON.split())
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ def search(connection: Connection, collection: str, query: str, limit: int) -> l
     else:
         asked = " OR ".join(f'"{word}"' for word in words)
         found = connection.execute(_SQLITE, {**given, "asked": asked})
+    return [Passage(*row) for row in found]
+
+
+def newest(connection: Connection, collection: str, limit: int) -> list[Passage]:
+    """The passages that were stored last, the newest first."""
+    columns = (passages.c.source, passages.c.position, passages.c.text)
+    query = select(*columns).where(passages.c.collection == collection)
+    found = connection.execute(query.order_by(passages.c.passage_id.desc()).limit(limit))
     return [Passage(*row) for row in found]
 
 

@@ -8,6 +8,8 @@ from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Table,
 
 from shared.store.schema import metadata
 
+__all__ = ["documents", "metadata", "passages"]
+
 documents = Table(
     "documents",
     metadata,

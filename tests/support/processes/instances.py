@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 from aiormq.abc import AbstractChannel
@@ -14,6 +15,9 @@ from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
 from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot
+from services.agent.memory.built_in import BuiltIn
+from services.agent.memory.index import KnowledgeIndex
+from services.agent.memory.specs import specs
 from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
@@ -42,7 +46,9 @@ def instance(
     own = definition or Definition(name="alice")
     return Instance(
         id=f"{own.name}.1",
-        snapshot=Snapshot.of(own.name, {own.name: own}, Toolbox(own.name, tools).specs),
+        snapshot=Snapshot.of(
+            own.name, {own.name: own}, (*Toolbox(own.name, tools).specs, *specs(own))
+        ),
         store=store,
         publisher=Publisher(*(Link(NOWHERE, f"test {number}") for number in range(3))),
         metrics=Metrics(CollectorRegistry()),
@@ -56,13 +62,15 @@ def runs_of(
     models: ModelRegistry | None = None,
     tools: Sequence[Tool] = (),
     prices: PriceList | None = None,
+    folder: Path = Path(),
 ) -> OpenRuns:
     """The runs of a process, where nothing is given without tools and without a model."""
     toolbox, outbox = Toolbox(own.agent, tools), Outbox(own, jobs)
     refusals = Refusals(own, outbox)
     speaking = models or ModelRegistry(Settings(), own.metrics.model_failed)
     pause = Pause(own, admission)
-    parts = RunParts(own, Replies(own), toolbox, speaking, pause, prices or PriceList())
+    built_in = BuiltIn(own.store, KnowledgeIndex(own, folder))
+    parts = RunParts(own, Replies(own), toolbox, built_in, speaking, pause, prices or PriceList())
     execution = Execution(own, parts, CancelScopes(), Endings(own, outbox, refusals))
     return OpenRuns(execution, admission, jobs)
 
