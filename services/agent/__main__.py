@@ -24,6 +24,7 @@ from services.agent.intake.unrouted import Unrouted
 from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot, restore_snapshot
 from services.agent.memory.built_in import BuiltIn
+from services.agent.memory.choice import index_tools
 from services.agent.memory.index import KnowledgeIndex
 from services.agent.memory.specs import specs
 from services.agent.runs.admission import Admission
@@ -46,6 +47,7 @@ from shared.contract.entities import Topology
 from shared.definitions.loader import equipped, read_folder, workers_of
 from shared.definitions.model import Definition
 from shared.definitions.narrowing import narrowed
+from shared.definitions.skills import skill_folders
 from shared.errors import BrokerError
 from shared.prices import PriceList
 from shared.process.control import handle_commands
@@ -70,7 +72,7 @@ async def serve(process: Process, name: str) -> None:
     workers, faults = await workers_of(folder, definition)
     for fault in faults:
         log.warning("a worker's output can't be loaded", fault=fault)
-    toolbox = Toolbox(name, tools, definition.workers)
+    toolbox = Toolbox(tools)
     metrics = Metrics(process.registry)
     models = ModelRegistry(settings, metrics.model_failed)
     model = models.of(definition)  # a missing key or model is an error now, not at the first task
@@ -95,6 +97,7 @@ async def serve(process: Process, name: str) -> None:
         await store.write("", lambda db: freeze(db, snapshot.digest, snapshot.body))
         # Before the first claim: any replica takes the runs of an instance without a row.
         await store.write("", lambda db: heartbeats.record(db, instance.id, name))
+        await index_tools(store, snapshot)
         await _prepare(instance)
         log.info("model chosen", model=model.name, base_url=model.base_url)
         if snapshot.output is not None:
@@ -133,7 +136,8 @@ async def _run(
         pause, scopes = Pause(instance, admission), CancelScopes()
         prices = PriceList(process.settings.prices)
         index = KnowledgeIndex(instance, folder)
-        built_in = BuiltIn(store, index)
+        skills = skill_folders(folder, definition.skills)
+        built_in = BuiltIn(store, index, skills)
         parts = RunParts(instance, replies, toolbox, built_in, models, pause, prices)
         execution = Execution(instance, parts, scopes, Endings(instance, outbox, refusals))
         runs = OpenRuns(execution, admission, jobs)

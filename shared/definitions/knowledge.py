@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Protocol
 
 from pydantic import Field
@@ -12,6 +13,11 @@ SEARCH_KNOWLEDGE = "search_knowledge"
 REMEMBER, RECALL, FORGET = "remember", "recall", "forget"
 READ_SKILL = "read_skill"
 FIND_TOOLS = "find_tools"
+OWN = frozenset({SEARCH_KNOWLEDGE, REMEMBER, RECALL, FORGET, READ_SKILL, FIND_TOOLS})
+"""The names of all of Hutch's own tools."""
+
+MANY_TOOLS = 20
+"""With more tools and workers, models choose worse: an agent is then offered some of them."""
 
 
 class Knowledge(Frozen):
@@ -43,10 +49,16 @@ class _Keys(Protocol):
     def memory(self) -> bool: ...
     @property
     def skills(self) -> tuple[str, ...]: ...
+    @property
+    def tools(self) -> Sized: ...
+    @property
+    def workers(self) -> Sized: ...
 
 
 def built_in(definition: _Keys) -> set[str]:
     """The names of Hutch's own tools that an agent has."""
     names = {SEARCH_KNOWLEDGE} if definition.knowledge else set()
     names |= {REMEMBER, RECALL, FORGET} if definition.memory else set()
-    return names | ({READ_SKILL} if definition.skills else set())
+    names |= {READ_SKILL} if definition.skills else set()
+    many = len(definition.tools) + len(definition.workers) > MANY_TOOLS
+    return names | ({FIND_TOOLS} if many else set())

@@ -6,16 +6,32 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from pathlib import Path
+
+from pydantic_core import to_json
 
 from services.agent.loop.calls import Tools
 from services.agent.loop.journal import StepKey
+from services.agent.loop.preparation import TURN
 from services.agent.loop.snapshot import Snapshot
+from services.agent.memory import choice
 from services.agent.memory.index import KnowledgeIndex
 from services.agent.memory.specs import FACT_CHARS
+from shared.concurrency.threads import in_thread
 from shared.contract.rows import storable
-from shared.definitions.functions import JsonObject
-from shared.definitions.knowledge import FORGET, RECALL, REMEMBER, SEARCH_KNOWLEDGE, built_in
-from shared.errors import ToolError
+from shared.definitions.functions import JsonObject, sanitised
+from shared.definitions.knowledge import (
+    FIND_TOOLS,
+    FORGET,
+    READ_SKILL,
+    RECALL,
+    REMEMBER,
+    SEARCH_KNOWLEDGE,
+    built_in,
+)
+from shared.definitions.skills import FILE as SKILL
+from shared.definitions.skills import skill_text
+from shared.errors import KnowledgeError, ToolError
 from shared.store import Store
 from shared.store.knowledge.documents import count, knowledge_of, memory_of, remove, replace
 from shared.store.knowledge.search import Passage, newest, search
@@ -39,6 +55,8 @@ class BuiltIn:
 
     store: Store
     index: KnowledgeIndex
+    skills: Mapping[str, Path]
+    """The folders of skills by name."""
 
     def of(self, run: Run, snapshot: Snapshot, tools: Tools) -> Tools:
         """The tools of a run: its agent's own, and Hutch's own that its definition has."""
@@ -61,14 +79,29 @@ class _RunTools:
             REMEMBER: partial(self._remember, key.step_id(self.run.run_id, self.run.nonce)),
             RECALL: self._recall,
             FORGET: self._forget,
+            READ_SKILL: self._read_skill,
+            FIND_TOOLS: self._find_tools,
         }
+        if key.turn == TURN:
+            return await self._prepare(name, arguments)
         return await calls[name](arguments)
 
+    async def _prepare(self, name: str, arguments: JsonObject) -> str:
+        """The same for the calls that a run makes before its first turn, with a task as query."""
+        if name == SEARCH_KNOWLEDGE:
+            return _listed(FOUND, await self._passages(arguments))
+        task, snapshot = _text(arguments, "query"), self.snapshot
+        chosen = await choice.at_first(self.parts.store, snapshot, task)
+        return to_json([{"name": it.name} for it in chosen]).decode()
+
     async def _search(self, arguments: JsonObject) -> str:
+        found = await self._passages(arguments)
+        return _listed(FOUND, found) or "No passage has any of these words; try other words."
+
+    async def _passages(self, arguments: JsonObject) -> Sequence[Passage]:
         query, collection = _text(arguments, "query"), knowledge_of(self.run.agent)
         await self.parts.index.ready.wait()
-        found = await self.parts.store.read(lambda db: search(db, collection, query, MOST_PASSAGES))
-        return _listed(FOUND, found) or "No passage has any of these words; try other words."
+        return await self.parts.store.read(lambda db: search(db, collection, query, MOST_PASSAGES))
 
     async def _remember(self, step_id: str, arguments: JsonObject) -> str:
         """Store a fact under an id made from the step's, so a repeated call stores it once."""
@@ -94,6 +127,25 @@ class _RunTools:
         fact_id, collection = _text(arguments, "id"), self._memory
         await self.parts.store.write("", lambda db: remove(db, collection, [fact_id]))
         return f"You remember nothing with the id {fact_id} any more."
+
+    async def _read_skill(self, arguments: JsonObject) -> str:
+        name, file = _text(arguments, "name"), str(arguments.get("file") or SKILL)
+        folder = self.parts.skills.get(name)
+        if folder is None:
+            known = ", ".join(self.parts.skills) or "none"
+            raise ToolError(f"there is no skill '{sanitised(name)}'; there are: {known}")
+        try:
+            return await in_thread(skill_text, folder, file)
+        except KnowledgeError as error:
+            raise ToolError(str(error)) from error
+
+    async def _find_tools(self, arguments: JsonObject) -> str:
+        query, snapshot = _text(arguments, "query"), self.snapshot
+        if found := await choice.found(self.parts.store, snapshot, query):
+            named = [{"name": it.name, "description": it.description} for it in found]
+            return to_json(named).decode()
+        names = ", ".join(it.name for it in choice.selectable(snapshot))
+        return f"No tool fits these words. Search for one of these names: {names}"
 
     @property
     def _memory(self) -> str:

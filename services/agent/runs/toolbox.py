@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import structlog
-
 from services.agent.llm.chat import ToolSpec
 from services.agent.loop.journal import StepKey
 from shared.definitions.functions import JsonObject, Tool
 from shared.errors import ToolError
 from shared.store.runs.run import Run
 
-MANY_TOOLS = 20
-"""With more tools, models choose worse."""
-
 
 class Toolbox:
     """The local tools of one agent; the loader guarantees that their names are unique."""
 
-    def __init__(self, agent: str, tools: Sequence[Tool], workers: Sequence[str] = ()) -> None:
+    def __init__(self, tools: Sequence[Tool]) -> None:
         self._tools = {tool.name: tool for tool in tools}
-        number = len(tools) + len(workers)
-        if number > MANY_TOOLS:
-            structlog.get_logger().warning("many tools: models choose worse", agent=agent, n=number)
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:

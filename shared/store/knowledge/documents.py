@@ -6,7 +6,8 @@ user. Replacing and removing documents can be repeated, and by several processes
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select
@@ -97,6 +98,15 @@ def replace(
     if rows:
         connection.execute(insert(passages), rows)
     return True
+
+
+def replace_all(connection: Connection, collection: str, texts: Mapping[str, str]) -> None:
+    """Make documents of one passage each the whole of a collection; `texts` are by source."""
+    if gone := {it.source for it in every(connection, collection)} - texts.keys():
+        remove(connection, collection, gone)
+    for source, text in sorted(texts.items()):
+        digest = hashlib.sha256(storable(text).encode()).hexdigest()
+        replace(connection, collection, source, digest, [text])
 
 
 def remove(connection: Connection, collection: str, sources: Collection[str] | None = None) -> int:

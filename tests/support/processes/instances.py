@@ -46,9 +46,7 @@ def instance(
     own = definition or Definition(name="alice")
     return Instance(
         id=f"{own.name}.1",
-        snapshot=Snapshot.of(
-            own.name, {own.name: own}, (*Toolbox(own.name, tools).specs, *specs(own))
-        ),
+        snapshot=Snapshot.of(own.name, {own.name: own}, (*Toolbox(tools).specs, *specs(own))),
         store=store,
         publisher=Publisher(*(Link(NOWHERE, f"test {number}") for number in range(3))),
         metrics=Metrics(CollectorRegistry()),
@@ -65,11 +63,11 @@ def runs_of(
     folder: Path = Path(),
 ) -> OpenRuns:
     """The runs of a process, where nothing is given without tools and without a model."""
-    toolbox, outbox = Toolbox(own.agent, tools), Outbox(own, jobs)
+    toolbox, outbox = Toolbox(tools), Outbox(own, jobs)
     refusals = Refusals(own, outbox)
     speaking = models or ModelRegistry(Settings(), own.metrics.model_failed)
     pause = Pause(own, admission)
-    built_in = BuiltIn(own.store, KnowledgeIndex(own, folder))
+    built_in = BuiltIn(own.store, KnowledgeIndex(own, folder), {})
     parts = RunParts(own, Replies(own), toolbox, built_in, speaking, pause, prices or PriceList())
     execution = Execution(own, parts, CancelScopes(), Endings(own, outbox, refusals))
     return OpenRuns(execution, admission, jobs)

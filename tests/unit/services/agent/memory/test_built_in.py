@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from services.agent.llm.chat import ToolSpec
 from services.agent.loop.calls import Tools
 from services.agent.loop.journal import StepKey
+from services.agent.loop.preparation import found_tools
 from services.agent.memory import built_in
 from services.agent.memory.built_in import BuiltIn
+from services.agent.memory.choice import OFFERED, index_tools
 from services.agent.memory.index import KnowledgeIndex
+from shared.definitions.functions import JsonObject
 from shared.definitions.knowledge import Knowledge
-from shared.definitions.model import Definition
+from shared.definitions.model import Definition, ToolChoice
 from shared.errors import ToolError
 from shared.store import Store
 from shared.store.knowledge.documents import forget
@@ -29,6 +33,7 @@ async def of(
     *,
     session: str | None = None,
     task: str = "t1",
+    skills: dict[str, Path] | None = None,
 ) -> Tools:
     """The tools of a run; its agent's own is `lookup`."""
     own = instance(store, definition)
@@ -37,10 +42,10 @@ async def of(
     index.ready.set()
     run = replace(await owned(store, task), session=session)
     tools = ScriptedTools({"lookup": lambda _: "own", "recall": lambda _: "own recall"})
-    return BuiltIn(store, index).of(run, own.snapshot, tools)
+    return BuiltIn(store, index, skills or {}).of(run, own.snapshot, tools)
 
 
-async def call(tools: Tools, name: str, *, place: int = 1, **arguments: str) -> str:
+async def call(tools: Tools, name: str, /, *, place: int = 1, **arguments: str) -> str:
     return await tools.call(StepKey(1, place), name, dict(arguments))
 
 
@@ -113,10 +118,10 @@ async def test_a_sessions_user_shares_no_memory_with_others_and_with_runs_outsid
     ],
 )
 async def test_wrong_arguments_are_answered_in_band(
-    store: Store, name: str, arguments: dict[str, str], said: str
+    store: Store, name: str, arguments: JsonObject, said: str
 ) -> None:
     with pytest.raises(ToolError, match=said):
-        await call(await of(store), name, **arguments)
+        await (await of(store)).call(StepKey(1, 1), name, arguments)
 
 
 async def test_a_full_memory_takes_nothing_more(
@@ -127,3 +132,39 @@ async def test_a_full_memory_takes_nothing_more(
     await call(tools, "remember", fact="One.")
     with pytest.raises(ToolError, match="forget some first"):
         await call(tools, "remember", place=2, fact="Two.")
+
+
+async def test_skills_are_read_and_an_unknown_one_is_answered_in_band(
+    store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "SKILL.md").write_text("Steps.", "utf-8")
+    (tmp_path / "fees.md").write_text("Five.", "utf-8")
+    definition = Definition(name="alice", skills=("skills",))
+    tools = await of(store, definition=definition, skills={"refund": tmp_path})
+    assert await call(tools, "read_skill", name="refund") == "Steps."
+    assert await call(tools, "read_skill", name="refund", file="fees.md") == "Five."
+    for name, file in (("refund", "../x"), ("ship", "")):
+        with pytest.raises(ToolError, match=r"the skill has no file|there are: refund"):
+            await call(tools, "read_skill", name=name, file=file)
+
+
+async def test_tools_are_chosen_before_the_first_turn_and_found_in_later_ones(
+    store: Store,
+) -> None:
+    tools = tuple(ToolChoice(function=f"a.py:tool_{n}") for n in range(21))
+    definition = Definition(name="alice", tools=tools)
+    specs = tuple(
+        ToolSpec(name=f"tool_{n}", description=f"Makes number{n}.", parameters={})
+        for n in range(21)
+    )
+    own = instance(store, definition)
+    snapshot = own.snapshot.model_copy(update={"tools": specs})
+    await index_tools(store, snapshot)
+    parts = BuiltIn(store, KnowledgeIndex(own, Path()), {})
+    it = parts.of(await owned(store), snapshot, ScriptedTools())
+    first = await it.call(StepKey(0, 1), "find_tools", {"query": "number20 and number7"})
+    assert found_tools(first)[:2] in {("tool_20", "tool_7"), ("tool_7", "tool_20")}
+    assert len(found_tools(first)) == OFFERED
+    later = await it.call(StepKey(1, 1), "find_tools", {"query": "number9"})
+    assert later == '[{"name":"tool_9","description":"Makes number9."}]'
+    assert "tool_0, tool_1" in await it.call(StepKey(1, 1), "find_tools", {"query": "zebra"})
