@@ -39,7 +39,7 @@ COPY --chown=hutch agents agents
 # An image built on this one brings its own agents.
 ONBUILD RUN rm -rf /app/agents/*
 USER 10001
-EXPOSE 9000
+EXPOSE 9000 8765
 # 200 means consuming; otherwise the reply says why not. A bare socket, since every container asks often.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["python", "-Ic", "import socket, sys; \
 s = socket.create_connection(('127.0.0.1', 9000), 2); s.sendall(b'GET /ready HTTP/1.0\\r\\n\\r\\n'); \

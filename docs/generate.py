@@ -1,8 +1,8 @@
 """Generates pages and schemas from the models of messages, agents' files and settings.
 
 `python docs/generate.py` writes them beside this file: `messages.md`, `messages.schema.json`,
-`asyncapi.json`, `agent.schema.json`, and the tables in `agents.md` and `settings.md`, whose other
-text is written by hand. A test fails when they differ from the code.
+`asyncapi.json`, `openapi.json`, `agent.schema.json`, and the tables in `agents.md` and
+`settings.md`, whose other text is written by hand. A test fails when they differ from the code.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic.json_schema import models_json_schema
 
+from services.gateway.app import routes
 from shared.contract import topology
 from shared.contract.messages import (
     SCHEMA_VERSION,
@@ -33,7 +34,7 @@ from shared.definitions.file_schema import FileSchema, file_schema
 from shared.definitions.model import Definition, Limits, ModelChoice, ToolChoice
 from shared.definitions.schedule import Schedule
 from shared.settings.environment import LocalSettings, ScriptedSettings, Settings
-from shared.settings.gateway import GatewaySettings
+from shared.settings.gateway import GatewaySettings, RemoteSettings
 
 HERE = Path(__file__).parent
 PAGES = ("agents.md", "settings.md")
@@ -58,6 +59,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "limits": Limits,
     "settings": Settings,
     "gateway": GatewaySettings,
+    "remote": RemoteSettings,
     "scripted": ScriptedSettings,
     "local": LocalSettings,
 }
@@ -229,6 +231,7 @@ def documents() -> dict[str, str]:
         "messages.md": markdown(),
         "messages.schema.json": json.dumps(schema(), indent=1) + "\n",
         "asyncapi.json": json.dumps(asyncapi(), indent=1) + "\n",
+        "openapi.json": json.dumps(routes().openapi(), indent=1) + "\n",
         "agent.schema.json": json.dumps(file_schema(), indent=1) + "\n",
         **{name: with_tables((HERE / name).read_text("utf-8")) for name in PAGES},
     }

@@ -14,6 +14,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from shared import VERSION
+from shared.contract.remote_commands import command_of
+from shared.errors import HutchError
+from shared.settings.gateway_address import gateway_address
 
 COMMANDS = {
     "demo": (
@@ -26,7 +29,7 @@ COMMANDS = {
     ),
     "up": (
         "up",
-        "Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.",
+        "Run agents, scheduler and gateway until Ctrl-C; starts a broker if none is set.",
     ),
     "restart": (
         "restart",
@@ -76,7 +79,7 @@ COMMANDS = {
     ),
     "status": (
         "status",
-        "Show agents, scheduler, schedules, dead letters, store and broker on one screen.",
+        "Show agents, scheduler, gateway, schedules, dead letters, store and broker on one screen.",
     ),
     "doctor": (
         "doctor",
@@ -230,7 +233,25 @@ def options(
 
 def main() -> None:
     """The console script; exits with 0, 1 for a failure, 2 for a usage error, 130 for Ctrl-C."""
+    if (code := _at_gateway(sys.argv[1:])) is not None:
+        sys.exit(code)
     app(prog_name="hutch")
+
+
+def _at_gateway(arguments: list[str]) -> int | None:
+    """Execute a command at the gateway; returns its exit code. None if it is executed here."""
+    if command_of(arguments) is None:
+        return None
+    try:
+        gateway = gateway_address()
+        if gateway is None:
+            return None
+        from services.cli.remote import execute  # not loaded for commands that are executed here
+
+        return execute(gateway, arguments)
+    except HutchError as error:
+        typer.echo(f"hutch: {error}", err=True)
+        return error.exit_code
 
 
 if __name__ == "__main__":

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from services.cli.compose import agents_compose_file, has_service
 from services.cli.machine.home import HOME, broker_url
 from shared.settings.environment import Settings
+from shared.settings.secrets import shown_url
 
 IN_COMPOSE = "docker compose run --rm operator hutch"
 """The beginning of a command in the containers' network, with their store and their broker."""
 
 NAMED_STORE = {"store_url", "store_url_file"}
 """Settings of a system that neither 'hutch up' nor compose has started in this folder."""
-
-
-def shown_url(url: str) -> str:
-    """The address without its password and its parameters, which can hold one too."""
-    parts = urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    place = f"{name}@{host}" if name else host
-    return f"{parts.scheme}://{place}{parts.path}"
 
 
 def store_place(settings: Settings, command: str = "…") -> str:

@@ -43,7 +43,7 @@ async def obstacle(settings: Settings, broker: Broker, agent: str) -> str | None
     if state.consumed:
         return f"{number} in the mailbox of {agent}" if state.queued else None
 
-    from services.cli.store import write_fault
+    from shared.client.system.store_fault import write_fault
 
     waiting = f"; {number} in its mailbox" if state.queued else ""
     if pause := await _pause_of(settings, agent):

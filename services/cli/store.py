@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
 from services.cli.places import store_place
+from shared.client.system.store_fault import is_missing
 from shared.errors import HutchError, StoreError
 from shared.settings.environment import Settings
 from shared.store import Store, open_store
-from shared.store.database.engine import create, sqlite_file
 from shared.store.messages import sent
-from shared.store.processes import heartbeats
 from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.queries.reports import Row, owner_beat
-from shared.store.queries.reports import heartbeats as counts
 
 RETRY_FOR_S = 5.0
 """How long a command waits for an unavailable store: a person waits for the command."""
 
 POLL_S = 0.2
-
-WRITE_S = 2.0
-"""A store that takes longer than this for a write is locked: usual are milliseconds."""
 
 T = TypeVar("T")
 
@@ -37,7 +31,7 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
 
     It names 'hutch migrate' if the store has no tables. A file that does not exist is not created.
     """
-    if _is_missing(settings):
+    if is_missing(settings):
         raise StoreError(
             f"no store yet: run 'hutch migrate' or 'hutch up'; looked for {store_place(settings)}"
         )
@@ -49,31 +43,6 @@ async def opened_store(settings: Settings) -> AsyncIterator[Store]:
         except StoreError as error:
             raise type(error)(f"{error}; looked at {store_place(settings)}") from error
         yield store
-
-
-def _is_missing(settings: Settings) -> bool:
-    file = sqlite_file(settings.store())
-    return file is not None and not file.exists()
-
-
-async def write_fault(settings: Settings) -> str | None:
-    """Why the store can't be written now; None if it can, or if there is none.
-
-    Takes `WRITE_S` if another program has locked the store. What is written changes nothing.
-    """
-    if _is_missing(settings):
-        return None
-    database = create(settings.store(), busy_timeout_ms=round(WRITE_S * 1000))
-    try:
-        async with asyncio.timeout(2 * WRITE_S):
-            await database.run(partial(heartbeats.remove, instance=""), writes=True)
-    except TimeoutError:
-        return "the store does not answer, or is locked by another program"
-    except StoreError as error:
-        return str(error)
-    finally:
-        await database.close()
-    return None
 
 
 async def polled(read: Callable[[], Awaitable[T | None]], within_s: float | None) -> T | None:
@@ -98,24 +67,6 @@ async def record_sent(settings: Settings, message_id: str, receiver: str) -> str
     except HutchError as error:
         return str(error)
     return None
-
-
-async def count_replicas(store: Store) -> Counter[str]:
-    """The number of living processes by agent: their heartbeat counts have changed.
-
-    Takes up to 3 s if one is dead.
-    """
-    first = {it.instance: it.count for it in await store.read(counts)}
-    polls = round(DEAD_AFTER_S / POLL_S)
-    moved: dict[str, str] = {}
-    while polls and set(first) - set(moved):
-        await asyncio.sleep(POLL_S)
-        now = await store.read(counts)
-        moved |= {it.instance: it.agent for it in now if it.count != first.get(it.instance)}
-        gone = set(first) - {it.instance for it in now}
-        first = {instance: count for instance, count in first.items() if instance not in gone}
-        polls -= 1
-    return Counter(moved.values())
 
 
 async def has_dead_owner(store: Store, run_id: str) -> bool:

@@ -1,117 +1,26 @@
-"""The condition of a whole system, for `hutch status`: what the store and the broker tell of it."""
+"""The condition of the system that the settings name, for `hutch status` and `hutch doctor`."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 
 from services.cli.agents import folder
 from services.cli.broker import NoBroker, address
-from services.cli.dead_letters.remedies import MOST_READ
-from services.cli.dead_letters.selection import holding
-from services.cli.places import shown_url
-from services.cli.store import count_replicas, opened_store, write_fault
-from shared.broker.connection import Broker, QueueDepth, connect
-from shared.contract.topology import ALL, DEAD_QUEUE, SCHEDULER, mailbox_name
-from shared.definitions.loader import Folder
-from shared.definitions.schedule import Schedule
-from shared.definitions.times import following
+from services.cli.store import opened_store
+from shared.broker.connection import Broker, connect
+from shared.client.system import status
+from shared.client.system.processes import LivingProcesses
+from shared.client.system.status import System, SystemStatus
 from shared.errors import BrokerError, HutchError, StoreError
 from shared.settings.environment import Settings
 from shared.store import Store
-from shared.store.messages.ticks import TickOutcome
-from shared.store.processes import pauses
-from shared.store.queries.condition import Condition, ScheduleTicks, condition, schedule_ticks
-from shared.store.queries.reports import Load, loads
-from shared.store.schema import REVISION
-
-LATE = timedelta(seconds=60)
-"""A scheduler decides on a tick at its time. After so long, none does its work."""
-
-
-@dataclass(frozen=True)
-class AgentStatus:
-    """One agent's line. `replicas` are counted by heartbeats, `queued` and `consumers` by the
-    broker; a number is None while the store or the broker can't be read. `replicas` are also None
-    while the store can't be written: there are no heartbeats then. `due` includes the
-    postponed runs."""
-
-    agent: str
-    replicas: int | None = None
-    queued: int | None = None
-    consumers: int | None = None
-    due: int | None = None
-    delayed: int | None = None
-    postponed: int | None = None
-    running: int | None = None
-    waiting: int | None = None
-    unsent: int | None = None
-    paused: bool = False
-
-
-@dataclass(frozen=True)
-class ScheduleStatus:
-    agent: str
-    schedule: str
-    last: datetime | None
-    outcome: TickOutcome | None
-    """What was decided on the last tick."""
-    next: datetime | None
-    """None if no scheduler has seen the schedule yet, or if it has no time left."""
-    late: bool
-    """The next tick should have been decided on: no scheduler runs, or it does not work."""
-
-
-@dataclass(frozen=True)
-class StoreStatus:
-    url: str
-    revision: str
-    version: str
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class BrokerStatus:
-    url: str
-    version: str
-
-
-@dataclass(frozen=True)
-class SystemStatus:
-    """`takes_messages` is false while the broker blocks publishers because its memory or disk is
-    short. What can't be read is None, and `faults` says why."""
-
-    agents: list[AgentStatus]
-    scheduler: int | None
-    """The number of its processes, None as an agent's `replicas`."""
-    schedules: list[ScheduleStatus]
-    dead_letters: int | None
-    dead_letters_by_reason: dict[str, int]
-    """The most frequent reason first; empty if there are more than `MOST_READ`."""
-    takes_messages: bool | None
-    store: StoreStatus | None
-    broker: BrokerStatus | None
-    faults: list[str]
-
-
-@dataclass(frozen=True)
-class _Stored:
-    replicas: Counter[str] | None
-    load: dict[str, Load]
-    paused: Mapping[str, datetime]
-    condition: Condition
-    ticks: dict[tuple[str, str], ScheduleTicks]
 
 
 async def system_status(settings: Settings) -> SystemStatus:
     """What can be read. Raises the broker's error if neither broker nor store can be read, and
     `SettingsError`. Without the broker's address, only the store is read."""
-    files = folder(settings)
-    schedules = _schedules(files)
     faults: list[HutchError] = []
+    url = ""
     broker: Broker | None = None
     store: Store | None = None
     async with AsyncExitStack() as stack:
@@ -126,104 +35,6 @@ async def system_status(settings: Settings) -> SystemStatus:
             faults.append(error)
         if store is None and broker is None:
             raise faults[0]
-        stored = await _stored(store, schedules) if store else None
-        if stored and not stored.replicas and (reason := await write_fault(settings)):
-            faults.append(StoreError(f"the store can be read but not written: {reason}"))
-            stored = replace(stored, replicas=None)
-        names = set(files.names) if files else set()
-        if stored:
-            names |= set(stored.replicas or ()) | set(stored.load)
-        agents = [
-            _agent(name, await _depth(broker, name), stored) for name in sorted(names - {SCHEDULER})
-        ]
-        dead, reasons = await _dead_letters(broker, store)
-        return SystemStatus(
-            agents=agents,
-            scheduler=_count(stored, SCHEDULER),
-            schedules=_schedule_statuses(schedules, stored) if stored else [],
-            dead_letters=dead,
-            dead_letters_by_reason=reasons,
-            takes_messages=await _takes_messages(broker) if broker else None,
-            store=_store_status(settings, stored.condition) if stored else None,
-            broker=BrokerStatus(shown_url(url), await broker.version()) if broker else None,
-            faults=[str(error) for error in faults],
-        )
-
-
-def _schedules(files: Folder | None) -> dict[tuple[str, str], Schedule]:
-    found = files.found if files else {}
-    return {(it.name, one.name): one for it in found.values() for one in it.schedule}
-
-
-async def _stored(store: Store, schedules: dict[tuple[str, str], Schedule]) -> _Stored:
-    return _Stored(
-        replicas=await count_replicas(store),
-        load=await store.read(loads),
-        paused=await store.read(pauses.paused),
-        condition=await store.read(condition),
-        ticks=await store.read(lambda connection: schedule_ticks(connection, schedules)),
-    )
-
-
-def _count(stored: _Stored | None, name: str) -> int | None:
-    return None if stored is None or stored.replicas is None else stored.replicas[name]
-
-
-async def _depth(broker: Broker | None, agent: str) -> QueueDepth | None:
-    """The depth of the mailbox; zero if the agent was never started; None without the broker."""
-    return (await broker.depth(mailbox_name(agent)) or QueueDepth(0, 0)) if broker else None
-
-
-def _agent(name: str, depth: QueueDepth | None, stored: _Stored | None) -> AgentStatus:
-    queued, consumers = (depth.messages, depth.consumers) if depth else (None, None)
-    if stored is None:
-        return AgentStatus(name, queued=queued, consumers=consumers)
-    return AgentStatus(
-        name,
-        _count(stored, name),
-        queued,
-        consumers,
-        **vars(stored.load.get(name, Load())),
-        paused=bool(stored.paused.keys() & {name, ALL}),
-    )
-
-
-async def _dead_letters(
-    broker: Broker | None, store: Store | None
-) -> tuple[int | None, dict[str, int]]:
-    depth = await broker.depth(DEAD_QUEUE) if broker else None
-    if broker is None:
-        return None, {}
-    if depth is None:
-        return 0, {}
-    if depth.messages > MOST_READ:
-        return depth.messages, {}
-    try:
-        async with holding(broker, store) as held:
-            return len(held), dict(Counter(it.reason for it in held).most_common())
-    except BrokerError:  # our user may not read them
-        return depth.messages, {}
-
-
-async def _takes_messages(broker: Broker) -> bool | None:
-    try:
-        return await broker.takes_messages()
-    except BrokerError:  # our user may not publish the probe
-        return None
-
-
-def _schedule_statuses(
-    schedules: dict[tuple[str, str], Schedule], stored: _Stored
-) -> list[ScheduleStatus]:
-    return [_schedule(key, schedules[key], stored) for key in sorted(schedules)]
-
-
-def _schedule(key: tuple[str, str], schedule: Schedule, stored: _Stored) -> ScheduleStatus:
-    ticks, now = stored.ticks[key], stored.condition.now
-    coming = next(following(schedule, ticks.decided_until), None) if ticks.decided_until else None
-    late = coming is not None and now - coming > LATE
-    return ScheduleStatus(*key, ticks.last, ticks.outcome, coming, late)
-
-
-def _store_status(settings: Settings, found: Condition) -> StoreStatus:
-    return StoreStatus(shown_url(settings.store()), REVISION, found.version, found.size_bytes)
+        processes = LivingProcesses(store) if store else None
+        system = System(settings, folder(settings), store, processes, broker, url)
+        return await status.system_status(system, faults)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from services.cli.broker import opened_broker
-from services.cli.dead_letters.selection import all_of
+from services.cli.dead_letters import all_of
 from services.cli.receiver import obstacle
 from shared.contract.topology import swarm_exchange_name
 from shared.errors import HutchError

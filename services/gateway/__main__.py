@@ -20,6 +20,7 @@ from shared.definitions.loader import read_folder
 from shared.process import http
 from shared.process.control import handle_commands
 from shared.process.health import unreachable
+from shared.process.heartbeat import Heartbeat
 from shared.process.runtime import START_S, Process, run
 from shared.settings.gateway import GatewaySettings
 from shared.store import open_store
@@ -46,6 +47,7 @@ async def serve(process: Process) -> None:
         async def why_not_ready() -> str:
             return await unreachable(broker, store)
 
+        heartbeat = Heartbeat(store, topology.GATEWAY, instance)
         hub = Hub(gateway, Metrics(process.registry))
         app = application(gateway, hub)
         server = http.serving(
@@ -58,6 +60,8 @@ async def serve(process: Process) -> None:
         async with asyncio.TaskGroup() as jobs:
             serving = [
                 jobs.create_task(handle_commands(control, process.stopping)),
+                jobs.create_task(heartbeat.serve()),
+                jobs.create_task(app.state.commands.serve()),
                 jobs.create_task(Webhooks(gateway, process.registry).serve()),
             ]
             async with hub.serving(), server:
@@ -66,6 +70,7 @@ async def serve(process: Process) -> None:
                 await process.stopping.wait()
             for job in serving:
                 job.cancel()
+        await heartbeat.end()
     log.info("ended", mode=process.stopping.mode)
 
 

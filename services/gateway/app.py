@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import FastAPI
 from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES, GZipMiddleware
 
 from services.gateway import problems
 from services.gateway.access import guard, login
-from services.gateway.api import events, runs, tasks, triggers
+from services.gateway.api import (
+    agents,
+    commands,
+    dead_letters,
+    events,
+    overview,
+    runs,
+    schedules,
+    system,
+    tasks,
+    triggers,
+)
+from services.gateway.description import describe
 from services.gateway.gateway import Gateway
 from services.gateway.metrics import RequestCount
 from services.gateway.openai import chat, models, responses
 from services.gateway.openai.wire import errors
 from services.gateway.page import files
+from services.gateway.system.commands import Commands
+from services.gateway.system.inspections import Inspections
+from services.gateway.system.observation import Observation
 from services.gateway.tasks.hub import Hub
 
 COMPRESSION = 5
@@ -21,20 +38,38 @@ STREAMS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/x-ndjson")
 """Responses that must not wait for more to compress; server-sent events are among starlette's."""
 
 
-def application(gateway: Gateway, hub: Hub) -> FastAPI:
+OF_TASKS = (tasks, runs, triggers, events)
+OF_SYSTEM = (agents, commands, dead_letters, overview, schedules, system)
+OF_OPENAI = (models, chat, responses)
+
+
+def routes() -> FastAPI:
+    """The routes and their description, without a system behind them."""
     app = FastAPI(
         title="Hutch",
         summary="Give tasks to agents, and see what they do.",
         version="1",
+        redirect_slashes=False,  # behind a proxy it would redirect to http
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        generate_unique_id_function=lambda route: route.name,
     )
+    for it in (login, *OF_TASKS, *OF_SYSTEM, *OF_OPENAI, files):
+        app.include_router(it.router)
+    describe(app)
+    return app
+
+
+def application(gateway: Gateway, hub: Hub) -> FastAPI:
+    app = routes()
     app.state.gateway, app.state.hub = gateway, hub
     problems.install(app, {"/v1/": errors.response})
     app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
     guard.install(app, gateway.store, gateway.own)
     app.add_middleware(RequestCount, metrics=hub.metrics)
-    for it in (login, tasks, runs, triggers, events, models, chat, responses, files):
-        app.include_router(it.router)
+    app.state.commands = Commands(gateway.stopping)
+    app.state.dead_letters_lock = asyncio.Lock()
+    app.state.observation = Observation(gateway)
+    app.state.inspections = Inspections(gateway.folder, gateway.settings)
     return app

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 
@@ -12,6 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
+from starlette.types import Scope
 
 from shared.errors import BrokerUnavailable, HutchError, StoreUnavailable, Unconfirmed
 
@@ -75,10 +77,20 @@ def _details(error: Exception) -> JSONResponse:
     return response(problem_of(error))
 
 
+def _allowed(app: FastAPI, scope: Scope) -> Iterator[str]:
+    """The methods that this path has: each can have a route of its own."""
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        asked = {**scope, "method": method}
+        if any(route.matches(asked)[0] is Match.FULL for route in app.routes):
+            yield method
+
+
 def install(app: FastAPI, forms: Mapping[str, Form] = MappingProxyType({})) -> None:
     """Answer errors as problem details, and below the paths of `forms` in their own form."""
 
     async def handle(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            error.headers = {"Allow": ", ".join(_allowed(app, request.scope))}
         path = request.url.path
         own = (form for below, form in forms.items() if path.startswith(below))
         return next(own, _details)(error)

@@ -12,7 +12,6 @@ from uuid import uuid4
 import structlog
 
 from services.scheduler.emitter import EMITTING_S, Emitter
-from services.scheduler.heartbeat import Heartbeat
 from services.scheduler.metrics import Metrics
 from services.scheduler.plan import Scheduled, scheduled
 from shared.broker.connection import connect
@@ -21,6 +20,7 @@ from shared.contract.entities import Topology
 from shared.definitions.loader import read_folder
 from shared.process.control import handle_commands
 from shared.process.health import unreachable
+from shared.process.heartbeat import Heartbeat
 from shared.process.runtime import START_S, Process, run
 from shared.store import Store, open_store
 
@@ -46,7 +46,7 @@ async def serve(process: Process, agents: Collection[str]) -> None:
         connect(settings.broker, instance, wait_s=START_S) as broker,
     ):
         await broker.declare(_needs(known, store, instance))
-        heartbeat = Heartbeat(store, instance)
+        heartbeat = Heartbeat(store, topology.SCHEDULER, instance)
         emitter = Emitter(store, broker.publisher, Metrics(process.registry), known)
         control = await broker.consumer(topology.control_queue_name(instance))
 

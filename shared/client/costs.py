@@ -132,7 +132,7 @@ class _Snapshot(BaseModel):
     definition: _Definition = _Definition()
 
 
-@lru_cache(maxsize=8)  # few runs have an older definition
+@lru_cache(maxsize=64)  # few runs have an older definition
 def _choice(snapshot: str) -> _Choice:
     try:
         return _Snapshot.model_validate_json(snapshot).definition.model
@@ -141,22 +141,30 @@ def _choice(snapshot: str) -> _Choice:
 
 
 def cost_of(call: Call, settings: Settings) -> Cost:
-    """The recorded cost of a call, or else its cost by the price at the time when it was made.
-
-    The name that the endpoint has given decides: the scripted model answers in place of any model.
-    """
-    choice = _choice(call.definition)
+    """The cost of a call; see `cost_of_usage`."""
     try:
         reply = _Reply.model_validate_json(call.output)
         at = datetime.fromtimestamp(call.finished_at, UTC)
     except (ValidationError, TypeError, ValueError, OverflowError, OSError):
         return UNKNOWN
     usage = reply.usage or Usage(model_calls=1)
+    return cost_of_usage(usage, reply.model or "", call.definition, at, settings)
+
+
+def cost_of_usage(
+    usage: Usage, model: str, definition: str, at: datetime, settings: Settings
+) -> Cost:
+    """The recorded cost of a call, or else its cost by the price at the time when it was made.
+
+    `model` is the name that the endpoint has given, which decides: the scripted model answers in
+    place of any model. `definition` is the JSON of the definition that the run's claim has frozen.
+    """
     if usage.cost is not None:
         return Cost(usage.cost)
     if usage.model_calls == 0:  # a history was shortened without asking a model
         return Cost()
-    name = reply.model or choice.name or settings.model or ""
+    choice = _choice(definition)
+    name = model or choice.name or settings.model or ""
     if usage.tokens and name:
         base_url = choice.base_url or settings.base_url or OPENAI
         usd = PriceList(settings.prices).cost(name, base_url, usage, at)

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
+
+from shared.validation import Wanted
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
@@ -20,6 +22,18 @@ Time = Annotated[
         },
     ),
 ]
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str) or value[4:5] != "-":
+        raise ValueError
+    return value
+
+
+WrittenTime = Annotated[
+    Time, BeforeValidator(_text), Wanted("a time with its zone, such as 2026-11-30T09:00:00Z")
+]
+"""A time that is written as one: of a number it is unknown which seconds it counts."""
 
 MOST_DELAY = timedelta(days=30)
 """The longest delay. It equals the time for which ended runs are kept, unless that is changed."""

@@ -11,6 +11,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from shared.errors import SettingsError
+from shared.process.connections import Connection
 
 CLOSE_S = 1
 """Seconds for which open connections may delay the end of the process."""
@@ -53,7 +54,7 @@ def _lean(application: Starlette) -> uvicorn.Config:
     """A configuration without optional parts, which saves memory and start-up time."""
     return uvicorn.Config(
         application,
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -1,4 +1,4 @@
-"""The variables that only the gateway reads."""
+"""The variables of the gateway, and of a command line that uses one."""
 
 from __future__ import annotations
 
@@ -82,3 +82,24 @@ class GatewaySettings(Environment):
             self.webhook_secret, "HUTCH_WEBHOOK_SECRET", self.webhook_secret_file
         )
         return found.get_secret_value().split() if found else []
+
+
+class RemoteSettings(Environment):
+    """The gateway that commands use in place of a broker and a store; read by
+    `shared.settings.gateway_address`."""
+
+    gateway: str | None = Field(
+        default=None,
+        validation_alias="HUTCH_GATEWAY",
+        description="address of a gateway, like `https://host`: commands are executed there",
+    )
+    gateway_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="HUTCH_GATEWAY_KEY",
+        description="the key that 'hutch keys add' has made for it",
+    )
+    gateway_key_file: Path | None = Field(
+        default=None,
+        validation_alias="HUTCH_GATEWAY_KEY_FILE",
+        description="a file with this key instead",
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -45,3 +46,12 @@ def current_secret(value: SecretStr | None, name: str, file: Path | None) -> Sec
     if not text:
         raise SettingsError(f"{name}_FILE names an empty file: '{file}'")
     return SecretStr(text)
+
+
+def shown_url(url: str) -> str:
+    """The address without its password and its parameters, which can hold one too."""
+    parts = urlsplit(url)
+    user, _, host = parts.netloc.rpartition("@")
+    name = user.partition(":")[0]
+    place = f"{name}@{host}" if name else host
+    return f"{parts.scheme}://{place}{parts.path}"

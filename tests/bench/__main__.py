@@ -24,6 +24,7 @@ from tests.bench.parts import (
     demo,
     first_task,
     first_token,
+    gateway,
     rates,
     stored_runs,
     up,
@@ -42,8 +43,9 @@ PARTS: dict[str, Callable[[Rig], Found]] = {
     "stored_runs": stored_runs.measure,
     "broadcast": broadcast.measure,
     "first_token": first_token.measure,
+    "gateway": gateway.measure,
 }
-NOT_QUICK = {"stored_runs", "broadcast", "first_token"}
+NOT_QUICK = {"stored_runs", "broadcast", "first_token", "gateway"}
 WHOLE = partial(Rig, lasts_s=3, least_rounds=2, most_rounds=5, rounds_s=45)
 QUICK = partial(Rig, lasts_s=2, least_rounds=1, most_rounds=2, rounds_s=10)
 say = Console(highlight=False, soft_wrap=True, markup=False).print

@@ -38,6 +38,10 @@ HOSTILE = (
 )
 
 
+DIED = {"instance": "alice.51d2c7ab", "reason": "alice.51d2c7ab has died"}
+TAKEN = "taken over by alice.7f3a90c2"
+
+
 def iso(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -104,23 +108,10 @@ def _party() -> list[Json]:
         bar("model", begin, 0.9, 3.2, "gpt-5", step=(1, 0), instance="alice.51d2c7ab"),
         bar("worker", begin, 3.2, 49.6, "bob", step=(1, 1), child="b0b0ffee01"),
         bar("worker", begin, 3.3, 9.8, "carol", step=(1, 2), child="ca401ffee1"),
-        bar(
-            "dead",
-            begin,
-            49.8,
-            53.3,
-            reason="taken over by alice.7f3a90c2",
-            instance="alice.51d2c7ab",
-        ),
-        bar(
-            "resumed",
-            begin,
-            53.3,
-            53.4,
-            reason="resumed by alice.7f3a90c2",
-            instance="alice.7f3a90c2",
-        ),
-        bar("model", begin, 53.6, 57.9, "gpt-5", step=(2, 0), instance="alice.7f3a90c2"),
+        bar("model", begin, 49.7, 51.3, "gpt-5", step=(2, 0), **DIED),
+        bar("dead", begin, 51.3, 54.3, reason=TAKEN, instance="alice.51d2c7ab"),
+        bar("resumed", begin, 54.3, 54.3, reason=TAKEN, instance="alice.7f3a90c2"),
+        bar("model", begin, 54.3, 57.9, "gpt-5", step=(2, 0), instance="alice.7f3a90c2"),
         bar("tool", begin, 57.9, 58.6, "send_mail", step=(2, 1), instance="alice.7f3a90c2"),
         bar("model", begin, 58.6, 64.0, "gpt-5", step=(3, 0), instance="alice.7f3a90c2"),
     ]
@@ -288,28 +279,28 @@ def attention() -> list[Json]:
             "kind": "no_process",
             "agent": "checker",
             "count": 2,
-            "sentence": "No process of checker runs, and 2 tasks wait for it.",
+            "sentence": "No process of checker runs: 2 tasks wait.",
             "view": "/agents/checker",
         },
         {
             "kind": "dead_letters",
             "agent": None,
             "count": 37,
-            "sentence": "37 messages or runs could not be processed; the newest 4 minutes ago.",
+            "sentence": "37 dead letters wait for a decision.",
             "view": "/dead-letters",
         },
         {
             "kind": "postponed",
             "agent": "researcher",
             "count": 2,
-            "sentence": "2 runs wait for their model, which is rate limited.",
+            "sentence": "2 runs of researcher wait for their model.",
             "view": "/runs?agent=researcher&status=due",
         },
         {
             "kind": "paused",
             "agent": "writer",
             "count": 3,
-            "sentence": "writer is paused since 09:12; 3 tasks wait.",
+            "sentence": "writer is paused: 3 tasks wait.",
             "view": "/agents/writer",
         },
     ]
@@ -380,22 +371,28 @@ def schedules() -> list[Json]:
 def dead_letters() -> list[Json]:
     kinds = [
         (
-            "tool-interrupted",
+            "the tool 'refund' was interrupted and may have acted",
             "carol",
             "run",
             "Refund order 4711 and tell the customer.",
             "fa11ed0001",
         ),
-        ("unreadable", "alice", "message", '{"contnt": "Ask Bob for an email"', None),
         (
-            "model-unavailable",
+            "the body is not JSON: EOF at line 1 column 34",
+            "alice",
+            "message",
+            '{"contnt": "Ask Bob for an email"',
+            None,
+        ),
+        (
+            "the model was unavailable eight times in a row: 429 rate limited",
             "researcher",
             "run",
             "Find three sources on quorum queues.",
             "badc0de001",
         ),
-        ("unknown-agent", None, "message", "Where is order 17?", None),
-        ("attempts", "bob", "run", HOSTILE.replace("\n", " "), "b0b0ffee01"),
+        ("no agent 'alcie'; known: alice, bob, carol", None, "message", "Where is order 17?", None),
+        ("two processes have died on it", "bob", "run", HOSTILE.replace("\n", " "), "b0b0ffee01"),
     ]
     return [
         {

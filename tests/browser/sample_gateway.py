@@ -156,7 +156,7 @@ def application(sample: Sample) -> FastAPI:
         found = [
             it
             for it in sample.letters
-            if (not reason or it["reason"] == reason)
+            if reason in it["reason"]
             and (not agent or it["agent"] == agent)
             and q.lower() in f"{it['text']} {it['id']} {it['run_id']}".lower()
         ]
@@ -171,7 +171,7 @@ def application(sample: Sample) -> FastAPI:
             {"action": "replay", "sentence": "Continues the run after its last finished step."},
             {"action": "drop", "sentence": "Deletes the letter; the run stays failed."},
         ]
-        if found["reason"] == "tool-interrupted":
+        if "interrupted" in found["reason"]:
             remedies = [
                 {
                     "action": "tool_done",
@@ -197,7 +197,7 @@ def application(sample: Sample) -> FastAPI:
             if it["id"] in body.get("ids", [])
             or (
                 "ids" not in body
-                and body.get("reason") in {None, it["reason"]}
+                and (body.get("reason") or "") in it["reason"]
                 and body.get("agent") in {None, it["agent"]}
             )
         ]
@@ -350,6 +350,14 @@ def application(sample: Sample) -> FastAPI:
             "run_id": run["run_id"],
             "status": "sent",
         }
+
+    @app.post("/api/triggers", status_code=202)
+    def trigger(body: Json) -> Json:
+        return ask(body | {"content": body.get("content", "")})
+
+    @app.post("/api/swarms/{group}/messages", status_code=202)
+    def broadcast(group: str, body: Json) -> Json:
+        return {"id": f"to-{group}"}
 
     @app.get("/api/tasks/{id}/events")
     async def task_events(id: str) -> EventSourceResponse:

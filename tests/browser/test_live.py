@@ -36,6 +36,40 @@ async def test_an_answer_streams_and_the_tree_grows(
     await expect(page.get_by_role("region", name="Answer", exact=True)).to_contain_text("Subject")
 
 
+async def test_a_swarm_hears_a_broadcast_and_an_agent_is_woken(
+    page: Page, visitor: Visitor, sample: Sample
+) -> None:
+    await visitor.open("/ask")
+    await page.get_by_role("combobox", name="Message", exact=True).select_option("broadcast")
+    await page.get_by_label("Text").fill("A new day.")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_text("Sent to the swarm.")).to_be_visible()
+    await page.get_by_role("combobox", name="Message", exact=True).select_option("trigger")
+    await page.get_by_role("combobox", name="Agent", exact=True).select_option("tom")
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.get_by_role("treegrid", name="Steps")).to_be_visible()
+    assert sample.requests == [
+        ("POST", "/api/swarms/research/messages", {"content": "A new day."}),
+        ("POST", "/api/triggers", {"agent": "tom", "content": "A new day."}),
+    ]
+
+
+async def test_a_form_is_filled_from_an_earlier_message(page: Page, visitor: Visitor) -> None:
+    await visitor.open("/ask")
+    await page.get_by_label("Begin with").select_option("a1c0ffee01")
+    await expect(page.get_by_label("What should be done")).to_have_value(
+        "Ask Bob for an email about the summer party, and Carol whether drinks are ordered."
+    )
+    await expect(page.get_by_label("Session")).to_have_value("party-2026")
+
+
+async def test_messages_move_along_the_edges_of_the_graph(page: Page, visitor: Visitor) -> None:
+    await visitor.open("/")
+    await expect(page.locator(".move.ask").first).to_be_attached()
+    await expect(page.locator(".move.answer").first).to_be_attached()
+    await expect(page.locator(".move.note").first).to_be_attached()
+
+
 async def test_the_page_says_that_it_is_stale_and_goes_on_by_itself(
     page: Page, visitor: Visitor, sample: Sample
 ) -> None:
@@ -57,6 +91,14 @@ async def test_a_view_that_can_t_be_loaded_says_why(
     await expect(page.get_by_role("alert")).to_contain_text("The store is unavailable.")
     sample.available = True
     await expect(page.locator("tbody tr").first).to_be_visible()
+
+
+async def test_a_run_that_is_not_there_is_not_asked_for_again(
+    page: Page, visitor: Visitor, sample: Sample
+) -> None:
+    await visitor.open("/runs/nothing")
+    await expect(page.get_by_role("alert")).to_contain_text("There is no run 'nothing'.")
+    await expect(page.locator(".freshness")).to_have_text("Complete")
 
 
 async def test_a_run_is_cancelled_after_a_question(

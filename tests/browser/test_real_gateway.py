@@ -51,7 +51,6 @@ def owner(*replicas: Child) -> Child | None:
     return next((it for it in replicas if "run started" in it.output), None)
 
 
-@pytest.mark.essential
 async def test_the_tree_grows_to_the_answer_although_the_worker_is_killed(
     page: Page, visitor: Visitor, system: System
 ) -> None:
@@ -66,7 +65,7 @@ async def test_the_tree_grows_to_the_answer_although_the_worker_is_killed(
     killed = owner(*both)
     assert killed is not None
     killed.kill()
-    await expect(grid.get_by_role("row", name="process dead taken over by bob.")).to_be_visible()
+    await expect(grid.get_by_role("row", name="died, taken over by bob.")).to_be_visible()
     await expect(grid.locator(".bar.dead").first).to_be_visible()
     await expect(page.get_by_role("region", name="Answer", exact=True)).to_contain_text(
         "bob returned"
@@ -121,3 +120,18 @@ async def test_each_view_of_a_real_system_opens(
     await expect(page.locator(".outcome .status")).to_contain_text("paused")
     await page.get_by_role("button", name="Unpause").click()
     await expect(page.locator(".outcome .status")).to_contain_text("idle")
+
+
+async def test_a_key_that_may_only_read_shows_runs_and_sends_nothing(
+    page: Page, visitor: Visitor, system: System
+) -> None:
+    added = await asyncio.to_thread(system.hutch, "keys", "add", "screen", "--scope", "read")
+    await visitor.open("/runs")
+    await page.get_by_label("API key").fill(added.stdout.strip())
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("No run yet.")).to_be_visible()
+    await expect(page.get_by_text("screen", exact=True)).to_be_visible()
+    await page.get_by_role("link", name="Ask", exact=True).click()
+    await expect(page.get_by_role("button", name="Send")).to_be_disabled()
+    cookies = await visitor.context.cookies()
+    assert [(it["httpOnly"], it["sameSite"]) for it in cookies] == [(True, "Strict")]

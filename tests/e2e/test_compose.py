@@ -34,6 +34,12 @@ def test_a_task_by_the_management_api_gets_its_response(stack: Stack) -> None:
             break
 
 
+def test_a_task_given_to_the_gateway_gets_its_response(stack: Stack) -> None:
+    task = stack.ask_by_gateway("bob", "Write one line about rabbits.")
+    assert task["status"] == "ok", task
+    assert task["content"]
+
+
 def test_a_manager_answers_with_its_workers_text(stack: Stack) -> None:
     question = "Ask Bob to write an email for you and let me know what he has written."
     response = stack.ask("alice", [question])["0"]
@@ -63,19 +69,23 @@ def test_without_a_key_the_log_says_that_the_model_is_scripted(stack: Stack) -> 
     assert "http://scripted:8080/v1" in stack.compose("logs", "--no-log-prefix", "alice")
 
 
-def test_only_the_broker_is_published_and_only_on_loopback(stack: Stack) -> None:
+def test_only_broker_and_gateway_are_published_and_only_on_loopback(stack: Stack) -> None:
     published = {
         (str(container["Service"]), publisher["URL"], publisher["TargetPort"])
         for container in stack.containers()
         for publisher in container["Publishers"] or []  # type: ignore[attr-defined]  # JSON
         if publisher["PublishedPort"]
     }
-    assert published == {("rabbitmq", "127.0.0.1", 5672), ("rabbitmq", "127.0.0.1", 15672)}
+    assert published == {
+        ("rabbitmq", "127.0.0.1", 5672),
+        ("rabbitmq", "127.0.0.1", 15672),
+        ("gateway", "127.0.0.1", 8765),
+    }
 
 
 def test_an_idle_agent_drains_well_within_its_grace(stack: Stack) -> None:
     started = time.monotonic()
-    stack.compose("stop", "tom", "scheduler", "scripted", timeout_s=GRACE_S)
+    stack.compose("stop", "tom", "scheduler", "gateway", "scripted", timeout_s=GRACE_S)
     took_s = time.monotonic() - started
     codes = {
         str(container["Service"]): container["ExitCode"]
@@ -84,4 +94,4 @@ def test_an_idle_agent_drains_well_within_its_grace(stack: Stack) -> None:
     }
     stack.compose("up", "--detach", "--wait", "--no-recreate", "--scale", f"bob={BOBS}")
     assert took_s < GRACE_S / 2
-    assert codes == {"migrate": 0, "tom": 0, "scheduler": 0, "scripted": 0}
+    assert codes == {"migrate": 0, "tom": 0, "scheduler": 0, "gateway": 0, "scripted": 0}

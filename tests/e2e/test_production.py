@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import pika
@@ -81,12 +82,21 @@ def test_alice_answers_the_operator(production: Production) -> None:
     assert "Subject: News about the summer party" in production.started
 
 
+def test_the_gateway_needs_the_key_that_the_operator_makes(production: Production) -> None:
+    stack = production.stack
+    with pytest.raises(HTTPError, match="401"):
+        stack.ask_by_gateway("alice", "Plan the day.")
+    key = production.operator("hutch", "keys", "add", "test").split()[0]
+    task = stack.ask_by_gateway("alice", "Plan the day.", key=key)
+    assert task["status"] == "ok", task
+
+
 def test_the_broker_has_no_user_but_those_of_the_page(production: Production) -> None:
     listed = production.stack.compose(
         "exec", "-T", "rabbitmq", "rabbitmqctl", "--quiet", "list_users", "--formatter=json"
     )
     users = {it["user"] for it in json.loads(listed)}
-    assert {"agent.alice", "scheduler", "operator", "client", "scaler", "admin"} <= users
+    assert {"agent.alice", "scheduler", "gateway", "operator", "client", "scaler", "admin"} <= users
     assert not users & {"guest", "hutch"}
 
 

@@ -82,7 +82,10 @@ def up(command: str, folder: Path) -> Iterator[Child]:
 def test_the_first_steps_and_an_agent_of_ones_own_and_a_program(folder: Path) -> None:
     [ask_alice] = readme.commands("hutch ask alice")
     check, ask_carol = readme.commands("hutch check")
-    program = [sys.executable, "-W", "ignore", "-c", readme.block("python", "pika")]
+    by_amqp, by_http = (
+        [sys.executable, "-W", "ignore", "-c", readme.block("python", it)]
+        for it in ("pika", "openai")
+    )
     with up(STARTING[-1], folder) as child:
         assert EMAIL in run(ask_alice, folder)
         for language, path in (("python", "agents/tools/orders.py"), ("yaml", "agents/carol.yaml")):
@@ -90,7 +93,8 @@ def test_the_first_steps_and_an_agent_of_ones_own_and_a_program(folder: Path) ->
         assert "no fault" in run(check, folder)
         child.wait_for(r'carol +\| .*"consuming"', STARTED_S)
         assert "Order 17 left the warehouse on Monday." in run(ask_carol, folder)
-        assert EMAIL in run(program, folder)
+        assert EMAIL in run(by_amqp, folder)
+        assert EMAIL in run(by_http, folder)
 
 
 def test_a_program_publishes_to_the_compose_file_and_reads_the_answer(stack: Stack) -> None:

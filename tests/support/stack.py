@@ -20,6 +20,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 UP_S = 600
 """Building the image included."""
 REPLY_S = 60
+PORTS = ("HUTCH_AMQP_PORT", "HUTCH_MANAGEMENT_PORT", "HUTCH_GATEWAY_PORT")
 METRICS = (
     "import urllib.request;"
     "print(urllib.request.urlopen('http://127.0.0.1:9000/metrics', timeout=5).read().decode())"
@@ -32,8 +33,7 @@ class Stack:
     def __init__(self, folder: Path, **environment: str) -> None:
         self._folder = folder
         self.project = f"hutch-test-{uuid4().hex[:8]}"
-        own = {"HUTCH_AMQP_PORT": "0", "HUTCH_MANAGEMENT_PORT": "0"}
-        own["COMPOSE_PROJECT_NAME"] = self.project
+        own = dict.fromkeys(PORTS, "0") | {"COMPOSE_PROJECT_NAME": self.project}
         keyless = {name: text for name, text in os.environ.items() if "OPENAI" not in name}
         self.environment = {**keyless, **own, **environment}
 
@@ -80,6 +80,20 @@ class Stack:
         )
         with urllib.request.urlopen(request, timeout=REPLY_S) as reply:
             return bool(json.load(reply)["routed"])
+
+    def ask_by_gateway(
+        self, agent: str, content: str, *, service: str = "gateway", key: str = ""
+    ) -> dict[str, object]:
+        """The view of a task that was given to the gateway, when it has ended."""
+        address = self.compose("port", service, "8765").strip()
+        request = urllib.request.Request(
+            f"http://{address}/api/tasks",
+            json.dumps({"agent": agent, "content": content, "wait": REPLY_S}).encode(),
+            {"Content-Type": "application/json", "Authorization": f"Bearer {key or 'none'}"},
+        )
+        with urllib.request.urlopen(request, timeout=2 * REPLY_S) as reply:
+            view: dict[str, object] = json.load(reply)
+            return view
 
     @contextmanager
     def channel(self) -> Iterator[BlockingChannel]:

@@ -16,7 +16,7 @@ import structlog
 
 from services.agent.instance import Instance
 from shared.broker.consumer import Delivery
-from shared.contract.access import OPERATOR, agent_user
+from shared.contract.access import FOR_ALL, agent_user
 from shared.contract.messages import Task, Trigger
 from shared.contract.topology import reply_queue_name
 
@@ -33,7 +33,7 @@ def causing_agent(
     It does not cover messages that no run has sent, such as an operator's replay, nor a manager's
     calls to its workers: the turns of the waiting run and the depth of the chain limit those.
     """
-    if delivery.user_id == OPERATOR:
+    if delivery.user_id in FOR_ALL:
         return None
     user, sender = delivery.user_id or "", message.sender
     if user.startswith(agent_user("")):

@@ -132,7 +132,7 @@ class _Asking:
         await asyncio.sleep(STORE_AFTER_S)
         if self.begun or self.quiet:
             return
-        from services.cli.store import write_fault
+        from shared.client.system.store_fault import write_fault
 
         if (fault := await write_fault(self.settings)) and fault not in said:
             output.remark(f"the task waits: {fault}")

@@ -7,10 +7,10 @@ from functools import partial
 
 from services.cli import compose, output
 from services.cli.deploy import manifests
-from services.cli.deploy.advice import advice
-from services.cli.deploy.loading import Loaded, loaded
 from services.cli.machine.home import HOME
 from services.cli.up.provider import served_here
+from shared.client.system.advice import advice
+from shared.client.system.loading import Loaded, loaded
 from shared.definitions.loader import read_folder
 from shared.errors import SettingsError
 from shared.settings.environment import Settings

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated
 
 import typer
 from pydantic_core import from_json, to_json
 
-from services.cli import output
+from services.cli import dead_letters, output
 from services.cli.agents import known_names
 from services.cli.broker import address
-from services.cli.dead_letters import replay as replaying
-from services.cli.dead_letters import selection
-from services.cli.dead_letters.remedies import remedies
-from services.cli.dead_letters.selection import Choice, Held
 from services.cli.options import Json
-from services.cli.places import shown_url, store_place
+from services.cli.places import store_place
 from shared.broker.dead_letters import Fault
+from shared.client.dead_letters import replay as replaying
+from shared.client.dead_letters.remedies import commands, remedies
+from shared.client.dead_letters.selection import Choice, Held
+from shared.errors import HutchError, SettingsError, StoreError
 from shared.settings.environment import Settings
+from shared.settings.secrets import shown_url
+from shared.store.runs.replay import Decision
 
 SPARE = ["kept in", "attempts", "run"]
 """What is left out first on a narrow terminal: 'hutch dead show' has it."""
@@ -69,20 +71,20 @@ def show(
     json: Json = False,
 ) -> None:
     """Show a dead letter with its reason, its origin and its body, and what to do about it."""
-    found, commands = asyncio.run(_found(Settings.from_environment(), Choice(id=id)))
+    found, lines = asyncio.run(_found(Settings.from_environment(), Choice(id=id)))
     if json:
         output.say(_json(_fields(found)))
         return
     for line in _lines(found):
         output.say(line)
-    output.say("\n".join(["\nnext", *commands]))
+    output.say("\n".join(["\nnext", *lines]))
 
 
 async def _found(settings: Settings, choice: Choice) -> tuple[Held, list[str]]:
     """The dead letter, and the commands that can follow."""
-    async with selection.opened(settings) as (_, store, held):
+    async with dead_letters.opened(settings) as (_, store, held):
         it = choice.of(held)[0]
-        return it, await remedies(store, it)
+        return it, commands(it, await remedies(store, it))
 
 
 @dead.command()
@@ -100,8 +102,43 @@ def replay(
 ) -> None:
     """Retry: a run continues after its last finished step, a message goes to its queue again."""
     choice = Choice(id, agent, reason, every)
-    decision = replaying.decision(choice, tool_done, tool_again)
-    asyncio.run(replaying.replay(Settings.from_environment(), choice, decision))
+    decision = _decision(choice, tool_done, tool_again)
+    asyncio.run(_replay(Settings.from_environment(), choice, decision))
+
+
+def _decision(choice: Choice, result: str | None, again: bool) -> Decision | None:
+    """The operator's decision on a tool call in doubt; None if the options contain none.
+
+    Raises `SettingsError` for contradicting options, and for one result for several dead letters.
+    """
+    if result is None:
+        return Decision(None) if again else None
+    if again:
+        raise SettingsError("--tool-done and --tool-again exclude each other")
+    if choice.id is None:
+        raise SettingsError("--tool-done is the result of one call: name one dead letter")
+    return Decision(result)
+
+
+async def _replay(settings: Settings, choice: Choice, decision: Decision | None) -> None:
+    """Replay the chosen dead letters, and print a line for each.
+
+    Raises `HutchError` with a line for each of those that can't be replayed.
+    """
+    faults = []
+    async with dead_letters.opened(settings) as (broker, store, held):
+        if store is None:
+            raise StoreError("nothing is replayed without the store, which has the runs")
+        chosen = choice.of(held)
+        for it in chosen:
+            try:
+                output.say(await replaying.replay(broker, store, it, decision))
+            except HutchError as error:
+                faults.append(str(error))
+    if faults:
+        raise HutchError("\n".join(faults))
+    if not chosen:
+        output.say("no such dead letter")
 
 
 @dead.command()
@@ -113,16 +150,34 @@ def drop(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
     """Delete dead letters permanently; asks first if it is more than one."""
-    choice = selection.Choice(id, agent, reason, every)
+    choice = Choice(id, agent, reason, every)
     chosen = {found.dead_letter.id for found in _picked(choice)}
     if len(chosen) > 1 and not yes:
-        typer.confirm(f"drop {len(chosen)} dead letters for good?", abort=True)
-    dropped = asyncio.run(selection.drop(Settings.from_environment(), chosen))
+        _confirm(len(chosen))
+    dropped = asyncio.run(_drop(Settings.from_environment(), chosen))
     output.say(f"dropped {dropped} dead letter{'' if dropped == 1 else 's'}")
 
 
+def _confirm(number: int) -> None:
+    try:
+        sure = typer.confirm(f"drop {number} dead letters for good?")
+    except typer.Abort as error:  # stdin is empty, as it is through a gateway
+        raise SettingsError(f"{number} dead letters would be dropped: add --yes") from error
+    if not sure:
+        raise typer.Abort
+
+
+async def _drop(settings: Settings, ids: Collection[str]) -> int:
+    """Delete these dead letters; returns the number of those that still existed."""
+    async with dead_letters.opened(settings) as (_, __, found):
+        chosen = [it for it in found if it.dead_letter.id in ids]
+        for it in chosen:
+            await it.remove()
+    return len({it.dead_letter.id for it in chosen})
+
+
 def _picked(choice: Choice) -> Sequence[Held]:
-    return choice.of(asyncio.run(selection.all_of(Settings.from_environment())))
+    return choice.of(asyncio.run(dead_letters.all_of(Settings.from_environment())))
 
 
 def _cells(it: Held) -> list[str]:

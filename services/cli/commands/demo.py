@@ -8,7 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 from textwrap import wrap
+from typing import Annotated
 
+import typer
 import yaml
 from rich.console import Console
 from rich.text import Text
@@ -21,6 +23,7 @@ from services.cli.machine.demo_script import Line
 from services.cli.machine.home import DEMO_LOG, HOME
 from services.cli.machine.models import Provider
 from services.cli.output import plain
+from services.cli.up.gateway import LocalGateway
 from services.cli.up.readiness import Readiness
 from shared.broker.connection import Broker, connect
 from shared.client.ask import mailbox_state
@@ -44,7 +47,11 @@ SCHEDULE = {"name": "plan", "every": "5s", "prompt": "Plan the day."}
 """Replaces nine o'clock on working days, which a demo can't wait for."""
 
 
-def demo() -> None:
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep all running until Ctrl-C, with the page.")
+    ] = False,
+) -> None:
     """Run the shipped examples with the scripted model, and end everything afterwards."""
     settings = Settings.from_environment()
     given = settings.given_broker()
@@ -57,11 +64,11 @@ def demo() -> None:
             fleet.forking() as forks,
             local_broker(given, home, output.say, output.confirmed, keep=False) as url,
         ):
-            summary = asyncio.run(_run(home, url, list(agents), forks))
+            summary = asyncio.run(_run(home, url, list(agents), forks, keep))
     output.say(summary)
 
 
-async def _run(home: Path, url: str, agents: list[str], forks: Forks | None) -> str:
+async def _run(home: Path, url: str, agents: list[str], forks: Forks | None, keep: bool) -> str:
     model = models.endpoint(Provider.SCRIPTED)
     output.say(model.notice)
     store_url = f"sqlite:///{home / 'hutch.db'}"
@@ -77,10 +84,12 @@ async def _run(home: Path, url: str, agents: list[str], forks: Forks | None) -> 
     output.say(
         f"starting the scheduler and {len(agents)} agents: {', '.join(agents)} (log: {DEMO_LOG})"
     )
+    gateway = LocalGateway.prepare(home) if keep else None
     began = time.monotonic()
     with DEMO_LOG.open("w", encoding="utf-8") as log:
         ready = asyncio.Event()
-        readiness = Readiness(agents, lambda _: ready.set())
+        address = gateway.address if gateway else None
+        readiness = Readiness(agents, lambda _: ready.set(), address)
 
         def show(name: str, line: str) -> None:
             log.write(f"{name} | {line}\n")
@@ -91,7 +100,10 @@ async def _run(home: Path, url: str, agents: list[str], forks: Forks | None) -> 
             await _alone(broker, agents)
             async with (
                 open_store(store_url) as store,
-                fleet.running(agents, model, environment, show, DRAIN_S, forks),
+                fleet.running(
+                    *(agents, model, environment, show, DRAIN_S, forks),
+                    gateway=gateway.environment if gateway else None,
+                ) as running,
             ):
                 try:
                     async with asyncio.timeout(READY_S):
@@ -106,6 +118,9 @@ async def _run(home: Path, url: str, agents: list[str], forks: Forks | None) -> 
                 await demo_script.DemoScript(broker, store, _title, _show).run()
                 played_s = time.monotonic() - began
                 summary = f"{await demo_script.summary(store)} (scripted), {played_s:.0f} s"
+                if gateway:
+                    output.say(f"{summary}\n\npage and API: {address}; Ctrl-C ends all")
+                    await running.asked_to_end()
                 output.say(f"\nending {len(agents)} agents and the scheduler")
                 return summary
 

@@ -20,7 +20,7 @@ def logs(
     agent: Annotated[
         str | None,
         typer.Argument(
-            help="An agent, or 'scheduler'.",
+            help="An agent, 'scheduler' or 'gateway'.",
             show_default="all processes",
             autocompletion=known_names,
         ),

@@ -11,7 +11,7 @@ from services.cli import agents, output
 from services.cli.agents import known_names
 from services.cli.machine.home import HOME
 from services.cli.up import control
-from shared.contract.topology import SCHEDULER
+from shared.contract.topology import GATEWAY, SCHEDULER
 from shared.errors import HutchError, SettingsError
 from shared.settings.environment import Settings
 
@@ -21,11 +21,11 @@ MOST = 64
 
 def restart(
     agent: Annotated[
-        str, typer.Argument(help="An agent, or 'scheduler'.", autocompletion=known_names)
+        str, typer.Argument(help="An agent, 'scheduler' or 'gateway'.", autocompletion=known_names)
     ],
 ) -> None:
     """Finish what an agent's processes under 'hutch up' run, and start them again."""
-    if agent != SCHEDULER:
+    if agent not in {SCHEDULER, GATEWAY}:
         agents.check_name(agent)
     asyncio.run(_restart(agent))
 
@@ -62,9 +62,12 @@ async def _scale(agent: str, replicas: int) -> None:
 
 
 def _not_here(agent: str, compose: str, kubectl: str) -> HutchError:
-    if unknown := agents.unknown_agent(Settings.from_environment(), agent):
+    start = f"hutch up {agent}"
+    if agent in {SCHEDULER, GATEWAY}:
+        start = "hutch up"
+    elif unknown := agents.unknown_agent(Settings.from_environment(), agent):
         return SettingsError(unknown)
     return HutchError(
-        f"no 'hutch up' of this folder runs '{agent}': 'hutch up {agent}' starts it; with compose, "
+        f"no 'hutch up' of this folder runs '{agent}': '{start}' starts it; with compose, "
         f"use '{compose}', with Kubernetes 'kubectl -n hutch {kubectl}'"
     )

@@ -15,12 +15,12 @@ from rich.tree import Tree
 
 from services.cli import output
 from services.cli.broker import opened_broker
-from services.cli.dead_letters import remedies
 from services.cli.options import Json
 from services.cli.places import store_place
 from services.cli.store import has_dead_owner, only_run, opened_store
 from services.cli.whereabouts import whereabouts
 from shared.client.costs import Cost, Costs, read_costs
+from shared.client.dead_letters import remedies
 from shared.contract.messages import Budget, Response, Status, Task, Trigger
 from shared.contract.priority import Priority
 from shared.contract.rows import message_of, output_of, response_of

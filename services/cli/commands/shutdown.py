@@ -10,10 +10,11 @@ import typer
 from services.cli import agents, options, output
 from services.cli.agents import known_names
 from services.cli.broker import opened_broker
-from services.cli.store import count_replicas, opened_store
+from services.cli.store import opened_store
 from shared.client.ask import publish
+from shared.client.system.processes import LivingProcesses
 from shared.contract.messages import Shutdown, ShutdownMode
-from shared.contract.topology import ALL, CONTROL, SCHEDULER, shutdown_key
+from shared.contract.topology import ALL, CONTROL, GATEWAY, SCHEDULER, shutdown_key
 from shared.definitions.model import RESERVED
 from shared.errors import BrokerError, HutchError, StoreError, Undeliverable
 from shared.settings.environment import Settings
@@ -22,7 +23,10 @@ from shared.store.processes import shutdowns
 
 def shutdown(
     agent: Annotated[
-        str, typer.Argument(help="An agent, 'scheduler', or 'all'.", autocompletion=known_names)
+        str,
+        typer.Argument(
+            help="An agent, 'scheduler', 'gateway', or 'all'.", autocompletion=known_names
+        ),
     ],
     stop: Annotated[
         bool, typer.Option("--stop", help="Hand over open runs instead of finishing them.")
@@ -56,14 +60,14 @@ async def _shutdown(settings: Settings, agent: str, mode: ShutdownMode) -> str:
 async def _write(settings: Settings, agent: str, mode: ShutdownMode) -> tuple[str, bool]:
     """Write the shutdown's row; returns its addressees, and whether living processes will read it.
 
-    The scheduler reads no rows. Without the store, only the message reaches the agents.
+    Scheduler and gateway read no rows. Without the store, only the message reaches the agents.
     """
-    if agent == SCHEDULER:
-        return "the scheduler", False
+    if agent in {SCHEDULER, GATEWAY}:
+        return f"the {agent}", False
     try:
         async with opened_store(settings) as store:
-            counts = await count_replicas(store)
-            del counts[SCHEDULER]
+            counts = await LivingProcesses(store).count()
+            del counts[SCHEDULER], counts[GATEWAY]
             row_of = None if agent == ALL else agent
             await store.write("", lambda connection: shutdowns.request(connection, row_of, mode))
     except StoreError as error:
@@ -71,5 +75,5 @@ async def _write(settings: Settings, agent: str, mode: ShutdownMode) -> tuple[st
     number = counts.total() if agent == ALL else counts[agent]
     processes = f"{number} process{'' if number == 1 else 'es'}"
     if agent == ALL:
-        return f"{processes} of {len(counts)} agents, and the scheduler,", number > 0
+        return f"{processes} of {len(counts)} agents, the scheduler and the gateway", number > 0
     return f"{processes} of '{agent}'", number > 0

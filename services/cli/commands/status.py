@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from services.cli import output
 from services.cli.doctor.home import home_findings
 from services.cli.options import Json
-from services.cli.system_status import AgentStatus, ScheduleStatus, SystemStatus, system_status
+from services.cli.system_status import system_status
+from shared.client.system.status import AgentStatus, ScheduleStatus, SystemStatus
 from shared.settings.environment import Settings
 
 MOST_REASONS = 5
@@ -36,7 +37,7 @@ COUNTS = {
 def status(
     json: Json = False,
 ) -> None:
-    """Show agents, scheduler, schedules, dead letters, store and broker on one screen.
+    """Show agents, scheduler, gateway, schedules, dead letters, store and broker on one screen.
 
     Postponed runs are those of the due ones that wait after a failure, such as one of their model.
     If the broker or the store can't be read, the rest is shown and the exit code is 1.
@@ -63,6 +64,8 @@ def _show(found: SystemStatus) -> None:
         output.say("no agents: none in the folder, and none in the store")
     if found.scheduler is not None:
         output.say(f"\nscheduler: {_processes(found.scheduler)}")
+    if found.gateway is not None:
+        output.say(f"gateway: {_processes(found.gateway)}")
     if found.schedules:
         columns = ["schedule", "last tick", "", "next tick"]
         output.show_table(columns, [_schedule_cells(it) for it in found.schedules])

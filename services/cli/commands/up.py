@@ -1,4 +1,4 @@
-"""`hutch up`: runs the folder's agents and the scheduler as processes on this machine."""
+"""`hutch up`: runs the folder's agents, the scheduler and a gateway on this machine."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from services.cli.machine.fleet import Fleet
 from services.cli.machine.home import HOME, is_locked, running_broker
 from services.cli.machine.models import Endpoint, Provider, endpoint
 from services.cli.up import control, health, log_files
+from services.cli.up.gateway import LocalGateway
 from services.cli.up.provider import recorded, served_here
 from services.cli.up.readiness import Readiness
 from services.cli.up.reload import ModelFault, Reload
 from services.cli.up.screen import Screen, show_json
 from shared.broker.connection import connect
-from shared.contract.topology import SCHEDULER
+from shared.contract.topology import GATEWAY, SCHEDULER
 from shared.definitions.loader import Folder, read_folder
 from shared.definitions.model import Definition
 from shared.errors import SettingsError
@@ -63,15 +64,19 @@ def up(
     fork: Annotated[
         bool, typer.Option(help="Fork the agents from one process, which saves memory and time.")
     ] = True,
+    gateway: Annotated[
+        bool, typer.Option(help="Serve the page and the API, on HUTCH_GATEWAY_PORT if it is free.")
+    ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each line as a JSON object, as a container does.")
     ] = False,
 ) -> None:
-    """Run the agents and the scheduler until Ctrl-C; starts a broker if none is set.
+    """Run agents, scheduler and gateway until Ctrl-C; starts a broker if none is set.
 
     An agent whose file or settings have a fault is named and not started; the others start, and the
     command fails only if none can. Use the exit code of 'hutch check' to find such faults.
-    A second 'hutch up' in this folder uses the broker and the store of the first, and ends with it.
+    A second 'hutch up' in this folder uses the broker, the store and the gateway of the first, and
+    ends with it.
     With HUTCH_HEALTH_PORT set, /live and /ready are served there for all processes at once.
     """
     settings = Settings.from_environment()
@@ -91,8 +96,10 @@ def up(
             say(model.notice)
             for line in _own_models(found, provider):
                 say(line)
+            served = LocalGateway.prepare(HOME) if gateway and not joined else None
             system = _System(
-                settings, folder, agents or (), model, model_fault, url, bool(joined), as_json, say
+                *(settings, folder, agents or (), model, model_fault, url, bool(joined), served),
+                *(as_json, say),
             )
             asyncio.run(system.serve([it.name for it in found], reload, forks))
 
@@ -135,6 +142,7 @@ class _System:
     url: str
     joined: bool
     """Whether another 'hutch up' runs the broker."""
+    gateway: LocalGateway | None
     as_json: bool
     say: Callable[[str], None]
 
@@ -148,10 +156,11 @@ class _System:
         owner = settings.given_broker() is None and not self.joined
         if settings.given_broker() is None:  # else they read the setting themselves
             environment["RABBITMQ_URL"] = self.url
-        names = [SCHEDULER, *agents]
+        gateway = self.gateway
+        names = [SCHEDULER, *agents, *([GATEWAY] if gateway else [])]
         self.say(f"starting {', '.join(names)}; Ctrl-C ends them")
         show_line = show_json if self.as_json else Screen(names).show
-        readiness = Readiness(agents, self.say)
+        readiness = Readiness(agents, self.say, gateway.address if gateway else None)
 
         def show(name: str, line: str) -> None:
             show_line(name, line)
@@ -162,6 +171,7 @@ class _System:
             asyncio.TaskGroup() as jobs,
             fleet.running(
                 *(agents, self.model, environment, show, settings.drain_s, forks),
+                gateway=gateway.environment if gateway else None,
                 health_host=settings.health_host,
                 health_port=settings.health_port,
             ) as running,

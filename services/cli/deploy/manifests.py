@@ -13,7 +13,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from shared.contract.topology import SCHEDULER
+from shared.contract.topology import GATEWAY, SCHEDULER
 from shared.definitions.loader import texts
 from shared.definitions.model import Definitions
 from shared.errors import SettingsError
@@ -106,7 +106,7 @@ def _deployed(file: Path, *components: str) -> Iterator[str]:
 
 def _wrong_secrets(file: Path) -> Iterator[str]:
     """A line for each process that would log in to the broker as another user, or as none."""
-    for name in _deployed(file, "agent", SCHEDULER):
+    for name in _deployed(file, "agent", SCHEDULER, GATEWAY):
         found = re.findall(r"secretName: (broker-[a-z0-9-]+)", _text(file))
         if found != [f"broker-{name}"]:
             named = ", ".join(found) or "nothing"

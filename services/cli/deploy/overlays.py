@@ -29,7 +29,7 @@ SCALED = """\
 ---
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
-metadata: {name: NAME}
+metadata: {name: NAME, labels: {app.kubernetes.io/component: agent}}
 spec:
   scaleTargetRef: {name: NAME}
   triggers:

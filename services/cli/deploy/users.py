@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shared.contract import topology as names
 from shared.contract.access import OPERATOR, agent_user
-from shared.contract.topology import ALL, SCHEDULER
+from shared.contract.topology import ALL, GATEWAY, SCHEDULER
 from shared.definitions.model import Definition, Definitions
 
 CLIENT = "client"
@@ -42,6 +42,8 @@ CHANNELS_EACH = 11
 """The most channels of one process: four to publish, one for direct replies, five to consume, one
 to declare."""
 MOST_COMMANDS = 20
+MOST_GATEWAYS = 20
+"""Twice what `k8s/overlays/production` scales to, for a rollout."""
 MOST_CLIENTS = 100
 """The most connections of foreign programs, with as many channels as a process of Hutch."""
 MOST_ADMINS = 10
@@ -84,6 +86,7 @@ def users(agents: Definitions) -> tuple[User, ...]:
         *(_agent(agents[name]) for name in sorted(agents)),
         _scheduler(agents),
         _operator(agents),
+        _gateway(agents),
         _client(),
         User(SCALER, scalers, scalers),
         User(ADMIN, MOST_ADMINS, MOST_ADMINS, tags=("administrator",)),
@@ -158,7 +161,7 @@ def _operator(agents: Definitions) -> User:
         _exactly(names.client_stream_name(""), _COMMAND),
     )
     groups = sorted({one.swarm for one in agents.values() if one.swarm})
-    roles = [*sorted(agents), SCHEDULER, ALL]
+    roles = [*sorted(agents), SCHEDULER, GATEWAY, ALL]
     return User(
         OPERATOR,
         connections=CONNECTIONS_EACH * MOST_COMMANDS,
@@ -188,6 +191,30 @@ def _operator(agents: Definitions) -> User:
             names.EVENTS: Topic(read=(".*",)),
             names.STREAM: Topic(read=(".*",)),
         },
+    )
+
+
+def _gateway(agents: Definitions) -> User:
+    """The user of gateways: it may do what commands may, because it executes them for clients whose
+    keys allow it, and has queues of its own."""
+    operator, prefix = _operator(agents), f"{GATEWAY}."
+    own = (
+        _exactly(names.reply_queue_name(GATEWAY, prefix), _INSTANCE),
+        _exactly(names.gateway_events_name(prefix), _INSTANCE),
+        _exactly(names.gateway_texts_name(prefix), _INSTANCE),
+        _control(GATEWAY),
+    )
+    control = operator.topic(names.CONTROL)
+    heard = tuple(_exactly(key) for key in names.control_keys(GATEWAY))
+    return replace(
+        operator,
+        name=GATEWAY,
+        connections=CONNECTIONS_EACH * (MOST_GATEWAYS + MOST_COMMANDS),
+        channels=CHANNELS_EACH * (MOST_GATEWAYS + MOST_COMMANDS),
+        configure=(*operator.configure, *own),
+        write=(*operator.write, *own),
+        read=(*operator.read, *own, _exactly(names.CONTROL)),
+        topics={**operator.topics, names.CONTROL: replace(control, read=heard)},
     )
 
 

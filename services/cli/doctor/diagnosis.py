@@ -16,13 +16,15 @@ from services.cli.doctor.processes import process_findings
 from services.cli.doctor.settings import settings_findings
 from services.cli.doctor.store import store_findings
 from services.cli.machine.home import HOME
-from services.cli.places import compose_hint, shown_url
-from services.cli.store import RETRY_FOR_S, write_fault
+from services.cli.places import compose_hint
+from services.cli.store import RETRY_FOR_S
 from services.cli.system_status import system_status
 from services.cli.up.provider import served_here
 from shared.broker.connection import Broker, connect
+from shared.client.system.store_fault import write_fault
 from shared.errors import BrokerError, SettingsError, StoreError
 from shared.settings.environment import Settings
+from shared.settings.secrets import shown_url
 from shared.store import Store, open_store
 from shared.store.database.engine import sqlite_file
 from shared.store.messages.sent import all_receivers

@@ -15,13 +15,12 @@ from urllib.parse import urlsplit, urlunsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from services.cli.doctor.finding import Area, Finding, advice, fault, not_seen
-from services.cli.places import shown_url
 from shared.definitions.model import Definition, Definitions
 from shared.definitions.model_address import model_address
 from shared.definitions.profiles import profile
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
-from shared.settings.secrets import secret
+from shared.settings.secrets import secret, shown_url
 
 ANSWER_S = 10.0
 MOST_BYTES = 4 * 1024 * 1024

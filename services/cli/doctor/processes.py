@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from services.cli.doctor.finding import Area, Finding, advice, counted, fault
-from services.cli.system_status import AgentStatus, SystemStatus
+from shared.client.system.status import AgentStatus, SystemStatus
 
 
 def process_findings(status: SystemStatus) -> Iterator[Finding]:

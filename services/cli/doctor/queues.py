@@ -72,7 +72,7 @@ async def orphan_findings(
 ) -> list[Finding]:
     """Queues of agents that the store knows, that have no file any more."""
     found: list[Finding] = []
-    for name in sorted(set(known) - set(agents) - {topology.SCHEDULER}):
+    for name in sorted(set(known) - set(agents) - {topology.SCHEDULER, topology.GATEWAY}):
         for queue in (mailbox_name(name), swarm_queue_name(name)):
             depth = await broker.depth(queue)
             if depth is not None and not depth.consumers:

@@ -115,19 +115,19 @@ class DemoScript:
             self.show(line)
 
     async def _lines(self, row: Row, manager: str | None) -> list[Line]:
-        texts = await self.store.read(lambda db: texts.texts(db, row.run_id))
-        received = message_of(texts.message)
+        stored = await self.store.read(lambda db: run_texts(db, row.run_id))
+        received = message_of(stored.message)
         asker = manager or _asker(row, received)
         lines = [Line(row.claimed_at, f"{asker} → {row.agent}", received.content)]
-        notes = texts.notes if row.kind != "tick" else ()
+        notes = stored.notes if row.kind != "tick" else ()
         lines += [Line(row.claimed_at, f"{row.agent} remembers", note) for note in notes]
-        for step in texts.steps:
+        for step in stored.steps:
             if step.kind == "tool":
                 result = output_of(step.output).content or ""
                 lines.append(Line(step.finished_at, f"{row.agent} uses {step.name}", result))
-        if texts.response and row.ended_at:
+        if stored.response and row.ended_at:
             receiver = asker if received.type == "task" else "the store"
-            answer = response_of(texts.response).content
+            answer = response_of(stored.response).content
             lines.append(Line(row.ended_at, f"{row.agent} → {receiver}", answer))
         return lines
 

@@ -1,4 +1,5 @@
-"""The processes for a folder of agents on one machine: the model, the scheduler, the agents."""
+"""The processes for a folder of agents on one machine: the model, the scheduler, the agents, the
+gateway."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from services.cli.forking.client import Forks
 from services.cli.machine.models import Endpoint
 from services.cli.machine.orphans import orphan_cleanup
 from services.cli.machine.supervisor import LONGEST_LINE, Children, Role, Show
-from shared.contract.topology import SCHEDULER
+from shared.contract.topology import GATEWAY, SCHEDULER
 from shared.errors import SettingsError
 from shared.process.runtime import STOP_S
 
@@ -53,12 +54,14 @@ async def running(
     drain_s: float,
     forks: Forks | None,
     *,
+    gateway: Mapping[str, str] | None = None,
     health_host: str = "127.0.0.1",
     health_port: int = 0,
 ) -> AsyncIterator[Fleet]:
     """The agents and a scheduler for them run while the context lasts, and have ended afterwards.
 
     Without `forks`, each process is started by itself.
+    `gateway` has the gateway's own variables; None: no gateway runs.
     With a `health_port`, each has one of the ports after it, otherwise any free one.
     The model answers before the agents start, and ends after them. A process that can't start
     because of its settings or file is left out. When no agent is left, the context is cancelled,
@@ -78,7 +81,7 @@ async def running(
             children = Children(everything, group, show, end_s, forks)
             model = [jobs.create_task(children.keep(role)) for role in _model(endpoint)]
             await endpoint.answering()
-            fleet = Fleet(children, jobs, agents, health_port)
+            fleet = Fleet(children, jobs, agents, gateway, health_port)
             try:
                 yield fleet
             finally:
@@ -87,13 +90,15 @@ async def running(
 
 
 class Fleet:
-    """The scheduler and the agents' processes: `bob`, and with more replicas `bob.2`, `bob.3`."""
+    """The scheduler, the agents' processes, and perhaps a gateway: `bob`, and with more replicas
+    `bob.2`, `bob.3`."""
 
     def __init__(
         self,
         children: Children,
         jobs: asyncio.TaskGroup,
         agents: Collection[str],
+        gateway: Mapping[str, str] | None,
         health_port: int,
     ) -> None:
         self._health_port = health_port
@@ -101,7 +106,9 @@ class Fleet:
         self._children = children
         self._jobs = jobs
         self._scheduled = agents
-        self._replicas = dict.fromkeys([SCHEDULER, *agents], 1)
+        self._gateway = gateway
+        names = [SCHEDULER, *agents, *([] if gateway is None else [GATEWAY])]
+        self._replicas = dict.fromkeys(names, 1)
         self._kept: dict[str, asyncio.Task[None]] = {}
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._without_fault: set[str] = set()
@@ -111,7 +118,7 @@ class Fleet:
 
     @property
     def replicas(self) -> Mapping[str, int]:
-        """How many processes of each agent, and of the scheduler, are kept running."""
+        """How many processes of each agent, the scheduler and the gateway are kept running."""
         return self._replicas
 
     @property
@@ -174,13 +181,16 @@ class Fleet:
     def _start(self, name: str) -> None:
         if self._ending.is_set():
             return
-        environment = {}
+        environment: dict[str, str] = {}
         if self._health_port:
             next_port = self._health_port + len(self._health_ports) + 1
             port = self._health_ports.setdefault(name, next_port)
             environment["HUTCH_HEALTH_PORT"] = str(port)
-        role = Role(name, "services.scheduler", tuple(self._scheduled), environment)
-        if name != SCHEDULER:
+        if name == SCHEDULER:
+            role = Role(name, "services.scheduler", tuple(self._scheduled), environment)
+        elif name == GATEWAY:
+            role = Role(name, "services.gateway", (), environment | dict(self._gateway or {}))
+        else:
             role = Role(name, "services.agent", (_agent(name),), environment)
             self._without_fault.add(name)
         job = self._jobs.create_task(self._keep(role))

@@ -1,8 +1,9 @@
-"""Free ports of the loopback interface, and whether one of them answers."""
+"""Free ports of this machine, and whether one of them answers."""
 
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 
 def free_ports(count: int) -> list[int]:
@@ -13,6 +14,18 @@ def free_ports(count: int) -> list[int]:
     finally:
         for holder in holders:
             holder.close()
+
+
+def free_port(host: str, wanted: int) -> int:
+    """This port of an address if no process uses it, otherwise any free one.
+
+    An address that can't be listened on is left to the process that gets the port.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in (wanted, 0):
+        with suppress(OSError), socket.create_server((host, port), family=family) as holder:
+            return int(holder.getsockname()[1])
+    return wanted
 
 
 def answers(port: int) -> bool:

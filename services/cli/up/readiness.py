@@ -1,30 +1,40 @@
-"""When the agents of 'hutch up' are ready: the first time that each consumes, or has ended."""
+"""When 'hutch up' is ready: the first time that each agent consumes and the gateway serves, or that
+they have ended."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 
-_CONSUMING = re.compile(r'"message": "consuming"|\] consuming\b')
-"""An agent's line, as JSON or as on a terminal, when it takes tasks."""
+from shared.contract.topology import GATEWAY
+
+_READY = re.compile(r'"message": "({0})"|\] ({0})\b'.format("consuming|the gateway is served"))
+"""The line, as JSON or as on a terminal, of an agent that takes tasks, or of the gateway."""
 _GIVEN_UP = "not started again"
 
 
 class Readiness:
     """Follows the lines of the processes, and says once that the agents are ready."""
 
-    def __init__(self, agents: Sequence[str], say: Callable[[str], None]) -> None:
-        self._awaited = list(agents)
-        self._consuming: list[str] = []
+    def __init__(
+        self, agents: Sequence[str], say: Callable[[str], None], gateway: str | None = None
+    ) -> None:
+        """`gateway` is the address of the gateway; None: none runs."""
+        self._awaited = [*agents, *([] if gateway is None else [GATEWAY])]
+        self._ready: list[str] = []
         self._say = say
+        self._gateway = gateway
 
     def see(self, name: str, line: str) -> None:
         if name not in self._awaited:
             return
-        if _CONSUMING.search(line):
-            self._consuming.append(name)
+        if _READY.search(line):
+            self._ready.append(name)
         elif _GIVEN_UP not in line:
             return
         self._awaited.remove(name)
-        if self._consuming and not self._awaited:
-            self._say(f'ready: hutch ask {min(self._consuming)} "…" in another terminal')
+        agents = set(self._ready) - {GATEWAY}
+        if agents and not self._awaited:
+            self._say(f'ready: hutch ask {min(agents)} "…" in another terminal')
+            if GATEWAY in self._ready:
+                self._say(f"page and API: {self._gateway}")

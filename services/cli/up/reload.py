@@ -10,13 +10,12 @@ import asyncio
 from collections.abc import Callable, Collection
 
 from services.cli import output
-from services.cli.deploy.loading import loaded
 from services.cli.machine.fleet import Fleet
 from services.cli.machine.supervisor import Show
 from services.cli.up.sources import Look, digest, look
-from shared.contract.topology import SCHEDULER
+from shared.client.system.loading import loaded
 from shared.definitions.loader import Folder, read_folder
-from shared.definitions.model import Definition
+from shared.definitions.model import RESERVED, Definition
 from shared.definitions.schedule import Schedule
 from shared.errors import HutchError, SettingsError
 
@@ -64,11 +63,11 @@ class Reload:
             await asyncio.sleep(POLL_S)
 
     async def restart(self, agent: str) -> None:
-        """Restart an agent, or the scheduler, from its files as they are now.
+        """Restart an agent, the scheduler or the gateway, from its files as they are now.
 
         Raises `HutchError` if they have a fault; the agent then goes on.
         """
-        if agent != SCHEDULER:
+        if agent not in RESERVED:
             folder = await asyncio.to_thread(read_folder, self._path)
             if fault := await self._fault(folder, agent):
                 raise HutchError(f"{agent} is not restarted: {fault}")

@@ -25,7 +25,9 @@ def keys_of(request: Request) -> Keys:
 
 
 class Login(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(
+        frozen=True, json_schema_extra={"examples": [{"key": "hk_5f0c2a7d9e31_…"}]}
+    )
 
     key: str = Field(description="A key that 'hutch keys add' has made.", max_length=200)
 

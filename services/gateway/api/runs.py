@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.gateway import gateway
 from services.gateway.access.caller import Caller, Reader, Runner
+from services.gateway.encoded_slash import EncodedSlashRoute
 from services.gateway.gateway import Gateway
 from services.gateway.problems import Problem
 from services.gateway.tasks import hub as hubs
@@ -29,7 +30,7 @@ from services.gateway.timeline.tree import RunTree, TreeData, read_tree, tree_ru
 from shared.client.costs import read_costs
 from shared.contract.messages import AgentName, Id, Status, Usage
 from shared.contract.rows import message_of, response_of, storable
-from shared.contract.times import Time
+from shared.contract.times import WrittenTime
 from shared.errors import DamagedRow
 from shared.store import Store
 from shared.store.queries import search
@@ -38,7 +39,7 @@ from shared.store.queries.reports import DELAYED_RUNS, Row, RunFilter, find, new
 from shared.store.queries.texts import run_texts
 from shared.store.schema import INTEGER_MAX, LATEST_S, RunState
 
-router = APIRouter(prefix="/api/runs", tags=["runs"])
+router = APIRouter(prefix="/api/runs", tags=["runs"], route_class=EncodedSlashRoute)
 
 Shared = Annotated[Gateway, Depends(gateway.of)]
 """The gateway's connections, as a parameter of a route."""
@@ -124,8 +125,8 @@ async def list_runs(
     q: Annotated[
         str | None, Query(max_length=200, description="an id, the beginning of one, or a text")
     ] = None,
-    since: Annotated[Time | None, Query(description="of the claim")] = None,
-    until: Annotated[Time | None, Query(description="of the claim")] = None,
+    since: Annotated[WrittenTime | None, Query(description="of the claim")] = None,
+    until: Annotated[WrittenTime | None, Query(description="of the claim")] = None,
     before: Annotated[
         str | None,
         Query(pattern=r"^[0-9a-f]{32}\.\d{1,12}\.\d{6}$", description="`next` of a page"),

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Message
 
-from services.gateway.access.audit import record
 from services.gateway.access.caller import Caller, Reader, Runner
 from services.gateway.api.task_events import (
     RestartEvent,
@@ -23,29 +22,33 @@ from services.gateway.api.task_events import (
     TextEvent,
     task_events,
 )
+from services.gateway.encoded_slash import EncodedSlashRoute
 from services.gateway.problems import Problem
 from services.gateway.tasks import hub as hubs
 from services.gateway.tasks import lookup
 from services.gateway.tasks.event_stream import EventStream
 from services.gateway.tasks.hub import Hub
 from services.gateway.tasks.lookup import TaskView
-from services.gateway.tasks.place import Place
+from services.gateway.tasks.place import FORM, Place
 from services.gateway.tasks.submission import SENDER, cancel, check_unused, message_id, submit
 from services.gateway.tasks.watch import Watch
+from services.gateway.webhooks.destination import MOST_CHARS
 from services.gateway.webhooks.registration import register
 from shared.concurrency.first import first_of
 from shared.contract import messages
 from shared.contract.messages import AgentName, Budget, Content, Id, Task
 from shared.contract.priority import Priority
-from shared.contract.times import Time, delay_fault
+from shared.contract.times import WrittenTime, delay_fault
 from shared.definitions.durations import Duration
 from shared.store.processes.api_keys import Scope
 
-router = APIRouter(prefix="/api/tasks", tags=["tasks"])
+router = APIRouter(prefix="/api/tasks", tags=["tasks"], route_class=EncodedSlashRoute)
 
 MOST_WAIT_S = 600.0
 """Proxies close a request without a response after some minutes."""
 
+Text = Annotated[str, Field(max_length=messages.MAX_BODY_BYTES)]
+"""With its limit, half of a surrogate pair is refused too: nothing could store it."""
 SharedHub = Annotated[Hub, Depends(hubs.of)]
 OnDisconnect = Annotated[
     Literal["cancel"] | None,
@@ -64,6 +67,7 @@ IdempotencyKey = Annotated[
         description="the same key creates the same thing once, however often it is sent",
     ),
 ]
+_PLACE: dict[str, Any] = {"pattern": FORM}  # another text is 400
 TaskId = Annotated[Id, Path(description="the task's id")]
 OfAgent = Annotated[
     AgentName | None, Query(description="its agent; needed where several have a task with this id")
@@ -82,7 +86,7 @@ class NewTask(BaseModel):
 
     agent: AgentName
     content: Content
-    context: Annotated[str | None, Field(description="further information for the agent")] = None
+    context: Annotated[Text | None, Field(description="further information for the agent")] = None
     session: Annotated[Id | None, Field(description="the conversation that it continues")] = None
     budget: Annotated[Budget | None, Field(description="the most that it may use")] = None
     timeout: Annotated[Duration, Field(description="after it, the task ends as `timeout`")] = (
@@ -90,7 +94,7 @@ class NewTask(BaseModel):
     )
     priority: Priority = Priority.INTERACTIVE
     not_before: Annotated[
-        Time | None, Field(description="it starts no earlier; at most 30 days ahead")
+        WrittenTime | None, Field(description="it starts no earlier; at most 30 days ahead")
     ] = None
     stream: Annotated[
         bool, Field(description="whether its events have the model's text as it comes")
@@ -100,7 +104,12 @@ class NewTask(BaseModel):
     ] = 0.0
     callback_url: Annotated[
         str | None,
-        Field(description="an address that gets the response as a signed webhook, at least once"),
+        Field(
+            max_length=MOST_CHARS,
+            description="an address that gets the response as a signed webhook, at least once",
+            examples=["https://example.com/hutch"],
+            json_schema_extra={"format": "uri"},
+        ),
     ] = None
     id: Annotated[
         Id | None,
@@ -140,7 +149,8 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
         + " ".join((kind.__doc__ or "") for kind in (RunEvent, StepEvent, TextEvent, RestartEvent))
         + f" `response`: the task with its response; nothing follows. {ResumeEvent.__doc__}",
         "content": {"text/event-stream": {}},
-    }
+    },
+    204: {"description": "The response was received already."},
 }
 
 
@@ -148,7 +158,13 @@ _EVENTS: dict[int | str, dict[str, Any]] = {
     "",
     response_model=TaskView,
     status_code=202,
-    responses={200: {"model": TaskView, "description": "It has ended."}},
+    responses={
+        200: {
+            "model": TaskView,
+            "description": "It has ended, or these are its events.",
+            "content": {"text/event-stream": {}},
+        }
+    },
 )
 async def send_task(
     new: NewTask,
@@ -166,7 +182,6 @@ async def send_task(
     same id or `Idempotency-Key` gets the same task; with other content it is refused with 409.
     """
     caller.check(new.agent)
-    store = hub.gateway.store
     task_id = new.id or message_id(caller, idempotency_key)
     task = new.message(task_id)
     if idempotency_key and not new.id:
@@ -176,11 +191,10 @@ async def send_task(
         caller.count_stream()
     if new.callback_url is not None:
         await register(hub.gateway, new.agent, task_id, new.callback_url, caller.key_id)
-    await record(store, caller, "task.send", f"{new.agent}/{task_id}")
     leaving = _Leaving(hub, caller, new.agent, task_id, cancels=on_disconnect == "cancel")
     async with AsyncExitStack() as held:
         watch = await held.enter_async_context(hub.watch(new.agent, task_id, text=streams))
-        run = await submit(hub, watch, task)
+        run = await submit(hub, watch, task, caller)
         location = {"Location": lookup.path(new.agent, task_id)}
         if streams:
             return _stream(hub, watch, Place(), held.pop_all(), leaving, location)
@@ -188,21 +202,29 @@ async def send_task(
         if new.wait and not (run and run.ended_at):
             reply = await leaving.response(request, watch, new.wait)
         response.headers.update(location)
-        view = await lookup.view(store, new.agent, task_id, reply)
-        response.status_code = 200 if view.ended_at else 202
+        if reply and not lookup.is_of_run(reply, watch.run_id):  # refused: maybe another has a run
+            view = await lookup.view(hub.gateway.store, new.agent, task_id, reply)
+        else:
+            view = lookup.view_of(new.agent, task_id, watch.found, watch.sent_at, reply)
+        response.status_code = 202 if view.content is None else 200
         return view
 
 
-@router.get("/{id:path}/events", status_code=200, response_class=EventStream, responses=_EVENTS)
+@router.get("/{id}/events", status_code=200, response_class=EventStream, responses=_EVENTS)
 async def follow_task(
     id: TaskId,
     hub: SharedHub,
     caller: Reader,
     agent: OfAgent = None,
     last_event_id: Annotated[
-        str | None, Header(alias="Last-Event-ID", description="the last event received")
+        str | None,
+        Header(
+            alias="Last-Event-ID", description="the last event received", json_schema_extra=_PLACE
+        ),
     ] = None,
-    after: Annotated[str | None, Query(description="the same, for the first request")] = None,
+    after: Annotated[
+        str | None, Query(description="the same, for the first request", json_schema_extra=_PLACE)
+    ] = None,
     on_disconnect: OnDisconnect = None,
 ) -> Response:
     """Follow a task until its end, as server-sent events.
@@ -228,7 +250,7 @@ async def follow_task(
         return _stream(hub, entered, place, held.pop_all(), leaving)
 
 
-@router.get("/{id:path}")
+@router.get("/{id}")
 async def get_task(
     id: TaskId,
     request: Request,
@@ -250,7 +272,7 @@ async def get_task(
     return await lookup.view(store, known.agent, id, reply)
 
 
-@router.delete("/{id:path}", status_code=202)
+@router.delete("/{id}", status_code=202)
 async def cancel_task(
     id: TaskId, hub: SharedHub, caller: Runner, agent: OfAgent = None
 ) -> TaskView:

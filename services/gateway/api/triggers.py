@@ -13,14 +13,14 @@ from starlette.responses import Response
 
 from services.gateway.access.audit import record
 from services.gateway.access.caller import Runner
-from services.gateway.api.tasks import IdempotencyKey, SharedHub
+from services.gateway.api.tasks import IdempotencyKey, SharedHub, Text
 from services.gateway.problems import Problem
 from services.gateway.tasks import lookup
 from services.gateway.tasks.submission import SENDER, check_unused, message_id, submit
 from shared.client.ask import publish
 from shared.contract.messages import AgentName, Content, Id, Trigger, run_id
 from shared.contract.priority import Priority
-from shared.contract.times import Time, delay_fault
+from shared.contract.times import WrittenTime, delay_fault
 from shared.contract.topology import swarm_exchange_name
 from shared.store.messages import sent
 
@@ -35,11 +35,11 @@ class NewTrigger(BaseModel):
     )
 
     agent: AgentName
-    content: str = ""
+    content: Text = ""
     session: Annotated[Id | None, Field(description="the conversation that it continues")] = None
     priority: Priority = Priority.BACKGROUND
     not_before: Annotated[
-        Time | None, Field(description="it starts no earlier; at most 30 days ahead")
+        WrittenTime | None, Field(description="it starts no earlier; at most 30 days ahead")
     ] = None
     id: Annotated[
         Id | None,
@@ -97,9 +97,8 @@ async def send_trigger(
         sender=SENDER,
         sent_at=datetime.now(UTC),
     )
-    await record(hub.gateway.store, caller, "trigger.send", f"{new.agent}/{id}")
     async with hub.watch(new.agent, id) as watch:
-        await submit(hub, watch, trigger)
+        await submit(hub, watch, trigger, caller)
     response.headers["Location"] = lookup.path(new.agent, id)
     return Triggered(id=id, agent=new.agent, run_id=run_id(new.agent, id))
 

@@ -23,7 +23,7 @@ _SIDE = re.compile(
     r"### Task:\s"
     r"|Your task is to reflect the speaker's likely facial expression"
     r"|You have been provided with a set of responses from various models"
-    r"|Available Tools: .*\s+Your task is to choose and return the correct tool"
+    r"|Available Tools: .*Your task is to choose and return the correct tool"
     r"|Provide a concise,? 5-word-or-less title for the conversation"
     r"|Analyze this conversation and provide:\s+1\. The detected language"
     r"|Please generate a concise title \(max 40 characters\)",

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from services.gateway.openai.conversation import Message, Part, text_of
 from services.gateway.openai.wire.errors import unsupported
+from shared.contract.rows import storable
 from shared.definitions.model import Definition
 
 Flag = Annotated[bool, BeforeValidator(lambda given: False if given is None else given)]
 """False if it is null, which some clients send."""
+
+Text = Annotated[str, AfterValidator(storable)]
+"""A text that goes back to the client: JavaScript can cut a character into halves."""
 
 NO_TOOLS = (
     "an agent calls its own tools and workers, never those of a client: leave tool_choice out"
@@ -81,7 +85,7 @@ class InputItem(_Lenient):
 
 
 class ConversationName(_Lenient):
-    id: str
+    id: Text
 
 
 class TextOptions(_Lenient):
@@ -93,13 +97,13 @@ class ResponsesRequest(_Lenient):
 
     model: str = Field(description="the agent's name", examples=["alice"])
     input: str | list[InputItem] = Field(examples=["Write a test email."])
-    instructions: str | None = None
+    instructions: Text | None = None
     previous_response_id: str | None = Field(default=None, min_length=1)
-    conversation: str | ConversationName | None = None
+    conversation: Text | ConversationName | None = None
     stream: Flag = False
     background: Flag = False
     store: bool | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[Text, Text] | None = None
     tool_choice: JsonValue = None
     text: TextOptions | None = None
 

@@ -7,13 +7,13 @@ hexadecimal digits. Without an `Idempotency-Key` the first 20 of these are a has
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from functools import partial
 from secrets import token_hex
 from typing import Literal
 
+from services.gateway.openai.conversation import session_of
 from shared.contract.messages import AGENT_NAME
 from shared.store import Store
 from shared.store.messages import sent
@@ -40,7 +40,7 @@ async def task_id(
     key_id: str,
     agent: str,
     headers: Mapping[str, str],
-    request: Mapping[str, object],
+    body: bytes,
 ) -> str:
     """The id of a request's task.
 
@@ -50,7 +50,7 @@ async def task_id(
     beginning = f"{kind}_{agent}_"
     if key := headers.get("idempotency-key"):
         return beginning + _hash(key_id, key)[:_DIGITS]
-    beginning += _hash(key_id, json.dumps(request, sort_keys=True))[:_HASH_DIGITS]
+    beginning += _hash(key_id, session_of(headers) or "", body)[:_HASH_DIGITS]
     if headers.get("x-stainless-retry-count", "0") != "0":
         repeated = await store.read(
             partial(sent.repeatable, receiver=agent, beginning=beginning, within_s=JOIN_S)
@@ -60,6 +60,9 @@ async def task_id(
     return beginning + token_hex((_DIGITS - _HASH_DIGITS) // 2)
 
 
-def _hash(*parts: str) -> str:
-    text = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+def _hash(*parts: str | bytes) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "replace") if isinstance(part, str) else part
+        found.update(b"%d:" % len(data) + data)
+    return found.hexdigest()

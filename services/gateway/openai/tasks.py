@@ -58,8 +58,9 @@ async def task_of(
     said = conversation(messages, in_session=knows)
     is_response = isinstance(asked, ResponsesRequest)
     kind: Kind = "resp" if is_response else "chatcmpl"
-    content = {"session": session, "request": asked.model_dump()}
-    id = await task_ids.task_id(gateway.store, kind, caller.key_id, agent, request.headers, content)
+    id = await task_ids.task_id(
+        gateway.store, kind, caller.key_id, agent, request.headers, await request.body()
+    )
     own_session = said.is_side_request or (session is None and is_response)
     definition = gateway.folder.found.get(agent)
     has_schema = definition is not None and definition.output is not None

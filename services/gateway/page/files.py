@@ -24,6 +24,18 @@ FOLDER = Path(__file__).parent / "static"
 INDEX = "index.html"
 NOT_PRELOADED = {"theme.js", "chart.js", "vendor/uplot.js"}
 """The first is no module; the others are only loaded for the overview."""
+VIEWS = (
+    "/",
+    "/login",
+    "/ask",
+    "/schedules",
+    "/agents",
+    "/agents/{name}",
+    "/runs",
+    "/runs/{run}",
+    "/dead-letters",
+    "/dead-letters/{id}",
+)
 POLICY = {
     "Content-Security-Policy": HEADERS["Content-Security-Policy"]
     + "; require-trusted-types-for 'script'; trusted-types 'none'"
@@ -100,15 +112,9 @@ def file(version: str, name: str, request: Request) -> Response:
     return found.response(request, KEPT)
 
 
-@router.get("/")
-@router.get("/login")
-@router.get("/ask")
-@router.get("/schedules")
-@router.get("/agents")
-@router.get("/agents/{name}")
-@router.get("/runs")
-@router.get("/runs/{run_id}")
-@router.get("/dead-letters")
-@router.get("/dead-letters/{letter_id}")
 def index(request: Request) -> Response:
     return files().index.response(request, CHECKED)
+
+
+for path in VIEWS:
+    router.add_api_route(path, index, methods=["GET", "HEAD"])

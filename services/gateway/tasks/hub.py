@@ -130,7 +130,7 @@ class Hub:
         while True:
             await asyncio.sleep(CHECK_S)
             for watch in list(self._by_id.values()):
-                if watch.message and not watch.begun and watch.again_at <= time.monotonic():
+                if watch.message and not watch.found.runs and watch.again_at <= time.monotonic():
                     watch.again_at = time.monotonic() + ASK_AGAIN_S
                     with suppress(BrokerError):
                         await self.publish(watch, watch.message)

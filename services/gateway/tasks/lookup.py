@@ -138,16 +138,9 @@ def conflict(agent: str, task_id: str) -> Problem:
 
 
 async def view(store: Store, agent: str, task_id: str, reply: Response | None = None) -> TaskView:
-    """The task as the store has it, or as a reply says that came without a run: a refusal.
-
-    Raises a `Problem` if the refused one is not the one that the store has.
-    """
-    run = run_id(agent, task_id)
-    found = await store.read(partial(progress.end, run_id=run))
-    if reply and found.runs and not is_of_run(reply, run):
-        raise conflict(agent, task_id)
-    sent_s = await store.read(partial(progress.sent_at, agent=agent, task_id=task_id))
-    sent_at = None if sent_s is None else datetime.fromtimestamp(sent_s, UTC)
+    """The task as the store has it now, see `view_of`."""
+    found = await store.read(partial(progress.end, run_id=run_id(agent, task_id)))
+    sent_at = await store.read(partial(progress.sent_at, agent=agent, task_id=task_id))
     return view_of(agent, task_id, found, sent_at, reply)
 
 
@@ -160,11 +153,17 @@ def view_of(
     agent: str,
     task_id: str,
     found: TreeProgress,
-    sent_at: datetime | None = None,
+    sent_at: float | None = None,
     reply: Response | None = None,
 ) -> TaskView:
+    """The task as the store has it, or as a reply says that came without a run: a refusal.
+
+    Raises a `Problem` if the refused one is not the one that the store has.
+    """
     own = run_id(agent, task_id)
     run = found.run(own)
+    if reply and run and not is_of_run(reply, own):
+        raise conflict(agent, task_id)
     answered: Mapping[str, object] = {}
     if found.response is not None:
         answered = _answer(found.response)
@@ -178,7 +177,7 @@ def view_of(
             "agent": agent,
             "run_id": own,
             "status": state,
-            "created_at": sent_at or claimed_at,
+            "created_at": claimed_at if sent_at is None else datetime.fromtimestamp(sent_at, UTC),
             "ended_at": ended_at or (reply and reply.sent_at),
             "links": {
                 "self": path(agent, task_id),

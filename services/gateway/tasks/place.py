@@ -30,6 +30,9 @@ LOWEST = -3
 
 _RUN = re.compile(r"([0-9a-f]{12})\.([0-9a-f]{6})\.([0-9]{1,9})\.([0-9a-f]{1,64})")
 _END = re.compile(r"end\.([0-9]{1,9})")
+_PART = rf"({_RUN.pattern}|{_END.pattern})"
+FORM = rf"^({_PART}(~{_PART})*)?$"
+"""The texts that are places."""
 
 
 def fingerprint(run: RunProgress, status: str | None = None) -> str:

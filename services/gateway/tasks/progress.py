@@ -6,27 +6,15 @@ broadcast are not part of it: no response waits for them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from services.gateway.tasks.happenings import RunChanged, StepDone
 from services.gateway.tasks.place import KEY_CHARS, Place, RunPlace, fingerprint
+from shared.contract.call_ids import Call, call_of
 from shared.store.queries.progress import RunProgress, StepProgress
 from shared.store.schema import RunState
-
-_CALL = re.compile(r"([0-9a-f]{32})\.1\.(\d{1,9})\.(\d{1,9})(\.[0-9a-f]+)?")
-"""The id of a worker's task is the id of the step that asked for it."""
-
-Call = tuple[str, int, int]
-"""A run, a turn and a position."""
-
-
-def caller(run: RunProgress) -> Call | None:
-    """The step that has called this run, if its task's id says so."""
-    match = _CALL.fullmatch(run.task_id)
-    return (match[1], int(match[2]), int(match[3])) if match else None
 
 
 class Progress:
@@ -39,6 +27,8 @@ class Progress:
         self._ended = place.ended
         self._runs: dict[str, RunProgress] = {}
         self._called: dict[Call, RunProgress] = {}
+        self._calls: dict[str, Call] = {}
+        """By the run that was called."""
         self._steps: dict[str, list[StepProgress]] = {}
 
     @property
@@ -92,7 +82,7 @@ class Progress:
 
     def _of_step(self, run: RunProgress, step: StepProgress) -> Iterator[RunChanged | StepDone]:
         """The step, after the run that it has called."""
-        called = self._called.get((run.run_id, step.turn, step.position))
+        called = self._called.get(Call(run.run_id, step.turn, step.position))
         if called is not None:
             yield from self._of_run(called)
         key = run.run_id[:KEY_CHARS]
@@ -126,14 +116,19 @@ class Progress:
 
     def _set_runs(self, found: Sequence[RunProgress]) -> None:
         self._runs = {run.run_id: run for run in found}
-        calls = ((caller(run), run) for run in found)
-        self._called = {call: run for call, run in calls if call is not None}
+        self._calls = {}
+        for run in found:
+            call = call_of(run.task_id)
+            calling = self._runs.get(call.run_id) if call else None
+            if call and calling and run.parent_id == calling.task_id:
+                self._calls[run.run_id] = call
+        self._called = {call: self._runs[run_id] for run_id, call in self._calls.items()}
 
     def _tree(self) -> Iterator[RunProgress]:
         """The followed run and those that it has caused by calls, each after its caller."""
         callees: dict[str, list[RunProgress]] = {}
-        for (run_id, _, _), run in self._called.items():
-            callees.setdefault(run_id, []).append(run)
+        for call, run in self._called.items():
+            callees.setdefault(call.run_id, []).append(run)
         waiting = [self._root]
         for run_id in waiting:  # the list grows during the iteration
             if (found := self._runs.get(run_id)) is not None:
@@ -149,7 +144,7 @@ class Progress:
 
     def _is_answered(self, run: RunProgress) -> bool:
         """Whether the client has received the step that has called this run."""
-        if run.run_id == self._root or (call := caller(run)) is None:
+        if run.run_id == self._root or (call := self._calls.get(run.run_id)) is None:
             return False
         run_id, turn, position = call
         key = run_id[:KEY_CHARS]

@@ -53,11 +53,14 @@ async def check_unused(hub: Hub, agent: str, task_id: str) -> None:
         )
 
 
-async def submit(hub: Hub, watch: Watch, message: Task | Trigger) -> RunProgress | None:
+async def submit(
+    hub: Hub, watch: Watch, message: Task | Trigger, caller: Caller | None = None
+) -> RunProgress | None:
     """Send a message of which `watch` waits for the response; returns when the broker has it.
 
-    The id is recorded before, so that every gateway knows it from then on. If the store has a run
-    with this id already, that is returned and nothing is sent.
+    The id is recorded before, so that every gateway knows it from then on, and with a `caller` the
+    audit has a row. If the store has a run with this id already, that is returned and nothing is
+    sent.
 
     Raises a `Problem` if there is no such agent, or if the id belongs to other content. After a
     `BrokerError` or `StoreError` it is unknown whether it was sent: the client repeats it with the
@@ -66,11 +69,26 @@ async def submit(hub: Hub, watch: Watch, message: Task | Trigger) -> RunProgress
     others = {content_hash(it.message) for it in hub.others(watch) if it.message}
     watch.message = message
     await hub.receivers.check(watch.agent)
-    store = hub.gateway.store
-    note = partial(sent.record_new, agent=watch.agent, message=message)
-    if others - {content_hash(message)} or not await store.write(watch.run_id, note):
+    if others - {content_hash(message)}:
         raise lookup.conflict(watch.agent, watch.task_id)
-    if run := await store.read(partial(progress.run, run_id=watch.run_id)):
+    store, agent, task_id = hub.gateway.store, watch.agent, watch.task_id
+    noting = store.write(
+        watch.run_id,
+        lambda db: (
+            sent.record_new(db, agent, message),
+            progress.end(db, watch.run_id),
+            progress.sent_at(db, agent, task_id),
+        ),
+    )
+    if caller is None:
+        noted = await noting
+    else:  # both in one commit
+        auditing = record(store, caller, f"{message.type}.send", f"{agent}/{task_id}")
+        _, noted = await asyncio.gather(auditing, noting)
+    is_ours, watch.found, watch.sent_at = noted
+    if not is_ours:
+        raise lookup.conflict(agent, task_id)
+    if run := watch.found.run(watch.run_id):
         return run
     await _publish(hub, watch, message)
     watch.again_at = time.monotonic() + ASK_AGAIN_S

@@ -52,8 +52,10 @@ class Watch:
         self.run_id = run_id(agent, task_id)
         self.id = uuid4().hex
         """The correlation id of what is sent for this client."""
-        self.begun = False
-        """Whether the store has a run of the task."""
+        self.found = TreeProgress()
+        """What the store said last, while it had a run of the task."""
+        self.sent_at: float | None = None
+        """When the task was sent, by the store."""
         self.message: Task | Trigger | None = None
         """What was sent for this client; until a run has begun, it is sent again at `again_at`."""
         self.again_at = math.inf
@@ -143,7 +145,8 @@ class Watch:
         except StoreUnavailable:
             self._reads = [_now() + READS_AFTER_S[-1]]
             return TreeProgress()
-        self.begun |= bool(found.runs)
+        if found.runs:
+            self.found = found
         return found
 
     def _news(

@@ -134,7 +134,12 @@ class _Timeline:
         if life.ended_at is None and self.wait is None:
             self.instance = life.owner or self.instance
         reason = "" if life.ended_at is None else f"no result: the run ended as {life.status}"
-        yield from self._close(life.ended_at, reason, answered=life.status in ANSWERED)
+        yield from self._close(self._ended_at(), reason, answered=life.status in ANSWERED)
+
+    def _ended_at(self) -> float | None:
+        """The end of the run, or of its last step, which is stored with it and a moment later."""
+        last_s = self.life.steps[-1].finished_at if self.life.steps else 0.0
+        return None if self.life.ended_at is None else max(self.life.ended_at, last_s)
 
     def _until(self, mark: MarkRow) -> Iterator[Bar]:
         match mark.kind:

@@ -55,11 +55,7 @@ class Webhooks:
     """The attempts in progress, by host."""
 
     def __post_init__(self) -> None:
-        self._attempts = Metric(
-            "hutch_webhook_attempts", "Webhooks sent.", ["outcome"], registry=self.registry
-        )
-        for outcome in ("delivered", "failed", "given_up"):
-            self._attempts.labels(outcome)
+        self._attempts = attempts(self.registry)
 
     async def serve(self) -> None:
         """Send due webhooks until cancelled. A failure is logged, and the next round tries again.
@@ -154,6 +150,14 @@ class Webhooks:
             )
             self._attempts.labels("failed").inc()
         await self.gateway.store.write("", operation)
+
+
+def attempts(registry: CollectorRegistry) -> Metric:
+    """The counter of attempts, with each outcome at zero."""
+    metric = Metric("hutch_webhook_attempts", "Webhooks sent.", ["outcome"], registry=registry)
+    for outcome in ("delivered", "failed", "given_up"):
+        metric.labels(outcome)
+    return metric
 
 
 _TIMEOUT = {"timeout": httpx2.Timeout(ATTEMPT_S).as_dict()}

@@ -32,6 +32,11 @@ def add(connection: Connection, dead_letter: Kept) -> int:
         "properties": _PROPERTIES.dump_json(dict(dead_letter.properties)).decode(),
     }
     insert_new(connection, dead_letters, row, stamp="kept_at")
+    return kept_number(connection)
+
+
+def kept_number(connection: Connection) -> int:
+    """The number of dead letters that are kept."""
     number: int = connection.execute(select(KEPT)).scalar_one()
     return number
 

@@ -13,7 +13,7 @@ opens none, and no two ticks come closer together than the schedule says.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
@@ -118,6 +118,35 @@ def settle(
     chosen = tuple(choose(state))
     last = chosen[-1].nominal_at if chosen else state.last
     return Settled(last, tuple(tick for tick in chosen if _insert(connection, tick)))
+
+
+def settle_by_hand(
+    connection: Connection,
+    tick: Tick,
+    coming: Callable[[datetime], Iterator[datetime]],
+    *,
+    skip: bool,
+) -> Tick | None:
+    """Commit a tick that a person wants now, as it is to be published; None if `skip` is set and
+    the schedule's last tick is still open.
+
+    It decides no nominal time: if some have come that no scheduler has decided yet, they stay
+    undecided. Repeating it with the same id returns the first tick.
+    """
+    first = f"{tick.agent}.{tick.schedule}@seen"
+    _see(connection, first, tick.agent, tick.schedule)
+    connection.execute(select(ticks.c.tick_id).where(ticks.c.tick_id == first).with_for_update())
+    known = connection.execute(select(ticks).where(ticks.c.tick_id == tick.tick_id)).first()
+    if known is not None:
+        return replace(tick, outcome=TickOutcome(known.outcome))
+    state = _state(connection, tick.agent, tick.schedule)
+    if skip and state.busy:
+        return None
+    following = next(coming(state.last), None)
+    all_decided = state.last <= state.now and (following is None or following > state.now)
+    decided = replace(tick, nominal_at=state.now if all_decided else state.last)
+    _insert(connection, decided)
+    return decided
 
 
 def take_unsent(connection: Connection, silence_s: float, most: int) -> Unsent:

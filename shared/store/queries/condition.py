@@ -34,11 +34,13 @@ class Condition:
 @dataclass(frozen=True)
 class ScheduleTicks:
     """All nominal times up to `decided_until` are decided; None if no scheduler has run since the
-    schedule was written. `last` is the newest of them."""
+    schedule was written. `last` is the newest of them, with the id of its message if it has one.
+    """
 
     decided_until: datetime | None = None
     last: datetime | None = None
     outcome: TickOutcome | None = None
+    message_id: str | None = None
 
 
 def condition(connection: Connection) -> Condition:
@@ -63,19 +65,20 @@ def known_agents(connection: Connection) -> set[str]:
 
 def _newest(connection: Connection, agent: str, schedule: str) -> ScheduleTicks:
     query = (
-        select(ticks.c.nominal_at, ticks.c.outcome)
+        select(ticks.c.nominal_at, ticks.c.outcome, ticks.c.message_id)
         .where(READABLE, ticks.c.agent == agent, ticks.c.schedule == schedule)
-        .order_by(ticks.c.nominal_at.desc())
+        .order_by(ticks.c.nominal_at.desc(), ticks.c.decided_at.desc())
         .limit(2)  # the newest row can be the one that records the schedule's first sight
     )
     rows = connection.execute(query).all()
     if not rows:
         return ScheduleTicks()
     decided = [row for row in rows if row.outcome != TickOutcome.SEEN]
-    last, outcome = (
-        (_time(decided[0].nominal_at), TickOutcome(decided[0].outcome)) if decided else (None, None)
-    )
-    return ScheduleTicks(_time(rows[0].nominal_at), last, outcome)
+    until = _time(rows[0].nominal_at)
+    if not decided:
+        return ScheduleTicks(until)
+    last = decided[0]
+    return ScheduleTicks(until, _time(last.nominal_at), TickOutcome(last.outcome), last.message_id)
 
 
 def _time(seconds: float) -> datetime:

@@ -6,17 +6,21 @@ tests/k8s/test_alerts.py.
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.support.brokers.rabbitmq import Rabbit, Server
 from tests.support.client import Client, client
+from tests.support.gateway import gateway
 from tests.support.network.proxy import Proxy, address, proxy
 from tests.support.processes.agents import POISON, define, supervised
 from tests.support.processes.running import POLL_S, Child, System, until
@@ -52,7 +56,10 @@ EXPECTED: set[Alert] = {
     ("HutchResponsesStuck", "mute"),
     ("HutchProcessesDie", "pair"),
     ("HutchProcessesDie", "bob"),
+    ("HutchGatewayDown", "gateway"),
+    ("HutchWebhooksGivenUp", "gateway"),
 }
+WEBHOOKS = {"HUTCH_WEBHOOK_SECRET": f"whsec_{'A' * 32}", "HUTCH_WEBHOOK_HOSTS": "localhost"}
 MAY_BE: set[Alert] = {("HutchDeadLetters", "bob"), ("HutchTasksWait", "new")}
 """Bob's poison is given up in time, and no client waits for it; a process may be slow to start."""
 
@@ -86,6 +93,35 @@ def steadily(rabbit: Rabbit, agent: str) -> Iterator[None]:
         sending.join()
 
 
+class Gone(BaseHTTPRequestHandler):
+    """A receiver that wants no webhooks any more."""
+
+    def do_POST(self) -> None:
+        self.send_response(410)
+        self.end_headers()
+
+
+@pytest.fixture
+def gone() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Gone) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://localhost:{server.server_port}/hook"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def give(address: str, agent: str, callback: str) -> None:
+    """Give the gateway a task whose response goes to a webhook."""
+    task = {"agent": agent, "content": "Write.", "callback_url": callback}
+    request = urllib.request.Request(
+        f"{address}/api/tasks", json.dumps(task).encode(), {"Content-Type": "application/json"}
+    )
+    urllib.request.urlopen(request, timeout=60).close()
+
+
 @pytest.fixture
 def network(rabbit: Rabbit) -> Iterator[Proxy]:
     """Between one of the agents and the broker."""
@@ -95,19 +131,20 @@ def network(rabbit: Rabbit) -> Iterator[Proxy]:
 
 def answering(
     system: System, prometheus: Prometheus, pika: Client, network: Proxy
-) -> dict[str, Child]:
-    """All those that begin well, in Prometheus' sight, and no alert."""
+) -> tuple[dict[str, Child], str]:
+    """All those that begin well, in Prometheus' sight, and no alert; also the gateway's address."""
     names = [name for name in AGENTS if name not in {"new", "mute", "bob"}]
     children = dict(zip(names, system.agents(*names), strict=True))
     system.env |= {"RABBITMQ_URL": network.url(direct := system.env["RABBITMQ_URL"])}
     [children["mute"]] = system.agents("mute")
     system.env["RABBITMQ_URL"] = direct
+    children["gateway"], address_of_gateway = gateway(system, **WEBHOOKS)
     prometheus.scrape({name: [port_of(child)] for name, child in children.items()})
-    for name in children.keys() - {"cut"}:
+    for name in children.keys() - {"cut", "gateway"}:
         assert pika.ask(name, "Write.").status == "ok"
     until(lambda: prometheus.value("min(count_over_time(hutch_takeovers_total[1h]))") >= SCRAPES)
     assert prometheus.firing() == set()
-    return children
+    return children, address_of_gateway
 
 
 def test_each_alert_is_raised_by_its_cause_and_by_nothing_else(
@@ -117,12 +154,17 @@ def test_each_alert_is_raised_by_its_cause_and_by_nothing_else(
     pika: Client,
     network: Proxy,
     agents: Path,
+    gone: str,
 ) -> None:
     (agents / "tools").mkdir()
     (agents / "tools" / "poison.py").write_text(POISON, "utf-8")
     define(agents, system, **AGENTS)
-    children = answering(system, prometheus, pika, network)
+    children, address_of_gateway = answering(system, prometheus, pika, network)
 
+    give(address_of_gateway, "old", gone)
+    given_up = 'hutch_webhook_attempts_total{outcome="given_up"}'
+    until(lambda: prometheus.value(given_up) == 1)
+    children["gateway"].kill()
     pika.send("mute", "[[latency 2]]Write.")
     until(lambda: children["mute"].output.count("run started") == 2)
     network.stall()

@@ -18,6 +18,7 @@ from shared.contract.messages import Response, Status, Task, encode, run_id
 from shared.store.database.migrate import migrate
 from tests.support.brokers.divided import Divided, divide
 from tests.support.brokers.rabbitmq import Server, vhost
+from tests.support.gateway import client, followed, gateway
 from tests.support.processes import running
 from tests.support.processes.running import PATIENCE_S, Child, System, until
 from tests.support.repository import REPOSITORY
@@ -128,6 +129,24 @@ def test_the_operator_ends_a_process(home: Home) -> None:
     harry.wait_for("consuming")
     home.hutch("shutdown", "harry")
     assert harry.ended() == 0
+
+
+@pytest.mark.essential
+async def test_the_gateway_streams_and_cancels_tasks_and_the_operator_ends_it(home: Home) -> None:
+    child, address = gateway(home.system, **home.divided.env("gateway"))
+    async with client(address) as http:
+        asked = {"agent": "alice", "content": EMAIL, "stream": True}
+        sent = (await http.post("/api/tasks", json=asked)).json()
+        events = await followed(http, sent["links"]["events"])
+        assert {"run", "step", "text", "response"} <= {it.name for it in events}
+        assert events[-1].data["status"] == "ok"
+        slow = {"agent": "bob", "content": "[[latency 40]]Write."}
+        running = (await http.post("/api/tasks", json=slow)).json()["links"]["self"]
+        assert (await http.delete(running)).status_code == 202
+        ended = await http.get(running, params={"wait": PATIENCE_S})
+        assert ended.json()["status"] == "cancelled"
+    home.hutch("shutdown", "gateway")
+    assert child.ended() == 0
 
 
 def test_the_operator_watches_the_events_of_one_agent_until_ctrl_c(home: Home) -> None:

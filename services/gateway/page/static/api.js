@@ -5,7 +5,7 @@ import { address, navigate } from "./router.js";
 export const me = shared(null);
 /** Who uses the page: name, scopes, agents; null until it is known. */
 
-export class Problem extends Error {
+class Problem extends Error {
   constructor(status, detail) {
     super(detail);
     this.status = status;

@@ -54,7 +54,7 @@ function Page() {
   return html`
     <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); main.current.focus(); }}>Skip to the content</a>
     <header class="top">
-      <a class="brand" href="/"><${Logo} />Hutch</a>
+      <a class="brand" href="/" title=${user && `Hutch ${user.version}`}><${Logo} />Hutch</a>
       ${!login && html`<${Navigation} path=${path} />`}
       <div class="corner">
         ${!login && html`<${Freshness} />`}
@@ -78,7 +78,12 @@ function route(path) {
 }
 
 function Navigation({ path }) {
-  return html`<nav aria-label="Views"><ul>
+  const list = useRef(null);
+  useEffect(() => {
+    // On a narrow screen not all links have room.
+    list.current.querySelector("[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+  }, [path]);
+  return html`<nav aria-label="Views"><ul ref=${list}>
     ${LINKS.map(([href, name]) => {
       const here = href === "/" ? path === "/" : path.startsWith(href);
       return html`<li key=${href}><a href=${href} aria-current=${here ? "page" : null}>${name}</a></li>`;
@@ -115,7 +120,7 @@ function Theme() {
 }
 
 function Account({ user }) {
-  if (user.open) return html`<span class="account dim" title="No key is needed on this machine">open</span>`;
+  if (user.open) return html`<span class="account dim" title="The gateway listens on this machine only, and has no keys">no key needed</span>`;
   async function leave() {
     await post("/logout").catch(() => {});
     me.set(null);

@@ -98,7 +98,7 @@ function useRoom() {
 function Agent({ agent, at }) {
   const [tone, , state] = health(agent);
   const { width, height } = at;
-  const letters = Math.floor((width - 58) / 8);
+  const letters = Math.floor((width - 64) / 8.8);
   const busy = [
     agent.running && `${number(agent.running)} running`,
     agent.queued && `${number(agent.queued)} queued`,

@@ -7,6 +7,8 @@ import { shared } from "./state.js";
 export const freshness = shared({ state: "live", at: null, busy: false });
 
 const LONGEST_WAIT_MS = 15_000;
+/** Asking again would have the same answer. */
+const FINAL = new Set([400, 401, 403, 404, 409, 422]);
 
 export function fresh(state = "live") {
   freshness.set({ state, at: new Date(), busy: false });
@@ -28,7 +30,7 @@ export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
     let failures = 0;
     let running = false;
     let again = false;
-    setState((old) => ({ path, data: old.path === path ? old.data : null, error: null }));
+    setState((old) => ({ path, data: base(old.path) === base(path) ? old.data : null, error: null }));
 
     const wait = (ms) => {
       clearTimeout(timer);
@@ -59,12 +61,14 @@ export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
           wait(everyMs);
           return;
         }
+        if (FINAL.has(error.status)) {
+          fresh("complete");
+          return;
+        }
         failures += 1;
         const { at } = freshness.get();
         freshness.set({ state: "stale", at, busy: false });
-        if (error.status !== 401 && error.status !== 404) {
-          wait(Math.min(LONGEST_WAIT_MS, 500 * 2 ** failures));
-        }
+        wait(Math.min(LONGEST_WAIT_MS, 500 * 2 ** failures));
       } finally {
         running = false;
       }
@@ -81,7 +85,22 @@ export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
   }, [path]);
   const reload = useCallback(() => soon.current(), []);
   const current = state.path === path;
-  return { data: current ? state.data : null, error: current ? state.error : null, reload };
+  return { data: base(state.path) === base(path) ? state.data : null, error: current ? state.error : null, reload };
+}
+
+/** While other filters are asked for, what was found before stays. */
+const base = (path) => path?.split("?")[0];
+
+/** Calls `work` once for several calls within so long. */
+export function useSoon(work, ms) {
+  const latest = useRef({ timer: null });
+  latest.current.work = work;
+  return useCallback(() => {
+    latest.current.timer ??= setTimeout(() => {
+      latest.current.timer = null;
+      latest.current.work();
+    }, ms);
+  }, []);
 }
 
 /** Listens to server-sent events while the page is visible. A browser has six connections for all its

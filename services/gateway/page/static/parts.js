@@ -61,7 +61,7 @@ export function Select({ value, onChange, options, ...rest }) {
 }
 
 /** A search field that reports what was typed, once typing has paused. */
-export function Search({ value, onChange, label, placeholder }) {
+export function Search({ value, onChange, label, placeholder, suggestions = [] }) {
   const [typed, setTyped] = useState(value);
   useEffect(() => setTyped(value), [value]);
   useEffect(() => {
@@ -70,8 +70,9 @@ export function Search({ value, onChange, label, placeholder }) {
     return () => clearTimeout(timer);
   }, [typed]);
   return html`<${Field} label=${label}>
-    <input type="search" value=${typed} placeholder=${placeholder} spellcheck=${false} data-search
+    <input type="search" value=${typed} placeholder=${placeholder} spellcheck=${false} data-search list=${suggestions.length ? `${label}-suggestions` : null}
       onInput=${(event) => setTyped(event.target.value)} />
+    ${suggestions.length > 0 && html`<datalist id=${`${label}-suggestions`}>${suggestions.map((it) => html`<option key=${it} value=${it} />`)}</datalist>`}
   </${Field}>`;
 }
 

@@ -5,6 +5,8 @@ import { bytes } from "./format.js";
 import { announce } from "./notices.js";
 
 const CLIPPED_AT = 20_000;
+const MOST_MARKS = 200;
+const BLOCK = 20_000;
 const ANSI = "\\u001b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\\u0007\\u001b]*(?:\\u0007|\\u001b\\\\)?|[@-Z\\\\-_])?";
 const CONTROL = "[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]";
 const DIRECTION = "[\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]";
@@ -23,7 +25,7 @@ const hex = (char) => char.codePointAt(0).toString(16).toUpperCase().padStart(4,
 const tags = (text) => [...text].map((it) => String.fromCodePoint(it.codePointAt(0) - 0xe0000 || 63)).join("");
 
 /** The text in pieces: strings, and marks for characters that can't be seen. */
-export function pieces(text) {
+function pieces(text) {
   const found = [];
   let at = 0;
   for (const match of text.matchAll(HIDDEN)) {
@@ -36,8 +38,11 @@ export function pieces(text) {
   return found;
 }
 
+/** Marks are elements. Where there are thousands, they are brackets in the text: the browser would take
+ *  minutes to lay it out. */
 export function Visible({ text }) {
   const parts = useMemo(() => pieces(text ?? ""), [text]);
+  if (parts.length > 2 * MOST_MARKS) return parts.map((it) => (typeof it === "string" ? it : `⟦${it.mark}⟧`)).join("");
   return parts.map((it) => (typeof it === "string" ? it : html`<span class="mark" title="invisible character">${it.mark}</span>`));
 }
 
@@ -47,13 +52,25 @@ export function Line({ text, empty = "–" }) {
   return html`<bdi class="line"><${Visible} text=${text.slice(0, 300)} /></bdi>`;
 }
 
+/** A long text in blocks of whole lines: the browser lays out only those in view. */
+function blocks(text) {
+  const found = [];
+  for (let at = 0; at < text.length; ) {
+    const line = text.indexOf("\n", at + BLOCK);
+    const end = line < 0 ? text.length : line + 1;
+    found.push(text.slice(at, end));
+    at = end;
+  }
+  return found;
+}
+
 /** A whole text, clipped when it is long. */
 export function Text({ text, label, truncated = false, whole = null, live = false, prose = false }) {
   const [all, setAll] = useState(false);
   const clipped = !all && text.length > CLIPPED_AT;
   const shown = clipped ? text.slice(0, CLIPPED_AT) : text;
   return html`<div class="text">
-    <pre tabindex="0" role="region" aria-label=${label} dir="auto" class=${`${live ? "streaming" : ""} ${prose ? "prose" : ""}`}><${Visible} text=${shown} /></pre>
+    <pre tabindex="0" role="region" aria-label=${label} dir="auto" class=${`${live ? "streaming" : ""} ${prose ? "prose" : ""}`}>${blocks(shown).map((it, index) => html`<span key=${index} class="block"><${Visible} text=${it} /></span>`)}</pre>
     ${clipped && html`<button type="button" class="quiet" onClick=${() => setAll(true)}>Show all (${bytes(text.length)})</button>`}
     ${!clipped && truncated && html`<button type="button" class="quiet" onClick=${whole}>Load the whole text</button>`}
   </div>`;

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from services.cli.__main__ import COMMANDS, load
-from services.cli.places import shown_url, start_hint
+from services.cli.places import start_hint
 from shared.settings.environment import Settings
+from shared.settings.secrets import shown_url
 from shared.store.schema import REVISION
 from tests.support.command_line import CLOSED, hutch
 from tests.support.repository import REPOSITORY

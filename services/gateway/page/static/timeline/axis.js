@@ -3,7 +3,7 @@ import { duration } from "../format.js";
 import { BUSY } from "./kinds.js";
 
 const MOST_FOLDS = 20;
-const LONG_MS = 2000;
+const LONG_MS = 5000;
 const LONG_SHARE = 0.15;
 const FOLDED_SHARE = 0.06;
 const TICK_PX = 90;
@@ -105,7 +105,7 @@ export class Axis {
         const fold = this.folds().find((it) => it.end > x && (it.x - x) * pixels < LABEL_PX);
         if (fold) continue;
         const near = found.length && (x - found.at(-1).x) * pixels < TICK_PX * 0.6;
-        if (x >= 0 && x <= 0.97 && !near) found.push({ x, label: time === this.from ? "0" : duration(time - this.from) });
+        if (x >= 0 && x * pixels + LABEL_PX <= pixels && !near) found.push({ x, label: time === this.from ? "0" : duration(time - this.from) });
       }
     }
     return found;

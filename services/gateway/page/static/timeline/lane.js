@@ -2,7 +2,7 @@
 import { html } from "../html.js";
 import { duration } from "../format.js";
 import { KINDS, WEIGHT } from "./kinds.js";
-import { barName } from "./rows.js";
+import { barName, interrupted } from "./rows.js";
 
 const MOST_ELEMENTS = 80;
 const PLACES = 300;
@@ -16,7 +16,7 @@ export function Bar({ bar, axis, pixels, label = true }) {
   if (end < 0 || x > 1) return null;
   const width = Math.max(0, end - x);
   const text = label && width * pixels > LABEL_PX ? barName(bar) : "";
-  return html`<span class=${`bar ${bar.kind}${bar.open ? " open" : ""}`} style=${{ left: percent(x), width: percent(width) }}
+  return html`<span class=${`bar ${bar.kind}${bar.open ? " open" : ""}${interrupted(bar) ? " interrupted" : ""}`} style=${{ left: percent(x), width: percent(width) }}
     title=${`${KINDS[bar.kind].label}: ${barName(bar)}, ${duration(bar.to - bar.from)}${bar.open ? " so far" : ""}`}>${text}</span>`;
 }
 

@@ -50,6 +50,7 @@ export function rows(tree, { byRun, children, roots }, opened) {
     const called = new Set();
     for (const [index, bar] of bars.entries()) {
       if (["queued", "slot"].includes(bar.kind) && bar.to - bar.from < SHORT_WAIT_MS) continue;
+      if (bar.kind === "resumed" && bars[index - 1]?.kind === "dead" && bars[index - 1].reason === bar.reason) continue;
       const child = bar.child_run_id && tree.runs.get(bar.child_run_id);
       if (child && !called.has(child.run_id)) {
         called.add(child.run_id);
@@ -71,5 +72,9 @@ export function barName(bar) {
   if (bar.kind === "model") return bar.name === "turn" || !bar.name ? "model call" : bar.name;
   if (bar.kind === "tool") return bar.name || KINDS.tool.label;
   if (bar.kind === "worker") return bar.name || "worker";
+  if (bar.kind === "dead") return `died, ${bar.reason}`;
   return bar.reason || KINDS[bar.kind].label;
 }
+
+/** Whether a call has given no result, because its process died or the run was given up. */
+export const interrupted = (bar) => Boolean(bar.step && bar.reason);

@@ -1,17 +1,19 @@
 // What a chosen row of a timeline holds: a step's input and output, or why a run waited.
-import { html, useEffect, useState } from "../html.js";
+import { html, useEffect, useRef, useState } from "../html.js";
 import { call } from "../api.js";
 import { duration, moment, money, number, plural } from "../format.js";
 import { runPath } from "../parts.js";
 import { Copy, Text, pretty } from "../text.js";
 import { KINDS } from "./kinds.js";
-import { barName } from "./rows.js";
+import { barName, interrupted } from "./rows.js";
 
 export function StepDetails({ row, onClose }) {
   const bar = row.bar ?? row.call;
   const kind = bar && KINDS[bar.kind].label;
   const title = row.bar ? (barName(bar) === kind ? kind : `${kind}: ${barName(bar)}`) : `run of ${row.run.agent}`;
-  return html`<section class="details card" aria-labelledby="details-title">
+  const place = useRef(null);
+  useEffect(() => place.current.scrollIntoView({ block: "nearest" }), [row.key]);
+  return html`<section class="details card" ref=${place} aria-labelledby="details-title">
     <div class="details-head">
       <h2 id="details-title">${bar && html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i>`}${title}</h2>
       ${bar?.step && html`<p class="dim">turn ${bar.step.turn}, step ${bar.step.position}${bar.step.epoch > 1 ? `, epoch ${bar.step.epoch}` : ""}</p>`}
@@ -21,7 +23,7 @@ export function StepDetails({ row, onClose }) {
       </div>
     </div>
     ${bar && html`<${Facts} bar=${bar} />`}
-    ${bar?.step && (row.bar || row.call) ? html`<${Step} key=${row.key} run=${row.call ? row.run.parent_run_id : row.run.run_id} step=${bar.step} open=${bar.open} />` : null}
+    ${bar?.step && (row.bar || row.call) ? html`<${Step} key=${row.key} run=${row.call ? row.run.parent_run_id : row.run.run_id} step=${bar.step} open=${bar.open} lost=${interrupted(bar)} />` : null}
   </section>`;
 }
 
@@ -36,14 +38,15 @@ function Facts({ bar }) {
   return html`<dl class="facts">${facts.filter(([, value]) => value).map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
-function Step({ run, step, open }) {
+function Step({ run, step, open, lost }) {
   const path = `/api/runs/${encodeURIComponent(run)}/steps/${step.epoch}/${step.turn}/${step.position}`;
   const [state, setState] = useState({});
   const load = (full) =>
     call(full ? `${path}?full=1` : path).then((answer) => setState({ answer }), (error) => setState({ error }));
   useEffect(() => {
-    if (!open) load(false);
+    if (!open && !lost) load(false);
   }, [path, open]);
+  if (lost) return html`<p class="dim">It gave no result, and was made again if that was allowed.</p>`;
   if (open) return html`<p class="dim">Its input and output are kept when it has finished.</p>`;
   if (state.error) return html`<p class="error" role="alert">${state.error.message}</p>`;
   if (!state.answer) return html`<p class="loading">Loading the step…</p>`;

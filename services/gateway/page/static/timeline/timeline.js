@@ -2,18 +2,21 @@
 import { Component, html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../html.js";
 import { duration, plural } from "../format.js";
 import { useNow } from "../live.js";
+import { announce } from "../notices.js";
 import { Status, ended } from "../parts.js";
 import { Axis } from "./axis.js";
 import { KINDS } from "./kinds.js";
 import { Bar, Summary } from "./lane.js";
-import { barName, outline, rows as rowsOf } from "./rows.js";
+import { barName, interrupted, outline, rows as rowsOf } from "./rows.js";
 
 const ROW_PX = 30;
 const MARGIN_ROWS = 12;
 const ZOOM = 2;
+const FOLD_LABEL_PX = 26;
 
-/** `tree` as `merged` makes it; `chosen`: the key of the row whose details are shown. */
-export function Timeline({ tree, root, chosen, onChoose }) {
+/** `tree` as `merged` makes it; `chosen`: the key of the row whose details are shown; `split`: whether
+ *  they share the screen. */
+export function Timeline({ tree, root, chosen, onChoose, split }) {
   const moving = [...tree.runs.values()].some((it) => !ended(it.status));
   const now = useNow(1000, moving);
   const [opened, setOpened] = useState(() => new Set([root, ...ancestors(tree, chosen)]));
@@ -62,12 +65,19 @@ export function Timeline({ tree, root, chosen, onChoose }) {
     else return;
     event.preventDefault();
   }
-  const hands = useRef({}).current; // the same object each time, so that rows are not drawn again
-  hands.toggle = (row) => toggle(row.key);
-  hands.choose = (row) => {
+  const actions = useRef({}).current; // the same object each time, so that rows are not drawn again
+  actions.toggle = (row) => toggle(row.key);
+  actions.choose = (row) => {
     setActive(row.key);
     onChoose(row);
   };
+  /** The next row whose name has the text; without one, the first. */
+  function find(text) {
+    const wanted = text.toLowerCase();
+    const matches = rows.map((it, index) => (nameOf(it).toLowerCase().includes(wanted) ? index : -1)).filter((it) => it >= 0);
+    if (!matches.length) announce("No step has this name.");
+    else activate(matches.find((it) => active && it > at) ?? matches[0]);
+  }
   function zoomBy(factor) {
     const middle = (zoom[0] + zoom[1]) / 2;
     const half = Math.min(0.5, ((zoom[1] - zoom[0]) * factor) / 2);
@@ -83,11 +93,13 @@ export function Timeline({ tree, root, chosen, onChoose }) {
   const first = Math.max(0, Math.floor(top / ROW_PX) - MARGIN_ROWS);
   const shown = rows.slice(first, Math.ceil((top + height) / ROW_PX) + MARGIN_ROWS);
   const all = [...tree.runs.keys()];
-  return html`<section class="timeline" aria-labelledby="timeline-title">
+  return html`<section class=${split ? "timeline split" : "timeline"} aria-labelledby="timeline-title">
     <div class="timeline-head">
       <h2 id="timeline-title">Timeline</h2>
       <p class="dim">${plural(tree.runs.size, "run")}, ${plural(tree.steps, "step")}, ${duration(whole.to - whole.from)}</p>
       <div class="actions">
+        <input type="search" class="find" aria-label="Find a step" placeholder="Find a step" title="Enter: the next one"
+          onKeyDown=${(event) => event.key === "Enter" && event.target.value && find(event.target.value)} />
         ${all.length > 1 && html`<button type="button" class="quiet" onClick=${() => setOpened(opened.size === all.length ? new Set([root]) : new Set(all))}>${opened.size === all.length ? "Close workers" : "Open all"}</button>`}
         <label class="check"><input type="checkbox" checked=${fold} onChange=${(event) => setFold(event.target.checked)} />Fold gaps</label>
         ${zoomed && html`<button type="button" class="quiet" aria-label="Earlier" onClick=${() => move(-0.5)}>←</button>
@@ -104,12 +116,14 @@ export function Timeline({ tree, root, chosen, onChoose }) {
         <${Folds} axis=${axis} />
         ${shown.map((row, index) => html`<${Row} key=${row.key} row=${row} index=${first + index} axis=${axis} pixels=${pixels}
           active=${row.key === active} chosen=${row.key === chosen}
-          hands=${hands} />`)}
+          actions=${actions} />`)}
       </div>
     </div></div>
     <${Legend} bars=${whole.bars} />
   </section>`;
 }
+
+const nameOf = (row) => (row.bar ? `${barName(row.bar)} ${row.bar.reason}` : row.run.agent);
 
 /** The runs that must be open for a chosen row to be seen. */
 function ancestors(tree, key) {
@@ -129,18 +143,18 @@ class Row extends Component {
   }
 }
 
-function rowOf({ row, index, axis, pixels, active, chosen, hands }) {
+function rowOf({ row, index, axis, pixels, active, chosen, actions }) {
   const { run, bar, level } = row;
   const own = bar ?? row.call;
   const took = own ? own.to - own.from : row.bars.length ? row.bars.at(-1).to - row.bars[0].from : null;
   const classes = `row${active ? " active" : ""}${chosen ? " chosen" : ""}${bar ? "" : " of-run"}`;
   return html`<div class=${classes} id=${`row-${row.key}`} role="row" aria-level=${level} aria-rowindex=${index + 1}
     aria-expanded=${row.expandable ? String(row.open) : null} aria-selected=${chosen ? "true" : "false"}
-    style=${{ top: `${index * ROW_PX}px` }} onClick=${() => hands.choose(row)}>
+    style=${{ top: `${index * ROW_PX}px` }} onClick=${() => actions.choose(row)}>
     <span role="gridcell" class="cell-name" style=${{ paddingLeft: `calc(${level - 1} * var(--indent))` }}>
-      ${row.expandable ? html`<span class="toggle" onClick=${(event) => { event.stopPropagation(); hands.toggle(row); }} aria-hidden="true">${row.open ? "▾" : "▸"}</span>` : html`<span class="toggle"></span>`}
+      ${row.expandable ? html`<span class="toggle" onClick=${(event) => { event.stopPropagation(); actions.toggle(row); }} aria-hidden="true">${row.open ? "▾" : "▸"}</span>` : html`<span class="toggle"></span>`}
       ${bar
-        ? html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i><span class="unseen">${KINDS[bar.kind].label} </span><span class="row-name">${barName(bar)}</span>${bar.step && html`<span class="dim place">${bar.step.turn}.${bar.step.position}</span>`}`
+        ? html`<i class=${`key ${bar.kind}`} aria-hidden="true"></i><span class="unseen">${KINDS[bar.kind].label} </span><span class="row-name">${barName(bar)}${interrupted(bar) && html`<span class="why"> ${bar.reason}</span>`}</span>${bar.step && html`<span class="dim place" title=${`turn ${bar.step.turn}, step ${bar.step.position}`}>${bar.step.turn}.${bar.step.position}</span>`}`
         : html`<span class="row-name agent">${run.agent}</span><${Status} status=${run.status} />`}
     </span>
     <span role="gridcell" class="right cell-took">${took == null ? "" : duration(took)}</span>
@@ -170,7 +184,7 @@ function Ruler({ axis, pixels, place, onZoom }) {
   return html`<span class="ruler" ref=${place} title="Drag to show a part, double-click for the whole" onPointerDown=${begin}
     onPointerMove=${(event) => drag && setDrag([drag[0], share(event)])} onPointerUp=${() => drag && finish()} onDblClick=${() => onZoom([0, 1])}>
     ${axis.ticks(pixels).map((it) => html`<span key=${it.x} class="tick" style=${{ left: `${it.x * 100}%` }}>${it.label}</span>`)}
-    ${axis.folds().map((it) => html`<span key=${`fold${it.x}`} class="fold-label" style=${{ left: `${it.x * 100}%`, width: `${(it.end - it.x) * 100}%` }} title=${`${it.label} in which no model and no tool worked`}><span>${it.label}</span></span>`)}
+    ${axis.folds().map((it) => html`<span key=${`fold${it.x}`} class="fold-label" style=${{ left: `${it.x * 100}%`, width: `${(it.end - it.x) * 100}%` }} title=${`${it.label} in which no model and no tool worked`}>${(it.end - it.x) * pixels > FOLD_LABEL_PX && html`<span>${it.label}</span>`}</span>`)}
     ${drag && html`<span class="drag" style=${{ left: `${Math.min(...drag) * 100}%`, width: `${Math.abs(drag[1] - drag[0]) * 100}%` }}></span>`}
   </span>`;
 }
@@ -186,6 +200,7 @@ function Legend({ bars }) {
   return html`<ul class="legend" aria-label="Kinds of bars">
     ${Object.entries(KINDS).filter(([kind]) => used.has(kind)).map(([kind, it]) => html`<li key=${kind} title=${it.what}><i class=${`key ${kind}`} aria-hidden="true"></i>${it.label}</li>`)}
     <li><i class="key folded" aria-hidden="true"></i>folded gap</li>
+    <li class="keys">↑ ↓ move, → ← open and close, Enter shows a step</li>
   </ul>`;
 }
 

@@ -55,9 +55,10 @@ function Form({ agents, groups, from, agent, onSent }) {
         ? html`<${Field} label="Swarm"><${Select} value=${group} onChange=${(it) => set({ group: it })} options=${groups} /></${Field}>`
         : html`<${Field} label="Agent"><${Select} value=${chosen} onChange=${(it) => set({ agent: it })} options=${agents.includes(chosen) || !chosen ? agents : [chosen, ...agents]} required /></${Field}>
           <${Field} label="Session" hint="optional"><input ...${bind("session")} maxlength="128" spellcheck=${false} placeholder="a conversation's id" /></${Field}>`}
+      <${Earlier} onChoose=${(id) => prefill(id).then(set, () => {})} />
     </div>
     <${Field} label=${form.kind === "task" ? "What should be done" : "Text"} wide>
-      <textarea rows="4" required=${form.kind !== "trigger"} onKeyDown=${submit} ...${bind("content")}></textarea>
+      <textarea rows="3" required=${form.kind !== "trigger"} onKeyDown=${submit} ...${bind("content")}></textarea>
     </${Field}>
     ${form.kind === "task" && html`<details><summary>Budget, context, time</summary>
       <div class="filters">
@@ -75,6 +76,15 @@ function Form({ agents, groups, from, agent, onSent }) {
       <span class="dim">${may("run") ? "or Ctrl+Enter" : "Your key may not send messages: it lacks the scope run."}</span>
     </div>
   </form>`;
+}
+
+/** Messages that were sent lately; the form is filled with the chosen one. */
+function Earlier({ onChoose }) {
+  const runs = usePoll("/api/runs?limit=30", 60_000).data?.runs ?? [];
+  const sent = runs.filter((it) => !it.parent_id && it.text).slice(0, 10);
+  if (!sent.length) return null;
+  const options = sent.map((it) => [it.run_id, `${it.agent}: ${it.text.slice(0, 60)}`]);
+  return html`<${Field} label="Begin with"><${Select} value="" onChange=${(id) => id && onChoose(id)} options=${[["", "an earlier message…"], ...options]} /></${Field}>`;
 }
 
 /** The form's fields as an earlier run had them. */
@@ -106,9 +116,11 @@ function request(form, key) {
  *  its events can be listened to already. */
 function Asked({ id, task, agent }) {
   const { data, error, reload } = usePoll(`/api/runs/${encodeURIComponent(id)}`, 1000, { done: (it) => ended(it.status), patient: true });
-  if (error && error.status !== 404) return html`<${Missing} error=${error} what="the run" />`;
+  const place = useRef(null);
+  useEffect(() => place.current?.scrollIntoView({ block: "nearest" }), [id, Boolean(data?.response)]);
   const run = data ?? { run_id: id, task_id: task, agent, status: "sent", outcome: `It waits for a process of ${agent}.` };
-  return html`<section aria-label="What it caused">
+  if (!data && error && error.status !== 404) return html`<${Missing} error=${error} what="the run" />`;
+  return html`<section aria-label="What it caused" ref=${place}>
     <div class="outcome"><${Status} status=${run.status} /><p role="status">${run.outcome}</p>${data && html`<a href=${runPath(id)}>Open the run</a>`}</div>
     <${RunBody} run=${run} reload=${reload} />
   </section>`;

@@ -5,7 +5,7 @@ import { fresh, useNow, usePoll } from "../live.js";
 import { act, confirm, notify } from "../notices.js";
 import { Empty, Field, Heading, Missing, Search, Select, Time, agentPath, letterPath, runPath } from "../parts.js";
 import { navigate, useQuery } from "../router.js";
-import { Line } from "../text.js";
+import { Line, Visible } from "../text.js";
 import { Side } from "../timeline/step.js";
 
 const PAGE = 50;
@@ -31,7 +31,7 @@ export function DeadLetters() {
   return html`<${Heading} title="Dead letters" detail="Messages and runs that could not be processed" />
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <${Search} label="Search" placeholder="id or text" value=${q} onChange=${(it) => filter({ q: it })} />
-      <${Field} label="Reason"><${Select} value=${reason} onChange=${(it) => filter({ reason: it })} options=${[["", "all"], ...union(seen.reasons, [reason])]} /></${Field}>
+      <${Search} label="Reason" placeholder="a part of it" value=${reason} suggestions=${seen.reasons} onChange=${(it) => filter({ reason: it })} />
       <${Field} label="Agent"><${Select} value=${agent} onChange=${(it) => filter({ agent: it })} options=${[["", "all"], ...union(seen.agents, [agent])]} /></${Field}>
       ${filtered && html`<a class="clear" href="/dead-letters">Clear filters</a>`}
     </form>
@@ -61,12 +61,12 @@ function Table({ rows, chosen, setChosen }) {
   const all = rows.every((it) => chosen.has(it.id));
   return html`<div class="scroll" tabindex="0" role="region" aria-label="Dead letters"><table class="list">
     <thead><tr><th scope="col"><input type="checkbox" aria-label="Choose all that are shown" checked=${all} onChange=${() => setChosen(new Set(all ? [] : rows.map((it) => it.id)))} /></th>
-      <th scope="col">Reason</th><th scope="col">Agent</th><th scope="col" class="grow">Message</th><th scope="col">Since</th></tr></thead>
+      <th scope="col">Agent</th><th scope="col" class="grow">Message and reason</th><th scope="col">Kind</th><th scope="col">Since</th></tr></thead>
     <tbody>${rows.map((it) => html`<tr key=${it.id}>
       <td><input type="checkbox" aria-label=${`Choose ${it.id}`} checked=${chosen.has(it.id)} onChange=${() => toggle(it.id)} /></td>
-      <td class="nowrap"><span class="status bad"><span aria-hidden="true">✕</span>${it.reason}</span></td>
       <td>${it.agent ? html`<a class="name" href=${agentPath(it.agent)}>${it.agent}</a>` : html`<span class="dim">–</span>`}</td>
-      <td class="grow"><a class="row-link" href=${letterPath(it.id)}><${Line} text=${it.text} empty="(no text)" /></a></td>
+      <td class="grow"><a class="row-link" href=${letterPath(it.id)}><${Line} text=${it.text} empty="(no text)" /></a><p class="reason"><${Line} text=${it.reason} /></p></td>
+      <td class="nowrap dim">${it.run_id ? "run" : it.kind || "unreadable"}</td>
       <td class="nowrap"><${Time} at=${it.at} now=${now} /></td>
     </tr>`)}</tbody>
   </table></div>`;
@@ -106,7 +106,8 @@ export function DeadLetter({ id }) {
     tool_done: ["The tool had acted", () => apply("replay", { tool_done: result })],
   };
   return html`<${Heading} title="Dead letter" />
-    <div class="outcome"><span class="status bad"><span aria-hidden="true">✕</span>${letter.reason}</span><p><${Line} text=${letter.text} /></p></div>
+    <p class="detail"><${Visible} text=${letter.reason} /></p>
+    ${letter.text && html`<div class="outcome"><p><${Line} text=${letter.text} /></p></div>`}
     <dl class="facts">
       <div><dt>since</dt><dd><${Time} at=${letter.at} /></dd></div>
       ${letter.agent && html`<div><dt>agent</dt><dd><a href=${agentPath(letter.agent)}>${letter.agent}</a></dd></div>`}

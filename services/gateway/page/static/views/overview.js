@@ -1,9 +1,12 @@
-import { html, useEffect, useState } from "../html.js";
+import { html, useEffect, useRef, useState } from "../html.js";
 import { compact, money, number, plural } from "../format.js";
-import { useEvents, usePoll } from "../live.js";
+import { useEvents, usePoll, useSoon } from "../live.js";
 import { Empty, Heading, Missing } from "../parts.js";
 import { Graph } from "../graph.js";
 
+const RELOAD_MS = 1500;
+const APART_MS = 250;
+const MOST_MOVES = 30;
 const CHARTS = [
   ["tasks", "Tasks", number, "per minute"],
   ["model_calls", "Model calls", number, "per minute"],
@@ -23,7 +26,7 @@ export function Overview() {
     <section aria-labelledby="agents"><div class="section-head"><h2 id="agents">Agents</h2><a href="/agents">As a table</a></div>
       ${data.agents.length ? html`<${LiveGraph} data=${data} reload=${reload} />` : html`<${Empty} title="No agent yet."><p><code>hutch init</code> makes two to begin with, and <code>hutch up</code> starts them.</p></${Empty}>`}
     </section>
-    <section aria-labelledby="hour"><h2 id="hour">The last hour</h2><${Charts} minutes=${data.minutes} /></section>`;
+    <section aria-labelledby="hour"><h2 id="hour">The last hour</h2>${data.minutes.every((it) => !it.tasks && !it.model_calls) && html`<p class="dim">No task. <a href="/ask">Ask an agent</a>, and watch what happens.</p>`}<${Charts} minutes=${data.minutes} /></section>`;
 }
 
 function Attention({ items }) {
@@ -40,11 +43,17 @@ function Attention({ items }) {
 /** Events move over the graph's edges; each also says that its numbers are old. */
 function LiveGraph({ data, reload }) {
   const [moves, setMoves] = useState([]);
+  const recent = useRef({}); // when a message was last shown on each way
+  const soon = useSoon(reload, RELOAD_MS);
   useEvents("/api/events", {
     event: (event) => {
       const move = moveOf(event);
-      if (move) setMoves((old) => [...old.slice(-30), { ...move, id: `${event.at}/${event.run_id}/${event.name}/${Math.random()}` }]);
-      if (event.name.startsWith("run.")) reload();
+      if (event.name.startsWith("run.")) soon();
+      if (!move || document.hidden) return;
+      const way = `${move.from} ${move.to} ${move.kind}`;
+      if (Date.now() - (recent.current[way] ?? 0) < APART_MS) return;
+      recent.current[way] = Date.now();
+      setMoves((old) => [...old.slice(-MOST_MOVES), { ...move, id: `${way} ${Date.now()}` }]);
     },
   });
   return html`<${Graph} agents=${data.agents} groups=${data.groups} moves=${moves} />`;

@@ -1,7 +1,7 @@
-import { html, useCallback, useMemo, useState } from "../html.js";
+import { html, useCallback, useState } from "../html.js";
 import { may, post, query } from "../api.js";
 import { duration, money, number, plural } from "../format.js";
-import { useEvents, useNow, usePoll } from "../live.js";
+import { useEvents, useNow, usePoll, useSoon } from "../live.js";
 import { act, confirm } from "../notices.js";
 import { Heading, Missing, Status, Time, agentPath, ended, lasted, runPath } from "../parts.js";
 import { useQuery } from "../router.js";
@@ -68,7 +68,7 @@ export function RunBody({ run, reload }) {
   const soon = useSoon(() => {
     tree.reload();
     reload();
-  });
+  }, SETTLED_MS);
   const first = run.run_id in Object.fromEntries(tree.data?.runs ?? []) ? run.run_id : root;
   function choose(it) {
     setRow(it);
@@ -81,7 +81,7 @@ export function RunBody({ run, reload }) {
       </${Side}>
       <${Answer} run=${run} onChange=${soon} />
     </div>
-    ${tree.data ? html`<${Timeline} tree=${tree.data} root=${first} chosen=${step} onChoose=${choose} />` : run.status !== "sent" && html`<${Missing} error=${tree.error} what="the timeline" />`}
+    ${tree.data ? html`<${Timeline} tree=${tree.data} root=${first} chosen=${step} onChoose=${choose} split=${row != null} />` : run.status !== "sent" && html`<${Missing} error=${tree.error} what="the timeline" />`}
     ${row && html`<${StepDetails} row=${row} onClose=${() => { setRow(null); change({ step: "" }, { replace: true }); }} />`}`;
 }
 
@@ -113,16 +113,4 @@ function useStream() {
     [],
   );
   return [state.text, add];
-}
-
-/** Several events in a row ask for one reload. */
-function useSoon(work) {
-  const latest = useMemo(() => ({ timer: null }), []);
-  latest.work = work;
-  return useCallback(() => {
-    latest.timer ??= setTimeout(() => {
-      latest.timer = null;
-      latest.work();
-    }, SETTLED_MS);
-  }, []);
 }

@@ -122,6 +122,32 @@ def test_without_forks_each_process_is_started_by_itself(own: System) -> None:
     assert child.end() == 0
 
 
+def test_the_gateway_serves_on_a_free_port_and_is_restarted_and_logged_as_agents_are(
+    own: System,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        own.env |= {"HUTCH_GATEWAY_PORT": str(taken.getsockname()[1])}
+        child = up(own)
+        address = child.wait_for(r"(?s)ready: hutch ask .*page and API: http://127.0.0.1:(\d+)")
+        port = int(address[1])
+        assert port != taken.getsockname()[1]
+    me = json.loads(get(port, "/api/me")[1])
+    assert me["open"] is True
+    assert "gateway: 1 process" in own.hutch("status").stdout
+    assert own.hutch("restart", "gateway").stdout == "gateway is restarted: 1 process\n"
+    child.wait_for(r"(?s)the gateway is served.*the gateway is served")
+    assert get(port, "/api/me")[0] == 200, "clients find it where it was"
+    assert "the gateway is served" in own.hutch("logs", "gateway").stdout
+    secret = (own.cwd / ".hutch" / "webhook-secret").read_text("utf-8")
+    assert own.hutch("down").returncode == 0
+    assert child.ended() == 0
+    child = own.start("services.cli", "up", "bob", "--provider", "scripted", "--no-gateway")
+    child.wait_for("ready: ")
+    assert "gateway" not in child.output
+    assert child.end() == 0
+    assert (own.cwd / ".hutch" / "webhook-secret").read_text("utf-8") == secret
+
+
 def test_as_in_a_container_each_line_is_json_and_one_port_says_whether_all_are_ready(
     own: System,
 ) -> None:

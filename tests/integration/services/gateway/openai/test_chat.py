@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -201,3 +202,32 @@ async def test_a_session_remembers_and_the_history_that_the_client_sends_is_left
     texts = [str(it["content"]) for it in asked()[-1]["messages"]]
     assert any("Hello Ann." in text for text in texts)
     assert not any("An edited answer." in text for text in texts)
+
+
+async def test_a_key_is_for_its_agents_only_and_errors_of_access_have_openais_form(
+    client: openai.AsyncOpenAI, door: Door
+) -> None:
+    made = door.system.hutch("keys", "add", "ann", "--scope", "run", "--agent", "alice")
+    key = re.search(r"hk_\S+", made.stdout)
+    assert key is not None, made
+    with pytest.raises(openai.AuthenticationError) as unknown:
+        await _until_refused(client)
+    assert isinstance(unknown.value.body, dict)
+    assert unknown.value.body["type"] == "authentication_error"
+    ann = client.with_options(api_key=key[0])
+    assert [it.id async for it in ann.models.list()] == ["alice"]
+    with pytest.raises(openai.NotFoundError):
+        await ann.models.retrieve("bob")
+    with pytest.raises(openai.PermissionDeniedError) as refused:
+        await ann.chat.completions.create(model="bob", messages=user("Hi"))
+    assert isinstance(refused.value.body, dict)
+    assert refused.value.body["type"] == "permission_error"
+    said = await ann.responses.create(model="alice", input="[[reply Hello.]]")
+    assert said.output_text == "Hello."
+
+
+async def _until_refused(client: openai.AsyncOpenAI) -> None:
+    """A gateway knows within seconds that there are keys."""
+    for _ in range(100):
+        await client.models.list()
+        await asyncio.sleep(0.2)

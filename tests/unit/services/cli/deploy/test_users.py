@@ -99,7 +99,7 @@ def test_an_agent_binds_its_own_control_keys_and_publishes_events_in_its_own_nam
     assert not may(events.write, "a.run.started")
 
 
-def test_every_agent_publishes_texts_and_only_the_operator_receives_them() -> None:
+def test_every_agent_publishes_texts_and_only_operator_and_gateway_receive_them() -> None:
     key = "0123abcd.of-any*client"
     reading = {
         name
@@ -111,21 +111,21 @@ def test_every_agent_publishes_texts_and_only_the_operator_receives_them() -> No
         for name, user in EVERYBODY.items()
         if may(user.write, topology.STREAM) and may(user.topic(topology.STREAM).write, key)
     }
-    assert reading == {access.OPERATOR}
+    assert reading == {access.OPERATOR, topology.GATEWAY}
     assert writing == {agent_user(name) for name in KNOWN}
     operator = EVERYBODY[access.OPERATOR]
     (queue,) = topology.client_stream(ID + ID[:4], key).queues
     assert all(may(it, queue.name) for it in (operator.configure, operator.write, operator.read))
 
 
-def test_only_the_operator_may_shut_down() -> None:
+def test_only_the_operator_and_the_gateway_may_shut_down() -> None:
     able = {
         name
         for name, user in EVERYBODY.items()
         if may(user.write, topology.CONTROL)
         and may(user.topic(topology.CONTROL).write, "shutdown.bob")
     }
-    assert able == {access.OPERATOR}
+    assert able == {access.OPERATOR, topology.GATEWAY}
 
 
 @pytest.mark.parametrize("name", [users.SCALER, users.ADMIN])

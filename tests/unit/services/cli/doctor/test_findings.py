@@ -18,7 +18,7 @@ from services.cli.doctor.processes import process_findings
 from services.cli.doctor.settings import settings_findings
 from services.cli.doctor.versions import broker_findings, library_findings, own_requirements
 from services.cli.machine.home import locked, recorded
-from services.cli.system_status import (
+from shared.client.system.status import (
     AgentStatus,
     ScheduleStatus,
     StoreStatus,
@@ -116,6 +116,7 @@ def test_agents_whose_heartbeats_cannot_be_written_are_not_called_dead() -> None
                 SystemStatus(
                     agents=[AgentStatus("bob", replicas, queued=1)],
                     scheduler=replicas,
+                    gateway=replicas,
                     schedules=[ScheduleStatus("bob", "plan", None, None, None, late=False)],
                     dead_letters=0,
                     dead_letters_by_reason={},

@@ -3,7 +3,6 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-from pydantic import JsonValue
 
 from services.gateway.openai.task_ids import agent_of, task_id
 from shared.store import Store
@@ -18,10 +17,10 @@ async def chosen(
     *,
     key: str = "k1",
     agent: str = "alice",
-    said: JsonValue = "Hi",
+    said: str = "Hi",
 ) -> str:
     """The id of a request's task, recorded as sent."""
-    id = await task_id(store, "resp", key, agent, headers or {}, {"input": said})
+    id = await task_id(store, "resp", key, agent, headers or {}, said.encode())
     await store.write("", partial(sent.record, message_id=id, receiver=agent))
     return id
 
@@ -42,6 +41,12 @@ async def test_another_caller_agent_or_question_is_never_joined(
 ) -> None:
     first = await chosen(store)
     assert await chosen(store, RETRY, **other) != first
+
+
+async def test_the_same_question_in_another_session_is_another_task(store: Store) -> None:
+    first = await chosen(store, {"x-hutch-session": "s1"})
+    assert await chosen(store, RETRY | {"x-hutch-session": "s2"}) != first
+    assert await chosen(store, RETRY | {"x-hutch-session": "s1"}) == first
 
 
 async def test_a_repetition_of_a_request_that_never_arrived_is_a_new_task(store: Store) -> None:

@@ -11,6 +11,7 @@ import pytest
 from services.gateway.tasks.happenings import RunChanged, StepDone
 from services.gateway.tasks.place import Place
 from services.gateway.tasks.progress import Progress
+from shared.contract.call_ids import Call, call_id
 from shared.contract.messages import run_id
 from shared.store.queries.progress import RunProgress, StepProgress
 
@@ -20,17 +21,15 @@ ROOT = run_id("alice", "t1")
 Happening = RunChanged | StepDone
 
 
-def made(
-    agent: str, task_id: str, status: str = "running", owner: str | None = "a.1"
-) -> RunProgress:
+def made(agent: str, task_id: str) -> RunProgress:
     return RunProgress(
         run_id=run_id(agent, task_id),
         agent=agent,
         task_id=task_id,
         parent_id=None,
         root_id="t1",
-        status=status,
-        owner=owner,
+        status="running",
+        owner="a.1",
         epoch=1,
         claimed_at=NOW,
         ended_at=None,
@@ -42,8 +41,9 @@ def step(run: RunProgress, turn: int, position: int) -> StepProgress:
     return StepProgress(run.run_id, 1, turn, position, kind, "turn", 0.1, NOW)
 
 
-def call(run: RunProgress, turn: int, position: int) -> str:
-    return f"{run.run_id}.1.{turn}.{position}.abcdef"
+def called_by(run: RunProgress, turn: int, position: int) -> RunProgress:
+    worker = made("bob", call_id(Call(run.run_id, turn, position), "nonce"))
+    return replace(worker, parent_id=run.task_id)
 
 
 class Tree:
@@ -80,7 +80,7 @@ def said(happenings: list[Happening]) -> list[str]:
 def test_a_call_is_done_after_all_of_the_run_that_it_caused() -> None:
     tree, progress = Tree(), Progress(ROOT, Place())
     alice = tree.put(made("alice", "t1"))
-    bob = tree.end(made("bob", call(alice, 1, 1)))
+    bob = tree.end(called_by(alice, 1, 1))
     tree.steps += [step(alice, 1, 1), step(bob, 1, 0), step(alice, 1, 0)]
     assert said(tree.news(progress)) == [
         "alice running",
@@ -119,7 +119,7 @@ def test_a_takeover_and_a_replay_are_reported() -> None:
 def test_a_worker_that_outlives_its_call_is_followed_to_its_end() -> None:
     tree, progress = Tree(), Progress(ROOT, Place())
     alice = tree.put(made("alice", "t1"))
-    bob = tree.put(made("bob", call(alice, 1, 1)))
+    bob = tree.put(called_by(alice, 1, 1))
     tree.steps += [step(alice, 1, 0)]
     tree.news(progress)
     tree.steps += [step(alice, 1, 1)]  # it has timed out
@@ -128,10 +128,11 @@ def test_a_worker_that_outlives_its_call_is_followed_to_its_end() -> None:
     assert said(tree.news(Progress(ROOT, Place.parsed(progress.place)))) == ["bob cancelled"]
 
 
-def test_reactions_of_peers_are_not_part_of_the_tree() -> None:
+def test_reactions_of_peers_and_forged_calls_are_not_part_of_the_tree() -> None:
     tree, progress = Tree(), Progress(ROOT, Place())
     tree.put(made("alice", "t1"))
     tree.put(made("carol", "carol-reacts"))
+    tree.put(made("mallory", call_id(Call(ROOT, 1, 1), "guessed")))
     assert said(tree.news(progress)) == ["alice running"]
 
 
@@ -176,7 +177,7 @@ class Growing:
         position, worker = self.random.choice(list(calls.items()))
         turn = self.turns[run.run_id]
         if worker is None and self.random.random() < 0.6:
-            calls[position] = self.begin(made("bob", call(run, turn, position)))
+            calls[position] = self.begin(called_by(run, turn, position))
         elif worker is None or self.tree.runs[worker.run_id].ended_at:
             self.tree.steps.append(step(run, turn, position))
             del calls[position]

@@ -68,6 +68,11 @@ def test_each_step_of_a_quiet_run_is_a_bar_of_its_own_length() -> None:
     assert only(life, BarKind.TOOL).name == "lookup"
 
 
+def test_the_last_step_is_a_bar_although_it_is_stored_a_moment_after_the_end() -> None:
+    life = replace(ENDED, steps=[step(1, 0, 10.001, 9.5)])
+    assert drawn(life) == [("model", 0.501, 10.001)]
+
+
 def test_a_step_of_an_earlier_version_begins_where_the_one_before_has_ended() -> None:
     steps = [
         step(1, 0, 2),

@@ -18,6 +18,7 @@ from shared.store.messages.ticks import ScheduleState, Settled, Tick, TickOutcom
 from tests.support.stores.steps import owned
 
 NOW, DAY = timedelta(0), timedelta(days=1)
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SILENCE_S = 5.0
 RHYTHMS = [{"every": "1s"}, {"every": "1h"}, {"cron": "*/7 * * * *"}]
 
@@ -203,3 +204,43 @@ async def test_a_damaged_row_that_has_taken_a_ticks_id_keeps_back_no_later_tick(
     assert (await settle(store, one, timedelta(hours=1))).ticks == ()
     later = await settle(store, one, timedelta(hours=2))
     assert [it.nominal_at for it in later.ticks] == [tick.nominal_at + timedelta(hours=1)]
+
+
+def by_hand(one: Scheduled, name: str = "1") -> Tick:
+    id = f"alice.plan@hand.{name}"
+    return Tick(id, one.agent, one.schedule.name, NOON, TickOutcome.SENDING, "{}", id)
+
+
+async def settle_by_hand(store: Store, one: Scheduled, name: str = "1") -> Tick | None:
+    skip = one.schedule.overlap == "skip"
+    return await store.write(
+        one.key, lambda db: ticks.settle_by_hand(db, by_hand(one, name), one.coming, skip=skip)
+    )
+
+
+async def test_a_tick_by_hand_is_one_message_and_delays_or_skips_the_next_as_any_tick(
+    store: Store,
+) -> None:
+    one = schedule(every="1h")
+    await settle(store, one)
+    first = await settle_by_hand(store, one)
+    assert first is not None
+    assert await settle_by_hand(store, one) == replace(by_hand(one), outcome=TickOutcome.SENDING)
+    assert await settle_by_hand(store, one, "2") is None, "its run has not ended"
+    later = await settle(store, one, timedelta(hours=1))
+    assert [it.outcome for it in later.ticks] == [TickOutcome.SKIPPED]
+    [unsent_tick] = (await unsent_after(store, SILENCE_S)).ticks
+    assert unsent_tick.message_id == first.message_id, "another scheduler sends it"
+
+
+async def unsent_after(store: Store, seconds: float) -> Unsent:
+    await shift(store, "tried_at", -seconds)
+    return await unsent(store)
+
+
+async def test_a_tick_by_hand_decides_no_time_of_the_schedule(store: Store) -> None:
+    one = schedule(every="1h", overlap="queue")
+    await settle(store, one)
+    await shift(store, "nominal_at", -3 * 3600)
+    assert await settle_by_hand(store, one) is not None
+    assert len((await settle(store, one)).ticks) >= 3

@@ -25,7 +25,10 @@ SAME = 0.8
 
 
 def advice(agents: Definitions, settings: Settings, *, models: bool = True) -> list[str]:
-    """Sentences, each with one piece of advice; `models` is whether the settings' model is used."""
+    """Sentences, each with one piece of advice; `models` is whether the settings' model is used.
+
+    `agents` can leave out some that are workers of the others.
+    """
     return [
         *(_without_model(agents, settings) if models else ()),
         *_many_tools(agents),
@@ -106,7 +109,7 @@ def _passing(agents: Definitions) -> Iterator[str]:
     for name, agent in agents.items():
         if len(agent.workers) == 1 and not (agent.tools or agent.schedule or agent.swarm):
             worker = agent.workers[0]
-            if _bare(agents[worker]):
+            if worker in agents and _bare(agents[worker]):
                 yield f"{name} has {worker} only, and no tools: a single agent would do for both"
 
 

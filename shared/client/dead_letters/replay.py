@@ -4,56 +4,28 @@ from __future__ import annotations
 
 from pydantic_core import from_json
 
-from services.cli import output
-from services.cli.dead_letters.selection import Choice, Held, opened
 from shared.broker.connection import Broker
 from shared.broker.dead_letters import DeadLetter
+from shared.client.dead_letters.selection import Held
 from shared.definitions.model import Definition
-from shared.errors import HutchError, SettingsError, StoreError
-from shared.settings.environment import Settings
+from shared.errors import HutchError
 from shared.store import Store
 from shared.store.runs.replay import Decision, Replayed, definition_of
 from shared.store.runs.replay import replay as replay_run
 
 
-def decision(choice: Choice, result: str | None, again: bool) -> Decision | None:
-    """The operator's decision on a tool call in doubt; None if the options contain none.
+async def replay(broker: Broker, store: Store, it: Held, decision: Decision | None) -> str:
+    """Replay a dead letter and remove it; returns a sentence on the outcome.
 
-    Raises `SettingsError` for contradicting options, and for one result for several dead letters.
+    `decision` is on its tool call in doubt, if it has one. Raises `HutchError` if it can't be
+    replayed, and it stays.
     """
-    if result is None:
-        return Decision(None) if again else None
-    if again:
-        raise SettingsError("--tool-done and --tool-again exclude each other")
-    if choice.id is None:
-        raise SettingsError("--tool-done is the result of one call: name one dead letter")
-    return Decision(result)
-
-
-async def replay(settings: Settings, choice: Choice, decision: Decision | None) -> None:
-    """Replay and remove the chosen dead letters, and print a line for each.
-
-    Those that can't be replayed stay; then raises `HutchError` with a line for each of them.
-    """
-    faults = []
-    async with opened(settings) as (broker, store, held):
-        if store is None:
-            raise StoreError("nothing is replayed without the store, which has the runs")
-        chosen = choice.of(held)
-        for it in chosen:
-            try:
-                output.say(await _replay(broker, store, it, decision))
-                await it.remove()  # a second replay of one that stays has no effect
-            except HutchError as error:
-                faults.append(str(error))
-    if faults:
-        raise HutchError("\n".join(faults))
-    if not chosen:
-        output.say("no such dead letter")
+    outcome = await _replay(broker, store, it, decision)
+    await it.remove()  # a second replay of one that stays has no effect
+    return outcome
 
 
 async def _replay(broker: Broker, store: Store, it: Held, decision: Decision | None) -> str:
-    """Replay one dead letter; returns a sentence on the outcome."""
     dead_letter = it.dead_letter
     if it.ran is not None:
         return f"{dead_letter.id}: {it.reason}: removed"

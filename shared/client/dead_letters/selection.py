@@ -1,24 +1,21 @@
-"""The dead letters in the queue and in the store, and the selection of them for a command."""
+"""The dead letters in the queue and in the store, and the selection of some of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Literal
 
-from services.cli import output
-from services.cli.broker import opened_broker
-from services.cli.store import opened_store
 from shared.broker.connection import Broker
 from shared.broker.consumer import Delivery
 from shared.broker.dead_letters import PREFIX, DeadLetter, from_store, read
 from shared.contract.content_hash import content_hash
 from shared.contract.messages import Task, Trigger, decode, run_id
 from shared.contract.topology import DEAD_QUEUE, mailbox_name
-from shared.errors import BadMessage, HutchError, SettingsError, StoreError
-from shared.settings.environment import Settings
+from shared.errors import BadMessage, HutchError, SettingsError
 from shared.store import Store
 from shared.store.messages import dead_letters
 from shared.store.messages.dead_letters import KnownRun
@@ -43,15 +40,21 @@ class Held:
 
 @dataclass(frozen=True)
 class Choice:
-    """Selects one dead letter by its id, those of an agent or with a reason, or all."""
+    """Selects one dead letter by its id, those that a filter lets through, or all.
+
+    `reason` is a part of the reason; `since` and `until` limit the time of the last failure.
+    """
 
     id: str | None = None
     agent: str | None = None
     reason: str | None = None
     every: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
 
     def __post_init__(self) -> None:
-        filtered = self.agent is not None or self.reason is not None
+        filters = (self.agent, self.reason, self.since, self.until)
+        filtered = any(it is not None for it in filters)
         if self.id is None and not filtered and not self.every:
             raise SettingsError("which dead letters? name one, or give --agent, --reason or --all")
         if self.id is not None and (filtered or self.every):
@@ -66,27 +69,23 @@ class Choice:
     def _has(self, it: Held) -> bool:
         of_agent = self.agent is None or it.dead_letter.agent == self.agent
         wanted = (self.reason or "").casefold()
-        return of_agent and wanted in it.dead_letter.last.reason.casefold()
+        last = it.dead_letter.last
+        return of_agent and wanted in last.reason.casefold() and self._in_time(last.at)
 
-
-@asynccontextmanager
-async def opened(
-    settings: Settings,
-) -> AsyncIterator[tuple[Broker, Store | None, Sequence[Held]]]:
-    """The dead letters of the queue and then those of the store, each the oldest first.
-
-    They stay where they are until `Held.remove`. If the store can't be read, a remark is printed,
-    the store is None, and only the queue is read.
-    """
-    async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(opened_broker(settings))
-        store = await _readable_store(stack, settings)
-        yield broker, store, await stack.enter_async_context(holding(broker, store))
+    def _in_time(self, at: datetime | None) -> bool:
+        if at is None:
+            return self.since is None and self.until is None
+        after = self.since is None or at >= self.since
+        return after and (self.until is None or at <= self.until)
 
 
 @asynccontextmanager
 async def holding(broker: Broker, store: Store | None) -> AsyncIterator[Sequence[Held]]:
-    """The dead letters of the queue and the store, as `opened` has them."""
+    """The dead letters of the queue and then those of the store, each the oldest first.
+
+    They stay where they are until `Held.remove`; meanwhile no other reader sees those of the queue.
+    Without the store, only the queue is read.
+    """
     async with broker.browse(DEAD_QUEUE) as deliveries:
         held = [_in_queue(delivery) for delivery in deliveries]
         if store is not None:
@@ -94,29 +93,6 @@ async def holding(broker: Broker, store: Store | None) -> AsyncIterator[Sequence
             held += [_in_store(store, from_store(it)) for it in stored]
             held = await _with_runs(store, held)
         yield held
-
-
-async def all_of(settings: Settings) -> Sequence[Held]:
-    """All dead letters, for reading only."""
-    async with opened(settings) as (_, __, found):
-        return found
-
-
-async def drop(settings: Settings, ids: Collection[str]) -> int:
-    """Delete these dead letters; returns the number of those that still existed."""
-    async with opened(settings) as (_, __, found):
-        chosen = [it for it in found if it.dead_letter.id in ids]
-        for it in chosen:
-            await it.remove()
-    return len({it.dead_letter.id for it in chosen})
-
-
-async def _readable_store(stack: AsyncExitStack, settings: Settings) -> Store | None:
-    try:
-        return await stack.enter_async_context(opened_store(settings))
-    except StoreError as error:
-        output.remark(f"without the dead letters that the store keeps: {error}")
-        return None
 
 
 def _in_queue(delivery: Delivery) -> Held:

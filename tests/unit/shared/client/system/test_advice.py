@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.deploy.advice import advice, tool_advice
+from shared.client.system.advice import advice, tool_advice
 from shared.definitions.loader import load
 from shared.definitions.model import Definition
 from shared.settings.environment import Settings

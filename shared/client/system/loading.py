@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import NamedTuple
 
-from services.cli.deploy.advice import tool_advice
+from shared.client.system.advice import tool_advice
 from shared.definitions.loader import Folder, equipped
 from shared.definitions.model import Definition
 from shared.errors import SettingsError
@@ -18,6 +18,8 @@ class Loaded(NamedTuple):
     definition: Definition
     advice: list[str]
     """On its tools."""
+    tools: tuple[tuple[str, str], ...] = ()
+    """The name and the description of each."""
 
 
 def loaded(folder: Folder, name: str) -> Loaded | str:
@@ -45,4 +47,5 @@ def _import(folder: Folder, name: str) -> Loaded | str:
         definition, tools = asyncio.run(equipped(folder, name))
     except SettingsError as error:
         return str(error)
-    return Loaded(definition, tool_advice(name, tools))
+    described = tuple((tool.name, tool.description) for tool in tools)
+    return Loaded(definition, tool_advice(name, tools), described)

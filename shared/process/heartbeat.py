@@ -1,6 +1,6 @@
-"""The heartbeat of a scheduler, by which 'hutch status' counts the schedulers that run.
+"""The heartbeat of a scheduler or a gateway, by which 'hutch status' counts those that run.
 
-It decides nothing: which scheduler sends a tick is decided by the tick's row.
+It decides nothing: unlike an agent's process, they own no runs that another one takes over.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from shared.concurrency.fault_boundary import contained
-from shared.contract.topology import SCHEDULER
 from shared.store import Store
 from shared.store.processes import heartbeats
 from shared.store.processes.heartbeats import DEAD_AFTER_S
@@ -21,19 +20,21 @@ from shared.store.queries import reports
 HEARTBEAT_S = 1.0
 END_S = 2.0
 GONE_S = 10 * DEAD_AFTER_S
-"""A scheduler that has been silent for so long is removed; if it was only frozen, its next
-heartbeat adds it again."""
+"""A process that has been silent for so long is removed; if it was only frozen, its next heartbeat
+adds it again."""
 
 
 @dataclass
 class Heartbeat:
     store: Store
+    role: str
+    """`topology.SCHEDULER` or `topology.GATEWAY`."""
     instance: str
     _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """For each scheduler, its count and when this process has first seen it."""
+    """For each process of this role, its count and when this process has first seen it."""
 
     async def serve(self) -> None:
-        """Record heartbeats until cancelled, and remove schedulers that were killed."""
+        """Record heartbeats until cancelled, and remove processes of this role that were killed."""
         while True:
             await contained(self._record, "heartbeat failed")
             await asyncio.sleep(HEARTBEAT_S)
@@ -45,14 +46,14 @@ class Heartbeat:
                 await self.store.write("", partial(heartbeats.remove, instance=self.instance))
 
     async def _record(self) -> None:
-        record = partial(heartbeats.record, instance=self.instance, agent=SCHEDULER)
+        record = partial(heartbeats.record, instance=self.instance, agent=self.role)
         await self.store.write("", record)
         for gone in self._gone(await self.store.read(reports.heartbeats)):
             await self.store.write("", partial(heartbeats.remove_dead, instance=gone))
 
     def _gone(self, found: list[reports.Heartbeat]) -> list[str]:
         now = time.monotonic()
-        counts = {it.instance: it.count for it in found if it.agent == SCHEDULER}
+        counts = {it.instance: it.count for it in found if it.agent == self.role}
         seen = {
             instance: self._seen[instance]
             if self._seen.get(instance, (None,))[0] == count

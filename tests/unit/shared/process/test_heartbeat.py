@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from services.scheduler import heartbeat
-from services.scheduler.heartbeat import Heartbeat
 from shared.concurrency.first import first_of
-from shared.contract.topology import SCHEDULER
+from shared.contract.topology import GATEWAY, SCHEDULER
+from shared.process import heartbeat
+from shared.process.heartbeat import Heartbeat
 from shared.store import Store
 from shared.store.processes import heartbeats
 from shared.store.queries import reports
@@ -23,7 +23,8 @@ async def test_a_scheduler_is_listed_while_it_runs_and_removes_one_that_was_kill
     monkeypatch.setattr(heartbeat, "HEARTBEAT_S", 0.01)
     monkeypatch.setattr(heartbeat, "GONE_S", 0.1)
     await store.write("", lambda db: heartbeats.record(db, "scheduler.killed", SCHEDULER))
-    running = Heartbeat(store, "scheduler.here")
+    await store.write("", lambda db: heartbeats.record(db, "gateway.there", GATEWAY))
+    running = Heartbeat(store, SCHEDULER, "scheduler.here")
 
     async def removed() -> None:
         while True:
@@ -32,6 +33,7 @@ async def test_a_scheduler_is_listed_while_it_runs_and_removes_one_that_was_kill
                 return
 
     await first_of(running.serve(), removed(), timeout_s=30)
-    assert await instances(store) == {"scheduler.here", "alice.1"}, "an agent's row stays"
+    others = {"gateway.there", "alice.1"}
+    assert await instances(store) == {"scheduler.here", *others}, "those of other roles stay"
     await running.end()
-    assert await instances(store) == {"alice.1"}
+    assert await instances(store) == others
