@@ -31,6 +31,7 @@ from shared.contract.messages import (
 )
 from shared.contract.stream import StreamPart
 from shared.definitions.file_schema import FileSchema, file_schema
+from shared.definitions.knowledge import Knowledge
 from shared.definitions.model import Definition, Limits, ModelChoice, ToolChoice
 from shared.definitions.schedule import Schedule
 from shared.settings.environment import LocalSettings, ScriptedSettings, Settings
@@ -57,6 +58,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "tool": ToolChoice,
     "schedule": Schedule,
     "limits": Limits,
+    "knowledge": Knowledge,
     "settings": Settings,
     "gateway": GatewaySettings,
     "remote": RemoteSettings,
