@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,8 @@ class KnowledgeIndex:
         """Index the files that have changed since the last look, and remove those that are gone."""
         store, collection = self.instance.store, knowledge_of(self.instance.agent)
         now, known = await in_thread(self._look), self._seen
+        if now == known:
+            return
         stored = {
             it.source: it.digest for it in await store.read(partial(every, collection=collection))
         }
@@ -79,8 +82,9 @@ class KnowledgeIndex:
         paths = [self.folder / path for path in knowledge.paths] if knowledge else []
         found = {}
         for file in documents(paths):
-            state = file.stat()
-            found[_source(file, self.folder)] = file, state.st_mtime_ns, state.st_size
+            with suppress(OSError):  # it has just been removed
+                state = file.stat()
+                found[_source(file, self.folder)] = file, state.st_mtime_ns, state.st_size
         return found
 
     async def _index(self, collection: str, source: str, file: Path, stored: str | None) -> bool:

@@ -34,11 +34,11 @@ def forget(
         bool, typer.Option("--memory", help="Only what agents remember, and no runs.")
     ] = False,
 ) -> None:
-    """Delete a session's ended runs with their texts, and what agents remember of it as a user.
+    """Delete a session's ended runs with their texts; refused while one of them is open.
 
-    Refused while one of the runs is open. What an agent remembers in the sessions 'ann/1' and
-    'ann/2' is of the user 'ann': 'hutch forget ann' deletes it. Without a session, '--memory
-    --agent' deletes what an agent remembers outside sessions.
+    Also deletes what agents remember of a user of that name. What an agent remembers in the
+    sessions 'ann/1' and 'ann/2' is of the user 'ann': 'hutch forget ann' deletes it. Without a
+    session, '--memory --agent' deletes what an agent remembers outside sessions.
     """
     settings = Settings.from_environment()
     if session is None and not (memory and agent):

@@ -65,23 +65,26 @@ _SQLITE = text("""
     ORDER BY bm25(passage_words), passages.passage_id LIMIT :most
 """)
 
-# PostgreSQL's own ranks don't know how rare a word is, so each word is ranked by itself.
+# PostgreSQL's own ranks don't know how rare a word is, so each word is ranked by itself. Without
+# MATERIALIZED, words would be parsed and counted again for each passage.
 _POSTGRESQL = text("""
-    WITH asked AS (
+    WITH asked AS MATERIALIZED (
         SELECT DISTINCT plainto_tsquery('english', word) AS word
         FROM unnest(CAST(:words AS text[])) AS word
-    ), total AS (
+    ), total AS MATERIALIZED (
         SELECT count(*) AS passages FROM passages WHERE collection = :collection
-    ), counted AS (
+    ), counted AS MATERIALIZED (
         SELECT word, (
             SELECT count(*) FROM passages WHERE collection = :collection AND words @@ word
         ) AS matches FROM asked WHERE numnode(word) > 0
-    ), rated AS (
+    ), rated AS MATERIALIZED (
         SELECT word, ln(1 + (passages - matches + 0.5) / (matches + 0.5)) AS rarity
         FROM counted, total WHERE matches > 0
+    ), found AS MATERIALIZED (
+        SELECT passage_id, sum(rarity * ts_rank(words, word, 1)) AS score
+        FROM rated JOIN passages ON words @@ word WHERE collection = :collection
+        GROUP BY passage_id ORDER BY score DESC, passage_id LIMIT :most
     )
-    SELECT source, position, text FROM passages JOIN rated ON words @@ word
-    WHERE collection = :collection
-    GROUP BY passage_id
-    ORDER BY sum(rarity * ts_rank(words, word, 1)) DESC, passage_id LIMIT :most
+    SELECT source, position, text FROM found JOIN passages USING (passage_id)
+    ORDER BY score DESC, passage_id
 """)
