@@ -146,7 +146,10 @@ def _printed(response: IO[bytes]) -> int:
     for line in response:
         if not line.strip():
             continue
-        part: dict[str, object] = json.loads(line)
+        try:
+            part: dict[str, object] = json.loads(line)
+        except ValueError:  # the connection was cut off in the middle of it
+            break
         if "exit" in part:
             return int(str(part["exit"]))
         for name, text in part.items():

@@ -37,10 +37,22 @@ COMPRESSION = 5
 STREAMS = (*DEFAULT_EXCLUDED_CONTENT_TYPES, "application/x-ndjson")
 """Responses that must not wait for more to compress; server-sent events are among starlette's."""
 
-
-OF_TASKS = (tasks, runs, triggers, events)
-OF_SYSTEM = (agents, commands, dead_letters, overview, schedules, system)
-OF_OPENAI = (models, chat, responses)
+OWN = (
+    login,
+    tasks,
+    triggers,
+    events,
+    runs,
+    agents,
+    schedules,
+    dead_letters,
+    overview,
+    system,
+    commands,
+)
+"""Hutch's own API, see docs/gateway.md."""
+OPENAI = (models, chat, responses)
+"""OpenAI's API, see docs/openai.md."""
 
 
 def routes() -> FastAPI:
@@ -55,8 +67,11 @@ def routes() -> FastAPI:
         openapi_url="/api/openapi.json",
         generate_unique_id_function=lambda route: route.name,
     )
-    for it in (login, *OF_TASKS, *OF_SYSTEM, *OF_OPENAI, files):
+    for it in OWN:
         app.include_router(it.router)
+    for it in OPENAI:
+        app.include_router(it.router, responses=errors.RESPONSES)
+    app.include_router(files.router)
     describe(app)
     return app
 

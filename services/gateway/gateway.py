@@ -1,10 +1,11 @@
-"""What all requests of the gateway share."""
+"""The connections and settings that all requests of the gateway share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from shared.broker.connection import Broker
 from shared.definitions.loader import Folder
@@ -33,3 +34,7 @@ def of(request: Request) -> Gateway:
     """The gateway that a request has reached, as a dependency of FastAPI."""
     gateway: Gateway = request.app.state.gateway
     return gateway
+
+
+SharedGateway = Annotated[Gateway, Depends(of)]
+"""As a parameter of a route."""

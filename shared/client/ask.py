@@ -10,7 +10,7 @@ from uuid import uuid4
 from shared.broker.connection import Broker
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
-from shared.client.events import received
+from shared.client.events import PREFETCH, received
 from shared.contract import topology
 from shared.contract.messages import (
     Event,
@@ -37,9 +37,6 @@ it, and the agent then sends the stored one."""
 
 RETRY_S = 1.0
 """Seconds between two attempts to publish while the broker is unavailable."""
-
-PREFETCH = 100
-"""Responses and events are acked as soon as they are read."""
 
 PAUSES = ("agent.paused", "agent.unpaused")
 """Events of agents, which belong to no run."""

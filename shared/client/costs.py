@@ -1,4 +1,4 @@
-"""What runs have cost, as far as the prices of their models are known."""
+"""The cost of runs, as far as the prices of their models are known."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from shared.contract import topology
 T = TypeVar("T", bound=BaseModel)
 
 PREFETCH = 100
-"""Events are acked as soon as they are read."""
+"""For messages that are acked as soon as they are read."""
 
 
 async def subscribe(broker: Broker, agents: Collection[str] = ()) -> Consumer:

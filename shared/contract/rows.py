@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from shared.contract.messages import Response, Task, Trigger
+from shared.contract.messages import Response, Status, Task, Trigger
 from shared.errors import DamagedRow
 from shared.validation import first_fault
 
@@ -43,6 +43,15 @@ def message_of(stored: str) -> Task | Trigger:
 def response_of(stored: str) -> Response:
     """The response of a run; raises `DamagedRow`."""
     return parsed(_RESPONSE, stored, "response")
+
+
+def readable_response(stored: str, agent: str, task_id: str) -> Response:
+    """The response of a run; `failed` for a damaged one, so that its requester gets an end."""
+    try:
+        return response_of(stored)
+    except DamagedRow:
+        content = "it has ended, but its stored response can't be read"
+        return Response(task_id=task_id, agent=agent, status=Status.FAILED, content=content)
 
 
 def output_of(stored: str) -> Output:

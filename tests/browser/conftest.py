@@ -120,7 +120,7 @@ def served(app: FastAPI) -> Iterator[str]:
     thread.start()
     assert started.wait(30)
     address = server.servers[0].sockets[0].getsockname()
-    yield f"http://localhost:{address[1]}"
+    yield f"http://127.0.0.1:{address[1]}"
     server.should_exit = server.force_exit = True
     thread.join(30)
 

@@ -70,6 +70,20 @@ async def test_a_step_shows_input_and_output_side_by_side_and_they_can_be_copied
     await expect(page.get_by_role("region", name="tool: send_mail")).to_be_visible()
 
 
+async def test_zooming_in_keeps_the_active_step_in_sight(page: Page, visitor: Visitor) -> None:
+    await visitor.open("/runs/1009576b00")
+    await page.get_by_role("treegrid").focus()
+    await page.keyboard.press("End")
+    for _ in range(6):
+        await page.get_by_role("button", name="Zoom in").click()
+    await expect(page.locator(".row.active .bar")).to_be_visible()
+    await page.get_by_role("treegrid").focus()
+    await page.keyboard.press("Home")
+    await page.keyboard.press("ArrowDown")
+    await expect(page.locator(".row.active .bar")).to_be_visible()
+    await expect(page.locator(".ruler .tick").last).to_contain_text("s")
+
+
 async def test_the_keyboard_opens_a_worker_and_a_step(page: Page, visitor: Visitor) -> None:
     await visitor.open("/runs/a1c0ffee01")
     grid = page.get_by_role("treegrid", name="Steps")

@@ -115,7 +115,7 @@ async def test_an_agent_is_paused_after_a_question(
     assert sample.requests == []
     await page.get_by_role("button", name="Pause").click()
     await page.get_by_role("dialog").get_by_role("button", name="Pause").click()
-    await expect(page.get_by_text("bob will pause.")).to_be_visible()
+    await expect(page.get_by_text("Paused: bob.")).to_be_visible()
     await expect(page.get_by_role("button", name="Unpause")).to_be_visible()
     assert sample.requests == [("POST", "/api/agents/bob/pause", {})]
 

@@ -78,8 +78,10 @@ def _podman() -> str | None:
     return _answer("podman", "--version") if here("docker") is not None else None
 
 
-def _schemathesis() -> str | None:
-    return "" if Path(sys.executable).with_name("st").exists() else None
+def schemathesis() -> str | None:
+    """The path of its command: beside the interpreter, or installed elsewhere."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which("schemathesis", path=os.pathsep.join([beside, os.environ["PATH"]]))
 
 
 def _model() -> str | None:
@@ -96,7 +98,9 @@ PARTS = {
     "prometheus": Part(lambda: shutil.which("promtool") and "", "the alerts"),
     "podman": Part(_podman, "the pods of the local overlay"),
     "chromium": Part(lambda: shutil.which("chromium") and "", "the page in a real browser"),
-    "schemathesis": Part(_schemathesis, "the gateway's answers beside its OpenAPI document"),
+    "schemathesis": Part(
+        lambda: schemathesis() and "", "the gateway's answers to all kinds of requests"
+    ),
     "local model": Part(_model, "a real model's answer"),
 }
 

@@ -44,6 +44,13 @@ class Caller:
                 HTTPStatus.FORBIDDEN, f"the key '{self.name}' is not for the agent '{agent}'"
             )
 
+    def check_all(self, why: str) -> None:
+        """Raise 403 if this caller is limited to some agents; `why` says what needs all of them."""
+        if self.agents is not None:
+            raise Problem(
+                HTTPStatus.FORBIDDEN, f"the key '{self.name}' is limited to some agents, and {why}"
+            )
+
 
 OPEN = Caller("", "open", frozenset(Scope), None)
 """Every caller where no key is needed."""

@@ -90,7 +90,7 @@ def _row(folder: Folder, it: AgentStatus) -> AgentRow:
 
 
 def _fields(folder: Folder, it: AgentStatus) -> dict[str, Any]:
-    """What a row and the agent itself have in common."""
+    """The fields that a row and the agent itself have in common."""
     definition = folder.found.get(it.agent)
     described = definition or folder.described.get(it.agent)
     counts = ("queued", "delayed", "due", "postponed", "running", "waiting", "unsent", "paused")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.gateway import gateway as gateways
 from services.gateway.access import audit
+from services.gateway.access.body import BODY_BYTES
 from services.gateway.access.caller import Caller, Reader
 from services.gateway.problems import Problem
 from services.gateway.system.commands import Command, Commands, Terminal
@@ -44,7 +45,9 @@ class CommandRequest(BaseModel):
     )
 
     arguments: list[Argument] = Field(min_length=1, max_length=200)
-    stdin: str | None = Field(default=None, description="the text for which `-` stands")
+    stdin: str | None = Field(
+        default=None, max_length=BODY_BYTES, description="the text for which `-` stands"
+    )
     columns: int = Field(default=80, ge=20, le=1000)
     lines: int = Field(default=24, ge=2, le=1000)
     stdout_terminal: bool = Field(default=False, description="whether a terminal shows stdout")
@@ -101,12 +104,7 @@ async def run_command(asked: CommandRequest, caller: Reader, request: Request) -
 
 def _allowed(asked: CommandRequest, caller: Caller) -> str:
     """The command's name; raises the problem that it may not be given so or by this caller."""
-    if caller.agents is not None:
-        raise Problem(
-            HTTPStatus.FORBIDDEN,
-            f"the key '{caller.name}' is limited to some agents: it can't be used for the command "
-            "line, whose commands show all of them",
-        )
+    caller.check_all("commands show all of them")
     name = command_of(asked.arguments)
     if name is None:
         raise Problem(HTTPStatus.BAD_REQUEST, "the gateway does not execute this command")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
 
@@ -14,12 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from services.gateway import gateway as gateways
 from services.gateway.access import audit
 from services.gateway.access.caller import Caller, Operator, Reader
-from services.gateway.gateway import Gateway
+from services.gateway.api.tasks import Text
 from services.gateway.problems import Problem
 from shared.client.dead_letters.remedies import Action, remedies
 from shared.client.dead_letters.replay import replay as replay_one
 from shared.client.dead_letters.selection import Choice, Held, holding
 from shared.contract.messages import Lineage, Response, Task, Trigger, decode
+from shared.contract.times import WrittenTime
 from shared.errors import BadMessage, HutchError
 from shared.store.runs.replay import Decision
 
@@ -73,11 +74,11 @@ class Selection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ids: list[str] | None = Field(default=None, min_length=1, max_length=1000)
-    reason: str | None = Field(default=None, description="a part of the reason")
-    agent: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    ids: list[Text] | None = Field(default=None, min_length=1, max_length=1000)
+    reason: Text | None = Field(default=None, description="a part of the reason")
+    agent: Text | None = None
+    since: WrittenTime | None = None
+    until: WrittenTime | None = None
     all: bool = False
 
     @model_validator(mode="after")
@@ -91,14 +92,14 @@ class Selection(BaseModel):
     def of(self, held: Sequence[Held]) -> Sequence[Held]:
         if self.ids is not None:
             return [it for it in held if it.dead_letter.id in set(self.ids)]
-        choice = Choice(None, self.agent, self.reason, True, _aware(self.since), _aware(self.until))
+        choice = Choice(None, self.agent, self.reason, True, self.since, self.until)
         return choice.of(held)
 
 
 class Replay(Selection):
     """With one id, it can have a decision on the tool call in doubt."""
 
-    tool_done: str | None = Field(default=None, description="it has acted, with this result")
+    tool_done: Text | None = Field(default=None, description="it has acted, with this result")
     tool_again: bool = Field(default=False, description="it has not acted: call it once more")
 
     @model_validator(mode="after")
@@ -121,7 +122,7 @@ class Failure(BaseModel):
     error: str
 
 
-class Outcome(BaseModel):
+class Handled(BaseModel):
     """`done` counts the dead letters that are gone; the others stay."""
 
     model_config = ConfigDict(frozen=True)
@@ -136,14 +137,14 @@ async def list_dead_letters(
     request: Request,
     reason: str | None = None,
     agent: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: WrittenTime | None = None,
+    until: WrittenTime | None = None,
     q: Annotated[str | None, Query(description="a part of the text, the reason or an id")] = None,
     before: Annotated[str | None, Query(description="the `next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> DeadLetters:
     """The dead letters, the newest first."""
-    choice = Choice(None, agent, reason, True, _aware(since), _aware(until))
+    choice = Choice(None, agent, reason, True, since, until)
     async with _held(request, caller) as held:
         found = [_row(it) for it in choice.of(held)]
     found = [row for row in reversed(found) if _matches(row, q)]
@@ -188,40 +189,45 @@ async def show_dead_letter(id: str, caller: Reader, request: Request) -> DeadLet
 
 
 @router.post("/api/dead-letters/replay")
-async def replay_dead_letters(wanted: Replay, caller: Operator, request: Request) -> Outcome:
+async def replay_dead_letters(wanted: Replay, caller: Operator, request: Request) -> Handled:
     """Replay dead letters: a run continues after its last finished step, a message is sent again.
 
     A replay that was interrupted can be repeated: no run is replayed twice.
     """
     gateway = gateways.of(request)
-    done, failed = 0, []
-    async with _held(request, caller) as held:
-        for it in wanted.of(held):
-            await _record(gateway, caller, "dead_letter.replay", it)
-            try:
-                await replay_one(gateway.broker, gateway.store, it, wanted.decision)
-                done += 1
-            except HutchError as error:
-                failed.append(Failure(id=it.dead_letter.id, error=str(error)))
-    request.app.state.observation.forget()
-    return Outcome(done=done, failed=failed)
+
+    async def replay(it: Held) -> None:
+        await replay_one(gateway.broker, gateway.store, it, wanted.decision)
+
+    return await _each(wanted, caller, request, "dead_letter.replay", replay)
 
 
 @router.post("/api/dead-letters/drop")
-async def drop_dead_letters(wanted: Selection, caller: Operator, request: Request) -> Outcome:
+async def drop_dead_letters(wanted: Selection, caller: Operator, request: Request) -> Handled:
     """Delete dead letters for good."""
-    gateway = gateways.of(request)
-    done, failed = 0, []
+    return await _each(wanted, caller, request, "dead_letter.drop", lambda it: it.remove())
+
+
+async def _each(
+    wanted: Selection,
+    caller: Caller,
+    request: Request,
+    action: str,
+    act: Callable[[Held], Awaitable[object]],
+) -> Handled:
+    """Act on the wanted dead letters, one after the other; a failure stops no other one."""
+    store, done, failed = gateways.of(request).store, 0, []
     async with _held(request, caller) as held:
         for it in wanted.of(held):
-            await _record(gateway, caller, "dead_letter.drop", it)
+            id = it.dead_letter.id
+            await audit.record(store, caller, action, f"{it.dead_letter.agent}/{id}")
             try:
-                await it.remove()
+                await act(it)
                 done += 1
             except HutchError as error:
-                failed.append(Failure(id=it.dead_letter.id, error=str(error)))
+                failed.append(Failure(id=id, error=str(error)))
     request.app.state.observation.forget()
-    return Outcome(done=done, failed=failed)
+    return Handled(done=done, failed=failed)
 
 
 @asynccontextmanager
@@ -236,11 +242,6 @@ async def _held(request: Request, caller: Caller) -> AsyncIterator[Sequence[Held
         holding(gateway.broker, gateway.store) as held,
     ):
         yield [it for it in held if caller.sees(it.dead_letter.agent)]
-
-
-async def _record(gateway: Gateway, caller: Caller, action: str, it: Held) -> None:
-    agent = it.dead_letter.agent
-    await audit.record(gateway.store, caller, action, f"{agent}/{it.dead_letter.id}")
 
 
 def _row(it: Held) -> DeadLetterRow:
@@ -274,8 +275,3 @@ def _matches(row: DeadLetterRow, q: str | None) -> bool:
     wanted = (q or "").casefold()
     fields = (row.text, row.reason, row.id, row.task_id or "", row.run_id or "")
     return any(wanted in it.casefold() for it in fields)
-
-
-def _aware(at: datetime | None) -> datetime | None:
-    """A time without an offset is UTC."""
-    return at.replace(tzinfo=at.tzinfo or UTC) if at else None

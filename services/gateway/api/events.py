@@ -11,9 +11,8 @@ from sse_starlette import ServerSentEvent
 from starlette.responses import Response
 
 from services.gateway.access.caller import Reader
-from services.gateway.api.tasks import SharedHub
 from services.gateway.tasks.event_stream import EventStream, opening
-from services.gateway.tasks.hub import Listener
+from services.gateway.tasks.hub import Listener, SharedHub
 from shared.contract.messages import AgentName, Event
 
 router = APIRouter(prefix="/api", tags=["events"])

@@ -12,37 +12,28 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from services.gateway import gateway
 from services.gateway.access.caller import Caller, Reader, Runner
 from services.gateway.encoded_slash import EncodedSlashRoute
-from services.gateway.gateway import Gateway
+from services.gateway.gateway import SharedGateway
 from services.gateway.problems import Problem
-from services.gateway.tasks import hub as hubs
-from services.gateway.tasks.hub import Hub
+from services.gateway.tasks.hub import SharedHub
 from services.gateway.tasks.submission import cancel
-from services.gateway.timeline.outcome import outcome
-from services.gateway.timeline.rows import Parents, RunRow, row_of
-from services.gateway.timeline.step import StepView, read_step, usage_of
+from services.gateway.timeline.rows import RunRow, row_of
+from services.gateway.timeline.run import RunView, read_run
+from services.gateway.timeline.step import StepView, read_step
 from services.gateway.timeline.tree import RunTree, TreeData, read_tree, tree_runs
-from shared.client.costs import read_costs
-from shared.contract.messages import AgentName, Id, Status, Usage
-from shared.contract.rows import message_of, response_of, storable
+from shared.contract.messages import AgentName, Id, Status
+from shared.contract.rows import storable
 from shared.contract.times import WrittenTime
-from shared.errors import DamagedRow
 from shared.store import Store
 from shared.store.queries import search
-from shared.store.queries.model_calls import model_calls, relatives
 from shared.store.queries.reports import DELAYED_RUNS, Row, RunFilter, find, newest, rows_of
-from shared.store.queries.texts import run_texts
 from shared.store.schema import INTEGER_MAX, LATEST_S, RunState
 
 router = APIRouter(prefix="/api/runs", tags=["runs"], route_class=EncodedSlashRoute)
-
-Shared = Annotated[Gateway, Depends(gateway.of)]
-"""The gateway's connections, as a parameter of a route."""
 
 SEARCH_S = 1.0
 """A search ends after this time, and its page says how far back it has come."""
@@ -57,8 +48,6 @@ RunKey = Annotated[
     Id, Path(description="its id, a beginning of it that no other run has, or its task's id")
 ]
 ID_CHARS = 32
-MOST_BELOW = 500
-"""The most caused runs that are read to count a run's workers."""
 
 
 class RunPage(BaseModel):
@@ -74,40 +63,6 @@ class RunPage(BaseModel):
     )
 
 
-class RunMessage(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    content: str
-    context: str | None
-
-
-class RunResponse(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    content: str
-    data: JsonValue
-    model: str | None
-
-
-class RunView(RunRow):
-    """A run with its texts."""
-
-    outcome: str = Field(description="one sentence on how it has ended, or what it does")
-    cost: float | None = Field(
-        description="in USD, of all it has caused too; null: no price is known"
-    )
-    usage: Usage = Field(description="with all it has caused; of its own steps while it is open")
-    deadline_at: datetime
-    owner: str | None
-    definition: str = Field(description="the hash of its agent's definition")
-    message: RunMessage | None
-    response: RunResponse | None
-    detail: str | None = Field(description="for operators")
-    notes: list[str]
-    parent_run_id: str | None
-    root_run_id: str
-
-
 class Cancelled(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -117,7 +72,7 @@ class Cancelled(BaseModel):
 @router.get("")
 async def list_runs(
     caller: Reader,
-    shared: Shared,
+    gateway: SharedGateway,
     agent: AgentName | None = None,
     session: Id | None = None,
     status: Annotated[list[RunStatus] | None, Query(description="one or more")] = None,
@@ -153,8 +108,8 @@ async def list_runs(
     wanted = _after(wanted, before)
     text = storable(q or "").strip()
     if text:
-        return await _searched(shared.store, wanted, text, limit)
-    found = await shared.store.read(lambda db: newest(db, wanted, limit + 1))
+        return await _searched(gateway.store, wanted, text, limit)
+    found = await gateway.store.read(lambda db: newest(db, wanted, limit + 1))
     page = found[:limit]
     more = page[-1] if len(found) > limit else None
     return RunPage(
@@ -164,17 +119,17 @@ async def list_runs(
 
 
 @router.get("/{run}")
-async def show_run(run: RunKey, caller: Reader, shared: Shared) -> RunView:
+async def show_run(run: RunKey, caller: Reader, gateway: SharedGateway) -> RunView:
     """One run, by its id, a beginning of it that no other run has, or its task's id."""
-    row = await _run(shared.store, run, caller)
-    return await _view(shared, row)
+    row = await _run(gateway.store, run, caller)
+    return await read_run(gateway.store, gateway.settings, row)
 
 
 @router.get("/{run}/tree", response_model=RunTree)
 async def show_tree(
     run: RunKey,
     caller: Reader,
-    shared: Shared,
+    gateway: SharedGateway,
     after: Annotated[
         float | None,
         Query(ge=0, le=LATEST_S, allow_inf_nan=False, description="`cursor` of an earlier answer"),
@@ -184,8 +139,8 @@ async def show_tree(
 
     With `after`, only the runs that may have changed since; each replaces what was known of it.
     """
-    row = await _run(shared.store, run, caller)
-    data = await read_tree(shared.store, row.root_id, after)
+    row = await _run(gateway.store, run, caller)
+    data = await read_tree(gateway.store, row.root_id, after)
     return Response(await asyncio.to_thread(_tree, data, caller), media_type="application/json")
 
 
@@ -196,12 +151,12 @@ async def show_step(
     turn: Annotated[int, Path(ge=0, le=INTEGER_MAX)],
     position: Annotated[int, Path(ge=-3, le=INTEGER_MAX)],
     caller: Reader,
-    shared: Shared,
+    gateway: SharedGateway,
     full: Annotated[bool, Query(description="long texts are not cut")] = False,
 ) -> StepView:
     """A finished step with its input and output."""
-    row = await _run(shared.store, run, caller)
-    found = await read_step(shared.store, shared.settings, row, epoch, turn, position, full=full)
+    row = await _run(gateway.store, run, caller)
+    found = await read_step(gateway.store, gateway.settings, row, epoch, turn, position, full=full)
     if found is None:
         where = f"epoch {epoch}, turn {turn}, position {position}"
         raise Problem(HTTPStatus.NOT_FOUND, f"run {row.run_id} has no finished step at {where}")
@@ -210,10 +165,10 @@ async def show_step(
 
 @router.post("/{run}/cancel", status_code=HTTPStatus.ACCEPTED)
 async def cancel_run(
-    run: RunKey, caller: Runner, shared: Shared, hub: Annotated[Hub, Depends(hubs.of)]
+    run: RunKey, caller: Runner, gateway: SharedGateway, hub: SharedHub
 ) -> Cancelled:
     """Cancel the run and all that it has caused; one that has ended stays as it is."""
-    row = await _run(shared.store, run, caller)
+    row = await _run(gateway.store, run, caller)
     await cancel(hub, caller, row.agent, row.task_id)
     return Cancelled(run_id=row.run_id)
 
@@ -233,56 +188,6 @@ async def _run(store: Store, key: str, caller: Caller) -> Row:
             HTTPStatus.CONFLICT, f"'{key}' means {len(seen)} runs ({names}): send a longer id"
         )
     return seen[0]
-
-
-async def _view(shared: Gateway, row: Row) -> RunView:
-    store = shared.store
-    texts = await store.read(lambda db: run_texts(db, row.run_id, with_steps=False))
-    family = await store.read(lambda db: relatives(db, [row.root_id]))
-    parents = Parents(family)
-    me = next((it for it in family if it.run_id == row.run_id), row)
-    above = parents.parent(me)
-    below = parents.below(row.run_id)
-    costs = await read_costs(store, shared.settings, [row.root_id])
-    cost = costs.tree(row.run_id)
-    response = None
-    if texts.response:
-        try:
-            response = response_of(texts.response)
-        except DamagedRow as error:
-            texts = replace(texts, detail=f"{error}; {texts.detail or ''}".rstrip("; "))
-    usage = response.usage if response else await _usage(store, row.run_id)
-    others = await store.read(lambda db: rows_of(db, sorted(below)[:MOST_BELOW]))
-    agents = {it.agent for it in others} - {row.agent}
-    try:
-        asked = message_of(texts.message)
-    except DamagedRow:
-        message = None
-    else:
-        context = asked.context if asked.type == "task" else None
-        message = RunMessage(content=asked.content, context=context)
-    return RunView(
-        **dict(row_of(row)),
-        outcome=outcome(row, response, texts.detail, agents, usage, cost, datetime.now(UTC)),
-        cost=cost.usd if cost.usd or not cost.unpriced else None,
-        usage=usage,
-        deadline_at=texts.deadline_at,
-        owner=row.owner,
-        definition=texts.definition,
-        message=message,
-        response=response
-        and RunResponse(content=response.content, data=response.data, model=response.model),
-        detail=texts.detail,
-        notes=list(texts.notes),
-        parent_run_id=above[0] if above else None,
-        root_run_id=parents.root(me),
-    )
-
-
-async def _usage(store: Store, run_id: str) -> Usage:
-    """The usage of the finished model calls of an open run."""
-    calls = await store.read(lambda db: model_calls(db, [run_id]))
-    return sum((usage_of(it.output) or Usage() for it in calls), Usage())
 
 
 def _tree(data: TreeData, caller: Caller) -> bytes:

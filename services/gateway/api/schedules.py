@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from itertools import islice
-from secrets import token_hex
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.gateway import gateway as gateways
 from services.gateway.access import audit
-from services.gateway.access.caller import Caller, Operator, Reader
+from services.gateway.access.caller import Operator, Reader
+from services.gateway.api.tasks import IdempotencyKey
 from services.gateway.gateway import Gateway
 from services.gateway.problems import Problem
+from services.gateway.tasks.submission import message_id
 from shared.broker.publisher import Outgoing
 from shared.client.ask import declare_mailbox
 from shared.contract.messages import AGENT_NAME, Trigger, encode, run_id
@@ -116,7 +116,7 @@ async def run_schedule(
     name: Annotated[str, Path(max_length=40)],
     caller: Operator,
     request: Request,
-    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Started:
     """Wake an agent now as its schedule would: with its prompt, and by its rule for overlaps.
 
@@ -130,7 +130,7 @@ async def run_schedule(
     if not found:
         raise Problem(HTTPStatus.NOT_FOUND, f"there is no schedule '{agent}.{name}'")
     schedule = found[0]
-    asked = _tick(agent, schedule, _unique(caller, idempotency_key))
+    asked = _tick(agent, schedule, message_id(caller, idempotency_key)[:16])
     await audit.record(gateway.store, caller, "schedule.run", f"{agent}.{name}", asked.tick_id)
     settle = partial(
         ticks.settle_by_hand,
@@ -158,13 +158,6 @@ async def _send(gateway: Gateway, tick: Tick) -> None:
     message = Outgoing(TASKS, tick.agent, body, message_id=tick.published_as)
     await gateway.broker.publisher.publish(message)
     await gateway.store.write(tick.tick_id, partial(ticks.record_sent, tick=tick))
-
-
-def _unique(caller: Caller, idempotency_key: str | None) -> str:
-    """The part of the tick's id that is its own: the same for the same key of one client."""
-    if idempotency_key is None:
-        return token_hex(8)
-    return hashlib.sha256(f"{caller.key_id}\0{idempotency_key}".encode()).hexdigest()[:16]
 
 
 def _tick(agent: str, schedule: Schedule, unique: str) -> Tick:

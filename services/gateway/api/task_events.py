@@ -6,7 +6,6 @@ the header `Last-Event-ID` gets all that follows it, at any gateway.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
@@ -17,6 +16,7 @@ from sse_starlette import ServerSentEvent
 
 from services.gateway.problems import Problem
 from services.gateway.tasks import lookup
+from services.gateway.tasks.client import WaitingClient
 from services.gateway.tasks.event_stream import opening
 from services.gateway.tasks.happenings import (
     Draining,
@@ -27,9 +27,7 @@ from services.gateway.tasks.happenings import (
     StepDone,
     Text,
 )
-from services.gateway.tasks.hub import Hub
 from services.gateway.tasks.place import Place
-from services.gateway.tasks.watch import Watch
 from shared.errors import StoreUnavailable
 from shared.store.queries.progress import TreeProgress
 
@@ -87,19 +85,15 @@ class ResumeEvent(_EventData):
     after: str
 
 
-async def task_events(hub: Hub, watch: Watch, after: Place) -> AsyncGenerator[ServerSentEvent]:
+async def task_events(client: WaitingClient, after: Place) -> AsyncGenerator[ServerSentEvent]:
     """The events of a task after a place, until its response or the end of this gateway."""
-    began: float | None = time.monotonic()
     yield opening()
-    async with aclosing(watch.happenings(after)) as happenings:
+    async with aclosing(client.happenings(after)) as happenings:
         async for it in happenings:
-            if began is not None and isinstance(it, Text):
-                hub.metrics.first_text.observe(time.monotonic() - began)
-                began = None
-            yield await _event(hub, watch, it)
+            yield await _event(client, it)
 
 
-async def _event(hub: Hub, watch: Watch, it: Happening) -> ServerSentEvent:
+async def _event(client: WaitingClient, it: Happening) -> ServerSentEvent:
     match it:
         case RunChanged():
             return _encoded("run", RunEvent.model_validate(it), it.place)
@@ -110,15 +104,15 @@ async def _event(hub: Hub, watch: Watch, it: Happening) -> ServerSentEvent:
         case Restart():
             return _encoded("restart", RestartEvent.model_validate(it))
         case Ended():
-            return _encoded("response", await _answered(hub, watch, it), it.place)
+            return _encoded("response", await _answered(client, it), it.place)
         case Draining():
             return _encoded("resume", ResumeEvent(after=it.place), it.place)
 
 
-async def _answered(hub: Hub, watch: Watch, it: Ended) -> lookup.TaskView:
-    agent, task_id = watch.agent, watch.task_id
+async def _answered(client: WaitingClient, it: Ended) -> lookup.TaskView:
+    agent, task_id = client.watch.agent, client.watch.task_id
     try:
-        return await lookup.view(hub.gateway.store, agent, task_id, it.response)
+        return await lookup.view(client.hub.gateway.store, agent, task_id, it.response)
     except (StoreUnavailable, Problem):  # a refusal, or all that can be known now
         return lookup.view_of(agent, task_id, TreeProgress(), reply=it.response)
 

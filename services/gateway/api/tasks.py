@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
-from starlette.types import Message
 
-from services.gateway.access.caller import Caller, Reader, Runner
+from services.gateway.access.caller import Reader, Runner
 from services.gateway.api.task_events import (
     RestartEvent,
     ResumeEvent,
@@ -24,23 +22,20 @@ from services.gateway.api.task_events import (
 )
 from services.gateway.encoded_slash import EncodedSlashRoute
 from services.gateway.problems import Problem
-from services.gateway.tasks import hub as hubs
 from services.gateway.tasks import lookup
+from services.gateway.tasks.client import ON_DISCONNECT, WaitingClient
 from services.gateway.tasks.event_stream import EventStream
-from services.gateway.tasks.hub import Hub
+from services.gateway.tasks.hub import SharedHub
 from services.gateway.tasks.lookup import TaskView
 from services.gateway.tasks.place import FORM, Place
-from services.gateway.tasks.submission import SENDER, cancel, check_unused, message_id, submit
-from services.gateway.tasks.watch import Watch
+from services.gateway.tasks.submission import SENDER, cancel, check_unused, message_id
+from services.gateway.webhooks.callback import callback
 from services.gateway.webhooks.destination import MOST_CHARS
-from services.gateway.webhooks.registration import register
-from shared.concurrency.first import first_of
 from shared.contract import messages
 from shared.contract.messages import AgentName, Budget, Content, Id, Task
 from shared.contract.priority import Priority
 from shared.contract.times import WrittenTime, delay_fault
 from shared.definitions.durations import Duration
-from shared.store.processes.api_keys import Scope
 
 router = APIRouter(prefix="/api/tasks", tags=["tasks"], route_class=EncodedSlashRoute)
 
@@ -49,11 +44,10 @@ MOST_WAIT_S = 600.0
 
 Text = Annotated[str, Field(max_length=messages.MAX_BODY_BYTES)]
 """With its limit, half of a surrogate pair is refused too: nothing could store it."""
-SharedHub = Annotated[Hub, Depends(hubs.of)]
 OnDisconnect = Annotated[
     Literal["cancel"] | None,
     Header(
-        alias="X-Hutch-On-Disconnect",
+        alias=ON_DISCONNECT,
         description="`cancel`: the task is cancelled when the client leaves before its end; "
         "otherwise it goes on",
     ),
@@ -186,21 +180,20 @@ async def send_task(
     task = new.message(task_id)
     if idempotency_key and not new.id:
         await check_unused(hub, new.agent, task_id)
+    url, own = new.callback_url, hub.gateway.own
+    called_back = None if url is None else callback(own, url, caller.key_id)
     streams = "text/event-stream" in request.headers.get("accept", "")
-    if streams:
-        caller.count_stream()
-    if new.callback_url is not None:
-        await register(hub.gateway, new.agent, task_id, new.callback_url, caller.key_id)
-    leaving = _Leaving(hub, caller, new.agent, task_id, cancels=on_disconnect == "cancel")
     async with AsyncExitStack() as held:
-        watch = await held.enter_async_context(hub.watch(new.agent, task_id, text=streams))
-        run = await submit(hub, watch, task, caller)
+        client = await WaitingClient.open(
+            request, caller, held, new.agent, task_id, streams=streams
+        )
+        run = await client.send(task, called_back)
         location = {"Location": lookup.path(new.agent, task_id)}
         if streams:
-            return _stream(hub, watch, Place(), held.pop_all(), leaving, location)
-        reply = None
+            return client.stream(task_events(client, Place()), location)
+        reply, watch = None, client.watch
         if new.wait and not (run and run.ended_at):
-            reply = await leaving.response(request, watch, new.wait)
+            reply = await client.response(new.wait)
         response.headers.update(location)
         if reply and not lookup.is_of_run(reply, watch.run_id):  # refused: maybe another has a run
             view = await lookup.view(hub.gateway.store, new.agent, task_id, reply)
@@ -213,6 +206,7 @@ async def send_task(
 @router.get("/{id}/events", status_code=200, response_class=EventStream, responses=_EVENTS)
 async def follow_task(
     id: TaskId,
+    request: Request,
     hub: SharedHub,
     caller: Reader,
     agent: OfAgent = None,
@@ -240,14 +234,12 @@ async def follow_task(
     run = known.run
     if run and run.ended_at and place.ended == run.epoch:
         return Response(status_code=204)
-    caller.count_stream()
-    cancels = on_disconnect == "cancel" and Scope.RUN in caller.scopes
+    root_id = run.root_id if run else None
     async with AsyncExitStack() as held:
-        root_id = run.root_id if run else None
-        watch = hub.watch(known.agent, id, root_id=root_id, text=True)
-        entered = await held.enter_async_context(watch)
-        leaving = _Leaving(hub, caller, known.agent, id, cancels=cancels)
-        return _stream(hub, entered, place, held.pop_all(), leaving)
+        client = await WaitingClient.open(
+            request, caller, held, known.agent, id, root_id=root_id, streams=True
+        )
+        return client.stream(task_events(client, place))
 
 
 @router.get("/{id}")
@@ -258,6 +250,7 @@ async def get_task(
     caller: Reader,
     agent: OfAgent = None,
     wait: Wait = 0.0,
+    on_disconnect: OnDisconnect = None,
 ) -> TaskView:
     """A task, and its response once it has ended. With `wait`, the answer comes when it ends, or
     after so many seconds."""
@@ -266,9 +259,11 @@ async def get_task(
     reply = None
     if wait and not (known.run and known.run.ended_at):
         root_id = known.run.root_id if known.run else None
-        async with hub.watch(known.agent, id, root_id=root_id) as watch:
-            leaving = _Leaving(hub, caller, known.agent, id, cancels=False)
-            reply = await leaving.response(request, watch, wait)
+        async with AsyncExitStack() as held:
+            client = await WaitingClient.open(
+                request, caller, held, known.agent, id, root_id=root_id
+            )
+            reply = await client.response(wait)
     return await lookup.view(store, known.agent, id, reply)
 
 
@@ -283,45 +278,3 @@ async def cancel_task(
     caller.check(agent)
     await cancel(hub, caller, agent, id)
     return await lookup.view(hub.gateway.store, agent, id)
-
-
-class _Leaving:
-    """What happens when a client leaves before the task has ended: nothing, or a cancel."""
-
-    def __init__(self, hub: Hub, caller: Caller, agent: str, task_id: str, *, cancels: bool):
-        self._cancel = partial(cancel, hub, caller, agent, task_id)
-        self._cancels = cancels
-
-    async def left(self, _: Message) -> None:
-        if self._cancels:
-            await self._cancel()
-
-    async def response(
-        self, request: Request, watch: Watch, within_s: float
-    ) -> messages.Response | None:
-        """The task's response; None if it has not ended in time, or if the client has left."""
-        replies: list[messages.Response | None] = []
-
-        async def wait() -> None:
-            replies.append(await watch.response(within_s))
-
-        async def leave() -> None:
-            while (message := await request.receive())["type"] != "http.disconnect":
-                pass
-            await self.left(message)
-
-        await first_of(wait(), leave())
-        return replies[0] if replies else None
-
-
-def _stream(
-    hub: Hub,
-    watch: Watch,
-    after: Place,
-    held: AsyncExitStack,
-    leaving: _Leaving,
-    headers: dict[str, str] | None = None,
-) -> EventStream:
-    return EventStream(
-        task_events(hub, watch, after), hub.metrics, held, leaving.left, headers=headers
-    )

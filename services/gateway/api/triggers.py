@@ -13,9 +13,10 @@ from starlette.responses import Response
 
 from services.gateway.access.audit import record
 from services.gateway.access.caller import Runner
-from services.gateway.api.tasks import IdempotencyKey, SharedHub, Text
+from services.gateway.api.tasks import IdempotencyKey, Text
 from services.gateway.problems import Problem
 from services.gateway.tasks import lookup
+from services.gateway.tasks.hub import SharedHub
 from services.gateway.tasks.submission import SENDER, check_unused, message_id, submit
 from shared.client.ask import publish
 from shared.contract.messages import AgentName, Content, Id, Trigger, run_id
@@ -113,11 +114,7 @@ async def broadcast(
 ) -> Broadcasted:
     """Wake every member of a swarm."""
     gateway, exchange = hub.gateway, swarm_exchange_name(group)
-    if caller.agents is not None:
-        raise Problem(
-            HTTPStatus.FORBIDDEN,
-            f"the key '{caller.name}' is for some agents only, and a swarm may have others",
-        )
+    caller.check_all("a swarm may have others")
     if not await gateway.broker.has_exchange(exchange):
         raise Problem(HTTPStatus.NOT_FOUND, f"no agent of a swarm '{group}' has run on this broker")
     id = message_id(caller, idempotency_key)

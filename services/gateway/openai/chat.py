@@ -10,15 +10,16 @@ from sse_starlette import ServerSentEvent
 from starlette.responses import Response as HttpResponse
 
 from services.gateway.access.caller import Runner
-from services.gateway.openai.client import STREAMED, WaitingClient, event
+from services.gateway.gateway import SharedGateway
+from services.gateway.openai.client import STREAMED, answer, event, happenings
 from services.gateway.openai.conversation import session_of
-from services.gateway.openai.models import AnyGateway
 from services.gateway.openai.requests import ChatRequest
 from services.gateway.openai.tasks import agent_of, task_of
 from services.gateway.openai.wire import errors
 from services.gateway.openai.wire.completions import ChatCompletion, Chunk, Chunks, completion
 from services.gateway.openai.wire.endings import ending_of, error_of
 from services.gateway.openai.wire.texts import StreamedText
+from services.gateway.tasks.client import WaitingClient
 from services.gateway.tasks.happenings import (
     Ended,
     Happening,
@@ -29,9 +30,9 @@ from services.gateway.tasks.happenings import (
 )
 
 PROGRESS = "x-hutch-progress"
-"""With the value `reasoning`, the work of workers and tools is told as `reasoning_content`."""
+"""With the value `reasoning`, the progress of workers and tools is sent as `reasoning_content`."""
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=errors.RESPONSES)
+router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 
 @router.post(
@@ -41,7 +42,7 @@ router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=errors.RESPONSES)
     responses=STREAMED,
 )
 async def create_completion(
-    asked: ChatRequest, request: Request, gateway: AnyGateway, caller: Runner
+    asked: ChatRequest, request: Request, gateway: SharedGateway, caller: Runner
 ) -> ChatCompletion | HttpResponse:
     """The agent's answer. With `stream`, its text comes as chunks while the model writes it.
 
@@ -61,11 +62,11 @@ async def create_completion(
         if asked.stream:
             chunks = Chunks(task_id, asked.model, with_usage=asked.wants_usage)
             workers_of = client.watch.run_id if _wants_progress(request) else None
-            return client.stream(_events(client.happenings(), chunks, workers_of))
-        answer = await client.answer()
-    made = completion(task_id, answer)
+            return client.stream(_events(happenings(client), chunks, workers_of))
+        response = await answer(client)
+    made = completion(task_id, response)
     if made is None:
-        raise error_of(answer)
+        raise error_of(response)
     return made
 
 
@@ -74,17 +75,17 @@ def _wants_progress(request: Request) -> bool:
 
 
 async def _events(
-    happenings: AsyncGenerator[Happening], chunks: Chunks, workers_of: str | None
+    followed: AsyncGenerator[Happening], chunks: Chunks, workers_of: str | None
 ) -> AsyncIterator[ServerSentEvent]:
     """The chunks of a completion. An error is the last one, instead of a finish reason.
 
-    With `workers_of`, the id of the run, the progress of its workers and tools is told too.
+    With `workers_of`, the id of the run, the progress of its workers and tools is sent too.
     """
     yield event(chunks.first())
     text = StreamedText()
     try:
-        async with aclosing(happenings):
-            async for it in happenings:
+        async with aclosing(followed):
+            async for it in followed:
                 for chunk in _chunks(it, chunks, text, workers_of):
                     yield event(chunk)
     except Exception as error:  # noqa: BLE001 - a stream that just ends looks like an answer

@@ -17,7 +17,7 @@ SESSION_HEADERS = ("x-hutch-session", "x-openwebui-chat-id", "x-conversation-id"
 """Name the conversation. The last one is what LibreChat's documentation calls its own."""
 
 _NO_SESSION = re.compile(r"|null|undefined|new|\{\{.*")
-"""What LibreChat sends before a conversation has an id."""
+"""Placeholders that LibreChat sends before a conversation has an id."""
 
 _SIDE = re.compile(
     r"### Task:\s"

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from services.gateway import gateway as gateways
 from services.gateway.access.caller import Reader
-from services.gateway.gateway import Gateway
+from services.gateway.gateway import Gateway, SharedGateway
 from services.gateway.openai.tasks import unknown_model
-from services.gateway.openai.wire import errors
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=errors.RESPONSES)
-
-AnyGateway = Annotated[Gateway, Depends(gateways.of)]
+router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 
 class Model(BaseModel):
@@ -34,14 +30,14 @@ class Models(BaseModel):
 
 
 @router.get("/models", summary="List the agents")
-async def list_models(gateway: AnyGateway, caller: Reader) -> Models:
+async def list_models(gateway: SharedGateway, caller: Reader) -> Models:
     """The agents that the key may use, by name."""
     names = sorted(name for name in gateway.folder.names if caller.sees(name))
     return Models(data=[_model(gateway, name) for name in names])
 
 
 @router.get("/models/{model}", summary="Show an agent")
-async def get_model(model: str, gateway: AnyGateway, caller: Reader) -> Model:
+async def get_model(model: str, gateway: SharedGateway, caller: Reader) -> Model:
     if model not in gateway.folder.names or not caller.sees(model):
         raise unknown_model(model)
     return _model(gateway, model)

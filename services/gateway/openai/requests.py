@@ -45,7 +45,7 @@ class Format(_Lenient):
 
 
 class ChatRequest(_Lenient):
-    """What agents read of a request for a chat completion. All else is ignored, see
+    """A request for a chat completion, as far as agents read it. All else is ignored, see
     docs/openai.md."""
 
     model: str = Field(description="the agent's name", examples=["alice"])
@@ -93,7 +93,8 @@ class TextOptions(_Lenient):
 
 
 class ResponsesRequest(_Lenient):
-    """What agents read of a request for a response. All else is ignored, see docs/openai.md."""
+    """A request for a response, as far as agents read it. All else is ignored, see
+    docs/openai.md."""
 
     model: str = Field(description="the agent's name", examples=["alice"])
     input: str | list[InputItem] = Field(examples=["Write a test email."])

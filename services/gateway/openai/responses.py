@@ -12,21 +12,20 @@ from sse_starlette import ServerSentEvent
 from starlette.responses import Response as HttpResponse
 
 from services.gateway.access.caller import Reader, Runner
-from services.gateway.gateway import Gateway
+from services.gateway.gateway import Gateway, SharedGateway
 from services.gateway.openai import stored_responses as stored
-from services.gateway.openai.client import STREAMED, WaitingClient, event
+from services.gateway.openai.client import STREAMED, answer, event, happenings
 from services.gateway.openai.conversation import session_id, session_of
-from services.gateway.openai.models import AnyGateway
 from services.gateway.openai.requests import ResponsesRequest
 from services.gateway.openai.tasks import agent_of, task_of
-from services.gateway.openai.wire import errors
 from services.gateway.openai.wire.endings import ending_of, error_of
 from services.gateway.openai.wire.response_events import Event, ResponseEvents
 from services.gateway.openai.wire.response_objects import Conversation, ResponseObject, ended
+from services.gateway.tasks.client import WaitingClient
 from services.gateway.tasks.happenings import Ended, Happening, Restart, Text
 from shared.contract.messages import Task
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=errors.RESPONSES)
+router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
 CANCELLED_S = 5.0
 """So long the answer to a cancel waits for the end of the run, which takes about a second."""
@@ -41,10 +40,10 @@ After = Annotated[int, Query(description="the `sequence_number` of the last even
     responses=STREAMED,
 )
 async def create_response(
-    asked: ResponsesRequest, request: Request, gateway: AnyGateway, caller: Runner
+    asked: ResponsesRequest, request: Request, gateway: SharedGateway, caller: Runner
 ) -> ResponseObject | HttpResponse:
     """The agent's answer. With `stream`, its text comes as events while the model writes it; with
-    `background`, the response comes at once, and `GET` tells how it goes on.
+    `background`, the response comes at once, and `GET` shows how it goes on.
 
     A client that leaves does not cancel the run, unless it sends `X-Hutch-On-Disconnect: cancel`.
     """
@@ -67,13 +66,13 @@ async def create_response(
         )
         await client.send(task)
         if asked.stream:
-            return client.stream(_events(client.happenings(), ResponseEvents(response)))
+            return client.stream(_events(happenings(client), ResponseEvents(response)))
         if asked.background:
             return response.model_copy(update={"status": "queued"})
-        answer = await client.answer()
-    if ending_of(answer).finish_reason is None:
-        raise error_of(answer)
-    return ended(response, answer)
+        given = await answer(client)
+    if ending_of(given).finish_reason is None:
+        raise error_of(given)
+    return ended(response, given)
 
 
 @router.get(
@@ -85,7 +84,7 @@ async def create_response(
 async def get_response(
     response_id: str,
     request: Request,
-    gateway: AnyGateway,
+    gateway: SharedGateway,
     caller: Reader,
     stream: bool = False,
     starting_after: After = -1,
@@ -100,13 +99,13 @@ async def get_response(
             request, caller, stack, found.agent, response_id, streams=True
         )
         return client.stream(
-            _events(client.happenings(), ResponseEvents(found.begun, starting_after))
+            _events(happenings(client), ResponseEvents(found.begun, starting_after))
         )
 
 
 @router.post("/responses/{response_id}/cancel", summary="Cancel a response")
 async def cancel_response(
-    response_id: str, request: Request, gateway: AnyGateway, caller: Runner
+    response_id: str, request: Request, gateway: SharedGateway, caller: Runner
 ) -> ResponseObject:
     """Cancel the run and all that it has caused. A response that has ended is unchanged."""
     found = await stored.find(gateway.store, caller, response_id)
@@ -143,14 +142,14 @@ def _begun(asked: ResponsesRequest, task: Task) -> ResponseObject:
 
 
 async def _events(
-    happenings: AsyncGenerator[Happening], events: ResponseEvents
+    followed: AsyncGenerator[Happening], events: ResponseEvents
 ) -> AsyncIterator[ServerSentEvent]:
-    """The events of a response. The last one tells how it has ended, or is an error."""
+    """The events of a response. The last one says how it has ended, or is an error."""
     try:
         for it in events.begin():
             yield _named(it)
-        async with aclosing(happenings):
-            async for happening in happenings:
+        async with aclosing(followed):
+            async for happening in followed:
                 for it in _of(happening, events):
                     yield _named(it)
     except Exception as error:  # noqa: BLE001 - a stream that just ends looks like an answer

@@ -15,9 +15,8 @@ from services.gateway.openai.wire.response_objects import (
     ResponseStatus,
     ended,
 )
-from shared.contract.messages import Response, Status, run_id
-from shared.contract.rows import response_of
-from shared.errors import DamagedRow
+from shared.contract.messages import run_id
+from shared.contract.rows import readable_response
 from shared.store import Store
 from shared.store.queries import progress
 from shared.store.runs import sessions
@@ -53,7 +52,9 @@ async def find(store: Store, caller: Caller, response_id: str) -> StoredResponse
     begun = _begun(response_id, agent, run.claimed_at.timestamp(), session)
     if found.response is None:
         return _open(agent, begun, "queued" if run.status == RunState.DUE else "in_progress")
-    return StoredResponse(agent, begun, ended(begun, _response(found.response, agent, response_id)))
+    return StoredResponse(
+        agent, begun, ended(begun, readable_response(found.response, agent, response_id))
+    )
 
 
 async def session_after(store: Store, response_id: str, agent: str) -> str:
@@ -80,14 +81,6 @@ async def session_after(store: Store, response_id: str, agent: str) -> str:
 
 async def _sent_at(store: Store, agent: str, response_id: str) -> float | None:
     return await store.read(partial(progress.sent_at, agent=agent, task_id=response_id))
-
-
-def _response(stored: str, agent: str, response_id: str) -> Response:
-    try:
-        return response_of(stored)
-    except DamagedRow:
-        content = "it has ended, but its stored response can't be read"
-        return Response(task_id=response_id, agent=agent, status=Status.FAILED, content=content)
 
 
 def _begun(id: str, agent: str, at: float, session: str | None = None) -> ResponseObject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from fastapi import Request
@@ -14,6 +15,7 @@ from services.gateway.openai.conversation import Message, conversation
 from services.gateway.openai.requests import ChatRequest, ResponsesRequest
 from services.gateway.openai.task_ids import Kind
 from services.gateway.openai.wire.errors import RequestError, too_long
+from services.gateway.tasks.submission import SENDER
 from shared.contract.messages import MAX_BODY_BYTES, Task, encode
 from shared.contract.priority import Priority
 from shared.definitions.model import Definition
@@ -66,6 +68,8 @@ async def task_of(
     has_schema = definition is not None and definition.output is not None
     task = Task(
         id=id,
+        sender=SENDER,
+        sent_at=datetime.now(UTC),
         content=said.content,
         context=said.context,
         session=id if own_session else session,

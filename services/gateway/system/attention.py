@@ -1,4 +1,4 @@
-"""What needs a person, worst first. Nothing here says that all is well."""
+"""The things that need a person, worst first. None of them says that all is well."""
 
 from __future__ import annotations
 

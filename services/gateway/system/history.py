@@ -1,4 +1,4 @@
-"""What was done in each minute of the last hour, with its cost."""
+"""The work of each minute of the last hour, with its cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FRESH_S = 5.0
 
 
 class Minute(BaseModel):
-    """What all agents have finished in one minute."""
+    """The work that agents have finished in one minute."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""What this gateway knows about the system, read at most every few seconds for all its clients."""
+"""The state of the system, read at most every few seconds for all its clients."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Observation:
         return await self._status(reasons=True)
 
     def forget(self) -> None:
-        """Read everything anew at the next question: something was changed."""
+        """Read everything again for the next request: something was changed."""
         self._read_at = float("-inf")
 
     async def _read(self) -> Observed:

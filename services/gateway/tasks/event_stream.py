@@ -20,7 +20,7 @@ RETRY_MS = 500
 
 
 def opening() -> ServerSentEvent:
-    """What each stream begins with, so that the client knows at once that it is connected."""
+    """The beginning of each stream, so that the client knows at once that it is connected."""
     return ServerSentEvent(retry=RETRY_MS, comment="connected", sep="\n")
 
 

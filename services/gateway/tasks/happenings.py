@@ -1,4 +1,4 @@
-"""What happens to a task and to all that it causes, as a client that follows it is told."""
+"""The happenings of a task and of all that it causes, for a client that follows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gateway receives from the broker, handed to the clients that wait for it.
+"""Hands the messages that a gateway receives from the broker to the clients that wait for them.
 
 Each process has one queue for responses, one for all events, and one for the texts of the runs that
 its clients follow now.
@@ -11,18 +11,19 @@ import time
 from collections import defaultdict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from services.gateway.gateway import Gateway
 from services.gateway.metrics import Metrics
 from services.gateway.tasks.receivers import Receivers
-from services.gateway.tasks.texts import Texts
+from services.gateway.tasks.text_queue import TextQueue
 from services.gateway.tasks.watch import Watch
 from shared.broker.consumer import Consumer
 from shared.broker.publisher import Outgoing
 from shared.client.ask import ASK_AGAIN_S, response_to
-from shared.client.events import PREFETCH, received
+from shared.client.events import received
 from shared.contract import topology
 from shared.contract.messages import Event, Task, Trigger, encode
 from shared.contract.stream import StreamPart
@@ -31,6 +32,10 @@ from shared.process.stopping import Stopping
 
 CHECK_S = 5.0
 """Seconds between two looks for messages that are to be sent again."""
+
+TEXT_PREFETCH = 2000
+"""Many clients' texts are thousands of small messages a second: with a hundred at a time, a busy
+broker's round trips would delay them by seconds."""
 
 MOST_EVENTS = 1000
 """The most events that wait for a slow client; then it loses the oldest."""
@@ -46,7 +51,7 @@ class Hub:
         self._by_run: dict[str, set[Watch]] = defaultdict(set)
         self._by_root: dict[str, set[Watch]] = defaultdict(set)
         self._listeners: set[Listener] = set()
-        self._texts = Texts(gateway.broker, topology.gateway_texts_name(gateway.instance))
+        self._texts = TextQueue(gateway.broker, topology.gateway_texts_name(gateway.instance))
 
     @asynccontextmanager
     async def watch(
@@ -91,7 +96,7 @@ class Hub:
         queues = (self.reply_to, topology.gateway_events_name(instance), self._texts.queue)
         responses, events, texts = [await broker.consumer(queue) for queue in queues]
         for consumer in (responses, events, texts):
-            await consumer.start(PREFETCH)
+            await consumer.start(TEXT_PREFETCH)
         async with asyncio.TaskGroup() as jobs:
             serving = (
                 self._take_responses(responses),
@@ -188,6 +193,10 @@ def of(request: Request) -> Hub:
     """The hub of the gateway that a request has reached, as a dependency of FastAPI."""
     hub: Hub = request.app.state.hub
     return hub
+
+
+SharedHub = Annotated[Hub, Depends(of)]
+"""As a parameter of a route."""
 
 
 def _remove(index: dict[str, set[Watch]], key: str, watch: Watch) -> None:

@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from services.gateway.access.caller import Caller
 from services.gateway.problems import Problem
 from shared.contract.messages import Response, Usage, run_id
-from shared.contract.rows import response_of
+from shared.contract.rows import readable_response
 from shared.definitions.model import is_name
-from shared.errors import DamagedRow
 from shared.store import Store
 from shared.store.messages import sent
 from shared.store.queries import progress
@@ -166,7 +165,7 @@ def view_of(
         raise conflict(agent, task_id)
     answered: Mapping[str, object] = {}
     if found.response is not None:
-        answered = _answer(found.response)
+        answered = _fields(readable_response(found.response, agent, task_id))
     elif reply is not None:
         answered = _fields(reply)
     claimed_at, ended_at = (run.claimed_at, run.ended_at) if run else (None, None)
@@ -187,13 +186,6 @@ def view_of(
             **answered,
         }
     )
-
-
-def _answer(stored: str) -> Mapping[str, object]:
-    try:
-        return _fields(response_of(stored))
-    except DamagedRow:
-        return {"content": "it has ended, but its stored response can't be read"}
 
 
 def _fields(response: Response) -> Mapping[str, object]:

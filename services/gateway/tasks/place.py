@@ -9,7 +9,7 @@ turns before it. So the steps of one run that a client has received are fully de
 turn of which it has any, and by the set of its positions. A place names these two for each run that
 a client knows to be open, with a fingerprint of its last reported state.
 
-A run that the place does not name is either new or over, and the place tells which: a worker's run
+A run that the place does not name is either new or over, and the place shows which: a worker's run
 is over once the client has received the caller's step for this call. It is sent after all of the
 worker's run. So a place names no more runs than were open at once, however large the tree is.
 """

@@ -18,8 +18,11 @@ from shared.store.schema import RunState
 
 
 class Progress:
-    """What one client has received. Each happening has the place after it, so that the client can
-    go on behind any of them: nothing is lost then, and nothing comes twice."""
+    """The happenings that one client has received.
+
+    Each has the place after it, so that the client can go on behind any of them: nothing is lost
+    then, and nothing comes twice.
+    """
 
     def __init__(self, run_id: str, place: Place) -> None:
         self._root = run_id

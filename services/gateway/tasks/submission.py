@@ -24,6 +24,7 @@ from shared.contract.content_hash import content_hash
 from shared.contract.messages import Cancel, Task, Trigger
 from shared.errors import BrokerError, BrokerUnavailable, Unconfirmed
 from shared.store.messages import sent
+from shared.store.messages.webhooks import Callback
 from shared.store.queries import progress
 from shared.store.queries.progress import RunProgress
 
@@ -54,13 +55,16 @@ async def check_unused(hub: Hub, agent: str, task_id: str) -> None:
 
 
 async def submit(
-    hub: Hub, watch: Watch, message: Task | Trigger, caller: Caller | None = None
+    hub: Hub,
+    watch: Watch,
+    message: Task | Trigger,
+    caller: Caller,
+    callback: Callback | None = None,
 ) -> RunProgress | None:
     """Send a message of which `watch` waits for the response; returns when the broker has it.
 
-    The id is recorded before, so that every gateway knows it from then on, and with a `caller` the
-    audit has a row. If the store has a run with this id already, that is returned and nothing is
-    sent.
+    Its id, its callback and a row of the audit are stored before, so that every gateway knows it
+    from then on. If the store has a run with this id already, that is returned and nothing is sent.
 
     Raises a `Problem` if there is no such agent, or if the id belongs to other content. After a
     `BrokerError` or `StoreError` it is unknown whether it was sent: the client repeats it with the
@@ -75,17 +79,13 @@ async def submit(
     noting = store.write(
         watch.run_id,
         lambda db: (
-            sent.record_new(db, agent, message),
+            sent.record_new(db, agent, message, callback),
             progress.end(db, watch.run_id),
             progress.sent_at(db, agent, task_id),
         ),
     )
-    if caller is None:
-        noted = await noting
-    else:  # both in one commit
-        auditing = record(store, caller, f"{message.type}.send", f"{agent}/{task_id}")
-        _, noted = await asyncio.gather(auditing, noting)
-    is_ours, watch.found, watch.sent_at = noted
+    auditing = record(store, caller, f"{message.type}.send", f"{agent}/{task_id}")
+    _, (is_ours, watch.found, watch.sent_at) = await asyncio.gather(auditing, noting)  # one commit
     if not is_ours:
         raise lookup.conflict(agent, task_id)
     if run := watch.found.run(watch.run_id):

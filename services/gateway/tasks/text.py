@@ -18,7 +18,7 @@ class _Reply:
     whole: bool = True
 
 
-class RunText:
+class FollowedText:
     """The text that one client has received. Pieces can be lost; the reply in the journal, which
     follows them, makes up for that."""
 
@@ -30,7 +30,8 @@ class RunText:
         """The last turn whose reply is in the journal: no piece of it counts any more."""
 
     def add(self, part: StreamPart) -> Iterator[Text | Restart]:
-        """What a piece tells the client: nothing if it is a copy, or void, or of another run."""
+        """Add a piece; yields what the client gets: nothing if it is a copy, or void, or of another
+        run."""
         owner = (part.epoch, part.attempt)
         if part.run_id != self._run_id or owner < self._owner or part.turn <= self._recorded:
             return
@@ -58,6 +59,9 @@ class RunText:
         self._recorded = max(self._recorded, turn)
         reply = self._replies.pop(turn, None)
         if not content.strip() or (reply and reply.whole and reply.text.strip() == content.strip()):
+            return
+        if reply is not None and reply.whole and content.startswith(reply.text):
+            yield Text(turn, content[len(reply.text) :])  # the last pieces are only late
             return
         if reply is not None and reply.text:
             yield Restart(turn, "lost")

@@ -10,22 +10,18 @@ from contextlib import aclosing, suppress
 from functools import partial
 from uuid import uuid4
 
-import structlog
-
 from services.gateway.gateway import Gateway
 from services.gateway.tasks.happenings import Draining, Ended, Happening, StepDone
 from services.gateway.tasks.lookup import is_of_run
 from services.gateway.tasks.place import Place
 from services.gateway.tasks.progress import Progress
-from services.gateway.tasks.text import RunText
-from shared.contract.messages import Response, Status, Task, Trigger, run_id
-from shared.contract.rows import message_of, output_of, response_of
+from services.gateway.tasks.text import FollowedText
+from shared.contract.messages import Response, Task, Trigger, run_id
+from shared.contract.rows import message_of, output_of, readable_response
 from shared.contract.stream import StreamPart
 from shared.errors import DamagedRow, StoreUnavailable
 from shared.store.queries import progress
 from shared.store.queries.progress import TreeProgress
-
-log = structlog.get_logger()
 
 READS_AFTER_S = (0.02, 0.2, 1.0)
 """Seconds from an event of the task to the next reads of the store. Some events are published just
@@ -53,11 +49,11 @@ class Watch:
         self.id = uuid4().hex
         """The correlation id of what is sent for this client."""
         self.found = TreeProgress()
-        """What the store said last, while it had a run of the task."""
+        """The last answer of the store that had a run of the task."""
         self.sent_at: float | None = None
         """When the task was sent, by the store."""
         self.message: Task | Trigger | None = None
-        """What was sent for this client; until a run has begun, it is sent again at `again_at`."""
+        """The message sent for this client; it is sent again at `again_at` if no run has begun."""
         self.again_at = math.inf
         self._gateway = gateway
         self._changed = asyncio.Event()
@@ -97,7 +93,7 @@ class Watch:
         return None
 
     def happenings(self, after: Place) -> AsyncGenerator[Happening]:
-        """What happens to the task after a place, until its response, or until this gateway ends.
+        """The happenings of the task after a place, until its response, or until this gateway ends.
 
         Its caller must close it.
         """
@@ -105,7 +101,7 @@ class Watch:
 
     async def _until_end(self, journal: Progress | None) -> AsyncGenerator[Happening]:
         """The happenings; without a journal only the last one."""
-        text, streams = RunText(self.run_id), False
+        text, streams = FollowedText(self.run_id), False
         reading: asyncio.Task[TreeProgress] | None = None
         try:
             while True:
@@ -135,7 +131,7 @@ class Watch:
                 reading.cancel()
 
     async def _read(self, journal: Progress | None) -> TreeProgress:
-        """What the store says now; nothing while it is unavailable."""
+        """The answer of the store now; an empty one while it is unavailable."""
         if journal is None:
             look = partial(progress.end, run_id=self.run_id)
         else:
@@ -150,7 +146,7 @@ class Watch:
         return found
 
     def _news(
-        self, journal: Progress | None, text: RunText | None, found: TreeProgress
+        self, journal: Progress | None, text: FollowedText | None, found: TreeProgress
     ) -> Iterator[Happening]:
         if journal is None:
             return
@@ -165,7 +161,7 @@ class Watch:
         if run is None or run.ended_at is None or found.response is None:
             return None
         place = journal.end(run.epoch) if journal else ""
-        return Ended(place, self._readable(found.response))
+        return Ended(place, readable_response(found.response, self.agent, self.task_id))
 
     def _is_final(self, reply: Response) -> bool:
         """Whether a reply ends the stream now: it is a refusal, so that this task has no run, or
@@ -188,18 +184,6 @@ class Watch:
             async with asyncio.timeout_at(until):
                 await self._changed.wait()
         self._changed.clear()
-
-    def _readable(self, stored: str) -> Response:
-        try:
-            return response_of(stored)
-        except DamagedRow as error:
-            log.warning("damaged response", run=self.run_id, reason=str(error))
-            return Response(
-                task_id=self.task_id,
-                agent=self.agent,
-                status=Status.FAILED,
-                content="it has ended, but its stored response can't be read",
-            )
 
 
 def _now() -> float:

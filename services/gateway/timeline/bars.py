@@ -45,7 +45,7 @@ class BarKind(StrEnum):
 
 
 @dataclass(slots=True)
-class Place:
+class StepKey:
     """A step's key in its run."""
 
     epoch: int
@@ -61,7 +61,7 @@ class Bar:
     name: Annotated[str, Field(description="of the step, tool or worker; empty for a wait")]
     from_: Annotated[datetime, Field(alias="from")]
     to: datetime | None
-    step: Annotated[Place | None, Field(description="the finished step, or the one in progress")]
+    step: Annotated[StepKey | None, Field(description="the finished step, or the one in progress")]
     instance: Annotated[str | None, Field(description="the process, where it is known")]
     reason: str
     child_run_id: Annotated[str | None, Field(description="the worker's run")]
@@ -221,7 +221,7 @@ class _Timeline:
             began = before if step.position <= 0 else model_at.get(step.turn, self.at)
             if step.seconds is not None:
                 began = step.finished_at - step.seconds
-            place = Place(epoch=step.epoch, turn=step.turn, position=step.position)
+            place = StepKey(epoch=step.epoch, turn=step.turn, position=step.position)
             yield self._step(step.kind, step.name, began, step.finished_at, place)
             before = max(before, step.finished_at)
             if step.position == 0:
@@ -234,11 +234,11 @@ class _Timeline:
         unanswered = [it for it in life.calls.get(turn, ()) if it.position not in finished]
         if not unanswered:
             if until is None or until - before >= LEAST_S:
-                place = Place(epoch=life.epoch, turn=turn + 1, position=0)
+                place = StepKey(epoch=life.epoch, turn=turn + 1, position=0)
                 yield self._step(BarKind.MODEL, "turn", before, until, place, reason)
             return
         for call in unanswered:
-            place = Place(epoch=life.epoch, turn=turn, position=call.position)
+            place = StepKey(epoch=life.epoch, turn=turn, position=call.position)
             began = max(self.at, model_at.get(turn, self.at))
             yield self._step(call.kind, call.name, began, until, place, reason)
 
@@ -248,7 +248,7 @@ class _Timeline:
         name: str,
         began: float,
         until: float | None,
-        place: Place,
+        place: StepKey,
         reason: str = "",
     ) -> Bar:
         child = self.life.children.get((place.turn, place.position))

@@ -16,6 +16,7 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import from_json, to_json
 
+from services.gateway.timeline.snapshot import snapshot_of
 from shared.client.costs import cost_of
 from shared.contract.messages import Usage
 from shared.contract.prompts import WOKEN, dated, system_text
@@ -56,7 +57,7 @@ class StepView(BaseModel):
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is read of a run for one step of it."""
+    """The parts of a run that are read for one step of it."""
 
     row: Row
     texts: Texts
@@ -124,27 +125,10 @@ def _view(asked: _Asked, step: DoneStep, settings: Settings, *, full: bool) -> S
     )
 
 
-class _Definition(BaseModel):
-    preamble: str = ""
-
-
-class _Named(BaseModel):
-    name: str
-
-
-class _Snapshot(BaseModel):
-    definition: _Definition = _Definition()
-    workers: tuple[_Named, ...] = ()
-    tools: tuple[_Named, ...] = ()
-
-
 def _request(asked: _Asked, step: DoneStep, *, full: bool) -> tuple[JsonValue, bool]:
-    """What a model was sent: messages, and the names of the tools; and whether messages are left
+    """The request to a model: messages, and the names of the tools; and whether messages are left
     out here."""
-    try:
-        snapshot = _Snapshot.model_validate_json(asked.body)
-    except ValidationError:
-        snapshot = _Snapshot()
+    snapshot = snapshot_of(asked.body)
     opening = list(_opening(asked, snapshot.definition.preamble))
     read = list(_turns(asked, step))
     turns = read if full else _newest(read, MOST_CHARS * 3 // 4)

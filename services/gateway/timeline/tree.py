@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from services.gateway.access.caller import Caller
 from services.gateway.timeline.bars import Bar, BarKind, Life, PlannedCall, bars, turns_in_progress
 from services.gateway.timeline.rows import Parents, RunRow, row_of
+from services.gateway.timeline.snapshot import snapshot_of
 from shared.contract.rows import output_of
 from shared.errors import DamagedRow
 from shared.store import Store
@@ -20,8 +21,8 @@ from shared.store.queries import timeline
 from shared.store.queries.timeline import RunLine, TreeLines
 
 
-class Call(BaseModel):
-    """A step's place in its run."""
+class ParentStep(BaseModel):
+    """The call of a run that another run answers."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,7 +34,7 @@ class TreeRun(RunRow):
     """A run in its tree."""
 
     parent_run_id: str | None
-    parent_step: Call | None = Field(description="the call of its parent that it answers")
+    parent_step: ParentStep | None = Field(description="the call of its parent that it answers")
     owner: str | None = Field(description="the process that computes it while it is open")
     bars: list[Bar]
 
@@ -52,7 +53,7 @@ class RunTree(BaseModel):
 
 @dataclass(frozen=True)
 class TreeData:
-    """What has been read of a tree."""
+    """A tree as it was read from the store."""
 
     lines: TreeLines
     replies: Mapping[tuple[str, int], str]
@@ -100,7 +101,7 @@ def tree_runs(data: TreeData, caller: Caller) -> list[TreeRun]:
             TreeRun(
                 **dict(row_of(row)),
                 parent_run_id=above[0] if above else None,
-                parent_step=Call(turn=above[1][0], position=above[1][1])
+                parent_step=ParentStep(turn=above[1][0], position=above[1][1])
                 if above and above[1]
                 else None,
                 owner=row.owner,
@@ -148,23 +149,10 @@ def _seconds(value: object) -> float | None:
         return None
 
 
-class _Named(BaseModel):
-    name: str
-
-
-class _Snapshot(BaseModel):
-    """The names of what the run's model can call."""
-
-    workers: tuple[_Named, ...] = ()
-    tools: tuple[_Named, ...] = ()
-
-
 @lru_cache(maxsize=64)
 def _kinds(body: str) -> Mapping[str, BarKind]:
-    try:
-        read = _Snapshot.model_validate_json(body)
-    except ValidationError:
-        return {}
+    """By the names of what the run's model can call."""
+    read = snapshot_of(body)
     workers = {it.name: BarKind.WORKER for it in read.workers}
     return {it.name: BarKind.TOOL for it in read.tools} | workers
 

@@ -18,13 +18,12 @@ import httpx2
 import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as Metric
-from pydantic import ValidationError
 from standardwebhooks import Webhook as Signer
 
 from services.gateway.gateway import Gateway
-from services.gateway.webhooks.destination import Unreachable, destination
+from services.gateway.webhooks.destination import destination
 from shared.concurrency.fault_boundary import contained
-from shared.contract.messages import Response
+from shared.contract.rows import readable_response
 from shared.store.messages import webhooks
 from shared.store.messages.webhooks import Webhook
 
@@ -65,7 +64,7 @@ class Webhooks:
         cleaned_at = float("-inf")
         loop = asyncio.get_running_loop()
         async with (
-            httpx2.AsyncClient(timeout=ATTEMPT_S, follow_redirects=False, trust_env=False) as http,
+            _client() as http,
             asyncio.TaskGroup() as jobs,
         ):
             while True:
@@ -94,13 +93,16 @@ class Webhooks:
             job = jobs.create_task(
                 contained(partial(self._send, http, due, secrets), "webhook not recorded")
             )
-            job.add_done_callback(lambda _, host=host: self._hosts.subtract({host: 1}))  # type: ignore[misc]  # mypy takes the default for the callback's second argument
+            job.add_done_callback(partial(self._end_attempt, host))
+
+    def _end_attempt(self, host: str, _: asyncio.Task[None]) -> None:
+        self._hosts -= Counter({host: 1})  # leaves out hosts without an attempt
 
     async def _send(self, http: httpx2.AsyncClient, due: Webhook, secrets: Sequence[str]) -> None:
         try:
             async with asyncio.timeout(ATTEMPT_S):
                 status = await self._post(http, due, secrets)
-        except (httpx2.HTTPError, Unreachable, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - one that did not count would go on for ever
             fault = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             await self._failed(due, fault[:ERROR_CHARS])
             return
@@ -163,14 +165,19 @@ def attempts(registry: CollectorRegistry) -> Metric:
 _TIMEOUT = {"timeout": httpx2.Timeout(ATTEMPT_S).as_dict()}
 
 
+def _client() -> httpx2.AsyncClient:
+    """Each attempt has a connection of its own: one that is kept belongs to a server's address, and
+    its certificate was checked for one host only."""
+    limits = httpx2.Limits(max_keepalive_connections=0)
+    return httpx2.AsyncClient(
+        timeout=ATTEMPT_S, limits=limits, follow_redirects=False, trust_env=False
+    )
+
+
 def payload(due: Webhook) -> str:
     """The body: the response of the task's run. One that can't be read is sent as `failed`."""
-    try:
-        response = Response.model_validate_json(due.response)
-    except ValidationError:
-        data = {"status": "failed", "content": "the stored response can't be read"}
-    else:
-        fields = {"task_id", "agent", "status", "content", "data", "usage", "model", "session"}
-        data = response.model_dump(mode="json", include=fields, exclude_none=True)
+    response = readable_response(due.response, due.agent, due.task_id)
+    fields = {"task_id", "agent", "status", "content", "data", "usage", "model", "session"}
+    data = response.model_dump(mode="json", include=fields, exclude_none=True)
     ended = datetime.fromtimestamp(due.ended_at, UTC)
     return json.dumps({"type": "task.ended", "timestamp": ended.isoformat(), "data": data})

@@ -72,8 +72,9 @@ async def destination(address: str, private: Collection[str]) -> Destination:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise Unreachable(f"the host '{url.host}' is not found: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:  # a name that DNS can't have is the latter
+        reason = getattr(error, "strerror", None) or "no host has such a name"
+        raise Unreachable(f"the host '{url.host[:100]}' is not found: {reason}") from error
     servers = [str(it[4][0]) for it in found]
     if url.host not in private and not all(ip_address(it).is_global for it in servers):
         raise Unreachable(f"'{url.host}' is in a private network: HUTCH_WEBHOOK_HOSTS must name it")

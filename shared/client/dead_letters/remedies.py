@@ -1,4 +1,4 @@
-"""What an operator can do about a dead letter."""
+"""The things that an operator can do about a dead letter."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Remedy:
 
 
 async def remedies(store: Store | None, it: Held) -> list[Remedy]:
-    """What can be done. Without the store, no tool is known to be in doubt."""
+    """The possible remedies. Without the store, no tool is known to be in doubt."""
     run_id = it.dead_letter.run_id
     doubts = await store.read(partial(doubtful, run_id=run_id)) if store and run_id else []
     if it.ran is not None:

@@ -58,7 +58,7 @@ class ScheduleStatus:
     schedule: str
     last: datetime | None
     outcome: TickOutcome | None
-    """What was decided on the last tick."""
+    """The decision on the last tick."""
     next: datetime | None
     """None if no scheduler has seen the schedule yet, or if it has no time left."""
     late: bool
@@ -110,7 +110,7 @@ class _Stored:
 
 @dataclass(frozen=True)
 class System:
-    """What the status is read from; `store` and `broker` are None if they can't be reached."""
+    """The sources of the status; `store` and `broker` are None if they can't be reached."""
 
     settings: Settings
     folder: Folder | None
@@ -123,10 +123,10 @@ class System:
 async def system_status(
     system: System, faults: Sequence[HutchError] = (), *, reasons: bool = True
 ) -> SystemStatus:
-    """What can be read; `faults` are why the rest can't be. Raises `BrokerError`, `StoreError`.
+    """The status as far as it can be read; `faults` are why the rest can't be.
 
-    Without `reasons`, dead letters are only counted. Reading them hides them from other readers
-    for a moment.
+    Raises `BrokerError`, `StoreError`. Without `reasons`, dead letters are only counted: reading
+    them hides them from other readers for a moment.
     """
     found = list(faults)
     files, store, broker = system.folder, system.store, system.broker

@@ -10,6 +10,8 @@ from sqlalchemy.engine import Connection
 from shared.contract.content_hash import content_hash, earlier_content_hash
 from shared.contract.messages import Task, Trigger, run_id
 from shared.store.database.dialect import insert_new
+from shared.store.messages import webhooks
+from shared.store.messages.webhooks import Callback
 from shared.store.schema import now_s, runs, sent_messages
 
 
@@ -21,21 +23,26 @@ def record(connection: Connection, message_id: str, receiver: str) -> None:
     )
 
 
-def record_new(connection: Connection, agent: str, message: Task | Trigger) -> bool:
-    """Record a message that is about to be sent to an agent.
+def record_new(
+    connection: Connection, agent: str, message: Task | Trigger, callback: Callback | None = None
+) -> bool:
+    """Record a message that is about to be sent to an agent, with the address for its response.
 
     False, and nothing is written, if its id belongs to a run with other content, so that the agent
     would refuse it.
     """
     query = select(runs.c.content_hash, runs.c.nonce)
     task_id = message.id or ""
-    row = connection.execute(query.where(runs.c.run_id == run_id(agent, task_id))).first()
+    own = run_id(agent, task_id)
+    row = connection.execute(query.where(runs.c.run_id == own)).first()
     same = {content_hash(message)}
     if row and not row.nonce:  # a run of version 0.1.0
         same.add(earlier_content_hash(message))
     if row and row.content_hash not in same:
         return False
     record(connection, task_id, agent)
+    if callback is not None:
+        webhooks.add(connection, own, callback)
     return True
 
 

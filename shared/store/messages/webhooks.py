@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
 from shared.store.database.dialect import insert_new
-from shared.store.schema import RunState, now_s, runs, webhooks
+from shared.store.schema import RunState, api_keys, now_s, runs, webhooks
 
 LEASE_S = 60.0
 """The time that a gateway has for one attempt. If it dies meanwhile, another gateway tries then."""
@@ -23,20 +24,36 @@ class Webhook:
     webhook_id: str
     url: str
     attempts: int
+    agent: str
+    task_id: str
     response: str
     ended_at: float
+
+
+@dataclass(frozen=True)
+class Callback:
+    """The address that receives a run's response, and the id of the key that has named it; it is
+    empty where no key is needed."""
+
+    url: str
+    key_id: str
 
 
 _PENDING = (webhooks.c.delivered_at.is_(None), webhooks.c.given_up_at.is_(None))
 
 
-def add(connection: Connection, webhook_id: str, run_id: str, url: str, key_id: str) -> None:
-    """Have `url` receive the run's response. A repetition changes nothing."""
+def webhook_id(run_id: str, callback: Callback) -> str:
+    """The id that all attempts have: the same for the same address, so that one gets it once."""
+    return "msg_" + hashlib.sha256(f"{run_id}\0{callback.url}".encode()).hexdigest()[:32]
+
+
+def add(connection: Connection, run_id: str, callback: Callback) -> None:
+    """Have the run's response sent to an address. A repetition changes nothing."""
     row = {
-        "webhook_id": webhook_id,
+        "webhook_id": webhook_id(run_id, callback),
         "run_id": run_id,
-        "url": url,
-        "key_id": key_id,
+        "url": callback.url,
+        "key_id": callback.key_id,
         "due_at": 0.0,
         "attempts": 0,
         "last_error": "",
@@ -45,17 +62,24 @@ def add(connection: Connection, webhook_id: str, run_id: str, url: str, key_id: 
 
 
 def take_due(connection: Connection, most: int) -> Sequence[Webhook]:
-    """Take webhooks of ended runs for an attempt, for `LEASE_S`; no other gateway takes them."""
+    """Take webhooks of ended runs for an attempt, for `LEASE_S`; no other gateway takes them.
+
+    Those of revoked keys are left out.
+    """
+    active = exists().where(api_keys.c.key_id == webhooks.c.key_id, api_keys.c.revoked_at.is_(None))
     query = (
         select(
             webhooks.c.webhook_id,
             webhooks.c.url,
             webhooks.c.attempts,
+            runs.c.agent,
+            runs.c.task_id,
             runs.c.response,
             runs.c.ended_at,
         )
         .join_from(webhooks, runs, webhooks.c.run_id == runs.c.run_id)
         .where(*_PENDING, webhooks.c.due_at <= now_s(), runs.c.state == RunState.ENDED)
+        .where(or_(webhooks.c.key_id == "", active))
         .order_by(webhooks.c.due_at)
         .limit(most)
         .with_for_update(skip_locked=True, of=webhooks)

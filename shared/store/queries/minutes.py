@@ -1,4 +1,4 @@
-"""What was done in each minute, for the operator's charts."""
+"""The work of each minute, for the operator's charts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the timeline of a tree of runs needs, without texts. It only reads and locks nothing."""
+"""The rows that the timeline of a tree of runs needs, without texts. Nothing is locked."""
 
 from __future__ import annotations
 

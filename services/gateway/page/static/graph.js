@@ -9,7 +9,7 @@ const { alg, Graph: Layout } = graphlib;
 const HEIGHT = 62;
 const NARROW_PX = 440;
 const WIDE = { node: 160, group: 128, apart: 52 };
-const NARROW = { node: 124, group: 118, apart: 30 };
+const NARROW = { node: 132, group: 118, apart: 24 };
 const NODE_GAP = 16;
 const APART = 34;
 const MOVE_MS = 900;
@@ -98,13 +98,14 @@ function useRoom() {
 function Agent({ agent, at }) {
   const [tone, , state] = health(agent);
   const { width, height } = at;
-  const letters = Math.floor((width - 64) / 8.8);
+  const narrow = width === NARROW.node; // then the processes stand below the name
+  const letters = Math.floor((width - (narrow ? 40 : 64)) / 8.8);
   const busy = [
     agent.running && `${number(agent.running)} running`,
     agent.queued && `${number(agent.queued)} queued`,
     agent.waiting && `${number(agent.waiting)} waiting`,
   ].filter(Boolean);
-  const second = busy.length ? busy.slice(0, width === WIDE.node ? 2 : 1).join(" · ") : state;
+  const second = busy.length ? busy.slice(0, narrow ? 1 : 2).join(" · ") : state;
   const side = `${agent.schedules ? "◷ " : ""}×${agent.processes ?? "?"}`;
   // It begins with what is to be seen, as people who speak to their browser need it.
   const label = `${agent.name} ${side} ${second}; ${[state, plural(agent.processes, "process", "processes"), ...busy, agent.schedules && plural(agent.schedules, "schedule")].filter(Boolean).join(", ")}`;
@@ -112,7 +113,7 @@ function Agent({ agent, at }) {
     <rect width=${width} height=${height} rx="9" class=${agent.running ? "box working" : "box"} />
     <circle cx="16" cy="22" r="4.5" class="light" />
     <text x="28" y="26" class="node-name">${agent.name.length > letters ? `${agent.name.slice(0, letters - 1)}…` : agent.name}</text>
-    <text x=${width - 12} y="26" class="node-side" text-anchor="end">${` ${side} `}</text>
+    <text x=${width - 12} y=${narrow ? 47 : 26} class="node-side" text-anchor="end">${` ${side} `}</text>
     <text x="16" y="47" class="node-state">${second}</text>
   </a>`;
 }

@@ -184,6 +184,8 @@ async def test_a_client_that_leaves_detaches_unless_it_asks_for_a_cancel(
 ) -> None:
     new = {"agent": "bob", "content": SLOW, "wait": 60}
     posts = [{**new, "id": "waiting"}, {**new, "id": "streaming"}]
+    sent = {**new, "id": "sent", "wait": 0}
+    await http.post("/api/tasks", json=sent)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1.5):
             await asyncio.gather(
@@ -191,8 +193,9 @@ async def test_a_client_that_leaves_detaches_unless_it_asks_for_a_cancel(
                 http.post(
                     "/api/tasks", json=posts[1], headers={**headers, "Accept": "text/event-stream"}
                 ),
+                http.get("/api/tasks/sent", params={"wait": 60}, headers=headers),
             )
-    for it in posts:
+    for it in (*posts, sent):
         left = await http.get(f"/api/tasks/{it['id']}", params={"wait": 30})
         assert left.json()["status"] == status
 

@@ -54,3 +54,24 @@ def test_each_error_is_a_problem(name: str) -> None:
 def test_no_parameter_can_be_null(name: str) -> None:
     parameters = OPERATIONS[name].get("parameters", ())
     assert not [it for it in parameters if {"type": "null"} in it["schema"].get("anyOf", ())]
+
+
+def unlimited(schema: dict[str, Any], name: str) -> Iterator[str]:
+    """The strings of a schema that have no limit."""
+    if reference := schema.get("$ref", "").rpartition("/")[2]:
+        schema = DOCUMENT["components"]["schemas"][reference]
+    for kind in schema.get("anyOf", ()):
+        yield from unlimited(kind, name)
+    for field, its in schema.get("properties", {}).items():
+        yield from unlimited(its, f"{name}.{field}")
+    if "items" in schema:
+        yield from unlimited(schema["items"], name)
+    limits = {"minLength", "maxLength", "pattern", "enum", "const", "format"}
+    if schema.get("type") == "string" and not limits & schema.keys():
+        yield name
+
+
+@pytest.mark.parametrize("name", [it for it in OWN if "requestBody" in OPERATIONS[it]])
+def test_each_text_has_a_limit_so_that_half_of_a_surrogate_pair_is_refused(name: str) -> None:
+    [content] = OPERATIONS[name]["requestBody"]["content"].values()
+    assert list(unlimited(content["schema"], name)) == []

@@ -13,7 +13,7 @@ const percent = (share) => `${(share * 100).toFixed(3)}%`;
 export function Bar({ bar, axis, pixels, label = true }) {
   const x = Math.max(0, axis.x(bar.from));
   const end = Math.min(1, axis.x(bar.to));
-  if (end < 0 || x > 1) return null;
+  if (end < 0 || x > 1) return html`<span class=${end < 0 ? "beyond" : "beyond right"}>${end < 0 ? "‹" : "›"}</span>`;
   const width = Math.max(0, end - x);
   const text = label && width * pixels > LABEL_PX ? barName(bar) : "";
   return html`<span class=${`bar ${bar.kind}${bar.open ? " open" : ""}${interrupted(bar) ? " interrupted" : ""}`} style=${{ left: percent(x), width: percent(width) }}

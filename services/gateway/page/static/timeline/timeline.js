@@ -47,9 +47,19 @@ export function Timeline({ tree, root, chosen, onChoose, split }) {
   function activate(index) {
     const to = Math.max(0, Math.min(rows.length - 1, index));
     setActive(rows[to].key);
+    show(rows[to]);
     const box = list.current;
     if (to * ROW_PX < box.scrollTop) box.scrollTop = to * ROW_PX;
     if ((to + 1) * ROW_PX > box.scrollTop + box.clientHeight) box.scrollTop = (to + 1) * ROW_PX - box.clientHeight;
+  }
+  /** Moves the shown part of the time to a row's bars, where they are outside of it. */
+  function show(row) {
+    const [from, end] = placeOf(row, axis);
+    if (end < 0 || from > 1) moveTo(zoom[0] + ((from + end) / 2) * (zoom[1] - zoom[0]));
+  }
+  function moveTo(middle, width = zoom[1] - zoom[0]) {
+    const begin = Math.max(0, Math.min(1 - width, middle - width / 2));
+    setZoom([begin, begin + width]);
   }
   function onKey(event) {
     const row = rows[at];
@@ -69,6 +79,7 @@ export function Timeline({ tree, root, chosen, onChoose, split }) {
   actions.toggle = (row) => toggle(row.key);
   actions.choose = (row) => {
     setActive(row.key);
+    show(row);
     onChoose(row);
   };
   /** The next row whose name has the text; without one, the first. */
@@ -79,16 +90,11 @@ export function Timeline({ tree, root, chosen, onChoose, split }) {
     else activate(matches.find((it) => active && it > at) ?? matches[0]);
   }
   function zoomBy(factor) {
-    const middle = (zoom[0] + zoom[1]) / 2;
-    const half = Math.min(0.5, ((zoom[1] - zoom[0]) * factor) / 2);
-    const begin = Math.max(0, Math.min(1 - 2 * half, middle - half));
-    setZoom(half >= 0.5 ? [0, 1] : [begin, begin + 2 * half]);
-  }
-  const move = (share) => {
     const width = zoom[1] - zoom[0];
-    const begin = Math.max(0, Math.min(1 - width, zoom[0] + share * width));
-    setZoom([begin, begin + width]);
-  };
+    const [from, to] = active ? placeOf(rows[at], axis) : [0, 1];
+    moveTo(zoom[0] + ((from + to) / 2) * width, Math.min(1, width * factor));
+  }
+  const move = (share) => moveTo((zoom[0] + zoom[1]) / 2 + share * (zoom[1] - zoom[0]));
   const zoomed = zoom[1] - zoom[0] < 1;
   const first = Math.max(0, Math.floor(top / ROW_PX) - MARGIN_ROWS);
   const shown = rows.slice(first, Math.ceil((top + height) / ROW_PX) + MARGIN_ROWS);
@@ -119,8 +125,14 @@ export function Timeline({ tree, root, chosen, onChoose, split }) {
           actions=${actions} />`)}
       </div>
     </div></div>
-    <${Legend} bars=${whole.bars} />
+    <${Legend} bars=${whole.bars} folded=${axis.folds().length > 0} />
   </section>`;
+}
+
+/** Where a row's bars begin and end. */
+function placeOf({ bar, bars, call }, axis) {
+  const all = bar ? [bar] : [...bars, ...(call ? [call] : [])];
+  return all.length ? [axis.x(Math.min(...all.map((it) => it.from))), axis.x(Math.max(...all.map((it) => it.to)))] : [0, 1];
 }
 
 const nameOf = (row) => (row.bar ? `${barName(row.bar)} ${row.bar.reason}` : row.run.agent);
@@ -195,11 +207,11 @@ function Folds({ axis }) {
   </div></div>`;
 }
 
-function Legend({ bars }) {
+function Legend({ bars, folded }) {
   const used = useMemo(() => new Set(bars.map((it) => it.kind)), [bars]);
   return html`<ul class="legend" aria-label="Kinds of bars">
     ${Object.entries(KINDS).filter(([kind]) => used.has(kind)).map(([kind, it]) => html`<li key=${kind} title=${it.what}><i class=${`key ${kind}`} aria-hidden="true"></i>${it.label}</li>`)}
-    <li><i class="key folded" aria-hidden="true"></i>folded gap</li>
+    ${folded && html`<li><i class="key folded" aria-hidden="true"></i>folded gap</li>`}
     <li class="keys">↑ ↓ move, → ← open and close, Enter shows a step</li>
   </ul>`;
 }

@@ -48,9 +48,9 @@ function Health({ agent }) {
 }
 
 async function hold(name, pausing, reload) {
-  const everyone = name === "all" ? "All agents" : name;
-  if (pausing && !(await confirm(`Pause ${name === "all" ? "all agents" : name}?`, "New tasks wait in the queue, no run starts and no model is called until you unpause. A call that is under way finishes.", "Pause"))) return;
-  await act(() => post(`/api/agents/${encodeURIComponent(name)}/${pausing ? "pause" : "unpause"}`), `${everyone} ${pausing ? "will pause" : "will go on"}.`);
+  const who = name === "all" ? "all agents" : name;
+  if (pausing && !(await confirm(`Pause ${who}?`, "New tasks wait in the queue, no run starts and no model is called until you unpause. A call that is under way finishes.", "Pause"))) return;
+  await act(() => post(`/api/agents/${encodeURIComponent(name)}/${pausing ? "pause" : "unpause"}`), `${pausing ? "Paused" : "Unpaused"}: ${who}.`);
   reload();
 }
 

@@ -23,7 +23,7 @@ export function Login() {
     }
   }
   return html`<section class="login card">
-    <${Heading} title="Log in" detail="Your operator makes keys with hutch keys add." />
+    <${Heading} title="Log in" detail="Your operator makes keys: hutch keys add NAME" />
     <form onSubmit=${enter}>
       <${Field} label="API key" wide>
         <input type="password" name="key" autocomplete="current-password" required value=${key}

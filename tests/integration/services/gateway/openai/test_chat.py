@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import sqlite3
 from contextlib import closing
@@ -28,12 +29,13 @@ def user(text: object) -> Any:
 
 def statuses(system: System) -> list[tuple[str, str]]:
     """The agent and the status of each run, oldest first."""
+    return stored(system, "SELECT agent, coalesce(status, state) FROM runs ORDER BY claimed_at")
+
+
+def stored(system: System, query: str) -> list[Any]:
     path = system.env["HUTCH_STORE"].removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as reading:
-        rows = reading.execute(
-            "SELECT agent, coalesce(status, state) FROM runs ORDER BY claimed_at"
-        )
-        return [(agent, status) for agent, status in rows]
+        return reading.execute(query).fetchall()
 
 
 async def test_the_agents_are_the_models_and_an_answer_is_that_of_the_agent_and_its_workers(
@@ -50,6 +52,11 @@ async def test_the_agents_are_the_models_and_an_answer_is_that_of_the_agent_and_
     assert made.usage is not None
     assert made.usage.total_tokens > 0
     assert statuses(door.system) == [("alice", "ok"), ("bob", "ok")]
+    message = json.loads(
+        stored(door.system, "SELECT message FROM runs WHERE agent = 'alice'")[0][0]
+    )
+    assert message["sender"] == "gateway"
+    assert message["sent_at"], "the timeline shows how long it was queued"
     shown = door.system.hutch("show", made.id)
     assert "alice" in shown.stdout
 

@@ -154,6 +154,6 @@ async def test_no_key_is_in_the_log_or_an_error(
         texts.append((await client.post("/login", json={"key": key * 3})).text)
         texts.append((await client.post("/login", json={"password": key})).text)
     printed = capsys.readouterr()
-    assert "a request failed" in printed.out
+    assert "a request failed" in printed.out + printed.err
     everything = printed.out + printed.err + caplog.text + "".join(texts)
     assert key.rpartition("_")[2][:-4] not in everything

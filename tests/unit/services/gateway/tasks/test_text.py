@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from services.gateway.tasks.happenings import Restart, Text
-from services.gateway.tasks.text import RunText
+from services.gateway.tasks.text import FollowedText
 from shared.contract.stream import StreamPart
 
 
@@ -13,12 +13,12 @@ def part(
     )
 
 
-def told(text: RunText, *parts: StreamPart) -> list[Text | Restart]:
+def told(text: FollowedText, *parts: StreamPart) -> list[Text | Restart]:
     return [it for one in parts for it in text.add(one)]
 
 
 def test_pieces_come_in_order_and_copies_only_once() -> None:
-    text = RunText("r1")
+    text = FollowedText("r1")
     pieces = told(
         text, part(0, "Hello"), part(0, "Hello"), part(1, " there"), part(0, "X", run="r2")
     )
@@ -27,7 +27,7 @@ def test_pieces_come_in_order_and_copies_only_once() -> None:
 
 
 def test_a_takeover_restarts_the_turn_that_is_repeated() -> None:
-    text = RunText("r1")
+    text = FollowedText("r1")
     told(text, part(0, "One."), part(0, "Tw", turn=2))
     assert told(text, part(0, "Two.", turn=2, attempt=2)) == [
         Restart(2, "taken over"),
@@ -38,14 +38,14 @@ def test_a_takeover_restarts_the_turn_that_is_repeated() -> None:
 
 
 def test_a_takeover_between_turns_restarts_nothing() -> None:
-    text = RunText("r1")
+    text = FollowedText("r1")
     told(text, part(0, "One."))
     list(text.record(1, "One."))
     assert told(text, part(0, "Two.", turn=2, attempt=2)) == [Text(2, "Two.")]
 
 
 def test_a_reply_that_the_model_begins_again_restarts_its_turn() -> None:
-    text = RunText("r1")
+    text = FollowedText("r1")
     assert told(text, part(0, "Hel"), part(0, "Hello", retry=1)) == [
         Text(1, "Hel"),
         Restart(1, "retried"),
@@ -55,21 +55,22 @@ def test_a_reply_that_the_model_begins_again_restarts_its_turn() -> None:
 
 
 def test_lost_pieces_are_made_up_for_by_the_reply_in_the_journal() -> None:
-    text = RunText("r1")
+    text = FollowedText("r1")
     assert told(text, part(2, "c")) == [Text(1, "c", gap=True)]
     assert list(text.record(1, "abc")) == [Restart(1, "lost"), Text(1, "abc")]
     assert told(text, part(3, "d")) == [], "the journal has the whole reply"
 
 
 def test_a_client_that_has_received_nothing_gets_the_whole_reply() -> None:
-    assert list(RunText("r1").record(1, "abc")) == [Text(1, "abc")]
+    assert list(FollowedText("r1").record(1, "abc")) == [Text(1, "abc")]
 
 
 def test_the_end_of_a_reply_that_has_not_come_is_made_up_for() -> None:
-    text = RunText("r1")
+    text = FollowedText("r1")
     told(text, part(0, "ab"))
-    assert list(text.record(1, "abc")) == [Restart(1, "lost"), Text(1, "abc")]
+    assert list(text.record(1, "abc")) == [Text(1, "c")]
+    assert told(text, part(2, "c")) == [], "it came after all"
 
 
 def test_a_reply_without_text_says_nothing() -> None:
-    assert list(RunText("r1").record(1, " ")) == []
+    assert list(FollowedText("r1").record(1, " ")) == []

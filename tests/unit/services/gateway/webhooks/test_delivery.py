@@ -5,70 +5,34 @@ import base64
 import json
 import secrets
 import socket
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 from standardwebhooks import Webhook as Verifier
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from services.gateway.gateway import Gateway
 from services.gateway.problems import Problem
 from services.gateway.webhooks import delivery
+from services.gateway.webhooks.callback import callback
 from services.gateway.webhooks.delivery import HOST_AT_ONCE, Webhooks
-from services.gateway.webhooks.registration import register
-from shared.process.http import serving
+from shared.contract.messages import run_id
 from shared.settings.environment import Settings
 from shared.settings.gateway import GatewaySettings
 from shared.store import Store
 from shared.store.messages import webhooks
 from tests.support.stores.steps import ended, owned
+from tests.support.webhook_receiver import Receiver, receiving
 
 OLD, NEW = (f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}" for _ in range(2))
 
 
-@dataclass
-class Receiver:
-    """A real HTTP server that records what it gets; `answers` are its statuses, then 204."""
-
-    answers: list[int] = field(default_factory=list)
-    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    hanging: asyncio.Event | None = None
-    address: str = ""
-
-    async def take(self, request: Request) -> Response:
-        self.got.append((dict(request.headers), await request.body()))
-        if self.hanging:
-            await self.hanging.wait()
-        status = self.answers.pop(0) if self.answers else 204
-        return Response(status_code=status, headers={"Location": "/elsewhere"})
-
-    async def until_got(self, number: int) -> None:
-        async with asyncio.timeout(10):
-            while len(self.got) < number:  # noqa: ASYNC110 - only a test waits for it
-                await asyncio.sleep(0.01)
-
-    @property
-    def ids(self) -> Counter[str]:
-        return Counter(headers["webhook-id"] for headers, _ in self.got)
-
-
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    app = Starlette(routes=[Route("/{path}", receiver.take, methods=["POST"])])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    async with serving(app, "127.0.0.1", port, what="a receiver", variables="none"):
-        receiver.address = f"http://localhost:{port}/hook"
+    async with receiving() as receiver:
         yield receiver
 
 
@@ -81,6 +45,12 @@ def gateway(store: Store, **settings: str) -> Gateway:
     for name, part in parts.items():
         setattr(found, name, part)
     return found
+
+
+async def register(of: Gateway, task: str, url: str) -> None:
+    """Have alice's response to a task sent to an address."""
+    add = partial(webhooks.add, run_id=run_id("alice", task), callback=callback(of.own, url, ""))
+    await of.store.write("", add)
 
 
 @asynccontextmanager
@@ -116,8 +86,8 @@ async def test_the_response_is_sent_once_with_a_signature_that_each_secret_verif
 ) -> None:
     of = gateway(store)
     run = await owned(store)
-    await register(of, "alice", "t1", receiver.address, "k")
-    await register(of, "alice", "t1", receiver.address, "k")
+    await register(of, "t1", receiver.address)
+    await register(of, "t1", receiver.address)
     async with delivering(of) as registry:
         await ended(store, run)
         await receiver.until_got(1)
@@ -139,7 +109,7 @@ async def test_a_receiver_that_fails_gets_the_same_webhook_again(
     receiver.answers = [500, 302, 404]
     of = gateway(store)
     run = await owned(store)
-    await register(of, "alice", "t1", receiver.address, "k")
+    await register(of, "t1", receiver.address)
     await ended(store, run)
     async with delivering(of):
         await receiver.until_got(4)
@@ -155,11 +125,24 @@ async def test_a_webhook_is_given_up_after_the_last_delay_and_at_once_if_it_is_g
     of = gateway(store)
     for task in ("t1", "t2"):
         run = await owned(store, task)
-        await register(of, "alice", task, receiver.address, "k")
+        await register(of, task, receiver.address)
         async with delivering(of) as registry:
             await ended(store, run)
             await until_counted(registry, "given_up")
     assert sorted(receiver.ids.values()) == [1, 4]
+
+
+@pytest.mark.parametrize("address", ["https://a..example/", "https://127.0.0.1:99999/"])
+async def test_an_address_to_which_nothing_can_be_sent_is_given_up_like_others(
+    address: str, store: Store, quick: Callable[[float], None]
+) -> None:
+    quick(0.01)
+    of = gateway(store, HUTCH_WEBHOOK_HOSTS="127.0.0.1")
+    run = await owned(store)
+    await register(of, "t1", address)
+    await ended(store, run)
+    async with delivering(of) as registry:
+        await until_counted(registry, "given_up")
 
 
 async def test_a_gateway_that_dies_during_an_attempt_loses_no_webhook(
@@ -172,7 +155,7 @@ async def test_a_gateway_that_dies_during_an_attempt_loses_no_webhook(
     monkeypatch.setattr(webhooks, "LEASE_S", 0.5)
     of = gateway(store)
     run = await owned(store)
-    await register(of, "alice", "t1", receiver.address, "k")
+    await register(of, "t1", receiver.address)
     await ended(store, run)
     receiver.hanging = asyncio.Event()
     async with delivering(of):
@@ -193,25 +176,26 @@ async def test_a_host_that_hangs_holds_up_no_other_one(
         for number in range(3 * HOST_AT_ONCE):
             run = await owned(store, f"hangs{number}")
             address = f"http://127.0.0.1:{port}/"
-            await register(of, "alice", f"hangs{number}", address, "k")
+            await register(of, f"hangs{number}", address)
             await ended(store, run)
         async with delivering(of):
             run = await owned(store)
-            await register(of, "alice", "t1", receiver.address, "k")
+            await register(of, "t1", receiver.address)
             await ended(store, run)
             await receiver.until_got(1)
 
 
-async def test_without_a_secret_and_for_a_wrong_address_a_task_is_refused(store: Store) -> None:
+def test_without_a_secret_and_for_a_wrong_address_a_task_is_refused(store: Store) -> None:
     with pytest.raises(Problem, match="HUTCH_WEBHOOK_SECRET"):
-        await register(gateway(store, HUTCH_WEBHOOK_SECRET=""), "alice", "t1", "https://a", "k")
+        callback(gateway(store, HUTCH_WEBHOOK_SECRET="").own, "https://a", "k")
     with pytest.raises(Problem, match=r"callback_url: .*https://"):
-        await register(gateway(store), "alice", "t1", "gopher://a", "k")
+        callback(gateway(store).own, "gopher://a", "k")
 
 
 def test_a_response_that_cannot_be_read_is_sent_as_failed() -> None:
-    due = webhooks.Webhook("msg_1", "https://a", 0, "{", 0.0)
-    assert json.loads(delivery.payload(due))["data"]["status"] == "failed"
+    due = webhooks.Webhook("msg_1", "https://a", 0, "alice", "t1", "{", 0.0)
+    data = json.loads(delivery.payload(due))["data"]
+    assert (data["agent"], data["task_id"], data["status"]) == ("alice", "t1", "failed")
 
 
 @pytest.mark.parametrize(
@@ -228,5 +212,5 @@ def test_a_secret_of_another_form_is_refused_and_not_shown(
 
 async def test_a_gateway_needs_a_run_to_have_ended(store: Store, receiver: Receiver) -> None:
     of = gateway(store)
-    await register(of, "alice", "never-sent", receiver.address, "k")
+    await register(of, "never-sent", receiver.address)
     assert await store.write("", partial(webhooks.take_due, most=9)) == []

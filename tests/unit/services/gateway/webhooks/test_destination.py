@@ -37,6 +37,8 @@ def test_an_address_that_no_webhook_may_have_is_refused_in_one_sentence(address:
         "https://2130706433/",
         "https://0x7f.1/",
         "https://0.0.0.0/",
+        "https://" + "a" * 64 + ".example/",
+        "https://a..example/",
     ],
 )
 async def test_an_address_in_a_private_network_is_not_reached(address: str) -> None:

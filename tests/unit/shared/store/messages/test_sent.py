@@ -10,6 +10,7 @@ from shared.contract.content_hash import content_hash, earlier_content_hash
 from shared.contract.messages import Task
 from shared.store import Store
 from shared.store.messages.sent import receivers, record, record_new, remove_old, repeatable
+from shared.store.messages.webhooks import Callback, take_due
 from shared.store.schema import runs, sent_messages
 from tests.support.stores.steps import claimed, ended, owned, request
 
@@ -39,6 +40,21 @@ async def test_a_message_is_recorded_before_it_is_sent_unless_its_id_has_other_c
     assert not await store.write("", partial(record_new, agent="alice", message=other))
     assert await store.write("", partial(record_new, agent="bob", message=other))
     assert await store.read(partial(receivers, message_id="t1")) == ["alice", "bob"]
+
+
+async def test_a_message_that_is_not_recorded_has_no_webhook_either(store: Store) -> None:
+    task = Task(id="t1", content="hello")
+    claim = replace(request("t1"), content_hash=content_hash(task))
+    run = (await claimed(store, claim, "alice.1")).run
+    assert run is not None
+    await ended(store, run)
+    callback = Callback("https://a", "")
+    new = partial(record_new, agent="alice", callback=callback)
+    other = task.model_copy(update={"content": "something else"})
+    assert not await store.write("", partial(new, message=other))
+    assert await store.write("", partial(take_due, most=9)) == []
+    assert await store.write("", partial(new, message=task))
+    assert [it.url for it in await store.write("", partial(take_due, most=9))] == ["https://a"]
 
 
 async def test_a_run_of_an_earlier_version_is_the_same_task_by_its_earlier_hash(

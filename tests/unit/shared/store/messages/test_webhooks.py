@@ -7,15 +7,16 @@ from sqlalchemy import update
 
 from shared.store import Store
 from shared.store.messages import webhooks
-from shared.store.messages.webhooks import LEASE_S, Webhook
+from shared.store.messages.webhooks import LEASE_S, Callback, Webhook
+from shared.store.processes import api_keys
 from shared.store.runs.run import Run
 from shared.store.schema import webhooks as table
 from tests.support.stores.steps import ended, owned
 
 
-async def added(store: Store, run: Run, webhook_id: str = "msg_1") -> None:
-    add = partial(webhooks.add, webhook_id=webhook_id, url="https://a", key_id="k")
-    await store.write("", partial(add, run_id=run.run_id))
+async def added(store: Store, run: Run, url: str = "https://a", key_id: str = "") -> None:
+    callback = Callback(url, key_id)
+    await store.write("", partial(webhooks.add, run_id=run.run_id, callback=callback))
 
 
 async def taken(store: Store, most: int = 9) -> Sequence[Webhook]:
@@ -37,8 +38,23 @@ async def test_a_webhook_is_due_once_its_run_has_ended(store: Store) -> None:
     assert await taken(store) == []
     await ended(store, run)
     (due,) = await taken(store)
-    assert (due.webhook_id, due.url, due.attempts) == ("msg_1", "https://a", 0)
+    assert (due.url, due.attempts) == ("https://a", 0)
     assert '"type":"response"' in due.response
+
+
+async def test_a_webhook_of_a_revoked_key_is_never_due(store: Store) -> None:
+    kept, revoked = api_keys.generate(), api_keys.generate()
+    run = await owned(store)
+    for name, key in (("kept", kept), ("revoked", revoked)):
+        add = partial(api_keys.add, key=key, name=name, scope=api_keys.Scope.RUN, agents=())
+        await store.write("", add)
+        await added(store, run, f"https://{name}", api_keys.key_id_of(key) or "")
+    await ended(store, run)
+    await store.write("", partial(api_keys.revoke, name="revoked"))
+    assert [it.url for it in await taken(store)] == ["https://kept"]
+    await store.write("", partial(api_keys.revoke, name="kept"))
+    await later(store, LEASE_S)
+    assert await taken(store) == []
 
 
 async def test_one_that_was_taken_is_due_again_only_after_its_lease(store: Store) -> None:
@@ -53,14 +69,14 @@ async def test_one_that_was_taken_is_due_again_only_after_its_lease(store: Store
 
 async def test_a_delivered_one_and_one_that_was_given_up_are_never_due_again(store: Store) -> None:
     run = await owned(store)
-    await added(store, run, "msg_1")
-    await added(store, run, "msg_2")
+    await added(store, run, "https://a")
+    await added(store, run, "https://b")
     await ended(store, run)
-    await taken(store)
-    await store.write("", partial(webhooks.delivered, webhook_id="msg_1"))
-    await store.write("", partial(webhooks.give_up, webhook_id="msg_2", error="410"))
+    one, other = [it.webhook_id for it in await taken(store)]
+    await store.write("", partial(webhooks.delivered, webhook_id=one))
+    await store.write("", partial(webhooks.give_up, webhook_id=other, error="410"))
     # An attempt that was slower than its lease ends after another one:
-    await store.write("", partial(webhooks.postpone, webhook_id="msg_1", delay_s=0, error="no"))
+    await store.write("", partial(webhooks.postpone, webhook_id=one, delay_s=0, error="no"))
     await later(store, 10 * LEASE_S)
     assert await taken(store) == []
 
@@ -71,12 +87,13 @@ async def test_a_failed_attempt_counts_and_one_that_waited_for_its_host_does_not
     run = await owned(store)
     await added(store, run)
     await ended(store, run)
-    await taken(store)
-    await store.write("", partial(webhooks.postpone, webhook_id="msg_1", delay_s=5))
+    (due,) = await taken(store)
+    await store.write("", partial(webhooks.postpone, webhook_id=due.webhook_id, delay_s=5))
     assert await taken(store) == []
     await later(store, 5)
     assert [it.attempts for it in await taken(store)] == [0]
-    await store.write("", partial(webhooks.postpone, webhook_id="msg_1", delay_s=5, error="no"))
+    failed = partial(webhooks.postpone, webhook_id=due.webhook_id, delay_s=5, error="no")
+    await store.write("", failed)
     await later(store, 5)
     assert [it.attempts for it in await taken(store)] == [1]
 

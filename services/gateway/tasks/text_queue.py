@@ -27,7 +27,7 @@ class _Root:
     bound: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Texts:
+class TextQueue:
     def __init__(self, broker: Broker, queue: str) -> None:
         self.queue = queue
         self._broker = broker
