@@ -117,16 +117,26 @@ class Client:
         found: int = self.channel.queue_declare(queue, passive=True).method.consumer_count
         return found
 
+    def take_and_answer(self, queue: str, body: bytes) -> None:
+        """Wait for a message in a queue, take it, and send this as its response."""
+        properties, _ = self._taken(queue)
+        called = pika.BasicProperties(correlation_id=properties.correlation_id)
+        self.channel.basic_publish("", properties.reply_to or "", body, called)
+
     def taken(self, queue: str) -> tuple[dict[str, str], bytes]:
         """Wait for a message in a queue and take it: its headers, as text, and its body."""
+        properties, body = self._taken(queue)
+        headers = properties.headers or {}
+        return {key: str(value) for key, value in headers.items()}, body
+
+    def _taken(self, queue: str) -> tuple[pika.BasicProperties, bytes]:
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
             method, properties, body = self.channel.basic_get(queue, auto_ack=True)
             if method is not None:
                 assert properties is not None
                 assert body is not None
-                headers = properties.headers or {}
-                return {key: str(value) for key, value in headers.items()}, body
+                return properties, body
             self.channel.connection.sleep(POLL_S)
         raise AssertionError(f"nothing came to '{queue}'")
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Annotated
 
+import structlog
 from fastapi import Depends, Request
 
 from services.gateway.gateway import Gateway
@@ -20,15 +21,17 @@ from services.gateway.metrics import Metrics
 from services.gateway.tasks.receivers import Receivers
 from services.gateway.tasks.text_queue import TextQueue
 from services.gateway.tasks.watch import Watch
-from shared.broker.consumer import Consumer
+from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
-from shared.client.ask import ASK_AGAIN_S, response_to
+from shared.client.ask import ASK_AGAIN_S
 from shared.client.events import received
 from shared.contract import topology
-from shared.contract.messages import Event, Task, Trigger, encode
+from shared.contract.messages import Event, Response, Status, Task, Trigger, decode, encode
 from shared.contract.stream import StreamPart
-from shared.errors import BrokerError
+from shared.errors import BadMessage, BrokerError
 from shared.process.stopping import Stopping
+
+log = structlog.get_logger()
 
 CHECK_S = 5.0
 """Seconds between two looks for messages that are to be sent again."""
@@ -115,7 +118,7 @@ class Hub:
         async for delivery in consumer:
             await delivery.ack()
             watch = self._by_id.get(delivery.correlation_id or "")
-            if watch and (response := response_to(watch.task_id, delivery)):
+            if watch and (response := _response(watch, delivery)):
                 watch.answer(response)
 
     async def _take_events(self, consumer: Consumer) -> None:
@@ -187,6 +190,24 @@ class Listener:
             self._changed.clear()
             while self._events:
                 yield self._events.popleft()
+
+
+def _response(watch: Watch, delivery: Delivery) -> Response | None:
+    """The response to this client's task; a `failed` one if what its agent sent can't be read.
+
+    The correlation id is a random one of this client, so only its agent can have copied it.
+    """
+    try:
+        message = decode(delivery.body, delivery.content_type)
+    except BadMessage as error:
+        log.warning("response not understood", agent=watch.agent, reason=str(error))
+        return Response(
+            task_id=watch.task_id,
+            agent=watch.agent,
+            status=Status.FAILED,
+            content=f"the response of {watch.agent} can't be understood: {error}",
+        )
+    return message if isinstance(message, Response) and message.task_id == watch.task_id else None
 
 
 def of(request: Request) -> Hub:

@@ -210,6 +210,23 @@ async def test_a_task_for_nobody_is_refused_with_a_hint(http: httpx2.AsyncClient
     assert wrong.status_code == 400
 
 
+async def test_a_worker_whose_response_cannot_be_read_ends_its_task_and_no_gateway(
+    system: System, agents: Path, pika: Client
+) -> None:
+    define(agents, system, carol="preamble: Not one of our processes serves her mailbox.")
+    async with client(gateway(system)[1]) as http:
+        new = {"agent": "carol", "content": "Hello."}
+        await http.post("/api/tasks", json=new)  # her mailbox is declared with it
+        await asyncio.to_thread(pika.taken, "agent.carol")
+        waiting = asyncio.create_task(http.post("/api/tasks", json=new | {"wait": 30}))
+        unreadable = b'{"type": "response", "status": 5'
+        await asyncio.to_thread(pika.take_and_answer, "agent.carol", unreadable)
+        task = (await waiting).json()
+        assert task["status"] == "failed"
+        assert "carol can't be understood" in task["content"]
+        assert (await http.get("/api/me")).status_code == 200
+
+
 async def test_triggers_and_broadcasts_wake_agents(http: httpx2.AsyncClient) -> None:
     sent = await http.post("/api/triggers", json={"agent": "bob", "content": "[[reply Up.]]"})
     assert sent.status_code == 202
