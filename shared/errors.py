@@ -17,6 +17,7 @@ HutchError                 str() is one sentence for the user: what is wrong and
 ├── RunCancelled           the run was cancelled: it ends `cancelled`
 ├── JournalMismatch        a resumed run asks for another step than the one recorded
 ├── ToolInDoubt            a call that must not be made twice has begun; its result is unknown
+├── ToolsUnavailable       an object that tools need can't be opened; starting again can succeed
 ├── ModelError             a model call failed for good; `public` is the text for models
 │   ├── ModelUnavailable   the model can't be reached or is overloaded; retry later
 │   └── ContextExceeded    the request is longer than the model's context; shorten it
@@ -108,6 +109,10 @@ class ToolInDoubt(HutchError):
         unknown = "and there is no result: whether it has acted is unknown"
         super().__init__(f"{tool} was called with {arguments}, {unknown}")
         self.public = f"{tool} was called, {unknown}"
+
+
+class ToolsUnavailable(HutchError):
+    """An object of a class of tools can't be opened now; the process can start later."""
 
 
 class ModelError(HutchError):

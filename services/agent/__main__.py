@@ -34,8 +34,11 @@ from services.agent.runs.execution import Execution, RunParts
 from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
 from services.agent.runs.shutdown import shut_down
-from services.agent.runs.toolbox import Toolbox
 from services.agent.runs.workers import Replies
+from services.agent.tools.objects import opened
+from services.agent.tools.python_tool import PythonTool
+from services.agent.tools.threads import ToolThreads
+from services.agent.tools.toolbox import Toolbox
 from services.agent.upkeep.commands import Commands
 from services.agent.upkeep.heartbeat import Heartbeat
 from services.agent.upkeep.retention import Retention
@@ -72,7 +75,6 @@ async def serve(process: Process, name: str) -> None:
     workers, faults = await workers_of(folder, definition)
     for fault in faults:
         log.warning("a worker's output can't be loaded", fault=fault)
-    toolbox = Toolbox(tools)
     metrics = Metrics(process.registry)
     models = ModelRegistry(settings, metrics.model_failed)
     model = models.of(definition)  # a missing key or model is an error now, not at the first task
@@ -80,9 +82,15 @@ async def serve(process: Process, name: str) -> None:
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
     async with (
+        opened(tools) as tools,
         open_store(settings.store, retry_for_s=inf, start_s=START_S) as store,
         connect(settings.broker, instance_id, wait_s=START_S) as broker,
     ):
+        threads = ToolThreads()
+        own = [PythonTool(tool, threads) for tool in tools]
+        toolbox = Toolbox(own)
+        metrics.tool_threads.labels("running").set_function(lambda: threads.running)
+        metrics.tool_threads.labels("abandoned").set_function(lambda: threads.abandoned)
         tool_specs = (*toolbox.specs, *specs(definition))
         snapshot = Snapshot.of(name, {**workers, name: definition}, tool_specs)
         instance = Instance(

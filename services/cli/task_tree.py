@@ -18,6 +18,7 @@ LINES = {
     "worker.asked": "asks {worker}",
     "worker.answered": "has an answer from {worker}: {status}",
     "tool.called": "has called {tool}: {outcome}",
+    "tool.abandoned": "has given up a call of {tool}, which runs on in its thread",
     "run.ended": "has ended: {status}",
     "agent.paused": "is paused",
     "agent.unpaused": "is not paused any more",

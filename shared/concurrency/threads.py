@@ -22,6 +22,14 @@ async def in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwar
     function runs. An error that would end the event loop, or look like the caller's own
     cancellation or end, is raised as a `RuntimeError` with the error as its cause.
     """
+    return await start_thread(function, *args, **kwargs)
+
+
+def start_thread(
+    function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs
+) -> asyncio.Future[R]:
+    """`in_thread` for a caller that may wait less long than the function runs: await the result
+    through `asyncio.shield`, and it is still set when the function returns."""
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[R] = loop.create_future()
     call = partial(contextvars.copy_context().run, partial(function, *args, **kwargs))
@@ -39,7 +47,7 @@ async def in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwar
             loop.call_soon_threadsafe(settle, deliver)
 
     threading.Thread(target=work, daemon=True).start()
-    return await outcome
+    return outcome
 
 
 def _raisable(error: BaseException) -> Exception:

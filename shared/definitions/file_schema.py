@@ -8,8 +8,9 @@ from typing import Any
 from pydantic_core.core_schema import WithDefaultSchema
 
 from shared.definitions.durations import duration_text
-from shared.definitions.functions import JsonObject, Untitled
+from shared.definitions.functions import JsonObject
 from shared.definitions.model import Definition
+from shared.definitions.tools.signature import Untitled
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 """Editors' extensions for YAML read no later draft in full."""

@@ -84,7 +84,7 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
             faults.append(folder.fault(name, ("skills",), str(error)))
         for at, tool in enumerate(definition.tools):
             try:
-                tools.append(load_tool(folder.path, tool.function, repeatable=tool.repeatable))
+                tools.append(load_tool(folder.path, tool))
             except SettingsError as error:
                 faults.append(folder.fault(name, ("tools", at), str(error)))
 

@@ -22,15 +22,14 @@ from shared.contract.prompts import ToolProtocol
 from shared.contract.topology import ALL, GATEWAY, SCHEDULER
 from shared.definitions.base_url import url_fault
 from shared.definitions.durations import Duration
-from shared.definitions.functions import JsonObject, sanitised
+from shared.definitions.functions import JsonObject
 from shared.definitions.knowledge import Knowledge, built_in, knowledge_by_paths
 from shared.definitions.output import checked_output
 from shared.definitions.schedule import Schedule
-from shared.validation import Wanted
+from shared.definitions.tools.choice import TOOL_FORM, Reference, ToolChoice, sanitised
 
 RESERVED = {ALL, GATEWAY, SCHEDULER}
 """No agent can have these names."""
-TOOL_FORM = "FILE.py:FUNCTION, such as orders.py:lookup"
 MOST_CALLABLE = 128
 """The most tools and workers of one agent: endpoints refuse a request that offers more."""
 
@@ -152,21 +151,7 @@ class Limits(Frozen):
     )
 
 
-_Function = Annotated[str, Field(pattern=r"^[^:]+\.py:[A-Za-z_]\w*$"), Wanted(TOOL_FORM)]
-
-
-class ToolChoice(Frozen, title="Tool"):
-    """A tool by file and function; `repeatable` if a call may be made twice without harm."""
-
-    function: _Function = Field(
-        description="`FILE.py:FUNCTION`, with the file in `tools/` beside the agents' files"
-    )
-    repeatable: bool = Field(
-        default=False, description="whether an interrupted call may be made again"
-    )
-
-
-_Tool = _Function | ToolChoice
+_Tool = Reference | ToolChoice
 _Output = Annotated[str, Field(pattern=r"^[^:]+\.(json|py:[A-Za-z_]\w*)$")] | JsonObject | None
 
 
@@ -281,7 +266,7 @@ class Definition(Frozen, title="Agent"):
     def _callable(cls, value: _Entries, info: ValidationInfo) -> _Entries:
         """A model calls tools and workers by unique names, and endpoints take a limited number."""
         workers: _Entries = info.data.get("workers", ()) if info.field_name == "tools" else ()
-        names = [sanitised(_label(it).rpartition(":")[2]) for it in (*workers, *value)]
+        names = [_name(it) for it in (*workers, *value)]
         if twice := _twice(names):
             raise ValueError(
                 f"two of the tools and workers are called '{twice}' for the model; rename one"
@@ -293,10 +278,14 @@ class Definition(Frozen, title="Agent"):
     @model_validator(mode="after")
     def _names_of_its_own(self) -> Definition:
         entries: _Entries = (*self.workers, *self.tools)
-        names = {sanitised(_label(it).rpartition(":")[2]) for it in entries}
-        if twice := names & built_in(self):
+        if twice := {_name(it) for it in entries} & built_in(self):
             raise ValueError(f"Hutch has a tool '{min(twice)}' itself: rename yours")
         return self
+
+
+def _name(entry: str | ToolChoice | Schedule) -> str:
+    """The name by which the model calls a tool or worker."""
+    return entry.name if isinstance(entry, ToolChoice) else sanitised(_label(entry))
 
 
 def _label(entry: str | ToolChoice | Schedule) -> str:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, JsonValue
 from pydantic_core import from_json
 
-from shared.definitions.functions import JsonObject, tool_module
+from shared.definitions.functions import JsonObject
+from shared.definitions.tools.module import tool_module
 from shared.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -32,16 +32,17 @@ MAX_TRACE_CHARS = 8_000
 """Some forty frames: a trace is logged and stored with its step, even that of a deep recursion."""
 
 
-def text_of(result: object) -> str:
-    """A string unchanged, any other value as JSON, an iterator as an array of its items; all cut.
+def text_of(result: object, most: int = MAX_RESULT_CHARS) -> str:
+    """A string unchanged, any other value as JSON, an iterator as an array of its items; all cut
+    at `most` characters.
 
     Raises what the result's own code raises, and `PydanticSerializationError`.
     """
     if isinstance(result, str):
-        return capped(str.__str__(result))  # only the characters of a subclass
+        return capped(str.__str__(result), most)  # only the characters of a subclass
     if isinstance(result, Iterator):
-        return _array(result)
-    return capped(to_json(result).decode())
+        return _array(result, most)
+    return capped(to_json(result).decode(), most)
 
 
 def capped(text: str, most: int = MAX_RESULT_CHARS) -> str:
@@ -62,16 +63,24 @@ def answered(tool: str, act: Callable[[], R]) -> R:
     raise answer
 
 
-def _array(items: Iterator[object]) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text."""
+    try:
+        return str(error).partition("\n")[0][:MAX_ERROR_CHARS]
+    except Exception:  # noqa: BLE001 - formatting a user's exception runs a user's code
+        return "without a text"
+
+
+def _array(items: Iterator[object], most: int) -> str:
     """The items as a JSON array; only the part that is shown is kept in memory."""
     parts: list[str] = []
     length = 1
     for item in items:
         text = to_json(item).decode()
-        if length <= MAX_RESULT_CHARS:
+        if length <= most:
             parts.append(text)
         length += len(text) + 1
-    return _cut(f"[{','.join(parts)}]", max(length, 2), MAX_RESULT_CHARS)
+    return _cut(f"[{','.join(parts)}]", max(length, 2), most)
 
 
 def _cut(text: str, length: int, most: int) -> str:

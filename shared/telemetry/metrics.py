@@ -34,6 +34,12 @@ class Metrics:
             "1 while this process consumes its agent's mailbox: it has a free slot.",
             registry=registry,
         )
+        self.tool_threads = Gauge(
+            "hutch_tool_threads",
+            "Threads of tools by state; an abandoned one runs on after its call has ended.",
+            ["state"],
+            registry=registry,
+        )
         self.runs_ended = Counter(
             "hutch_runs_ended", "Runs that this process ended.", ["status"], registry=registry
         )

@@ -12,7 +12,8 @@ from pydantic_core import from_json, to_json
 
 from shared.contract.messages import Frozen, Usage
 from shared.contract.rows import storable
-from shared.definitions.functions import JsonObject, sanitised
+from shared.definitions.functions import JsonObject
+from shared.definitions.tools.choice import sanitised
 from shared.errors import ToolError
 
 Text = Annotated[

@@ -34,10 +34,10 @@ from services.agent.llm.replies import (
     joined,
     usage,
 )
-from shared.definitions.arguments import faults
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
 from shared.definitions.profiles import Profile
+from shared.definitions.tools.arguments import faults
 
 _READ_MESSAGE = frozenset(
     {"role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio"}

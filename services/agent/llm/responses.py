@@ -37,10 +37,10 @@ from services.agent.llm.replies import (
     usage,
     without_reasoning,
 )
-from shared.definitions.arguments import faults
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
 from shared.definitions.profiles import Profile
+from shared.definitions.tools.arguments import faults
 
 _UNFINISHED = ("queued", "in_progress", "cancelled", "failed")
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})

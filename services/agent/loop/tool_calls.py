@@ -10,8 +10,9 @@ from pydantic_core import to_json
 from services.agent.llm.chat import ToolCall, ToolSpec
 from services.agent.loop.journal import StepKind
 from shared.contract.messages import Content, Frozen
-from shared.definitions.arguments import faults
-from shared.definitions.functions import JsonObject, sanitised
+from shared.definitions.functions import JsonObject
+from shared.definitions.tools.arguments import faults
+from shared.definitions.tools.choice import sanitised
 from shared.errors import ToolError
 
 ANSWERS_JSON = "Its answer is JSON with this schema: "

@@ -19,7 +19,7 @@ from services.agent.memory.index import KnowledgeIndex
 from services.agent.memory.specs import FACT_CHARS
 from shared.concurrency.threads import in_thread
 from shared.contract.rows import storable
-from shared.definitions.functions import JsonObject, sanitised
+from shared.definitions.functions import JsonObject
 from shared.definitions.knowledge import (
     FIND_TOOLS,
     FORGET,
@@ -31,6 +31,7 @@ from shared.definitions.knowledge import (
 )
 from shared.definitions.skills import FILE as SKILL
 from shared.definitions.skills import skill_text
+from shared.definitions.tools.choice import sanitised
 from shared.errors import KnowledgeError, ToolError
 from shared.store import Store
 from shared.store.knowledge.documents import count, knowledge_of, memory_of, remove, replace

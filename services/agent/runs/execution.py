@@ -37,8 +37,8 @@ from services.agent.runs.pause import Pause, PausedModel
 from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.stream import RunStream
-from services.agent.runs.toolbox import RunTools, Toolbox
 from services.agent.runs.workers import Replies, WorkerCalls
+from services.agent.tools.toolbox import RunTools, Toolbox
 from shared.concurrency.fault_boundary import is_own_cancellation
 from shared.contract.messages import Status, Task, Trigger, Usage
 from shared.contract.rows import message_of
@@ -276,7 +276,9 @@ class RunParts:
             work,
             PausedModel(WatchedModel(model, journal.cause), self.pause, journal),
             InstrumentedTools(
-                self.built_in.of(run, snapshot, RunTools(self.toolbox, run)), self.instance, run
+                self.built_in.of(run, snapshot, RunTools(self.toolbox, run, self.instance)),
+                self.instance,
+                run,
             ),
             workers,
             journal,

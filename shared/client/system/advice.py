@@ -18,6 +18,9 @@ from shared.settings.environment import Settings
 MANY_TOOLS = 15
 """Models choose worse among more tools than this; workers are tools too."""
 
+LONGEST_DESCRIPTION = 1024
+"""The most characters of a tool's description that OpenAI's API takes."""
+
 MOST_LOST = 5
 """The most parts of a schema that are listed."""
 
@@ -45,17 +48,24 @@ def advice(agents: Definitions, settings: Settings, *, models: bool = True) -> l
 
 def tool_advice(agent: str, tools: Iterable[Tool]) -> list[str]:
     """Advice on the tools of one agent."""
-    classes = [
-        f"{agent}'s tool {tool.name} is a class, whose call only makes an object: name a function"
-        for tool in tools
-        if tool.is_class
-    ]
-    undescribed = [
-        f"{agent}'s tool {tool.name} has no docstring: a model learns from it when to call the tool"
-        for tool in tools
-        if not tool.is_class and not tool.description.strip()
-    ]
-    return classes + undescribed
+    return [f"{agent}'s tool {tool.name} {advice}" for tool in tools for advice in _of_tool(tool)]
+
+
+def _of_tool(tool: Tool) -> Iterator[str]:
+    length = len(tool.description.strip())
+    if tool.is_class:
+        yield "is a class, whose call only makes an object: name a function"
+    elif not length:
+        yield "has no docstring: a model learns from it when to call the tool"
+    if length > LONGEST_DESCRIPTION:
+        yield (
+            f"has a description of {length} characters: OpenAI refuses more than "
+            f"{LONGEST_DESCRIPTION}; shorten its docstring, or set 'description'"
+        )
+    for name, fault in tool.signature.left_out.items():
+        yield f"never gets '{name}' from a model, as JSON doesn't have its type: {fault}"
+    for name in tool.strange:
+        yield f"has no parameter '{name}', which its docstring describes"
 
 
 def _without_model(agents: Definitions, settings: Settings) -> Iterator[str]:

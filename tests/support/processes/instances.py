@@ -24,8 +24,10 @@ from services.agent.runs.ending import Endings
 from services.agent.runs.execution import Execution, RunParts
 from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
-from services.agent.runs.toolbox import Toolbox
 from services.agent.runs.workers import Replies
+from services.agent.tools.python_tool import PythonTool
+from services.agent.tools.threads import ToolThreads
+from services.agent.tools.toolbox import Toolbox
 from shared.broker.consumer import Delivery
 from shared.broker.link import Link
 from shared.broker.publisher import Publisher
@@ -46,11 +48,16 @@ def instance(
     own = definition or Definition(name="alice")
     return Instance(
         id=f"{own.name}.1",
-        snapshot=Snapshot.of(own.name, {own.name: own}, (*Toolbox(tools).specs, *specs(own))),
+        snapshot=Snapshot.of(own.name, {own.name: own}, (*toolbox(tools).specs, *specs(own))),
         store=store,
         publisher=Publisher(*(Link(NOWHERE, f"test {number}") for number in range(3))),
         metrics=Metrics(CollectorRegistry()),
     )
+
+
+def toolbox(tools: Sequence[Tool], threads: ToolThreads | None = None) -> Toolbox:
+    shared = threads or ToolThreads()
+    return Toolbox([PythonTool(tool, shared) for tool in tools])
 
 
 def runs_of(
@@ -63,12 +70,14 @@ def runs_of(
     folder: Path = Path(),
 ) -> OpenRuns:
     """The runs of a process, where nothing is given without tools and without a model."""
-    toolbox, outbox = Toolbox(tools), Outbox(own, jobs)
+    outbox = Outbox(own, jobs)
     refusals = Refusals(own, outbox)
     speaking = models or ModelRegistry(Settings(), own.metrics.model_failed)
     pause = Pause(own, admission)
     built_in = BuiltIn(own.store, KnowledgeIndex(own, folder), {})
-    parts = RunParts(own, Replies(own), toolbox, built_in, speaking, pause, prices or PriceList())
+    parts = RunParts(
+        own, Replies(own), toolbox(tools), built_in, speaking, pause, prices or PriceList()
+    )
     execution = Execution(own, parts, CancelScopes(), Endings(own, outbox, refusals))
     return OpenRuns(execution, admission, jobs)
 

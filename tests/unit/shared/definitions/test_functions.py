@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.definitions.functions import load, sanitised
+from shared.definitions.functions import load
+from shared.definitions.tools.call_info import CallInfo
+from shared.definitions.tools.choice import sanitised
 from shared.errors import SettingsError
 from tests.support.tool_file import failure, tool
 
@@ -42,7 +44,7 @@ async def test_a_function_gets_the_steps_key_and_no_model_sees_it(tmp_path: Path
     )
     assert list(made.parameters["properties"]) == ["n"]  # type: ignore[arg-type]  # an object
     assert made.parameters["required"] == ["n"]
-    assert await made.call({"n": 1}, "run.1.2.3") == "run.1.2.3"
+    assert await made.call({"n": 1}, CallInfo(idempotency_key="run.1.2.3")) == "run.1.2.3"
     assert "idempotency_key: unknown key" in await failure(made, n=1, idempotency_key="mine")
 
 
@@ -102,8 +104,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
             "class lookup:\n    def __init__(self, order: int) -> None: ...",
             "it is a class; name a function",
         ),
-        ("def lookup(*orders: int) -> None: ...", "'*orders: int' can't be passed by name"),
-        ("def lookup(order: int, /) -> None: ...", "can't be passed by name"),
+        ("def lookup(*orders) -> None: ...", "the parameter '*orders' has no type hint"),
+        ("def lookup(**orders) -> None: ...", "the parameter '**orders' has no type hint"),
         ("def lookup(order: 'Order') -> None: ...", "name 'Order' is not defined"),
         ("class A: ...\ndef lookup(a: A) -> None: ...", "Unable to generate pydantic-core schema"),
         (

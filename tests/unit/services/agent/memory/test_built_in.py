@@ -15,7 +15,8 @@ from services.agent.memory.choice import OFFERED, index_tools
 from services.agent.memory.index import KnowledgeIndex
 from shared.definitions.functions import JsonObject
 from shared.definitions.knowledge import Knowledge
-from shared.definitions.model import Definition, ToolChoice
+from shared.definitions.model import Definition
+from shared.definitions.tools.choice import ToolChoice
 from shared.errors import ToolError
 from shared.store import Store
 from shared.store.knowledge.documents import forget

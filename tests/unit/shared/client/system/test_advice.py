@@ -84,6 +84,22 @@ def test_a_tool_should_have_a_docstring_and_be_a_function(tmp_path: Path) -> Non
     assert order.startswith("ann's tool Order is a class")
 
 
+def test_what_a_model_never_sees_or_an_endpoint_refuses_causes_advice(tmp_path: Path) -> None:
+    source = f'''
+import threading
+def lookup(number: int, lock: threading.Event | None = None) -> str:
+    """{"a" * 1100}
+
+    Args:
+        nr: the number
+    """
+'''
+    lock, length, number = sorted(tool_advice("ann", [tool(tmp_path, source)]), key=len)[::-1]
+    assert lock.startswith("ann's tool lookup never gets 'lock' from a model")
+    assert "has a description of 1100 characters: OpenAI refuses more than 1024" in length
+    assert number == "ann's tool lookup has no parameter 'nr', which its docstring describes"
+
+
 def test_one_agent_alone_without_tools_is_a_prompt() -> None:
     (line,) = _advice({"name": "ann"})
     assert line.endswith("a single prompt would do")

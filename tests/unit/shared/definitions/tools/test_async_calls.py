@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.definitions.async_calls import Later, awaited
 from shared.definitions.functions import load
+from shared.definitions.tools.async_calls import Later, awaited
 from shared.errors import ToolError
 from tests.support.tool_file import failure, tool
 

@@ -1,0 +1,98 @@
+"""An agent's tools: specs for the model, calls by name."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol
+
+from services.agent.instance import Instance
+from services.agent.llm.chat import ToolSpec
+from services.agent.loop.journal import StepKey
+from shared.definitions.functions import JsonObject
+from shared.definitions.tools.call_info import CallInfo, Progress
+from shared.errors import ToolError
+from shared.store.runs.run import Run
+
+PROGRESS_S = 1.0
+"""The least time between two reports of one call's progress."""
+
+
+class AgentTool(Protocol):
+    """A tool of an agent, wherever it comes from."""
+
+    @property
+    def spec(self) -> ToolSpec: ...
+
+    async def call(
+        self, arguments: JsonObject, info: CallInfo, on_abandoned: Callable[[], None]
+    ) -> str:
+        """The result for the model. Raises `ToolError`, whose text is for the model.
+
+        `on_abandoned` is called if the call ends while its work goes on.
+        """
+
+
+class Toolbox:
+    """The tools of one agent; the loader guarantees that their names are unique."""
+
+    def __init__(self, tools: Sequence[AgentTool]) -> None:
+        self.specs = tuple(tool.spec for tool in tools)
+        self._tools = {tool.spec.name: tool for tool in tools}
+
+    async def call(
+        self,
+        name: str,
+        arguments: JsonObject,
+        info: CallInfo = CallInfo(),  # noqa: B008 - it is frozen
+        on_abandoned: Callable[[], None] = lambda: None,
+    ) -> str:
+        """Call a tool; raises `ToolError` as `AgentTool.call` does, and for a tool that was removed
+        from the agent's file since the claim."""
+        if name not in self._tools:
+            raise ToolError(f"the tool '{name}' is not there any more")
+        return await self._tools[name].call(arguments, info, on_abandoned)
+
+
+@dataclass(frozen=True)
+class RunTools:
+    """The tools of one run: the idempotency key of a call is its step's id."""
+
+    toolbox: Toolbox
+    run: Run
+    instance: Instance
+
+    async def call(self, key: StepKey, name: str, arguments: JsonObject) -> str:
+        run, announce = self.run, self.instance.announce
+        info = CallInfo(
+            idempotency_key=key.step_id(run.run_id, run.nonce),
+            deadline=datetime.fromtimestamp(run.deadline_at, UTC),
+            session=run.session,
+            run_id=run.run_id,
+            progress=progress_of(partial(announce, "tool.progress", run, tool=name)),
+        )
+        abandoned = partial(announce, "tool.abandoned", run, tool=name)
+        return await self.toolbox.call(name, arguments, info, abandoned)
+
+
+def progress_of(announce: Callable[..., None]) -> Progress:
+    """Announces the progress of a call, at most once in `PROGRESS_S`; numbers only."""
+    loop, next_at = asyncio.get_running_loop(), 0.0
+
+    def progress(done: float, total: float | None = None) -> None:
+        nonlocal next_at
+        numbers = {"done": float(done)} | ({} if total is None else {"total": float(total)})
+        if not all(map(math.isfinite, numbers.values())):
+            raise ValueError("progress is a finite number")
+        if (now := time.monotonic()) >= next_at:
+            next_at = now + PROGRESS_S
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(partial(announce, **numbers))
+
+    return progress
