@@ -27,7 +27,7 @@ from services.gateway.metrics import RequestCount
 from services.gateway.openai import chat, models, responses
 from services.gateway.openai.wire import errors
 from services.gateway.page import files
-from services.gateway.system.commands import Commands
+from services.gateway.system.commands import CommandRunner
 from services.gateway.system.inspections import Inspections
 from services.gateway.system.observation import Observation
 from services.gateway.tasks.hub import Hub
@@ -83,7 +83,7 @@ def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
     guard.install(app, gateway.store, gateway.own)
     app.add_middleware(RequestCount, metrics=hub.metrics)
-    app.state.commands = Commands(gateway.stopping)
+    app.state.commands = CommandRunner(gateway.stopping)
     app.state.dead_letters_lock = asyncio.Lock()
     app.state.observation = Observation(gateway)
     app.state.inspections = Inspections(gateway.folder, gateway.settings)

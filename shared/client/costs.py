@@ -14,7 +14,7 @@ from shared.contract.messages import Usage
 from shared.prices import PriceList
 from shared.settings.environment import Settings
 from shared.store import Store
-from shared.store.queries.model_calls import Call, Relative, model_calls, relatives
+from shared.store.queries.model_calls import ModelCall, Relative, model_calls, relatives
 from shared.store.queries.reports import Row
 from shared.store.queries.texts import DoneStep
 
@@ -94,7 +94,7 @@ async def read_costs(store: Store, settings: Settings, root_ids: Iterable[str]) 
     return Costs(calls, own, _trees(family, own))
 
 
-def _costs(made: Iterable[Call], settings: Settings) -> dict[CallKey, Cost]:
+def _costs(made: Iterable[ModelCall], settings: Settings) -> dict[CallKey, Cost]:
     return {(it.run_id, it.epoch, it.turn, it.position): cost_of(it, settings) for it in made}
 
 
@@ -140,7 +140,7 @@ def _choice(snapshot: str) -> _Choice:
         return _Choice()
 
 
-def cost_of(call: Call, settings: Settings) -> Cost:
+def cost_of(call: ModelCall, settings: Settings) -> Cost:
     """The cost of a call; see `cost_of_usage`."""
     try:
         reply = _Reply.model_validate_json(call.output)

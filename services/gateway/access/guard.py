@@ -14,7 +14,7 @@ from services.gateway.access.authentication import key_of
 from services.gateway.access.body import BODY_BYTES, PUBLIC_BYTES, read_body, replayed
 from services.gateway.access.caller import OPEN, caller_with
 from services.gateway.access.keys import Keys
-from services.gateway.access.limits import Limits
+from services.gateway.access.limits import KeyLimits
 from services.gateway.problems import Problem, problem_of
 from shared.settings.gateway import GatewaySettings
 from shared.store import Store
@@ -38,7 +38,7 @@ HEADERS = {
 def install(app: FastAPI, store: Store, settings: GatewaySettings) -> None:
     """Add the guard, and `app.state.keys`."""
     app.state.keys = Keys(store, settings)
-    app.add_middleware(Guard, keys=app.state.keys, limits=Limits())
+    app.add_middleware(Guard, keys=app.state.keys, limits=KeyLimits())
 
 
 class _Revoked(Exception):
@@ -53,7 +53,7 @@ class Guard:
     key is revoked.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, limits: KeyLimits) -> None:
         self._app = app
         self._keys = keys
         self._limits = limits

@@ -28,7 +28,7 @@ class _Bucket:
     at: float
 
 
-class Limits:
+class KeyLimits:
     def __init__(self) -> None:
         self._buckets: dict[str, _Bucket] = {}
         self._streams: Counter[str] = Counter()

@@ -14,7 +14,7 @@ from services.gateway.access import audit
 from services.gateway.access.body import BODY_BYTES
 from services.gateway.access.caller import Caller, Reader
 from services.gateway.problems import Problem
-from services.gateway.system.commands import Command, Commands, Terminal
+from services.gateway.system.commands import Command, CommandRunner, Terminal
 from shared.contract.remote_commands import (
     PATH,
     SCOPES,
@@ -90,7 +90,7 @@ async def run_command(asked: CommandRequest, caller: Reader, request: Request) -
 
     It is interrupted when the client leaves.
     """
-    commands: Commands = request.app.state.commands
+    commands: CommandRunner = request.app.state.commands
     name = _allowed(asked, caller)
     output = commands.output(Command(asked.arguments, asked.stdin, asked.terminal))
     caller.count_stream()

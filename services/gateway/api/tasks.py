@@ -52,6 +52,7 @@ OnDisconnect = Annotated[
         "otherwise it goes on",
     ),
 ]
+"""`WaitingClient` reads it; here it is checked and described."""
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -58,7 +58,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Conversation:
+class Question:
     content: str
     context: str | None
     is_side_request: bool
@@ -75,7 +75,7 @@ def text_of(content: str | Sequence[Part] | None, param: str) -> str:
     return "\n".join(part.text or part.refusal or "" for part in content)
 
 
-def conversation(messages: Sequence[Message], *, in_session: bool) -> Conversation:
+def conversation(messages: Sequence[Message], *, in_session: bool) -> Question:
     """The last message of a user is the content. The messages before it are the context, unless the
     agent knows them by its session.
 
@@ -97,7 +97,7 @@ def conversation(messages: Sequence[Message], *, in_session: bool) -> Conversati
     if earlier:
         parts.append("\n".join([_EARLIER, *(_line(it) for it in earlier)]))
     context = storable("\n\n".join(parts)) or None
-    return Conversation(content, context, is_side_request)
+    return Question(content, context, is_side_request)
 
 
 def _line(message: Message) -> str:

@@ -1,4 +1,4 @@
-"""Commands that run beside the gateway, each in a process of its own."""
+"""CommandRunner that run beside the gateway, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Command:
 
 
 @dataclass
-class Commands:
+class CommandRunner:
     """Runs commands with the gateway's own settings."""
 
     stopping: Stopping

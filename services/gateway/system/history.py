@@ -47,7 +47,7 @@ class _Sums:
 
 
 @dataclass
-class History:
+class LastHour:
     """Reads the last hour once, and afterwards only what has been added."""
 
     store: Store

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.gateway.gateway import Gateway
-from services.gateway.system.history import History
+from services.gateway.system.history import LastHour
 from shared.client.system.processes import LivingProcesses
 from shared.client.system.status import System, SystemStatus, system_status
 from shared.errors import BrokerUnavailable, HutchError, StoreUnavailable
@@ -33,14 +33,14 @@ class Observed:
 class Observation:
     gateway: Gateway
     _processes: LivingProcesses = field(init=False)
-    history: History = field(init=False)
+    history: LastHour = field(init=False)
     _observed: Observed | None = None
     _read_at: float = float("-inf")
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self._processes = LivingProcesses(self.gateway.store)
-        self.history = History(self.gateway.store, self.gateway.settings)
+        self.history = LastHour(self.gateway.store, self.gateway.settings)
 
     async def observed(self) -> Observed:
         """The newest observation, `FRESH_S` old at most."""

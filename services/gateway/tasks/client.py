@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing
@@ -19,7 +20,6 @@ from services.gateway.tasks.hub import Hub
 from services.gateway.tasks.place import Place
 from services.gateway.tasks.submission import cancel, submit
 from services.gateway.tasks.watch import Watch
-from shared.concurrency.first import first_of
 from shared.contract.messages import Response, Task
 from shared.store.messages.webhooks import Callback
 from shared.store.processes.api_keys import Scope
@@ -68,19 +68,18 @@ class WaitingClient:
     async def response(self, within_s: float) -> Response | None:
         """The task's response; None if there is none in time, if this gateway ends, or if the
         client leaves."""
-        replies: list[Response | None] = []
-
-        async def wait() -> None:
-            replies.append(await self.watch.response(within_s))
-
-        async def leave() -> None:
-            while (message := await self.request.receive())["type"] != "http.disconnect":
-                pass
-            self.has_left = True
-            await self._leave(message)
-
-        await first_of(wait(), leave())
-        return replies[0] if replies else None
+        waiting = asyncio.create_task(self.watch.response(within_s))
+        leaving = asyncio.create_task(self._disconnected())
+        try:
+            await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            waiting.cancel()
+        if waiting.done():
+            return waiting.result()
+        self.has_left = True
+        await self._leave({})
+        return None
 
     async def happenings(self, after: Place) -> AsyncGenerator[Happening]:
         """The happenings of the task after a place, see `Watch.happenings`. Its caller must close
@@ -103,6 +102,10 @@ class WaitingClient:
     async def cancel(self) -> None:
         """Cancel the task and all that it has caused."""
         await cancel(self.hub, self.caller, self.watch.agent, self.watch.task_id)
+
+    async def _disconnected(self) -> None:
+        while (await self.request.receive())["type"] != "http.disconnect":
+            pass
 
     async def _leave(self, _: Message) -> None:
         wants_cancel = self.request.headers.get(ON_DISCONNECT) == "cancel"

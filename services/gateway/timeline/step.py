@@ -25,7 +25,7 @@ from shared.errors import DamagedRow
 from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.queries import timeline
-from shared.store.queries.model_calls import Call
+from shared.store.queries.model_calls import ModelCall
 from shared.store.queries.reports import Row
 from shared.store.queries.texts import DoneStep, Texts, done_steps, run_texts
 
@@ -110,7 +110,7 @@ def _view(asked: _Asked, step: DoneStep, settings: Settings, *, full: bool) -> S
     at = step.finished_at.timestamp()
     place = asked.row.run_id, step.epoch, step.turn, step.position
     is_model = step.kind == "model"
-    cost = cost_of(Call(*place, step.output, at, asked.body), settings) if is_model else None
+    cost = cost_of(ModelCall(*place, step.output, at, asked.body), settings) if is_model else None
     return StepView(
         kind=step.kind,
         name=step.name,

@@ -105,8 +105,14 @@ def give_up(connection: Connection, webhook_id: str, error: str) -> None:
 
 
 def remove_old(connection: Connection, keep_s: float) -> None:
-    """Delete the webhooks that were added `keep_s` ago or earlier, whatever became of them."""
-    connection.execute(delete(webhooks).where(webhooks.c.created_at <= now_s() - keep_s))
+    """Delete the webhooks that were added `keep_s` ago or earlier, whatever became of them, unless
+    their run is open or has ended later: a delayed one can be open for longer."""
+    since = now_s() - keep_s
+    kept = exists().where(
+        runs.c.run_id == webhooks.c.run_id,
+        or_(runs.c.ended_at.is_(None), runs.c.ended_at > since),
+    )
+    connection.execute(delete(webhooks).where(webhooks.c.created_at <= since, ~kept))
 
 
 def _change(connection: Connection, webhook_ids: Sequence[str], **fields: object) -> None:

@@ -15,7 +15,7 @@ MOST_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
-class Call:
+class ModelCall:
     """A finished model call; `output` is JSON. `finished_at` is in seconds since the epoch."""
 
     run_id: str
@@ -48,10 +48,10 @@ def relatives(connection: Connection, root_ids: Sequence[str]) -> list[Relative]
     ]
 
 
-def model_calls(connection: Connection, run_ids: Sequence[str]) -> list[Call]:
+def model_calls(connection: Connection, run_ids: Sequence[str]) -> list[ModelCall]:
     """The model calls of these runs, in all their epochs; each was paid for."""
     bodies: dict[str, str] = {}
-    found: list[Call] = []
+    found: list[ModelCall] = []
     for some in _portions(run_ids):
         used = select(runs.c.definition).where(runs.c.run_id.in_(some))
         frozen = select(definitions.c.hash, definitions.c.body).where(definitions.c.hash.in_(used))
@@ -71,7 +71,9 @@ def model_calls(connection: Connection, run_ids: Sequence[str]) -> list[Call]:
             .order_by(steps.c.run_id, steps.c.epoch, steps.c.turn, steps.c.position)
         )
         rows = connection.execute(made).mappings()
-        found += [Call(**{**it, "definition": bodies.get(it["definition"], "")}) for it in rows]
+        found += [
+            ModelCall(**{**it, "definition": bodies.get(it["definition"], "")}) for it in rows
+        ]
     return found
 
 

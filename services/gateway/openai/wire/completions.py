@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, JsonValue
 
 from services.gateway.openai.wire.endings import ending_of
-from services.gateway.openai.wire.texts import Piece, Place
+from services.gateway.openai.wire.texts import Piece, TextVersion
 from shared.contract.messages import Response, Usage
 
 Chunk = dict[str, JsonValue]
@@ -89,7 +89,7 @@ class Chunks:
             "created": int(time.time()),
             "model": agent,
         }
-        self._place: Place | None = None
+        self._place: TextVersion | None = None
 
     def first(self) -> Chunk:
         return self._delta({"role": "assistant", "content": ""})

@@ -20,7 +20,7 @@ from services.gateway.openai.wire.response_objects import (
     item_id,
     message,
 )
-from services.gateway.openai.wire.texts import MOST_VERSIONS, Piece, Place, StreamedText
+from services.gateway.openai.wire.texts import MOST_VERSIONS, Piece, StreamedText, TextVersion
 from services.gateway.tasks.happenings import Text
 from shared.contract.messages import Response
 
@@ -41,7 +41,7 @@ class ResponseEvents:
         self._response = begun
         self._after = self._last = after
         self._text = StreamedText()
-        self._open: Place | None = None
+        self._open: TextVersion | None = None
         self._sent = ""
         self._index = -1
 
@@ -92,7 +92,7 @@ class ResponseEvents:
             logprobs=[],
         )
 
-    def _begin(self, place: Place) -> Iterator[Event]:
+    def _begin(self, place: TextVersion) -> Iterator[Event]:
         self._open, self._sent = place, ""
         self._index += 1
         empty = message(self._item, "", "in_progress").model_dump() | {"content": [], "phase": None}
@@ -126,7 +126,7 @@ class ResponseEvents:
 
     @property
     def _item(self) -> str:
-        place = self._open or Place(0)
+        place = self._open or TextVersion(0)
         return item_id(self._response.id, f"_{place.turn}_{place.version}")
 
     @property
@@ -135,7 +135,7 @@ class ResponseEvents:
 
     def _number(self, place: int) -> int:
         """The number of a place in the open item, after those of the first two events."""
-        opened = self._open or Place(0)
+        opened = self._open or TextVersion(0)
         return (opened.turn * MOST_VERSIONS + opened.version) * STRIDE + 2 + place
 
     def _event(self, number: int, name: str, **fields: JsonValue) -> Iterator[Event]:

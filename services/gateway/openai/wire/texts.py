@@ -11,7 +11,7 @@ MOST_VERSIONS = 16
 
 
 @dataclass(frozen=True, order=True)
-class Place:
+class TextVersion:
     """A turn of the run, and which version of its text: a process that has taken a run over begins
     the turn again, and its model can write something else."""
 
@@ -23,7 +23,7 @@ class Place:
 class Piece:
     """The next part of the text. A new place means that the text before is complete, or void."""
 
-    place: Place
+    place: TextVersion
     text: str
 
 
@@ -31,7 +31,7 @@ class StreamedText:
     """Turns the text of a run, which can begin again, into pieces that can't."""
 
     def __init__(self) -> None:
-        self.place = Place(0)
+        self.place = TextVersion(0)
         self.sent = ""
         """All that was sent at this place."""
         self._again: str | None = None
@@ -50,7 +50,7 @@ class StreamedText:
         if turn == self._broken or turn < self.place.turn:
             return None
         if turn != self.place.turn:
-            return self._piece(Place(turn), text)
+            return self._piece(TextVersion(turn), text)
         if self._again is None:
             return self._more(text)
         self._again += text
@@ -76,12 +76,12 @@ class StreamedText:
         if text.startswith(self.sent):
             return self._more(text[len(self.sent) :])
         version = min(self.place.version + 1, MOST_VERSIONS - 1)
-        return self._piece(Place(self.place.turn, version), text)
+        return self._piece(TextVersion(self.place.turn, version), text)
 
     def _more(self, text: str) -> Piece | None:
         self.sent += text
         return Piece(self.place, text) if text else None
 
-    def _piece(self, place: Place, text: str) -> Piece:
+    def _piece(self, place: TextVersion, text: str) -> Piece:
         self.place, self.sent, self._again = place, text, None
         return Piece(place, text)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from services.gateway.openai.conversation import (
-    Conversation,
     Message,
     Part,
+    Question,
     conversation,
     session_of,
     text_of,
@@ -19,7 +19,7 @@ LAST = Message("user", "What is my name?")
 
 
 def test_the_last_message_of_the_user_is_the_content_and_the_earlier_ones_are_context() -> None:
-    assert conversation([SYSTEM, FIRST, ANSWER, LAST], in_session=False) == Conversation(
+    assert conversation([SYSTEM, FIRST, ANSWER, LAST], in_session=False) == Question(
         "What is my name?",
         "Instructions of the client:\nBe brief.\n\n"
         "The conversation so far, as information:\n"

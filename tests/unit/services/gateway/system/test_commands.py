@@ -1,4 +1,4 @@
-"""Commands in processes of their own: their limits, and what a slow or absent client costs."""
+"""CommandRunner in processes of their own: their limits, and what a slow or absent client costs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from services.gateway.problems import Problem
 from services.gateway.system import commands
-from services.gateway.system.commands import MOST_AT_ONCE, Command, Commands, Terminal
+from services.gateway.system.commands import MOST_AT_ONCE, Command, CommandRunner, Terminal
 from shared.process.stopping import Stopping
 
 TERMINAL = Terminal(80, 24, False, False, {})
@@ -47,13 +47,13 @@ match sys.argv[1]:
 @pytest.fixture
 async def running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[tuple[Commands, Stopping]]:
-    """Commands of a program of the test's in place of `hutch`."""
+) -> AsyncIterator[tuple[CommandRunner, Stopping]]:
+    """CommandRunner of a program of the test's in place of `hutch`."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     monkeypatch.setattr(commands, "PYTHON", (commands.PYTHON[0], str(program)))
     stopping = Stopping()
-    it = Commands(stopping)
+    it = CommandRunner(stopping)
     serving = asyncio.create_task(it.serve())
     await asyncio.sleep(0)
     yield it, stopping
@@ -65,7 +65,7 @@ def command(name: str, stdin: str | None = None, terminal: Terminal = TERMINAL) 
     return Command([name], stdin, terminal)
 
 
-async def outcome(it: Commands, asked: Command) -> dict[str, str | int]:
+async def outcome(it: CommandRunner, asked: Command) -> dict[str, str | int]:
     found: dict[str, str | int] = {"stdout": "", "stderr": ""}
     async for line in it.output(asked):
         for name, part in json.loads(line or "{}").items():
@@ -73,13 +73,13 @@ async def outcome(it: Commands, asked: Command) -> dict[str, str | int]:
     return found
 
 
-async def until_none(it: Commands) -> None:
+async def until_none(it: CommandRunner) -> None:
     async with asyncio.timeout(30):
         while it._running:  # noqa: ASYNC110 - the end of a job sets no event
             await asyncio.sleep(0.01)
 
 
-Running = tuple[Commands, Stopping]
+Running = tuple[CommandRunner, Stopping]
 
 
 async def test_stdout_stderr_and_the_exit_code_are_kept_apart(running: Running) -> None:

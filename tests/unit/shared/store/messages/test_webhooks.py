@@ -10,6 +10,7 @@ from shared.store.messages import webhooks
 from shared.store.messages.webhooks import LEASE_S, Callback, Webhook
 from shared.store.processes import api_keys
 from shared.store.runs.run import Run
+from shared.store.schema import runs
 from shared.store.schema import webhooks as table
 from tests.support.stores.steps import ended, owned
 
@@ -24,11 +25,13 @@ async def taken(store: Store, most: int = 9) -> Sequence[Webhook]:
 
 
 async def later(store: Store, seconds: float) -> None:
-    """Let a time pass for all webhooks."""
+    """Let a time pass for all webhooks and ended runs."""
     pass_by = update(table).values(
         due_at=table.c.due_at - seconds, created_at=table.c.created_at - seconds
     )
     await store.write("", lambda db: db.execute(pass_by).close())
+    ended_earlier = update(runs).values(ended_at=runs.c.ended_at - seconds)
+    await store.write("", lambda db: db.execute(ended_earlier).close())
 
 
 async def test_a_webhook_is_due_once_its_run_has_ended(store: Store) -> None:
@@ -108,3 +111,13 @@ async def test_old_ones_are_deleted(store: Store) -> None:
     await store.write("", partial(webhooks.remove_old, keep_s=99))
     await later(store, LEASE_S)
     assert await taken(store) == []
+
+
+async def test_one_is_kept_while_its_run_is_open_however_old_it_is(store: Store) -> None:
+    run = await owned(store)
+    await added(store, run)
+    await later(store, 100)
+    await store.write("", partial(webhooks.remove_old, keep_s=99))
+    await ended(store, run)
+    await store.write("", partial(webhooks.remove_old, keep_s=99))
+    assert len(await taken(store)) == 1

@@ -8,7 +8,7 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from services.gateway.openai.wire.completions import Chunks, completion
-from services.gateway.openai.wire.texts import Piece, Place
+from services.gateway.openai.wire.texts import Piece, TextVersion
 from shared.contract.messages import Response, Status, Usage
 
 ID = "chatcmpl_alice_" + "0" * 32
@@ -24,9 +24,9 @@ def chunks(*, with_usage: bool) -> list[ChatCompletionChunk]:
     bodies = [
         made.first(),
         made.progress("bob is working"),
-        made.text(Piece(Place(1), "I ask bob.")),
-        made.text(Piece(Place(2), "Hel")),
-        made.text(Piece(Place(2), "lo")),
+        made.text(Piece(TextVersion(1), "I ask bob.")),
+        made.text(Piece(TextVersion(2), "Hel")),
+        made.text(Piece(TextVersion(2), "lo")),
         *made.last(answer()),
     ]
     return [ChatCompletionChunk.model_validate(body, strict=True) for body in bodies]
