@@ -24,6 +24,13 @@ Reference = Annotated[
 ]
 
 
+ToolName = Annotated[
+    str,
+    Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$"),
+    Wanted("letters, digits, hyphens and underscores, at most 64"),
+]
+
+
 def sanitised(name: str) -> str:
     """The name in a form that every endpoint takes: `^[a-zA-Z0-9_-]{1,64}$`."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "_"
@@ -65,10 +72,9 @@ class ToolChoice(Frozen, title="Tool"):
         le=LONGEST_RESULT,
         description="characters of a result that the model gets; the rest is cut",
     )
-    rename: str | None = Field(
+    rename: ToolName | None = Field(
         default=None,
         exclude_if=_is_absent,
-        pattern=r"^[a-zA-Z0-9_-]{1,64}$",
         description="the tool's name for the model; absent: the function's",
     )
     description: str | None = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -138,9 +139,7 @@ class Signature:
             try:
                 kept[name] = without_foreign(hint)
             except PydanticUserError as error:
-                fault = first_line(error).partition(". Set ")[
-                    0
-                ]  # advice on pydantic's own settings
+                fault = _fault(error)
                 if name not in self._with_default:
                     raise TypeError(
                         f"the parameter '{name}' has a type that JSON doesn't have: {fault}"
@@ -169,3 +168,9 @@ class Signature:
         if parameter.kind is Kind.VAR_KEYWORD:
             return get_args(hint)[0] if get_origin(hint) is Unpack else mapping[str, hint]
         return hint
+
+
+def _fault(error: PydanticUserError) -> str:
+    """The type that pydantic has no schema for, without its advice on its own settings."""
+    text = re.sub(r"^(Unable|Cannot) .* for (core_schema\.)?", "no schema for ", first_line(error))
+    return text.partition(". Set ")[0]
