@@ -31,7 +31,9 @@ from shared.contract.messages import (
 )
 from shared.contract.stream import StreamPart
 from shared.definitions.file_schema import FileSchema, file_schema
-from shared.definitions.model import Definition, Limits, ModelChoice, Schedule
+from shared.definitions.knowledge import Knowledge
+from shared.definitions.model import Definition, Limits, ModelChoice
+from shared.definitions.schedule import Schedule
 from shared.definitions.tools.choice import ToolChoice
 from shared.settings.environment import LocalSettings, ScriptedSettings, Settings
 from shared.settings.gateway import GatewaySettings, RemoteSettings
@@ -57,6 +59,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "tool": ToolChoice,
     "schedule": Schedule,
     "limits": Limits,
+    "knowledge": Knowledge,
     "settings": Settings,
     "gateway": GatewaySettings,
     "remote": RemoteSettings,

@@ -21,6 +21,7 @@ HutchError                 str() is one sentence for the user: what is wrong and
 ├── ModelError             a model call failed for good; `public` is the text for models
 │   ├── ModelUnavailable   the model can't be reached or is overloaded; retry later
 │   └── ContextExceeded    the request is longer than the model's context; shorten it
+├── KnowledgeError         a document or a skill can't be read; the text says why
 └── ToolError              a tool call failed; its text is shown to the model
 """
 
@@ -148,6 +149,10 @@ class ContextExceeded(ModelError):
     """
 
     window: int | None = None
+
+
+class KnowledgeError(HutchError):
+    """A document or a skill can't be read; the text continues a sentence about it."""
 
 
 class ToolError(HutchError):

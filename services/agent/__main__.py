@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from datetime import timedelta
 from math import inf
+from pathlib import Path
 from uuid import uuid4
 
 import structlog
@@ -22,6 +23,10 @@ from services.agent.intake.tick import Tick
 from services.agent.intake.unrouted import Unrouted
 from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot, restore_snapshot
+from services.agent.memory.built_in import BuiltIn
+from services.agent.memory.choice import index_tools
+from services.agent.memory.index import KnowledgeIndex
+from services.agent.memory.specs import specs
 from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
@@ -45,6 +50,7 @@ from shared.contract.entities import Topology
 from shared.definitions.loader import equipped, read_folder, workers_of
 from shared.definitions.model import Definition
 from shared.definitions.narrowing import narrowed
+from shared.definitions.skills import skill_folders
 from shared.errors import BrokerError
 from shared.prices import PriceList
 from shared.process.control import handle_commands
@@ -82,10 +88,11 @@ async def serve(process: Process, name: str) -> None:
     ):
         threads = ToolThreads()
         own = [PythonTool(tool, threads) for tool in tools]
-        toolbox = Toolbox(name, own, definition.workers)
+        toolbox = Toolbox(own)
         metrics.tool_threads.labels("running").set_function(lambda: threads.running)
         metrics.tool_threads.labels("abandoned").set_function(lambda: threads.abandoned)
-        snapshot = Snapshot.of(name, {**workers, name: definition}, toolbox.specs)
+        tool_specs = (*toolbox.specs, *specs(definition))
+        snapshot = Snapshot.of(name, {**workers, name: definition}, tool_specs)
         instance = Instance(
             id=instance_id,
             snapshot=snapshot,
@@ -98,13 +105,14 @@ async def serve(process: Process, name: str) -> None:
         await store.write("", lambda db: freeze(db, snapshot.digest, snapshot.body))
         # Before the first claim: any replica takes the runs of an instance without a row.
         await store.write("", lambda db: heartbeats.record(db, instance.id, name))
+        await index_tools(store, snapshot)
         await _prepare(instance)
         log.info("model chosen", model=model.name, base_url=model.base_url)
         if snapshot.output is not None:
             lost = narrowed(snapshot.output, model.profile.schemas.refused).lost
             log.info("output loaded", only_checked=lost)  # the endpoint does not take these parts
         try:
-            await _run(process, instance, broker, toolbox, models)
+            await _run(process, instance, broker, toolbox, models, folder.path)
         finally:
             await models.close()
 
@@ -119,7 +127,12 @@ async def _prepare(instance: Instance) -> None:
 
 
 async def _run(
-    process: Process, instance: Instance, broker: Broker, toolbox: Toolbox, models: ModelRegistry
+    process: Process,
+    instance: Instance,
+    broker: Broker,
+    toolbox: Toolbox,
+    models: ModelRegistry,
+    folder: Path,
 ) -> None:
     definition, store = instance.definition, instance.store
     async with asyncio.TaskGroup() as jobs:
@@ -130,7 +143,10 @@ async def _run(
         settlement = Settlement(refusals)
         pause, scopes = Pause(instance, admission), CancelScopes()
         prices = PriceList(process.settings.prices)
-        parts = RunParts(instance, replies, toolbox, models, pause, prices)
+        index = KnowledgeIndex(instance, folder)
+        skills = skill_folders(folder, definition.skills)
+        built_in = BuiltIn(store, index, skills)
+        parts = RunParts(instance, replies, toolbox, built_in, models, pause, prices)
         execution = Execution(instance, parts, scopes, Endings(instance, outbox, refusals))
         runs = OpenRuns(execution, admission, jobs)
         commands = Commands(instance, admission, runs, pause, scopes, process.stopping, jobs)
@@ -148,6 +164,7 @@ async def _run(
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
             mailbox.serve(),
             mailbox.regulate(),
+            index.serve(),
             unrouted.serve(await broker.consumer(topology.UNROUTED_QUEUE)),
         ]
         if definition.swarm:

@@ -93,6 +93,7 @@ COMMANDS = {
     "watch": ("watch", "Print what agents do, while they do it, until Ctrl-C."),
     "dead": ("dead", "List, show, replay and drop dead letters."),
     "keys": ("keys", "Make, list and revoke the keys of the gateway's clients."),
+    "knowledge": ("knowledge", "Show what is indexed of agents' documents, and search it."),
     "forget": (
         "forget",
         "Delete a session's ended runs with their texts; refused while one of them is open.",

@@ -9,7 +9,8 @@ from secrets import token_hex
 
 from shared.contract.messages import Trigger, encode
 from shared.contract.topology import SCHEDULER
-from shared.definitions.model import Definitions, Schedule
+from shared.definitions.model import Definitions
+from shared.definitions.schedule import Schedule
 from shared.definitions.times import following, newest
 from shared.store.messages.ticks import ScheduleState, Tick, TickOutcome
 

@@ -39,6 +39,8 @@ SCOPES: Mapping[str, Scope] = {
     "dead show": "read",
     "dead replay": "operate",
     "dead drop": "operate",
+    "knowledge status": "read",
+    "knowledge search": "read",
     "forget": "operate",
     "keys add": "operate",
     "keys list": "operate",

@@ -20,7 +20,8 @@ from shared.definitions.functions import Tool
 from shared.definitions.functions import load as load_tool
 from shared.definitions.model import Definition, Definitions, is_name
 from shared.definitions.output import FILE_REFERENCE, model_schema, read_schema
-from shared.errors import SettingsError
+from shared.definitions.skills import with_skills
+from shared.errors import KnowledgeError, SettingsError
 from shared.validation import sentence
 
 
@@ -64,7 +65,8 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
     """An agent's definition and tools. Raises `SettingsError` with a line for each fault.
 
     The tools' files are imported in a thread without an event loop, so that they may run one. The
-    same files can define the model of the agent's output; the definition then has its schema.
+    same files can define the model of the agent's output; the definition then has its schema. Its
+    preamble has the names and descriptions of its skills.
     """
     definition = folder.definition(name)
     tools: list[Tool] = []
@@ -76,6 +78,10 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
             definition = _with_schema(folder, definition)
         except SettingsError as error:
             faults.append(folder.fault(name, ("output",), str(error)))
+        try:
+            definition = with_skills(folder.path, definition)
+        except KnowledgeError as error:
+            faults.append(folder.fault(name, ("skills",), str(error)))
         for at, tool in enumerate(definition.tools):
             try:
                 tools.append(load_tool(folder.path, tool))
@@ -83,6 +89,9 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
                 faults.append(folder.fault(name, ("tools", at), str(error)))
 
     await in_thread(load_all)
+    paths = definition.knowledge.paths if definition.knowledge else ()
+    missing = (folder.path / path for path in paths if not (folder.path / path).exists())
+    faults += [folder.fault(name, ("knowledge",), f"there is no '{path}'") for path in missing]
     if faults:
         raise SettingsError("\n".join(faults))
     return definition, tools

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
 from pydantic import (
     BeforeValidator,
     Field,
@@ -25,10 +23,11 @@ from shared.contract.topology import ALL, GATEWAY, SCHEDULER
 from shared.definitions.base_url import url_fault
 from shared.definitions.durations import Duration
 from shared.definitions.functions import JsonObject
+from shared.definitions.knowledge import Knowledge, built_in, knowledge_by_paths
 from shared.definitions.output import checked_output
+from shared.definitions.schedule import Schedule
 from shared.definitions.tools.choice import TOOL_FORM, Reference, ToolChoice, sanitised
 
-_ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 RESERVED = {ALL, GATEWAY, SCHEDULER}
 """No agent can have these names."""
 MOST_CALLABLE = 128
@@ -152,55 +151,6 @@ class Limits(Frozen):
     )
 
 
-class Schedule(
-    Frozen, json_schema_extra={"oneOf": [{"required": ["every"]}, {"required": ["cron"]}]}
-):
-    """The times at which an agent is woken: `every` or `cron`, one of them."""
-
-    name: AgentName = Field(description="unique in the file")
-    prompt: str = Field(min_length=1, description="what the agent is to do when it is woken")
-    every: Duration | None = Field(
-        default=None, description="period, counted from 1970-01-01 00:00 UTC"
-    )
-    cron: str | None = Field(
-        default=None, description="five fields as in crontab, or six with seconds first; in quotes"
-    )
-    timezone: str = Field(default="UTC", description="of `cron`, such as `Europe/London`")
-    overlap: Literal["skip", "queue"] = Field(
-        default="skip",
-        description="whether a time is skipped while the run of the one before is open",
-    )
-    missed: Literal["last", "none", "all"] = Field(
-        default="last",
-        description="which of the times that passed without a scheduler are made up for",
-    )
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"'{value}' is no time zone; write one like Europe/London") from error
-        return value
-
-    @field_validator("cron")
-    @classmethod
-    def _valid_cron(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                CronSim(value, _ANY_TIME)
-            except CronSimError as error:
-                raise ValueError(f"'{value}' is no cron line: {error}") from error
-        return value
-
-    @model_validator(mode="after")
-    def _one_rhythm(self) -> Schedule:
-        if (self.every is None) == (self.cron is None):
-            raise ValueError("give either 'every' or 'cron'")
-        return self
-
-
 _Tool = Reference | ToolChoice
 _Output = Annotated[str, Field(pattern=r"^[^:]+\.(json|py:[A-Za-z_]\w*)$")] | JsonObject | None
 
@@ -249,6 +199,24 @@ class Definition(Frozen, title="Agent"):
         exclude_if=lambda output: output is None,  # earlier versions don't know the field
         description="JSON schema of its answers: written here, a JSON file beside this one "
         "(`report.json`), or a pydantic model in `tools/` (`reports.py:Report`)",
+    )
+    knowledge: Annotated[
+        Knowledge | None,
+        BeforeValidator(knowledge_by_paths, json_schema_input_type=tuple[str, ...] | Knowledge),
+    ] = Field(
+        default=None,
+        exclude_if=_is_default,
+        description="files and folders of documents that it can search, beside this file",
+    )
+    memory: bool = Field(
+        default=False,
+        exclude_if=lambda memory: not memory,
+        description="whether its model can remember facts for later runs",
+    )
+    skills: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda skills: not skills,
+        description="folders of skills, beside this file: each skill is a folder with a `SKILL.md`",
     )
     swarm: AgentName | None = Field(
         default=None, description="group whose members receive each other's answers; absent: none"
@@ -306,6 +274,13 @@ class Definition(Frozen, title="Agent"):
         if len(names) > MOST_CALLABLE:
             raise ValueError(f"{len(names)} tools and workers; endpoints take {MOST_CALLABLE}")
         return value
+
+    @model_validator(mode="after")
+    def _names_of_its_own(self) -> Definition:
+        entries: _Entries = (*self.workers, *self.tools)
+        if twice := {_name(it) for it in entries} & built_in(self):
+            raise ValueError(f"Hutch has a tool '{min(twice)}' itself: rename yours")
+        return self
 
 
 def _name(entry: str | ToolChoice | Schedule) -> str:

@@ -72,16 +72,24 @@ class Context:
 
     def __init__(self, work: Work, tools: Sequence[ToolSpec]) -> None:
         self._work = work
-        self._tools = tools
         self.history = History(work)
         self.cut = Cut()
         self._chars_per_token = CHARS_PER_TOKEN
+        self.offer(tools)
+
+    def offer(self, tools: Sequence[ToolSpec]) -> None:
+        """Set the tools of the next requests."""
+        self._tools = tools
         self._tools_size = sum(len(to_json(it)) for it in tools)
 
-    @cached_property
+    @property
     def _fixed(self) -> int:
         """The length of the system text, the task and the tools."""
-        return self._tools_size + self.history.opening_size(Cut(notes=0, recalled=0))
+        return self._tools_size + self._opening_size
+
+    @cached_property
+    def _opening_size(self) -> int:
+        return self.history.opening_size(Cut(notes=0, recalled=0))
 
     @property
     def window(self) -> int | None:

@@ -119,6 +119,7 @@ class History:
             work.now,
             newest(work.recalled, cut.recalled),
             work.message,
+            work.passages,
         )
         if cut.left_out:
             asked = User(content="\n\n".join([asked.content or "", _instead(cut)]))

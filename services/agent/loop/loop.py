@@ -21,10 +21,12 @@ from services.agent.loop.context import Context
 from services.agent.loop.data import MOST_CORRECTIONS, AnswerData
 from services.agent.loop.endings import refusal_outcome, reply_outcome
 from services.agent.loop.journal import Journal, StepKey, parse_output
+from services.agent.loop.preparation import found_tools, prepared
 from services.agent.loop.repeats import MOST_ASKED
 from services.agent.loop.shortening import Shortening
 from services.agent.loop.work import Outcome, Stream, Work, failed
 from shared.contract.messages import ANSWERED, Budget, Status, Usage
+from shared.definitions.knowledge import FIND_TOOLS, OWN
 from shared.errors import ContextExceeded, ModelError, ModelUnavailable
 
 NUDGE = "Your last reply was empty. Answer, or call a tool."
@@ -57,6 +59,7 @@ async def run(
     records other steps than this run takes, `ModelUnavailable` if the run can go on later from its
     finished steps, and the errors of the journal's store.
     """
+    work = await prepared(work, tools, journal)
     loop = _Loop(work, model, Calls(work, tools, workers, journal, left_s), journal, stream)
     try:
         turn = 1
@@ -89,7 +92,10 @@ class _Loop:
     """The latest reply until it is recorded; the last one is committed with the run's end."""
     context: Context = field(init=False)
     shortening: Shortening = field(init=False)
+    known: dict[str, ToolSpec] = field(init=False)
+    """The tools and workers of the run's definition."""
     specs: tuple[ToolSpec, ...] = field(init=False)
+    """Those that the model is offered."""
     too_late: list[str] = field(default_factory=list)
     """The calls of the last turn that were given up because of the deadline."""
     data: AnswerData | None = field(init=False)
@@ -101,7 +107,9 @@ class _Loop:
     def __post_init__(self) -> None:
         work = self.work
         self.data = AnswerData(work.output) if work.output is not None else None
-        self.specs = (*work.tools, *(worker.tool for worker in work.workers))
+        self.known = {it.name: it for it in (*work.tools, *(it.tool for it in work.workers))}
+        offered = {*work.offered, *OWN} if work.offered else self.known.keys()
+        self.specs = tuple(it for name, it in self.known.items() if name in offered)
         self.context = Context(work, self.specs)
         self.shortening = Shortening(self.context, self.model, self.journal)
 
@@ -183,8 +191,18 @@ class _Loop:
         if completion.tool_calls:
             self.context.history.append(turn, completion, [it.content for it in answers])
             self.usage += sum((it.usage for it in answers), Usage())
+            self._offer(completion, answers)
         else:
             self._ask_again(completion)
+
+    def _offer(self, completion: Completion, answers: Sequence[Answer]) -> None:
+        """Offer the tools that the model has found, after the others: these stay in an endpoint's
+        cache."""
+        asked = zip(completion.tool_calls, answers, strict=True)
+        found = (found_tools(it.content) for call, it in asked if call.name == FIND_TOOLS)
+        names = {name: None for each in found for name in each if name in self.known}
+        self.specs += tuple(self.known[it] for it in names if self.known[it] not in self.specs)
+        self.context.offer(self.specs)
 
     def _ask_again(self, completion: Completion) -> None:
         """Add a request to answer, or to correct the answer in the reply."""

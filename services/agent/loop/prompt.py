@@ -16,14 +16,16 @@ def opening_messages(
     now: datetime,
     exchanges: Sequence[tuple[str, str]],
     message: Task | Trigger,
+    passages: str = "",
 ) -> list[ChatMessage]:
     """The system message, the session's earlier `exchanges`, and the user's message.
 
     What differs between runs comes after what doesn't, so that endpoints can cache the longest
-    prefix: the notes are after the preamble, and the time is at the end.
+    prefix: the notes are after the preamble, and `passages` of documents and the time at the end.
     """
     system = system_text(preamble, notes)
     messages: list[ChatMessage] = [System(content=system)] if system else []
     for asked, answered in exchanges:
         messages += [User(content=asked or WOKEN), Assistant(content=answered)]
-    return [*messages, User(content=dated(message.prompt or WOKEN, now))]
+    asked = "\n\n".join(filter(None, [message.prompt or WOKEN, passages]))
+    return [*messages, User(content=dated(asked, now))]

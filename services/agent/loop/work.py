@@ -30,6 +30,10 @@ class Work(Frozen):
     """The length of the model's context in tokens; None if it is not known."""
     output: JsonObject | None = None
     """The JSON schema of the answer."""
+    offered: tuple[str, ...] = ()
+    """The tools and workers that the model is offered at first, beside Hutch's own; none: all."""
+    passages: str = ""
+    """Passages of documents for the prompt."""
 
 
 Stream = Callable[[int], AbstractContextManager[OnText]]

@@ -26,6 +26,7 @@ from services.agent.loop import loop
 from services.agent.loop.precheck import precheck
 from services.agent.loop.snapshot import Snapshot, restore_snapshot
 from services.agent.loop.work import Outcome, Work, failed
+from services.agent.memory.built_in import BuiltIn
 from services.agent.runs.admission import Slot
 from services.agent.runs.cancellation import CancelScope, CancelScopes, cancelled_end
 from services.agent.runs.cause import WatchedModel
@@ -219,6 +220,7 @@ class RunParts:
     instance: Instance
     replies: Replies
     toolbox: Toolbox
+    built_in: BuiltIn
     models: ModelRegistry
     pause: Pause
     prices: PriceList = field(default_factory=PriceList)
@@ -273,7 +275,11 @@ class RunParts:
         return loop.run(
             work,
             PausedModel(WatchedModel(model, journal.cause), self.pause, journal),
-            InstrumentedTools(RunTools(self.toolbox, run, self.instance), self.instance, run),
+            InstrumentedTools(
+                self.built_in.of(run, snapshot, RunTools(self.toolbox, run, self.instance)),
+                self.instance,
+                run,
+            ),
             workers,
             journal,
             scope.left_s,

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-import structlog
-
 from services.agent.instance import Instance
 from services.agent.llm.chat import ToolSpec
 from services.agent.loop.journal import StepKey
@@ -21,9 +19,6 @@ from shared.definitions.functions import JsonObject
 from shared.definitions.tools.call_info import CallInfo, Progress
 from shared.errors import ToolError
 from shared.store.runs.run import Run
-
-MANY_TOOLS = 20
-"""With more tools, models choose worse."""
 
 PROGRESS_S = 1.0
 """The least time between two reports of one call's progress."""
@@ -47,12 +42,9 @@ class AgentTool(Protocol):
 class Toolbox:
     """The tools of one agent; the loader guarantees that their names are unique."""
 
-    def __init__(self, agent: str, tools: Sequence[AgentTool], workers: Sequence[str] = ()) -> None:
+    def __init__(self, tools: Sequence[AgentTool]) -> None:
         self.specs = tuple(tool.spec for tool in tools)
         self._tools = {tool.spec.name: tool for tool in tools}
-        number = len(tools) + len(workers)
-        if number > MANY_TOOLS:
-            structlog.get_logger().warning("many tools: models choose worse", agent=agent, n=number)
 
     async def call(
         self,

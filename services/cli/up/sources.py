@@ -17,8 +17,8 @@ from pathlib import Path
 from shared.definitions.loader import Folder
 from shared.definitions.model import Definition
 
-SUFFIXES = {".yaml", ".yml", ".json", ".py"}
-"""Definitions, schemas and tools."""
+SUFFIXES = {".yaml", ".yml", ".json", ".py", ".md"}
+"""Definitions, schemas, tools and skills."""
 
 Look = frozenset[tuple[Path, int, int]]
 

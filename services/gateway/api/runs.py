@@ -148,7 +148,7 @@ async def show_tree(
 async def show_step(
     run: RunKey,
     epoch: Annotated[int, Path(ge=1, le=INTEGER_MAX)],
-    turn: Annotated[int, Path(ge=1, le=INTEGER_MAX)],
+    turn: Annotated[int, Path(ge=0, le=INTEGER_MAX)],
     position: Annotated[int, Path(ge=-3, le=INTEGER_MAX)],
     caller: Reader,
     gateway: SharedGateway,

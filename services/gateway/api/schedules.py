@@ -24,7 +24,7 @@ from shared.broker.publisher import Outgoing
 from shared.client.ask import declare_mailbox
 from shared.contract.messages import AGENT_NAME, Trigger, encode, run_id
 from shared.contract.topology import SCHEDULER, TASKS, mailbox_name
-from shared.definitions.model import Schedule
+from shared.definitions.schedule import Schedule
 from shared.definitions.times import following
 from shared.errors import BrokerError
 from shared.store.messages import ticks

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from shared.definitions.functions import Tool
+from shared.definitions.knowledge import MANY_TOOLS as MOST_OFFERED
 from shared.definitions.model import Definition, Definitions
 from shared.definitions.model_address import model_address
 from shared.definitions.narrowing import narrowed
@@ -83,7 +84,12 @@ def _without_model(agents: Definitions, settings: Settings) -> Iterator[str]:
 def _many_tools(agents: Definitions) -> Iterator[str]:
     for name, agent in agents.items():
         number = len(agent.tools) + len(agent.workers)
-        if number > MANY_TOOLS:
+        if number > MOST_OFFERED:
+            yield (
+                f"{name} has {number} tools and workers: each run is offered those that fit its "
+                "task by their descriptions, and can find the others"
+            )
+        elif number > MANY_TOOLS:
             yield (
                 f"{name} has {number} tools and workers: models choose worse among more than "
                 f"{MANY_TOOLS}; give some of them to a worker"

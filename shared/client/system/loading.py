@@ -32,7 +32,8 @@ def loaded(folder: Folder, name: str) -> Loaded | str:
         definition = folder.definition(name)
     except SettingsError as error:
         return str(error)
-    if not definition.tools and not isinstance(definition.output, str):
+    needs = (definition.tools, definition.knowledge, definition.skills)
+    if not any(needs) and not isinstance(definition.output, str):
         return Loaded(definition, [])
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         try:

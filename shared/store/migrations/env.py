@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from shared.store.schema import metadata
+from shared.store.knowledge.tables import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 from aiormq.abc import AbstractChannel
@@ -14,6 +15,9 @@ from services.agent.delivery.refusals import Refusals
 from services.agent.instance import Instance
 from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot
+from services.agent.memory.built_in import BuiltIn
+from services.agent.memory.index import KnowledgeIndex
+from services.agent.memory.specs import specs
 from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
@@ -44,16 +48,16 @@ def instance(
     own = definition or Definition(name="alice")
     return Instance(
         id=f"{own.name}.1",
-        snapshot=Snapshot.of(own.name, {own.name: own}, toolbox(own.name, tools).specs),
+        snapshot=Snapshot.of(own.name, {own.name: own}, (*toolbox(tools).specs, *specs(own))),
         store=store,
         publisher=Publisher(*(Link(NOWHERE, f"test {number}") for number in range(3))),
         metrics=Metrics(CollectorRegistry()),
     )
 
 
-def toolbox(agent: str, tools: Sequence[Tool], threads: ToolThreads | None = None) -> Toolbox:
+def toolbox(tools: Sequence[Tool], threads: ToolThreads | None = None) -> Toolbox:
     shared = threads or ToolThreads()
-    return Toolbox(agent, [PythonTool(tool, shared) for tool in tools])
+    return Toolbox([PythonTool(tool, shared) for tool in tools])
 
 
 def runs_of(
@@ -63,14 +67,16 @@ def runs_of(
     models: ModelRegistry | None = None,
     tools: Sequence[Tool] = (),
     prices: PriceList | None = None,
+    folder: Path = Path(),
 ) -> OpenRuns:
     """The runs of a process, where nothing is given without tools and without a model."""
     outbox = Outbox(own, jobs)
     refusals = Refusals(own, outbox)
     speaking = models or ModelRegistry(Settings(), own.metrics.model_failed)
     pause = Pause(own, admission)
+    built_in = BuiltIn(own.store, KnowledgeIndex(own, folder), {})
     parts = RunParts(
-        own, Replies(own), toolbox(own.agent, tools), speaking, pause, prices or PriceList()
+        own, Replies(own), toolbox(tools), built_in, speaking, pause, prices or PriceList()
     )
     execution = Execution(own, parts, CancelScopes(), Endings(own, outbox, refusals))
     return OpenRuns(execution, admission, jobs)

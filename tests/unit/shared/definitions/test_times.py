@@ -3,7 +3,7 @@ from itertools import islice
 
 import pytest
 
-from shared.definitions.model import Schedule
+from shared.definitions.schedule import Schedule
 from shared.definitions.times import following, newest
 
 

@@ -5,10 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import structlog
 from pydantic import JsonValue
 
-from services.agent.tools.toolbox import MANY_TOOLS, Toolbox, progress_of
+from services.agent.tools.toolbox import progress_of
 from shared.concurrency.threads import in_thread
 from shared.definitions.functions import Tool, load
 from shared.definitions.tools.choice import ToolChoice
@@ -28,7 +27,7 @@ def tools(folder: Path, *names: str) -> list[Tool]:
 
 
 async def test_a_tool_is_called_by_the_name_that_the_model_is_offered(tmp_path: Path) -> None:
-    box = toolbox("alice", tools(tmp_path, "lookup", "größe"))
+    box = toolbox(tools(tmp_path, "lookup", "größe"))
     assert [spec.name for spec in box.specs] == ["lookup", "gr__e"]
     assert await box.call("gr__e", {}) == "größe"
 
@@ -36,20 +35,13 @@ async def test_a_tool_is_called_by_the_name_that_the_model_is_offered(tmp_path: 
 def test_specs_say_which_tools_may_run_twice(tmp_path: Path) -> None:
     pay, _ = tools(tmp_path, "pay", "lookup")
     lookup = load(tmp_path, ToolChoice(function="orders.py:lookup", repeatable=True))
-    assert [spec.repeatable for spec in toolbox("alice", [pay, lookup]).specs] == [False, True]
+    assert [spec.repeatable for spec in toolbox([pay, lookup]).specs] == [False, True]
 
 
 async def test_a_tool_that_is_not_there_any_more_is_answered_in_band(tmp_path: Path) -> None:
     """A run resumes on the tools that its claim froze; a newer file may have fewer."""
     with pytest.raises(ToolError, match="the tool 'lookup' is not there any more"):
-        await toolbox("alice", tools(tmp_path, "search")).call("lookup", {})
-
-
-@pytest.mark.parametrize(("number", "warnings"), [(MANY_TOOLS, 0), (MANY_TOOLS + 1, 1)])
-def test_many_tools_are_warned_of(number: int, warnings: int) -> None:
-    with structlog.testing.capture_logs() as logged:
-        Toolbox("alice", [], [f"w{at}" for at in range(number)])
-    assert len(logged) == warnings
+        await toolbox(tools(tmp_path, "search")).call("lookup", {})
 
 
 async def test_a_run_fills_in_the_facts_of_a_call(

@@ -251,6 +251,7 @@ async def test_a_step_shows_what_was_asked_and_answered(
     await stepped(
         store,
         top,
+        Step(0, 1, "tool", "find_tools", '{"content": "[]"}', 0.1),
         Step(1, 2, "worker", "bob", BOBS, 0.5),
         Step(2, 0, "model", "turn", '{"content": "Bob says so.", "model": "big"}', 0.5),
     )
@@ -267,6 +268,8 @@ async def test_a_step_shows_what_was_asked_and_answered(
     assert said["tool_calls"][0] == {"name": "lookup", "arguments": {"id": 7}}
     assert [it["content"] for it in answers] == ["order 7", "It is late."]
     assert second["input"]["tools"] == ["lookup", "bob"]
+    prepared = await got(client, f"{path}/0/1")
+    assert (prepared["input"], prepared["output"]) == (None, {"content": "[]"})
     missing = await client.get(f"{path}/9/0")
     assert missing.status_code == 404
 
@@ -324,7 +327,7 @@ async def test_odd_filters_are_refused_or_find_nothing(
     assert (await client.get("/api/runs", params=query)).status_code in {200, 422}
 
 
-@pytest.mark.parametrize("path", ["1/0/0", f"{2**40}/1/0", "1/1/-9", "1/x/0"])
+@pytest.mark.parametrize("path", ["1/-1/0", f"{2**40}/1/0", "1/1/-9", "1/x/0"])
 async def test_a_place_that_no_step_has_is_refused(
     store: Store, client: httpx2.AsyncClient, path: str
 ) -> None:

@@ -32,6 +32,9 @@ def test_more_than_fifteen_tools_and_workers_are_too_many() -> None:
     (line,) = _advice({"name": "ann", "tools": tools, "workers": ["bea"]}, {"name": "bea"})
     assert line.startswith("ann has 16 tools and workers")
     assert _advice({"name": "ann", "tools": tools}) == []
+    many = [f"t.py:f{number}" for number in range(21)]
+    (line,) = _advice({"name": "ann", "tools": many})
+    assert "each run is offered those that fit its task" in line
 
 
 def test_an_agent_should_say_what_it_is_for() -> None:

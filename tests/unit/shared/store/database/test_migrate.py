@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -11,7 +12,8 @@ from sqlalchemy.engine import Connection
 from shared.errors import StoreError
 from shared.store import Store, open_store
 from shared.store.database.migrate import migrate
-from shared.store.schema import REVISION, metadata
+from shared.store.knowledge.tables import metadata
+from shared.store.schema import REVISION
 
 
 async def test_a_store_migrated_twice_stays_the_same_store(store_url: str) -> None:
@@ -31,8 +33,13 @@ async def test_two_migrations_at_once_make_one_store(empty_url: str) -> None:
 
 async def test_the_migrations_create_the_schema(store: Store) -> None:
     def differences(connection: Connection) -> list[object]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        opts = {"compare_type": True, "include_name": is_ours}
+        context = MigrationContext.configure(connection, opts=opts)
         return list(compare_metadata(context, metadata))
+
+    def is_ours(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
+        """The index of words is the database's own, so no table describes it."""
+        return not (name or "").startswith(("passage_words", "passages_words", "words"))
 
     assert await store.read(differences) == []
 

@@ -1,0 +1,122 @@
+"""The index of an agent's documents in the store, kept up to date while the process runs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from services.agent.instance import Instance
+from services.agent.memory.passages import passages
+from services.agent.memory.reading import MOST_BYTES, documents, read
+from shared.concurrency.fault_boundary import contained
+from shared.concurrency.threads import in_thread
+from shared.errors import KnowledgeError
+from shared.store.knowledge.documents import SOURCE_CHARS, every, knowledge_of, remove, replace
+
+EVERY_S = 60.0
+"""The time between two looks for changed files; a look reads only their names and times."""
+
+FORM = "1"
+"""To be changed with the way in which documents are split: all are then indexed again."""
+
+log = structlog.get_logger()
+
+Seen = Mapping[str, tuple[Path, int, int]]
+"""By source: a file with its time of change and size."""
+
+
+@dataclass
+class KnowledgeIndex:
+    """Only files whose content differs from what is stored are indexed.
+
+    Several processes of the agent can do this at once. Documents that are not there when a process
+    starts are removed; later only those that this process has seen, as the others may belong to a
+    newer version.
+    """
+
+    instance: Instance
+    folder: Path
+    """The folder of the agents' files."""
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set after the first look: until then searches wait."""
+    _seen: Seen | None = None
+
+    async def serve(self) -> None:
+        """Keep the index up to date until cancelled, if the agent has documents."""
+        while True:
+            await contained(self.update, "documents not indexed")
+            self.ready.set()
+            if self.instance.definition.knowledge is None:
+                return
+            await asyncio.sleep(EVERY_S)
+
+    async def update(self) -> None:
+        """Index the files that have changed since the last look, and remove those that are gone."""
+        store, collection = self.instance.store, knowledge_of(self.instance.agent)
+        now, known = await in_thread(self._look), self._seen
+        if now == known:
+            return
+        stored = {
+            it.source: it.digest for it in await store.read(partial(every, collection=collection))
+        }
+        indexed = 0
+        for source, seen in now.items():
+            if known is None or known.get(source) != seen:
+                indexed += await self._index(collection, source, seen[0], stored.get(source))
+        gone = [it for it in (stored if known is None else known) if it not in now and it in stored]
+        if gone:
+            await store.write("", lambda db: remove(db, collection, gone))
+        self._seen = now
+        if indexed or gone:
+            log.info("documents indexed", documents=len(now), changed=indexed, removed=len(gone))
+
+    def _look(self) -> Seen:
+        knowledge = self.instance.definition.knowledge
+        paths = [self.folder / path for path in knowledge.paths] if knowledge else []
+        found = {}
+        for file in documents(paths):
+            with suppress(OSError):  # it has just been removed
+                state = file.stat()
+                found[_source(file, self.folder)] = file, state.st_mtime_ns, state.st_size
+        return found
+
+    async def _index(self, collection: str, source: str, file: Path, stored: str | None) -> bool:
+        """Index a document unless the store has its content; returns whether it was indexed."""
+        digest, texts, fault = await in_thread(_read, source, file, stored)
+        if digest == stored:
+            return False
+        if fault:
+            log.warning("a document can't be indexed", document=source, reason=fault)
+        write = partial(
+            replace, collection=collection, source=source, digest=digest, texts=texts, fault=fault
+        )
+        return await self.instance.store.write("", write)
+
+
+def _source(file: Path, folder: Path) -> str:
+    below = file.is_relative_to(folder)
+    return str(file.relative_to(folder) if below else file)[-SOURCE_CHARS:]
+
+
+def _read(source: str, file: Path, stored: str | None) -> tuple[str, list[str], str]:
+    """The digest of a document, its passages unless they are stored, and why there are none."""
+    try:
+        if file.stat().st_size > MOST_BYTES:
+            raise KnowledgeError(f"it is larger than {MOST_BYTES // 2**20} MiB")
+        content = file.read_bytes()
+    except (OSError, KnowledgeError) as error:
+        return hashlib.sha256(f"{FORM} {error}".encode()).hexdigest(), [], str(error)
+    digest = hashlib.sha256(FORM.encode() + content).hexdigest()
+    if digest == stored:
+        return digest, [], ""
+    try:
+        return digest, passages(source, read(file.name, content)), ""
+    except KnowledgeError as error:
+        return digest, [], str(error)

@@ -1,0 +1,64 @@
+"""What an agent's file says about knowledge, and the names of the tools that Hutch itself has."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Protocol
+
+from pydantic import Field
+
+from shared.contract.messages import Frozen
+
+SEARCH_KNOWLEDGE = "search_knowledge"
+REMEMBER, RECALL, FORGET = "remember", "recall", "forget"
+READ_SKILL = "read_skill"
+FIND_TOOLS = "find_tools"
+OWN = frozenset({SEARCH_KNOWLEDGE, REMEMBER, RECALL, FORGET, READ_SKILL, FIND_TOOLS})
+"""The names of all of Hutch's own tools."""
+
+MANY_TOOLS = 20
+"""With more tools and workers, models choose worse: an agent is then offered some of them."""
+
+
+class Knowledge(Frozen):
+    """The documents of an agent."""
+
+    paths: tuple[str, ...] = Field(
+        min_length=1,
+        description="files and folders with text, Markdown, HTML and PDF, beside the agent's file",
+    )
+    in_prompt: bool = Field(
+        default=False,
+        description="whether each run's prompt gets the passages that fit its task best",
+    )
+
+
+def knowledge_by_paths(value: object) -> object:
+    """Takes a list of paths for knowledge with no other options."""
+    if isinstance(value, list | tuple):
+        return {"paths": value}
+    if isinstance(value, dict | Knowledge | None):
+        return value
+    raise ValueError("write a list of folders, such as [docs/]")
+
+
+class _Keys(Protocol):
+    @property
+    def knowledge(self) -> Knowledge | None: ...
+    @property
+    def memory(self) -> bool: ...
+    @property
+    def skills(self) -> tuple[str, ...]: ...
+    @property
+    def tools(self) -> Sized: ...
+    @property
+    def workers(self) -> Sized: ...
+
+
+def built_in(definition: _Keys) -> set[str]:
+    """The names of Hutch's own tools that an agent has."""
+    names = {SEARCH_KNOWLEDGE} if definition.knowledge else set()
+    names |= {REMEMBER, RECALL, FORGET} if definition.memory else set()
+    names |= {READ_SKILL} if definition.skills else set()
+    many = len(definition.tools) + len(definition.workers) > MANY_TOOLS
+    return names | ({FIND_TOOLS} if many else set())
