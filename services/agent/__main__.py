@@ -33,6 +33,7 @@ from services.agent.runs.ending import Endings
 from services.agent.runs.execution import Execution, RunParts
 from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
+from services.agent.runs.rate_limits import RateLimits
 from services.agent.runs.shutdown import shut_down
 from services.agent.runs.workers import Replies
 from services.agent.tools.objects import opened
@@ -146,7 +147,8 @@ async def _run(
         index = KnowledgeIndex(instance, folder)
         skills = skill_folders(folder, definition.skills)
         built_in = BuiltIn(store, index, skills)
-        parts = RunParts(instance, replies, toolbox, built_in, models, pause, prices)
+        limits = RateLimits(process.settings.limits, instance, jobs)
+        parts = RunParts(instance, replies, toolbox, built_in, models, pause, prices, limits)
         execution = Execution(instance, parts, scopes, Endings(instance, outbox, refusals))
         runs = OpenRuns(execution, admission, jobs)
         commands = Commands(instance, admission, runs, pause, scopes, process.stopping, jobs)

@@ -3,7 +3,7 @@
 `execute` runs an attempt and comes to one of four results. Each is handled there, and only there:
 
     Ended       an outcome, committed with its response
-    Postponed   the model is unavailable: the run is due again later
+    Postponed   the model is unavailable, or its limit used up: the run is due again later
     HandedOver  any replica goes on with the run, at once or after a delay
     Lost        another instance owns the run
 """
@@ -34,7 +34,13 @@ from services.agent.runs.cost import PricedModel, price_refusal
 from services.agent.runs.ending import NOT_STORED, Ended, Endings
 from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
 from services.agent.runs.pause import Pause, PausedModel
-from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
+from services.agent.runs.postponement import (
+    MOST_FAILURES,
+    backoff_s,
+    postpone,
+    postpone_for_limit,
+)
+from services.agent.runs.rate_limits import LimitedModel, RateLimits
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.stream import RunStream
 from services.agent.runs.workers import Replies, WorkerCalls
@@ -47,6 +53,7 @@ from shared.errors import (
     DamagedRow,
     HutchError,
     JournalMismatch,
+    LimitReached,
     ModelUnavailable,
     RunCancelled,
     RunHandedOver,
@@ -156,7 +163,8 @@ class Execution:
         self._journals[_key(run)] = journal
         try:
             snapshot = restore_snapshot(run.definition)
-            if left_s <= 0 and (journal.finished or run.failures or self.parts.pause.on):
+            waited = run.failures or journal.cause.waits_for or self.parts.pause.on
+            if left_s <= 0 and (journal.finished or waited):
                 raise TimeoutError
             refused = precheck(snapshot.definition, message, left_s)
             if refused := refused or await self.parts.price_refusal(message, snapshot):
@@ -180,6 +188,9 @@ class Execution:
                 return await cancelled_end(self.instance.store, run)
             case RunHandedOver():
                 return HandedOver()
+            case LimitReached():
+                await postpone_for_limit(self.instance, run, journal, error)
+                return Postponed()
             case ModelUnavailable():
                 if await postpone(self.instance, run, journal, error):
                     return Postponed()
@@ -223,7 +234,8 @@ class RunParts:
     built_in: BuiltIn
     models: ModelRegistry
     pause: Pause
-    prices: PriceList = field(default_factory=PriceList)
+    prices: PriceList
+    limits: RateLimits
 
     async def price_refusal(self, message: Task | Trigger, snapshot: Snapshot) -> Outcome | None:
         """See `cost.price_refusal`. Raises `SettingsError` as `loop` does."""
@@ -239,6 +251,7 @@ class RunParts:
         journal = StoredJournal(
             store, run, found.steps, found.doubtful, slot.share, postponed_for=found.postponed_for
         )
+        journal.cause.waits_for = found.waits_for
         return journal, run.deadline_at - found.now
 
     def loop(
@@ -271,6 +284,8 @@ class RunParts:
         model: Model = InstrumentedModel(endpoint, self.instance, run)
         if message.budget and message.budget.cost is not None:
             model = PricedModel(model, self.prices, endpoint.name, endpoint.base_url)
+        if limit := self.limits.of(endpoint.name):
+            model = LimitedModel(model, limit, run, message.priority, slot, self.pause, journal)
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)
         return loop.run(
             work,

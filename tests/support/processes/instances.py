@@ -24,6 +24,7 @@ from services.agent.runs.ending import Endings
 from services.agent.runs.execution import Execution, RunParts
 from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
+from services.agent.runs.rate_limits import RateLimits
 from services.agent.runs.workers import Replies
 from services.agent.tools.python_tool import PythonTool
 from services.agent.tools.threads import ToolThreads
@@ -35,6 +36,7 @@ from shared.definitions.functions import Tool
 from shared.definitions.model import Definition
 from shared.prices import PriceList
 from shared.settings.environment import Settings
+from shared.settings.limits import Limits
 from shared.store import Store
 from shared.telemetry.metrics import Metrics
 
@@ -68,6 +70,7 @@ def runs_of(
     tools: Sequence[Tool] = (),
     prices: PriceList | None = None,
     folder: Path = Path(),
+    limits: Limits | None = None,
 ) -> OpenRuns:
     """The runs of a process, where nothing is given without tools and without a model."""
     outbox = Outbox(own, jobs)
@@ -76,7 +79,14 @@ def runs_of(
     pause = Pause(own, admission)
     built_in = BuiltIn(own.store, KnowledgeIndex(own, folder), {})
     parts = RunParts(
-        own, Replies(own), toolbox(tools), built_in, speaking, pause, prices or PriceList()
+        own,
+        Replies(own),
+        toolbox(tools),
+        built_in,
+        speaking,
+        pause,
+        prices or PriceList(),
+        RateLimits(limits or {}, own, jobs),
     )
     execution = Execution(own, parts, CancelScopes(), Endings(own, outbox, refusals))
     return OpenRuns(execution, admission, jobs)
