@@ -146,6 +146,9 @@ class SharedLimit:
             recover = partial(cooldowns.recover, model=self.limited.model)
             self._do(partial(self.instance.store.write, self._key, recover), "not recovered")
 
+    def count_wait(self) -> None:
+        self.instance.metrics.limit_waits.labels(self.limited.model).inc()
+
     def _do(self, work: Callable[[], Coroutine[None, None, None]], fault: str) -> None:
         self.jobs.create_task(contained(work, fault))
 
@@ -219,6 +222,8 @@ class LimitedModel:
         began = time.monotonic()
         while (answer := await self.limit.ask(ask)).wait_s is not None:
             text = limit_text(self.limit.limited.model, answer.reason)
+            if not self.journal.cause.waits_for:
+                self.limit.count_wait()
             self.journal.cause.waits_for = text
             waited_s = time.monotonic() - began
             is_long = answer.wait_s > HERE_S or waited_s + answer.wait_s > MOST_HERE_S

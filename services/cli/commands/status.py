@@ -91,6 +91,9 @@ def _schedule_cells(it: ScheduleStatus) -> list[str]:
 
 
 def _rest(found: SystemStatus) -> Iterator[str]:
+    if found.limits:
+        yield "\nlimits of models:"
+    yield from (f"  {it}" for it in found.limits)
     if found.dead_letters is not None:
         see = "; 'hutch dead list' shows them" if found.dead_letters else ""
         yield f"\ndead letters: {found.dead_letters}{see}"

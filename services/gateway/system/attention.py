@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.gateway.system.observation import Observed
 from shared.client.system.status import AgentStatus
+from shared.store.queries.stuck import LATE_S
 
 Kind = Literal[
     "store",
@@ -21,6 +22,7 @@ Kind = Literal[
     "late",
     "dead_letters",
     "postponed",
+    "limit",
     "unsent",
     "paused",
 ]
@@ -66,6 +68,12 @@ def _of_system(observed: Observed) -> Iterator[Attention]:
             sentence="No scheduler runs: nothing wakes agents at the times of their schedules.",
             view="/schedules",
         )
+    for it in status.limits:
+        if it.longest_s >= LATE_S:
+            sentence = _sentence(str(it))
+            yield Attention(
+                kind="limit", agent=None, count=it.runs, sentence=sentence, view="/runs?status=due"
+            )
     if number := status.dead_letters:
         waits = "dead letter waits" if number == 1 else "dead letters wait"
         yield Attention(

@@ -5,7 +5,7 @@ export const KINDS = {
   model: { label: "model", what: "a model call" },
   tool: { label: "tool", what: "a tool call" },
   worker: { label: "worker", what: "a call to another agent" },
-  postponed: { label: "postponed", what: "the model is unavailable; a later due time" },
+  postponed: { label: "postponed", what: "the model is unavailable, or its limit is used up; a later due time" },
   parked: { label: "parked", what: "given up by its process, until another takes it" },
   dead: { label: "process dead", what: "from the death of its process until another took the run over" },
   resumed: { label: "resumed", what: "continued after the last finished step" },
