@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
 
-import structlog
 from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
@@ -20,12 +19,9 @@ from services.gateway.access.caller import Reader
 from services.gateway.problems import problem_of
 from services.gateway.tasks.hub import Hub
 from shared.concurrency.threads import in_thread
-from shared.definitions.loader import described
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-
-log = structlog.get_logger()
 
 PATH = "/mcp"
 SESSION, VERSION = "mcp-session-id", "mcp-protocol-version"
@@ -46,11 +42,7 @@ class Door:
         """Serve what `manager` returns, until cancelled."""
         await self._wanted.wait()
         server = await in_thread(import_module, "services.gateway.mcp.server")
-        folder = self._hub.gateway.folder
-        agents, faults = await described(folder, folder.described)
-        for fault in faults:
-            log.warning("an agent's output can't be loaded", fault=fault)
-        manager = server.manager(self._hub, agents)
+        manager: StreamableHTTPSessionManager = await server.over_http(self._hub)
         async with manager.run():
             self._manager = manager
             self._ready.set()

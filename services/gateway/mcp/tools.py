@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mcp_types import CallToolResult, TextContent, Tool
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field
 
+from services.gateway.access.caller import Caller
+from services.gateway.tasks.lookup import TaskView
 from services.gateway.tasks.submission import SENDER
 from shared.contract.messages import (
     ANSWERED,
     MAX_BODY_BYTES,
     Content,
     Id,
+    Response,
+    Status,
     Task,
     encode,
     run_id,
 )
 from shared.definitions.functions import JsonObject
-from shared.definitions.model import Definition
+from shared.definitions.model import Definitions
 
 SPARE_BYTES = 4096
 """For what is added to a task until it is sent."""
@@ -70,37 +76,39 @@ INPUT_SCHEMA: JsonObject = {
 }
 
 
-def tool(name: str, described: Definition | None) -> Tool:
-    """An agent as a tool; without its description if its file has a fault there."""
-    return Tool(
-        name=name,
-        description=described.description if described else "",
-        input_schema=INPUT_SCHEMA,
-        output_schema=output_schema(described),
-    )
+@dataclass(frozen=True)
+class AgentTools:
+    """The agents of a folder as tools: all names, and those whose description can be read."""
 
+    names: Collection[str]
+    described: Definitions
 
-def output_schema(described: Definition | None) -> JsonObject | None:
-    """The schema of the agent's answers if they are objects: MCP knew no others until 2026."""
-    schema = described.output if described else None
-    return schema if isinstance(schema, dict) and schema.get("type") == "object" else None
+    def offered(self, caller: Caller) -> list[Tool]:
+        """The agents that a caller may use, by name."""
+        return [
+            Tool(
+                name=it,
+                description=self.described[it].description if it in self.described else "",
+                input_schema=INPUT_SCHEMA,
+                output_schema=self._output_schema(it),
+            )
+            for it in sorted(filter(caller.sees, self.names))
+        ]
 
+    def result(self, answer: Response | TaskView, task_id: str) -> CallToolResult:
+        """The answer of a run. A run without one, and one whose answer has no data although the
+        tool has a schema, is an error that the client's model can read."""
+        agent, status = answer.agent, Status(answer.status)
+        has_schema = self._output_schema(agent) is not None
+        data = answer.data if has_schema and isinstance(answer.data, dict) else None
+        return CallToolResult(
+            content=[TextContent(text=answer.content or f"the run ended: {status}")],
+            structured_content=data,
+            is_error=status not in ANSWERED or (has_schema and data is None),
+            meta={TASK: task_id, RUN: run_id(agent, task_id), STATUS: status.value},
+        )
 
-def result(
-    agent: str, task_id: str, status: str, content: str, data: JsonValue, *, has_schema: bool
-) -> CallToolResult:
-    """The answer of a run. A run without one, and one whose answer has no data although the tool
-    has a schema, is an error that the client's model can read."""
-    structured = data if has_schema and isinstance(data, dict) else None
-    is_error = status not in ANSWERED or (has_schema and structured is None)
-    return CallToolResult(
-        content=[TextContent(text=content or f"the run ended: {status}")],
-        structured_content=structured,
-        is_error=is_error,
-        meta={TASK: task_id, RUN: run_id(agent, task_id), STATUS: str(status)},
-    )
-
-
-def fault(sentence: str) -> CallToolResult:
-    """The answer to arguments that no agent takes, which the client's model can correct."""
-    return CallToolResult(content=[TextContent(text=sentence)], is_error=True)
+    def _output_schema(self, agent: str) -> JsonObject | None:
+        """The schema of an agent's answers if they are objects: MCP knew no others until 2026."""
+        schema = self.described[agent].output if agent in self.described else None
+        return schema if isinstance(schema, dict) and schema.get("type") == "object" else None
