@@ -47,7 +47,7 @@ from shared.broker.connection import Broker, connect
 from shared.broker.consumer import Consumer
 from shared.contract import topology
 from shared.contract.entities import Topology
-from shared.definitions.loader import equipped, read_folder, workers_of
+from shared.definitions.loader import described, equipped, read_folder
 from shared.definitions.model import Definition
 from shared.definitions.narrowing import narrowed
 from shared.definitions.skills import skill_folders
@@ -73,7 +73,7 @@ async def serve(process: Process, name: str) -> None:
     definition = found.definition
     for other, fault in folder.faults.items():
         log.warning("an agent's file is wrong: it can't start", agent=other, fault=fault)
-    workers, faults = await workers_of(folder, definition)
+    workers, faults = await described(folder, definition.workers)
     for fault in faults:
         log.warning("a worker's output can't be loaded", fault=fault)
     metrics = Metrics(process.registry)
