@@ -20,8 +20,7 @@ import structlog
 from pydantic import ValidationError
 
 from services.agent.instance import Instance
-from services.agent.llm.chat import Model
-from services.agent.llm.registry import ModelRegistry
+from services.agent.llm.registry import with_model
 from services.agent.loop import loop
 from services.agent.loop.precheck import precheck
 from services.agent.loop.snapshot import Snapshot, restore_snapshot
@@ -29,18 +28,16 @@ from services.agent.loop.work import Outcome, Work, failed
 from services.agent.memory.built_in import BuiltIn
 from services.agent.runs.admission import Slot
 from services.agent.runs.cancellation import CancelScope, CancelScopes, cancelled_end
-from services.agent.runs.cause import WatchedModel
-from services.agent.runs.cost import PricedModel, price_refusal
 from services.agent.runs.ending import NOT_STORED, Ended, Endings
-from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
-from services.agent.runs.pause import Pause, PausedModel
+from services.agent.runs.instrumentation import InstrumentedTools
+from services.agent.runs.models import RunModels
+from services.agent.runs.pause import Pause
 from services.agent.runs.postponement import (
     MOST_FAILURES,
     backoff_s,
     postpone,
     postpone_for_limit,
 )
-from services.agent.runs.rate_limits import LimitedModel, RateLimits
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.stream import RunStream
 from services.agent.runs.workers import Replies, WorkerCalls
@@ -62,7 +59,6 @@ from shared.errors import (
     StoreError,
     StoreUnavailable,
 )
-from shared.prices import PriceList
 from shared.store.runs.run import Run
 from shared.store.runs.steps import resumed
 from shared.store.runs.takeover import hand_over
@@ -167,7 +163,7 @@ class Execution:
             if left_s <= 0 and (journal.finished or waited):
                 raise TimeoutError
             refused = precheck(snapshot.definition, message, left_s)
-            if refused := refused or await self.parts.price_refusal(message, snapshot):
+            if refused := refused or await self.parts.models.price_refusal(message, snapshot):
                 return Ended(refused.model_copy(update={"usage": journal.usage()}))
             log.info("run started", attempts=run.attempts, steps=journal.finished)
             self.instance.announce("run.started", run, kind=run.kind, steps=journal.finished)
@@ -232,14 +228,8 @@ class RunParts:
     replies: Replies
     toolbox: Toolbox
     built_in: BuiltIn
-    models: ModelRegistry
+    models: RunModels
     pause: Pause
-    prices: PriceList
-    limits: RateLimits
-
-    async def price_refusal(self, message: Task | Trigger, snapshot: Snapshot) -> Outcome | None:
-        """See `cost.price_refusal`. Raises `SettingsError` as `loop` does."""
-        return await price_refusal(message.budget, self.models.of(snapshot.definition), self.prices)
 
     async def journal(self, run: Run, slot: Slot) -> tuple[StoredJournal, float]:
         """The run's journal, and the seconds until its deadline by the store's clock."""
@@ -268,28 +258,24 @@ class RunParts:
         Raises `SettingsError` if the settings no longer allow the use of the run's model.
         """
         sums_up = run.kind == "tick"  # its run may call nothing
-        endpoint = self.models.of(snapshot.definition)
+        definition = snapshot.definition
         work = Work(
             run_id=run.run_id,
-            definition=snapshot.definition,
+            definition=definition,
             message=message,
             notes=run.notes,
             recalled=run.recalled,
             now=datetime.fromtimestamp(_starts_at(run, message), UTC),
             workers=() if sums_up else snapshot.workers,
             tools=() if sums_up else snapshot.tools,
-            window=endpoint.window,
+            window=self.models.registry.of(definition).window,
             output=None if sums_up else snapshot.output,
         )
-        model: Model = InstrumentedModel(endpoint, self.instance, run)
-        if message.budget and message.budget.cost is not None:
-            model = PricedModel(model, self.prices, endpoint.name, endpoint.base_url)
-        if limit := self.limits.of(endpoint.name):
-            model = LimitedModel(model, limit, run, message.priority, slot, self.pause, journal)
+        model_of = partial(self.models.of, run, message, slot, journal)
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)
         return loop.run(
             work,
-            PausedModel(WatchedModel(model, journal.cause), self.pause, journal),
+            model_of(definition),
             InstrumentedTools(
                 self.built_in.of(run, snapshot, RunTools(self.toolbox, run, self.instance)),
                 self.instance,
@@ -299,6 +285,7 @@ class RunParts:
             journal,
             scope.left_s,
             RunStream(self.instance.publisher, run).turn if _streams(message) else None,
+            lambda name: model_of(with_model(definition, name)),
         )
 
 

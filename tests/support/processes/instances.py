@@ -22,6 +22,7 @@ from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
 from services.agent.runs.execution import Execution, RunParts
+from services.agent.runs.models import RunModels
 from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
 from services.agent.runs.rate_limits import RateLimits
@@ -78,16 +79,9 @@ def runs_of(
     speaking = models or ModelRegistry(Settings(), own.metrics.model_failed)
     pause = Pause(own, admission)
     built_in = BuiltIn(own.store, KnowledgeIndex(own, folder), {})
-    parts = RunParts(
-        own,
-        Replies(own),
-        toolbox(tools),
-        built_in,
-        speaking,
-        pause,
-        prices or PriceList(),
-        RateLimits(limits or {}, own, jobs),
-    )
+    limited = RateLimits(limits or {}, own, jobs)
+    run_models = RunModels(own, speaking, pause, prices or PriceList(), limited)
+    parts = RunParts(own, Replies(own), toolbox(tools), built_in, run_models, pause)
     execution = Execution(own, parts, CancelScopes(), Endings(own, outbox, refusals))
     return OpenRuns(execution, admission, jobs)
 
