@@ -360,7 +360,7 @@ rate_leases = Table(
     Column("granted_at", Float(53), nullable=False),
     Column("requests", Integer, nullable=False),
     Column("tokens", BigInteger, nullable=False),
-    Column("place", BigInteger, nullable=False),
+    Column("rank", BigInteger, nullable=False),
     Column("returned_at", Float(53)),
     sqlite_with_rowid=False,
 )
@@ -376,7 +376,7 @@ rate_waits = Table(
     Column("agent", String(40), nullable=False),
     Column("priority", String(11), nullable=False),
     Column("tokens", BigInteger, nullable=False),
-    Column("place", BigInteger, nullable=False),
+    Column("rank", BigInteger, nullable=False),
     Column("since", Float(53), nullable=False),
     Column("until", Float(53), nullable=False),
     Column("reason", String(200), nullable=False),

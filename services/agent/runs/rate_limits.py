@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,7 +27,8 @@ from shared.settings.limits import Limits
 from shared.settings.mapping import first_match
 from shared.store.processes import cooldowns
 from shared.store.processes.heartbeats import Watch
-from shared.store.processes.rate_limits import Answer, Ask, Limited, give_back, limit_text
+from shared.store.processes.rate_limits import Answer, Limited, give_back
+from shared.store.processes.rate_queue import Ask, limit_text
 from shared.store.runs.run import Run
 
 HERE_S = 5.0
@@ -65,7 +66,6 @@ class SharedLimit:
     _serving: bool = False
     _returned: asyncio.Event = field(default_factory=asyncio.Event)
     _watch: Watch = field(default_factory=Watch)
-    _dead: set[str] = field(default_factory=set)
     _struck: bool = False
 
     async def ask(self, ask: Ask) -> Answer:
@@ -101,14 +101,13 @@ class SharedLimit:
                 reply.set_result(answer)
         self._serving = False
 
-    async def _answers(self, asks: list[Ask]) -> list[Answer]:
+    async def _answers(self, asks: Sequence[Ask]) -> Sequence[Answer]:
         me = self.instance
-        ask = partial(
-            self.limited.ask, agent=me.agent, instance=me.id, asks=asks, dead=tuple(self._dead)
-        )
+        ask = partial(self.limited.ask, agent=me.agent, instance=me.id, asks=asks)
         found = await me.store.write(self._key, ask)
-        self._dead = self._watch.silent(found.holders, time.monotonic()) - {me.id}
-        return list(found.answers)
+        if dead := self._watch.silent(found.holders, time.monotonic()) - {me.id}:
+            found = await me.store.write(self._key, partial(ask, dead=dead))
+        return found.answers
 
     def _unused(self, ask: Ask, reply: asyncio.Future[Answer]) -> None:
         if not reply.cancelled() and not reply.exception() and reply.result().wait_s is None:
@@ -128,7 +127,7 @@ class SharedLimit:
     async def _give_back(self, lease: Lease) -> None:
         store, me = self.instance.store, self.instance
         give = partial(give_back, **vars(lease))
-        if await store.write(self._key, give, RETURN_WITHIN_S):
+        if await store.write(self._key, give, RETURN_WITHIN_S) and self.limited.returns_matter:
             wake = partial(self.limited.ask, agent=me.agent, instance=me.id, asks=())
             await store.write(self._key, wake)
         returned, self._returned = self._returned, asyncio.Event()
@@ -230,7 +229,7 @@ class LimitedModel:
             if is_long or self.run.attempts:  # a paused slot would end a suspect's isolation
                 raise LimitReached(text, answer.wait_s)
             self.slot.pause()
-            await self.limit.freed(min(max(answer.wait_s, ASK_AGAIN_S), 2 * ASK_AGAIN_S))
+            await self.limit.freed(ASK_AGAIN_S)
             await self.slot.resume()
             await self.pause.passed(self.journal)
             await self.journal.begin_again()

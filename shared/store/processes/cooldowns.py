@@ -34,11 +34,6 @@ def cool_down(connection: Connection, model: str, asked_s: float | None) -> None
     connection.execute(statement)
 
 
-def cooled_until(connection: Connection, model: str) -> float:
-    query = select(rate_limits.c.cooled_until).where(rate_limits.c.model == model)
-    return connection.execute(query).scalar() or 0.0
-
-
 def recover(connection: Connection, model: str) -> None:
     """A call has succeeded: the next cool-down begins with the shortest wait again."""
     over = rate_limits.c.model == model, rate_limits.c.cooled_until <= now_s()

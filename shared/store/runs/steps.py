@@ -12,7 +12,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from shared.store.database.dialect import insert_into
 from shared.store.database.prepared import Prepared
-from shared.store.processes.rate_limits import limit_text
+from shared.store.processes.rate_queue import limit_text
 from shared.store.runs.run import OWNED, Run, change, lock, owned
 from shared.store.runs.tool_starts import Start, doubtful
 from shared.store.schema import now_s, rate_waits, runs, steps

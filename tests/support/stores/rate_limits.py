@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from shared.contract.priority import Priority
 from shared.store import Store
-from shared.store.processes.rate_limits import Ask
+from shared.store.processes.rate_queue import Ask
 from shared.store.schema import rate_leases, rate_limits, rate_waits
 
 TIMES = (

@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("granted_at", sa.Float(precision=53), nullable=False),
         sa.Column("requests", sa.Integer(), nullable=False),
         sa.Column("tokens", sa.BigInteger(), nullable=False),
-        sa.Column("place", sa.BigInteger(), nullable=False),
+        sa.Column("rank", sa.BigInteger(), nullable=False),
         sa.Column("returned_at", sa.Float(precision=53)),
         sqlite_with_rowid=False,
     )
@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.Column("agent", sa.String(length=40), nullable=False),
         sa.Column("priority", sa.String(length=11), nullable=False),
         sa.Column("tokens", sa.BigInteger(), nullable=False),
-        sa.Column("place", sa.BigInteger(), nullable=False),
+        sa.Column("rank", sa.BigInteger(), nullable=False),
         sa.Column("since", sa.Float(precision=53), nullable=False),
         sa.Column("until", sa.Float(precision=53), nullable=False),
         sa.Column("reason", sa.String(length=200), nullable=False),

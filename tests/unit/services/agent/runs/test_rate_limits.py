@@ -22,7 +22,9 @@ from shared.errors import LimitReached, ModelUnavailable, RunHandedOver
 from shared.settings.limits import Limits, ModelLimits
 from shared.store import Store
 from shared.store.processes import heartbeats
-from shared.store.processes.rate_limits import Ask, give_back
+from shared.store.processes.rate_limits import give_back
+from shared.store.processes.rate_queue import Ask
+from shared.store.processes.rate_usage import WINDOW_S
 from shared.store.queries.stuck import limit_waits
 from shared.store.queries.texts import run_texts
 from shared.store.runs.run import Run
@@ -90,7 +92,7 @@ async def test_a_run_whose_models_limit_is_used_up_is_postponed_and_has_not_fail
     (waiting,) = await store.read(limit_waits)
     assert (waiting.model, waiting.limit, waiting.runs) == ("ti*", "1 requests per minute", 1)
     assert ((await counted(store)).takeable, (await counted(store)).delayed) == (0, 0)
-    await later(store, 60)
+    await later(store, WINDOW_S)
     await store.write("", lambda db: db.execute(update(runs).values(due_at=1.0)))
     (again,) = await taken(store, own.id)
     assert again.failures == 0

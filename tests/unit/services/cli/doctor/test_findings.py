@@ -26,6 +26,7 @@ from shared.client.system.status import (
 )
 from shared.definitions.model import Definition
 from shared.settings.environment import Settings
+from shared.store.queries.stuck import LimitWait
 from tests.support.command_line import hutch
 
 
@@ -107,6 +108,27 @@ def test_what_a_killed_hutch_up_has_left_is_found(
     assert "no 'hutch up' runs here: it was killed" in text(home_findings(settings))
     with locked(home), recorded(home, "amqp://guest:guest@127.0.0.1:2/"):
         assert "advice: 'hutch up' runs here with a broker" in text(home_findings(settings))
+
+
+def test_runs_that_wait_for_a_models_limit_are_advice() -> None:
+    waits = LimitWait("gpt-5*", "5 concurrent calls", 1, 9.0, 4.0)
+    it = SystemStatus(
+        agents=[],
+        scheduler=1,
+        gateway=1,
+        schedules=[],
+        dead_letters=0,
+        dead_letters_by_reason={},
+        takes_messages=True,
+        store=StoreStatus("sqlite:///hutch.db", "0011", "SQLite 3", 1),
+        broker=None,
+        faults=[],
+        limits=[waits],
+    )
+    assert text(process_findings(it)).startswith(
+        "advice: 1 run waits, for up to 9 s, for the limit of model gpt-5*: 5 concurrent calls; "
+        "no calls for 4 s -> wait"
+    )
 
 
 def test_agents_whose_heartbeats_cannot_be_written_are_not_called_dead() -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from services.gateway.system.attention import Attention, attention
 from services.gateway.system.observation import Observed
 from shared.client.system.status import AgentStatus, ScheduleStatus, SystemStatus
+from shared.store.queries.stuck import LimitWait
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -43,6 +45,16 @@ def found(
 def test_nothing_needs_a_person_while_work_is_done() -> None:
     busy = agent(queued=3, due=2, running=4, waiting=1, delayed=9)
     assert found(status(busy, agent("tom", 0))) == []
+
+
+def test_runs_that_wait_for_a_models_limit_for_a_minute_are_one_line() -> None:
+    waits = LimitWait("gpt-5*", "60 requests per minute", 14, 75.0, 0.0)
+    (item,) = found(status(limits=[waits]))
+    assert (item.kind, item.count) == ("limit", 14)
+    assert item.sentence == (
+        "14 runs wait, for up to 75 s, for the limit of model gpt-5*: 60 requests per minute."
+    )
+    assert found(status(limits=[replace(waits, longest_s=20.0)])) == []
 
 
 def test_each_trouble_is_one_sentence_and_the_worst_comes_first() -> None:
