@@ -11,7 +11,7 @@ import pytest
 from shared.store.knowledge.search import MOST_WORDS
 from tests.support.client import Client
 from tests.support.processes.agents import define
-from tests.support.processes.fixtures import Asked
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import System, until
 
 CLERK = """
@@ -42,7 +42,7 @@ def clerk(system: System, agents: Path) -> Path:
 
 def results(asked: Asked) -> list[str]:
     """The results of tools in the last request."""
-    return [it["content"] for it in asked()[-1]["messages"] if it["role"] == "tool"]
+    return results_in(asked()[-1])
 
 
 def offered(request: dict[str, Any]) -> set[str]:
