@@ -66,7 +66,8 @@ def test_the_model_sees_the_changed_task_and_the_requester_the_changed_answer(
     assert CARD in shown  # the task as it was sent, and both forms of the answer
     assert "tool checks.py:cards" in shown
     assert "Damn, paid." in shown
-    assert "Well, paid." in shown
+    assert "tool checks.py:polite\nchanged\nWell, paid." in shown
+    assert "model check\npassed" in shown
 
 
 @pytest.mark.usefixtures("clerk")
