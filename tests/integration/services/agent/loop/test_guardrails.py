@@ -98,7 +98,7 @@ def test_a_session_and_its_later_runs_have_the_changed_text_only(
     for content in (f"I pay with {CARD}.", "With what?"):
         pika.send("clerk", {"content": f"{content} [[reply Damn. {PASS}]]", "session": "ann"})
         assert pika.reply().status == "ok"
-    asking, answering, _ = (it["content"] for it in asked()[-2]["messages"])
+    _, asking, answering, _ = (it["content"] for it in asked()[-2]["messages"])
     assert asking.startswith("I pay with [card].")
     assert answering.startswith("Well.")
     assert CARD not in str(asked())

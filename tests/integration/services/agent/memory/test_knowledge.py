@@ -84,7 +84,7 @@ def test_a_tool_is_found_and_called_and_a_fact_is_remembered_for_the_user_of_a_s
     assert "tool_24" not in offered(asked()[0])
     assert "tool_24" in offered(asked()[1])
     assert json.loads(results(asked)[0])[0]["name"] == "tool_24"
-    assert results(asked)[1:] == [SKILL.strip(), "did 24"]
+    assert results(asked)[1:] == [SKILL, "did 24"]
     keep = '[[call remember {"fact": "Ann drinks tea."}]]'
     pika.ask("clerk", {"content": f"{keep}[[then]]", "session": "ann/1"})
     for session, known in (("ann/2", True), ("bob/1", False)):
