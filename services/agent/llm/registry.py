@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.agent.llm.client import OnFailure, OpenAIModel, ignore_failure
 from shared.definitions.model import Definition
-from shared.definitions.model_address import model_address
+from shared.definitions.model_address import model_address, with_embedding_model
 from shared.settings.environment import Settings
 
 
@@ -22,6 +22,11 @@ class ModelRegistry:
         if key not in self._built:
             self._built[key] = build(definition, self._settings, self._on_failure)
         return self._built[key]
+
+    def of_embeddings(self, definition: Definition) -> OpenAIModel | None:
+        """The model of the definition's embeddings, if it has any. Raises as `of` does."""
+        embedding = with_embedding_model(definition)
+        return self.of(embedding) if embedding else None
 
     async def close(self) -> None:
         for model in self._built.values():
