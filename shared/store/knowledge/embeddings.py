@@ -18,8 +18,9 @@ from shared.store.database.dialect import upsert
 from shared.store.knowledge.search import Passage
 from shared.store.knowledge.tables import embeddings, passages
 
-COMPARED = 256
-"""The passages whose bytes are compared."""
+COMPARED = 400_000
+"""The bytes that are compared, in some 20 ms: those of 260 passages, if an embedding has 1,536. Of
+shorter embeddings, whose bits say less, more are compared."""
 
 
 def missing(connection: Connection, collection: str, model: str, limit: int) -> dict[int, str]:
@@ -67,7 +68,7 @@ def nearest(
         for row in connection.execute(query)
         if len(row[1]) == size
     ]
-    compared = [it for _, it in nsmallest(COMPARED, distances)]
+    compared = [it for _, it in nsmallest(COMPARED // len(vector), distances)]
     columns = (passages.c.source, passages.c.position, passages.c.text)
     joined = select(embeddings.c.scale, embeddings.c.numbers, *columns).join_from(
         embeddings, passages, embeddings.c.passage_id == passages.c.passage_id

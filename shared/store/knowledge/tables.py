@@ -44,7 +44,7 @@ embeddings = Table(
     Column("scale", Float(53), nullable=False),
     Column("numbers", LargeBinary, nullable=False),
 )
-"""Embeddings of passages: `numbers` are signed bytes, to be multiplied by `scale`; `signs` has a bit
-for each."""
+"""Embeddings of passages: `numbers` are signed bytes, to be multiplied by `scale`; `signs` has a
+bit for each."""
 
 Index("embeddings_collection", embeddings.c.collection, embeddings.c.model)
