@@ -80,6 +80,7 @@ async def serve(process: Process, name: str) -> None:
     models = ModelRegistry(settings, metrics.model_failed)
     # A missing key or model is an error now, not at the first task.
     model, *_ = models.all_of(definition)
+    models.of_embeddings(definition)  # the same
     await model.warm()  # loads proxies and certificates now, while no heartbeat waits for it
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
@@ -146,7 +147,7 @@ async def _run(
         settlement = Settlement(refusals)
         pause, scopes = Pause(instance, admission), CancelScopes()
         prices = PriceList(process.settings.prices)
-        index = KnowledgeIndex(instance, folder)
+        index = KnowledgeIndex(instance, folder, models.of_embeddings(definition))
         skills = skill_folders(folder, definition.skills)
         built_in = BuiltIn(store, index, skills)
         parts = RunParts(instance, replies, toolbox, built_in, models, pause, prices)
