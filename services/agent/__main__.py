@@ -47,7 +47,7 @@ from shared.broker.connection import Broker, connect
 from shared.broker.consumer import Consumer
 from shared.contract import topology
 from shared.contract.entities import Topology
-from shared.definitions.loader import equipped, read_folder, workers_of
+from shared.definitions.loader import described, equipped, read_folder
 from shared.definitions.model import Definition
 from shared.definitions.narrowing import narrowed
 from shared.definitions.skills import skill_folders
@@ -73,13 +73,14 @@ async def serve(process: Process, name: str) -> None:
     definition = found.definition
     for other, fault in folder.faults.items():
         log.warning("an agent's file is wrong: it can't start", agent=other, fault=fault)
-    workers, faults = await workers_of(folder, definition)
+    workers, faults = await described(folder, definition.workers)
     for fault in faults:
         log.warning("a worker's output can't be loaded", fault=fault)
     metrics = Metrics(process.registry)
     models = ModelRegistry(settings, metrics.model_failed)
     # A missing key or model is an error now, not at the first task.
     model, *_ = models.all_of(definition)
+    models.of_embeddings(definition)  # the same
     await model.warm()  # loads proxies and certificates now, while no heartbeat waits for it
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
@@ -146,7 +147,7 @@ async def _run(
         settlement = Settlement(refusals)
         pause, scopes = Pause(instance, admission), CancelScopes()
         prices = PriceList(process.settings.prices)
-        index = KnowledgeIndex(instance, folder)
+        index = KnowledgeIndex(instance, folder, models.of_embeddings(definition))
         skills = skill_folders(folder, definition.skills)
         built_in = BuiltIn(store, index, skills)
         parts = RunParts(instance, replies, toolbox, built_in, models, pause, prices)

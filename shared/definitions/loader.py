@@ -7,7 +7,7 @@ same functions as a starting process, so both refuse the same faults in the same
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,24 +123,24 @@ def _check_references(guardrails: Guardrails | None) -> Iterator[tuple[Place, st
                     yield ("guardrails", key, at), check.function
 
 
-async def workers_of(folder: Folder, definition: Definition) -> tuple[Definitions, list[str]]:
-    """An agent's workers as it sees them: their names, descriptions and outputs.
+async def described(folder: Folder, names: Iterable[str]) -> tuple[Definitions, list[str]]:
+    """Agents as their callers see them: their names, descriptions and outputs.
 
-    Also returns a line for each output that can't be loaded: that worker is described without it.
+    Also returns a line for each output that can't be loaded: that agent is described without it.
     """
-    workers = {worker: folder.described[worker] for worker in definition.workers}
+    agents = {name: folder.described[name] for name in names}
     faults: list[str] = []
 
     def load_all() -> None:
-        for name, worker in workers.items():
+        for name, agent in agents.items():
             try:
-                workers[name] = _with_schema(folder, worker)
+                agents[name] = _with_schema(folder, agent)
             except SettingsError as error:
-                workers[name] = worker.model_copy(update={"output": None})
+                agents[name] = agent.model_copy(update={"output": None})
                 faults.append(folder.fault(name, ("output",), str(error)))
 
     await in_thread(load_all)
-    return workers, faults
+    return agents, faults
 
 
 def _with_schema(folder: Folder, definition: Definition) -> Definition:
