@@ -146,9 +146,10 @@ async def test_a_conclusion_is_checked() -> None:
 async def test_a_changed_answer_still_has_to_fit_its_schema(
     new: str, status: Status, data: object
 ) -> None:
-    it = checked(scripted_loop(says('{"sum":1}')), answer=changing("1", new))
+    it = checked(scripted_loop(says('{"sum":1}')), answer=changing('{"sum":1', f'{{"sum": {new}'))
     outcome = await it.run(work(output=SCHEMA, guardrails=BOTH))
     assert (outcome.status, outcome.data) == (status, data)
+    assert data is None or outcome.content == '{"sum":2}'
 
 
 async def test_a_trigger_without_a_text_is_not_checked() -> None:
