@@ -82,6 +82,7 @@ async def serve(process: Process, name: str) -> None:
     models = ModelRegistry(settings, metrics.model_failed)
     # A missing key or model is an error now, not at the first task.
     model, *_ = models.all_of(definition)
+    models.of_embeddings(definition)  # the same
     await model.warm()  # loads proxies and certificates now, while no heartbeat waits for it
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
@@ -147,7 +148,7 @@ async def _run(
         refusals = Refusals(instance, outbox)
         settlement = Settlement(refusals)
         pause, scopes = Pause(instance, admission), CancelScopes()
-        index = KnowledgeIndex(instance, folder)
+        index = KnowledgeIndex(instance, folder, models.of_embeddings(definition))
         skills = skill_folders(folder, definition.skills)
         built_in = BuiltIn(store, index, skills)
         prices = PriceList(process.settings.prices)

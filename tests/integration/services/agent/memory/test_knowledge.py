@@ -10,8 +10,9 @@ import pytest
 
 from shared.store.knowledge.search import MOST_WORDS
 from tests.support.client import Client
+from tests.support.model.meanings import MeaningsEndpoint
 from tests.support.processes.agents import define
-from tests.support.processes.fixtures import Asked
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import System, until
 
 CLERK = """
@@ -42,7 +43,7 @@ def clerk(system: System, agents: Path) -> Path:
 
 def results(asked: Asked) -> list[str]:
     """The results of tools in the last request."""
-    return [it["content"] for it in asked()[-1]["messages"] if it["role"] == "tool"]
+    return results_in(asked()[-1])
 
 
 def offered(request: dict[str, Any]) -> set[str]:
@@ -84,7 +85,7 @@ def test_a_tool_is_found_and_called_and_a_fact_is_remembered_for_the_user_of_a_s
     assert "tool_24" not in offered(asked()[0])
     assert "tool_24" in offered(asked()[1])
     assert json.loads(results(asked)[0])[0]["name"] == "tool_24"
-    assert results(asked)[1:] == [SKILL.strip(), "did 24"]
+    assert results(asked)[1:] == [SKILL, "did 24"]
     keep = '[[call remember {"fact": "Ann drinks tea."}]]'
     pika.ask("clerk", {"content": f"{keep}[[then]]", "session": "ann/1"})
     for session, known in (("ann/2", True), ("bob/1", False)):
@@ -92,3 +93,27 @@ def test_a_tool_is_found_and_called_and_a_fact_is_remembered_for_the_user_of_a_s
         assert ("Ann drinks tea." in results(asked)[0]) is known
     assert "Within 30 days." in system.hutch("knowledge", "search", "clerk", "days").stdout
     assert "forgot 1 fact" in system.hutch("forget", "ann").stdout
+
+
+def test_documents_are_found_by_meaning_and_by_words_while_the_endpoint_is_away(
+    system: System, pika: Client, asked: Asked, agents: Path
+) -> None:
+    (agents / "docs").mkdir()
+    (agents / "docs" / "returns.md").write_text("# Returns\n\nBring it within 30 days.", "utf-8")
+    (agents / "docs" / "refunds.md").write_text("# Refunds\n\nAfter five days.", "utf-8")
+    search = '[[call search_knowledge {"query": "%s"}]][[then]]'
+    with MeaningsEndpoint(down=True).serving() as endpoint:
+        model = f"{{name: small, base_url: {endpoint.url}}}"
+        define(agents, system, clerk=f"knowledge: {{paths: [docs/], embeddings: {model}}}")
+        [first] = system.agents("clerk")
+        pika.ask("clerk", search % "returns")
+        assert "[docs/returns.md]" in results(asked)[0]
+        pika.ask("clerk", search % "Where is my money?")
+        assert results(asked) == ["No passage fits these words; try other words."]
+        first.kill()
+        endpoint.down = False
+        system.agents("clerk")
+        until(lambda: len(endpoint.texts) == 2)
+        pika.ask("clerk", search % "Where is my money?")
+        assert "After five days." in results(asked)[0].split("\n\n")[1]
+        assert json.loads(system.hutch("knowledge", "status", "--json").stdout)[0]["embedded"] == 1
