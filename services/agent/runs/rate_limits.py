@@ -20,7 +20,7 @@ from services.agent.llm.errors import is_rate_limited
 from services.agent.runs.admission import Slot
 from services.agent.runs.pause import Pause
 from services.agent.runs.store_journal import StoredJournal
-from shared.concurrency.fault_boundary import contained
+from shared.concurrency.fault_boundary import contained, is_own_cancellation
 from shared.contract.priority import Priority
 from shared.errors import LimitReached, ModelUnavailable
 from shared.settings.limits import Limits
@@ -86,20 +86,24 @@ class SharedLimit:
 
     async def _serve(self) -> None:
         """Ask the store for all that wait, again and again until none does."""
-        while self._asking:
-            batch, self._asking = self._asking, []
-            try:
-                answers = await self._answers([ask for ask, _ in batch])
-            except BaseException as error:
-                self._serving = False
-                for _, reply in batch:
-                    reply.set_exception(error)
-                if isinstance(error, asyncio.CancelledError):
-                    raise
-                return
+        try:
+            while self._asking:
+                batch, self._asking = self._asking, []
+                await self._serve_batch(batch)
+        finally:
+            self._serving = False
+
+    async def _serve_batch(self, batch: list[tuple[Ask, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._answers([ask for ask, _ in batch])
+        except BaseException as error:
+            for _, reply in batch:
+                reply.set_exception(error)
+            if is_own_cancellation(error):
+                raise
+        else:
             for (_, reply), answer in zip(batch, answers, strict=True):
                 reply.set_result(answer)
-        self._serving = False
 
     async def _answers(self, asks: Sequence[Ask]) -> Sequence[Answer]:
         me = self.instance
@@ -153,7 +157,8 @@ class SharedLimit:
 
     @property
     def _key(self) -> str:
-        """It comes after the ids of runs: no commit locks a run's row while it holds this lock."""
+        """It comes after the ids of runs: no commit waits for a run's row while it holds the lock
+        on the model's name."""
         return f"limit {self.limited.model}"
 
 
@@ -202,16 +207,17 @@ class LimitedModel:
         counted = replace(request, on_retry=again, retry_rate_limits=False)
         try:
             completion = await self.model.complete(counted, on_text)
+            lease.tokens = completion.usage.tokens or lease.tokens
         except ModelUnavailable as error:
             if is_rate_limited(error):
                 self.limit.cool_down(error.wait_s)
             raise
         finally:
             self.limit.give_back(lease)
-        lease.tokens = completion.usage.tokens or lease.tokens
-        if completion.exhausted_s is not None:
+        if completion.exhausted_s is None:
+            self.limit.succeeded()
+        else:
             self.limit.cool_down(completion.exhausted_s)
-        self.limit.succeeded()
         return completion
 
     async def _lease(self, tokens: int) -> Lease:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from services.agent.instance import Instance
 from services.agent.llm.chat import Completion, Request, User
@@ -18,7 +18,7 @@ from services.agent.runs.pause import Pause
 from services.agent.runs.rate_limits import LimitedModel, RateLimits, SharedLimit
 from services.agent.runs.store_journal import StoredJournal
 from shared.contract.priority import Priority
-from shared.errors import LimitReached, ModelUnavailable, RunHandedOver
+from shared.errors import LimitReached, ModelUnavailable, RunHandedOver, StoreError
 from shared.settings.limits import Limits, ModelLimits
 from shared.store import Store
 from shared.store.processes import heartbeats
@@ -172,6 +172,16 @@ async def test_a_lease_that_is_granted_to_a_cancelled_run_is_returned(store: Sto
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
     assert await leases_in_use(store) == 0
+
+
+async def test_a_question_that_the_store_refuses_fails_alone(store: Store) -> None:
+    refuse = "CREATE TRIGGER no BEFORE INSERT ON rate_leases BEGIN SELECT RAISE(ABORT, 'no'); END"
+    async with shared(instance(store), ONE_CALL) as limit:
+        await store.write("", lambda db: db.execute(text(refuse)))
+        with pytest.raises(StoreError):
+            await limit.ask(ask("r1"))
+        await store.write("", lambda db: db.execute(text("DROP TRIGGER no")))
+        assert (await limit.ask(ask("r2"))).wait_s is None
 
 
 async def test_runs_that_ask_at_the_same_time_share_one_commit_and_the_limit(
