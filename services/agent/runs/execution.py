@@ -1,11 +1,6 @@
 """The execution of a claimed run in this process, up to its committed end.
 
-`execute` runs an attempt and comes to one of four results. Each is handled there, and only there:
-
-    Ended       an outcome, committed with its response
-    Postponed   the model is unavailable, or its limit used up: the run is due again later
-    HandedOver  any replica goes on with the run, at once or after a delay
-    Lost        another instance owns the run
+`execute` runs an attempt and handles its result, see `results`.
 """
 
 from __future__ import annotations
@@ -22,6 +17,7 @@ from pydantic import ValidationError
 from services.agent.instance import Instance
 from services.agent.llm.registry import with_model
 from services.agent.loop import loop
+from services.agent.loop.approvals import RunParked
 from services.agent.loop.precheck import precheck
 from services.agent.loop.snapshot import Snapshot, restore_snapshot
 from services.agent.loop.work import Outcome, Work, failed
@@ -31,13 +27,10 @@ from services.agent.runs.cancellation import CancelScope, CancelScopes, cancelle
 from services.agent.runs.ending import NOT_STORED, Ended, Endings
 from services.agent.runs.instrumentation import InstrumentedTools
 from services.agent.runs.models import RunModels
+from services.agent.runs.parking import park, report_decision
 from services.agent.runs.pause import Pause
-from services.agent.runs.postponement import (
-    MOST_FAILURES,
-    backoff_s,
-    postpone,
-    postpone_for_limit,
-)
+from services.agent.runs.postponement import MOST_FAILURES, postpone, postpone_for_limit
+from services.agent.runs.results import HandedOver, Lost, Parked, Postponed, Result, interrupted
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.stream import RunStream
 from services.agent.runs.workers import Replies, WorkerCalls
@@ -69,29 +62,7 @@ log = structlog.get_logger()
 MOST_ATTEMPTS = 5
 """A run is given up once so many of its owners have died without a step of it finishing."""
 
-END_RETRY_S = 60.0
-"""The delay before the next attempt to end a run whose end the store has refused."""
-
 NOT_RESUMED = "the run could not be resumed"
-
-
-@dataclass(frozen=True)
-class Postponed:
-    """The postponement is committed already; nothing is left to do here."""
-
-
-@dataclass(frozen=True)
-class HandedOver:
-    delay_s: float = 0.0
-    """The time until a replica can take the run."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    reason: str
-
-
-Result = Ended | Postponed | HandedOver | Lost
 
 
 @dataclass
@@ -118,11 +89,11 @@ class Execution:
             if is_own_cancellation(error):
                 await self.hand_over(run)
                 raise
-            result = _interrupted(run, error)
+            result = interrupted(run, error)
         finally:
             self._journals.pop(_key(run), None)
         match result:
-            case Ended() | Postponed():
+            case Ended() | Postponed() | Parked():
                 pass
             case HandedOver(delay_s):
                 await self.hand_over(run, delay_s)
@@ -184,6 +155,9 @@ class Execution:
                 return await cancelled_end(self.instance.store, run)
             case RunHandedOver():
                 return HandedOver()
+            case RunParked():
+                await park(self.instance, run, error)
+                return Parked()
             case LimitReached():
                 await postpone_for_limit(self.instance, run, journal, error)
                 return Postponed()
@@ -239,7 +213,15 @@ class RunParts:
             return StoredJournal(store, run, on_step=slot.share), left_s
         found = await store.read(partial(resumed, run=run))
         journal = StoredJournal(
-            store, run, found.steps, found.doubtful, slot.share, postponed_for=found.postponed_for
+            store,
+            run,
+            found.steps,
+            found.doubtful,
+            slot.share,
+            postponed_for=found.postponed_for,
+            asked=found.approvals,
+            definition=self.instance.snapshot.digest,
+            on_decision=partial(report_decision, self.instance, run),
         )
         journal.cause.waits_for = found.waits_for
         return journal, run.deadline_at - found.now
@@ -317,25 +299,11 @@ def _starts_at(run: Run, message: Task | Trigger) -> float:
 
 
 def _timeout(run: Run, message: Task | Trigger, journal: StoredJournal, *, paused: bool) -> Outcome:
-    content = f"no answer within {run.deadline_at - _starts_at(run, message):.0f} s"
+    given_s = run.deadline_at - run.parked_s - _starts_at(run, message)
+    content = f"no answer within {given_s:.0f} s"
     detail = None
     if in_doubt := journal.call_in_doubt():
         detail = str(in_doubt)
     elif cause := journal.cause.describe(paused=paused):
         content, detail = f"{content}: {cause[0]}", cause[1]
     return Outcome(status=Status.TIMEOUT, content=content, detail=detail, usage=journal.usage())
-
-
-def _interrupted(run: Run, error: BaseException) -> HandedOver | Lost:
-    """The result of a run that has an error in place of an end."""
-    match error:
-        case RunLost():
-            return Lost(str(error))
-        case BrokerError():
-            log.warning("run not given up yet", reason=str(error))
-            return HandedOver(backoff_s(run.failures + 1))
-        case StoreError():
-            log.error("run not ended yet", reason=str(error))
-        case _:
-            log.error("run not ended yet", exc_info=error)
-    return HandedOver(END_RETRY_S)

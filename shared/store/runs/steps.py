@@ -13,6 +13,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from shared.store.database.dialect import insert_into
 from shared.store.database.prepared import Prepared
 from shared.store.processes.rate_queue import limit_text
+from shared.store.runs.approvals import Approval, requests_of
 from shared.store.runs.run import OWNED, Run, change, lock, owned
 from shared.store.runs.tool_starts import Start, doubtful
 from shared.store.schema import now_s, rate_waits, runs, steps
@@ -46,6 +47,7 @@ class Resumed:
     now: float
     postponed_for: str = ""
     waits_for: str = ""
+    approvals: Sequence[Approval] = ()
 
 
 class _Verdict(BaseModel):
@@ -129,6 +131,9 @@ def resumed(connection: Connection, run: Run) -> Resumed:
     )
     row = connection.execute(of_run).one()
     found = steps_of(connection, run), doubtful(connection, run.run_id)
+    asked = requests_of(connection, run.run_id) if run.parked_at is not None else ()
     if row.model is not None:
-        return Resumed(*found, row.now, waits_for=limit_text(row.model, row.reason))
-    return Resumed(*found, row.now, (row.detail or "") if run.failures else "")
+        waits_for = limit_text(row.model, row.reason)
+        return Resumed(*found, row.now, waits_for=waits_for, approvals=asked)
+    postponed_for = (row.detail or "") if run.failures else ""
+    return Resumed(*found, row.now, postponed_for, approvals=asked)
