@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from shared.errors import StoreError
 from shared.store.messages.ticks import TickOutcome
+from shared.store.processes.rate_tables import rate_waits
 from shared.store.runs import sessions
 from shared.store.schema import (
     RunState,
@@ -19,7 +20,6 @@ from shared.store.schema import (
     marks,
     now_s,
     outbox,
-    rate_waits,
     requesters,
     runs,
     starts,

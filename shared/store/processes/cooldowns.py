@@ -6,7 +6,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
 from shared.store.database.dialect import lock_name, upsert
-from shared.store.schema import now_s, rate_limits
+from shared.store.processes.rate_tables import rate_limits
+from shared.store.schema import now_s
 
 FIRST_S, LONGEST_S = 5.0, 60.0
 """The wait after a refusal that names none; doubled each time, until a call succeeds."""

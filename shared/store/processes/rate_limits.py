@@ -19,8 +19,9 @@ from shared.store.database.dialect import lock_name, upsert
 from shared.store.database.prepared import Prepared
 from shared.store.processes import rate_queue
 from shared.store.processes.rate_queue import Ask
+from shared.store.processes.rate_tables import rate_leases, rate_waits
 from shared.store.processes.rate_usage import WINDOW_S, Usage, usage
-from shared.store.schema import instances, now_s, rate_leases, rate_waits
+from shared.store.schema import instances, now_s
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.1, 300.0
 """A run asks again after so long at the latest, in case that the estimate was wrong."""

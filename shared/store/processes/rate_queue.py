@@ -16,7 +16,8 @@ from sqlalchemy.engine import Connection
 
 from shared.contract.priority import BACKGROUND_WAIT_S, Priority
 from shared.store.database.dialect import upsert
-from shared.store.schema import RunState, rate_waits, runs
+from shared.store.processes.rate_tables import rate_waits
+from shared.store.schema import RunState, runs
 
 GRACE_S = 5.0
 """How long a run may be late when it is its turn. Then it, and its agent's other runs, are passed

@@ -22,7 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 
 from shared.store.database.prepared import Prepared
-from shared.store.schema import instances, now_s, rate_leases, rate_limits, rate_waits
+from shared.store.processes.rate_tables import rate_leases, rate_limits, rate_waits
+from shared.store.schema import instances, now_s
 
 WINDOW_S = 61.0
 """A minute, and a second in which a request can be late at its endpoint, which counts by itself."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import and_, func, select
 from sqlalchemy.engine import Connection
 
-from shared.store.schema import ACTIVE, RunState, now_s, rate_limits, rate_waits, runs
+from shared.store.processes.rate_tables import rate_limits, rate_waits
+from shared.store.schema import ACTIVE, RunState, now_s, runs
 
 LATE_S = 60.0
 """A run that is due usually starts within a second."""

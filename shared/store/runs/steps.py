@@ -13,10 +13,11 @@ from sqlalchemy.sql.dml import ReturningInsert
 from shared.store.database.dialect import insert_into
 from shared.store.database.prepared import Prepared
 from shared.store.processes.rate_queue import limit_text
+from shared.store.processes.rate_tables import rate_waits
 from shared.store.runs.approvals import Approval, requests_of
 from shared.store.runs.run import OWNED, Run, change, lock, owned
 from shared.store.runs.tool_starts import Start, doubtful
-from shared.store.schema import now_s, rate_waits, runs, steps
+from shared.store.schema import now_s, runs, steps
 
 DAMAGED_CHECK = "[the task can't be shown: the record of its check can't be read]"
 

@@ -48,6 +48,8 @@ class Outcome:
     answered: Mapping[str, int]
     given_up: int
     refused: int
+    lasted_s: float
+    """From the first answered call to the last."""
 
     def row(self, how: str) -> list[Row]:
         what = f"{AGENTS} agents, {REQUESTS} requests a minute, {how}"
@@ -62,7 +64,7 @@ class Outcome:
         ]
 
     def _used(self) -> float:
-        return sum(self.answered.values()) / (REQUESTS * MINUTES)
+        return sum(self.answered.values()) / (REQUESTS * (self.lasted_s / MINUTE_S + 1))
 
 
 def measure(rig: Rig) -> Found:
@@ -97,7 +99,7 @@ def _outcome(system: System, url: str, limits: dict[str, int] | None) -> Outcome
             given_up += lost
     with urllib.request.urlopen(f"{endpoint}/report") as response:
         report = json.load(response)
-    return Outcome(answered, given_up, report["refused"])
+    return Outcome(answered, given_up, report["refused"], report["lasted_s"])
 
 
 def _endpoint(system: System) -> str:

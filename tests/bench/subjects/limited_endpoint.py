@@ -1,7 +1,8 @@
 """A model's endpoint with a rate limit: `… limited_endpoint REQUESTS WINDOW_S`.
 
 It answers so many requests in any window of so many seconds, each after `ANSWER_S`; the others with
-429 and the time to wait. `GET /report` says how many it has answered and refused.
+429 and the time to wait. `GET /report` says how many it has answered and refused,
+and the seconds from the first to the last answer.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Limited:
         self._most, self._window_s = requests, window_s
         self._answered_at: deque[float] = deque()
         self.answered = self.refused = 0
+        self.began_at = 0.0
 
     async def complete(self, _: Request) -> Response:
         now = time.monotonic()
@@ -39,12 +41,15 @@ class Limited:
             fault = {"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}}
             return JSONResponse(fault, 429, {"retry-after-ms": f"{wait_ms:.0f}"})
         self.answered += 1
+        self.began_at = self.began_at or now
         self._answered_at.append(now)
         await asyncio.sleep(ANSWER_S)
         return Response(json.dumps(COMPLETION), media_type="application/json")
 
     async def report(self, _: Request) -> Response:
-        return JSONResponse({"answered": self.answered, "refused": self.refused})
+        lasted_s = self._answered_at[-1] - self.began_at if self._answered_at else 0.0
+        found = {"answered": self.answered, "refused": self.refused, "lasted_s": lasted_s}
+        return JSONResponse(found)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from shared.contract.priority import Priority
 from shared.store import Store
 from shared.store.processes.rate_queue import Ask
-from shared.store.schema import rate_leases, rate_limits, rate_waits
+from shared.store.processes.rate_tables import rate_leases, rate_limits, rate_waits
 
 TIMES = (
     (rate_leases, ("granted_at", "returned_at")),

@@ -24,11 +24,12 @@ from shared.store import Store
 from shared.store.processes import heartbeats
 from shared.store.processes.rate_limits import give_back
 from shared.store.processes.rate_queue import Ask
+from shared.store.processes.rate_tables import rate_leases
 from shared.store.processes.rate_usage import WINDOW_S
 from shared.store.queries.stuck import limit_waits
 from shared.store.queries.texts import run_texts
 from shared.store.runs.run import Run
-from shared.store.schema import RunState, rate_leases, runs
+from shared.store.schema import RunState, runs
 from tests.support.model.doubles import ScriptedModel, says
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
 from tests.support.processes.instances import instance

@@ -12,9 +12,10 @@ from shared.store import Store
 from shared.store.processes import cooldowns, heartbeats
 from shared.store.processes.rate_limits import Answer, Answers, Limited, give_back
 from shared.store.processes.rate_queue import GRACE_S, Ask
+from shared.store.processes.rate_tables import rate_leases, rate_waits
 from shared.store.processes.rate_usage import LONGEST_CALL_S, WINDOW_S
 from shared.store.runs.takeover import postpone
-from shared.store.schema import rate_leases, rate_waits, runs
+from shared.store.schema import runs
 from tests.support.stores.rate_limits import ask, later
 from tests.support.stores.steps import counted, owned
 
