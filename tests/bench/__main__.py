@@ -1,7 +1,7 @@
 """The figures of docs/bench.md: `make bench`, or `python -m tests.bench [--quick] [PART …]`.
 
 One machine holds the load, the broker, the store and what is measured; nothing else should run
-beside it. All parts together take about fifteen minutes. `--quick` leaves five of them out,
+beside it. All parts together take about twenty minutes. `--quick` leaves five of them out,
 measures shorter, and takes five. Only a whole run writes: the generated part of docs/bench.md, and
 the ratios that the bench's test compares with.
 """
