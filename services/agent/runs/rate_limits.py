@@ -27,8 +27,8 @@ from shared.settings.limits import Limits
 from shared.settings.mapping import first_match
 from shared.store.processes import cooldowns
 from shared.store.processes.heartbeats import Watch
-from shared.store.processes.rate_limits import Answer, Limited, give_back
-from shared.store.processes.rate_queue import Ask, limit_text
+from shared.store.processes.rate_limits import LeaseReply, Limiter, give_back
+from shared.store.processes.rate_queue import LeaseRequest, limit_text
 from shared.store.runs.run import Run
 
 HERE_S = 5.0
@@ -59,21 +59,21 @@ class Lease:
 class SharedLimit:
     """The limits of one model, for the runs of this process."""
 
-    limited: Limited
+    limiter: Limiter
     instance: Instance
     jobs: asyncio.TaskGroup
-    _asking: list[tuple[Ask, asyncio.Future[Answer]]] = field(default_factory=list)
+    _asking: list[tuple[LeaseRequest, asyncio.Future[LeaseReply]]] = field(default_factory=list)
     _serving: bool = False
     _returned: asyncio.Event = field(default_factory=asyncio.Event)
     _watch: Watch = field(default_factory=Watch)
     _struck: bool = False
 
-    async def ask(self, ask: Ask) -> Answer:
+    async def ask(self, ask: LeaseRequest) -> LeaseReply:
         """Ask for a lease. If this is cancelled, a lease that is granted all the same is returned.
 
         Raises the store's errors.
         """
-        reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[LeaseReply] = asyncio.get_running_loop().create_future()
         self._asking.append((ask, reply))
         if not self._serving:
             self._serving = True
@@ -93,7 +93,9 @@ class SharedLimit:
         finally:
             self._serving = False
 
-    async def _serve_batch(self, batch: list[tuple[Ask, asyncio.Future[Answer]]]) -> None:
+    async def _serve_batch(
+        self, batch: list[tuple[LeaseRequest, asyncio.Future[LeaseReply]]]
+    ) -> None:
         try:
             answers = await self._answers([ask for ask, _ in batch])
         except BaseException as error:
@@ -105,15 +107,15 @@ class SharedLimit:
             for (_, reply), answer in zip(batch, answers, strict=True):
                 reply.set_result(answer)
 
-    async def _answers(self, asks: Sequence[Ask]) -> Sequence[Answer]:
+    async def _answers(self, asks: Sequence[LeaseRequest]) -> Sequence[LeaseReply]:
         me = self.instance
-        ask = partial(self.limited.ask, agent=me.agent, instance=me.id, asks=asks)
+        ask = partial(self.limiter.ask, agent=me.agent, instance=me.id, asks=asks)
         found = await me.store.write(self._key, ask)
         if dead := self._watch.silent(found.holders, time.monotonic()) - {me.id}:
             found = await me.store.write(self._key, partial(ask, dead=dead))
         return found.answers
 
-    def _unused(self, ask: Ask, reply: asyncio.Future[Answer]) -> None:
+    def _unused(self, ask: LeaseRequest, reply: asyncio.Future[LeaseReply]) -> None:
         if not reply.cancelled() and not reply.exception() and reply.result().wait_s is None:
             self.give_back(Lease(ask.lease_id, tokens=0, requests=0))
 
@@ -131,8 +133,8 @@ class SharedLimit:
     async def _give_back(self, lease: Lease) -> None:
         store, me = self.instance.store, self.instance
         give = partial(give_back, **vars(lease))
-        if await store.write(self._key, give, RETURN_WITHIN_S) and self.limited.returns_matter:
-            wake = partial(self.limited.ask, agent=me.agent, instance=me.id, asks=())
+        if await store.write(self._key, give, RETURN_WITHIN_S) and self.limiter.returns_matter:
+            wake = partial(self.limiter.ask, agent=me.agent, instance=me.id, asks=())
             await store.write(self._key, wake)
         returned, self._returned = self._returned, asyncio.Event()
         returned.set()
@@ -140,17 +142,17 @@ class SharedLimit:
     def cool_down(self, asked_s: float | None) -> None:
         """Let all processes wait, for as long as the endpoint asks; None: it doesn't say."""
         self._struck = True
-        cool = partial(cooldowns.cool_down, model=self.limited.model, asked_s=asked_s)
+        cool = partial(cooldowns.cool_down, model=self.limiter.model, asked_s=asked_s)
         self._do(partial(self.instance.store.write, self._key, cool), "cool-down not recorded")
 
     def succeeded(self) -> None:
         if self._struck:
             self._struck = False
-            recover = partial(cooldowns.recover, model=self.limited.model)
+            recover = partial(cooldowns.recover, model=self.limiter.model)
             self._do(partial(self.instance.store.write, self._key, recover), "not recovered")
 
     def count_wait(self) -> None:
-        self.instance.metrics.limit_waits.labels(self.limited.model).inc()
+        self.instance.metrics.limit_waits.labels(self.limiter.model).inc()
 
     def _do(self, work: Callable[[], Coroutine[None, None, None]], fault: str) -> None:
         self.jobs.create_task(contained(work, fault))
@@ -159,7 +161,7 @@ class SharedLimit:
     def _key(self) -> str:
         """It comes after the ids of runs: no commit waits for a run's row while it holds the lock
         on the model's name."""
-        return f"limit {self.limited.model}"
+        return f"limit {self.limiter.model}"
 
 
 @dataclass
@@ -177,7 +179,7 @@ class RateLimits:
         if found is None:
             return None
         if found[0] not in self._made:
-            self._made[found[0]] = SharedLimit(Limited(*found), self.instance, self.jobs)
+            self._made[found[0]] = SharedLimit(Limiter(*found), self.instance, self.jobs)
         return self._made[found[0]]
 
 
@@ -221,12 +223,12 @@ class LimitedModel:
         return completion
 
     async def _lease(self, tokens: int) -> Lease:
-        most = self.limit.limited.limits.tokens_per_minute
+        most = self.limit.limiter.limits.tokens_per_minute
         lease = Lease(uuid4().hex, tokens if most is None else min(tokens, most))
-        ask = Ask(lease.lease_id, self.run.run_id, self.priority, lease.tokens)
+        ask = LeaseRequest(lease.lease_id, self.run.run_id, self.priority, lease.tokens)
         began = time.monotonic()
         while (answer := await self.limit.ask(ask)).wait_s is not None:
-            text = limit_text(self.limit.limited.model, answer.reason)
+            text = limit_text(self.limit.limiter.model, answer.reason)
             if not self.journal.cause.waits_for:
                 self.limit.count_wait()
             self.journal.cause.waits_for = text

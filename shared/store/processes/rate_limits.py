@@ -18,9 +18,9 @@ from shared.settings.limits import ModelLimits
 from shared.store.database.dialect import lock_name, upsert
 from shared.store.database.prepared import Prepared
 from shared.store.processes import rate_queue
-from shared.store.processes.rate_queue import Ask
+from shared.store.processes.rate_queue import LeaseRequest
 from shared.store.processes.rate_tables import rate_leases, rate_waits
-from shared.store.processes.rate_usage import WINDOW_S, Usage, usage
+from shared.store.processes.rate_usage import WINDOW_S, LimitUsage, usage
 from shared.store.schema import instances, now_s
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.1, 300.0
@@ -33,7 +33,7 @@ MOST_WOKEN = 100
 
 
 @dataclass(frozen=True)
-class Answer:
+class LeaseReply:
     wait_s: float | None = None
     """The seconds until the run should ask again; None: the lease is granted."""
     reason: str = ""
@@ -41,8 +41,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Answers:
-    answers: Sequence[Answer]
+class LeaseReplies:
+    answers: Sequence[LeaseReply]
     """In the order of the asks."""
     holders: dict[str, int] = field(default_factory=dict)
     """Where a run waits for the end of a call: the heartbeat counts of the leases' owners."""
@@ -55,7 +55,7 @@ class _Began(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Limited:
+class Limiter:
     """A model with its limits. `model` is the pattern in the settings, so the limits' name."""
 
     model: str
@@ -72,9 +72,9 @@ class Limited:
         connection: Connection,
         agent: str,
         instance: str,
-        asks: Sequence[Ask],
+        asks: Sequence[LeaseRequest],
         dead: Collection[str] = (),
-    ) -> Answers:
+    ) -> LeaseReplies:
         """Grant leases to runs of one agent, or tell them when to ask again.
 
         Also wakes other runs whose turn it is: without `asks` it does only that. The leases of the
@@ -90,18 +90,18 @@ class Limited:
         ):
             ranks = {it.run_id: used.rank + n for n, it in enumerate(asks)}
             self._grant(connection, agent, instance, used.now, asks, ranks)
-            return Answers([Answer()] * len(asks))
+            return LeaseReplies([LeaseReply()] * len(asks))
         if self._granted_before(connection, asks):
             used = usage(connection, self.model, agent)
         return self._serve(connection, agent, instance, asks, used)
 
-    def _granted_before(self, connection: Connection, asks: Sequence[Ask]) -> bool:
+    def _granted_before(self, connection: Connection, asks: Sequence[LeaseRequest]) -> bool:
         """Delete leases of a commit whose outcome was unknown; returns whether there were any."""
         ids = [it.lease_id for it in asks]
         repeated = delete(rate_leases).where(rate_leases.c.lease_id.in_(ids))
         return connection.execute(repeated).rowcount > 0
 
-    def _fits(self, used: Usage, position: int, tokens: int) -> bool:
+    def _fits(self, used: LimitUsage, position: int, tokens: int) -> bool:
         """Whether a run can be served, at this position in the queue, with the tokens up to it."""
         most = self.limits
         return (
@@ -117,7 +117,7 @@ class Limited:
         agent: str,
         instance: str,
         now: float,
-        asks: Iterable[Ask],
+        asks: Iterable[LeaseRequest],
         ranks: dict[str, int],
     ) -> None:
         leases = [
@@ -142,9 +142,9 @@ class Limited:
         connection: Connection,
         agent: str,
         instance: str,
-        asks: Sequence[Ask],
-        used: Usage,
-    ) -> Answers:
+        asks: Sequence[LeaseRequest],
+        used: LimitUsage,
+    ) -> LeaseReplies:
         model, now, asking = self.model, used.now, {it.run_id for it in asks}
         rate_queue.join(connection, model, agent, asks, used.rank, now)
         found = rate_queue.read(connection, model, agent, self._free(used), asking, now)
@@ -157,15 +157,15 @@ class Limited:
         rate_queue.wake(connection, model, others, now)
         refused = [it for it in found if it.run_id in asking - fit]
         if not refused:
-            return Answers([Answer()] * len(asks))
-        answers, began = dict.fromkeys(fit, Answer()), self._window(connection, now)
+            return LeaseReplies([LeaseReply()] * len(asks))
+        answers, began = dict.fromkeys(fit, LeaseReply()), self._window(connection, now)
         for it in refused:
             answer = answers[it.run_id] = self._wait(used, began, it.position, it.total)
             until = now + (answer.wait_s or 0.0)
             rate_queue.expect(connection, model, it.run_id, until, answer.reason)
-        return Answers([answers[it.run_id] for it in asks], self._holders(connection))
+        return LeaseReplies([answers[it.run_id] for it in asks], self._holders(connection))
 
-    def _free(self, used: Usage) -> int:
+    def _free(self, used: LimitUsage) -> int:
         """How many runs could be served now, tokens aside; at most `MOST_WOKEN`."""
         most = self.limits
         if used.cooled_until > used.now:
@@ -184,7 +184,9 @@ class Limited:
         recent = its.model == self.model, its.granted_at > now - WINDOW_S
         return [_Began(*row) for row in connection.execute(query.where(*recent))]
 
-    def _wait(self, used: Usage, began: list[_Began], position: int, tokens: int) -> Answer:
+    def _wait(
+        self, used: LimitUsage, began: list[_Began], position: int, tokens: int
+    ) -> LeaseReply:
         """When a run that can't be served should ask again: the longest wait of all limits."""
         most, now, waits = self.limits, used.now, [(0.0, "")]
         if (limit := most.requests_per_minute) is not None:
@@ -206,7 +208,7 @@ class Limited:
             wait_s = used.cooled_until - now + (position - 1) * pace_s
             waits.append((wait_s, "its endpoint asks to wait"))
         wait_s, reason = max(waits)
-        return Answer(min(max(wait_s, SHORTEST_WAIT_S), LONGEST_WAIT_S), reason)
+        return LeaseReply(min(max(wait_s, SHORTEST_WAIT_S), LONGEST_WAIT_S), reason)
 
     def _holders(self, connection: Connection) -> dict[str, int]:
         if self.limits.concurrent_calls is None:

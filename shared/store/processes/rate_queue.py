@@ -25,7 +25,7 @@ over until it asks: the agent is paused, has no free slot, or has no process."""
 
 
 @dataclass(frozen=True)
-class Ask:
+class LeaseRequest:
     """A run that wants to call the model; `tokens` is an estimate for request and reply."""
 
     lease_id: str
@@ -50,7 +50,12 @@ def limit_text(model: str, reason: str) -> str:
 
 
 def join(
-    connection: Connection, model: str, agent: str, asks: Sequence[Ask], rank: int, now: float
+    connection: Connection,
+    model: str,
+    agent: str,
+    asks: Sequence[LeaseRequest],
+    rank: int,
+    now: float,
 ) -> None:
     """Let runs wait from `rank` on, or at their earlier ranks; forget late runs that have ended."""
     its = rate_waits.c

@@ -38,7 +38,7 @@ _is_held = _its.owner.in_(select(instances.c.instance))
 
 
 @dataclass(frozen=True)
-class Usage:
+class LimitUsage:
     now: float
     cooled_until: float
     requests: int
@@ -75,7 +75,7 @@ def _number(value: ColumnElement[Any]) -> ColumnElement[int]:
 
 
 def _usage() -> Select[Any]:
-    """The columns in the order of `Usage`."""
+    """The columns in the order of `LimitUsage`."""
     model, agent = (bindparam(name, type_=String()) for name in ("of_model", "of_agent"))
     recent = _its.granted_at > now_s() - WINDOW_S
     in_progress = and_(_its.returned_at.is_(None), _is_held, ~_over())
@@ -100,10 +100,10 @@ def _usage() -> Select[Any]:
 _USAGE = Prepared(lambda _: _usage())
 
 
-def usage(connection: Connection, model: str, agent: str) -> Usage:
+def usage(connection: Connection, model: str, agent: str) -> LimitUsage:
     """The usage of a model's limits, as `agent` sees it; leases that count no more are deleted."""
     (row,) = _USAGE.rows(connection, {"of_model": model, "of_agent": agent})
-    found = Usage(*row[: len(fields(Usage))])
+    found = LimitUsage(*row[: len(fields(LimitUsage))])
     if found.old:
         connection.execute(delete(rate_leases).where(_its.model == model, _over()))
     return found

@@ -28,7 +28,7 @@ from shared.store import open_store
 from shared.store.database.migrate import migrate
 from shared.store.processes import heartbeats
 from shared.store.processes.rate_limits import give_back
-from shared.store.processes.rate_queue import Ask
+from shared.store.processes.rate_queue import LeaseRequest
 from tests.bench.rig import Found, Rig, Row
 from tests.bench.subjects.calling_agents import run_of
 from tests.support.processes.instances import instance
@@ -184,7 +184,7 @@ async def _cost_ms(url: str) -> float:
         assert limit
         began = time.process_time()
         for number in range(COSTS):
-            asked = Ask(f"cost-{number}", f"run-{number}", Priority.INTERACTIVE, 10)
+            asked = LeaseRequest(f"cost-{number}", f"run-{number}", Priority.INTERACTIVE, 10)
             assert (await limit.ask(asked)).wait_s is None
             await store.write("", partial(give_back, lease_id=asked.lease_id, requests=1, tokens=9))
         return (time.process_time() - began) / COSTS * 1000

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from shared.contract.priority import Priority
 from shared.store import Store
-from shared.store.processes.rate_queue import Ask
+from shared.store.processes.rate_queue import LeaseRequest
 from shared.store.processes.rate_tables import rate_leases, rate_limits, rate_waits
 
 TIMES = (
@@ -18,8 +18,8 @@ TIMES = (
 )
 
 
-def ask(run: str, tokens: int = 10, priority: Priority = Priority.INTERACTIVE) -> Ask:
-    return Ask(uuid4().hex, run, priority, tokens)
+def ask(run: str, tokens: int = 10, priority: Priority = Priority.INTERACTIVE) -> LeaseRequest:
+    return LeaseRequest(uuid4().hex, run, priority, tokens)
 
 
 async def later(store: Store, seconds: float) -> None:

@@ -29,6 +29,7 @@ SOON = datetime.now(UTC) + timedelta(seconds=100)
         ),
         ("x-ratelimit-remaining-requests-day", "x-ratelimit-reset-requests-day", "9h", *[3600] * 2),
     ],
+    ids=["minutes", "milliseconds", "seconds", "draft", "epoch", "epoch-ms", "date", "hours"],
 )
 def test_the_headers_of_each_kind_of_endpoint_say_when_something_is_left_again(
     remaining: str, reset: str, value: str, least: float, most: float

@@ -23,7 +23,7 @@ from shared.settings.limits import Limits, ModelLimits
 from shared.store import Store
 from shared.store.processes import heartbeats
 from shared.store.processes.rate_limits import give_back
-from shared.store.processes.rate_queue import Ask
+from shared.store.processes.rate_queue import LeaseRequest
 from shared.store.processes.rate_tables import rate_leases
 from shared.store.processes.rate_usage import WINDOW_S
 from shared.store.queries.stuck import limit_waits
@@ -67,11 +67,11 @@ def model(
     )
 
 
-async def held(limit: SharedLimit, asks: Sequence[Ask]) -> None:
+async def held(limit: SharedLimit, asks: Sequence[LeaseRequest]) -> None:
     """Leases that another process holds; it lives."""
     store = limit.instance.store
     await store.write("", lambda db: heartbeats.record(db, "bob.1", "bob"))
-    take = partial(limit.limited.ask, agent="bob", instance="bob.1", asks=asks)
+    take = partial(limit.limiter.ask, agent="bob", instance="bob.1", asks=asks)
     assert all(it.wait_s is None for it in (await store.write("", take)).answers)
 
 

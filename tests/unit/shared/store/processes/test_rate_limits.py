@@ -10,8 +10,8 @@ from shared.contract.priority import BACKGROUND_WAIT_S, Priority
 from shared.settings.limits import ModelLimits
 from shared.store import Store
 from shared.store.processes import cooldowns, heartbeats
-from shared.store.processes.rate_limits import Answer, Answers, Limited, give_back
-from shared.store.processes.rate_queue import GRACE_S, Ask
+from shared.store.processes.rate_limits import LeaseReplies, LeaseReply, Limiter, give_back
+from shared.store.processes.rate_queue import GRACE_S, LeaseRequest
 from shared.store.processes.rate_tables import rate_leases, rate_waits
 from shared.store.processes.rate_usage import LONGEST_CALL_S, WINDOW_S
 from shared.store.runs.takeover import postpone
@@ -22,45 +22,45 @@ from tests.support.stores.steps import counted, owned
 MODEL = "gpt"
 
 
-def limited(calls: int | None = None, rpm: int | None = None, tpm: int | None = None) -> Limited:
+def limited(calls: int | None = None, rpm: int | None = None, tpm: int | None = None) -> Limiter:
     limits = ModelLimits(concurrent_calls=calls, requests_per_minute=rpm, tokens_per_minute=tpm)
-    return Limited(MODEL, limits)
+    return Limiter(MODEL, limits)
 
 
 async def answers(
     store: Store,
-    limit: Limited,
-    *asks: Ask,
+    limit: Limiter,
+    *asks: LeaseRequest,
     agent: str = "alice",
     instance: str = "alice.1",
     dead: Collection[str] = (),
-) -> Answers:
+) -> LeaseReplies:
     return await store.write("", lambda db: limit.ask(db, agent, instance, asks, dead))
 
 
 async def answer(
-    store: Store, limit: Limited, it: Ask, agent: str = "alice", dead: Collection[str] = ()
-) -> Answer:
+    store: Store, limit: Limiter, it: LeaseRequest, agent: str = "alice", dead: Collection[str] = ()
+) -> LeaseReply:
     (found,) = (await answers(store, limit, it, agent=agent, dead=dead)).answers
     return found
 
 
-async def granted(store: Store, limit: Limited, run: str, agent: str = "alice") -> bool:
+async def granted(store: Store, limit: Limiter, run: str, agent: str = "alice") -> bool:
     return (await answer(store, limit, ask(run), agent)).wait_s is None
 
 
-async def returned(store: Store, it: Ask, tokens: int = 10, requests: int = 1) -> bool:
+async def returned(store: Store, it: LeaseRequest, tokens: int = 10, requests: int = 1) -> bool:
     return await store.write("", lambda db: give_back(db, it.lease_id, requests, tokens))
 
 
 async def test_calls_at_once_are_limited_and_a_returned_lease_is_free_again(store: Store) -> None:
     limit, first = limited(calls=2), ask("r1")
-    assert await answer(store, limit, first) == Answer()
+    assert await answer(store, limit, first) == LeaseReply()
     assert await granted(store, limit, "r2")
     refused = await answer(store, limit, third := ask("r3"))
     assert refused.reason == "2 concurrent calls"
     assert await returned(store, first), "another one waits"
-    assert await answer(store, limit, third) == Answer()
+    assert await answer(store, limit, third) == LeaseReply()
 
 
 async def test_the_next_run_asks_again_soon_however_long_calls_take(store: Store) -> None:
@@ -87,11 +87,11 @@ async def test_requests_count_for_a_minute_whether_their_calls_have_ended_or_not
     assert refused.wait_s is not None
     assert 35 < refused.wait_s <= 41, "until the first one is a minute old"
     await later(store, 41.1)
-    assert await answer(store, limit, third) == Answer()
+    assert await answer(store, limit, third) == LeaseReply()
     assert not await granted(store, limit, "r4")
 
 
-async def test_each_run_that_waits_is_told_its_own_time(store: Store) -> None:
+async def test_each_run_that_waits_gets_a_time_of_its_own(store: Store) -> None:
     limit = limited(rpm=2)
     await answers(store, limit, ask("r1"), ask("r2"))
     found = await answers(store, limit, *(ask(f"r{n}") for n in range(3, 8)))
@@ -106,7 +106,7 @@ async def test_tokens_are_estimated_before_the_call_and_corrected_after_it(store
     refused = await answer(store, limit, second := ask("r2", tokens=40))
     assert refused.reason == "100 tokens per minute"
     await returned(store, first, tokens=60)
-    assert await answer(store, limit, second) == Answer()
+    assert await answer(store, limit, second) == LeaseReply()
 
 
 async def test_a_call_counts_as_many_requests_as_it_has_made(store: Store) -> None:
@@ -143,11 +143,11 @@ async def test_interactive_work_goes_first_and_background_work_still_advances(
     await answer(store, limit, quick := ask("r2"))
     await later(store, WINDOW_S)
     assert (await answer(store, limit, slow)).wait_s is not None
-    assert await answer(store, limit, quick) == Answer()
+    assert await answer(store, limit, quick) == LeaseReply()
     await later(store, BACKGROUND_WAIT_S)
     newer, older = (await answers(store, limit, ask("r3"), slow)).answers
     assert newer.wait_s is not None
-    assert older == Answer()
+    assert older == LeaseReply()
 
 
 async def test_a_run_that_does_not_come_when_it_is_its_turn_is_passed_over_with_its_agent(
@@ -177,7 +177,7 @@ async def test_the_leases_of_a_dead_process_are_free_again(store: Store) -> None
     await answers(store, limit, ask("b1"), agent="bob", instance="bob.1")
     found = await answers(store, limit, ask("a1"))
     assert found.holders == {"bob.1": 1}
-    assert (await answer(store, limit, ask("a1"), dead=["bob.1"])) == Answer()
+    assert (await answer(store, limit, ask("a1"), dead=["bob.1"])) == LeaseReply()
 
 
 async def test_the_leases_of_a_process_that_has_exited_are_free_at_once(store: Store) -> None:
@@ -237,7 +237,7 @@ async def test_asks_that_are_repeated_after_an_unknown_commit_are_granted_once(
     store: Store,
 ) -> None:
     limit, first = limited(calls=2, rpm=2), ask("r1")
-    assert await answer(store, limit, first) == await answer(store, limit, first) == Answer()
+    assert await answer(store, limit, first) == await answer(store, limit, first) == LeaseReply()
     number = select(func.count()).select_from(rate_leases)
     assert await store.read(lambda db: db.execute(number).scalar()) == 1
 
