@@ -23,7 +23,8 @@ from shared.contract.topology import ALL, GATEWAY, SCHEDULER
 from shared.definitions.base_url import url_fault
 from shared.definitions.durations import Duration
 from shared.definitions.functions import JsonObject
-from shared.definitions.knowledge import Knowledge, built_in, knowledge_by_paths
+from shared.definitions.knowledge import OWN, Knowledge, built_in, knowledge_by_paths
+from shared.definitions.mcp import MOST_SERVERS, McpServer, ambiguous_prefix
 from shared.definitions.output import checked_output
 from shared.definitions.schedule import Schedule
 from shared.definitions.tools.choice import TOOL_FORM, Reference, ToolChoice, sanitised
@@ -163,7 +164,7 @@ def _tool_by_function(value: object) -> object:
     raise ValueError(f"write {TOOL_FORM}")
 
 
-_Entries = tuple[str | ToolChoice | Schedule, ...]
+_Entries = tuple[str | ToolChoice | McpServer | Schedule, ...]
 
 
 class Definition(Frozen, title="Agent"):
@@ -192,6 +193,12 @@ class Definition(Frozen, title="Agent"):
     tools: tuple[
         Annotated[ToolChoice, BeforeValidator(_tool_by_function, json_schema_input_type=_Tool)], ...
     ] = Field(default=(), description="Python functions that its model can call")
+    mcp: tuple[McpServer, ...] = Field(
+        default=(),
+        exclude_if=lambda mcp: not mcp,
+        max_length=MOST_SERVERS,
+        description="MCP servers whose tools its model can call",
+    )
     output: Annotated[
         JsonObject | str | None, BeforeValidator(checked_output, json_schema_input_type=_Output)
     ] = Field(
@@ -254,7 +261,7 @@ class Definition(Frozen, title="Agent"):
             return {"name": value}
         raise ValueError("write a model's name in quotes, or keys such as {name: …}")
 
-    @field_validator("workers", "tools", "schedule")
+    @field_validator("workers", "tools", "mcp", "schedule")
     @classmethod
     def _no_duplicates(cls, value: _Entries) -> _Entries:
         if twice := _twice(map(_label, value)):
@@ -275,27 +282,44 @@ class Definition(Frozen, title="Agent"):
             raise ValueError(f"{len(names)} tools and workers; endpoints take {MOST_CALLABLE}")
         return value
 
+    @field_validator("mcp")
+    @classmethod
+    def _prefixes(cls, value: tuple[McpServer, ...]) -> tuple[McpServer, ...]:
+        if (prefix := ambiguous_prefix(value)) is not None:
+            raise ValueError(f"the prefix '{prefix}' begins another server's: change one of them")
+        return value
+
     @model_validator(mode="after")
     def _names_of_its_own(self) -> Definition:
-        entries: _Entries = (*self.workers, *self.tools)
-        if twice := {_name(it) for it in entries} & built_in(self):
+        if twice := _callable_names(self) & built_in(self):
             raise ValueError(f"Hutch has a tool '{min(twice)}' itself: rename yours")
         return self
 
 
-def _name(entry: str | ToolChoice | Schedule) -> str:
+def _name(entry: str | ToolChoice | McpServer | Schedule) -> str:
     """The name by which the model calls a tool or worker."""
     return entry.name if isinstance(entry, ToolChoice) else sanitised(_label(entry))
 
 
-def _label(entry: str | ToolChoice | Schedule) -> str:
+def _label(entry: str | ToolChoice | McpServer | Schedule) -> str:
     match entry:
         case ToolChoice():
             return entry.function
-        case Schedule():
+        case McpServer() | Schedule():
             return entry.name
         case _:
             return entry
+
+
+def callable_names(definition: Definition) -> set[str]:
+    """The names that no tool of an MCP server gets: those of the agent's tools and workers, and of
+    Hutch's own tools."""
+    return _callable_names(definition) | OWN
+
+
+def _callable_names(definition: Definition) -> set[str]:
+    entries: _Entries = (*definition.workers, *definition.tools)
+    return {_name(it) for it in entries}
 
 
 def is_name(text: str) -> bool:
