@@ -74,7 +74,7 @@ def sleep(seconds: float) -> str:
 
 
 @server.tool()
-async def count(to: int, context: Context) -> str:  # type: ignore[type-arg]  # it has defaults
+async def count(to: int, context: Context) -> str:
     """Counts, and reports its progress."""
     for number in range(to):
         await context.report_progress(number + 1, to)

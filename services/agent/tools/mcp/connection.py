@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +48,7 @@ LEAST_RELIST_S = 5.0
 """The least time between two readings, however often a server announces changes."""
 READY_S = 10.0
 """The time for which a call waits for a server that is starting, or starting again."""
+CANCEL_S = 1.0
 MOST_SILENT = 2
 """Calls in a row in whose whole time nothing came from the server: it hangs, and is restarted."""
 
@@ -78,13 +79,10 @@ class Connection:
         while True:
             began, link = time.monotonic(), Link()
             try:
-                await self._connected(link)
-            except Exception as error:  # noqa: BLE001 - the SDK raises whatever its parts do
-                reason = reason_of(error)
-                self.fault = link.reason or reason
+                error = await _outcome(self._connected(link))
+                self.fault = link.reason or reason_of(error)
             finally:
-                self._ready.clear()
-                self._session = None
+                self._lose()
                 self.on_state(False)
             self.tried.set()
             failed = 1 if time.monotonic() - began > STABLE_S else failed + 1
@@ -143,14 +141,21 @@ class Connection:
 
     async def opened(self) -> Session:
         """The open session, once there is one. Raises `ToolError` if there is none soon."""
+        if self._link.broken.is_set():
+            self._lose()
+            self.fault = self._link.reason
         with suppress(TimeoutError):
-            async with asyncio.timeout(min(READY_S, self.server.timeout_s)):
+            async with asyncio.timeout(READY_S):
                 await self._ready.wait()
         if self._session is None:
             raise ToolError(
-                f"the MCP server '{self.server.name}' is not available now; it was not called"
+                f"the MCP server '{self.server.name}' was not called: it {masked_text(self.fault)}"
             )
         return self._session
+
+    def _lose(self) -> None:
+        self._ready.clear()
+        self._session = None
 
     def _note_silence(self, link: Link, since: float) -> None:
         self._silent = self._silent + 1 if link.heard_at < since else 0
@@ -203,3 +208,18 @@ class Connection:
             log.warning("MCP server has changed its tools", mcp=self.server.name, **changes)
         self.catalogue = found
         self.on_change()
+
+
+async def _outcome(work: Coroutine[None, None, None]) -> BaseException:
+    """The error with which endless work ends, once it has ended; the work is cancelled if its
+    caller is. A cancellation is repeated: the SDK's scopes can take one for their own."""
+    job = asyncio.create_task(work)
+    try:
+        await asyncio.wait([job])
+    finally:
+        while not job.done():
+            job.cancel()
+            await asyncio.wait([job], timeout=CANCEL_S)
+    if job.cancelled():
+        return TimeoutError()
+    return job.exception() or TimeoutError()

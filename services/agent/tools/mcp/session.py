@@ -146,14 +146,13 @@ class Session:
             return await request
         except MCPError as error:
             if error.code == types.CONNECTION_CLOSED:
-                raise BrokenOff(self._link.reason or "has closed the connection") from error
+                raise BrokenOff(self._link.reason or reason_of(error)) from error
             if error.code == types.INVALID_REQUEST and error.message == _EXPIRED:
                 self._link.break_off("has forgotten the session")
                 raise NotSent("has forgotten the session") from error
-            message = one_line(error.message, MOST_ERROR_CHARS)
-            raise McpFault(f"answers with an error: {message}") from error
+            raise McpFault(reason_of(error)) from error
         except ValidationError as error:
-            raise McpFault("answers against the protocol") from error
+            raise McpFault(reason_of(error)) from error
 
 
 @asynccontextmanager
@@ -189,10 +188,10 @@ def reason_of(error: BaseException) -> str:
             return str(error)
         case TimeoutError():
             return "gives no answer in time"
-        case MCPError() if error.code == types.CONNECTION_CLOSED:
-            return "has closed the connection"
         case MCPError():
-            return f"answers with an error: {one_line(error.message, MOST_ERROR_CHARS)}"
+            closed = error.code == types.CONNECTION_CLOSED
+            what = "has closed the connection" if closed else "answers with an error"
+            return f"{what}: {one_line(error.message, MOST_ERROR_CHARS)}"
         case ValidationError():
             return "answers against the protocol"
     return f"can't be reached: {one_line(str(error) or type(error).__name__, MOST_ERROR_CHARS)}"

@@ -63,9 +63,11 @@ async def process_transport(
             finally:
                 with suppress(ProcessLookupError):
                     os.killpg(group, signal.SIGKILL)
-            await _ended(process)
-            # Otherwise it stays open while a process outside the group holds one of its pipes.
-            process._transport.close()  # type: ignore[attr-defined]  # as the SDK does
+                try:
+                    await _ended(process)
+                finally:
+                    # It would stay open while a process outside the group has one of its pipes.
+                    process._transport.close()  # type: ignore[attr-defined]  # as the SDK does
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
