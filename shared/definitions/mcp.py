@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from shared.contract.messages import AgentName, Frozen
+from shared.definitions.approval import ApprovalChoice
 from shared.definitions.durations import Duration
 from shared.definitions.results import MAX_RESULT_CHARS
 from shared.definitions.tools.choice import LONGEST_RESULT
@@ -119,6 +120,12 @@ class McpServer(Frozen, title="MCP server"):
         exclude_if=_is_default,
         description="whether an interrupted call may be made again: of each tool, or of those with "
         "these names; `*` stands for any characters",
+    )
+    approval: ApprovalChoice = Field(
+        default=None,
+        exclude_if=_is_default,
+        description="which calls of its tools a person must approve: `always`, `never`, or "
+        "`{when: …}` with a condition; absent: none",
     )
     timeout: Duration = Field(default=timedelta(minutes=1), description="of one call")
     max_result: int = Field(

@@ -113,6 +113,12 @@ def nested(depth: int) -> dict[str, Any]:
     return schema
 
 
+def laughs() -> dict[str, Any]:
+    """Forty definitions, each with the next one twice."""
+    twice = {str(i): {"allOf": [{"$ref": f"#/$defs/{i + 1}"}] * 2} for i in range(40)}
+    return {**twice, "40": {}}
+
+
 def bombs() -> list[dict[str, Any]]:
     def tool(name: str, schema: object, description: object = "") -> dict[str, Any]:
         return {"name": name, "inputSchema": schema, "description": description}
@@ -125,6 +131,11 @@ def bombs() -> list[dict[str, Any]]:
         tool("dangling", {"type": "object", "properties": {"a": {"$ref": "#/$defs/none"}}}),
         tool("remote", {"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1:9/"}}}),
         tool("tree", {"type": "object", "$defs": {"tree": tree}, **tree}),
+        tool(
+            "laughs",
+            {"type": "object", "$defs": laughs(), "properties": {"a": {"$ref": "#/$defs/0"}}},
+        ),
+        tool("years", {"type": "object", "properties": {"a": {"pattern": "(a+)+$"}}}),
         tool("wrong", {"type": "object", "properties": {"a": {"type": "nonsense"}}}),
         tool("spaces", {"type": "object", "properties": {"not a name": {}}}),
         tool("", ANY),

@@ -7,7 +7,7 @@ schemas that no endpoint takes are changed or left out here, before a model or t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mcp_types import Tool
@@ -26,6 +26,8 @@ MOST_TOOLS = 256
 MOST_DESCRIPTION_CHARS = 1_024
 """The longest description that OpenAI's API takes."""
 MOST_SCHEMA_BYTES = 32 * 1024
+MOST_SCHEMA_NODES = 20_000
+"""With references that double at each level, a small schema takes years to check."""
 MOST_BYTES = 512 * 1024
 """The most bytes of all tools of one server together."""
 MOST_SCHEMA_DEPTH = 24
@@ -82,6 +84,7 @@ def specs_of(server: McpServer, tools: Sequence[Tool]) -> tuple[dict[str, ToolSp
             description=_described(tool),
             parameters=_cleaned_object(schema),
             repeatable=server.may_repeat(tool.name),
+            approval=server.approval,
         )
         if (size := size + len(spec.model_dump_json())) > MOST_BYTES:
             most = MOST_BYTES >> 10
@@ -106,6 +109,7 @@ def resource_tool(server: McpServer) -> ToolSpec | None:
             "additionalProperties": False,
         },
         repeatable=True,
+        approval=server.approval,
     )
 
 
@@ -120,10 +124,10 @@ def schema_fault(schema: JsonObject) -> str:
         return "its parameters have names that endpoints refuse"
     try:
         check_schema(schema)
-    except ValueError as error:
+        if _expanded(schema, schema, {}) > MOST_SCHEMA_NODES:
+            return f"its schema has more than {MOST_SCHEMA_NODES:,} parts, with its references"
+    except (ValueError, RecursionError) as error:
         return f"its schema is wrong: {one_line(str(error), 200)}"
-    if missing := next(_missing(schema, schema), None):
-        return f"its schema refers to '{one_line(missing, MOST_NAME_CHARS)}', which is not in it"
     return ""
 
 
@@ -141,29 +145,33 @@ def _depth(value: JsonValue) -> int:
     return depth
 
 
-def _missing(value: JsonValue, root: JsonObject) -> Iterator[str]:
-    """The references in a schema that lead to nothing in it."""
+def _expanded(value: JsonValue, root: JsonObject, known: dict[str, int]) -> int:
+    """How many parts a schema has if each reference is replaced by its target, a recursive one
+    once. Raises `ValueError` for a reference that leads to nothing in the schema."""
     if isinstance(value, list):
-        for it in value:
-            yield from _missing(it, root)
-    elif isinstance(value, dict):
-        reference = value.get("$ref")
-        if isinstance(reference, str) and not _leads(reference, root):
-            yield reference
-        for it in value.values():
-            yield from _missing(it, root)
+        return 1 + sum(_expanded(it, root, known) for it in value)
+    if not isinstance(value, dict):
+        return 1
+    size = 1 + sum(_expanded(it, root, known) for it in value.values())
+    reference = value.get("$ref")
+    if isinstance(reference, str):
+        if reference not in known:
+            known[reference] = 1
+            known[reference] = _expanded(_target(reference, root), root, known)
+        size += known[reference]
+    return size
 
 
-def _leads(reference: str, root: JsonObject) -> bool:
-    if not reference.startswith("#/"):
-        return reference == "#"
+def _target(reference: str, root: JsonObject) -> JsonValue:
     place: JsonValue = root
-    for part in reference[2:].split("/"):
+    for part in (
+        reference.removeprefix("#").removeprefix("/").split("/") if reference != "#" else ()
+    ):
         key = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(place, dict) or key not in place:
-            return False
+        if not reference.startswith("#/") or not isinstance(place, dict) or key not in place:
+            raise ValueError(f"it refers to '{reference}', which is not in it")
         place = place[key]
-    return True
+    return place
 
 
 def _described(tool: Tool) -> str:
@@ -174,7 +182,15 @@ def _described(tool: Tool) -> str:
 
 
 def _cleaned_object(schema: JsonObject) -> JsonObject:
-    return {clean(key): _cleaned(value) for key, value in schema.items()}
+    return {
+        clean(key): _cleaned(value) for key, value in schema.items() if not _is_pattern(key, value)
+    }
+
+
+def _is_pattern(key: str, value: JsonValue) -> bool:
+    """Whether this is a keyword with regular expressions, which can take years to match. The server
+    checks its arguments itself."""
+    return (key == "pattern" and isinstance(value, str)) or key == "patternProperties"
 
 
 def _cleaned(value: JsonValue) -> JsonValue:

@@ -110,11 +110,22 @@ async def test_bombs_and_names_that_are_none_are_left_out_of_the_tools(
         async with servers_of(store, tmp_path, hostile("bombs")) as servers:
             specs = {it.name: it for it in servers.specs}
     x = "x" * 62
-    assert [*specs] == ["h_good", "h_long", "h_same_name", "h_tree", f"h_{x}"]
+    assert [*specs] == ["h_good", "h_long", "h_same_name", "h_tree", f"h_{x}", "h_years"]
     assert specs["h_good"].description == "says[31m hello"
+    assert specs["h_years"].parameters["properties"] == {"a": {}}
     assert len(specs["h_long"].description) == 1024
     left_out = "\n".join(str(it["reason"]) for it in logged if "left out" in it["event"])
-    for tool in ("deep", "huge", "dangling", "remote", "wrong", "spaces", "", "same/name"):
+    for tool in (
+        "deep",
+        "huge",
+        "dangling",
+        "remote",
+        "laughs",
+        "wrong",
+        "spaces",
+        "",
+        "same/name",
+    ):
         assert f"the tool '{tool}'" in left_out
 
 
