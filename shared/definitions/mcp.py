@@ -9,7 +9,7 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from shared.contract.messages import AgentName, Frozen
 from shared.definitions.approval import ApprovalChoice
@@ -179,14 +179,19 @@ class McpServer(Frozen, title="MCP server"):
         return _matches(tool, self.repeatable)
 
 
-def ambiguous_prefix(servers: Sequence[McpServer]) -> str | None:
-    """A prefix that another server's prefix begins with: their tools' names could be the same."""
-    for it in servers:
-        others = (other for other in servers if other.name != it.name)
-        if any(other.tool_prefix.startswith(it.tool_prefix) for other in others):
-            return it.tool_prefix
-    return None
-
-
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, it) for it in patterns)
+
+
+def _distinct(servers: tuple[McpServer, ...]) -> tuple[McpServer, ...]:
+    """Raises `ValueError` if a prefix begins another one: tools could have the same name."""
+    for it in servers:
+        prefix = it.tool_prefix
+        if any(o.tool_prefix.startswith(prefix) for o in servers if o.name != it.name):
+            raise ValueError(f"the prefix '{prefix}' begins another server's: change one of them")
+    return servers
+
+
+McpServers = Annotated[
+    tuple[McpServer, ...], Field(max_length=MOST_SERVERS), AfterValidator(_distinct)
+]

@@ -23,8 +23,9 @@ from shared.contract.topology import ALL, GATEWAY, SCHEDULER
 from shared.definitions.base_url import url_fault
 from shared.definitions.durations import Duration
 from shared.definitions.functions import JsonObject
+from shared.definitions.guardrails import Guardrails, unknown_name
 from shared.definitions.knowledge import OWN, Knowledge, built_in, knowledge_by_paths
-from shared.definitions.mcp import MOST_SERVERS, McpServer, ambiguous_prefix
+from shared.definitions.mcp import McpServer, McpServers
 from shared.definitions.output import checked_output
 from shared.definitions.schedule import Schedule
 from shared.definitions.tools.choice import (
@@ -205,10 +206,9 @@ class Definition(Frozen, title="Agent"):
     tools: tuple[
         Annotated[ToolChoice, BeforeValidator(_tool_by_function, json_schema_input_type=_Tool)], ...
     ] = Field(default=(), description="Python functions that its model can call")
-    mcp: tuple[McpServer, ...] = Field(
+    mcp: McpServers = Field(
         default=(),
         exclude_if=lambda mcp: not mcp,
-        max_length=MOST_SERVERS,
         description="MCP servers whose tools its model can call",
     )
     output: Annotated[
@@ -236,6 +236,11 @@ class Definition(Frozen, title="Agent"):
         default=(),
         exclude_if=lambda skills: not skills,
         description="folders of skills, beside this file: each skill is a folder with a `SKILL.md`",
+    )
+    guardrails: Guardrails | None = Field(
+        default=None,
+        exclude_if=_is_default,
+        description="checks of its tasks and answers, and tools that data from outside closes",
     )
     swarm: AgentName | None = Field(
         default=None, description="group whose members receive each other's answers; absent: none"
@@ -294,11 +299,15 @@ class Definition(Frozen, title="Agent"):
             raise ValueError(f"{len(names)} tools and workers; endpoints take {MOST_CALLABLE}")
         return value
 
-    @field_validator("mcp")
+    @field_validator("guardrails")
     @classmethod
-    def _prefixes(cls, value: tuple[McpServer, ...]) -> tuple[McpServer, ...]:
-        if (prefix := ambiguous_prefix(value)) is not None:
-            raise ValueError(f"the prefix '{prefix}' begins another server's: change one of them")
+    def _known_names(cls, value: Guardrails | None, info: ValidationInfo) -> Guardrails | None:
+        if value and value.after_untrusted and {"tools", "workers", "mcp"} <= info.data.keys():
+            entries: _Entries = (*info.data["tools"], *info.data["workers"])
+            names = {_name(it) for it in entries} | OWN
+            prefixes = tuple(it.tool_prefix for it in info.data["mcp"])
+            if fault := unknown_name(value.after_untrusted, names, prefixes):
+                raise ValueError(fault)
         return value
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,17 +46,19 @@ async def no_other(_name: str) -> AgentTool | None:
 class Toolbox:
     """The tools of one agent; the loader guarantees that their names are unique.
 
-    `find` finds a tool that may come and go, by its name, and may raise `ToolError`.
+    `checks` are called like tools, by their references, which no tool has as its name. No model
+    sees them. `find` finds a tool that may come and go, by its name, and may raise `ToolError`.
     """
 
     def __init__(
         self,
         tools: Sequence[AgentTool],
+        checks: Mapping[str, AgentTool] | None = None,
         find: Callable[[str], Awaitable[AgentTool | None]] = no_other,
     ) -> None:
         self._find = find
         self.specs = tuple(tool.spec for tool in tools)
-        self._tools = {tool.spec.name: tool for tool in tools}
+        self._tools = {**(checks or {}), **{tool.spec.name: tool for tool in tools}}
 
     async def call(
         self,

@@ -33,4 +33,4 @@ async def servers_of(
 async def call(servers: Servers, name: str, run_id: str = "", /, **arguments: object) -> str:
     """The result of a call as the model gets it; raises `ToolError`."""
     given: JsonObject = dict(arguments)  # type: ignore[arg-type]  # the tests know their JSON
-    return await Toolbox([], servers.find).call(name, given, CallInfo(run_id=run_id))
+    return await Toolbox([], find=servers.find).call(name, given, CallInfo(run_id=run_id))
