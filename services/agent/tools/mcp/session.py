@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -78,7 +78,9 @@ class Session:
         capabilities = self._client.server_capabilities
         listed = await self._answer(_tools(self._client)) if capabilities.tools else []
         tools, faults = await in_thread(specs_of, self._server, listed)
-        resources = resource_tool(self._server) if capabilities.resources else None
+        # Many servers could have resources, and have none.
+        has_resources = capabilities.resources and await self._has_resources()
+        resources = resource_tool(self._server) if has_resources else None
         texts: list[str] = []
         for prompt in self._server.prompts:
             try:
@@ -109,20 +111,25 @@ class Session:
 
     async def resources(self) -> str:
         """The server's resources and templates of their URIs, one a line."""
-        session = self._client.session
-        listed = await self._answer(session.list_resources())
-        templates: list[types.ResourceTemplate] = []
+        lines = [_resource(it.uri, it) for it in await self._listed_resources()]
+        lines += [_resource(it.uri_template, it) for it in await self._templates()]
+        more = ["…"] if len(lines) > MOST_RESOURCES else []
+        return "\n".join([*lines[:MOST_RESOURCES], *more]) or "There are no resources."
+
+    async def _has_resources(self) -> bool:
+        return bool(await self._listed_resources() or await self._templates())
+
+    async def _listed_resources(self) -> Sequence[types.Resource]:
+        return (await self._answer(self._client.session.list_resources())).resources
+
+    async def _templates(self) -> Sequence[types.ResourceTemplate]:
+        request = self._client.session.list_resource_templates()
         try:
-            answer = await self._answer(session.list_resource_templates())
-            templates += answer.resource_templates
+            return (await self._answer(request)).resource_templates
         except BrokenOff:
             raise
-        except McpFault:  # many servers have none, and no such method
-            pass
-        lines = [_resource(it.uri, it) for it in listed.resources]
-        lines += [_resource(it.uri_template, it) for it in templates]
-        more = ["…"] if len(lines) > MOST_RESOURCES or listed.next_cursor else []
-        return "\n".join([*lines[:MOST_RESOURCES], *more]) or "There are no resources."
+        except McpFault:  # many servers have no such method
+            return ()
 
     async def listen(self) -> None:
         """Receive the announcements of a server that only sends them on request."""
