@@ -100,6 +100,11 @@ class Guardrails(Frozen, title="Guardrails"):
         description="tools that are closed after data from outside",
     )
 
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All checks."""
+        return (*self.input, *self.output)
+
 
 class Verdict(Frozen):
     """A check's result, and the recorded output of its step."""

@@ -16,7 +16,7 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import from_json, to_json
 
-from services.gateway.timeline.snapshot import snapshot_of
+from services.gateway.timeline.snapshot import Snapshot, snapshot_of
 from shared.client.costs import cost_of
 from shared.contract.messages import Usage
 from shared.contract.prompts import WOKEN, dated, system_text
@@ -129,7 +129,7 @@ def _request(asked: _Asked, step: DoneStep, *, full: bool) -> tuple[JsonValue, b
     """The request to a model: messages, and the names of the tools; and whether messages are left
     out here."""
     snapshot = snapshot_of(asked.body)
-    opening = list(_opening(asked, snapshot.definition.preamble))
+    opening = list(_opening(asked, snapshot))
     read = list(_turns(asked, step))
     turns = read if full else _newest(read, MOST_CHARS * 3 // 4)
     cut = not asked.all_turns or len(turns) < len(read)
@@ -143,9 +143,10 @@ def _request(asked: _Asked, step: DoneStep, *, full: bool) -> tuple[JsonValue, b
     return request, cut
 
 
-def _opening(asked: _Asked, preamble: str) -> Iterator[JsonValue]:
-    texts = asked.texts
-    if system := system_text(preamble, texts.notes):
+def _opening(asked: _Asked, snapshot: Snapshot) -> Iterator[JsonValue]:
+    texts, definition = asked.texts, snapshot.definition
+    quotes = bool(snapshot.tools or snapshot.workers or definition.swarm)
+    if system := system_text(definition.preamble, texts.notes, quotes=quotes):
         yield _message("system", system)
     for said, answered in texts.recalled:
         yield _message("user", said or WOKEN)

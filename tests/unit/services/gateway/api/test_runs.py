@@ -11,6 +11,7 @@ import pytest
 
 from shared.contract.call_ids import Call, call_id
 from shared.contract.messages import Response, Status, Task, Usage, encode, response_id, run_id
+from shared.contract.prompts import QUOTED_RULE
 from shared.store import Store
 from shared.store.processes.api_keys import Scope
 from shared.store.runs.claim import claim, freeze
@@ -263,7 +264,7 @@ async def test_a_step_shows_what_was_asked_and_answered(
     assert (model["cost"], model["usage"]["input_tokens"]) == (1.0, 500)
     second = await got(client, f"{path}/2/0")
     system, user, said, *answers = second["input"]["messages"]
-    assert system == {"role": "system", "content": "Be brief."}
+    assert system == {"role": "system", "content": f"Be brief.\n\n{QUOTED_RULE}"}
     assert user["content"].startswith("Why is order 7 late?\n\nIt is ")
     assert said["tool_calls"][0] == {"name": "lookup", "arguments": {"id": 7}}
     assert [it["content"] for it in answers] == ["order 7", "It is late."]

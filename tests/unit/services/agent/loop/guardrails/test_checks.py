@@ -10,6 +10,7 @@ import pytest
 from services.agent.llm.chat import User
 from services.agent.loop.journal import MemoryJournal, StepKey
 from shared.contract.messages import Budget, Status, Task, Trigger
+from shared.contract.prompts import quoted
 from shared.definitions.functions import JsonObject
 from shared.definitions.guardrails import Verdict
 from shared.errors import ModelError, ModelUnavailable, RunLost
@@ -172,7 +173,7 @@ async def test_a_model_checks_with_its_rule_and_is_counted() -> None:
     assert it.model.seen[0][-1] == User(content="Do that." + CLOCK)
     system, user = it.checking.seen[1]
     assert "The rule: Polite." in (system.content or "")
-    assert user == User(content="The text:\nAnn is fine.")
+    assert user == User(content=quoted("text", "Ann is fine."))
 
 
 @pytest.mark.parametrize(
