@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.agent.tools.mcp.bounds import Link, clean, one_line
 from services.agent.tools.mcp.catalogue import MOST_TOOLS, Catalogue, resource_tool, specs_of
-from services.agent.tools.mcp.http import http_transport
+from services.agent.tools.mcp.http import FORGOTTEN, http_transport
 from services.agent.tools.mcp.results import MOST_URI_CHARS, Result, contents_of, result_of
 from services.agent.tools.mcp.stdio import process_transport
 from shared.concurrency.threads import in_thread
@@ -28,6 +28,8 @@ from shared.errors import HutchError
 CONNECT_S = 60.0
 """Seconds for a server's start and the first exchange: `npx` and `uvx` may have to load it."""
 LIST_S = 30.0
+_EXPIRED = "Session terminated"
+"""The SDK's message when the server does not know the session any more."""
 MOST_PAGES = 100
 MOST_LISTED = 10 * MOST_TOOLS
 """The most tools of a server that are read; `allow` and `deny` choose among them."""
@@ -40,8 +42,6 @@ R = TypeVar("R")
 _RESULT: TypeAdapter[types.CallToolResult | types.InputRequiredResult] = TypeAdapter(
     types.CallToolResult | types.InputRequiredResult
 )
-_EXPIRED = "Session terminated"
-"""The SDK's message when the server does not know the session any more."""
 
 
 class McpFault(HutchError):
@@ -155,8 +155,7 @@ class Session:
             if error.code == types.CONNECTION_CLOSED:
                 raise BrokenOff(self._link.reason or reason_of(error)) from error
             if error.code == types.INVALID_REQUEST and error.message == _EXPIRED:
-                self._link.break_off("has forgotten the session")
-                raise NotSent("has forgotten the session") from error
+                raise NotSent(FORGOTTEN) from error
             raise McpFault(reason_of(error)) from error
         except ValidationError as error:
             raise McpFault(reason_of(error)) from error

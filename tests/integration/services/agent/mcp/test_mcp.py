@@ -12,7 +12,7 @@ from tests.support.client import Client
 from tests.support.mcp.http_server import free_port
 from tests.support.mcp.servers import HOSTILE, SHOP, SHOP_COMMAND
 from tests.support.processes.agents import define, http_get
-from tests.support.processes.fixtures import Asked
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import System, until
 
 pytestmark = [
@@ -39,7 +39,7 @@ def test_an_agent_calls_a_server_that_dies_and_calls_it_again(
     [clerk] = system.agents("clerk")
     script = '[[call shop_die {}]][[then]][[call shop_lookup {"order": 7}]]'
     assert pika.ask("clerk", script).status == "ok"
-    results = [str(it["messages"][-1]["content"]) for it in asked()[1:]]
+    results = results_in(asked()[-1])
     assert "broke off during the call: it has ended. Whether it has acted" in results[0]
     assert results[1] == "order 7 is on its way"
     assert lines(log) == ["die", "lookup 7"]
@@ -78,7 +78,7 @@ def test_an_agent_starts_without_a_server_and_gets_its_tools_when_it_comes(
     assert not first["tools"]
     system_text = "You sell shoes.\n\nAnswer in a friendly tone."
     assert second["messages"][0]["content"] == system_text
-    assert third["messages"][-1]["content"] == "order 7 is on its way"
+    assert results_in(third) == ["order 7 is on its way"]
 
 
 def test_an_agent_forked_by_up_has_servers_too(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,20 @@ async def test_the_server_with_everything(
     port = free_port()
     async with served(port, everything, "streamableHttp", PORT=str(port)) as url:
         await use(store, tmp_path, entry | {"url": url})
+
+
+async def test_a_server_that_restarts_behind_its_address_gets_a_new_session(
+    store: Store, tmp_path: Path, everything: str
+) -> None:
+    port = free_port()
+    command = (everything, "streamableHttp")
+    async with AsyncExitStack() as first:
+        url = await first.enter_async_context(served(port, *command, PORT=str(port)))
+        async with servers_of(store, tmp_path, {"name": "all", "url": url}) as servers:
+            assert await call(servers, "all_echo", message="one") == "Echo: one"
+            await first.aclose()
+            async with served(port, *command, PORT=str(port)):
+                assert await call(servers, "all_echo", message="two") == "Echo: two"
 
 
 async def use(store: Store, folder: Path, entry: object) -> None:
