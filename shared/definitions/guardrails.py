@@ -64,7 +64,9 @@ def _check_by_function(value: object) -> object:
 
 Checks = Annotated[
     tuple[
-        Annotated[Check, BeforeValidator(_check_by_function, json_schema_input_type=str | Check)],
+        Annotated[
+            Check, BeforeValidator(_check_by_function, json_schema_input_type=Reference | Check)
+        ],
         ...,
     ],
     Field(max_length=MOST_CHECKS),

@@ -252,9 +252,11 @@ async def test_a_step_shows_what_was_asked_and_answered(
     await stepped(
         store,
         top,
+        Step(0, -1, "tool", "checks.py:cards", '{"outcome": "passed"}', 0.1),
         Step(0, 1, "tool", "find_tools", '{"content": "[]"}', 0.1),
         Step(1, 2, "worker", "bob", BOBS, 0.5),
         Step(2, 0, "model", "turn", '{"content": "Bob says so.", "model": "big"}', 0.5),
+        Step(2, 1, "model", "check", '{"outcome": "passed", "usage": {"model_calls": 1}}', 0.5),
     )
     path = f"/api/runs/{top.run_id}/steps/1"
     tool = await got(client, f"{path}/1/1")
@@ -269,6 +271,11 @@ async def test_a_step_shows_what_was_asked_and_answered(
     assert said["tool_calls"][0] == {"name": "lookup", "arguments": {"id": 7}}
     assert [it["content"] for it in answers] == ["order 7", "It is late."]
     assert second["input"]["tools"] == ["lookup", "bob"]
+    check = await got(client, f"{path}/0/-1")
+    assert (check["input"], check["output"]) == (None, {"outcome": "passed"})
+    of_answer = await got(client, f"{path}/2/1")
+    assert (of_answer["input"], of_answer["output"]["outcome"]) == (None, "passed")
+    assert of_answer["usage"]["model_calls"] == 1
     prepared = await got(client, f"{path}/0/1")
     assert (prepared["input"], prepared["output"]) == (None, {"content": "[]"})
     missing = await client.get(f"{path}/9/0")

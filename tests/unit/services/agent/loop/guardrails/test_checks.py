@@ -83,6 +83,13 @@ async def test_the_model_sees_the_changed_task_and_the_requester_the_changed_ans
     assert "damn, 4111." in steps[StepKey(1, 1)]
 
 
+async def test_a_text_that_comes_back_as_it_was_has_passed() -> None:
+    it = checked(scripted_loop(says("Done.")), changing("x", "y"))
+    await it.run(work(guardrails=BOTH))
+    _, _, output = it.journal.steps[StepKey(0, -1)]
+    assert Verdict.model_validate_json(output) == Verdict(outcome="passed")
+
+
 async def test_each_check_gets_what_those_before_it_have_left() -> None:
     it = checked(scripted_loop(says("Done.")), changing("it", "that"))
     it.tools.tools["checks.py:second"] = changing("that", "this")
@@ -146,9 +153,10 @@ async def test_a_conclusion_is_checked() -> None:
 async def test_a_changed_answer_still_has_to_fit_its_schema(
     new: str, status: Status, data: object
 ) -> None:
-    it = checked(scripted_loop(says('{"sum":1}')), answer=changing("1", new))
+    it = checked(scripted_loop(says('{"sum":1}')), answer=changing('{"sum":1', f'{{"sum": {new}'))
     outcome = await it.run(work(output=SCHEMA, guardrails=BOTH))
     assert (outcome.status, outcome.data) == (status, data)
+    assert data is None or outcome.content == '{"sum":2}'
 
 
 async def test_a_trigger_without_a_text_is_not_checked() -> None:
