@@ -34,6 +34,7 @@ def names(servers: Servers) -> list[str]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "FIRST_WAIT_S", 0.1)
+    monkeypatch.setattr(connection, "LONGEST_WAIT_S", 0.5)
     monkeypatch.setattr(connection, "LEAST_RELIST_S", 0.1)
 
 

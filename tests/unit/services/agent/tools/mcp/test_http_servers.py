@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ MIB = 1024 * 1024
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "FIRST_WAIT_S", 0.1)
+    monkeypatch.setattr(connection, "LONGEST_WAIT_S", 0.5)
 
 
 async def test_a_server_that_goes_and_comes_back_is_called_again(
@@ -36,7 +38,8 @@ async def test_a_server_that_goes_and_comes_back_is_called_again(
     async with servers_of(store, tmp_path, entry) as servers:
         assert servers.specs == ()
         async with served_by_process(port):
-            await until(lambda: [it.name for it in servers.specs] == ["shop_lookup"])
+            await asyncio.wait_for(servers.changed.wait(), 30)
+            assert [it.name for it in servers.specs] == ["shop_lookup"]
             assert await call(servers, "shop_lookup", order=7) == "order 7 is on its way"
         with pytest.raises(ToolError, match="the MCP server 'shop'"):
             await call(servers, "shop_lookup", order=8)
