@@ -243,8 +243,8 @@ class _Loop:
         return self.unfit() if self.corrections >= MOST_CORRECTIONS else None
 
     def unfit(self) -> Outcome:
-        """The end of a run whose answer never fits. The fault can quote the answer, so the requester
-        of one that should have been checked doesn't get it."""
+        """The end of a run whose answer never fits. The fault can quote the answer: where answers
+        are checked, only the operator gets it."""
         unfit, fault = "the answer does not fit its schema", self.faults[0]
         return failed(unfit, fault) if self.checks.of_answers else failed(f"{unfit}: {fault}")
 
