@@ -30,6 +30,7 @@ from shared.contract.messages import (
     Trigger,
 )
 from shared.contract.stream import StreamPart
+from shared.definitions.approval import ApprovalRule
 from shared.definitions.file_schema import FileSchema, file_schema
 from shared.definitions.guardrails import AfterUntrusted, Check, Guardrails
 from shared.definitions.knowledge import Knowledge
@@ -58,6 +59,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "agent": Definition,
     "model": ModelChoice,
     "tool": ToolChoice,
+    "approval": ApprovalRule,
     "schedule": Schedule,
     "limits": Limits,
     "knowledge": Knowledge,
