@@ -23,15 +23,8 @@ def test_a_command_is_a_line_or_a_list_of_words() -> None:
 
 
 def test_names_of_tools_can_have_stars() -> None:
-    [shop] = definition(
-        {
-            "name": "s",
-            "command": "x",
-            "allow": ["get_*"],
-            "deny": ["get_all"],
-            "repeatable": ["*_1"],
-        }
-    ).mcp
+    chosen = {"allow": ["get_*"], "deny": ["get_all"], "repeatable": ["*_1"]}
+    [shop] = definition({"name": "s", "command": "x", **chosen}).mcp
     assert [it for it in ("get_1", "get_all", "put_1") if shop.has(it)] == ["get_1"]
     assert shop.may_repeat("get_1")
     assert not shop.may_repeat("get_2")
@@ -62,7 +55,7 @@ def test_what_is_not_written_is_not_stored_with_a_run() -> None:
             "name of a variable",
         ),
         ([{"name": "s", "url": "http://a", "headers_env": {"A:": "X"}}], "the name of a header"),
-        ([{"name": "S", "command": "x"}], "lower-case letters"),
+        ([{"name": "S", "command": "x"}], "expected a name such as bob"),
         ([{"name": "s", "command": "x"}] * 2, "'s' occurs twice"),
         (
             [{"name": "s", "command": "x", "prefix": ""}, {"name": "t", "command": "x"}],
