@@ -24,8 +24,8 @@ ONLY = {
     MANAGER: ("ask", "reply", "worker-step"),
     WORKER: ("tool-step",),
 }
-ON_OCCASION = ("take-over", "hand-over", "dead-letter", "check", "park", "decide")
-"""Crash points that a run without a fault, checks and approval never reaches."""
+ON_OCCASION = ("take-over", "hand-over", "dead-letter", "check", "park", "decide", "call", "files")
+"""Crash points that a run without a fault, checks, approval and MCP servers never reaches."""
 CHECKS = """
 guardrails:
   input: [stamp.py:checked]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
+from mimetypes import guess_extension
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
@@ -31,6 +32,7 @@ from shared.contract.times import WrittenTime
 from shared.store import Store
 from shared.store.queries import search
 from shared.store.queries.reports import DELAYED_RUNS, Row, RunFilter, find, newest, rows_of
+from shared.store.runs.files import read_file
 from shared.store.schema import INTEGER_MAX, LATEST_S, RunState
 
 router = APIRouter(prefix="/api/runs", tags=["runs"], route_class=EncodedSlashRoute)
@@ -48,6 +50,7 @@ RunKey = Annotated[
     Id, Path(description="its id, a beginning of it that no other run has, or its task's id")
 ]
 ID_CHARS = 32
+BINARY = "application/octet-stream"
 
 
 class RunPage(BaseModel):
@@ -161,6 +164,36 @@ async def show_step(
         where = f"epoch {epoch}, turn {turn}, position {position}"
         raise Problem(HTTPStatus.NOT_FOUND, f"run {row.run_id} has no finished step at {where}")
     return found
+
+
+@router.get(
+    "/{run}/files/{digest}",
+    response_class=Response,
+    responses={200: {"content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def show_file(
+    run: RunKey,
+    digest: Annotated[
+        str,
+        Path(
+            pattern="^[0-9a-f]{8,64}$", description="the beginning of its SHA-256, as results say"
+        ),
+    ],
+    caller: Reader,
+    gateway: SharedGateway,
+) -> Response:
+    """A file in a result of the run's tools, to be saved: no browser opens it."""
+    row = await _run(gateway.store, run, caller)
+    found = await gateway.store.read(lambda db: read_file(db, row.run_id, digest))
+    if found is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"run {row.run_id} has no one file '{digest}'")
+    file, content = found
+    name = f"{file.digest[:16]}{guess_extension(file.media_type) or ''}"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(content, headers=headers, media_type=BINARY)
 
 
 @router.post("/{run}/cancel", status_code=HTTPStatus.ACCEPTED)

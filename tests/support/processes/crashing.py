@@ -64,6 +64,8 @@ def forgets(call: Call) -> bool:
 
 _PUBLISH = "shared.broker.publisher", "Publisher.publish"
 _LIMITS = "services.agent.runs.rate_limits"
+_MCP_CALL = "services.agent.tools.mcp.mcp_tool", "McpTool.call"
+_FILES = "services.agent.tools.mcp.mcp_tool", "McpTool._keep"
 _RECORD = "services.agent.runs.store_journal", "StoredJournal.record"
 
 POINTS: dict[str, Place] = {
@@ -83,6 +85,10 @@ POINTS: dict[str, Place] = {
     "after-task-check": Place(*_RECORD, "after", of_task),
     "before-answer-check": Place(*_RECORD, "before", of_answer),
     "after-answer-check": Place(*_RECORD, "after", of_answer),
+    "before-mcp-call": Place(*_MCP_CALL, "before"),
+    "after-mcp-call": Place(*_MCP_CALL, "after"),
+    "before-files": Place(*_FILES, "before"),
+    "after-files": Place(*_FILES, "after"),
     "before-worker-step": Place(*_RECORD, "before", kind("worker")),
     "after-worker-step": Place(*_RECORD, "after", kind("worker")),
     "before-ask": Place(*_PUBLISH, "before", to(TASKS)),

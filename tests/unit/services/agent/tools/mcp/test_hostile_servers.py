@@ -15,20 +15,15 @@ import pytest
 import structlog
 
 from services.agent.tools.mcp import connection
-from services.agent.tools.mcp.servers import Servers
 from shared.errors import ToolError
 from shared.store import Store
-from tests.support.mcp.servers import HOSTILE, call, servers_of
+from tests.support.mcp.servers import HOSTILE, call, names, servers_of
 from tests.support.model.loop import until
 from tests.support.repository import REPOSITORY
 
 
 def hostile(listing: str = "calls", **options: object) -> dict[str, object]:
     return {"name": "h", "command": [sys.executable, HOSTILE, listing], **options}
-
-
-def names(servers: Servers) -> list[str]:
-    return [it.name for it in servers.specs]
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +174,7 @@ async def test_a_server_that_ignores_its_end_is_killed_with_the_agent_s(
 AGENT = """
 import asyncio, json, sys
 from pathlib import Path
-from tests.support.mcp.servers import HOSTILE, call, servers_of
+from tests.support.mcp.servers import HOSTILE, call, names, servers_of
 async def main():
     async with servers_of(None, Path(), json.loads(sys.argv[1])) as servers:
         print(await call(servers, "h_pid"), flush=True)

@@ -17,7 +17,7 @@ from shared.errors import ToolError
 from shared.store import Store
 from tests.support.mcp.http_server import free_port
 from tests.support.mcp.http_server import served as served_by_process
-from tests.support.mcp.servers import call, servers_of
+from tests.support.mcp.servers import call, names, servers_of
 from tests.support.model.endpoint import served
 from tests.support.model.loop import until
 
@@ -36,10 +36,10 @@ async def test_a_server_that_goes_and_comes_back_is_called_again(
     port = free_port()
     entry = {"name": "shop", "url": f"http://127.0.0.1:{port}/mcp", "allow": ["lookup"]}
     async with servers_of(store, tmp_path, entry) as servers:
-        assert not servers.specs
+        assert names(servers) == []
         async with served_by_process(port):
             await asyncio.wait_for(servers.changed.wait(), 30)
-            assert [it.name for it in servers.specs] == ["shop_lookup"]
+            assert names(servers) == ["shop_lookup"]
             assert await call(servers, "shop_lookup", order=7) == "order 7 is on its way"
         with pytest.raises(ToolError, match="the MCP server 'shop'"):
             await call(servers, "shop_lookup", order=8)
@@ -69,7 +69,7 @@ async def test_a_header_comes_from_a_file_at_each_request(
             "headers_env": {"Authorization": "SHOP_AUTHORIZATION"},
         }
         async with servers_of(store, tmp_path, entry) as servers:
-            assert not servers.specs
+            assert names(servers) == []
             await until(lambda: len(seen) == 2)
     assert seen == {"Bearer one", "Bearer two"}
     assert logged[0]["last_line"] == "it refuses the credentials (401)"
@@ -82,7 +82,7 @@ async def test_a_missing_variable_leaves_the_agent_without_the_server(
     entry = {"name": "shop", "url": "http://127.0.0.1:9/mcp", "headers_env": {"X-Key": "SHOP_KEY"}}
     with structlog.testing.capture_logs() as logged:
         async with servers_of(store, tmp_path, entry) as servers:
-            assert not servers.specs
+            assert names(servers) == []
     assert "neither SHOP_KEY nor SHOP_KEY_FILE is set" in logged[0]["reason"]
 
 
@@ -115,5 +115,5 @@ async def test_a_response_that_is_too_long_is_not_read_to_its_end(
         served([Route("/mcp", flood, methods=["POST", "GET"])]) as origin,
     ):
         async with servers_of(store, tmp_path, {"name": "f", "url": f"{origin}/mcp"}) as servers:
-            assert not servers.specs
+            assert names(servers) == []
     assert reason in logged[0]["reason"]
