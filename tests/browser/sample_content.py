@@ -369,6 +369,13 @@ def attention() -> list[Json]:
             "view": "/dead-letters",
         },
         {
+            "kind": "approval",
+            "agent": "carol",
+            "count": 1,
+            "sentence": "1 call of carol waits for approval.",
+            "view": "/approvals?agent=carol",
+        },
+        {
             "kind": "postponed",
             "agent": "researcher",
             "count": 2,

@@ -99,7 +99,7 @@ async def test_a_link_leads_to_a_view_and_its_heading_takes_the_focus(
 async def test_the_overview_begins_with_what_needs_a_person(page: Page, visitor: Visitor) -> None:
     await visitor.open("/")
     needs = page.get_by_role("region", name="What needs you").get_by_role("link")
-    await expect(needs).to_have_count(4)
+    await expect(needs).to_have_count(5)
     await expect(needs.first).to_contain_text("No process of checker runs")
     node = page.get_by_role("link", name="working, 2 processes, 1 running, 14 queued")
     await expect(node).to_be_visible()

@@ -21,6 +21,7 @@ from services.gateway.gateway import SharedGateway
 from services.gateway.problems import Problem
 from services.gateway.tasks.hub import SharedHub
 from services.gateway.tasks.submission import cancel
+from services.gateway.timeline.approvals import views
 from services.gateway.timeline.rows import RunRow, row_of
 from services.gateway.timeline.run import RunView, read_run
 from services.gateway.timeline.step import StepView, read_step
@@ -122,7 +123,7 @@ async def list_runs(
 async def show_run(run: RunKey, caller: Reader, gateway: SharedGateway) -> RunView:
     """One run, by its id, a beginning of it that no other run has, or its task's id."""
     row = await _run(gateway.store, run, caller)
-    return await read_run(gateway.store, gateway.settings, row)
+    return await read_run(gateway.store, gateway.settings, row, caller)
 
 
 @router.get("/{run}/tree", response_model=RunTree)
@@ -196,6 +197,7 @@ def _tree(data: TreeData, caller: Caller) -> bytes:
         cursor=str(data.lines.now),
         runs=tree_runs(data, caller),
         steps_total=data.lines.steps,
+        approvals=views(data.approvals, caller),
     )
     return tree.model_dump_json(by_alias=True).encode()
 

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.gateway.timeline.bars import (
-    Bar,
-    BarKind,
-    Life,
-    PlannedCall,
-    bars,
-    turns_in_progress,
-)
+from services.gateway.timeline.bar import Bar, BarKind
+from services.gateway.timeline.bars import Life, PlannedCall, bars, turns_in_progress
 from shared.store.queries.timeline import MarkRow, StepTime
 
 T = 1_700_000_000.0
