@@ -81,7 +81,8 @@ def _notes(it: AgentStatus) -> str:
     notes = ["paused"] if it.paused else []
     if it.replicas and it.consumers == 0 and not it.paused:
         notes.append("takes no tasks")
-    notes += [f"{n} {what}" for n, what in ((it.delayed, "delayed"), (it.unsent, "unsent")) if n]
+    counts = ((it.delayed, "delayed"), (it.parked, "parked"), (it.unsent, "unsent"))
+    notes += [f"{n} {what}" for n, what in counts if n]
     return ", ".join(notes)
 
 
@@ -91,6 +92,9 @@ def _schedule_cells(it: ScheduleStatus) -> list[str]:
 
 
 def _rest(found: SystemStatus) -> Iterator[str]:
+    if approvals := sum(it.approvals or 0 for it in found.agents):
+        calls = "call waits" if approvals == 1 else "calls wait"
+        yield f"\n{approvals} {calls} for approval; 'hutch approvals' lists them"
     if found.dead_letters is not None:
         see = "; 'hutch dead list' shows them" if found.dead_letters else ""
         yield f"\ndead letters: {found.dead_letters}{see}"

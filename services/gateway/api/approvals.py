@@ -25,6 +25,8 @@ from shared.store.runs.approvals import NOTE_CHARS, Approval, ApprovalState, Ver
 router = APIRouter(prefix="/api/approvals", tags=["approvals"])
 
 ApprovalId = Annotated[str, Path(pattern=r"^[0-9a-z]{1,16}$", description="the request's id")]
+NO_KEY = "a client without a key"
+"""Who decides at a gateway that needs no key."""
 STATES = {"approve": ApprovalState.APPROVED, "deny": ApprovalState.DENIED}
 
 
@@ -103,12 +105,10 @@ async def decide(
     shown = await _one(store, id, caller)
     subject = f"{shown.approval.agent}/{id}"
     await audit.record(store, caller, f"approval.{decision.decision}", subject)
-    state = STATES[decision.decision]
+    state, by = STATES[decision.decision], caller.name if caller.key_id else NO_KEY
     decided = await store.write(
         shown.approval.run_id,
-        partial(
-            approvals.decide, approval_id=id, decision=state, by=caller.name, note=decision.note
-        ),
+        partial(approvals.decide, approval_id=id, decision=state, by=by, note=decision.note),
     )
     if decided is None:
         raise _unknown(id)

@@ -20,8 +20,8 @@ class ApprovalView(BaseModel):
 
     id: str
     state: ApprovalState = Field(
-        description="`expired`: denied, as no decision came in time; `withdrawn`: its run has ended, "
-        "or wants to make another call instead"
+        description="`expired`: denied, as no decision came in time; `withdrawn`: its run has "
+        "ended, or wants to make another call instead"
     )
     agent: str = Field(description="the agent that wants to make the call")
     path: list[str] = Field(description="the agents on the way to it, itself at the end")

@@ -25,7 +25,7 @@ class BarKind(StrEnum):
     RESUMED = "resumed"
     """A moment: a process goes on with it."""
     PARKED = "parked"
-    """Given up by its process, or ended as failed and replayed later; or parked, as its worker is."""
+    """Given up by its process, ended as failed and replayed later, or parked as its worker is."""
     APPROVAL = "approval"
     """A call of it waits for a person's decision."""
 

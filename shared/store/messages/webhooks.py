@@ -32,7 +32,7 @@ class Webhook:
     task_id: str
     response: str | None
     ended_at: float | None
-    approval_id: str | None
+    approval_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import ColumnElement, Select, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, tuple_
 from sqlalchemy.engine import Connection
 
 from shared.store.runs.approvals import Approval, ApprovalState, approval_of
@@ -73,7 +73,8 @@ _SHOWN = select(approvals, func.substr(runs.c.message, 1, _BEGINNING).label("mes
 
 def _conditions(wanted: ApprovalFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.state is not None:
-        yield approvals.c.state == wanted.state
+        # Written out, so that the index of those that wait is used.
+        yield approvals.c.state == literal_column(f"'{wanted.state}'")
     if wanted.agent is not None:
         yield approvals.c.agent == wanted.agent
     if wanted.agents is not None:
