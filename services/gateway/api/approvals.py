@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.gateway.access import audit
 from services.gateway.access.caller import Caller, Operator, Reader
+from services.gateway.approvals import ApprovalView, view_of, views
 from services.gateway.gateway import SharedGateway
 from services.gateway.problems import Problem
-from services.gateway.timeline.approvals import ApprovalView, view_of, views
 from shared.contract.messages import AgentName, Id
 from shared.store import Store
 from shared.store.queries import approvals as queries

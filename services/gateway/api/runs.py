@@ -16,12 +16,12 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.gateway.access.caller import Caller, Reader, Runner
+from services.gateway.approvals import views
 from services.gateway.encoded_slash import EncodedSlashRoute
 from services.gateway.gateway import SharedGateway
 from services.gateway.problems import Problem
 from services.gateway.tasks.hub import SharedHub
 from services.gateway.tasks.submission import cancel
-from services.gateway.timeline.approvals import views
 from services.gateway.timeline.rows import RunRow, row_of
 from services.gateway.timeline.run import RunView, read_run
 from services.gateway.timeline.step import StepView, read_step

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.gateway.access.caller import Caller
-from services.gateway.timeline.approvals import ApprovalView, views
+from services.gateway.approvals import ApprovalView, views
 from services.gateway.timeline.outcome import outcome
 from services.gateway.timeline.rows import Parents, RunRow, row_of
 from services.gateway.timeline.step import usage_of

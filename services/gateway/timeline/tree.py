@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from services.gateway.access.caller import Caller
-from services.gateway.timeline.approvals import ApprovalView
+from services.gateway.approvals import ApprovalView
 from services.gateway.timeline.bar import Bar, BarKind
 from services.gateway.timeline.bars import AskedCall, Life, PlannedCall, bars, turns_in_progress
 from services.gateway.timeline.rows import Parents, RunRow, row_of

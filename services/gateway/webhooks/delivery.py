@@ -20,8 +20,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as Metric
 from standardwebhooks import Webhook as Signer
 
+from services.gateway.approvals import view_of
 from services.gateway.gateway import Gateway
-from services.gateway.timeline.approvals import view_of
 from services.gateway.webhooks.destination import destination
 from shared.concurrency.fault_boundary import contained
 from shared.contract.rows import readable_response
