@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import from_json
 
 from services.gateway.access.caller import Caller
-from shared.store.queries.approvals import ShownApproval
+from shared.store.queries.approval_lists import ShownApproval
 from shared.store.runs.approvals import ApprovalState
 
 

@@ -16,8 +16,9 @@ from services.gateway.gateway import SharedGateway
 from services.gateway.problems import Problem
 from shared.contract.messages import AgentName, Id
 from shared.store import Store
-from shared.store.queries import approvals as queries
-from shared.store.queries.approvals import ApprovalFilter, ShownApproval
+from shared.store.queries import approval_lists
+from shared.store.queries.approval_lists import ShownApproval
+from shared.store.queries.approvals import ApprovalFilter
 from shared.store.queries.reports import rows_of
 from shared.store.runs import approvals
 from shared.store.runs.approvals import NOTE_CHARS, Approval, ApprovalState, Verdict
@@ -73,9 +74,13 @@ async def list_approvals(
     if agent is not None:
         caller.check(agent)
     root_id = None if tree is None else await _root_id(gateway.store, tree)
-    wanted = ApprovalFilter(state, agent, caller.agents, run, root_id, _place(before))
+    pending = state is ApprovalState.PENDING
+    wanted = ApprovalFilter(pending, state, agent, caller.agents, run, root_id)
     found, total = await gateway.store.read(
-        lambda db: (queries.newest(db, wanted, limit + 1), queries.number(db, wanted))
+        lambda db: (
+            approval_lists.newest(db, wanted, limit + 1, _place(before)),
+            approval_lists.number(db, wanted),
+        )
     )
     page = found[:limit]
     last = page[-1].approval if len(found) > limit else None
@@ -129,7 +134,7 @@ def _conflict(approval: Approval) -> str:
 
 
 async def _one(store: Store, approval_id: str, caller: Caller) -> ShownApproval:
-    found = await store.read(partial(queries.one, approval_id=approval_id))
+    found = await store.read(partial(approval_lists.one, approval_id=approval_id))
     if found is None or not caller.sees(found.approval.agent):
         raise _unknown(approval_id)
     return found

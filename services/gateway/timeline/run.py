@@ -19,7 +19,7 @@ from shared.contract.rows import message_of, response_of
 from shared.errors import DamagedRow
 from shared.settings.environment import Settings
 from shared.store import Store
-from shared.store.queries.approvals import of_tree
+from shared.store.queries.approval_lists import of_tree
 from shared.store.queries.model_calls import model_calls, relatives
 from shared.store.queries.reports import Row, rows_of
 from shared.store.queries.texts import run_texts

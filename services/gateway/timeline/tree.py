@@ -20,7 +20,7 @@ from shared.contract.rows import output_of
 from shared.errors import DamagedRow
 from shared.store import Store
 from shared.store.queries import timeline
-from shared.store.queries.approvals import ShownApproval, of_tree
+from shared.store.queries.approval_lists import ShownApproval, of_tree
 from shared.store.queries.timeline import RunLine, TreeLines
 from shared.store.runs.approvals import Approval, ApprovalState
 

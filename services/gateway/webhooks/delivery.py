@@ -27,7 +27,7 @@ from shared.concurrency.fault_boundary import contained
 from shared.contract.rows import readable_response
 from shared.store.messages import webhooks
 from shared.store.messages.webhooks import Webhook
-from shared.store.queries.approvals import ShownApproval, one
+from shared.store.queries.approval_lists import ShownApproval, one
 from shared.store.runs.approvals import ApprovalState
 
 log = structlog.get_logger()

@@ -1,80 +1,54 @@
-"""Requests for approval, for people: lists, with the agents that their tasks have visited."""
+"""Requests for approval and their decisions, for people. Like `reports`, this only reads."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from pydantic_core import from_json
-from sqlalchemy import ColumnElement, Select, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, func, literal_column, select, tuple_
 from sqlalchemy.engine import Connection
 
 from shared.store.runs.approvals import Approval, ApprovalState, approval_of
-from shared.store.schema import approvals, runs
+from shared.store.schema import approvals
 
-_BEGINNING = 6_000
-"""The part of a stored message that is read for its path, which precedes the texts."""
+MOST_MATCHES = 20
+"""The most requests that a search by a short beginning returns."""
+
+PENDING = approvals.c.state == literal_column("'pending'")
+"""Written out, so that the index of pending requests is used."""
 
 
 @dataclass(frozen=True)
 class ApprovalFilter:
     """Selects requests for a list; an empty field selects all.
 
-    `agents` are the only agents that are listed; None: all. `before` are the time and the id of a
-    request: only those that come after it in the list, which begins with the newest.
+    `agents` are the only agents that are listed; None: all. `after` is the id of a request: only
+    those that come after it in the list, which begins with the oldest.
     """
 
+    pending: bool = True
+    """Only those without a decision."""
     state: ApprovalState | None = None
     agent: str | None = None
     agents: Collection[str] | None = None
     run_id: str | None = None
     root_id: str | None = None
-    before: tuple[float, str] | None = None
+    after: str | None = None
 
 
-@dataclass(frozen=True)
-class ShownApproval:
-    """A request, and the agents on the way to its run, that of the run at the end."""
-
-    approval: Approval
-    path: Sequence[str]
-
-
-def newest(connection: Connection, wanted: ApprovalFilter, limit: int) -> Sequence[ShownApproval]:
-    """The newest of the wanted requests, latest first."""
-    query = _SHOWN.where(*_conditions(wanted))
-    if wanted.before is not None:
-        query = query.where(tuple_(*_PLACE) < tuple_(*wanted.before))
-    return _read(connection, query.order_by(*(it.desc() for it in _PLACE)).limit(limit))
+def listed(connection: Connection, wanted: ApprovalFilter, limit: int) -> Sequence[Approval]:
+    """The wanted requests, oldest first."""
+    query = select(approvals).where(*conditions(wanted))
+    ordered = query.order_by(approvals.c.asked_at, approvals.c.approval_id).limit(limit)
+    return [approval_of(row) for row in connection.execute(ordered).mappings()]
 
 
-def number(connection: Connection, wanted: ApprovalFilter) -> int:
-    """The number of the wanted requests, on all pages."""
-    query = select(func.count()).select_from(approvals).where(*_conditions(wanted))
-    return connection.execute(query).scalar_one()
-
-
-def of_tree(connection: Connection, root_id: str) -> Sequence[ShownApproval]:
-    """All requests of the runs that a root message has caused, oldest first."""
-    return _read(connection, _SHOWN.where(approvals.c.root_id == root_id).order_by(*_PLACE))
-
-
-def one(connection: Connection, approval_id: str) -> ShownApproval | None:
-    found = _read(connection, _SHOWN.where(approvals.c.approval_id == approval_id))
-    return found[0] if found else None
-
-
-_PLACE = (approvals.c.asked_at, approvals.c.approval_id)
-_SHOWN = select(approvals, func.substr(runs.c.message, 1, _BEGINNING).label("message")).join_from(
-    approvals, runs, approvals.c.run_id == runs.c.run_id
-)
-
-
-def _conditions(wanted: ApprovalFilter) -> Iterator[ColumnElement[bool]]:
+def conditions(wanted: ApprovalFilter) -> Iterator[ColumnElement[bool]]:
+    """The conditions on a request that a filter means."""
+    if wanted.pending:
+        yield PENDING
     if wanted.state is not None:
-        # Written out, so that the index of those that wait is used.
-        yield approvals.c.state == literal_column(f"'{wanted.state}'")
+        yield approvals.c.state == wanted.state
     if wanted.agent is not None:
         yield approvals.c.agent == wanted.agent
     if wanted.agents is not None:
@@ -83,23 +57,21 @@ def _conditions(wanted: ApprovalFilter) -> Iterator[ColumnElement[bool]]:
         yield approvals.c.run_id == wanted.run_id
     if wanted.root_id is not None:
         yield approvals.c.root_id == wanted.root_id
+    if wanted.after is not None:
+        of_last = approvals.c.approval_id == wanted.after
+        asked_at = select(approvals.c.asked_at).where(of_last).scalar_subquery()
+        yield tuple_(approvals.c.asked_at, approvals.c.approval_id) > tuple_(asked_at, wanted.after)
 
 
-def _read(connection: Connection, query: Select[Any]) -> Sequence[ShownApproval]:
-    found = []
-    for row in connection.execute(query).mappings():
-        fields = dict(row)
-        path = _path(str(fields.pop("message")))
-        approval = approval_of(fields)
-        found.append(ShownApproval(approval, (*path, approval.agent)))
-    return found
+def find(connection: Connection, key: str) -> Sequence[Approval]:
+    """The request with this id, or those whose ids begin so; oldest first."""
+    begins = approvals.c.approval_id.startswith(key.casefold(), autoescape=True)
+    query = select(approvals).where(begins).order_by(approvals.c.asked_at).limit(MOST_MATCHES)
+    found = [approval_of(row) for row in connection.execute(query).mappings()]
+    return [it for it in found if it.approval_id == key.casefold()] or found
 
 
-def _path(beginning: str) -> Sequence[str]:
-    """The agents that the message of a run has visited before, as far as its beginning says so."""
-    try:
-        read = from_json(beginning, allow_partial="trailing-strings")
-    except ValueError:
-        return ()
-    path = read.get("path") if isinstance(read, dict) else None
-    return [str(it) for it in path] if isinstance(path, list) else ()
+def pending_counts(connection: Connection) -> dict[str, int]:
+    """The number of pending requests of each agent that has one."""
+    query = select(approvals.c.agent, func.count()).where(PENDING).group_by(approvals.c.agent)
+    return {row[0]: row[1] for row in connection.execute(query)}

@@ -26,8 +26,9 @@ from sqlalchemy.engine import Connection
 
 from shared.contract.priority import Priority
 from shared.contract.rows import mended
+from shared.store.queries.approvals import pending_counts
 from shared.store.runs.takeover import DELAYED
-from shared.store.schema import RunState, instances, now_s, outbox, runs, ticks
+from shared.store.schema import ACTIVE, PARKED, RunState, instances, now_s, outbox, runs, ticks
 
 MOST_MATCHES = 20
 """The most runs that a search by a short prefix returns."""
@@ -66,7 +67,8 @@ class Load:
     """The work of one agent: its open runs by state, and its unsent messages.
 
     `delayed` are the due runs that may not start yet, `due` all others; `postponed` are those of
-    the due ones that wait after a failure, such as their model's.
+    the due ones that wait after a failure, such as their model's. `approvals` are its calls that
+    wait for approval.
     """
 
     delayed: int = 0
@@ -74,7 +76,9 @@ class Load:
     postponed: int = 0
     running: int = 0
     waiting: int = 0
+    parked: int = 0
     unsent: int = 0
+    approvals: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,7 @@ def loads(connection: Connection) -> dict[str, Load]:
             delayed,
             func.count().filter(postponed).label("postponed"),
         )
-        .where(runs.c.state != RunState.ENDED)
+        .where(ACTIVE)
         .group_by(runs.c.agent, runs.c.state)
     )
     for row in connection.execute(opened):
@@ -173,6 +177,9 @@ def loads(connection: Connection) -> dict[str, Load]:
             of_agent[row.state] = row.number - row.delayed
             of_agent["delayed"] += row.delayed
             of_agent["postponed"] += row.postponed
+    parked = select(runs.c.agent, func.count().label("number")).where(PARKED)
+    for row in connection.execute(parked.group_by(runs.c.agent)):
+        counts.setdefault(row.agent, {})["parked"] = row.number
     unsent = (
         select(outbox.c.agent, func.count().label("number"))
         .where(outbox.c.undeliverable_at.is_(None))
@@ -180,6 +187,8 @@ def loads(connection: Connection) -> dict[str, Load]:
     )
     for row in connection.execute(unsent):
         counts.setdefault(row.agent, {})["unsent"] = row.number
+    for agent, number in pending_counts(connection).items():
+        counts.setdefault(agent, {})["approvals"] = number
     return {agent: Load(**numbers) for agent, numbers in counts.items()}
 
 

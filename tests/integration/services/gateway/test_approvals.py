@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import openai
 import pytest
 import pytest_asyncio
 
