@@ -16,8 +16,7 @@ from services.gateway.gateway import SharedGateway
 from services.gateway.problems import Problem
 from shared.contract.messages import AgentName, Id
 from shared.store import Store
-from shared.store.queries import approval_lists
-from shared.store.queries.approval_lists import ShownApproval
+from shared.store.queries.approval_lists import ShownApproval, newest, number, one
 from shared.store.queries.approvals import ApprovalFilter
 from shared.store.queries.reports import rows_of
 from shared.store.runs import approvals
@@ -76,11 +75,9 @@ async def list_approvals(
     root_id = None if tree is None else await _root_id(gateway.store, tree)
     pending = state is ApprovalState.PENDING
     wanted = ApprovalFilter(pending, state, agent, caller.agents, run, root_id)
+    place = _place(before)
     found, total = await gateway.store.read(
-        lambda db: (
-            approval_lists.newest(db, wanted, limit + 1, _place(before)),
-            approval_lists.number(db, wanted),
-        )
+        lambda db: (newest(db, wanted, limit + 1, place), number(db, wanted))
     )
     page = found[:limit]
     last = page[-1].approval if len(found) > limit else None
@@ -134,7 +131,7 @@ def _conflict(approval: Approval) -> str:
 
 
 async def _one(store: Store, approval_id: str, caller: Caller) -> ShownApproval:
-    found = await store.read(partial(approval_lists.one, approval_id=approval_id))
+    found = await store.read(partial(one, approval_id=approval_id))
     if found is None or not caller.sees(found.approval.agent):
         raise _unknown(approval_id)
     return found

@@ -37,8 +37,7 @@ class _EventData(BaseModel):
 
 
 class RunEvent(_EventData):
-    """`run`: a run of the task's tree has begun, changed its state or its process, or ended; or a
-    call of it needs approval, or was decided on."""
+    """`run`: a run of the tree has begun, changed its state, process or approvals, or ended."""
 
     run_id: str
     agent: str

@@ -14,24 +14,13 @@ import pytest_asyncio
 
 from tests.integration.services.gateway.openai.conftest import client_of
 from tests.support.gateway import client, followed, gateway, stream
-from tests.support.processes.agents import calling, define
 from tests.support.processes.running import System
+from tests.support.processes.shop import BELOW, PAY, Shop, define
 from tests.support.webhook_receiver import Receiver, receiving
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
-TOOL = '''
-from pathlib import Path
-
-def pay(order: int) -> str:
-    """Pays an order."""
-    with Path(__file__).with_name("paid").open("a") as file:
-        file.write(f"{order}\\n")
-    return f"order {order} is paid"
-'''
-PAY = '[[call pay {"order": 17}]]'
-BELOW = calling("carol", PAY)
 
 
 @pytest_asyncio.fixture
@@ -41,24 +30,15 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-def shop(system: System, agents: Path) -> System:
-    (agents / "tools").mkdir()
-    (agents / "tools" / "orders.py").write_text(TOOL, "utf-8")
-    tool = "{function: 'orders.py:pay', approval: always}"
-    define(agents, system, alice="workers: [carol]", carol=f"tools: [{tool}]")
+def shop(system: System, agents: Path) -> Shop:
+    found = define(system, agents)
     system.agents("carol", "alice")
-    return system
-
-
-@pytest.fixture
-def paid(agents: Path) -> Path:
-    """The orders that were paid, each in a line."""
-    return agents / "tools" / "paid"
+    return found
 
 
 @pytest_asyncio.fixture
-async def http(shop: System) -> AsyncIterator[httpx2.AsyncClient]:
-    async with client(gateway(shop)[1]) as connected:
+async def http(shop: Shop) -> AsyncIterator[httpx2.AsyncClient]:
+    async with client(gateway(shop.system)[1]) as connected:
         yield connected
 
 
@@ -88,40 +68,38 @@ async def decide(
 
 @pytest.mark.essential
 async def test_a_call_is_made_once_after_its_approval_and_not_before(
-    http: httpx2.AsyncClient, paid: Path
+    http: httpx2.AsyncClient, shop: Shop
 ) -> None:
     task = await sent(http, "carol", PAY)
     (asked,) = await requested(http)
     assert (asked["name"], asked["arguments"]) == ("pay", {"order": 17})
-    async with asyncio.timeout(60):
-        while (now := (await http.get(task["links"]["self"])).json())["status"] != "parked":
-            await asyncio.sleep(0.05)
-    assert [it["id"] for it in now["approvals"]] == [asked["id"]]
-    assert not paid.exists()
+    now = (await http.get(task["links"]["self"])).json()
+    assert (now["status"], [it["id"] for it in now["approvals"]]) == ("parked", [asked["id"]])
+    assert shop.paid == []
     for _ in range(2):
         await decide(http, asked["id"])
     done = (await http.get(task["links"]["self"], params={"wait": 60})).json()
     assert done["status"] == "ok"
     assert "order 17 is paid" in done["content"]
     assert done["approvals"] == []
-    assert paid.read_text("utf-8") == "17\n"
+    assert shop.paid == ["17"]
     shown = (await http.get(task["links"]["run"])).json()
     assert [(it["state"], it["name"]) for it in shown["approvals"]] == [("approved", "pay")]
 
 
 async def test_a_denied_call_is_not_made_and_the_model_reads_the_note(
-    http: httpx2.AsyncClient, paid: Path
+    http: httpx2.AsyncClient, shop: Shop
 ) -> None:
     task = await sent(http, "carol", PAY)
     (asked,) = await requested(http)
     await decide(http, asked["id"], "deny", "Ask for the invoice first.")
     done = (await http.get(task["links"]["self"], params={"wait": 60})).json()
     assert "Ask for the invoice first." in done["content"]
-    assert not paid.exists()
+    assert shop.paid == []
 
 
 async def test_a_stream_shows_the_request_and_the_decision_below_a_worker(
-    http: httpx2.AsyncClient, shop: System
+    http: httpx2.AsyncClient, shop: Shop
 ) -> None:
     task = await sent(http, "alice", BELOW)
     path, asked = task["links"]["events"], None
@@ -132,7 +110,7 @@ async def test_a_stream_shows_the_request_and_the_decision_below_a_worker(
                 break
     assert asked is not None
     assert (it.data["status"], asked["name"], asked["state"]) == ("parked", "pay", "pending")
-    async with client(gateway(shop)[1]) as other:
+    async with client(gateway(shop.system)[1]) as other:
         await decide(other, asked["id"])
         rest = await followed(other, path, after=it.id)
     states = [
@@ -143,7 +121,7 @@ async def test_a_stream_shows_the_request_and_the_decision_below_a_worker(
     assert rest[-1].data["status"] == "ok"
 
 
-async def test_openai_s_clients_wait_and_come_back(http: httpx2.AsyncClient, shop: System) -> None:
+async def test_openai_s_clients_wait_and_come_back(http: httpx2.AsyncClient, shop: Shop) -> None:
     async with client_of(f"{http.base_url}v1") as door:
         background = await door.responses.create(model="carol", input=PAY, background=True)
         (first,) = await requested(http)
@@ -164,7 +142,7 @@ async def test_openai_s_clients_wait_and_come_back(http: httpx2.AsyncClient, sho
 
 @pytest.mark.parametrize("progress", [{}, {"X-Hutch-Progress": "reasoning"}])
 async def test_a_streamed_completion_says_what_it_waits_for(
-    progress: dict[str, str], http: httpx2.AsyncClient, shop: System
+    progress: dict[str, str], http: httpx2.AsyncClient, shop: Shop
 ) -> None:
     body = {
         "model": "alice",
@@ -184,10 +162,8 @@ async def test_a_streamed_completion_says_what_it_waits_for(
     assert lines[-2:] == ["data: [DONE]", ""]
 
 
-async def test_a_webhook_tells_of_a_request_below_the_task(
-    shop: System, receiver: Receiver
-) -> None:
-    _, address = gateway(shop, HUTCH_WEBHOOK_SECRET=SECRET, HUTCH_WEBHOOK_HOSTS="localhost")
+async def test_a_webhook_tells_of_a_request_below_the_task(shop: Shop, receiver: Receiver) -> None:
+    _, address = gateway(shop.system, HUTCH_WEBHOOK_SECRET=SECRET, HUTCH_WEBHOOK_HOSTS="localhost")
     async with client(address) as http:
         await sent(http, "alice", BELOW, id="t1", callback_url=receiver.address)
         await receiver.until_got(1)
@@ -203,15 +179,15 @@ async def test_a_webhook_tells_of_a_request_below_the_task(
 
 
 async def test_a_command_through_the_gateway_is_decided_by_its_key(
-    shop: System, http: httpx2.AsyncClient
+    shop: Shop, http: httpx2.AsyncClient
 ) -> None:
     task = await sent(http, "carol", PAY)
     (asked,) = await requested(http)
-    key = shop.hutch("keys", "add", "boss", "--scope", "operate").stdout.strip()
+    key = shop.system.hutch("keys", "add", "boss", "--scope", "operate").stdout.strip()
     remote = {"HUTCH_GATEWAY": str(http.base_url), "HUTCH_GATEWAY_KEY": key}
-    shop.env |= remote
-    assert asked["id"] in shop.hutch("approvals").stdout
-    done = shop.hutch("approve", asked["id"], "--note", "He has called.")
+    shop.system.env |= remote
+    assert asked["id"] in shop.system.hutch("approvals").stdout
+    done = shop.system.hutch("approve", asked["id"], "--note", "He has called.")
     assert done.returncode == 0, done.stderr
     headers = {"Authorization": f"Bearer {key}"}
     shown = (await http.get(f"/api/approvals/{asked['id']}", headers=headers)).json()
