@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import from_json
 
 from services.gateway.access.caller import Caller
+from shared.contract.approvals import ApprovalState
 from shared.store.queries.approval_lists import ShownApproval
-from shared.store.runs.approvals import ApprovalState
 
 
 class ApprovalView(BaseModel):

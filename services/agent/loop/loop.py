@@ -55,7 +55,8 @@ async def run(
     what it has. The caller ends it at the deadline itself; only if a worker has ended just then,
     `TimeoutError` is raised here. Replies are streamed only with `stream`.
 
-    Raises `RunLost` if another instance has taken the run, `JournalMismatch` if the journal
+    Raises `RunParked` if it can't go on before a person decides, `RunLost` if another instance has
+    taken the run, `JournalMismatch` if the journal
     records other steps than this run takes, `ModelUnavailable` if the run can go on later from its
     finished steps, and the errors of the journal's store.
     """

@@ -14,13 +14,14 @@ from services.gateway.access.caller import Caller, Operator, Reader
 from services.gateway.approvals import ApprovalView, view_of, views
 from services.gateway.gateway import SharedGateway
 from services.gateway.problems import Problem
+from shared.contract.approvals import ApprovalState
 from shared.contract.messages import AgentName, Id
 from shared.store import Store
 from shared.store.queries.approval_lists import ShownApproval, newest, number, one
 from shared.store.queries.approvals import ApprovalFilter
 from shared.store.queries.reports import rows_of
 from shared.store.runs import approvals
-from shared.store.runs.approvals import NOTE_CHARS, Approval, ApprovalState, Verdict
+from shared.store.runs.approvals import NOTE_CHARS, Approval, Effect
 
 router = APIRouter(prefix="/api/approvals", tags=["approvals"])
 
@@ -114,7 +115,7 @@ async def decide(
     )
     if decided is None:
         raise _unknown(id)
-    if decided.verdict in {Verdict.OTHERWISE, Verdict.ENDED}:
+    if decided.effect in {Effect.OTHERWISE, Effect.ENDED}:
         raise Problem(HTTPStatus.CONFLICT, _conflict(decided.approval))
     (seen,) = views([ShownApproval(decided.approval, shown.path)], caller)
     return seen

@@ -15,8 +15,8 @@ from services.gateway.openai.wire.errors import RETRY, RequestError
 from services.gateway.tasks.client import WaitingClient
 from services.gateway.tasks.happenings import Draining, Happening, RunChanged
 from services.gateway.tasks.place import Place
+from shared.contract.approvals import ApprovalState
 from shared.contract.messages import Response
-from shared.store.runs.approvals import ApprovalState
 from shared.store.schema import RunState
 
 YEAR_S = 365 * 86400.0

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.gateway.access.caller import Caller
 from services.gateway.problems import Problem
+from shared.contract.approvals import ApprovalState
 from shared.contract.messages import Response, Usage, run_id
 from shared.contract.rows import readable_response
 from shared.definitions.model import is_name
@@ -21,7 +22,6 @@ from shared.store import Store
 from shared.store.messages import sent
 from shared.store.queries import progress
 from shared.store.queries.progress import RunProgress, TreeProgress
-from shared.store.runs.approvals import ApprovalState
 
 TaskStatus = Literal[
     "sent",

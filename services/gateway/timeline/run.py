@@ -14,6 +14,7 @@ from services.gateway.timeline.outcome import outcome
 from services.gateway.timeline.rows import Parents, RunRow, row_of
 from services.gateway.timeline.step import usage_of
 from shared.client.costs import read_costs
+from shared.contract.approvals import ApprovalState
 from shared.contract.messages import Usage
 from shared.contract.rows import message_of, response_of
 from shared.errors import DamagedRow
@@ -23,7 +24,6 @@ from shared.store.queries.approval_lists import of_tree
 from shared.store.queries.model_calls import model_calls, relatives
 from shared.store.queries.reports import Row, rows_of
 from shared.store.queries.texts import run_texts
-from shared.store.runs.approvals import ApprovalState
 
 MOST_BELOW = 500
 """The most caused runs that are read to count a run's workers."""

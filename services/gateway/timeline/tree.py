@@ -16,13 +16,14 @@ from services.gateway.timeline.bar import Bar, BarKind
 from services.gateway.timeline.bars import AskedCall, Life, PlannedCall, bars, turns_in_progress
 from services.gateway.timeline.rows import Parents, RunRow, row_of
 from services.gateway.timeline.snapshot import snapshot_of
+from shared.contract.approvals import ApprovalState
 from shared.contract.rows import output_of
 from shared.errors import DamagedRow
 from shared.store import Store
 from shared.store.queries import timeline
 from shared.store.queries.approval_lists import ShownApproval, of_tree
 from shared.store.queries.timeline import RunLine, TreeLines
-from shared.store.runs.approvals import Approval, ApprovalState
+from shared.store.runs.approvals import Approval
 
 
 class ParentStep(BaseModel):

@@ -24,11 +24,11 @@ from services.gateway.approvals import view_of
 from services.gateway.gateway import Gateway
 from services.gateway.webhooks.destination import destination
 from shared.concurrency.fault_boundary import contained
+from shared.contract.approvals import ApprovalState
 from shared.contract.rows import readable_response
 from shared.store.messages import webhooks
 from shared.store.messages.webhooks import Webhook
 from shared.store.queries.approval_lists import ShownApproval, one
-from shared.store.runs.approvals import ApprovalState
 
 log = structlog.get_logger()
 

@@ -73,7 +73,7 @@ def add(
     insert_new(connection, webhooks, row, stamp="created_at")
 
 
-def announce(connection: Connection, run_id: str, approval_ids: Sequence[str]) -> None:
+def add_approvals(connection: Connection, run_id: str, approval_ids: Sequence[str]) -> None:
     """Have requests for approval of a run sent to the addresses that get the response of the task
     that its tree began with."""
     if not approval_ids:

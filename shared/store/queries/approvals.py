@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, literal_column, select, tuple_
 from sqlalchemy.engine import Connection
 
-from shared.store.runs.approvals import Approval, ApprovalState, approval_of
+from shared.contract.approvals import ApprovalState
+from shared.store.runs.approvals import Approval, approval_of
 from shared.store.schema import approvals
 
 MOST_MATCHES = 20

@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.approvals import ApprovalState
 from shared.contract.rows import mended
 from shared.store.queries.reports import Instant
-from shared.store.runs.approvals import ApprovalState
 from shared.store.schema import approvals, runs, sent_messages, steps
 
 RUNS_ASKED = 200

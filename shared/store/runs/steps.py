@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, select
@@ -10,6 +11,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from shared.store.database.dialect import insert_into
 from shared.store.database.prepared import Prepared
+from shared.store.runs.approvals import Approval, requests_of
 from shared.store.runs.run import OWNED, Run, change, lock, owned
 from shared.store.runs.tool_starts import Start, doubtful
 from shared.store.schema import now_s, runs, steps
@@ -39,6 +41,7 @@ class Resumed:
     doubtful: list[Start]
     now: float
     postponed_for: str = ""
+    approvals: Sequence[Approval] = ()
 
 
 def steps_of(connection: Connection, run: Run) -> list[Step]:
@@ -90,4 +93,5 @@ def resumed(connection: Connection, run: Run) -> Resumed:
     row = connection.execute(of_run).one()
     postponed_for = (row.detail or "") if run.failures else ""
     found = steps_of(connection, run), doubtful(connection, run.run_id)
-    return Resumed(*found, row.now, postponed_for)
+    asked = requests_of(connection, run.run_id) if run.parked_at is not None else ()
+    return Resumed(*found, row.now, postponed_for, asked)

@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from shared.contract.approvals import ApprovalRequest, ApprovalState
 from shared.contract.call_ids import Call, call_id
 from shared.contract.messages import Task, encode, run_id
 from shared.store import Store
-from shared.store.runs.approvals import Approval, ApprovalState, Decided, Request, ask, decide
+from shared.store.runs.approvals import Approval, Decided, ask, decide
 from shared.store.runs.run import Run
 from tests.support.stores.steps import DEFINITION, claimed, request
 
 DAY_S = 86_400.0
 
 
-def call(name: str = "refund", position: int = 1, arguments: str = '{"amount":249}') -> Request:
-    return Request(1, position, "tool", name, arguments, 7 * DAY_S)
+def call(
+    name: str = "refund", position: int = 1, arguments: str = '{"amount":249}'
+) -> ApprovalRequest:
+    return ApprovalRequest(1, position, "tool", name, arguments, 7 * DAY_S)
 
 
 async def run_of(store: Store, task: Task, agent: str = "alice") -> Run:
@@ -50,7 +53,7 @@ async def worker_of(store: Store, manager: Run, agent: str = "bob") -> Run:
     return await run_of(store, task, agent)
 
 
-async def parked(store: Store, run: Run, *calls: Request) -> Sequence[Approval]:
+async def parked(store: Store, run: Run, *calls: ApprovalRequest) -> Sequence[Approval]:
     """Park a run for the approval of calls; returns the requests."""
     park = partial(ask, run=run, requests=calls or (call(),), definition=DEFINITION)
     return await store.write(run.run_id, park)

@@ -7,11 +7,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from shared.contract.approvals import ApprovalState
 from shared.contract.messages import Task
 from shared.store import Store
 from shared.store.processes import audit
 from shared.store.processes.api_keys import Scope
-from shared.store.runs.approvals import ApprovalState
 from tests.support.guarded import bearer, make_key
 from tests.support.stores.approvals import call, decided, parked, run_of, worker_of
 from tests.support.stores.steps import a_moment_later
