@@ -122,7 +122,7 @@ async def test_a_stream_shows_the_request_and_the_decision_below_a_worker(
 
 
 async def test_openai_s_clients_wait_and_come_back(http: httpx2.AsyncClient, shop: Shop) -> None:
-    async with client_of(f"{http.base_url}v1") as door:
+    async with client_of(str(http.base_url.join("/v1"))) as door:
         background = await door.responses.create(model="carol", input=PAY, background=True)
         (first,) = await requested(http)
         again = await door.responses.retrieve(background.id)
