@@ -48,9 +48,9 @@ class AgentStatus:
     postponed: int | None = None
     running: int | None = None
     waiting: int | None = None
+    parked: int | None = None
     unsent: int | None = None
     approvals: int | None = None
-    parked: int | None = None
     paused: bool = False
 
 
