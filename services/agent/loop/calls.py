@@ -14,11 +14,12 @@ from pydantic_core import to_json
 from services.agent.llm.chat import Completion, Text, ToolCall
 from services.agent.loop.approvals import ParkedWorker, RunParked, approval_request, denial
 from services.agent.loop.budget import is_spent, shares
+from services.agent.loop.guardrails.untrusted import Untrusted
 from services.agent.loop.journal import Journal, StepKey, StepKind, parse_output
 from services.agent.loop.repeats import Repeats
 from services.agent.loop.tool_calls import WorkerArguments, kinds_by_name, parse_arguments
 from services.agent.loop.work import Work
-from shared.contract.approvals import ApprovalDecision, ApprovalRequest, ApprovalState
+from shared.contract.approvals import ApprovalRequest, ApprovalState
 from shared.contract.messages import ANSWERED, Budget, Frozen, Response, Status, Usage
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import capped
@@ -105,6 +106,10 @@ class _Call(NamedTuple):
     once: str | None = None
     """The arguments as JSON, if the call must not be made twice."""
 
+    def denied(self, text: str) -> _Call:
+        """The call with this answer in place of being made."""
+        return self._replace(perform=partial(_denied, text), once=None)
+
 
 @dataclass
 class Calls:
@@ -124,6 +129,7 @@ class Calls:
         self._specs = {spec.name: spec for spec in (*self.work.tools, *workers)}
         self._repeatable = {tool.name for tool in self.work.tools if tool.repeatable}
         self.repeats = Repeats(self._repeatable)
+        self._untrusted = Untrusted(self.work)
 
     async def execute(self, turn: int, completion: Completion, left: Budget) -> list[Answer]:
         """One answer for each call of a reply, in call order.
@@ -142,6 +148,7 @@ class Calls:
                 workers = tuple(it for it in made if isinstance(it, ParkedWorker))
                 raise RunParked(requests, workers)
         self.repeats.add(calls, [answer.content for answer in answers])
+        self._untrusted.add(call.name for call in calls)
         return answers
 
     async def _perform_all(
@@ -208,6 +215,8 @@ class Calls:
         recorded = self.journal.recorded(key, prepared.kind, name)
         if recorded is not None:
             return parse_output(Answer, key, recorded)
+        if closed := self._untrusted.denial(name):
+            return prepared.denied(closed)
         return self._approved(prepared, arguments)
 
     def _approved(
@@ -225,7 +234,7 @@ class Calls:
             return request
         if decision.state is ApprovalState.APPROVED:
             return call
-        return call._replace(perform=partial(_deny, decision), once=None)
+        return call.denied(denial(decision))
 
     async def _perform(self, call: _Call, reserve: float) -> Answer | ParkedWorker:
         """Make the call and record its answer at once, before the other calls have ended."""
@@ -302,12 +311,13 @@ def cancelled_call() -> str:
     return Answer(content=CANCELLED, status=Status.CANCELLED).output()
 
 
-async def _deny(decision: ApprovalDecision, _reserve: float) -> Answer | ParkedWorker:
-    return _failed(denial(decision))
-
-
 def _failed(text: str, detail: str | None = None) -> Answer:
     return Answer(content=text, status=Status.FAILED, detail=detail)
+
+
+async def _denied(text: str, _reserve: float) -> Answer | ParkedWorker:
+    """In place of a call that may not be made; recorded, so that the journal shows it."""
+    return Answer(content=text, status=Status.REFUSED)
 
 
 def _too_late(name: str, usage: Usage) -> Answer:

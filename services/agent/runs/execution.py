@@ -1,12 +1,6 @@
 """The execution of a claimed run in this process, up to its committed end.
 
-`execute` runs an attempt and comes to one of five results. Each is handled there, and only there:
-
-    Ended       an outcome, committed with its response
-    Postponed   the model is unavailable: the run is due again later
-    Parked      the run waits for a person's decision
-    HandedOver  any replica goes on with the run, at once or after a delay
-    Lost        another instance owns the run
+`execute` runs an attempt and handles its result, see `results`.
 """
 
 from __future__ import annotations
@@ -22,7 +16,7 @@ from pydantic import ValidationError
 
 from services.agent.instance import Instance
 from services.agent.llm.chat import Model
-from services.agent.llm.registry import ModelRegistry
+from services.agent.llm.registry import ModelRegistry, with_model
 from services.agent.loop import loop
 from services.agent.loop.approvals import RunParked
 from services.agent.loop.precheck import precheck
@@ -37,14 +31,16 @@ from services.agent.runs.ending import NOT_STORED, Ended, Endings
 from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
 from services.agent.runs.parking import park, report_decision
 from services.agent.runs.pause import Pause, PausedModel
-from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
+from services.agent.runs.postponement import MOST_FAILURES, postpone
+from services.agent.runs.results import HandedOver, Lost, Parked, Postponed, Result, interrupted
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.stream import RunStream
 from services.agent.runs.workers import Replies, WorkerCalls
 from services.agent.tools.toolbox import RunTools, Toolbox
 from shared.concurrency.fault_boundary import is_own_cancellation
-from shared.contract.messages import Status, Task, Trigger, Usage
+from shared.contract.messages import Budget, Status, Task, Trigger, Usage
 from shared.contract.rows import message_of
+from shared.definitions.model import Definition
 from shared.errors import (
     BrokerError,
     DamagedRow,
@@ -69,34 +65,7 @@ log = structlog.get_logger()
 MOST_ATTEMPTS = 5
 """A run is given up once so many of its owners have died without a step of it finishing."""
 
-END_RETRY_S = 60.0
-"""The delay before the next attempt to end a run whose end the store has refused."""
-
 NOT_RESUMED = "the run could not be resumed"
-
-
-@dataclass(frozen=True)
-class Postponed:
-    """The postponement is committed already; nothing is left to do here."""
-
-
-@dataclass(frozen=True)
-class Parked:
-    """The run is parked already; nothing is left to do here."""
-
-
-@dataclass(frozen=True)
-class HandedOver:
-    delay_s: float = 0.0
-    """The time until a replica can take the run."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    reason: str
-
-
-Result = Ended | Postponed | Parked | HandedOver | Lost
 
 
 @dataclass
@@ -123,7 +92,7 @@ class Execution:
             if is_own_cancellation(error):
                 await self.hand_over(run)
                 raise
-            result = _interrupted(run, error)
+            result = interrupted(run, error)
         finally:
             self._journals.pop(_key(run), None)
         match result:
@@ -238,7 +207,8 @@ class RunParts:
 
     async def price_refusal(self, message: Task | Trigger, snapshot: Snapshot) -> Outcome | None:
         """See `cost.price_refusal`. Raises `SettingsError` as `loop` does."""
-        return await price_refusal(message.budget, self.models.of(snapshot.definition), self.prices)
+        models = self.models.all_of(snapshot.definition)
+        return await price_refusal(message.budget, models, self.prices)
 
     async def journal(self, run: Run, slot: Slot) -> tuple[StoredJournal, float]:
         """The run's journal, and the seconds until its deadline by the store's clock."""
@@ -274,26 +244,24 @@ class RunParts:
         Raises `SettingsError` if the settings no longer allow the use of the run's model.
         """
         sums_up = run.kind == "tick"  # its run may call nothing
-        endpoint = self.models.of(snapshot.definition)
+        definition = snapshot.definition
         work = Work(
             run_id=run.run_id,
-            definition=snapshot.definition,
+            definition=definition,
             message=message,
             notes=run.notes,
             recalled=run.recalled,
             now=datetime.fromtimestamp(_starts_at(run, message), UTC),
             workers=() if sums_up else snapshot.workers,
             tools=() if sums_up else snapshot.tools,
-            window=endpoint.window,
+            window=self.models.of(definition).window,
             output=None if sums_up else snapshot.output,
         )
-        model: Model = InstrumentedModel(endpoint, self.instance, run)
-        if message.budget and message.budget.cost is not None:
-            model = PricedModel(model, self.prices, endpoint.name, endpoint.base_url)
+        model_of = partial(self._model, run, message.budget, journal)
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)
         return loop.run(
             work,
-            PausedModel(WatchedModel(model, journal.cause), self.pause, journal),
+            model_of(definition),
             InstrumentedTools(
                 self.built_in.of(run, snapshot, RunTools(self.toolbox, run, self.instance)),
                 self.instance,
@@ -303,7 +271,18 @@ class RunParts:
             journal,
             scope.left_s,
             RunStream(self.instance.publisher, run).turn if _streams(message) else None,
+            lambda name: model_of(with_model(definition, name)),
         )
+
+    def _model(
+        self, run: Run, budget: Budget | None, journal: StoredJournal, definition: Definition
+    ) -> Model:
+        """A definition's model, for the calls of one run."""
+        endpoint = self.models.of(definition)
+        model: Model = InstrumentedModel(endpoint, self.instance, run)
+        if budget and budget.cost is not None:
+            model = PricedModel(model, self.prices, endpoint.name, endpoint.base_url)
+        return PausedModel(WatchedModel(model, journal.cause), self.pause, journal)
 
 
 def _key(run: Run) -> tuple[str, int]:
@@ -342,18 +321,3 @@ def _timeout(run: Run, message: Task | Trigger, journal: StoredJournal, *, pause
     elif cause := journal.cause.describe(paused=paused):
         content, detail = f"{content}: {cause[0]}", cause[1]
     return Outcome(status=Status.TIMEOUT, content=content, detail=detail, usage=journal.usage())
-
-
-def _interrupted(run: Run, error: BaseException) -> HandedOver | Lost:
-    """The result of a run that has an error in place of an end."""
-    match error:
-        case RunLost():
-            return Lost(str(error))
-        case BrokerError():
-            log.warning("run not given up yet", reason=str(error))
-            return HandedOver(backoff_s(run.failures + 1))
-        case StoreError():
-            log.error("run not ended yet", reason=str(error))
-        case _:
-            log.error("run not ended yet", exc_info=error)
-    return HandedOver(END_RETRY_S)
