@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.gateway.access import audit
 from services.gateway.access.caller import Caller, Operator, Reader
+from services.gateway.api.runs import run_of
 from services.gateway.approvals import ApprovalView, view_of, views
 from services.gateway.gateway import SharedGateway
 from services.gateway.problems import Problem
@@ -19,7 +20,6 @@ from shared.contract.messages import AgentName, Id
 from shared.store import Store
 from shared.store.queries.approval_lists import ShownApproval, newest, number, one
 from shared.store.queries.approvals import ApprovalFilter
-from shared.store.queries.reports import rows_of
 from shared.store.runs import approvals
 from shared.store.runs.approvals import NOTE_CHARS, Approval, Effect
 
@@ -50,7 +50,9 @@ class Decision(BaseModel):
 
     decision: Literal["approve", "deny"]
     note: str = Field(
-        default="", max_length=NOTE_CHARS, description="why; the agent's model reads it"
+        default="",
+        max_length=NOTE_CHARS,
+        description="why; that of a denial is read by the agent's model",
     )
 
 
@@ -60,9 +62,11 @@ async def list_approvals(
     gateway: SharedGateway,
     state: ApprovalState = ApprovalState.PENDING,
     agent: AgentName | None = None,
-    run: Annotated[Id | None, Query(description="a run's id: only its own requests")] = None,
+    run: Annotated[
+        Id | None, Query(description="a run, by its id or a beginning of it: only its own requests")
+    ] = None,
     tree: Annotated[
-        Id | None, Query(description="a run's id: the requests of its whole tree")
+        Id | None, Query(description="a run: the requests of the whole tree that it belongs to")
     ] = None,
     before: Annotated[
         str | None,
@@ -73,11 +77,13 @@ async def list_approvals(
     """The requests in this state that fit all filters, the newest first."""
     if agent is not None:
         caller.check(agent)
-    root_id = None if tree is None else await _root_id(gateway.store, tree)
+    store = gateway.store
+    run_id = None if run is None else (await run_of(store, run, caller)).run_id
+    root_id = None if tree is None else (await run_of(store, tree, caller)).root_id
     pending = state is ApprovalState.PENDING
-    wanted = ApprovalFilter(pending, state, agent, caller.agents, run, root_id)
+    wanted = ApprovalFilter(pending, state, agent, caller.agents, run_id, root_id)
     place = _place(before)
-    found, total = await gateway.store.read(
+    found, total = await store.read(
         lambda db: (newest(db, wanted, limit + 1, place), number(db, wanted))
     )
     page = found[:limit]
@@ -140,13 +146,6 @@ async def _one(store: Store, approval_id: str, caller: Caller) -> ShownApproval:
 
 def _unknown(approval_id: str) -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, f"there is no request for approval '{approval_id}'")
-
-
-async def _root_id(store: Store, run_id: str) -> str:
-    rows = await store.read(partial(rows_of, run_ids=[run_id]))
-    if not rows:
-        raise Problem(HTTPStatus.NOT_FOUND, f"there is no run '{run_id}'")
-    return rows[0].root_id
 
 
 def _place(cursor: str | None) -> tuple[float, str] | None:

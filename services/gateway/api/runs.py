@@ -122,7 +122,7 @@ async def list_runs(
 @router.get("/{run}")
 async def show_run(run: RunKey, caller: Reader, gateway: SharedGateway) -> RunView:
     """One run, by its id, a beginning of it that no other run has, or its task's id."""
-    row = await _run(gateway.store, run, caller)
+    row = await run_of(gateway.store, run, caller)
     return await read_run(gateway.store, gateway.settings, row, caller)
 
 
@@ -140,7 +140,7 @@ async def show_tree(
 
     With `after`, only the runs that may have changed since; each replaces what was known of it.
     """
-    row = await _run(gateway.store, run, caller)
+    row = await run_of(gateway.store, run, caller)
     data = await read_tree(gateway.store, row.root_id, after)
     return Response(await asyncio.to_thread(_tree, data, caller), media_type="application/json")
 
@@ -156,7 +156,7 @@ async def show_step(
     full: Annotated[bool, Query(description="long texts are not cut")] = False,
 ) -> StepView:
     """A finished step with its input and output."""
-    row = await _run(gateway.store, run, caller)
+    row = await run_of(gateway.store, run, caller)
     found = await read_step(gateway.store, gateway.settings, row, epoch, turn, position, full=full)
     if found is None:
         where = f"epoch {epoch}, turn {turn}, position {position}"
@@ -169,12 +169,12 @@ async def cancel_run(
     run: RunKey, caller: Runner, gateway: SharedGateway, hub: SharedHub
 ) -> Cancelled:
     """Cancel the run and all that it has caused; one that has ended stays as it is."""
-    row = await _run(gateway.store, run, caller)
+    row = await run_of(gateway.store, run, caller)
     await cancel(hub, caller, row.agent, row.task_id)
     return Cancelled(run_id=row.run_id)
 
 
-async def _run(store: Store, key: str, caller: Caller) -> Row:
+async def run_of(store: Store, key: str, caller: Caller) -> Row:
     """The run that a key names, if the caller may see it."""
     exact = await store.read(lambda db: rows_of(db, [key])) if len(key) == ID_CHARS else ()
     found = exact or await store.read(lambda db: find(db, key))

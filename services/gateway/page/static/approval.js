@@ -48,7 +48,7 @@ function Decision({ approval, onDecided }) {
   }
   const about = `${approval.name} of ${approval.agent}`;
   return html`<form class="decision" onSubmit=${(event) => event.preventDefault()}>
-    <${Field} label="Note" hint="optional; the agent reads it" wide><input value=${note} maxlength=${NOTE_CHARS} onInput=${(event) => setNote(event.target.value)} /></${Field}>
+    <${Field} label="Note" hint="optional; the agent reads that of a denial" wide><input value=${note} maxlength=${NOTE_CHARS} onInput=${(event) => setNote(event.target.value)} /></${Field}>
     <div class="actions">
       <button type="button" class="main" disabled=${busy} aria-label=${`Approve ${about}`} onClick=${() => decide("approve")}>Approve</button>
       <button type="button" class="danger" disabled=${busy} aria-label=${`Deny ${about}`} onClick=${() => decide("deny")}>Deny</button>
