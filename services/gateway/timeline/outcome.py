@@ -67,8 +67,8 @@ def _open(row: Row, detail: str | None, spent: str, now: datetime, waits_for: st
         case RunState.WAITING:
             return f"Waiting for its workers, for {lasts} since it was claimed{spent}."
         case RunState.PARKED:
-            calls = f" of {waits_for}" if waits_for else ""
-            return f"Waiting for the approval{calls}, for {lasts} since it was claimed{spent}."
+            what = f"the approval of {waits_for}" if waits_for else "approval"
+            return f"Waiting for {what}, for {lasts} since it was claimed{spent}."
         case RunState.DUE if row.due_at and row.due_at > now:
             left = duration((row.due_at - now).total_seconds())
             return f"Due in {left}{_because(detail)}{spent}."
