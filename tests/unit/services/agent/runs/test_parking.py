@@ -77,6 +77,14 @@ async def test_the_next_owner_finds_the_decision_on_that_very_call(own: Instance
     assert other.decision(PAY) is None
 
 
+async def test_a_withdrawn_request_is_no_decision(own: Instance) -> None:
+    run = await owned(own.store)
+    await park(own, run, RunParked((PAY,), ()))
+    parked = replace(run, parked_at=1.0)
+    await park(own, parked, RunParked((replace(PAY, position=2),), ()))
+    assert (await journal(own, parked, [])).decision(PAY) is None
+
+
 async def test_a_run_without_a_decision_has_none(own: Instance) -> None:
     run = await owned(own.store)
     await park(own, run, RunParked((PAY,), ()))
