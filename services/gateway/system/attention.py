@@ -21,6 +21,7 @@ Kind = Literal[
     "late_schedule",
     "late",
     "dead_letters",
+    "approval",
     "postponed",
     "limit",
     "unsent",
@@ -127,6 +128,9 @@ def _of_agent(it: AgentStatus, observed: Observed) -> Iterator[Attention]:
     if it.replicas and (dead := observed.abandoned.get(name, 0)):
         sentence = f"{_counted(dead, 'run')} of {name} had a process that has died."
         yield item("dead_owner", dead, sentence, f"/runs?agent={name}&status=running")
+    if it.approvals:
+        sentence = f"{_counted(it.approvals, 'call')} of {name} {_wait(it.approvals)} for approval."
+        yield item("approval", it.approvals, sentence, f"/approvals?agent={name}")
     if it.postponed:
         sentence = (
             f"{_counted(it.postponed, 'run')} of {name} {_wait(it.postponed)} after a failure, "

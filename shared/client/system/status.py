@@ -38,7 +38,7 @@ class AgentStatus:
     """One agent's line. `replicas` are counted by heartbeats, `queued` and `consumers` by the
     broker; a number is None while the store or the broker can't be read. `replicas` are also None
     while the store can't be written: there are no heartbeats then. `due` includes the
-    postponed runs."""
+    postponed runs. `approvals` are calls that wait for approval."""
 
     agent: str
     replicas: int | None = None
@@ -51,6 +51,7 @@ class AgentStatus:
     waiting: int | None = None
     parked: int | None = None
     unsent: int | None = None
+    approvals: int | None = None
     paused: bool = False
 
 

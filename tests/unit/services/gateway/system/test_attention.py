@@ -90,6 +90,12 @@ def test_each_trouble_is_one_sentence_and_the_worst_comes_first() -> None:
     ]
 
 
+def test_calls_that_wait_for_approval_lead_to_the_page_that_decides() -> None:
+    (one,) = found(status(agent("carol", parked=3, approvals=1)))
+    assert (one.kind, one.sentence) == ("approval", "1 call of carol waits for approval.")
+    assert one.view == "/approvals?agent=carol"
+
+
 def test_a_key_for_one_agent_sees_nothing_of_others_and_of_the_system() -> None:
     seen = status(agent("bob", paused=True), agent("tom", paused=True), dead_letters=2)
     items = attention(Observed(seen, {}, {}), {}, lambda it: it == "bob", all_agents=False)
