@@ -184,7 +184,7 @@ async def show_file(
     gateway: SharedGateway,
 ) -> Response:
     """A file in a result of the run's tools, to be saved: no browser opens it."""
-    row = await _run(gateway.store, run, caller)
+    row = await run_of(gateway.store, run, caller)
     found = await gateway.store.read(lambda db: read_file(db, row.run_id, digest))
     if found is None:
         raise Problem(HTTPStatus.NOT_FOUND, f"run {row.run_id} has no one file '{digest}'")
