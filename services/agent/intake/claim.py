@@ -27,7 +27,7 @@ from shared.contract.messages import (
 from shared.contract.times import delay_fault
 from shared.errors import BadMessage
 from shared.store.messages.requesters import Requester
-from shared.store.runs.claim import MOST_DELAYED, Request, Verdict, claim
+from shared.store.runs.claim import MOST_DELAYED, ClaimResult, Request, claim
 from shared.store.runs.end import RunEnd, refuse
 from shared.store.runs.run import Run
 
@@ -90,14 +90,14 @@ class Claims:
             if spare:
                 spare.release()
         self.outbox.send(claimed.outbound)
-        if claimed.verdict is Verdict.DELAYED:
+        if claimed.result is ClaimResult.DELAYED:
             log.info("run delayed", run=request.run_id, not_before=str(message.not_before))
-        if claimed.verdict is Verdict.CLAIMED and claimed.run is None:
+        if claimed.result is ClaimResult.CLAIMED and claimed.run is None:
             # Any replica may take it: there was no slot here, or its session had an open run.
             self.admission.note_due(waits=slot is None)
-        if claimed.verdict is Verdict.CONFLICT:
+        if claimed.result is ClaimResult.CONFLICT:
             raise _conflict(request)
-        if claimed.verdict is Verdict.TOO_MANY:
+        if claimed.result is ClaimResult.TOO_MANY:
             raise BadMessage(
                 f"not_before: {request.agent} has {MOST_DELAYED} delayed tasks, which is the most: "
                 "send it later"
@@ -114,9 +114,9 @@ class Claims:
             request.key, lambda db: refuse(db, request, self.instance.id, ending_of)
         )
         self.outbox.send(claimed.outbound)
-        if claimed.verdict is Verdict.CONFLICT:
+        if claimed.result is ClaimResult.CONFLICT:
             raise _conflict(request)
-        if claimed.verdict is Verdict.CLAIMED:
+        if claimed.result is ClaimResult.CLAIMED:
             self.instance.metrics.runs_ended.labels(Status.REFUSED).inc()
 
     def _request(self, message: Task | Trigger, kind: Kind, requester: Requester | None) -> Request:

@@ -32,7 +32,9 @@ SHORT = 12
 """Characters of a run's id, which every command accepts."""
 
 Id = Annotated[str, typer.Argument(help="The id of a request, or its beginning.")]
-Note = Annotated[str, typer.Option(help="Why; it is recorded, and a model reads that of a denial.")]
+Note = Annotated[
+    str, typer.Option(help="The reason: it is recorded, and the model reads that of a denial.")
+]
 
 
 def approvals(
@@ -40,7 +42,7 @@ def approvals(
         str | None, typer.Argument(help="Only this agent's calls.", autocompletion=known_names)
     ] = None,
     run: Annotated[
-        str | None, typer.Option(help="Only calls of this run and of the runs that it has caused.")
+        str | None, typer.Option(help="Only calls of the tree of runs that this run belongs to.")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Also those that are decided.")] = False,
     after: Annotated[
@@ -118,16 +120,16 @@ async def _decided(settings: Settings, key: str, state: ApprovalState, note: str
 
 
 def after_decision(decided: Decided) -> str:
-    """A sentence on what has become of the request."""
+    """A sentence on the effect of a decision."""
     it = decided.approval
     what = f"{it.name} of {it.agent}"
     match decided.effect:
         case Effect.DECIDED:
             return f"{what} is {it.state}; run {it.run_id[:SHORT]} goes on"
         case Effect.ALREADY:
-            return f"{what} is {decision(it)} already; nothing has changed"
+            return f"{what} was decided before: {decision(it)}; nothing has changed"
         case Effect.OTHERWISE:
-            return f"{what} is {decision(it)} already; that stays"
+            return f"{what} was decided before, and that stays: {decision(it)}"
         case Effect.ENDED:
             return (
                 f"{what} is not asked for any more: run {it.run_id[:SHORT]} has ended, or asks for "

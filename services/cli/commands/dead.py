@@ -21,7 +21,7 @@ from shared.client.dead_letters.selection import Choice, Held
 from shared.errors import HutchError, SettingsError, StoreError
 from shared.settings.environment import Settings
 from shared.settings.secrets import shown_url
-from shared.store.runs.replay import Decision
+from shared.store.runs.replay import InDoubtDecision
 
 SPARE = ["kept in", "attempts", "run"]
 """What is left out first on a narrow terminal: 'hutch dead show' has it."""
@@ -106,21 +106,21 @@ def replay(
     asyncio.run(_replay(Settings.from_environment(), choice, decision))
 
 
-def _decision(choice: Choice, result: str | None, again: bool) -> Decision | None:
+def _decision(choice: Choice, result: str | None, again: bool) -> InDoubtDecision | None:
     """The operator's decision on a tool call in doubt; None if the options contain none.
 
     Raises `SettingsError` for contradicting options, and for one result for several dead letters.
     """
     if result is None:
-        return Decision(None) if again else None
+        return InDoubtDecision(None) if again else None
     if again:
         raise SettingsError("--tool-done and --tool-again exclude each other")
     if choice.id is None:
         raise SettingsError("--tool-done is the result of one call: name one dead letter")
-    return Decision(result)
+    return InDoubtDecision(result)
 
 
-async def _replay(settings: Settings, choice: Choice, decision: Decision | None) -> None:
+async def _replay(settings: Settings, choice: Choice, decision: InDoubtDecision | None) -> None:
     """Replay the chosen dead letters, and print a line for each.
 
     Raises `HutchError` with a line for each of those that can't be replayed.

@@ -22,7 +22,7 @@ from shared.client.dead_letters.selection import Choice, Held, holding
 from shared.contract.messages import Lineage, Response, Task, Trigger, decode
 from shared.contract.times import WrittenTime
 from shared.errors import BadMessage, HutchError
-from shared.store.runs.replay import Decision
+from shared.store.runs.replay import InDoubtDecision
 
 TEXT_CHARS = 200
 
@@ -109,10 +109,10 @@ class Replay(Selection):
         return self
 
     @property
-    def decision(self) -> Decision | None:
+    def decision(self) -> InDoubtDecision | None:
         if self.tool_done is None:
-            return Decision(None) if self.tool_again else None
-        return Decision(self.tool_done)
+            return InDoubtDecision(None) if self.tool_again else None
+        return InDoubtDecision(self.tool_done)
 
 
 class Failure(BaseModel):

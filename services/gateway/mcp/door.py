@@ -60,7 +60,7 @@ def of(request: Request) -> Door:
     return door
 
 
-class Exchange(Response):
+class McpResponse(Response):
     """The response to one request, which the SDK sends.
 
     A client of an earlier revision gets the id of a session when it begins. No gateway keeps it: it
@@ -84,10 +84,10 @@ class Exchange(Response):
 @router.post(PATH)
 async def exchange(
     request: Request, caller: Reader, door: Annotated[Door, Depends(of)]
-) -> Exchange:
+) -> McpResponse:
     """One message of MCP."""
     begins = not {SESSION, VERSION} & set(request.headers.keys())
-    return Exchange(await door.manager(), begins_session=begins)
+    return McpResponse(await door.manager(), begins_session=begins)
 
 
 def response(error: Exception) -> JSONResponse:

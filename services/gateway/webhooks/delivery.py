@@ -34,7 +34,7 @@ log = structlog.get_logger()
 
 POLL_S = 1.0
 ATTEMPT_S = 15.0
-"""The time for one attempt, shorter than `webhooks.LEASE_S`."""
+"""The time for one attempt, shorter than `webhooks.RESERVED_S`."""
 AT_ONCE = 20
 HOST_AT_ONCE = 4
 """The most attempts at one host, so that a host that hangs holds up no other one."""

@@ -10,11 +10,11 @@ from shared.client.dead_letters.selection import Held
 from shared.definitions.model import Definition
 from shared.errors import HutchError
 from shared.store import Store
-from shared.store.runs.replay import Decision, Replayed, definition_of
+from shared.store.runs.replay import InDoubtDecision, Replayed, definition_of
 from shared.store.runs.replay import replay as replay_run
 
 
-async def replay(broker: Broker, store: Store, it: Held, decision: Decision | None) -> str:
+async def replay(broker: Broker, store: Store, it: Held, decision: InDoubtDecision | None) -> str:
     """Replay a dead letter and remove it; returns a sentence on the outcome.
 
     `decision` is on its tool call in doubt, if it has one. Raises `HutchError` if it can't be
@@ -25,7 +25,7 @@ async def replay(broker: Broker, store: Store, it: Held, decision: Decision | No
     return outcome
 
 
-async def _replay(broker: Broker, store: Store, it: Held, decision: Decision | None) -> str:
+async def _replay(broker: Broker, store: Store, it: Held, decision: InDoubtDecision | None) -> str:
     dead_letter = it.dead_letter
     if it.ran is not None:
         return f"{dead_letter.id}: {it.reason}: removed"
@@ -40,7 +40,9 @@ async def _replay(broker: Broker, store: Store, it: Held, decision: Decision | N
     return f"{dead_letter.id}: sent to {dead_letter.agent} again, as {message.message_id}"
 
 
-async def _run_again(store: Store, dead_letter: DeadLetter, decision: Decision | None) -> Replayed:
+async def _run_again(
+    store: Store, dead_letter: DeadLetter, decision: InDoubtDecision | None
+) -> Replayed:
     run_id, epoch = dead_letter.run_id, dead_letter.epoch
     body = await store.read(lambda connection: definition_of(connection, run_id))
     if body is None:

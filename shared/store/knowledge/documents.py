@@ -152,7 +152,7 @@ def remove(connection: Connection, collection: str, sources: Collection[str] | N
 
 
 def forget(connection: Connection, user: str, agent: str | None = None) -> int:
-    """Delete what agents remember of a user, or one agent; returns the number of memories.
+    """Delete what agents remember of a user, or one agent; returns the number of facts.
 
     An empty `user` is for what they remember outside sessions.
     """

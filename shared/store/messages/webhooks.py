@@ -14,7 +14,7 @@ from shared.contract.call_ids import call_of
 from shared.store.database.dialect import insert_new
 from shared.store.schema import RunState, api_keys, approvals, now_s, runs, webhooks
 
-LEASE_S = 60.0
+RESERVED_S = 60.0
 """The time that a gateway has for one attempt. If it dies meanwhile, another gateway tries then."""
 
 
@@ -101,8 +101,8 @@ def _first(connection: Connection, run_id: str) -> str:
 
 
 def take_due(connection: Connection, most: int) -> Sequence[Webhook]:
-    """Take webhooks for an attempt, for `LEASE_S`: of ended runs, and of requests that wait for a
-    decision. No other gateway takes them.
+    """Reserve webhooks for an attempt, for `RESERVED_S`, in which no other gateway takes them:
+    responses of ended runs, and requests for approval that wait for a decision.
 
     Those of revoked keys are left out.
     """
@@ -130,7 +130,7 @@ def take_due(connection: Connection, most: int) -> Sequence[Webhook]:
         .with_for_update(skip_locked=True, of=webhooks)
     )
     found = [Webhook(*row) for row in connection.execute(query)]
-    _change(connection, [it.webhook_id for it in found], due_at=now_s() + LEASE_S)
+    _change(connection, [it.webhook_id for it in found], due_at=now_s() + RESERVED_S)
     return found
 
 

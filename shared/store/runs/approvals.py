@@ -1,4 +1,4 @@
-"""ApprovalRequests for the approval of a call, and the decisions on them.
+"""Requests for the approval of calls, and the decisions on them.
 
 A decision holds for one call: that of this run and epoch, at this place, with this name and these
 arguments, under the definition that the asking process had. Whatever else is called is a new
@@ -28,7 +28,7 @@ from shared.store.runs.run import Run
 from shared.store.schema import approvals, cancels, now_s, runs
 
 LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Those of an id: none looks like another one."""
+"""The characters of an id: none looks like another one."""
 ID_CHARS = 12
 BY_CHARS = 80
 NOTE_CHARS = 2000
@@ -79,7 +79,7 @@ class Effect(StrEnum):
 class Decided:
     effect: Effect
     approval: Approval
-    """As it is after the decision."""
+    """The request after the decision."""
 
 
 _APPROVAL = TypeAdapter(Approval)

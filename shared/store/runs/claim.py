@@ -36,7 +36,7 @@ which takes about 30 ms for so many."""
 log = structlog.get_logger()
 
 
-class Verdict(StrEnum):
+class ClaimResult(StrEnum):
     """The result of a claim."""
 
     CLAIMED = "claimed"
@@ -84,7 +84,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Claim:
-    verdict: Verdict
+    result: ClaimResult
     run: Run | None = None
     outbound: tuple[Outbound, ...] = ()
 
@@ -114,11 +114,11 @@ def claim(
     entry = _enter_session(connection, request)
     delayed = _is_delayed(connection, request)
     if delayed and _too_many(connection, request, most_delayed):
-        return Claim(Verdict.TOO_MANY)
+        return Claim(ClaimResult.TOO_MANY)
     mine = slot and not delayed and (entry is None or entry.recalled is not None)
     if run := _insert(connection, request, instance if mine else None, entry):
         join(connection, request.run_id, request.requester)
-        return Claim(Verdict.DELAYED if delayed else Verdict.CLAIMED, run if mine else None)
+        return Claim(ClaimResult.DELAYED if delayed else ClaimResult.CLAIMED, run if mine else None)
     row = connection.execute(
         select(
             runs.c.content_hash,
@@ -136,13 +136,13 @@ def claim(
         return claim(connection, request, instance, slot=slot)
     earlier = None if row.nonce else request.earlier_hash
     if row.content_hash not in {request.content_hash, earlier}:
-        return Claim(Verdict.CONFLICT)
+        return Claim(ClaimResult.CONFLICT)
     if row.state == RunState.ENDED:
         outbound = _answered(connection, request, row.epoch, row.response, instance)
-        return Claim(Verdict.ANSWERED, None, outbound)
+        return Claim(ClaimResult.ANSWERED, None, outbound)
     join(connection, request.run_id, request.requester)
     mine = slot and row.owner == instance and row.fence == 1
-    return Claim(Verdict.JOINED, load(connection, request.run_id) if mine else None)
+    return Claim(ClaimResult.JOINED, load(connection, request.run_id) if mine else None)
 
 
 def _enter_session(connection: Connection, request: Request) -> SessionEntry | None:

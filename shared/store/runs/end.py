@@ -17,7 +17,7 @@ from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import answer, waiting
 from shared.store.runs import cancels
 from shared.store.runs.approvals import withdraw
-from shared.store.runs.claim import Claim, Request, Verdict, claim
+from shared.store.runs.claim import Claim, ClaimResult, Request, claim
 from shared.store.runs.parking import unpark_manager
 from shared.store.runs.run import CHANGE, Run, change
 from shared.store.runs.steps import Step
@@ -91,7 +91,7 @@ def refuse(
     """
     at_once = replace(request, takes_turns=False, not_before=0.0)
     found = claim(connection, at_once, instance, slot=True)
-    if found.verdict is not Verdict.CLAIMED or found.run is None:
+    if found.result is not ClaimResult.CLAIMED or found.run is None:
         return replace(found, run=None)
     answers = end(connection, found.run, ending_of(found.run), instance)
     return replace(found, run=None, outbound=answers)

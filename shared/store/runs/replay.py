@@ -34,7 +34,7 @@ class Replayed(StrEnum):
 
 
 @dataclass(frozen=True)
-class Decision:
+class InDoubtDecision:
     """The operator's decision on a tool call in doubt: its result, or None to call it again."""
 
     result: str | None
@@ -47,7 +47,11 @@ def definition_of(connection: Connection, run_id: str) -> str | None:
 
 
 def replay(
-    connection: Connection, run_id: str, epoch: int, timeout_s: float, decision: Decision | None
+    connection: Connection,
+    run_id: str,
+    epoch: int,
+    timeout_s: float,
+    decision: InDoubtDecision | None,
 ) -> Replayed:
     """Make a run that failed in this epoch due again, with at least `timeout_s` until its deadline.
 
@@ -98,7 +102,7 @@ def _decide(
     run_id: str,
     epoch: int,
     doubts: list[Start],
-    decision: Decision | None,
+    decision: InDoubtDecision | None,
 ) -> None:
     if not doubts:
         if decision is not None and decision.result is not None:

@@ -21,12 +21,12 @@ from services.agent.tools.mcp.session import (
     LIST_S,
     BrokenOff,
     McpFault,
+    McpSession,
     NotSent,
-    Session,
     open_session,
     reason_of,
 )
-from services.agent.tools.mcp.stdio import last_words
+from services.agent.tools.mcp.stdio import last_error_line
 from services.agent.tools.python_tool import IN_DOUBT
 from shared.definitions.functions import JsonObject
 from shared.definitions.mcp import McpServer
@@ -72,7 +72,7 @@ class Connection:
     fault: str = "has not been reached yet"
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
-    _session: Session | None = None
+    _session: McpSession | None = None
     _link: Link = field(default_factory=Link)
     _silent: int = 0
 
@@ -91,7 +91,7 @@ class Connection:
             failed = 1 if time.monotonic() - began > STABLE_S else failed + 1
             longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(failed - 1, 10))
             wait_s = longest * random.uniform(0.5, 1)
-            said = last_words(link)
+            said = last_error_line(link)
             log.warning(
                 "MCP server not connected",
                 mcp=self.server.name,
@@ -118,7 +118,7 @@ class Connection:
             return await self._ask(lambda it: it.read(uri), repeatable=True)
         return Result(await self._ask(lambda it: it.resources(), repeatable=True))
 
-    async def _ask(self, request: Callable[[Session], Awaitable[T]], *, repeatable: bool) -> T:
+    async def _ask(self, request: Callable[[McpSession], Awaitable[T]], *, repeatable: bool) -> T:
         name, timeout_s = self.server.name, self.server.timeout_s
         doubt = "" if repeatable else f" {IN_DOUBT}"
         for _ in range(2):  # a session that the server has forgotten is opened anew
@@ -142,7 +142,7 @@ class Connection:
                 raise ToolError(f"the MCP server '{name}' {error}") from error
         raise ToolError(f"the MCP server '{name}' was not called: it {unsent}") from unsent
 
-    async def opened(self) -> Session:
+    async def opened(self) -> McpSession:
         """The open session, once there is one. Raises `ToolError` if there is none soon."""
         if self._link.broken.is_set():
             self._lose()
@@ -194,7 +194,7 @@ class Connection:
                 await link.broken.wait()
                 raise BrokenOff(link.reason)
 
-    async def _relist(self, session: Session) -> None:
+    async def _relist(self, session: McpSession) -> None:
         while True:
             await asyncio.sleep(LEAST_RELIST_S)
             with suppress(TimeoutError):
@@ -208,7 +208,7 @@ class Connection:
                     "MCP server not listed again", mcp=self.server.name, reason=reason_of(error)
                 )
 
-    async def _list(self, session: Session) -> None:
+    async def _list(self, session: McpSession) -> None:
         async with asyncio.timeout(LIST_S):
             found, faults = await session.catalogue()
         if found == self.catalogue:

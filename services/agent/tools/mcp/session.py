@@ -56,7 +56,7 @@ class BrokenOff(McpFault):
     """The connection has ended before the answer."""
 
 
-class Session:
+class McpSession:
     """An open session. Its calls raise `McpFault`; they have no time limit of their own."""
 
     def __init__(self, server: McpServer, client: Client, link: Link) -> None:
@@ -162,7 +162,7 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(server: McpServer, folder: Path, link: Link) -> AsyncIterator[Session]:
+async def open_session(server: McpServer, folder: Path, link: Link) -> AsyncIterator[McpSession]:
     """Start or reach a server; see `reason_of` for what is raised.
 
     The context must be left once the link is broken.
@@ -178,7 +178,7 @@ async def open_session(server: McpServer, folder: Path, link: Link) -> AsyncIter
         message_handler=receive,
         cache=None,
     )
-    session = Session(server, client, link)
+    session = McpSession(server, client, link)
     async with AsyncExitStack() as stack:
         async with asyncio.timeout(CONNECT_S):
             await stack.enter_async_context(client)

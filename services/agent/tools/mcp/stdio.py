@@ -30,7 +30,7 @@ END_S = 1.0
 """The time that a server has to end by itself once its input is closed."""
 KILL_GROUP = "trap '' TERM; kill 0; sleep 2; kill -9 0"
 """Ends the server's process group after this process was killed."""
-MOST_LAST_WORDS = 2_000
+KEPT_STDERR_CHARS = 2_000
 """The characters of a server's standard error that are kept, to be logged when it dies."""
 
 
@@ -85,8 +85,8 @@ class _Pipes:
         self._input, self._output, self._errors = process.stdin, process.stdout, process.stderr
         self._name = name
         self._link = link
-        self._last_words = ""
-        link.detail = lambda: self._last_words
+        self._stderr = ""
+        link.detail = lambda: self._stderr
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[TransportStreams]:
@@ -110,7 +110,7 @@ class _Pipes:
                         self._link.break_off("does not read")
                         return
 
-            for job in (read, write, self._keep_last_words):
+            for job in (read, write, self._keep_stderr):
                 jobs.start_soon(job)
             try:
                 yield received, sent
@@ -141,13 +141,13 @@ class _Pipes:
                 continue
             yield SessionMessage(message)
 
-    async def _keep_last_words(self) -> None:
-        while part := await self._errors.read(MOST_LAST_WORDS):
-            text = self._last_words + part.decode("utf-8", "replace")
-            self._last_words = text[-MOST_LAST_WORDS:]
+    async def _keep_stderr(self) -> None:
+        while part := await self._errors.read(KEPT_STDERR_CHARS):
+            text = self._stderr + part.decode("utf-8", "replace")
+            self._stderr = text[-KEPT_STDERR_CHARS:]
 
 
-def last_words(link: Link) -> str | None:
+def last_error_line(link: Link) -> str | None:
     """The last line that the server has written to its standard error, without secrets."""
     lines = link.detail().strip().splitlines()
     return masked_text(one_line(lines[-1], 300)) if lines else None

@@ -16,7 +16,7 @@ from shared.store.queries.history import finished_work
 from shared.store.queries.reports import RunFilter, family, find, loads, newest
 from shared.store.queries.texts import run_texts
 from shared.store.runs import cancels
-from shared.store.runs.claim import Verdict
+from shared.store.runs.claim import ClaimResult
 from shared.store.runs.steps import Step, resumed, write_step
 from shared.store.schema import notes as notes_table
 from shared.store.schema import runs
@@ -114,7 +114,7 @@ async def test_a_repeated_task_whose_response_cannot_be_read_is_answered_with_th
     value = "NULL" if stored is None else f"'{stored}'"
     await damage(store, request().run_id, runs.c.response, value)
     claim = await claimed(store, request())
-    assert claim.verdict is Verdict.ANSWERED
+    assert claim.result is ClaimResult.ANSWERED
     (answer,) = claim.outbound
     response = response_of(answer.body)
     assert (response.task_id, response.status) == ("t1", Status.FAILED)

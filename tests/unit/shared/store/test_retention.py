@@ -13,7 +13,7 @@ from shared.store import Store, open_store
 from shared.store.messages import outbox
 from shared.store.messages.ticks import TickOutcome
 from shared.store.retention import BATCH, forget_runs, forget_session, forget_ticks
-from shared.store.runs.claim import Claim, Verdict
+from shared.store.runs.claim import Claim, ClaimResult
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
 from shared.store.runs.tool_starts import Start, write_start
@@ -48,13 +48,13 @@ async def test_an_ended_run_is_forgotten_when_its_time_is_over(store: Store) -> 
     assert await forgotten(store, AT_ONCE_S)
     assert not await forgotten(store, AT_ONCE_S)
     assert await rows(store) == [0, 0, 0, 0]
-    assert (await claimed(store, request())).verdict is Verdict.CLAIMED
+    assert (await claimed(store, request())).result is ClaimResult.CLAIMED
 
 
 async def test_an_open_run_is_never_forgotten(store: Store) -> None:
     await owned(store)
     assert not await forgotten(store, AT_ONCE_S)
-    assert (await claimed(store, request())).verdict is Verdict.JOINED
+    assert (await claimed(store, request())).result is ClaimResult.JOINED
 
 
 async def test_unsent_messages_outlive_their_run(store: Store) -> None:
@@ -141,7 +141,7 @@ async def test_a_forgotten_task_runs_again_and_remembers_nothing(store: Store) -
     await answered(store, await stepped(store, "t1"))
     await erased(store)
     again = await claimed(store, asking("t1"))
-    assert again.verdict is Verdict.CLAIMED
+    assert again.result is ClaimResult.CLAIMED
     assert again.run is not None
     assert again.run.recalled == ()
 

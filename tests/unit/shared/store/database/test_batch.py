@@ -19,7 +19,7 @@ from shared.store.database.engine import parse
 from shared.store.database.migrate import migrate
 from shared.store.messages.requesters import Requester
 from shared.store.processes import heartbeats
-from shared.store.runs.claim import Verdict
+from shared.store.runs.claim import ClaimResult
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import set_state
 from shared.store.schema import RunState
@@ -45,12 +45,12 @@ async def test_each_operation_of_a_mixed_group_gets_its_own_result(store: Store)
     assert not isinstance(turn, BaseException)
     assert not isinstance(answers, BaseException)
     assert new.run is not None
-    assert (new.verdict, new.run.task_id) == (Verdict.CLAIMED, "new")
+    assert (new.result, new.run.task_id) == (ClaimResult.CLAIMED, "new")
     assert turn.run is not None
-    assert (turn.verdict, turn.run.session) == (Verdict.CLAIMED, "s")
-    assert [getattr(it, "verdict", None) for it in (joined, conflict)] == [
-        Verdict.JOINED,
-        Verdict.CONFLICT,
+    assert (turn.result, turn.run.session) == (ClaimResult.CLAIMED, "s")
+    assert [getattr(it, "result", None) for it in (joined, conflict)] == [
+        ClaimResult.JOINED,
+        ClaimResult.CONFLICT,
     ]
     assert [it.run_id for it in answers] == [ending.run_id]
     assert isinstance(lost, RunLost)

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from shared.contract.messages import Task
 from shared.store import Store
 from shared.store.messages import webhooks
-from shared.store.messages.webhooks import LEASE_S, Callback, Webhook
+from shared.store.messages.webhooks import RESERVED_S, Callback, Webhook
 from shared.store.processes import api_keys
 from shared.store.runs.run import Run
 from shared.store.schema import runs
@@ -58,7 +58,7 @@ async def test_a_webhook_of_a_revoked_key_is_never_due(store: Store) -> None:
     await store.write("", partial(api_keys.revoke, name="revoked"))
     assert [it.url for it in await taken(store)] == ["https://kept"]
     await store.write("", partial(api_keys.revoke, name="kept"))
-    await later(store, LEASE_S)
+    await later(store, RESERVED_S)
     assert await taken(store) == []
 
 
@@ -68,7 +68,7 @@ async def test_one_that_was_taken_is_due_again_only_after_its_lease(store: Store
     await ended(store, run)
     assert len(await taken(store)) == 1
     assert await taken(store) == []
-    await later(store, LEASE_S)
+    await later(store, RESERVED_S)
     assert len(await taken(store)) == 1
 
 
@@ -82,7 +82,7 @@ async def test_a_delivered_one_and_one_that_was_given_up_are_never_due_again(sto
     await store.write("", partial(webhooks.give_up, webhook_id=other, error="410"))
     # An attempt that was slower than its lease ends after another one:
     await store.write("", partial(webhooks.postpone, webhook_id=one, delay_s=0, error="no"))
-    await later(store, 10 * LEASE_S)
+    await later(store, 10 * RESERVED_S)
     assert await taken(store) == []
 
 
@@ -111,7 +111,7 @@ async def test_old_ones_are_deleted(store: Store) -> None:
     await store.write("", partial(webhooks.remove_old, keep_s=101))
     assert len(await taken(store)) == 1
     await store.write("", partial(webhooks.remove_old, keep_s=99))
-    await later(store, LEASE_S)
+    await later(store, RESERVED_S)
     assert await taken(store) == []
 
 
@@ -143,7 +143,7 @@ async def test_a_request_is_sent_once_with_an_id_of_its_own(store: Store) -> Non
     await parked(store, run)
     (due,) = await taken(store)
     await store.write("", partial(webhooks.delivered, webhook_id=due.webhook_id))
-    await later(store, LEASE_S)
+    await later(store, RESERVED_S)
     assert await taken(store) == []
     assert due.webhook_id != webhooks.webhook_id(run.run_id, Callback("https://a", ""))
 

@@ -324,5 +324,5 @@ async def test_a_deleted_run_leaves_no_request(store: Store) -> None:
 
 async def test_a_task_that_comes_again_joins_its_parked_run(store: Store) -> None:
     await asked(store, await owned(store), PAY)
-    assert (await claimed(store, request())).verdict == "joined"
+    assert (await claimed(store, request())).result == "joined"
     assert await taken(store) == []

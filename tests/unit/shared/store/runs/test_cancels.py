@@ -15,7 +15,7 @@ from shared.store.processes import heartbeats
 from shared.store.queries.poll import Commands
 from shared.store.runs import cancels
 from shared.store.runs.cancels import OVERDUE_S, STUCK_S
-from shared.store.runs.claim import Verdict
+from shared.store.runs.claim import ClaimResult
 from shared.store.runs.end import RunEnd, end
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, steps_of, write_step
@@ -90,7 +90,7 @@ async def test_a_cancel_of_a_run_that_has_ended_changes_nothing(store: Store) ->
     assert not await asked(store)
     assert await kept(store) == 0
     claim = await claimed(store, request())
-    assert (claim.verdict, claim.outbound[0].body) == (Verdict.ANSWERED, DONE)
+    assert (claim.result, claim.outbound[0].body) == (ClaimResult.ANSWERED, DONE)
 
 
 @pytest.mark.parametrize("slot", [True, False])

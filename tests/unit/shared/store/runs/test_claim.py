@@ -11,7 +11,7 @@ from shared.errors import RunLost
 from shared.store import Store, open_store
 from shared.store.messages.outbox import Outbound, remove_sent
 from shared.store.messages.requesters import Requester
-from shared.store.runs.claim import Claim, Request, Verdict
+from shared.store.runs.claim import Claim, ClaimResult, Request
 from shared.store.runs.end import RunEnd, refuse
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import hand_over, set_state
@@ -31,7 +31,7 @@ async def state_of(store: Store, run_id: str) -> tuple[str, str | None]:
 async def test_a_claim_with_a_slot_is_this_instances_run(store: Store) -> None:
     claim = await claimed(store, request(deadline_at=None, timeout_s=600))
     run = claim.run
-    assert claim.verdict is Verdict.CLAIMED
+    assert claim.result is ClaimResult.CLAIMED
     assert isinstance(run, Run)
     assert (run.task_id, run.fence, run.attempts, run.epoch) == ("t1", 1, 0, 1)
     assert (run.message, run.definition) == ('{"content": "hello"}', '{"name": "alice"}')
@@ -49,7 +49,7 @@ async def test_each_run_has_a_nonce_of_its_own_that_it_keeps(store: Store) -> No
 
 async def test_a_claim_without_a_slot_is_due_for_any_replica(store: Store) -> None:
     claim = await claimed(store, request(), slot=False)
-    assert (claim.verdict, claim.run) == (Verdict.CLAIMED, None)
+    assert (claim.result, claim.run) == (ClaimResult.CLAIMED, None)
     assert await state_of(store, request().run_id) == ("due", None)
     assert [run.task_id for run in await taken(store)] == ["t1"]
 
@@ -72,7 +72,7 @@ async def test_a_duplicate_joins_an_open_run(store: Store, state: RunState) -> N
     run = await owned(store)
     await store.write(run.run_id, lambda db: set_state(db, run, state))
     claim = await claimed(store, request(requester=OTHER), "alice.2")
-    assert (claim.verdict, claim.run, claim.outbound) == (Verdict.JOINED, None, ())
+    assert (claim.result, claim.run, claim.outbound) == (ClaimResult.JOINED, None, ())
     answers = await ended(store, run)
     assert {message.routing_key for message in answers} == {"reply.asker", "reply.other"}
 
@@ -80,7 +80,7 @@ async def test_a_duplicate_joins_an_open_run(store: Store, state: RunState) -> N
 async def test_a_duplicate_joins_a_run_that_is_due(store: Store) -> None:
     await claimed(store, request(), slot=False)
     claim = await claimed(store, request(requester=OTHER))
-    assert (claim.verdict, claim.run) == (Verdict.JOINED, None)
+    assert (claim.result, claim.run) == (ClaimResult.JOINED, None)
     (run,) = await taken(store)
     assert len(await ended(store, run, instance="alice.2")) == 2
 
@@ -89,7 +89,7 @@ async def test_a_duplicate_of_an_ended_run_gets_its_stored_response(store: Store
     await ended(store, await owned(store), DONE)
     claim = await claimed(store, request(requester=OTHER), "alice.2")
     (answer,) = claim.outbound
-    assert claim.verdict is Verdict.ANSWERED
+    assert claim.result is ClaimResult.ANSWERED
     assert (answer.routing_key, answer.correlation_id, answer.body) == (
         *vars(OTHER).values(),
         DONE,
@@ -100,13 +100,13 @@ async def test_a_duplicate_of_an_ended_run_gets_its_stored_response(store: Store
 async def test_a_duplicate_without_a_reply_queue_gets_no_response(store: Store) -> None:
     await ended(store, await owned(store))
     claim = await claimed(store, request(requester=None))
-    assert (claim.verdict, claim.outbound) == (Verdict.ANSWERED, ())
+    assert (claim.result, claim.outbound) == (ClaimResult.ANSWERED, ())
 
 
 async def test_a_known_id_with_other_content_is_a_conflict_and_writes_nothing(store: Store) -> None:
     await owned(store)
     claim = await claimed(store, request(content="other", requester=OTHER))
-    assert (claim.verdict, claim.run, claim.outbound) == (Verdict.CONFLICT, None, ())
+    assert (claim.result, claim.run, claim.outbound) == (ClaimResult.CONFLICT, None, ())
     wanted = await store.read(lambda db: db.execute(select(requesters.c.reply_to)).scalars().all())
     assert wanted == [ASKER.reply_to]
 
@@ -114,7 +114,7 @@ async def test_a_known_id_with_other_content_is_a_conflict_and_writes_nothing(st
 async def test_a_claim_repeated_after_an_unknown_commit_runs_it(store: Store) -> None:
     first = await claimed(store, request())
     again = await claimed(store, request())
-    assert again.verdict is Verdict.JOINED
+    assert again.result is ClaimResult.JOINED
     assert again.run == first.run
 
 
@@ -197,7 +197,7 @@ async def test_many_claims_of_one_id_make_one_run(store: Store, store_url: str) 
         claims = await asyncio.gather(
             *(claimed((store, second)[n % 2], request(), f"alice.{n}") for n in range(20))
         )
-    assert [claim.verdict for claim in claims].count(Verdict.CLAIMED) == 1
+    assert [claim.result for claim in claims].count(ClaimResult.CLAIMED) == 1
     assert sum(claim.run is not None for claim in claims) == 1
 
 
@@ -219,19 +219,19 @@ async def test_a_refused_task_ends_as_it_is_claimed_and_is_answered_the_same_aga
     store: Store,
 ) -> None:
     first = await refused(store, request())
-    assert (first.verdict, first.run) == (Verdict.CLAIMED, None)
+    assert (first.result, first.run) == (ClaimResult.CLAIMED, None)
     again = await claimed(store, request(requester=OTHER))
-    assert again.verdict is Verdict.ANSWERED
+    assert again.result is ClaimResult.ANSWERED
     assert {it.body for it in again.outbound} == {it.body for it in first.outbound}
     assert await state_of(store, request().run_id) == ("ended", None)
 
 
 async def test_a_known_task_is_not_refused(store: Store) -> None:
     run = await owned(store)
-    assert (await refused(store, request(requester=OTHER))).verdict is Verdict.JOINED
+    assert (await refused(store, request(requester=OTHER))).result is ClaimResult.JOINED
     assert {it.routing_key for it in await ended(store, run)} == {"reply.asker", "reply.other"}
     assert (await refused(store, request())).outbound[0].body == DONE
-    assert (await refused(store, request(content="other"))).verdict is Verdict.CONFLICT
+    assert (await refused(store, request(content="other"))).result is ClaimResult.CONFLICT
 
 
 async def test_a_refused_task_does_not_wait_for_its_session(store: Store) -> None:
@@ -247,7 +247,7 @@ async def test_a_run_of_an_earlier_version_is_known_by_the_hash_that_it_holds(
     hold = update(runs).values(content_hash=old.content_hash)
     await store.write("", lambda db: db.execute(hold.values(nonce="")))
     asked = replace(new, earlier_hash=old.content_hash)
-    assert (await claimed(store, asked)).verdict is Verdict.JOINED
-    assert (await claimed(store, new)).verdict is Verdict.CONFLICT
+    assert (await claimed(store, asked)).result is ClaimResult.JOINED
+    assert (await claimed(store, new)).result is ClaimResult.CONFLICT
     await store.write("", lambda db: db.execute(hold.values(nonce="drawn")))
-    assert (await claimed(store, asked)).verdict is Verdict.CONFLICT, "today's hold today's hash"
+    assert (await claimed(store, asked)).result is ClaimResult.CONFLICT, "today's hold today's hash"

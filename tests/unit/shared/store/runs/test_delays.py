@@ -14,7 +14,7 @@ from shared.store import Store
 from shared.store.queries.history import finished_work
 from shared.store.queries.reports import find, loads
 from shared.store.runs import cancels
-from shared.store.runs.claim import Request, Verdict, claim
+from shared.store.runs.claim import ClaimResult, Request, claim
 from shared.store.runs.end import RunEnd, refuse
 from shared.store.runs.takeover import postpone
 from shared.store.schema import runs
@@ -47,7 +47,7 @@ async def became_due(store: Store, *task_ids: str, ago_s: float = 0.0) -> None:
 @pytest.mark.essential
 async def test_a_delayed_run_takes_no_slot_and_is_taken_at_its_start(store: Store) -> None:
     claim = await claimed(store, delayed())
-    assert (claim.verdict, claim.run) == (Verdict.DELAYED, None)
+    assert (claim.result, claim.run) == (ClaimResult.DELAYED, None)
     assert await taken(store) == []
     found = await counted(store, {"alice.1"})
     assert (found.delayed, found.due, found.takeable, found.oldest_due_s) == (1, 0, 0, 0.0)
@@ -69,30 +69,30 @@ async def test_the_time_limit_counts_from_the_start_and_a_deadline_holds(store: 
 
 async def test_a_start_in_the_past_is_no_delay(store: Store) -> None:
     claim = await claimed(store, delayed(by_s=-HOUR_S))
-    assert claim.verdict is Verdict.CLAIMED
+    assert claim.result is ClaimResult.CLAIMED
     assert claim.run
     assert claim.run.deadline_at - claim.run.claimed_at == pytest.approx(600, abs=0.1)
 
 
 async def test_a_delayed_task_that_is_sent_again_is_the_same_run(store: Store) -> None:
     await claimed(store, delayed())
-    assert (await claimed(store, delayed(by_s=0.5 * HOUR_S))).verdict is Verdict.JOINED
-    assert (await claimed(store, request())).verdict is Verdict.JOINED
+    assert (await claimed(store, delayed(by_s=0.5 * HOUR_S))).result is ClaimResult.JOINED
+    assert (await claimed(store, request())).result is ClaimResult.JOINED
     assert await taken(store) == []
 
 
 async def test_an_agent_has_a_limited_number_of_delayed_runs(store: Store) -> None:
-    async def verdict(asked: Request) -> Verdict:
+    async def result(asked: Request) -> ClaimResult:
         limited = partial(claim, request=asked, instance="alice.1", slot=True, most_delayed=1)
-        return (await store.write(asked.key, limited)).verdict
+        return (await store.write(asked.key, limited)).result
 
-    assert await verdict(delayed("t1")) is Verdict.DELAYED
-    assert await verdict(delayed("t2")) is Verdict.TOO_MANY
+    assert await result(delayed("t1")) is ClaimResult.DELAYED
+    assert await result(delayed("t2")) is ClaimResult.TOO_MANY
     assert await store.read(lambda db: find(db, "t2")) == []
-    assert await verdict(delayed("t1")) is Verdict.JOINED
-    assert await verdict(request("t3")) is Verdict.CLAIMED
+    assert await result(delayed("t1")) is ClaimResult.JOINED
+    assert await result(request("t3")) is ClaimResult.CLAIMED
     await became_due(store, "t1")
-    assert await verdict(delayed("t2")) is Verdict.DELAYED
+    assert await result(delayed("t2")) is ClaimResult.DELAYED
 
 
 async def test_a_delayed_run_is_cancelled_before_its_start(store: Store) -> None:
@@ -107,7 +107,7 @@ async def test_a_delayed_run_is_cancelled_before_its_start(store: Store) -> None
 async def test_a_delayed_task_that_is_refused_is_answered_at_once(store: Store) -> None:
     ending = RunEnd("refused", "t1.response", DONE)
     claim = await store.write("", lambda db: refuse(db, delayed(), "alice.1", lambda _: ending))
-    assert claim.verdict is Verdict.CLAIMED
+    assert claim.result is ClaimResult.CLAIMED
     assert [message.body for message in claim.outbound] == [DONE]
 
 

@@ -13,7 +13,7 @@ from shared.store import Store
 from shared.store.messages.outbox import Outbound
 from shared.store.runs import cancels
 from shared.store.runs.end import RunEnd, end
-from shared.store.runs.replay import Decision, Replayed, definition_of, replay
+from shared.store.runs.replay import InDoubtDecision, Replayed, definition_of, replay
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, resumed, write_step
 from shared.store.runs.tool_starts import Start, write_start
@@ -22,7 +22,7 @@ from tests.support.stores.steps import ASKER, claimed, counted, owned, request, 
 MODEL = Step(1, 0, "model", "turn", '{"content": "hm"}')
 PAY, MAIL = Start(1, 1, "pay", "{}"), Start(1, 2, "mail", "{}")
 HOUR_S = 3600.0
-AGAIN, PAID = Decision(None), Decision("paid ✓")
+AGAIN, PAID = InDoubtDecision(None), InDoubtDecision("paid ✓")
 
 
 async def failed(store: Store, run: Run, status: str = "failed") -> tuple[Outbound, ...]:
@@ -42,7 +42,12 @@ async def given_up(store: Store, *starts: Start) -> Run:
 
 
 async def replayed(
-    store: Store, run: Run, decision: Decision | None = None, *, epoch: int = 1, time_s: float = 60
+    store: Store,
+    run: Run,
+    decision: InDoubtDecision | None = None,
+    *,
+    epoch: int = 1,
+    time_s: float = 60,
 ) -> Replayed:
     return await store.write(run.run_id, lambda db: replay(db, run.run_id, epoch, time_s, decision))
 
@@ -170,7 +175,7 @@ async def test_a_call_may_be_made_once_more_and_be_in_doubt_again(store: Store) 
 
 @pytest.mark.parametrize("decision", [AGAIN, PAID])
 async def test_each_call_in_doubt_needs_a_decision_of_its_own(
-    store: Store, decision: Decision
+    store: Store, decision: InDoubtDecision
 ) -> None:
     await replayed(store, await given_up(store, MAIL, PAY), decision)
     (run,) = await taken(store)

@@ -12,7 +12,7 @@ from shared.contract.messages import Status, Trigger, encode
 from shared.store import Store, open_store
 from shared.store.queries.history import finished_work
 from shared.store.runs import cancels, sessions
-from shared.store.runs.claim import Verdict
+from shared.store.runs.claim import ClaimResult
 from shared.store.runs.replay import Replayed, replay
 from shared.store.runs.run import Run
 from shared.store.runs.steps import DAMAGED_CHECK, Step, write_step
@@ -32,7 +32,7 @@ async def takeable(store: Store) -> int:
 async def test_the_first_of_a_session_runs_at_once_and_the_next_waits(store: Store) -> None:
     first = await begun(store, "t1")
     waiting = await claim_of(store, "t2")
-    assert (waiting.verdict, waiting.run) == (Verdict.CLAIMED, None)
+    assert (waiting.result, waiting.run) == (ClaimResult.CLAIMED, None)
     assert await takeable(store) == 0
     assert await taken(store) == []
     await over(store, first)
@@ -136,9 +136,9 @@ async def test_a_run_that_did_not_end_with_an_answer_is_not_remembered(
 async def test_a_duplicate_joins_or_is_answered_and_takes_no_place(store: Store) -> None:
     first = await begun(store, "t1")
     assert (await claim_of(store, "t1")).run == first
-    assert (await claimed(store, asking("t1"), "alice.2")).verdict is Verdict.JOINED
+    assert (await claimed(store, asking("t1"), "alice.2")).result is ClaimResult.JOINED
     await over(store, first)
-    assert (await claim_of(store, "t1")).verdict is Verdict.ANSWERED
+    assert (await claim_of(store, "t1")).result is ClaimResult.ANSWERED
     await begun(store, "t2")
 
 
