@@ -106,7 +106,7 @@ COMMANDS = {
         "Offer the agents as tools to a program that speaks MCP over stdin and stdout.",
     ),
     "keys": ("keys", "Make, list and revoke the keys of the gateway's clients."),
-    "knowledge": ("knowledge", "Show what is indexed of agents' documents, and search it."),
+    "knowledge": ("knowledge", "Show the index of agents' documents, and search it."),
     "forget": (
         "forget",
         "Delete a session's ended runs with their texts; refused while one of them is open.",

@@ -25,7 +25,7 @@ from shared.settings.gateway_address import GatewayAddress
 Message = dict[str, object]
 
 PATIENCE_S = 60.0
-"""So long a request that finds no gateway is sent again."""
+"""How long a request that finds no gateway is sent again."""
 RETRY_S = 1.0
 UNAVAILABLE = {429, 502, 503, 504}
 """Statuses, of a gateway or of a proxy before it, after which a request is sent again."""

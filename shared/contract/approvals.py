@@ -1,4 +1,4 @@
-"""What is asked of a person before a call, and what the person decides."""
+"""Requests for the approval of calls, and the decisions on them."""
 
 from __future__ import annotations
 

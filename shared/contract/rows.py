@@ -30,7 +30,7 @@ class Output(BaseModel):
     tool_calls: tuple[Called, ...] = ()
     detail: str | None = None
     outcome: str | None = None
-    """Of a check, with its reason, and the text that it has put in place of another."""
+    """A check's verdict, with `reason`, and `text`, which takes the place of the checked one."""
     reason: str | None = None
     text: str | None = None
 

@@ -37,7 +37,7 @@ class Check(Frozen, title="Check"):
         default=None,
         exclude_if=_is_absent,
         min_length=1,
-        description="the rule that the model holds texts to",
+        description="the rule by which the model checks a text",
     )
 
     @model_validator(mode="after")
@@ -91,10 +91,12 @@ class Guardrails(Frozen, title="Guardrails"):
     """The checks of an agent's tasks and answers, in their order."""
 
     input: Checks = Field(
-        default=(), exclude_if=_is_absent, description="of each task, before its first model call"
+        default=(),
+        exclude_if=_is_absent,
+        description="checks of each task, before its first model call",
     )
     output: Checks = Field(
-        default=(), exclude_if=_is_absent, description="of each answer, before it is sent"
+        default=(), exclude_if=_is_absent, description="checks of each answer, before it is sent"
     )
     after_untrusted: AfterUntrusted | None = Field(
         default=None,

@@ -49,7 +49,7 @@ def _by_name(value: object) -> object:
 
 
 def _is_default(value: object) -> bool:
-    """Such an option is not stored with a run."""
+    """Whether an option has its default: it is then not stored with a run."""
     return value in (None, (), {}, False, MAX_RESULT_CHARS)
 
 
@@ -99,7 +99,9 @@ class McpServer(Frozen, title="MCP server"):
         description="the server's tools that the agent has; `*` stands for any characters",
     )
     deny: tuple[str, ...] = Field(
-        default=(), exclude_if=_is_default, description="those that it doesn't have, of the allowed"
+        default=(),
+        exclude_if=_is_default,
+        description="those of the allowed tools that it doesn't have",
     )
     prefix: _Prefix | None = Field(
         default=None,
@@ -127,7 +129,7 @@ class McpServer(Frozen, title="MCP server"):
         description="which calls of its tools a person must approve: `always`, `never`, or "
         "`{when: …}` with a condition; absent: none",
     )
-    timeout: Duration = Field(default=timedelta(minutes=1), description="of one call")
+    timeout: Duration = Field(default=timedelta(minutes=1), description="time limit of one call")
     max_result: int = Field(
         default=MAX_RESULT_CHARS,
         exclude_if=_is_default,

@@ -13,7 +13,8 @@ _INHERITED = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"),
     *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
 )
-"""Variables that say where things are. None of them holds a credential; a proxy's address may."""
+"""Variables that say where things are. None of them is meant for a credential, though a proxy's
+address can contain one."""
 
 
 def child_environment(names: Iterable[str]) -> dict[str, str]:

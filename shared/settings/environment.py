@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.contract.prompts import ToolProtocol
 from shared.errors import SettingsError
-from shared.settings.limits import Limits
+from shared.settings.limits import LimitsByModel
 from shared.settings.mapping import given
 from shared.settings.prices import Prices
 from shared.settings.secrets import current_secret, secret
@@ -145,11 +145,11 @@ class Settings(Environment):
         description="prices in USD per million tokens, as JSON or the name of a JSON or YAML file: "
         "`{MODEL: {input, cached_input, output}}`; a model without one has that of `genai-prices`",
     )
-    limits: Annotated[Limits, NoDecode, BeforeValidator(given("limits"))] = Field(
+    limits: Annotated[LimitsByModel, NoDecode, BeforeValidator(given("limits"))] = Field(
         default={},
         validation_alias="HUTCH_LIMITS",
         description="limits that all processes share, as JSON or the name of a JSON or YAML file: "
-        "`{MODEL: {concurrent_calls, requests_per_minute, tokens_per_minute}}`; see limits.md",
+        "`{MODEL: {concurrent_calls, requests_per_minute, tokens_per_minute}}`; see [limits.md](limits.md)",
     )
     drain_s: float = Field(
         default=20.0,

@@ -11,7 +11,7 @@ _Most = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
 class ModelLimits(BaseModel):
-    """What all processes together may ask of a model; without a number that one has no limit."""
+    """What all processes together may ask of a model; None: no such limit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -20,6 +20,6 @@ class ModelLimits(BaseModel):
     tokens_per_minute: _Most | None = None
 
 
-Limits = Mapping[str, ModelLimits]
-"""By a pattern of the model's whole name, such as `gpt-5*`; the first that fits applies. All models
-that it fits share its limits."""
+LimitsByModel = Mapping[str, ModelLimits]
+"""The limits by patterns of a model's whole name, such as `gpt-5*`; the first that fits applies. All
+models that it fits share its limits."""

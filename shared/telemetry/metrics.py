@@ -65,7 +65,7 @@ class Metrics:
         )
         self.limit_waits = Counter(
             "hutch_limit_waits",
-            "How often a run began to wait for a shared limit of a model, here or postponed.",
+            "Times that a run began to wait for a shared limit of a model.",
             ["model"],
             registry=registry,
         )

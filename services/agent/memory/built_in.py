@@ -86,7 +86,7 @@ class _RunTools:
         return await calls[name](arguments)
 
     async def _prepare(self, name: str, arguments: JsonObject) -> str:
-        """The same for the calls that a run makes before its first turn, with a task as query."""
+        """Make a call that a run makes before its first turn; its query is the task."""
         if name == SEARCH_KNOWLEDGE:
             return _listed(await self._passages(arguments))
         task, snapshot = _text(arguments, "query"), self.snapshot

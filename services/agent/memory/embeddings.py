@@ -24,7 +24,7 @@ QUERY_S = 5.0
 CUTS = (None, 800, 400, 200)
 """The characters of a passage that are embedded, tried in turn until the model can read them."""
 RANKED = 50
-"""The passages of each ranking, of which one ranking is made."""
+"""The passages that each ranking adds to the merged one."""
 
 log = structlog.get_logger()
 

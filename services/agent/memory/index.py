@@ -26,12 +26,12 @@ EVERY_S = 60.0
 """The time between two looks for changed files; a look reads only their names and times."""
 
 FORM = "1"
-"""To be changed with the way in which documents are split: all are then indexed again."""
+"""Changed whenever documents are split in another way, so that all are indexed again."""
 
 log = structlog.get_logger()
 
 Seen = Mapping[str, tuple[Path, int, int]]
-"""By source: a file with its time of change and size."""
+"""Files by their sources, each with its time of change and its size."""
 
 
 @dataclass

@@ -23,7 +23,7 @@ from services.agent.runs.store_journal import StoredJournal
 from shared.concurrency.fault_boundary import contained, is_own_cancellation
 from shared.contract.priority import Priority
 from shared.errors import LimitReached, ModelUnavailable
-from shared.settings.limits import Limits
+from shared.settings.limits import LimitsByModel
 from shared.settings.mapping import first_match
 from shared.store.processes import cooldowns
 from shared.store.processes.heartbeats import Watch
@@ -37,7 +37,7 @@ MOST_HERE_S = 12.0
 """The longest time that a run waits here, however soon its turn seems to be. It is long enough to
 see that the process that holds a lease is dead."""
 ASK_AGAIN_S = 0.5
-"""Between two questions of a run that waits here: as often as a process polls."""
+"""The time after which a run that waits here asks again: as often as a process polls."""
 RETURN_WITHIN_S = 0.05
 """A lease is returned together with the next commit, usually that of the call's step."""
 
@@ -120,7 +120,7 @@ class SharedLimit:
             self.give_back(Lease(ask.lease_id, tokens=0, requests=0))
 
     async def freed(self, within_s: float) -> None:
-        """Wait until a lease has been returned by this process, for at most so long."""
+        """Wait until this process has returned a lease, at most `within_s` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await self._returned.wait()
@@ -159,8 +159,8 @@ class SharedLimit:
 
     @property
     def _key(self) -> str:
-        """It comes after the ids of runs: no commit waits for a run's row while it holds the lock
-        on the model's name."""
+        """A key after the ids of runs in order: no commit waits for a run's row while it holds the
+        lock on the model's name."""
         return f"limit {self.limiter.model}"
 
 
@@ -168,7 +168,7 @@ class SharedLimit:
 class RateLimits:
     """The shared limits of the settings."""
 
-    limits: Limits
+    limits: LimitsByModel
     instance: Instance
     jobs: asyncio.TaskGroup
     _made: dict[str, SharedLimit] = field(default_factory=dict)

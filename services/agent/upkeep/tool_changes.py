@@ -34,7 +34,7 @@ MOST_PER_HOUR = 10
 
 @dataclass(frozen=True)
 class Parts:
-    """What a snapshot of the agent is made of, beside the tools of its servers."""
+    """The parts of the agent's snapshot, without the tools of its servers."""
 
     name: str
     known: Definitions

@@ -1,4 +1,4 @@
-"""`hutch knowledge`: what is indexed of agents' documents, and what a search of it finds."""
+"""`hutch knowledge`: the index of agents' documents, and a search of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ knowledge = typer.Typer(
     name="knowledge",
     no_args_is_help=True,
     add_completion=False,
-    help="Show what is indexed of agents' documents, and search it.",
+    help="Show the index of agents' documents, and search it.",
 )
 
 

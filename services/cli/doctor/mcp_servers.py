@@ -1,4 +1,5 @@
-"""The MCP servers of the agents: whether they could be started or reached from here. None is."""
+"""Findings on the agents' MCP servers: whether each could be started or reached from here. None is
+started."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ YEAR_S = 365 * 86400.0
 """A run ends by its own deadline, so a wait for it needs no other."""
 
 CANCEL_S = 5.0
-"""So long a cancel may take after its client has left."""
+"""How long a cancel may take after its client has left."""
 
 
 @dataclass(frozen=True)

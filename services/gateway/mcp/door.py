@@ -31,7 +31,7 @@ router = APIRouter(include_in_schema=False)
 
 
 class Door:
-    """Loads the server when it is wanted first."""
+    """Loads the server at the first request."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub

@@ -14,7 +14,7 @@ without one."""
 
 
 class Progress:
-    """The progress is the number of notifications: how much there is to do, no agent knows."""
+    """The progress is the number of notifications, as no agent knows how much there is to do."""
 
     def __init__(self, session: ServerSession, agent: str) -> None:
         self._session = session

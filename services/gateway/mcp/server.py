@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 INSTRUCTIONS = "Each tool is an agent: it works on its own, with its own model and tools."
 LIST_MS = 60_000
-"""So long a client may keep the list of tools, in milliseconds."""
+"""How long a client may keep the list of tools, in milliseconds."""
 
 Params = TypeVar("Params", bound=BaseModel)
 

@@ -24,9 +24,9 @@ from shared.store.processes.rate_usage import WINDOW_S, LimitUsage, usage
 from shared.store.schema import instances, now_s
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.1, 300.0
-"""A run asks again after so long at the latest, in case that the estimate was wrong."""
+"""A run asks again after so long at the latest, in case the estimate was wrong."""
 LONGEST_HEAD_S = 5.0
-"""The same for the runs that get the next leases that are returned."""
+"""The longest time until a run asks again that gets one of the next returned leases."""
 UNKNOWN_PACE = 600
 """Requests per minute after a cool-down, where there is no limit for them: not all at once."""
 MOST_WOKEN = 100
@@ -45,7 +45,7 @@ class LeaseReplies:
     answers: Sequence[LeaseReply]
     """In the order of the asks."""
     holders: dict[str, int] = field(default_factory=dict)
-    """Where a run waits for the end of a call: the heartbeat counts of the leases' owners."""
+    """The heartbeat counts of the leases' owners, if a run waits for the end of a call; else empty."""
 
 
 class _Began(NamedTuple):

@@ -42,20 +42,20 @@ class LimitUsage:
     now: float
     cooled_until: float
     requests: int
-    """With `tokens` those of the last minute."""
+    """The requests of the last minute; `tokens` are those of the same time."""
     tokens: int
     calls: int
-    """Those in progress."""
+    """The calls in progress."""
     call_s: float
     """How long calls take on average."""
     waiting: int
     front: int
     """The rank of the run that was served last."""
     own_lease: int
-    """With `own_wait` the highest rank of a run of the agent that asks."""
+    """The highest rank of the asking agent's leases; `own_wait` is that of its runs that wait."""
     own_wait: int
     old: int
-    """The number of leases that count no more."""
+    """The number of leases that no longer count."""
 
     @property
     def rank(self) -> int:
@@ -64,7 +64,7 @@ class LimitUsage:
 
 
 def _over() -> ColumnElement[bool]:
-    """The condition that a lease counts no more."""
+    """The condition that a lease no longer counts."""
     ended = or_(_its.returned_at.is_not(None), ~_is_held)
     out_of_window = _its.granted_at <= now_s() - WINDOW_S
     return or_(and_(out_of_window, ended), _its.granted_at <= now_s() - LONGEST_CALL_S)

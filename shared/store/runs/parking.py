@@ -1,7 +1,7 @@
 """Parked runs: they wait for a person's decision, or for a worker that does, and have no process.
 
 Whatever ends the wait makes the run due in its own commit: a decision, an expiry, a cancel, or the
-end of a worker's run. Only the time outside counts for its deadline.
+end of a worker's run. The time in which a run is parked does not count for its deadline.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def unpark(connection: Connection, run_id: str) -> None:
 
 
 def unpark_manager(connection: Connection, run: Run) -> None:
-    """Make the run due that waits for this one, which ends, if it is parked.
+    """Make the parked manager of a run due, because the run ends.
 
     A manager parks only after its worker, so a run that was never parked has no parked manager.
     """
@@ -61,7 +61,8 @@ _LOCK_ANY = Prepared(
 
 
 def lock_and_unpark(connection: Connection, run_id: str) -> None:
-    """The same, and a run that is being parked now is parked before this commit or after it."""
+    """Unpark a run, whose row stays locked until the commit: if another process is just parking it,
+    it is parked before this commit or after it."""
     _LOCK_ANY.rows(connection, {"any_run": run_id})
     unpark(connection, run_id)
 

@@ -13,7 +13,7 @@ from shared.errors import ToolError
 from tests.support.repository import REPOSITORY
 
 PAGE = (REPOSITORY / "docs" / "agents.md").read_text("utf-8")
-AGENT, TOOLS = re.findall(r"```(?:yaml|python)\n(.*?)```", PAGE, re.DOTALL)
+AGENT, _, TOOLS = re.findall(r"```(?:yaml|python)\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""README.md and docs/production.md name only what is there; tests/e2e runs their commands."""
+"""Links lead somewhere, and docs/production.md names only commands that exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.repository import REPOSITORY
 PAGE = REPOSITORY / "docs" / "production.md"
 LINKS = [
     (page, *link)
-    for page in (REPOSITORY / "README.md", PAGE)
+    for page in (*REPOSITORY.glob("*.md"), *sorted(REPOSITORY.glob("docs/*.md")))
     for link in re.findall(r"\]\((?!https:)([^)#]*)(?:#([^)]+))?\)", page.read_text("utf-8"))
 ]
 

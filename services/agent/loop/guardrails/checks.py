@@ -25,7 +25,7 @@ from shared.errors import ModelError, ModelUnavailable, ToolError
 from shared.validation import first_fault
 
 MODEL_STEP = "check"
-"""The name of the step of a check by a model; that of a function has the function's."""
+"""The name of the step in which a model checks; a function's step has the function's name."""
 
 ModelOf = Callable[[str], Model]
 """The model of a check, by its name in the agent's file."""

@@ -33,7 +33,7 @@ class Untrusted:
         self._note(name for name, found in opening if found)
 
     def add(self, names: Iterable[str]) -> None:
-        """Note the calls of a turn, once their results are in the conversation."""
+        """Record the calls of a turn, once their results are in the conversation."""
         others = self._callable - OWN_TEXTS
         self._note(name for name in names if name in others)
 

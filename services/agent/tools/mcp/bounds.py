@@ -13,7 +13,7 @@ MOST_MESSAGE_BYTES = 8 * 1024 * 1024
 """The longest message. Reading one takes the event loop a fifth of a second on a slow machine."""
 MOST_BURST_BYTES = 32 * 1024 * 1024
 MOST_BYTES_PER_S = 1024 * 1024
-"""A server may send `MOST_BURST_BYTES` at once, and as much more as this gives it time for."""
+"""The rate at which a server may send what goes beyond `MOST_BURST_BYTES`."""
 
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"

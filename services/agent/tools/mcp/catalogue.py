@@ -1,7 +1,7 @@
 """A server's tools and prompts, as far as an agent can use them.
 
-All of it is what the server says: names that are not names, descriptions with hidden text, and
-schemas that no endpoint takes are changed or left out here, before a model or the store gets them.
+All of it comes from the server. Names and schemas that no endpoint takes, and hidden text in
+descriptions, are changed or left out here, before a model or the store gets them.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ READY_S = 10.0
 """The time for which a call waits for a server that is starting, or starting again."""
 CANCEL_S = 1.0
 MOST_SILENT = 2
-"""Calls in a row in whose whole time nothing came from the server: it hangs, and is restarted."""
+"""A server hangs, and is restarted, after so many calls in a row that had no answer in time while
+nothing else came from it."""
 
 
 @dataclass
@@ -64,7 +65,7 @@ class Connection:
     on_change: Callable[[], None] = lambda: None
     """Called when the catalogue has another content than before."""
     on_state: Callable[[bool], None] = lambda _: None
-    """Called with whether the server is connected."""
+    """Called with True when the server is connected, and with False when it no longer is."""
     catalogue: Catalogue = field(default_factory=lambda: Catalogue({}))
     """What the server had when it was last listed; it stays while the server is away."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)

@@ -78,7 +78,7 @@ class McpSession:
         capabilities = self._client.server_capabilities
         listed = await self._answer(_tools(self._client)) if capabilities.tools else []
         tools, faults = await in_thread(specs_of, self._server, listed)
-        # Many servers could have resources, and have none.
+        # Many servers say that they have resources, and have none.
         has_resources = capabilities.resources and await self._has_resources()
         resources = resource_tool(self._server) if has_resources else None
         texts: list[str] = []

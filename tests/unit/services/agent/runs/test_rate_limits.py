@@ -19,7 +19,7 @@ from services.agent.runs.rate_limits import LimitedModel, RateLimits, SharedLimi
 from services.agent.runs.store_journal import StoredJournal
 from shared.contract.priority import Priority
 from shared.errors import LimitReached, ModelUnavailable, RunHandedOver, StoreError
-from shared.settings.limits import Limits, ModelLimits
+from shared.settings.limits import LimitsByModel, ModelLimits
 from shared.store import Store
 from shared.store.processes import heartbeats
 from shared.store.processes.rate_limits import give_back
@@ -37,14 +37,14 @@ from tests.support.processes.living import begun, lived
 from tests.support.stores.rate_limits import ask, later
 from tests.support.stores.steps import counted, owned, taken
 
-RPM: Limits = {"ti*": ModelLimits(requests_per_minute=1)}
-ONE_CALL: Limits = {"ti*": ModelLimits(concurrent_calls=1)}
-ANY: Limits = {"ti*": ModelLimits()}
+RPM: LimitsByModel = {"ti*": ModelLimits(requests_per_minute=1)}
+ONE_CALL: LimitsByModel = {"ti*": ModelLimits(concurrent_calls=1)}
+ANY: LimitsByModel = {"ti*": ModelLimits()}
 REQUEST = Request([User(content="Hello")])
 
 
 @asynccontextmanager
-async def shared(own: Instance, limits: Limits) -> AsyncIterator[SharedLimit]:
+async def shared(own: Instance, limits: LimitsByModel) -> AsyncIterator[SharedLimit]:
     """The limits of the model `tiny` in one process; at the end all leases are returned."""
     async with asyncio.timeout(60), asyncio.TaskGroup() as jobs:
         limit = RateLimits(limits, own, jobs).of("tiny")

@@ -173,7 +173,7 @@ async def test_a_gateway_that_dies_during_an_attempt_loses_no_webhook(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     quick(0.01)
-    monkeypatch.setattr(webhooks, "LEASE_S", 0.5)
+    monkeypatch.setattr(webhooks, "RESERVED_S", 0.5)
     of = gateway(store)
     run = await owned(store)
     await register(of, "t1", receiver.address)
