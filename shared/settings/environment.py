@@ -149,7 +149,8 @@ class Settings(Environment):
         default={},
         validation_alias="HUTCH_LIMITS",
         description="limits that all processes share, as JSON or the name of a JSON or YAML file: "
-        "`{MODEL: {concurrent_calls, requests_per_minute, tokens_per_minute}}`; see [limits.md](limits.md)",
+        "`{MODEL: {concurrent_calls, requests_per_minute, tokens_per_minute}}`; "
+        "see [limits.md](limits.md)",
     )
     drain_s: float = Field(
         default=20.0,

@@ -21,5 +21,5 @@ class ModelLimits(BaseModel):
 
 
 LimitsByModel = Mapping[str, ModelLimits]
-"""The limits by patterns of a model's whole name, such as `gpt-5*`; the first that fits applies. All
-models that it fits share its limits."""
+"""The limits by patterns of a model's whole name, such as `gpt-5*`; the first that fits applies.
+All models that it fits share its limits."""

@@ -26,7 +26,7 @@ def forget(
     agent: Annotated[
         str | None,
         typer.Option(
-            help="Only this agent's runs, and the runs that they caused.",
+            help="Only this agent's runs, with those that they caused, and what it remembers.",
             autocompletion=known_names,
         ),
     ] = None,

@@ -45,7 +45,7 @@ class LeaseReplies:
     answers: Sequence[LeaseReply]
     """In the order of the asks."""
     holders: dict[str, int] = field(default_factory=dict)
-    """The heartbeat counts of the leases' owners, if a run waits for the end of a call; else empty."""
+    """The heartbeat counts of the leases' owners; empty if no run waits for the end of a call."""
 
 
 class _Began(NamedTuple):

@@ -37,7 +37,7 @@ from shared.definitions.functions import Tool
 from shared.definitions.model import Definition
 from shared.prices import PriceList
 from shared.settings.environment import Settings
-from shared.settings.limits import Limits
+from shared.settings.limits import LimitsByModel
 from shared.store import Store
 from shared.telemetry.metrics import Metrics
 
@@ -71,7 +71,7 @@ def runs_of(
     tools: Sequence[Tool] = (),
     prices: PriceList | None = None,
     folder: Path = Path(),
-    limits: Limits | None = None,
+    limits: LimitsByModel | None = None,
 ) -> OpenRuns:
     """The runs of a process, where nothing is given without tools and without a model."""
     outbox = Outbox(own, jobs)

@@ -13,7 +13,7 @@ from shared.contract.messages import Task, encode
 from shared.definitions.functions import Tool
 from shared.prices import PriceList
 from shared.settings.environment import Settings
-from shared.settings.limits import Limits
+from shared.settings.limits import LimitsByModel
 from shared.store.queries.reports import Row, find
 from shared.store.runs.claim import Request, claim, freeze
 from shared.store.runs.run import Run
@@ -46,7 +46,7 @@ async def lived(
     run: Run,
     tools: Sequence[Tool] = (),
     prices: PriceList | None = None,
-    limits: Limits | None = None,
+    limits: LimitsByModel | None = None,
 ) -> Row:
     """One process's part in the life of a run, until its slot is free again."""
     settings = Settings(_env_file=None, OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="tiny")
