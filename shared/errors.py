@@ -1,4 +1,5 @@
-"""All errors that Hutch raises on purpose.
+"""The errors that Hutch raises on purpose. Those of one service alone are beside the code that
+raises them.
 
 HutchError                 str() is one sentence for the user: what is wrong and what to do
 ├── SettingsError          a setting or an agent's file is wrong; exit code 2

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from pydantic_core import from_json
 
 from services.gateway.access.caller import Caller
 from shared.contract.approvals import ApprovalState
+from shared.contract.rows import json_or_text
 from shared.store.queries.approval_lists import ShownApproval
 
 
@@ -49,7 +49,7 @@ def view_of(shown: ShownApproval) -> ApprovalView:
         path=list(shown.path),
         kind=it.kind,
         name=it.name,
-        arguments=_json(it.arguments),
+        arguments=json_or_text(it.arguments),
         run_id=it.run_id,
         root_id=it.root_id,
         epoch=it.epoch,
@@ -70,11 +70,3 @@ def views(found: Iterable[ShownApproval], caller: Caller) -> list[ApprovalView]:
 
 def _time(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _json(text: str) -> JsonValue:
-    try:
-        read: JsonValue = from_json(text, allow_inf_nan=False)
-    except ValueError:
-        return text
-    return read

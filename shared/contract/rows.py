@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
 from shared.contract.messages import Response, Status, Task, Trigger
 from shared.errors import DamagedRow
@@ -61,6 +62,15 @@ def readable_response(stored: str, agent: str, task_id: str) -> Response:
 def output_of(stored: str) -> Output:
     """The output of a step, for people; raises `DamagedRow`."""
     return parsed(_OUTPUT, stored, "output")
+
+
+def json_or_text(stored: str) -> JsonValue:
+    """The value of a JSON text, for people; a text that is no JSON as it is."""
+    try:
+        value: JsonValue = from_json(stored, allow_inf_nan=False)
+    except ValueError:
+        return stored
+    return value
 
 
 def storable(text: str) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv6Address
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 _URL = re.compile(
     r"https?://([^\s/?#@]*@)?(\[(?P<ip>[0-9a-f:.]+)\]|(?P<host>[^\s/?#@:\[\]]+))"
@@ -40,3 +43,13 @@ def _is_reachable(url: re.Match[str]) -> bool:
     except ValueError:
         return False
     return url["port"] is None or 0 < int(url["port"]) < 1 << 16
+
+
+def _checked(value: str) -> str:
+    if value and (fault := url_fault(value)):
+        raise ValueError(fault)
+    return value
+
+
+BaseUrl = Annotated[str, AfterValidator(_checked)]
+"""The field `base_url` in an agent's file; an empty one counts as absent."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import Annotated, Protocol
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from shared.contract.messages import Frozen
-from shared.definitions.base_url import url_fault
+from shared.definitions.base_url import BaseUrl
 
 SEARCH_KNOWLEDGE = "search_knowledge"
 REMEMBER, RECALL, FORGET = "remember", "recall", "forget"
@@ -25,7 +25,7 @@ class Embeddings(Frozen):
     """The model with which an agent's documents are also searched by meaning."""
 
     name: str = Field(min_length=1, max_length=200, description="name of an embedding model")
-    base_url: str | None = Field(
+    base_url: BaseUrl | None = Field(
         default=None,
         description="address of its endpoint, like `https://host/v1`; absent: that of `model`",
     )
@@ -33,13 +33,6 @@ class Embeddings(Frozen):
         default=None,
         description="name of the variable that holds the key of `base_url`",
     )
-
-    @field_validator("base_url")
-    @classmethod
-    def _reachable(cls, value: str | None) -> str | None:
-        if value and (fault := url_fault(value)):
-            raise ValueError(fault)
-        return value
 
     @model_validator(mode="after")
     def _key_with_its_endpoint(self) -> Embeddings:

@@ -20,7 +20,7 @@ from pydantic import (
 from shared.contract.messages import AGENT_NAME, AgentName, Frozen
 from shared.contract.prompts import ToolProtocol
 from shared.contract.topology import ALL, GATEWAY, SCHEDULER
-from shared.definitions.base_url import url_fault
+from shared.definitions.base_url import BaseUrl
 from shared.definitions.durations import Duration
 from shared.definitions.functions import JsonObject
 from shared.definitions.guardrails import Guardrails, unknown_name
@@ -80,7 +80,7 @@ class ModelChoice(Frozen, title="Model"):
     name: str | None = Field(
         default=None, description="name at the endpoint; absent: `OPENAI_MODEL`"
     )
-    base_url: str | None = Field(
+    base_url: BaseUrl | None = Field(
         default=None,
         description="address of the endpoint, like `https://host/v1`; absent: `OPENAI_BASE_URL`, "
         "else OpenAI",
@@ -124,13 +124,6 @@ class ModelChoice(Frozen, title="Model"):
     extra: dict[str, JsonValue] = Field(
         default={}, exclude_if=_is_default, description="merged into each request, last"
     )
-
-    @field_validator("base_url")
-    @classmethod
-    def _reachable(cls, value: str | None) -> str | None:
-        if value and (fault := url_fault(value)):
-            raise ValueError(fault)
-        return value
 
 
 class Limits(Frozen):

@@ -14,13 +14,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from services.gateway.timeline.snapshot import Snapshot, snapshot_of
 from shared.client.costs import cost_of
 from shared.contract.messages import Usage
 from shared.contract.prompts import WOKEN, dated, system_text
-from shared.contract.rows import Output, message_of, output_of
+from shared.contract.rows import Output, json_or_text, message_of, output_of
 from shared.errors import DamagedRow
 from shared.settings.environment import Settings
 from shared.store import Store
@@ -110,7 +110,7 @@ def _view(asked: _Asked, step: DoneStep, settings: Settings, *, full: bool) -> S
         _request(asked, step, full=full) if _has_request(step) else (_arguments(asked, step), False)
     )
     sent, sent_cut = _limited(given, full=full)
-    output, output_cut = _limited(_json(step.output), full=full)
+    output, output_cut = _limited(json_or_text(step.output), full=full)
     usage = usage_of(step.output)
     at = step.finished_at.timestamp()
     place = asked.row.run_id, step.epoch, step.turn, step.position
@@ -175,7 +175,7 @@ def _turns(asked: _Asked, step: DoneStep) -> Iterator[JsonValue]:
             continue
         said = _output(reply)
         calls: list[JsonValue] = [
-            {"name": it.name, "arguments": _json(it.arguments)} for it in said.tool_calls
+            {"name": it.name, "arguments": json_or_text(it.arguments)} for it in said.tool_calls
         ]
         answer: dict[str, JsonValue] = {"role": "assistant", "content": said.content}
         yield answer | {"tool_calls": calls} if calls else answer
@@ -204,7 +204,11 @@ def _arguments(asked: _Asked, step: DoneStep) -> JsonValue:
     """The arguments of a call, from the reply that made it."""
     reply = next((it for it in asked.steps if (it.turn, it.position) == (step.turn, 0)), None)
     calls = _output(reply).tool_calls if reply else ()
-    return _json(calls[step.position - 1].arguments) if 0 < step.position <= len(calls) else None
+    return (
+        json_or_text(calls[step.position - 1].arguments)
+        if 0 < step.position <= len(calls)
+        else None
+    )
 
 
 def _message(role: str, content: str) -> JsonValue:
@@ -227,14 +231,6 @@ def usage_of(output: str) -> Usage | None:
         return _Used.model_validate_json(output).usage
     except ValidationError:
         return None
-
-
-def _json(text: str) -> JsonValue:
-    try:
-        read: JsonValue = from_json(text, allow_inf_nan=False)
-    except ValueError:
-        return text
-    return read
 
 
 def _limited(value: JsonValue, *, full: bool) -> tuple[JsonValue, bool]:
