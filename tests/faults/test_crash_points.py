@@ -48,7 +48,9 @@ def points(role: str) -> list[str]:
 
 
 def pair(system: System, point: str, role: str) -> Child:
-    """The one that dies, consuming; the other role's process too."""
+    """The one that dies, consuming; the other role's process too. Their model takes one call at a
+    time, so a lease that is not returned is noticed."""
+    system.env["HUTCH_LIMITS"] = '{"*": {"concurrent_calls": 1}}'
     both = [
         system.start("tests.support.processes.crashing", point, "services.agent", role),
         system.start("services.agent", other(role)),
