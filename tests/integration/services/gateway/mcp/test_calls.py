@@ -13,6 +13,11 @@ pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_each_agent_is_a_tool_by_any_revision(door: Door, transport: str) -> None:
+    said: list[tuple[float, str | None]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        said.append((progress, message))
+
     for mode in MODES:
         async with door.client(mode, transport) as client:
             tools = (await client.list_tools()).tools
@@ -21,11 +26,7 @@ async def test_each_agent_is_a_tool_by_any_revision(door: Door, transport: str) 
                 ("bob", ""),
                 ("form", ""),
             ]
-            said: list[tuple[float, str | None]] = []
-
-            async def note(progress: float, total: float | None, message: str | None) -> None:
-                said.append((progress, message))
-
+            said.clear()
             made = await client.call_tool(
                 "alice",
                 {"prompt": '[[call bob {"prompt": "Hello!"}]][[reply Bob greets.]]'},
