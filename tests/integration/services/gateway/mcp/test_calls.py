@@ -23,8 +23,8 @@ async def test_each_agent_is_a_tool_by_any_revision(door: Door, transport: str) 
             tools = (await client.list_tools()).tools
             assert [(it.name, it.description) for it in tools] == [
                 ("alice", "Manages Bob."),
-                ("bob", ""),
-                ("form", ""),
+                ("bob", "The agent bob."),
+                ("form", "The agent form."),
             ]
             said.clear()
             made = await client.call_tool(
