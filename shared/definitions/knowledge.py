@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sized
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from shared.contract.messages import Frozen
+from shared.definitions.base_url import url_fault
 
 SEARCH_KNOWLEDGE = "search_knowledge"
 REMEMBER, RECALL, FORGET = "remember", "recall", "forget"
@@ -20,6 +21,41 @@ MANY_TOOLS = 20
 """With more tools and workers, models choose worse: an agent is then offered some of them."""
 
 
+class Embeddings(Frozen):
+    """The model with which an agent's documents are also searched by meaning."""
+
+    name: str = Field(min_length=1, max_length=200, description="name of an embedding model")
+    base_url: str | None = Field(
+        default=None,
+        description="address of its endpoint, like `https://host/v1`; absent: that of `model`",
+    )
+    api_key_env: str | None = Field(
+        default=None,
+        description="name of the variable that holds the key of `base_url`",
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _reachable(cls, value: str | None) -> str | None:
+        if value and (fault := url_fault(value)):
+            raise ValueError(fault)
+        return value
+
+    @model_validator(mode="after")
+    def _key_with_its_endpoint(self) -> Embeddings:
+        if self.api_key_env and not self.base_url:
+            raise ValueError("'api_key_env' needs 'base_url'; without them, those of 'model' apply")
+        return self
+
+
+def _embeddings_by_name(value: object) -> object:
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, dict | Embeddings | None):
+        return value
+    raise ValueError("write an embedding model's name in quotes, or keys such as {name: …}")
+
+
 class Knowledge(Frozen):
     """The documents of an agent."""
 
@@ -30,6 +66,15 @@ class Knowledge(Frozen):
     in_prompt: bool = Field(
         default=False,
         description="whether each run's prompt gets the passages that fit its task best",
+    )
+    embeddings: Annotated[
+        Embeddings | None,
+        BeforeValidator(_embeddings_by_name, json_schema_input_type=str | Embeddings),
+    ] = Field(
+        default=None,
+        exclude_if=lambda embeddings: embeddings is None,  # earlier versions don't know the field
+        description="name of an embedding model, or its options, to search by meaning as well as "
+        "by words",
     )
 
 

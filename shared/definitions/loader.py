@@ -18,9 +18,11 @@ from shared.definitions import documents
 from shared.definitions.documents import Document, Fault, Place
 from shared.definitions.functions import Tool
 from shared.definitions.functions import load as load_tool
+from shared.definitions.guardrails import Guardrails
 from shared.definitions.model import Definition, Definitions, is_name
 from shared.definitions.output import FILE_REFERENCE, model_schema, read_schema
 from shared.definitions.skills import with_skills
+from shared.definitions.tools.checks import load_check
 from shared.errors import KnowledgeError, SettingsError
 from shared.validation import sentence
 
@@ -61,8 +63,18 @@ class Folder:
         return self.found[name]
 
 
-async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
-    """An agent's definition and tools. Raises `SettingsError` with a line for each fault.
+@dataclass(frozen=True)
+class Equipped:
+    """An agent's definition with what it names in other files."""
+
+    definition: Definition
+    tools: list[Tool]
+    checks: Mapping[str, Tool]
+    """The functions of its guardrails by their references; they return a `Verdict` as JSON."""
+
+
+async def equipped(folder: Folder, name: str) -> Equipped:
+    """An agent's definition, tools and checks. Raises `SettingsError` with a line for each fault.
 
     The tools' files are imported in a thread without an event loop, so that they may run one. The
     same files can define the model of the agent's output; the definition then has its schema. Its
@@ -70,6 +82,7 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
     """
     definition = folder.definition(name)
     tools: list[Tool] = []
+    checks: dict[str, Tool] = {}
     faults: list[str] = []
 
     def load_all() -> None:
@@ -87,6 +100,11 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
                 tools.append(load_tool(folder.path, tool))
             except SettingsError as error:
                 faults.append(folder.fault(name, ("tools", at), str(error)))
+        for place, reference in _check_references(definition.guardrails):
+            try:
+                checks[reference] = load_check(folder.path, reference)
+            except SettingsError as error:
+                faults.append(folder.fault(name, place, str(error)))
 
     await in_thread(load_all)
     paths = definition.knowledge.paths if definition.knowledge else ()
@@ -94,7 +112,15 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
     faults += [folder.fault(name, ("knowledge",), f"there is no '{path}'") for path in missing]
     if faults:
         raise SettingsError("\n".join(faults))
-    return definition, tools
+    return Equipped(definition, tools, checks)
+
+
+def _check_references(guardrails: Guardrails | None) -> Iterator[tuple[Place, str]]:
+    if guardrails is not None:
+        for key, checks in (("input", guardrails.input), ("output", guardrails.output)):
+            for at, check in enumerate(checks):
+                if check.function is not None:
+                    yield ("guardrails", key, at), check.function
 
 
 async def described(folder: Folder, names: Iterable[str]) -> tuple[Definitions, list[str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from shared.definitions.base_url import url_fault
-from shared.definitions.model import Definition
+from shared.definitions.model import Definition, ModelChoice
 from shared.definitions.profiles import OPENAI_URL
 from shared.errors import SettingsError
 from shared.settings.environment import Settings, no_model
@@ -62,6 +62,21 @@ def model_address(definition: Definition, settings: Settings) -> ModelAddress:
         key=key,
         withheld_headers=() if ours else settings.account_headers(),
     )
+
+
+def with_embedding_model(definition: Definition) -> Definition | None:
+    """The agent with the model of its embeddings as its model; None: it has no embeddings.
+
+    They are at the endpoint of the agent's model, unless their own is named.
+    """
+    own = definition.knowledge.embeddings if definition.knowledge else None
+    if own is None:
+        return None
+    choice = definition.model
+    if own.base_url:
+        choice = ModelChoice(base_url=own.base_url, api_key_env=own.api_key_env)
+    choice = choice.model_copy(update={"name": own.name})
+    return definition.model_copy(update={"model": choice})
 
 
 def _key(definition: Definition, settings: Settings) -> Key:

@@ -27,7 +27,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from shared.contract.priority import Priority
 
-REVISION = "0009"
+REVISION = "0012"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.async_api import Page, expect
+import asyncio
+
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import Visitor
 from tests.browser.sample_gateway import Sample
@@ -34,6 +36,24 @@ async def test_an_answer_streams_and_the_tree_grows(
     }
     await page.reload()
     await expect(page.get_by_role("region", name="Answer", exact=True)).to_contain_text("Subject")
+
+
+async def test_an_ended_run_stays_complete_when_a_list_of_the_form_comes_later(
+    page: Page, visitor: Visitor
+) -> None:
+    complete = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await complete.wait()
+        await route.continue_()
+
+    await page.route("**/api/overview", hold)
+    await visitor.open("/ask?agent=alice&run=a1c0ffee01&task=party")
+    await expect(page.locator(".freshness")).to_have_text("Complete")
+    complete.set()
+    agents = page.get_by_role("combobox", name="Agent", exact=True)
+    await expect(agents.locator("option", has_text="tom")).to_be_attached()
+    await expect(page.locator(".freshness")).to_have_text("Complete")
 
 
 async def test_a_swarm_hears_a_broadcast_and_an_agent_is_woken(

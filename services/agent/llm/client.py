@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from services.agent.llm import completions, responses, schema_tools
+from services.agent.llm import completions, embeddings, responses, schema_tools
 from services.agent.llm.chat import Completion, OnRetry, OnText, Request
 from services.agent.llm.errors import FewTries, Filtered, is_stale_connection, translate_error
 from services.agent.llm.fallbacks import fallbacks
@@ -32,7 +33,6 @@ from shared.definitions.model_address import Key
 from shared.definitions.narrowing import narrowed
 from shared.definitions.profiles import Profile, Wire, profile
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
-from shared.settings.environment import network, network_fault
 
 if TYPE_CHECKING:
     import openai
@@ -40,9 +40,8 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletion
     from openai.types.responses import Response
 
-NO_KEY = "none"
-"""Sent to endpoints without keys: the package requires one."""
-CONNECT_S = 5.0
+T = TypeVar("T")
+
 ATTEMPT_S = 180.0
 """Seconds for one request: a reasoning model's long answer, or a small machine's slow one."""
 TOTAL_S = 540.0
@@ -219,6 +218,24 @@ class OpenAIModel:
         )
         return await attempts(self._attempt, body, current, shown)
 
+    async def embed(self, texts: Sequence[str], within_s: float) -> list[list[float]]:
+        """The embeddings of some texts, in their order, by one request without a retry.
+
+        Raises `ModelError` as `complete` does.
+        """
+        key = None
+        try:
+            key = self._key()
+            await self.warm()
+            assert self._client is not None
+            ask = partial(embeddings.requested, self._client, self.name, texts, self._headers(key))
+            async with asyncio.timeout(within_s):
+                return await _on_open_connection(ask)
+        except Exception as error:  # noqa: BLE001 - the package raises errors of any kind
+            failure = translate_error(error, key)
+            self._on_failure(failure.reason)
+            raise failure from (None if failure is error else error)
+
     def _wait_s(self, state: RetryCallState) -> float:
         error = _error(state)
         if isinstance(error, ModelUnavailable) and error.wait_s is not None:
@@ -231,12 +248,7 @@ class OpenAIModel:
             key = self._key()
             await self.warm()
             async with asyncio.timeout(self._attempt_s):
-                try:
-                    reply = await self._exchange(body, current, key, shown)
-                except Exception as error:
-                    if not is_stale_connection(error):
-                        raise
-                    reply = await self._exchange(body, current, key, shown)
+                reply = await _on_open_connection(lambda: self._exchange(body, current, key, shown))
             completion = _WIRES[current.wire].parsed(reply, self._origin)
             if shown:
                 shown.end(completion.content)
@@ -255,7 +267,7 @@ class OpenAIModel:
         wire = _WIRES[current.wire]
         if shown:
             shown.begin()
-        async with self._post(current.wire, body, self._headers(current, key)) as response:
+        async with self._post(current.wire, body, self._headers(key)) as response:
             kind = response.headers.get("content-type", "")
             if shown and "event-stream" in kind:
                 reply = await streamed_reply(response.iter_bytes(), wire.assembly(), shown)
@@ -276,12 +288,14 @@ class OpenAIModel:
             model=self.name, messages=(), extra_body=body, extra_headers=headers
         )
 
-    def _headers(self, current: Profile, key: SecretStr | None) -> dict[str, str | openai.Omit]:
+    def _headers(self, key: SecretStr | None) -> dict[str, str | openai.Omit]:
         import openai
+
+        from services.agent.llm.transport import NO_KEY
 
         word = key.get_secret_value() if key else NO_KEY
         own: dict[str, str | openai.Omit] = {"Authorization": f"Bearer {word}"}
-        if current.key_header == "api-key":
+        if self._profile.key_header == "api-key":
             own = {"Authorization": openai.omit, "api-key": word}
         return {**dict.fromkeys(self._withheld_headers, openai.omit), **own}
 
@@ -293,38 +307,13 @@ class OpenAIModel:
             raise ModelUnavailable(str(error), public=public, reason="unavailable") from error
 
     def _open(self) -> openai.AsyncOpenAI:
-        import openai
+        from services.agent.llm.transport import opened_client
 
-        from services.agent.llm.transport import limit_size, rehearse, tls_context
-
-        if fault := network_fault():
-            raise SettingsError(fault)
-        url = urlsplit(self.base_url)
-        try:
-            client = openai.AsyncOpenAI(
-                api_key=NO_KEY,
-                base_url=urlunsplit(url._replace(query="", fragment="")),
-                default_query=dict(parse_qsl(url.query)),
-                timeout=openai.Timeout(self._attempt_s, connect=CONNECT_S),
-                max_retries=0,
-                http_client=openai.DefaultAsyncHttpxClient(
-                    headers={"Accept-Encoding": "identity"},
-                    verify=tls_context(),
-                    event_hooks={"response": [limit_size]},
-                    follow_redirects=False,  # headers and texts would go to other hosts
-                ),
-            )
-            resource = client.responses if self._profile.wire == "responses" else client.chat
-            resource.with_streaming_response  # noqa: B018 - imported on first use
-            rehearse()
-            self.window  # noqa: B018 - its patterns are compiled on first use
-            return client
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise SettingsError(
-                f"no connection to the model at {self.base_url} can be made with {network()}: "
-                f"{type(error).__name__}: {reason}"
-            ) from error
+        client = opened_client(self.base_url, self._attempt_s)
+        resource = client.responses if self._profile.wire == "responses" else client.chat
+        resource.with_streaming_response  # noqa: B018 - imported on first use
+        self.window  # noqa: B018 - its patterns are compiled on first use
+        return client
 
 
 def _cut_off(reply: Completion, limit: int | None) -> Completion:
@@ -335,6 +324,16 @@ def _cut_off(reply: Completion, limit: int | None) -> Completion:
     if limit is None or used < limit or (used > limit and not reply.tool_calls):
         return reply
     return reply.model_copy(update={"finish_reason": "length"})
+
+
+async def _on_open_connection(exchange: Callable[[], Awaitable[T]]) -> T:
+    """An exchange, made again if the endpoint had closed the kept connection before."""
+    try:
+        return await exchange()
+    except Exception as error:
+        if not is_stale_connection(error):
+            raise
+    return await exchange()
 
 
 def _error(state: RetryCallState) -> BaseException | None:

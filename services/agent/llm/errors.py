@@ -45,7 +45,8 @@ _TOO_LONG = re.compile(
     r"maximum context length|prompt is too long|reduce the length of the (messages|prompt)"
     r"|context (size|window|length)[^.]{0,80}exceed"
     r"|exceeds? (the |its )?(available |maximum |max |model'?s? ){0,3}(context|number of tokens)"
-    r"|(input|prompt)[^.]{0,80}(tokens|length)[^.]{0,80}exceeds",
+    r"|(input|prompt)[^.]{0,80}(tokens|length)[^.]{0,80}exceeds"
+    r"|input is too large|inputs?\W{1,3}must have less than",
     re.IGNORECASE,
 )
 _WINDOW = re.compile(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from services.agent.llm.client import OnFailure, OpenAIModel, ignore_failure
-from shared.definitions.model import Definition
-from shared.definitions.model_address import model_address
+from shared.definitions.guardrails import Guardrails
+from shared.definitions.model import Definition, ModelChoice
+from shared.definitions.model_address import model_address, with_embedding_model
 from shared.settings.environment import Settings
 
 
@@ -23,9 +24,31 @@ class ModelRegistry:
             self._built[key] = build(definition, self._settings, self._on_failure)
         return self._built[key]
 
+    def all_of(self, definition: Definition) -> list[OpenAIModel]:
+        """The definition's model, and those of its checks. Raises as `of` does."""
+        guardrails = definition.guardrails or Guardrails()
+        checks = (*guardrails.input, *guardrails.output)
+        others = (with_model(definition, it.model) for it in checks if it.model is not None)
+        return [self.of(it) for it in (definition, *others)]
+
+    def of_embeddings(self, definition: Definition) -> OpenAIModel | None:
+        """The model of the definition's embeddings, if it has any. Raises as `of` does."""
+        embedding = with_embedding_model(definition)
+        return self.of(embedding) if embedding else None
+
     async def close(self) -> None:
         for model in self._built.values():
             await model.close()
+
+
+def with_model(definition: Definition, name: str) -> Definition:
+    """The definition with another model at the same endpoint, without options of its own."""
+    choice = definition.model
+    same = {"base_url": choice.base_url, "api_key_env": choice.api_key_env}
+    model = ModelChoice.model_validate(
+        {"name": name, "api": choice.api, "profile": choice.profile, **same}
+    )
+    return definition.model_copy(update={"model": model})
 
 
 def build(

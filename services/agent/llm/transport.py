@@ -1,5 +1,4 @@
-"""What lies between the openai package and the network: a limit on a response's size, and a
-rehearsal.
+"""The openai package's client, with a limit on a response's size, and a rehearsal.
 
 Importing this module imports all that a request needs. It starts no thread and opens no socket.
 """
@@ -10,13 +9,18 @@ import ssl
 from collections.abc import AsyncIterator
 from functools import cache, lru_cache
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import anyio._backends._asyncio  # noqa: F401 - httpx2 imports it with the first request
 import httpx2  # comes with openai, and is imported with it
 import openai
 
-from shared.errors import ModelError
+from shared.errors import ModelError, SettingsError
+from shared.settings.environment import network, network_fault
 
+NO_KEY = "none"
+"""Sent to endpoints without keys: the package requires one."""
+CONNECT_S = 5.0
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """A hundred times the longest answer with its reasoning."""
 
@@ -33,6 +37,38 @@ def rehearse() -> None:
     with openai.OpenAI(api_key="none", http_client=httpx2.Client(transport=network)) as client:
         client.chat.completions.with_raw_response.create(model="", messages=())
         client.responses.with_raw_response.create()
+
+
+def opened_client(base_url: str, attempt_s: float) -> openai.AsyncOpenAI:
+    """A client for an endpoint, without retries. Call it in a thread; it opens no connection.
+
+    Raises `SettingsError` if the environment's proxies or certificates make calls impossible.
+    """
+    if fault := network_fault():
+        raise SettingsError(fault)
+    url = urlsplit(base_url)
+    try:
+        client = openai.AsyncOpenAI(
+            api_key=NO_KEY,
+            base_url=urlunsplit(url._replace(query="", fragment="")),
+            default_query=dict(parse_qsl(url.query)),
+            timeout=openai.Timeout(attempt_s, connect=CONNECT_S),
+            max_retries=0,
+            http_client=openai.DefaultAsyncHttpxClient(
+                headers={"Accept-Encoding": "identity"},
+                verify=tls_context(),
+                event_hooks={"response": [limit_size]},
+                follow_redirects=False,  # headers and texts would go to other hosts
+            ),
+        )
+        rehearse()
+        return client
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise SettingsError(
+            f"no connection to the model at {base_url} can be made with {network()}: "
+            f"{type(error).__name__}: {reason}"
+        ) from error
 
 
 def tls_context() -> ssl.SSLContext:

@@ -34,7 +34,7 @@ from shared.definitions.skills import skill_text
 from shared.definitions.tools.choice import sanitised
 from shared.errors import KnowledgeError, ToolError
 from shared.store import Store
-from shared.store.knowledge.documents import count, knowledge_of, memory_of, remove, replace
+from shared.store.knowledge.documents import count, memory_of, remove, replace
 from shared.store.knowledge.search import Passage, newest, search
 from shared.store.runs.run import Run
 
@@ -97,12 +97,10 @@ class _RunTools:
 
     async def _search(self, arguments: JsonObject) -> str:
         found = await self._passages(arguments)
-        return _listed(FOUND, found) or "No passage has any of these words; try other words."
+        return _listed(FOUND, found) or "No passage fits these words; try other words."
 
     async def _passages(self, arguments: JsonObject) -> Sequence[Passage]:
-        query, collection = _text(arguments, "query"), knowledge_of(self.run.agent)
-        await self.parts.index.ready.wait()
-        return await self.parts.store.read(lambda db: search(db, collection, query, MOST_PASSAGES))
+        return await self.parts.index.search(_text(arguments, "query"), MOST_PASSAGES)
 
     async def _remember(self, step_id: str, arguments: JsonObject) -> str:
         """Store a fact under an id made from the step's, so a repeated call stores it once."""

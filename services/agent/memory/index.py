@@ -13,12 +13,14 @@ from pathlib import Path
 import structlog
 
 from services.agent.instance import Instance
+from services.agent.memory.embeddings import Embedder, PassageSearch
 from services.agent.memory.passages import passages
 from services.agent.memory.reading import MOST_BYTES, documents, read
 from shared.concurrency.fault_boundary import contained
 from shared.concurrency.threads import in_thread
-from shared.errors import KnowledgeError
+from shared.errors import KnowledgeError, ModelError
 from shared.store.knowledge.documents import SOURCE_CHARS, every, knowledge_of, remove, replace
+from shared.store.knowledge.search import Passage
 
 EVERY_S = 60.0
 """The time between two looks for changed files; a look reads only their names and times."""
@@ -44,6 +46,7 @@ class KnowledgeIndex:
     instance: Instance
     folder: Path
     """The folder of the agents' files."""
+    embedder: Embedder | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Set after the first look: until then searches wait."""
     _seen: Seen | None = None
@@ -55,7 +58,9 @@ class KnowledgeIndex:
             self.ready.set()
             if self.instance.definition.knowledge is None:
                 return
-            await asyncio.sleep(EVERY_S)
+            next_look = asyncio.get_running_loop().time() + EVERY_S
+            await contained(partial(self._embed, next_look), "passages not embedded")
+            await asyncio.sleep(next_look - asyncio.get_running_loop().time())
 
     async def update(self) -> None:
         """Index the files that have changed since the last look, and remove those that are gone."""
@@ -73,9 +78,29 @@ class KnowledgeIndex:
         gone = [it for it in (stored if known is None else known) if it not in now and it in stored]
         if gone:
             await store.write("", lambda db: remove(db, collection, gone))
+        if known is None:
+            await self._passages.remove_others()
         self._seen = now
         if indexed or gone:
             log.info("documents indexed", documents=len(now), changed=indexed, removed=len(gone))
+
+    async def search(self, query: str, limit: int) -> list[Passage]:
+        """The passages that fit a query best, once the first look has ended."""
+        await self.ready.wait()
+        return await self._passages.search(query, limit)
+
+    async def _embed(self, until: float) -> None:
+        """Embed passages until none is left, or the next look is due, or the endpoint fails."""
+        try:
+            while asyncio.get_running_loop().time() < until and await self._passages.embed_some():
+                pass
+        except ModelError as error:
+            log.warning("passages can't be embedded now", reason=str(error))
+
+    @property
+    def _passages(self) -> PassageSearch:
+        collection = knowledge_of(self.instance.agent)
+        return PassageSearch(self.instance.store, collection, self.embedder)
 
     def _look(self) -> Seen:
         knowledge = self.instance.definition.knowledge

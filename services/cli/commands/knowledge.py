@@ -20,7 +20,7 @@ from shared.settings.environment import Settings
 from shared.store.knowledge.documents import KNOWLEDGE, Indexed, every, knowledge_of
 from shared.store.knowledge.search import Passage, search
 
-COLUMNS = ["agent", "document", "passages", "indexed", "fault"]
+COLUMNS = ["agent", "document", "passages", "embedded", "indexed", "fault"]
 
 knowledge = typer.Typer(
     name="knowledge",
@@ -64,10 +64,12 @@ def search_(
     limit: Annotated[int, typer.Option(min=1, max=100, help="The most passages.")] = 5,
     json: Json = False,
 ) -> None:
-    """Print the passages that an agent would find, the best first."""
+    """Print the passages that an agent would find by words, the best first."""
     settings = Settings.from_environment()
     agents.check_agent(settings, agent)
-    found = asyncio.run(_passages(settings, agent, query, limit))
+    found, embedded = asyncio.run(_passages(settings, agent, query, limit))
+    if embedded:
+        output.remark(f"'{agent}' also searches by meaning, which this command does not")
     if json:
         output.say(to_json([asdict(it) for it in found]).decode())
     elif found:
@@ -79,10 +81,15 @@ def search_(
         )
 
 
-async def _passages(settings: Settings, agent: str, query: str, limit: int) -> list[Passage]:
+async def _passages(
+    settings: Settings, agent: str, query: str, limit: int
+) -> tuple[list[Passage], bool]:
+    """The passages, and whether the agent's documents have embeddings."""
     collection = knowledge_of(agent)
     async with opened_store(settings) as store:
-        return await store.read(lambda db: search(db, collection, query, limit))
+        documents = await store.read(partial(every, collection=collection))
+        found = await store.read(lambda db: search(db, collection, query, limit))
+        return found, any(it.embedded for it in documents)
 
 
 def _fields(it: Indexed) -> dict[str, object]:
@@ -90,6 +97,7 @@ def _fields(it: Indexed) -> dict[str, object]:
         "agent": it.collection.removeprefix(KNOWLEDGE),
         "document": it.source,
         "passages": it.passages,
+        "embedded": it.embedded,
         "indexed_at": it.indexed_at,
         "fault": it.fault or None,
     }
@@ -100,6 +108,7 @@ def _cells(it: Indexed) -> list[str]:
         it.collection.removeprefix(KNOWLEDGE),
         it.source,
         str(it.passages),
+        str(it.embedded),
         output.list_time(datetime.fromtimestamp(it.indexed_at, UTC)),
         it.fault,
     ]

@@ -16,7 +16,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from services.cli.doctor.finding import Area, Finding, advice, fault, not_seen
 from shared.definitions.model import Definition, Definitions
-from shared.definitions.model_address import model_address
+from shared.definitions.model_address import model_address, with_embedding_model
 from shared.definitions.profiles import profile
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
@@ -46,7 +46,8 @@ async def endpoint_findings(settings: Settings, agents: Definitions) -> list[Fin
     models: dict[_Endpoint, set[str]] = {}
     found: list[Finding] = []
     without: list[str] = []
-    for agent in agents.values():
+    embedding = filter(None, map(with_embedding_model, agents.values()))
+    for agent in (*agents.values(), *embedding):
         variable = agent.model.api_key_env
         try:
             if variable is not None and secret(variable) is None:

@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from shared.contract.rows import storable
 from shared.store.database.dialect import lock_name, upsert
-from shared.store.knowledge.tables import documents, passages
+from shared.store.knowledge.tables import documents, embeddings, passages
 from shared.store.schema import now_s
 
 SOURCE_CHARS = 500
@@ -49,6 +49,8 @@ class Indexed:
     fault: str
     indexed_at: float
     passages: int
+    embedded: int
+    """The number of its passages that have an embedding."""
 
 
 def every(connection: Connection, collection: str, *, below: bool = False) -> list[Indexed]:
@@ -58,12 +60,15 @@ def every(connection: Connection, collection: str, *, below: bool = False) -> li
     """
     of = documents.c.collection
     chosen = of.startswith(collection, autoescape=True) if below else of == collection
-    number = (
-        select(func.count())
-        .where(passages.c.collection == of, passages.c.source == documents.c.source)
-        .scalar_subquery()
+    its = (passages.c.collection == of, passages.c.source == documents.c.source)
+    embedded = select(embeddings.c.passage_id).where(
+        embeddings.c.passage_id == passages.c.passage_id
     )
-    columns = (*documents.c, number.label("passages"))
+    columns = (
+        *documents.c,
+        select(func.count()).where(*its).scalar_subquery(),
+        select(func.count()).where(*its, embedded.exists()).scalar_subquery(),
+    )
     query = select(*columns).where(chosen).order_by(of, documents.c.source)
     return [Indexed(*row) for row in connection.execute(query)]
 
@@ -93,11 +98,35 @@ def replace(
     fields = {"hash": digest, "fault": storable(fault), "indexed_at": now_s()}
     row = upsert(connection, documents).values(**key, **fields)
     connection.execute(row.on_conflict_do_update(index_elements=list(key), set_=fields))
-    connection.execute(delete(passages).where(*(passages.c[name] == key[name] for name in key)))
-    rows = [{**key, "position": n, "text": storable(it)} for n, it in enumerate(texts, 1)]
-    if rows:
-        connection.execute(insert(passages), rows)
+    _replace_passages(connection, key, [storable(it) for it in texts])
     return True
+
+
+def _replace_passages(connection: Connection, key: Mapping[str, str], texts: list[str]) -> None:
+    """Passages whose text stays are kept, with their embeddings."""
+    of = (passages.c[name] == key[name] for name in key)
+    columns = (passages.c.passage_id, passages.c.text, passages.c.position)
+    old = connection.execute(select(*columns).where(*of)).all()
+    known = {it.text: it for it in old}
+    gone, moved, new = {it.passage_id for it in old}, [], []
+    for position, text in enumerate(texts, 1):
+        if (same := known.pop(text, None)) is None:
+            new.append({**key, "position": position, "text": text})
+            continue
+        gone.remove(same.passage_id)
+        if same.position != position:
+            moved.append({"id": same.passage_id, "position": position})
+    the_id = passages.c.passage_id == bindparam("id")
+    ids = [{"id": it} for it in gone]
+    if ids:
+        connection.execute(
+            delete(embeddings).where(embeddings.c.passage_id == bindparam("id")), ids
+        )
+        connection.execute(delete(passages).where(the_id), ids)
+    if moved:
+        connection.execute(update(passages).where(the_id), moved)
+    if new:
+        connection.execute(insert(passages), new)
 
 
 def replace_all(connection: Connection, collection: str, texts: Mapping[str, str]) -> None:
@@ -111,12 +140,15 @@ def replace_all(connection: Connection, collection: str, texts: Mapping[str, str
 
 def remove(connection: Connection, collection: str, sources: Collection[str] | None = None) -> int:
     """Delete these documents of a collection, or all of them; returns how many there were."""
-    for table in (passages, documents):
-        query = delete(table).where(table.c.collection == collection)
-        if sources is not None:
-            query = query.where(table.c.source.in_(sources))
-        deleted = connection.execute(query).rowcount
-    return int(deleted)
+
+    def chosen(table: Table) -> ColumnElement[bool]:
+        of = table.c.collection == collection
+        return of if sources is None else and_(of, table.c.source.in_(sources))
+
+    its = select(passages.c.passage_id).where(chosen(passages))
+    connection.execute(delete(embeddings).where(embeddings.c.passage_id.in_(its)))
+    connection.execute(delete(passages).where(chosen(passages)))
+    return connection.execute(delete(documents).where(chosen(documents))).rowcount
 
 
 def forget(connection: Connection, user: str, agent: str | None = None) -> int:

@@ -6,6 +6,8 @@ Words are compared by their stems, as in English; a rare word counts more than a
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import select, text
@@ -15,6 +17,9 @@ from shared.store.knowledge.tables import passages
 
 MOST_WORDS = 64
 """The number of different words of a query that are used, the first."""
+
+RANK_OFFSET = 60
+"""Usual for reciprocal ranks: with less, the first of one ranking outweighs the second of both."""
 
 _WORD = re.compile(r"[^\W_]+")
 COMMON = """
@@ -48,6 +53,15 @@ def search(connection: Connection, collection: str, query: str, limit: int) -> l
         asked = " OR ".join(f'"{word}"' for word in words)
         found = connection.execute(_SQLITE, {**given, "asked": asked})
     return [Passage(*row) for row in found]
+
+
+def fused(rankings: Iterable[Iterable[Passage]], limit: int) -> list[Passage]:
+    """One ranking of several, by the sums of reciprocal ranks, the best first."""
+    scores: defaultdict[Passage, float] = defaultdict(float)
+    for ranking in rankings:
+        for rank, it in enumerate(ranking, 1):
+            scores[it] += 1 / (RANK_OFFSET + rank)
+    return sorted(scores, key=scores.__getitem__, reverse=True)[:limit]
 
 
 def newest(connection: Connection, collection: str, limit: int) -> list[Passage]:

@@ -1,14 +1,16 @@
-"""The tables of texts that are found by their words.
+"""The tables of texts that are found by their words, and by their meaning.
 
 The index of words is the database's own and not declared here: on SQLite the FTS5 table
 `passage_words`, on PostgreSQL the generated column `passages.words`.
 """
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, String, Table, Text
 
 from shared.store.schema import metadata
 
-__all__ = ["documents", "metadata", "passages"]
+__all__ = ["documents", "embeddings", "metadata", "passages"]
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
 
 documents = Table(
     "documents",
@@ -24,15 +26,25 @@ documents = Table(
 passages = Table(
     "passages",
     metadata,
-    Column(
-        "passage_id",
-        BigInteger().with_variant(Integer, "sqlite"),
-        primary_key=True,
-        autoincrement=True,
-    ),
+    Column("passage_id", _Id, primary_key=True, autoincrement=True),
     Column("collection", String(200), nullable=False),
     Column("source", String(500), nullable=False),
     Column("position", Integer, nullable=False),
     Column("text", Text, nullable=False),
 )
 Index("passages_source", passages.c.collection, passages.c.source)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("passage_id", _Id, primary_key=True, autoincrement=False),
+    Column("model", String(200), primary_key=True),
+    Column("collection", String(200), nullable=False),
+    Column("signs", LargeBinary, nullable=False),
+    Column("scale", Float(53), nullable=False),
+    Column("numbers", LargeBinary, nullable=False),
+)
+"""Embeddings of passages: `numbers` are signed bytes, to be multiplied by `scale`; `signs` has a
+bit for each."""
+
+Index("embeddings_collection", embeddings.c.collection, embeddings.c.model)

@@ -77,7 +77,7 @@ def test_hutch_up_starts_the_others_and_names_the_fault(wrong: System, agents: P
         f"not started: {agents}/carol.yaml:3: limits.turn: unknown key; did you mean turns?"
         in child.output
     )
-    assert "starting scheduler, alice, bob;" in child.output
+    assert "starting scheduler, alice, bob, gateway;" in child.output
     assert child.end() == 0
 
 

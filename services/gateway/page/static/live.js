@@ -5,6 +5,15 @@ import { shared } from "./state.js";
 
 /** State `live`, `stale` or `complete` (nothing will change), and when the view was last up to date. */
 export const freshness = shared({ state: "live", at: null, busy: false });
+/** The same of each poll of the view. The view is stale if one of them is, and complete if all are. */
+const polls = new Map();
+
+function report(poll, state) {
+  polls.set(poll, state);
+  const all = [...polls.values()];
+  const decisive = ["stale", "live", "complete"].map((name) => all.find((it) => it.state === name)).find(Boolean);
+  freshness.set(decisive.state === "stale" ? decisive : { ...decisive, at: state.at });
+}
 
 const LONGEST_WAIT_MS = 15_000;
 /** Asking again would have the same answer. */
@@ -16,8 +25,8 @@ export function fresh(state = "live") {
 
 /** A view that asks for `path` again and again: every `everyMs`, sooner by `reload`, never while hidden.
  *  `merge(old, answer)` makes the new value; `next(old)` is the path to ask for, when that changes. `done`: nothing will change any more.
- *  `patient`: what is not found may still come. */
-export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
+ *  `patient`: what is not found may still come. `aside`: the view is up to date without it. */
+export function usePoll(path, everyMs, { merge, next, done, patient, aside } = {}) {
   const [state, setState] = useState({ path, data: null, error: null });
   const soon = useRef(() => {});
   const options = useRef({});
@@ -30,6 +39,10 @@ export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
     let failures = 0;
     let running = false;
     let again = false;
+    const poll = {};
+    const show = (state, fields) => {
+      if (!aside) report(poll, { state, at: new Date(), busy: false, ...fields });
+    };
     setState((old) => ({ path, data: base(old.path) === base(path) ? old.data : null, error: null }));
 
     const wait = (ms) => {
@@ -45,14 +58,15 @@ export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
       running = true;
       again = false;
       const { merge, next, done } = options.current;
-      if (failures) freshness.set({ ...freshness.get(), busy: true });
+      if (failures) show("stale", { at: polls.get(poll)?.at, busy: true });
       try {
         const answer = await call((data && next?.(data)) || path, { signal: aborted.signal });
+        if (aborted.signal.aborted) return;
         data = merge ? merge(data, answer) : answer;
         failures = 0;
         const ended = done?.(data) ?? false;
         setState({ path, data, error: null });
-        fresh(ended ? "complete" : "live");
+        show(ended ? "complete" : "live");
         if (!ended) wait(again ? 50 : everyMs);
       } catch (error) {
         if (aborted.signal.aborted) return;
@@ -62,22 +76,25 @@ export function usePoll(path, everyMs, { merge, next, done, patient } = {}) {
           return;
         }
         if (FINAL.has(error.status)) {
-          fresh("complete");
+          show("complete");
           return;
         }
         failures += 1;
-        const { at } = freshness.get();
-        freshness.set({ state: "stale", at, busy: false });
+        show("stale", { at: polls.get(poll)?.at ?? freshness.get().at });
         wait(Math.min(LONGEST_WAIT_MS, 500 * 2 ** failures));
       } finally {
         running = false;
       }
     }
     const shown = () => !document.hidden && wait(0);
-    soon.current = () => wait(0);
+    soon.current = () => {
+      again = running; // an answer that has just come would set its own time to wait
+      wait(0);
+    };
     document.addEventListener("visibilitychange", shown);
     ask();
     return () => {
+      polls.delete(poll);
       aborted.abort();
       clearTimeout(timer);
       document.removeEventListener("visibilitychange", shown);

@@ -48,7 +48,7 @@ async def test_an_output_is_a_pydantic_model_of_the_tools(folder: Path) -> None:
     (folder / "tools" / "reports.py").write_text(REPORTS)
     write(folder, "bob", "name: bob\noutput: reports.py:Report")
     write(folder, "alice", "name: alice\nworkers: [bob]")
-    bob, _ = await equipped(read_folder(folder), "bob")
+    bob = (await equipped(read_folder(folder), "bob")).definition
     assert isinstance(bob.output, dict)
     assert bob.output["required"] == ["total"]
     workers, faults = await described(read_folder(folder), load(folder)["alice"].workers)

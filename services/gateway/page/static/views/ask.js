@@ -15,7 +15,7 @@ const EMPTY = { kind: "task", agent: "", group: "", content: "", context: "", se
 
 export function Ask() {
   const [fields, change] = useQuery();
-  const overview = usePoll("/api/overview", 30_000).data;
+  const overview = usePoll("/api/overview", 30_000, { aside: true }).data;
   const agents = (overview?.agents ?? []).map((it) => it.name);
   const groups = (overview?.groups ?? []).map((it) => it.name);
   return html`<${Heading} title="Ask" detail="Send a message, and watch what it causes." />
@@ -80,7 +80,7 @@ function Form({ agents, groups, from, agent, onSent }) {
 
 /** Messages that were sent lately; the form is filled with the chosen one. */
 function Earlier({ onChoose }) {
-  const runs = usePoll("/api/runs?limit=30", 60_000).data?.runs ?? [];
+  const runs = usePoll("/api/runs?limit=30", 60_000, { aside: true }).data?.runs ?? [];
   const sent = runs.filter((it) => !it.parent_id && it.text).slice(0, 10);
   if (!sent.length) return null;
   const options = sent.map((it) => [it.run_id, `${it.agent}: ${it.text.slice(0, 60)}`]);

@@ -18,7 +18,7 @@ export function Runs() {
   const since = hours && new Date(Math.floor((Date.now() - hours * HOUR_MS) / 60_000) * 60_000).toISOString();
   const path = `/api/runs${query({ q, agent, status, kind, session, since, before, limit: 50 })}`;
   const { data, error } = usePoll(path, before ? 30_000 : 3000);
-  const agents = usePoll("/api/overview", 60_000).data?.agents ?? [];
+  const agents = usePoll("/api/overview", 60_000, { aside: true }).data?.agents ?? [];
   const filter = (changes) => change({ ...changes, before: "" });
   const filtered = q || agent || status || kind || session || hours;
   const names = [...new Set([...agents.map((it) => it.name), agent])].filter(Boolean);

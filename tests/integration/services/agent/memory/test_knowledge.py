@@ -10,6 +10,7 @@ import pytest
 
 from shared.store.knowledge.search import MOST_WORDS
 from tests.support.client import Client
+from tests.support.model.meanings import MeaningsEndpoint
 from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
@@ -92,3 +93,27 @@ def test_a_tool_is_found_and_called_and_a_fact_is_remembered_for_the_user_of_a_s
         assert ("Ann drinks tea." in results(asked)[0]) is known
     assert "Within 30 days." in system.hutch("knowledge", "search", "clerk", "days").stdout
     assert "forgot 1 fact" in system.hutch("forget", "ann").stdout
+
+
+def test_documents_are_found_by_meaning_and_by_words_while_the_endpoint_is_away(
+    system: System, pika: Client, asked: Asked, agents: Path
+) -> None:
+    (agents / "docs").mkdir()
+    (agents / "docs" / "returns.md").write_text("# Returns\n\nBring it within 30 days.", "utf-8")
+    (agents / "docs" / "refunds.md").write_text("# Refunds\n\nAfter five days.", "utf-8")
+    search = '[[call search_knowledge {"query": "%s"}]][[then]]'
+    with MeaningsEndpoint(down=True).serving() as endpoint:
+        model = f"{{name: small, base_url: {endpoint.url}}}"
+        define(agents, system, clerk=f"knowledge: {{paths: [docs/], embeddings: {model}}}")
+        [first] = system.agents("clerk")
+        pika.ask("clerk", search % "returns")
+        assert "[docs/returns.md]" in results(asked)[0]
+        pika.ask("clerk", search % "Where is my money?")
+        assert results(asked) == ["No passage fits these words; try other words."]
+        first.kill()
+        endpoint.down = False
+        system.agents("clerk")
+        until(lambda: len(endpoint.texts) == 2)
+        pika.ask("clerk", search % "Where is my money?")
+        assert "After five days." in results(asked)[0].split("\n\n")[1]
+        assert json.loads(system.hutch("knowledge", "status", "--json").stdout)[0]["embedded"] == 1

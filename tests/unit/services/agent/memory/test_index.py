@@ -11,10 +11,13 @@ from services.agent.memory import index
 from services.agent.memory.index import KnowledgeIndex
 from shared.definitions.knowledge import Knowledge
 from shared.definitions.model import Definition
+from shared.errors import ModelUnavailable
 from shared.store import Store
 from shared.store.knowledge.documents import every, knowledge_of
 from shared.store.knowledge.search import search
+from tests.support.model.meanings import Meanings
 from tests.support.processes.instances import instance
+from tests.support.processes.upkeep import until
 
 COLLECTION = knowledge_of("alice")
 
@@ -110,3 +113,29 @@ async def test_an_agent_whose_file_names_no_documents_any_more_has_none(
     await of(store, docs, "docs").update()
     await of(store, docs).serve()
     assert await indexed(store) == {}
+
+
+@pytest.mark.essential
+async def test_searches_do_not_wait_for_embeddings(store: Store, docs: Path) -> None:
+    embedder = Meanings(fault=ModelUnavailable("the endpoint is away"))
+    it = of(store, docs, "docs")
+    it.embedder = embedder
+    async with asyncio.TaskGroup() as jobs:
+        serving = jobs.create_task(it.serve())
+        assert [found.source for found in await it.search("days", 5)] == ["docs/returns.md"]
+        serving.cancel()
+
+
+async def test_new_passages_are_embedded_after_each_look(
+    store: Store, docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "EVERY_S", 0.05)
+    it = of(store, docs, "docs")
+    it.embedder = embedder = Meanings()
+
+    async with asyncio.TaskGroup() as jobs:
+        serving = jobs.create_task(it.serve())
+        await until(lambda: len(embedder.texts) == 2)
+        (docs / "third.md").write_text("Shipping takes a week.", "utf-8")
+        await until(lambda: len(embedder.texts) == 3)
+        serving.cancel()

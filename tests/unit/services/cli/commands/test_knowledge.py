@@ -11,6 +11,7 @@ import pytest
 
 from shared.store import Store, open_store
 from shared.store.knowledge.documents import knowledge_of, memory_of, replace
+from shared.store.knowledge.embeddings import add, missing
 from tests.support.command_line import hutch
 
 RETURNS = "docs/returns.md > Returns\n\nWithin 30 days."
@@ -39,8 +40,8 @@ def test_documents_are_listed_with_their_faults(store_url: str) -> None:
     store(store_url, knowledge_of("bob"), "docs/returns.md", RETURNS)
     store(store_url, knowledge_of("alice"), "docs/scan.pdf", "", "it has no text")
     listed = hutch("knowledge", "status").stdout
-    assert re.search(r"^alice +docs/scan.pdf +0 .* it has no text", listed, re.MULTILINE)
-    assert re.search(r"^bob +docs/returns.md +1 ", listed, re.MULTILINE)
+    assert re.search(r"^alice +docs/scan.pdf +0 +0 .* it has no text", listed, re.MULTILINE)
+    assert re.search(r"^bob +docs/returns.md +1 +0 ", listed, re.MULTILINE)
     (found,) = json.loads(hutch("knowledge", "status", "bob", "--json").stdout)
     assert (found["document"], found["passages"], found["fault"]) == ("docs/returns.md", 1, None)
 
@@ -54,6 +55,22 @@ def test_a_search_prints_what_the_agent_would_find(store_url: str) -> None:
     nothing = hutch("knowledge", "search", "alice", "days")
     assert nothing.exit_code == 1
     assert "'hutch knowledge status alice' lists the documents" in nothing.stderr
+
+
+def test_embeddings_are_counted_and_a_search_remarks_that_it_does_without(store_url: str) -> None:
+    bob = knowledge_of("bob")
+    store(store_url, bob, "docs/returns.md", RETURNS)
+
+    async def embed() -> None:
+        async with open_store(store_url) as opened:
+            lacking = await opened.read(lambda db: missing(db, bob, "small", 5))
+            vectors = {it: [0.6, 0.8] for it in lacking}
+            await opened.write("", lambda db: add(db, bob, "small", vectors))
+
+    asyncio.run(embed())
+    (found,) = json.loads(hutch("knowledge", "status", "--json").stdout)
+    assert found["embedded"] == 1
+    assert "'bob' also searches by meaning" in hutch("knowledge", "search", "bob", "days").stderr
 
 
 def test_what_agents_remember_of_a_user_is_forgotten(store_url: str) -> None:
