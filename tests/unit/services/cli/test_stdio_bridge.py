@@ -107,8 +107,7 @@ class Program:
                 for message in messages:
                     os.write(stdin, message + b"\n")
                     answers.append(await asyncio.to_thread(output.readline))
-                for _ in range(further):
-                    answers.append(await asyncio.to_thread(output.readline))
+                answers += [await asyncio.to_thread(output.readline) for _ in range(further)]
             finally:
                 os.close(stdin)
                 await serving

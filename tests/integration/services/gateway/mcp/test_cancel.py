@@ -13,6 +13,7 @@ from tests.integration.services.gateway.mcp.conftest import LEGACY, MODERN, TRAN
 from tests.integration.services.gateway.openai.test_chat import statuses
 from tests.support.gateway import client as http_client
 from tests.support.gateway import gateway
+from tests.support.mcp_client import Wire
 from tests.support.processes.running import until
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
@@ -40,6 +41,19 @@ async def test_a_client_that_gives_a_call_up_cancels_its_run(door: Door, transpo
             with suppress(asyncio.CancelledError):
                 await calling
             await asyncio.to_thread(until, partial(cancelled, door, number))
+
+
+async def test_a_gateway_that_ends_cancels_nothing(door: Door) -> None:
+    ending, url = gateway(door.system)
+    async with http_client(url) as http:
+        wire = Wire(http, declares=False)
+        given = {"prompt": "[[latency 5]][[reply Here it is.]]"}
+        calling = asyncio.create_task(wire.error("tools/call", name="bob", arguments=given))
+        await asyncio.to_thread(until, lambda: runs(door, "running") == 1)
+        await asyncio.to_thread(ending.end)
+        error = await calling
+    assert (error["code"], error["data"]) == (-32603, {"status": 503})
+    await asyncio.to_thread(until, lambda: runs(door, "ok") == 1)
 
 
 async def test_before_2026_leaving_is_no_cancel_and_any_gateway_takes_the_cancel(
