@@ -73,7 +73,7 @@ async def serve(process: Process, name: str) -> None:
     definition = found.definition
     for other, fault in folder.faults.items():
         log.warning("an agent's file is wrong: it can't start", agent=other, fault=fault)
-    workers, faults = await described(folder, definition.workers)
+    workers, faults = await described(folder, [it.name for it in definition.workers])
     for fault in faults:
         log.warning("a worker's output can't be loaded", fault=fault)
     metrics = Metrics(process.registry)
@@ -164,6 +164,7 @@ async def _run(
         serving = [
             handle_commands(control, process.stopping, commands.cancel),
             replies.serve(await broker.consumer(replies.queue), settlement),
+            replies.watch_parked(),
             Heartbeat(instance, admission, takeover, commands).serve(),
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
             mailbox.serve(),
@@ -203,7 +204,7 @@ def _needs(definition: Definition, instance: Instance) -> Topology:
     needs += topology.replies(name, instance.id) + topology.control(name, instance.id)
     needs += topology.store_mark(name, instance.store.id, instance.id)
     for worker in definition.workers:
-        needs += topology.mailbox(worker)
+        needs += topology.mailbox(worker.name)
     if definition.swarm:
         needs += topology.swarm(definition.swarm, name)
     return needs

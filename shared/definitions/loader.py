@@ -100,6 +100,11 @@ async def equipped(folder: Folder, name: str) -> Equipped:
                 tools.append(load_tool(folder.path, tool))
             except SettingsError as error:
                 faults.append(folder.fault(name, ("tools", at), str(error)))
+                continue
+            arguments = tools[-1].parameters.get("properties")
+            known = arguments if isinstance(arguments, dict) else ()
+            if tool.approval and (unknown := tool.approval.unknown(known)):
+                faults.append(folder.fault(name, ("tools", at, "approval", "when"), unknown))
         for place, reference in _check_references(definition.guardrails):
             try:
                 checks[reference] = load_check(folder.path, reference)
@@ -282,7 +287,7 @@ def _invalid(document: Document, error: ValidationError) -> Iterator[Fault]:
 def _unknown_workers(
     definition: Definition, described: Definitions, files: Mapping[str, Path]
 ) -> Iterator[tuple[Place, str]]:
-    for at, worker in enumerate(definition.workers):
+    for at, worker in enumerate(it.name for it in definition.workers):
         place = ("workers", at)
         if worker in described:
             continue
@@ -299,7 +304,8 @@ def _cycles(name: str, found: Definitions) -> Iterator[str]:
     asked = deque([name])
     while asked:
         caller = asked.popleft()
-        for worker in found[caller].workers if caller in found else ():
+        workers = found[caller].workers if caller in found else ()
+        for worker in (it.name for it in workers):
             if worker == name:
                 way = [name, caller]
                 while way[-1] != name:

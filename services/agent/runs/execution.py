@@ -1,11 +1,6 @@
 """The execution of a claimed run in this process, up to its committed end.
 
-`execute` runs an attempt and comes to one of four results. Each is handled there, and only there:
-
-    Ended       an outcome, committed with its response
-    Postponed   the model is unavailable: the run is due again later
-    HandedOver  any replica goes on with the run, at once or after a delay
-    Lost        another instance owns the run
+`execute` runs an attempt and handles its result, see `results`.
 """
 
 from __future__ import annotations
@@ -23,6 +18,7 @@ from services.agent.instance import Instance
 from services.agent.llm.chat import Model
 from services.agent.llm.registry import ModelRegistry, with_model
 from services.agent.loop import loop
+from services.agent.loop.approvals import RunParked
 from services.agent.loop.precheck import precheck
 from services.agent.loop.snapshot import Snapshot, restore_snapshot
 from services.agent.loop.work import Outcome, Work, failed
@@ -33,8 +29,10 @@ from services.agent.runs.cause import WatchedModel
 from services.agent.runs.cost import PricedModel, price_refusal
 from services.agent.runs.ending import NOT_STORED, Ended, Endings
 from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
+from services.agent.runs.parking import park, report_decision
 from services.agent.runs.pause import Pause, PausedModel
-from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
+from services.agent.runs.postponement import MOST_FAILURES, postpone
+from services.agent.runs.results import HandedOver, Lost, Parked, Postponed, Result, interrupted
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.stream import RunStream
 from services.agent.runs.workers import Replies, WorkerCalls
@@ -67,29 +65,7 @@ log = structlog.get_logger()
 MOST_ATTEMPTS = 5
 """A run is given up once so many of its owners have died without a step of it finishing."""
 
-END_RETRY_S = 60.0
-"""The delay before the next attempt to end a run whose end the store has refused."""
-
 NOT_RESUMED = "the run could not be resumed"
-
-
-@dataclass(frozen=True)
-class Postponed:
-    """The postponement is committed already; nothing is left to do here."""
-
-
-@dataclass(frozen=True)
-class HandedOver:
-    delay_s: float = 0.0
-    """The time until a replica can take the run."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    reason: str
-
-
-Result = Ended | Postponed | HandedOver | Lost
 
 
 @dataclass
@@ -116,11 +92,11 @@ class Execution:
             if is_own_cancellation(error):
                 await self.hand_over(run)
                 raise
-            result = _interrupted(run, error)
+            result = interrupted(run, error)
         finally:
             self._journals.pop(_key(run), None)
         match result:
-            case Ended() | Postponed():
+            case Ended() | Postponed() | Parked():
                 pass
             case HandedOver(delay_s):
                 await self.hand_over(run, delay_s)
@@ -181,6 +157,9 @@ class Execution:
                 return await cancelled_end(self.instance.store, run)
             case RunHandedOver():
                 return HandedOver()
+            case RunParked():
+                await park(self.instance, run, error)
+                return Parked()
             case ModelUnavailable():
                 if await postpone(self.instance, run, journal, error):
                     return Postponed()
@@ -239,7 +218,15 @@ class RunParts:
             return StoredJournal(store, run, on_step=slot.share), left_s
         found = await store.read(partial(resumed, run=run))
         journal = StoredJournal(
-            store, run, found.steps, found.doubtful, slot.share, postponed_for=found.postponed_for
+            store,
+            run,
+            found.steps,
+            found.doubtful,
+            slot.share,
+            postponed_for=found.postponed_for,
+            asked=found.approvals,
+            definition=self.instance.snapshot.digest,
+            on_decision=partial(report_decision, self.instance, run),
         )
         return journal, run.deadline_at - found.now
 
@@ -326,25 +313,11 @@ def _starts_at(run: Run, message: Task | Trigger) -> float:
 
 
 def _timeout(run: Run, message: Task | Trigger, journal: StoredJournal, *, paused: bool) -> Outcome:
-    content = f"no answer within {run.deadline_at - _starts_at(run, message):.0f} s"
+    given_s = run.deadline_at - run.parked_s - _starts_at(run, message)
+    content = f"no answer within {given_s:.0f} s"
     detail = None
     if in_doubt := journal.call_in_doubt():
         detail = str(in_doubt)
     elif cause := journal.cause.describe(paused=paused):
         content, detail = f"{content}: {cause[0]}", cause[1]
     return Outcome(status=Status.TIMEOUT, content=content, detail=detail, usage=journal.usage())
-
-
-def _interrupted(run: Run, error: BaseException) -> HandedOver | Lost:
-    """The result of a run that has an error in place of an end."""
-    match error:
-        case RunLost():
-            return Lost(str(error))
-        case BrokerError():
-            log.warning("run not given up yet", reason=str(error))
-            return HandedOver(backoff_s(run.failures + 1))
-        case StoreError():
-            log.error("run not ended yet", reason=str(error))
-        case _:
-            log.error("run not ended yet", exc_info=error)
-    return HandedOver(END_RETRY_S)

@@ -41,7 +41,7 @@ def digest(folder: Folder, name: str) -> str:
     The scheduler reads those.
     """
     definition = folder.found[name]
-    workers = [folder.described[worker] for worker in definition.workers]
+    workers = [folder.described[worker.name] for worker in definition.workers]
     found = hashlib.sha256(definition.model_dump_json(exclude={"schedule"}).encode())
     for worker in workers:
         found.update(worker.model_dump_json().encode())
@@ -54,6 +54,8 @@ def digest(folder: Folder, name: str) -> str:
 
 def _modules(definition: Definition) -> Iterator[str]:
     references = [tool.function for tool in definition.tools]
+    if definition.guardrails:
+        references += [it.function for it in definition.guardrails.checks if it.function]
     if isinstance(definition.output, str):
         references.append(definition.output)
     for reference in references:

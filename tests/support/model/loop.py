@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -13,6 +13,8 @@ from services.agent.loop.loop import no_deadline, run
 from services.agent.loop.tool_calls import WorkerSpec
 from services.agent.loop.work import Outcome, Stream, Work
 from shared.contract.messages import Task, Trigger
+from shared.contract.prompts import QUOTED_RULE, unquoted
+from shared.definitions.approval import ApprovalRule
 from shared.definitions.functions import JsonObject
 from shared.definitions.guardrails import Guardrails
 from shared.definitions.model import Definition, Limits
@@ -21,6 +23,7 @@ from tests.support.model.doubles import ScriptedModel, ScriptedTools, ScriptedWo
 
 NOW = datetime(2026, 5, 4, 9, 30, 59, tzinfo=UTC)
 CLOCK = "\n\nIt is 2026-05-04 09:30 UTC."
+SYSTEM = f"You are Alice.\n\n{QUOTED_RULE}"
 BOB = '{"prompt": "write"}'
 
 
@@ -32,6 +35,7 @@ def work(
     turns: int = 10,
     preamble: str = "You are Alice.",
     output: JsonObject | None = None,
+    approvals: Mapping[str, ApprovalRule] = {},
     guardrails: JsonObject | None = None,
 ) -> Work:
     rules = Guardrails.model_validate(guardrails) if guardrails else None
@@ -46,11 +50,18 @@ def work(
         now=NOW,
         output=output,
         workers=(
-            WorkerSpec(name="bob", description="Writes."),
+            WorkerSpec(name="bob", description="Writes.", approval=approvals.get("bob")),
             WorkerSpec(name="carol", description="Checks."),
         ),
         tools=tuple(
-            ToolSpec(name=it, description="", parameters={}, repeatable=it != "pay") for it in tools
+            ToolSpec(
+                name=it,
+                description="",
+                parameters={},
+                repeatable=it != "pay",
+                approval=approvals.get(it),
+            )
+            for it in tools
         ),
     )
 
@@ -95,7 +106,7 @@ class ScriptedLoop:
     @property
     def results(self) -> list[str]:
         """The tool results in the last history that the model was shown."""
-        return [it.content for it in self.model.seen[-1] if isinstance(it, ToolResult)]
+        return [unquoted(it.content) for it in self.model.seen[-1] if isinstance(it, ToolResult)]
 
     @property
     def performed(self) -> set[tuple[str, str]]:
