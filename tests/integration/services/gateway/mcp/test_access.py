@@ -9,7 +9,7 @@ from tests.integration.services.gateway.mcp.conftest import Door
 from tests.integration.services.gateway.openai.test_chat import stored
 from tests.support.gateway import client as http_client
 from tests.support.gateway import gateway
-from tests.support.mcp_client import Wire
+from tests.support.mcp.client import Wire
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 

@@ -13,7 +13,7 @@ from tests.integration.services.gateway.mcp.conftest import LEGACY, MODERN, TRAN
 from tests.integration.services.gateway.openai.test_chat import statuses
 from tests.support.gateway import client as http_client
 from tests.support.gateway import gateway
-from tests.support.mcp_client import Wire
+from tests.support.mcp.client import Wire
 from tests.support.processes.running import until
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)

@@ -14,7 +14,7 @@ from tests.integration.services.gateway.mcp.conftest import Door
 from tests.support.gateway import client as http_client
 from tests.support.gateway import gateway
 from tests.support.machine import need
-from tests.support.mcp_fixtures import proxy
+from tests.support.mcp.fixtures import proxy
 from tests.support.processes.agents import define
 from tests.support.repository import REPOSITORY
 
@@ -26,7 +26,7 @@ pytestmark = [
 SUITE = "@modelcontextprotocol/conformance"
 NODE = "node@22"
 """The suite needs a newer one than Debian has."""
-EXPECTED = REPOSITORY / "tests/support/mcp_conformance"
+EXPECTED = REPOSITORY / "tests/support/mcp/conformance"
 """The failures whose reason is known, by the suite's version."""
 PATIENCE_S = 900.0
 
