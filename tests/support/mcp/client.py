@@ -10,6 +10,12 @@ import httpx2
 
 MODERN = "2026-07-28"
 TASKS = "io.modelcontextprotocol/tasks"
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+INFO = {"name": "test", "version": "1"}
+
+
+def message(method: str, params: object, id: int | None = None) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "method": method, "params": params, **({"id": id} if id else {})}
 
 
 @dataclass
@@ -29,7 +35,7 @@ class Wire:
             "io.modelcontextprotocol/clientCapabilities": {"extensions": extensions},
         }
         headers = {
-            "Accept": "application/json, text/event-stream",
+            **ACCEPT,
             "MCP-Protocol-Version": MODERN,
             "Mcp-Method": method,
             "Mcp-Name": params.get("name") or params.get("taskId") or "",

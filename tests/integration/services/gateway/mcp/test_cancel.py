@@ -13,13 +13,11 @@ from tests.integration.services.gateway.mcp.conftest import LEGACY, MODERN, TRAN
 from tests.integration.services.gateway.openai.test_chat import statuses
 from tests.support.gateway import client as http_client
 from tests.support.gateway import gateway
-from tests.support.mcp.client import Wire
+from tests.support.mcp.client import ACCEPT, INFO, Wire, message
 from tests.support.processes.running import until
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True)
 
-ACCEPT = {"Accept": "application/json, text/event-stream"}
-INFO = {"name": "test", "version": "1"}
 NEVER = "[[latency 120]][[reply Never.]]"
 
 
@@ -85,7 +83,3 @@ async def test_before_2026_leaving_is_no_cancel_and_any_gateway_takes_the_cancel
         assert made.status_code == 202
         await calling
     assert runs(door, "cancelled") == 1
-
-
-def message(method: str, params: object, id: int | None = None) -> dict[str, object]:
-    return {"jsonrpc": "2.0", "method": method, "params": params, **({"id": id} if id else {})}
