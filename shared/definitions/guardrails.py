@@ -94,7 +94,7 @@ class Guardrails(Frozen, title="Guardrails"):
         default=(), exclude_if=_is_absent, description="of each task, before its first model call"
     )
     output: Checks = Field(
-        default=(), exclude_if=_is_absent, description="of each answer, before anyone is sent it"
+        default=(), exclude_if=_is_absent, description="of each answer, before it is sent"
     )
     after_untrusted: AfterUntrusted | None = Field(
         default=None,
@@ -125,14 +125,17 @@ class Verdict(Frozen):
         return self.model_dump_json(exclude_none=True)
 
 
-def unknown_name(rule: AfterUntrusted, callable_names: set[str]) -> str | None:
-    """The fault of a rule that names something that the agent doesn't have."""
+def unknown_name(
+    rule: AfterUntrusted, callable_names: set[str], prefixes: tuple[str, ...] = ()
+) -> str | None:
+    """The fault of a rule that names something that the agent doesn't have. The names of tools of
+    MCP servers begin with their servers' `prefixes`; more of them is not known."""
     for key, names, known in (
         ("deny", rule.deny, callable_names),
         ("trust", rule.trust, callable_names | {NOTES, SESSION}),
     ):
         for name in names:
-            if name not in known:
+            if name not in known and not name.startswith(prefixes):
                 listed = ", ".join(sorted(known)) or "none"
                 return f"after_untrusted.{key}: no tool or worker '{name}'; known: {listed}"
     return None

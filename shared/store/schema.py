@@ -29,7 +29,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from shared.contract.priority import Priority
 
-REVISION = "0012"
+REVISION = "0013"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()
@@ -187,6 +187,18 @@ marks = Table(
     sqlite_with_rowid=False,
 )
 """What happened to a run between its steps, in order: for its timeline only."""
+
+files = Table(
+    "files",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("media_type", String(128), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("kept_at", Float(53), nullable=False),
+)
+"""Files in the results of a run's tools. `digest` is the SHA-256 of the content in hexadecimal."""
 
 requesters = Table(
     "requesters",
@@ -392,9 +404,11 @@ webhooks = Table(
     Column("last_error", Text, nullable=False),
     Column("delivered_at", Float(53)),
     Column("given_up_at", Float(53)),
+    Column("approval_id", String(16)),
 )
 """Addresses that get the response of a run. A row is written before the task is sent, so that a
-gateway that dies loses none; the run may not exist yet."""
+gateway that dies loses none; the run may not exist yet. With an `approval_id`, it is this request
+that is sent, and not the response."""
 
 _PENDING = text("delivered_at IS NULL AND given_up_at IS NULL")
 Index("webhooks_pending", webhooks.c.due_at, postgresql_where=_PENDING, sqlite_where=_PENDING)
