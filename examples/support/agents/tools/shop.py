@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import Field
 
-FILE = Path(os.environ.get("SHOP", Path(__file__).parents[2] / "shop.db"))
+FILE = Path(os.environ.get("SHOP_DB", Path(__file__).parents[2] / "shop.db"))
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS orders (
