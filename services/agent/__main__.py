@@ -200,7 +200,7 @@ def _needs(definition: Definition, instance: Instance) -> Topology:
     needs += topology.replies(name, instance.id) + topology.control(name, instance.id)
     needs += topology.store_mark(name, instance.store.id, instance.id)
     for worker in definition.workers:
-        needs += topology.mailbox(worker)
+        needs += topology.mailbox(worker.name)
     if definition.swarm:
         needs += topology.swarm(definition.swarm, name)
     return needs

@@ -1,4 +1,4 @@
-"""Durations as a person writes them: `10s`, `5m`, `1h30m`."""
+"""Durations as a person writes them: `10s`, `5m`, `1h30m`, `7d`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 LONGEST = timedelta(days=365)
 """The longest duration: more than any run needs, and no time computed from it overflows."""
-_DURATION = re.compile(r"(?:(\d{1,18})h)?(?:(\d{1,18})m)?(?:(\d{1,18})s)?", re.ASCII)
+_DURATION = re.compile(
+    r"(?:(\d{1,18})d)?(?:(\d{1,18})h)?(?:(\d{1,18})m)?(?:(\d{1,18})s)?", re.ASCII
+)
 
 
 def _duration(value: object) -> object:
@@ -22,8 +24,8 @@ def _duration(value: object) -> object:
     match = _DURATION.fullmatch(value)
     if not value or match is None:
         raise ValueError(f"'{value[:40]}' is no duration; write 10s, 5m or 1h30m")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    length_s = (hours * 60 + minutes) * 60 + seconds
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    length_s = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
     if not length_s:
         raise ValueError("a duration is longer than zero")
     if length_s > LONGEST.total_seconds():
@@ -34,7 +36,7 @@ def _duration(value: object) -> object:
 _DurationText = Annotated[
     str,
     Field(
-        pattern=r"^(?=.*[1-9])([0-9]{1,18}h)?([0-9]{1,18}m)?([0-9]{1,18}s)?$",
+        pattern=r"^(?=.*[1-9])([0-9]{1,18}d)?([0-9]{1,18}h)?([0-9]{1,18}m)?([0-9]{1,18}s)?$",
         examples=["10s", "5m", "1h30m"],
     ),
 ]

@@ -87,6 +87,11 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
                 tools.append(load_tool(folder.path, tool))
             except SettingsError as error:
                 faults.append(folder.fault(name, ("tools", at), str(error)))
+                continue
+            arguments = tools[-1].parameters.get("properties")
+            known = arguments if isinstance(arguments, dict) else ()
+            if tool.approval and (unknown := tool.approval.unknown(known)):
+                faults.append(folder.fault(name, ("tools", at, "approval", "when"), unknown))
 
     await in_thread(load_all)
     paths = definition.knowledge.paths if definition.knowledge else ()
@@ -102,7 +107,7 @@ async def workers_of(folder: Folder, definition: Definition) -> tuple[Definition
 
     Also returns a line for each output that can't be loaded: that worker is described without it.
     """
-    workers = {worker: folder.described[worker] for worker in definition.workers}
+    workers = {worker.name: folder.described[worker.name] for worker in definition.workers}
     faults: list[str] = []
 
     def load_all() -> None:
@@ -256,7 +261,7 @@ def _invalid(document: Document, error: ValidationError) -> Iterator[Fault]:
 def _unknown_workers(
     definition: Definition, described: Definitions, files: Mapping[str, Path]
 ) -> Iterator[tuple[Place, str]]:
-    for at, worker in enumerate(definition.workers):
+    for at, worker in enumerate(it.name for it in definition.workers):
         place = ("workers", at)
         if worker in described:
             continue
@@ -273,7 +278,8 @@ def _cycles(name: str, found: Definitions) -> Iterator[str]:
     asked = deque([name])
     while asked:
         caller = asked.popleft()
-        for worker in found[caller].workers if caller in found else ():
+        workers = found[caller].workers if caller in found else ()
+        for worker in (it.name for it in workers):
             if worker == name:
                 way = [name, caller]
                 while way[-1] != name:

@@ -26,7 +26,14 @@ from shared.definitions.functions import JsonObject
 from shared.definitions.knowledge import Knowledge, built_in, knowledge_by_paths
 from shared.definitions.output import checked_output
 from shared.definitions.schedule import Schedule
-from shared.definitions.tools.choice import TOOL_FORM, Reference, ToolChoice, sanitised
+from shared.definitions.tools.choice import (
+    TOOL_FORM,
+    Reference,
+    ToolChoice,
+    WorkerChoice,
+    sanitised,
+    worker_by_name,
+)
 
 RESERVED = {ALL, GATEWAY, SCHEDULER}
 """No agent can have these names."""
@@ -163,7 +170,8 @@ def _tool_by_function(value: object) -> object:
     raise ValueError(f"write {TOOL_FORM}")
 
 
-_Entries = tuple[str | ToolChoice | Schedule, ...]
+_Entry = WorkerChoice | ToolChoice | Schedule
+_Entries = tuple[_Entry, ...]
 
 
 class Definition(Frozen, title="Agent"):
@@ -186,9 +194,13 @@ class Definition(Frozen, title="Agent"):
         description="`schema`: for models without dependable tool calls; absent: "
         "`HUTCH_TOOL_PROTOCOL`",
     )
-    workers: tuple[AgentName, ...] = Field(
-        default=(), description="agents that its model can call, each as a tool"
-    )
+    workers: tuple[
+        Annotated[
+            WorkerChoice,
+            BeforeValidator(worker_by_name, json_schema_input_type=AgentName | WorkerChoice),
+        ],
+        ...,
+    ] = Field(default=(), description="agents that its model can call, each as a tool")
     tools: tuple[
         Annotated[ToolChoice, BeforeValidator(_tool_by_function, json_schema_input_type=_Tool)], ...
     ] = Field(default=(), description="Python functions that its model can call")
@@ -283,19 +295,13 @@ class Definition(Frozen, title="Agent"):
         return self
 
 
-def _name(entry: str | ToolChoice | Schedule) -> str:
+def _name(entry: _Entry) -> str:
     """The name by which the model calls a tool or worker."""
     return entry.name if isinstance(entry, ToolChoice) else sanitised(_label(entry))
 
 
-def _label(entry: str | ToolChoice | Schedule) -> str:
-    match entry:
-        case ToolChoice():
-            return entry.function
-        case Schedule():
-            return entry.name
-        case _:
-            return entry
+def _label(entry: _Entry) -> str:
+    return entry.function if isinstance(entry, ToolChoice) else entry.name
 
 
 def is_name(text: str) -> bool:

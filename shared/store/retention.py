@@ -15,6 +15,7 @@ from shared.store.messages.ticks import TickOutcome
 from shared.store.runs import sessions
 from shared.store.schema import (
     RunState,
+    approvals,
     marks,
     now_s,
     outbox,
@@ -59,7 +60,7 @@ def delete_runs(connection: Connection, run_ids: Collection[str]) -> None:
     """Delete runs with all rows that belong to them, except unsent messages."""
     undeliverable = delete(outbox).where(outbox.c.undeliverable_at.is_not(None))
     connection.execute(undeliverable.where(outbox.c.run_id.in_(run_ids)))
-    for table in (steps, starts, marks, requesters, runs):
+    for table in (steps, starts, marks, approvals, requesters, runs):
         connection.execute(delete(table).where(table.c.run_id.in_(run_ids)))
 
 

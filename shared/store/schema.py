@@ -19,6 +19,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
+    literal_column,
     text,
 )
 from sqlalchemy.ext.compiler import compiles
@@ -45,6 +47,8 @@ class RunState(StrEnum):
     DUE = "due"
     RUNNING = "running"
     WAITING = "waiting"
+    PARKED = "parked"
+    """It waits for a person's approval, or for a worker that does: it has no process."""
     ENDED = "ended"
 
 
@@ -114,13 +118,24 @@ runs = Table(
     Column("recalled", Text),
     Column("nonce", String(16), nullable=False, server_default=""),
     Column("priority", String(11), nullable=False, server_default=Priority.INTERACTIVE.value),
+    Column("parked_at", Float(53)),
+    Column("parked_s", Float(53), nullable=False, server_default="0"),
 )
 """`nonce` is a random part of the ids of the run's calls, drawn at the claim, so that other clients
-can't guess them. It is empty in runs of earlier versions, whose calls keep their ids."""
+can't guess them. It is empty in runs of earlier versions, whose calls keep their ids.
 
-_OPEN = text("state <> 'ended'")
-Index("runs_open", runs.c.agent, runs.c.due_at, postgresql_where=_OPEN, sqlite_where=_OPEN)
-Index("runs_ended", runs.c.agent, runs.c.ended_at)
+`parked_at` is when the run was last parked, `parked_s` how long it was parked in all: its deadline
+is so much later."""
+
+ACTIVE = and_(runs.c.ended_at.is_(None), runs.c.state != literal_column("'parked'"))
+"""The condition that a run is open and not parked. It is written out, so that its index is used: a
+poll reads all active runs of an agent, and none of the thousands that can be parked."""
+Index("runs_active", runs.c.agent, runs.c.due_at, postgresql_where=ACTIVE, sqlite_where=ACTIVE)
+PARKED = runs.c.state == literal_column("'parked'")
+Index("runs_parked", runs.c.agent, runs.c.parked_at, postgresql_where=PARKED, sqlite_where=PARKED)
+_ENDED = text("ended_at IS NOT NULL")
+Index("runs_ended", runs.c.agent, runs.c.ended_at, postgresql_where=_ENDED, sqlite_where=_ENDED)
+"""Without open runs: SQLite would read it for them in place of `runs_active`."""
 Index("runs_root", runs.c.root_id)
 Index("runs_claimed", runs.c.claimed_at, runs.c.run_id)
 _IN_SESSION = text("session IS NOT NULL")
@@ -137,11 +152,12 @@ Index(
     "runs_session_open",
     runs.c.session,
     runs.c.agent,
-    runs.c.session_place,
+    runs.c.ended_at,
     postgresql_where=_OPEN_IN_SESSION,
     sqlite_where=_OPEN_IN_SESSION,
 )
-"""Each poll reads it for every run that waits for its turn, so it must not contain ended runs."""
+"""Each poll reads it for every run that waits for its turn, so it must not contain ended runs.
+SQLite prefers it because of its last column."""
 
 steps = Table(
     "steps",
@@ -243,6 +259,49 @@ starts = Table(
     sqlite_with_rowid=False,
 )
 """The starts of tool calls that must not be made twice, committed before each call."""
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("approval_id", String(16), primary_key=True),
+    Column("run_id", String(32), nullable=False),
+    Column("agent", String(40), nullable=False),
+    Column("root_id", String(128), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("kind", String(8), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("arguments", Text, nullable=False),
+    Column("hash", String(32), nullable=False),
+    Column("definition", String(32), nullable=False),
+    Column("asked_at", Float(53), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+    Column("state", String(9), nullable=False),
+    Column("decided_at", Float(53)),
+    Column("decided_by", String(80)),
+    Column("note", Text),
+)
+"""Requests for the approval of a call, with their decisions. `arguments` is JSON, `hash` that of
+the call, and `definition` the hash of the definition that the asking process had."""
+
+_UNDECIDED = text("state = 'pending'")
+Index(
+    "approvals_expiring",
+    approvals.c.agent,
+    approvals.c.expires_at,
+    postgresql_where=_UNDECIDED,
+    sqlite_where=_UNDECIDED,
+)
+Index(
+    "approvals_pending",
+    approvals.c.asked_at,
+    approvals.c.approval_id,
+    postgresql_where=_UNDECIDED,
+    sqlite_where=_UNDECIDED,
+)
+Index("approvals_run", approvals.c.run_id)
+Index("approvals_root", approvals.c.root_id)
 
 cancels = Table(
     "cancels",

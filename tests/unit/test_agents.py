@@ -49,7 +49,10 @@ class Stage:
             said += self._done(line.calls)
 
     def _line(self, agent: Definition, said: list[dict[str, object]]) -> Line:
-        names = [*agent.workers, *(load_tool(FOLDER, tool.function).name for tool in agent.tools)]
+        names = [
+            *(it.name for it in agent.workers),
+            *(load_tool(FOLDER, tool.function).name for tool in agent.tools),
+        ]
         tools = [{"function": {"name": name}} for name in names]
         return self._script.line(read(Request.model_validate({"messages": said, "tools": tools})))
 

@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 
 from shared.contract.messages import Frozen, Usage
 from shared.contract.rows import storable
+from shared.definitions.approval import Approval
 from shared.definitions.functions import JsonObject
 from shared.definitions.tools.choice import sanitised
 from shared.errors import ToolError
@@ -39,13 +40,15 @@ def _is_empty(value: object) -> bool:
 class ToolSpec(Frozen):
     """A tool as it is offered to a model; `parameters` is a JSON schema.
 
-    `repeatable` is not sent: it tells the run whether a call may be made twice.
+    `repeatable` and `approval` are not sent: they tell the run whether a call may be made twice,
+    and which calls a person must approve.
     """
 
     name: str
     description: str
     parameters: JsonObject
     repeatable: bool = False
+    approval: Approval | None = Field(default=None, exclude_if=_is_empty)
 
 
 class ToolCall(Frozen):

@@ -25,9 +25,10 @@ class Snapshot(Frozen):
         definition = known[name]
         workers = tuple(
             WorkerSpec(
-                name=worker,
-                description=known[worker].description,
-                output=_schema(known[worker]),
+                name=worker.name,
+                description=known[worker.name].description,
+                output=_schema(known[worker.name]),
+                approval=worker.approval,
             )
             for worker in definition.workers
         )

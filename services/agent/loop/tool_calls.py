@@ -10,6 +10,7 @@ from pydantic_core import to_json
 from services.agent.llm.chat import ToolCall, ToolSpec
 from services.agent.loop.journal import StepKind
 from shared.contract.messages import Content, Frozen
+from shared.definitions.approval import Approval
 from shared.definitions.functions import JsonObject
 from shared.definitions.tools.arguments import faults
 from shared.definitions.tools.choice import sanitised
@@ -39,13 +40,16 @@ class WorkerSpec(Frozen):
     description: str
     output: JsonObject | None = Field(default=None, exclude_if=lambda output: output is None)
     """The schema of its answers; earlier versions don't know the field."""
+    approval: Approval | None = Field(default=None, exclude_if=lambda approval: approval is None)
 
     @property
     def tool(self) -> ToolSpec:
         described = self.description
         if self.output is not None:
             described = f"{described}\n{ANSWERS_JSON}{to_json(self.output).decode()}".strip()
-        return ToolSpec(name=self.name, description=described, parameters=PARAMETERS)
+        return ToolSpec(
+            name=self.name, description=described, parameters=PARAMETERS, approval=self.approval
+        )
 
 
 def kinds_by_name(tools: Iterable[ToolSpec], workers: Iterable[WorkerSpec]) -> dict[str, StepKind]:

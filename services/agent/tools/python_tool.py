@@ -43,6 +43,7 @@ class PythonTool:
             description=self.tool.description,
             parameters=self.tool.parameters,
             repeatable=self.tool.repeatable,
+            approval=self.tool.choice.approval,
         )
 
     async def call(

@@ -121,7 +121,9 @@ def _agent(definition: Definition) -> User:
         read=tuple(read),
         topics={
             names.CONTROL: Topic(
-                write=tuple(_exactly(names.cancel_key(worker)) for worker in definition.workers),
+                write=tuple(
+                    _exactly(names.cancel_key(worker.name)) for worker in definition.workers
+                ),
                 read=tuple(_exactly(key) for key in names.control_keys(name)),
             ),
             names.DEAD: Topic(write=tuple(dead_letters)),

@@ -41,7 +41,7 @@ def digest(folder: Folder, name: str) -> str:
     The scheduler reads those.
     """
     definition = folder.found[name]
-    workers = [folder.described[worker] for worker in definition.workers]
+    workers = [folder.described[worker.name] for worker in definition.workers]
     found = hashlib.sha256(definition.model_dump_json(exclude={"schedule"}).encode())
     for worker in workers:
         found.update(worker.model_dump_json().encode())

@@ -98,7 +98,7 @@ def _fields(folder: Folder, it: AgentStatus) -> dict[str, Any]:
         "name": it.agent,
         "description": described.description if described else "",
         "model": definition.model.name if definition else None,
-        "workers": list(definition.workers) if definition else [],
+        "workers": [it.name for it in definition.workers] if definition else [],
         "swarm": definition.swarm if definition else None,
         "processes": it.replicas,
         "fault": folder.faults.get(it.agent),

@@ -124,7 +124,7 @@ def _alone(agents: Definitions) -> Iterator[str]:
 def _passing(agents: Definitions) -> Iterator[str]:
     for name, agent in agents.items():
         if len(agent.workers) == 1 and not (agent.tools or agent.schedule or agent.swarm):
-            worker = agent.workers[0]
+            worker = agent.workers[0].name
             if worker in agents and _bare(agents[worker]):
                 yield f"{name} has {worker} only, and no tools: a single agent would do for both"
 

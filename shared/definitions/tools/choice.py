@@ -1,18 +1,22 @@
-"""A tool as an agent's file names it: a function, and the options of its calls."""
+"""A tool or a worker as an agent's file names it, with the options of its calls."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from shared.contract.messages import Frozen
+from shared.contract.messages import AgentName, Frozen
+from shared.definitions.approval import Approval, ApprovalChoice
 from shared.definitions.durations import Duration
 from shared.definitions.results import MAX_RESULT_CHARS
 from shared.validation import Wanted
 
 TOOL_FORM = "FILE.py:FUNCTION, such as orders.py:lookup"
+
+WORKER_ARGUMENTS = ("prompt", "context")
+"""What a manager's model gives a worker."""
 
 LONGEST_RESULT = 200_000
 """About 50,000 tokens, more than most models can read beside the rest of a conversation."""
@@ -72,6 +76,11 @@ class ToolChoice(Frozen, title="Tool"):
         le=LONGEST_RESULT,
         description="characters of a result that the model gets; the rest is cut",
     )
+    approval: ApprovalChoice = Field(
+        default=None,
+        exclude_if=_is_absent,
+        description="calls that a person must approve: `always`, `never` or `{when: …}`",
+    )
     rename: ToolName | None = Field(
         default=None,
         exclude_if=_is_absent,
@@ -92,3 +101,30 @@ class ToolChoice(Frozen, title="Tool"):
     @property
     def timeout_s(self) -> float | None:
         return self.timeout.total_seconds() if self.timeout else None
+
+
+class WorkerChoice(Frozen, title="Worker"):
+    """A worker by name. Without options, it is stored as its name, which earlier versions read."""
+
+    name: AgentName = Field(description="the agent's name")
+    approval: ApprovalChoice = Field(
+        default=None,
+        description="tasks that a person must approve: `always`, `never` or `{when: …}`, with a "
+        "condition on `prompt` and `context`",
+    )
+
+    @model_serializer(mode="wrap")
+    def _stored(self, handler: SerializerFunctionWrapHandler) -> object:
+        return handler(self) if self.approval else self.name
+
+    @field_validator("approval")
+    @classmethod
+    def _of_arguments(cls, value: Approval | None) -> Approval | None:
+        if value and (unknown := value.unknown(WORKER_ARGUMENTS)):
+            raise ValueError(unknown)
+        return value
+
+
+def worker_by_name(value: object) -> object:
+    """Takes a name for a worker without options."""
+    return {"name": value} if isinstance(value, str) else value

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from shared.contract.messages import ANSWERED
 from shared.store.runs.takeover import DELAYED
-from shared.store.schema import RunState, runs
+from shared.store.schema import ACTIVE, RunState, runs
 
 SUMMARISED_RUNS = 10
 """The number of newest runs that one summary covers."""
@@ -23,14 +23,14 @@ class FinishedRun:
 
 
 def finished_work(connection: Connection, agent: str) -> list[FinishedRun]:
-    """The newest finished runs of an agent, oldest first; none while it has an open run that is not
-    delayed.
+    """The newest finished runs of an agent, oldest first; none while it has an open run that is
+    neither delayed nor parked.
 
     The last one's id identifies the version of the history. Ticks are left out because they are not
     work, and runs in sessions because they are private.
     """
     of_agent = runs.c.agent == agent
-    at_work = select(runs.c.run_id).where(of_agent, runs.c.state != RunState.ENDED, not_(DELAYED))
+    at_work = select(runs.c.run_id).where(of_agent, ACTIVE, not_(DELAYED))
     if connection.execute(at_work.limit(1)).first() is not None:
         return []
     newest = (
@@ -38,6 +38,7 @@ def finished_work(connection: Connection, agent: str) -> list[FinishedRun]:
         .where(
             of_agent,
             runs.c.state == RunState.ENDED,
+            runs.c.ended_at.is_not(None),
             runs.c.kind != "tick",
             runs.c.session.is_(None),
             runs.c.status.in_(ANSWERED),

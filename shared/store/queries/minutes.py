@@ -12,7 +12,7 @@ from sqlalchemy import Integer, cast, func, select, union_all
 from sqlalchemy.engine import Connection
 
 from shared.contract.messages import Status, Usage
-from shared.store.schema import definitions, now_s, runs, steps
+from shared.store.schema import ACTIVE, PARKED, definitions, now_s, runs, steps
 
 MINUTE_S = 60
 FAILED = (Status.FAILED, Status.TIMEOUT)
@@ -80,7 +80,9 @@ def _calls(connection: Connection, agents: Collection[str], since: float) -> lis
         runs.c.agent.in_(agents)
     )
     at_work = union_all(  # each part finds its runs in an index
-        of_agents.where(runs.c.ended_at >= since), of_agents.where(runs.c.ended_at.is_(None))
+        of_agents.where(runs.c.ended_at >= since),
+        of_agents.where(ACTIVE),
+        of_agents.where(PARKED, runs.c.parked_at >= since),
     ).subquery()
     position = func.strpos if connection.dialect.name == "postgresql" else func.instr
     part = func.substr(steps.c.output, position(steps.c.output, _USAGE), _PART_CHARS)

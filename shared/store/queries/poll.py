@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
+    literal_column,
     not_,
     select,
     true,
@@ -31,8 +32,10 @@ from shared.store.processes import heartbeats
 from shared.store.runs.cancels import CANCELLED, ENDABLE
 from shared.store.runs.takeover import BEFORE_DELIVERIES, DELAYED, SUSPECT, TAKEABLE
 from shared.store.schema import (
+    ACTIVE,
     INTEGER_MAX,
     RunState,
+    approvals,
     instances,
     now_s,
     outbox,
@@ -61,6 +64,7 @@ class Counts:
     oldest_unsent_s: float = 0.0
     dead_letters_kept: int = 0
     """The number for all agents."""
+    approvals_pending: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,13 @@ class Commands:
     """The commands for one process.
 
     `cancelled` are the ids of the agent's cancelled open runs. `endable`: some runs may be ended by
-    any replica. `paused`: the agent is paused. `shutdown` is how this process is to end.
+    any replica. `expired`: some requests for approval wait no longer. `paused`: the agent is
+    paused. `shutdown` is how this process is to end.
     """
 
     cancelled: tuple[str, ...] = ()
     endable: bool = False
+    expired: bool = False
     paused: bool = False
     shutdown: ShutdownMode | None = None
 
@@ -91,7 +97,7 @@ def _age_s(oldest: ColumnElement[float]) -> ColumnElement[float]:
 
 _AGENT = bindparam("agent", type_=String())
 _INSTANCE = bindparam("instance", type_=String())
-_open = and_(runs.c.agent == _AGENT, runs.c.ended_at.is_(None))
+_active = and_(runs.c.agent == _AGENT, ACTIVE)
 _number = func.count()
 _runs = (
     select(
@@ -107,7 +113,7 @@ _runs = (
         _number.filter(CANCELLED).label("cancelled"),
         _number.filter(ENDABLE).label("endable"),
     )
-    .where(_open)
+    .where(_active)
     .subquery("of_runs")
 )
 _unsent = (
@@ -118,20 +124,33 @@ _unsent = (
     .where(UNSENT)
     .subquery("unsent")
 )
+_asked = (
+    select(
+        _number.label("approvals_pending"),
+        _number.filter(approvals.c.expires_at <= now_s()).label("expired"),
+    )
+    .where(approvals.c.agent == _AGENT, approvals.c.state == literal_column("'pending'"))
+    .subquery("asked")
+)
 _POLL = select(
     instances.c.instance,
     instances.c.beat,
     _runs,
     _unsent,
+    _asked,
     KEPT.label("dead_letters_kept"),
     exists().where(pauses.c.agent.in_([_AGENT, ALL])).label("paused"),
     select(shutdowns.c.mode)
     .where(shutdowns.c.instance == _INSTANCE)
     .scalar_subquery()
     .label("shutdown"),
-).select_from(_runs.join(_unsent, true()).outerjoin(instances, instances.c.agent == _AGENT))
+).select_from(
+    _runs.join(_unsent, true())
+    .join(_asked, true())
+    .outerjoin(instances, instances.c.agent == _AGENT)
+)
 """One row for each instance, or a single one without; all other columns are the same in each."""
-_CANCELLED_RUNS = select(runs.c.run_id).where(_open, CANCELLED)
+_CANCELLED_RUNS = select(runs.c.run_id).where(_active, CANCELLED)
 
 
 def poll(connection: Connection, agent: str, instance: str, dead: Collection[str] = ()) -> Poll:
@@ -144,7 +163,11 @@ def poll(connection: Connection, agent: str, instance: str, dead: Collection[str
         heartbeats={row["instance"]: row["beat"] for row in rows if row["instance"]},
         counts=Counts(**{field.name: found[field.name] for field in fields(Counts)}),
         commands=Commands(
-            tuple(names), found["endable"] > 0, bool(found["paused"]), found["shutdown"]
+            tuple(names),
+            found["endable"] > 0,
+            found["expired"] > 0,
+            bool(found["paused"]),
+            found["shutdown"],
         ),
     )
 

@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection
 from shared.contract.priority import Priority
 from shared.contract.rows import mended
 from shared.store.runs.takeover import DELAYED
-from shared.store.schema import RunState, instances, now_s, outbox, runs, ticks
+from shared.store.schema import ACTIVE, PARKED, RunState, instances, now_s, outbox, runs, ticks
 
 MOST_MATCHES = 20
 """The most runs that a search by a short prefix returns."""
@@ -74,6 +74,7 @@ class Load:
     postponed: int = 0
     running: int = 0
     waiting: int = 0
+    parked: int = 0
     unsent: int = 0
 
 
@@ -164,7 +165,7 @@ def loads(connection: Connection) -> dict[str, Load]:
             delayed,
             func.count().filter(postponed).label("postponed"),
         )
-        .where(runs.c.state != RunState.ENDED)
+        .where(ACTIVE)
         .group_by(runs.c.agent, runs.c.state)
     )
     for row in connection.execute(opened):
@@ -173,6 +174,9 @@ def loads(connection: Connection) -> dict[str, Load]:
             of_agent[row.state] = row.number - row.delayed
             of_agent["delayed"] += row.delayed
             of_agent["postponed"] += row.postponed
+    parked = select(runs.c.agent, func.count().label("number")).where(PARKED)
+    for row in connection.execute(parked.group_by(runs.c.agent)):
+        counts.setdefault(row.agent, {})["parked"] = row.number
     unsent = (
         select(outbox.c.agent, func.count().label("number"))
         .where(outbox.c.undeliverable_at.is_(None))

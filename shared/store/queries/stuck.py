@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, literal_column, select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
-from shared.store.schema import RunState, now_s, runs
-
-_OPEN = runs.c.state != literal_column("'ended'")
-"""Written out, so that the index of open runs is used."""
+from shared.store.schema import ACTIVE, RunState, now_s, runs
 
 LATE_S = 60.0
 """A run that is due usually starts within a second."""
@@ -29,7 +26,7 @@ def late_runs(connection: Connection) -> dict[str, int]:
     """The number of runs by agent that have been due for `LATE_S`."""
     query = (
         select(runs.c.agent, func.count().label("number"))
-        .where(_OPEN, runs.c.state == RunState.DUE, runs.c.due_at < now_s() - LATE_S)
+        .where(ACTIVE, runs.c.state == RunState.DUE, runs.c.due_at < now_s() - LATE_S)
         .group_by(runs.c.agent)
     )
     return {row.agent: row.number for row in connection.execute(query)}
@@ -39,7 +36,7 @@ def owned_runs(connection: Connection) -> list[OwnedRuns]:
     """The open runs that have an owner, which may be dead."""
     query = (
         select(runs.c.agent, runs.c.owner, func.count())
-        .where(_OPEN, runs.c.owner.is_not(None))
+        .where(ACTIVE, runs.c.owner.is_not(None))
         .group_by(runs.c.agent, runs.c.owner)
     )
     return [OwnedRuns(*row) for row in connection.execute(query)]

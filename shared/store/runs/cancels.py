@@ -14,8 +14,9 @@ from sqlalchemy.engine import Connection
 from shared.contract.messages import run_id
 from shared.store.database.dialect import insert_new
 from shared.store.database.prepared import Prepared
+from shared.store.runs.parking import unpark
 from shared.store.runs.run import NEXT_FENCE, Run, load
-from shared.store.schema import RunState, cancels, now_s, runs
+from shared.store.schema import ACTIVE, RunState, cancels, now_s, runs
 
 OVERDUE_S = 2.0
 """The time in which the owner must end a cancelled or overdue run, counted anew for each owner.
@@ -30,7 +31,6 @@ BATCH = 100
 """The most runs that one commit takes to end them; the next poll takes more."""
 
 _OPEN = runs.c.ended_at.is_(None)
-"""The condition that a run is open, in the form that the index for it supports."""
 
 CANCELLED = exists().where(cancels.c.run_id == runs.c.run_id)
 
@@ -65,9 +65,12 @@ def request(connection: Connection, agent: str, task_id: str) -> bool:
 
 
 def record(connection: Connection, agent: str, task_id: str) -> None:
-    """Record a cancel whether the run has ended or not; reads and locks no run."""
-    fields = {"run_id": run_id(agent, task_id), "agent": agent, "task_id": task_id}
+    """Record a cancel whether the run has ended or not; locks no run but a parked one, which is due
+    then."""
+    run = run_id(agent, task_id)
+    fields = {"run_id": run, "agent": agent, "task_id": task_id}
     insert_new(connection, cancels, fields, stamp="asked_at")
+    unpark(connection, run)
 
 
 def remove(connection: Connection, run_id: str) -> None:
@@ -88,7 +91,7 @@ def take_endable(
     not_ours = or_(runs.c.owner.is_distinct_from(instance), runs.c.run_id.not_in(held))
     chosen = connection.execute(
         select(runs.c.run_id)
-        .where(runs.c.agent == agent, _OPEN, ENDABLE, or_(not_ours, _late(STUCK_S)))
+        .where(runs.c.agent == agent, ACTIVE, ENDABLE, or_(not_ours, _late(STUCK_S)))
         .order_by(runs.c.run_id)
         .limit(BATCH)
         .with_for_update(skip_locked=True)

@@ -24,7 +24,7 @@ from shared.store.messages.requesters import Requester, answer, join
 from shared.store.runs.run import Run, dump_exchanges, dump_lines, from_row, load
 from shared.store.runs.sessions import SessionEntry, enter
 from shared.store.runs.takeover import DELAYED
-from shared.store.schema import LATEST_S, RunState, cancels, definitions, now_s, runs
+from shared.store.schema import ACTIVE, LATEST_S, RunState, cancels, definitions, now_s, runs
 
 NONCE_BYTES = 12
 """Encoded as the 16 characters that the column holds."""
@@ -159,7 +159,7 @@ def _is_delayed(connection: Connection, request: Request) -> bool:
 
 def _too_many(connection: Connection, request: Request, most: int) -> bool:
     """Whether the agent has `most` delayed runs or more; False if the id has a run already."""
-    delayed = and_(runs.c.agent == request.agent, runs.c.ended_at.is_(None), DELAYED)
+    delayed = and_(runs.c.agent == request.agent, ACTIVE, DELAYED)
     number = select(func.count()).select_from(runs).where(delayed).scalar_subquery()
     known = exists().where(runs.c.run_id == request.run_id)
     return bool(connection.execute(select(and_(~known, number >= most))).scalar())

@@ -16,7 +16,9 @@ from shared.store.messages import outbox
 from shared.store.messages.outbox import Outbound
 from shared.store.messages.requesters import answer, waiting
 from shared.store.runs import cancels
+from shared.store.runs.approvals import withdraw
 from shared.store.runs.claim import Claim, Request, Verdict, claim
+from shared.store.runs.parking import unpark_manager
 from shared.store.runs.run import CHANGE, Run, change
 from shared.store.runs.steps import Step
 from shared.store.schema import RunState, now_s, runs, steps
@@ -62,6 +64,8 @@ def end(connection: Connection, run: Run, ending: RunEnd, instance: str) -> tupl
         if _ended_by(connection, run):
             return outbox.unsent_of(connection, run.run_id, instance)
         raise
+    withdraw(connection, run)
+    unpark_manager(connection, run)
     for step in ending.steps:
         row = {"run_id": run.run_id, "epoch": run.epoch, **vars(step)}
         insert_new(connection, steps, row, stamp="finished_at")

@@ -25,9 +25,11 @@ class MarkKind(StrEnum):
     """`reason` says why."""
     HANDED_OVER = "handed_over"
     REPLAYED = "replayed"
+    PARKED = "parked"
+    """`reason` names what it waits for."""
 
 
-_LAST = {MarkKind.POSTPONED, MarkKind.HANDED_OVER}
+_LAST = {MarkKind.POSTPONED, MarkKind.HANDED_OVER, MarkKind.PARKED}
 """The marks with which an ownership ends; with the others one begins."""
 _MOST_FENCE = INTEGER_MAX // 2 - 1
 """A larger fence is damaged, and its mark would have too large a number."""

@@ -30,7 +30,8 @@ class Run:
     """A claimed run with its frozen inputs; `message` and `definition` are JSON.
 
     `attempts` counts the owners that have died since its last finished step, `failures` the
-    postponements since then. `cancelled` and `owner` are those at loading. `nonce` is secret: only
+    postponements since then. `cancelled` and `owner` are those at loading. `parked_at` is when it
+    was last parked, None if never, and `parked_s` how long in all. `nonce` is secret: only
     values derived from it leave this process. `damage` names the columns that could not be read;
     their fields are blank, and the run can only end.
     """
@@ -55,6 +56,8 @@ class Run:
     recalled: Json[Exchanges] = ()
     nonce: str = field(default="", repr=False)
     owner: str | None = None
+    parked_at: float | None = None
+    parked_s: float = 0.0
     damage: str = ""
 
 
@@ -77,6 +80,8 @@ _BLANK = {
     "recalled": "[]",
     "nonce": "",
     "owner": None,
+    "parked_at": None,
+    "parked_s": 0.0,
 }
 
 
@@ -101,6 +106,8 @@ COLUMNS = (
     runs.c.recalled,
     runs.c.nonce,
     runs.c.owner,
+    runs.c.parked_at,
+    runs.c.parked_s,
 )
 
 

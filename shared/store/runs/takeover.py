@@ -15,7 +15,7 @@ from shared.store.runs.marks import Mark, MarkKind, record
 from shared.store.runs.run import CHANGE, NEXT_FENCE, Run, change, from_row
 from shared.store.runs.run import COLUMNS as RUN_COLUMNS
 from shared.store.runs.sessions import freeze_recalled, has_its_turn
-from shared.store.schema import INTEGER_MAX, RunState, definitions, now_s, runs
+from shared.store.schema import ACTIVE, INTEGER_MAX, RunState, definitions, now_s, runs
 
 SUSPECTED_AFTER = 2
 """The deaths of owners, with no step finished in between, that make a run a suspect. One death
@@ -66,7 +66,7 @@ def take(
         select(runs.c.run_id, runs.c.state, runs.c.owner, runs.c.session_place, runs.c.recalled)
         .where(
             runs.c.agent == agent,
-            runs.c.ended_at.is_(None),
+            ACTIVE,
             TAKEABLE,
             SUSPECT if suspects else not_(SUSPECT),
         )

@@ -61,7 +61,7 @@ def test_a_worker_whose_name_and_description_can_be_read_still_serves(folder: Pa
     write(folder, "alice", "name: alice\nworkers: [bob]")
     write(folder, "bob", "name: bob\ndescription: Writes.\ntols: []\nlimits: {}\nlimits: {}")
     read = read_folder(folder)
-    assert read.definition("alice").workers == ("bob",)
+    assert [it.name for it in read.definition("alice").workers] == ["bob"]
     assert read.described["bob"] == Definition(name="bob", description="Writes.")
     assert set(read.faults) == {"bob"}
 
@@ -106,7 +106,7 @@ def test_two_files_cannot_define_one_agent(folder: Path) -> None:
     assert refusal(read, "bob") == (
         f"{folder}/robert.yaml: name: {folder}/bob.yaml defines 'bob' already"
     )
-    assert read.definition("alice").workers == ("bob",)
+    assert [it.name for it in read.definition("alice").workers] == ["bob"]
 
 
 def test_every_fault_of_a_folder_is_reported_at_once(folder: Path) -> None:
