@@ -163,7 +163,9 @@ async def _alone(broker: Broker, agents: list[str]) -> None:
 def _agents_into(folder: Path, play: _Play) -> None:
     """Copy the examples into a folder. Alice gets a schedule that fires every few seconds."""
     root = Path(__file__).parents[3]
-    examples = next(it for it in (root / name for name in play.folders) if it.is_dir())
+    examples = next((it for it in (root / name for name in play.folders) if it.is_dir()), None)
+    if examples is None:
+        raise HutchError("this installation has no such example: play it in a clone of Hutch")
     shutil.copytree(examples, folder, ignore=shutil.ignore_patterns("__pycache__"))
     file = folder / "alice.yaml"
     if file.exists():
