@@ -47,7 +47,7 @@ from shared.broker.connection import Broker, connect
 from shared.broker.consumer import Consumer
 from shared.contract import topology
 from shared.contract.entities import Topology
-from shared.definitions.loader import equipped, read_folder, workers_of
+from shared.definitions.loader import described, equipped, read_folder
 from shared.definitions.model import Definition
 from shared.definitions.narrowing import narrowed
 from shared.definitions.skills import skill_folders
@@ -69,27 +69,29 @@ async def serve(process: Process, name: str) -> None:
     """Run one instance of an agent until it is asked to end."""
     settings = process.settings
     folder = read_folder(settings.agents)
-    definition, tools = await equipped(folder, name)
+    found = await equipped(folder, name)
+    definition = found.definition
     for other, fault in folder.faults.items():
         log.warning("an agent's file is wrong: it can't start", agent=other, fault=fault)
-    workers, faults = await workers_of(folder, definition)
+    workers, faults = await described(folder, [it.name for it in definition.workers])
     for fault in faults:
         log.warning("a worker's output can't be loaded", fault=fault)
     metrics = Metrics(process.registry)
     models = ModelRegistry(settings, metrics.model_failed)
-    model = models.of(definition)  # a missing key or model is an error now, not at the first task
-    models.of_embeddings(definition)  # the same
+    # A missing key or model is an error now, not at the first task.
+    model, *_ = models.all_of(definition)
     await model.warm()  # loads proxies and certificates now, while no heartbeat waits for it
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)
     async with (
-        opened(tools) as tools,
+        opened([*found.tools, *found.checks.values()]) as tools,
         open_store(settings.store, retry_for_s=inf, start_s=START_S) as store,
         connect(settings.broker, instance_id, wait_s=START_S) as broker,
     ):
         threads = ToolThreads()
         own = [PythonTool(tool, threads) for tool in tools]
-        toolbox = Toolbox(own)
+        most = len(found.tools)
+        toolbox = Toolbox(own[:most], dict(zip(found.checks, own[most:], strict=True)))
         metrics.tool_threads.labels("running").set_function(lambda: threads.running)
         metrics.tool_threads.labels("abandoned").set_function(lambda: threads.abandoned)
         tool_specs = (*toolbox.specs, *specs(definition))

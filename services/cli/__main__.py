@@ -92,6 +92,10 @@ COMMANDS = {
     ),
     "watch": ("watch", "Print what agents do, while they do it, until Ctrl-C."),
     "dead": ("dead", "List, show, replay and drop dead letters."),
+    "mcp": (
+        "mcp",
+        "Offer the agents as tools to a program that speaks MCP over stdin and stdout.",
+    ),
     "keys": ("keys", "Make, list and revoke the keys of the gateway's clients."),
     "knowledge": ("knowledge", "Show what is indexed of agents' documents, and search it."),
     "forget": (

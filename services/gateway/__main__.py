@@ -62,6 +62,7 @@ async def serve(process: Process) -> None:
                 jobs.create_task(handle_commands(control, process.stopping)),
                 jobs.create_task(heartbeat.serve()),
                 jobs.create_task(app.state.commands.serve()),
+                jobs.create_task(app.state.mcp.serve()),
                 jobs.create_task(Webhooks(gateway, process.registry).serve()),
             ]
             async with hub.serving(), server:

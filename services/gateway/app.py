@@ -23,6 +23,7 @@ from services.gateway.api import (
 )
 from services.gateway.description import describe
 from services.gateway.gateway import Gateway
+from services.gateway.mcp import door
 from services.gateway.metrics import RequestCount
 from services.gateway.openai import chat, models, responses
 from services.gateway.openai.wire import errors
@@ -71,6 +72,7 @@ def routes() -> FastAPI:
         app.include_router(it.router)
     for it in OPENAI:
         app.include_router(it.router, responses=errors.RESPONSES)
+    app.include_router(door.router)
     app.include_router(files.router)
     describe(app)
     return app
@@ -79,10 +81,11 @@ def routes() -> FastAPI:
 def application(gateway: Gateway, hub: Hub) -> FastAPI:
     app = routes()
     app.state.gateway, app.state.hub = gateway, hub
-    problems.install(app, {"/v1/": errors.response})
+    problems.install(app, {"/v1/": errors.response, door.PATH: door.response})
     app.add_middleware(GZipMiddleware, compresslevel=COMPRESSION, exclude_content_types=STREAMS)
     guard.install(app, gateway.store, gateway.own)
     app.add_middleware(RequestCount, metrics=hub.metrics)
+    app.state.mcp = door.Door(hub)
     app.state.commands = CommandRunner(gateway.stopping)
     app.state.dead_letters_lock = asyncio.Lock()
     app.state.observation = Observation(gateway)

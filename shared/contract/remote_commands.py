@@ -48,7 +48,7 @@ SCOPES: Mapping[str, Scope] = {
 }
 """The scope that a key needs for each of these commands."""
 
-LOCAL = ("demo", "init", "up", "down", "check", "topology", "k8s", "migrate")
+LOCAL = ("demo", "init", "up", "down", "mcp", "check", "topology", "k8s", "migrate")
 """Commands that work with the files and processes of the machine on which they are given, or that
 come before any gateway."""
 

@@ -7,7 +7,7 @@ same functions as a starting process, so both refuse the same faults in the same
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from shared.definitions import documents
 from shared.definitions.documents import Document, Fault, Place
 from shared.definitions.functions import Tool
 from shared.definitions.functions import load as load_tool
+from shared.definitions.guardrails import Guardrails
 from shared.definitions.model import Definition, Definitions, is_name
 from shared.definitions.output import FILE_REFERENCE, model_schema, read_schema
 from shared.definitions.skills import with_skills
+from shared.definitions.tools.checks import load_check
 from shared.errors import KnowledgeError, SettingsError
 from shared.validation import sentence
 
@@ -61,8 +63,18 @@ class Folder:
         return self.found[name]
 
 
-async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
-    """An agent's definition and tools. Raises `SettingsError` with a line for each fault.
+@dataclass(frozen=True)
+class Equipped:
+    """An agent's definition with what it names in other files."""
+
+    definition: Definition
+    tools: list[Tool]
+    checks: Mapping[str, Tool]
+    """The functions of its guardrails by their references; they return a `Verdict` as JSON."""
+
+
+async def equipped(folder: Folder, name: str) -> Equipped:
+    """An agent's definition, tools and checks. Raises `SettingsError` with a line for each fault.
 
     The tools' files are imported in a thread without an event loop, so that they may run one. The
     same files can define the model of the agent's output; the definition then has its schema. Its
@@ -70,6 +82,7 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
     """
     definition = folder.definition(name)
     tools: list[Tool] = []
+    checks: dict[str, Tool] = {}
     faults: list[str] = []
 
     def load_all() -> None:
@@ -92,6 +105,11 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
             known = arguments if isinstance(arguments, dict) else ()
             if tool.approval and (unknown := tool.approval.unknown(known)):
                 faults.append(folder.fault(name, ("tools", at, "approval", "when"), unknown))
+        for place, reference in _check_references(definition.guardrails):
+            try:
+                checks[reference] = load_check(folder.path, reference)
+            except SettingsError as error:
+                faults.append(folder.fault(name, place, str(error)))
 
     await in_thread(load_all)
     paths = definition.knowledge.paths if definition.knowledge else ()
@@ -99,27 +117,35 @@ async def equipped(folder: Folder, name: str) -> tuple[Definition, list[Tool]]:
     faults += [folder.fault(name, ("knowledge",), f"there is no '{path}'") for path in missing]
     if faults:
         raise SettingsError("\n".join(faults))
-    return definition, tools
+    return Equipped(definition, tools, checks)
 
 
-async def workers_of(folder: Folder, definition: Definition) -> tuple[Definitions, list[str]]:
-    """An agent's workers as it sees them: their names, descriptions and outputs.
+def _check_references(guardrails: Guardrails | None) -> Iterator[tuple[Place, str]]:
+    if guardrails is not None:
+        for key, checks in (("input", guardrails.input), ("output", guardrails.output)):
+            for at, check in enumerate(checks):
+                if check.function is not None:
+                    yield ("guardrails", key, at), check.function
 
-    Also returns a line for each output that can't be loaded: that worker is described without it.
+
+async def described(folder: Folder, names: Iterable[str]) -> tuple[Definitions, list[str]]:
+    """Agents as their callers see them: their names, descriptions and outputs.
+
+    Also returns a line for each output that can't be loaded: that agent is described without it.
     """
-    workers = {worker.name: folder.described[worker.name] for worker in definition.workers}
+    agents = {name: folder.described[name] for name in names}
     faults: list[str] = []
 
     def load_all() -> None:
-        for name, worker in workers.items():
+        for name, agent in agents.items():
             try:
-                workers[name] = _with_schema(folder, worker)
+                agents[name] = _with_schema(folder, agent)
             except SettingsError as error:
-                workers[name] = worker.model_copy(update={"output": None})
+                agents[name] = agent.model_copy(update={"output": None})
                 faults.append(folder.fault(name, ("output",), str(error)))
 
     await in_thread(load_all)
-    return workers, faults
+    return agents, faults
 
 
 def _with_schema(folder: Folder, definition: Definition) -> Definition:

@@ -23,7 +23,8 @@ from shared.contract.topology import ALL, GATEWAY, SCHEDULER
 from shared.definitions.base_url import url_fault
 from shared.definitions.durations import Duration
 from shared.definitions.functions import JsonObject
-from shared.definitions.knowledge import Knowledge, built_in, knowledge_by_paths
+from shared.definitions.guardrails import Guardrails, unknown_name
+from shared.definitions.knowledge import OWN, Knowledge, built_in, knowledge_by_paths
 from shared.definitions.output import checked_output
 from shared.definitions.schedule import Schedule
 from shared.definitions.tools.choice import (
@@ -230,6 +231,11 @@ class Definition(Frozen, title="Agent"):
         exclude_if=lambda skills: not skills,
         description="folders of skills, beside this file: each skill is a folder with a `SKILL.md`",
     )
+    guardrails: Guardrails | None = Field(
+        default=None,
+        exclude_if=_is_default,
+        description="checks of its tasks and answers, and tools that data from outside closes",
+    )
     swarm: AgentName | None = Field(
         default=None, description="group whose members receive each other's answers; absent: none"
     )
@@ -285,6 +291,16 @@ class Definition(Frozen, title="Agent"):
             )
         if len(names) > MOST_CALLABLE:
             raise ValueError(f"{len(names)} tools and workers; endpoints take {MOST_CALLABLE}")
+        return value
+
+    @field_validator("guardrails")
+    @classmethod
+    def _known_names(cls, value: Guardrails | None, info: ValidationInfo) -> Guardrails | None:
+        if value and value.after_untrusted and {"tools", "workers"} <= info.data.keys():
+            entries: _Entries = (*info.data["tools"], *info.data["workers"])
+            names = {_name(it) for it in entries} | OWN
+            if fault := unknown_name(value.after_untrusted, names):
+                raise ValueError(fault)
         return value
 
     @model_validator(mode="after")

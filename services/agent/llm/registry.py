@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from services.agent.llm.client import OnFailure, OpenAIModel, ignore_failure
-from shared.definitions.model import Definition
+from shared.definitions.guardrails import Guardrails
+from shared.definitions.model import Definition, ModelChoice
 from shared.definitions.model_address import model_address, with_embedding_model
 from shared.settings.environment import Settings
 
@@ -28,9 +29,27 @@ class ModelRegistry:
         embedding = with_embedding_model(definition)
         return self.of(embedding) if embedding else None
 
+    def all_of(self, definition: Definition) -> list[OpenAIModel]:
+        """The definition's model, those of its checks, its embeddings'. Raises as `of` does."""
+        guardrails = definition.guardrails or Guardrails()
+        checks = (*guardrails.input, *guardrails.output)
+        others = (with_model(definition, it.model) for it in checks if it.model is not None)
+        embedding = with_embedding_model(definition)
+        return [self.of(it) for it in (definition, *others, embedding) if it is not None]
+
     async def close(self) -> None:
         for model in self._built.values():
             await model.close()
+
+
+def with_model(definition: Definition, name: str) -> Definition:
+    """The definition with another model at the same endpoint, without options of its own."""
+    choice = definition.model
+    same = {"base_url": choice.base_url, "api_key_env": choice.api_key_env}
+    model = ModelChoice.model_validate(
+        {"name": name, "api": choice.api, "profile": choice.profile, **same}
+    )
+    return definition.model_copy(update={"model": model})
 
 
 def build(

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from services.agent.llm.chat import Completion, Text, ToolCall
 from services.agent.loop.budget import is_spent, shares
+from services.agent.loop.guardrails.untrusted import Untrusted
 from services.agent.loop.journal import Journal, StepKey, StepKind, parse_output
 from services.agent.loop.repeats import Repeats
 from services.agent.loop.tool_calls import WorkerArguments, kinds_by_name, parse_arguments
@@ -119,6 +120,7 @@ class Calls:
         self._kinds = kinds_by_name(self.work.tools, self.work.workers)
         self._repeatable = {tool.name for tool in self.work.tools if tool.repeatable}
         self.repeats = Repeats(self._repeatable)
+        self._untrusted = Untrusted(self.work)
 
     async def execute(self, turn: int, completion: Completion, left: Budget) -> list[Answer]:
         """One answer for each call of a reply, in call order.
@@ -131,6 +133,7 @@ class Calls:
         else:
             answers = await self._perform_all(self._prepare_all(turn, calls, left))
         self.repeats.add(calls, [answer.content for answer in answers])
+        self._untrusted.add(call.name for call in calls)
         return answers
 
     async def _perform_all(self, prepared: Sequence[_Call | Answer]) -> list[Answer]:
@@ -191,6 +194,8 @@ class Calls:
             once = None if name in self._repeatable else to_json(arguments).decode()
             perform = partial(self._call_tool, key, name, arguments)
             prepared = _Call(key, "tool", name, perform, once)
+        if denial := self._untrusted.denial(name):
+            prepared = _Call(key, prepared.kind, name, partial(_denied, denial))
         recorded = self.journal.recorded(key, prepared.kind, name)
         return prepared if recorded is None else parse_output(Answer, key, recorded)
 
@@ -265,6 +270,11 @@ def cancelled_call() -> str:
 
 def _failed(text: str, detail: str | None = None) -> Answer:
     return Answer(content=text, status=Status.FAILED, detail=detail)
+
+
+async def _denied(text: str, _reserve: float) -> Answer:
+    """In place of a call to a closed tool; recorded, so that the journal shows it."""
+    return Answer(content=text, status=Status.REFUSED)
 
 
 def _too_late(name: str, usage: Usage) -> Answer:

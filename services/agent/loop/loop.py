@@ -20,6 +20,7 @@ from services.agent.loop.calls import Answer, Calls, Tools, Workers
 from services.agent.loop.context import Context
 from services.agent.loop.data import MOST_CORRECTIONS, AnswerData
 from services.agent.loop.endings import refusal_outcome, reply_outcome
+from services.agent.loop.guardrails.checks import Checks, ModelOf
 from services.agent.loop.journal import Journal, StepKey, parse_output
 from services.agent.loop.preparation import found_tools, prepared
 from services.agent.loop.repeats import MOST_ASKED
@@ -36,6 +37,10 @@ CONCLUDE = (
 )
 
 
+CHECKABLE = {*ANSWERED, Status.REFUSED}
+"""The statuses of a run whose text is its model's."""
+
+
 def no_deadline() -> float:
     return inf
 
@@ -48,19 +53,27 @@ async def run(
     journal: Journal,
     left_s: Callable[[], float] = no_deadline,
     stream: Stream | None = None,
+    model_of: ModelOf | None = None,
 ) -> Outcome:
     """Run the loop until it has an outcome. `left_s` returns the seconds until its deadline.
+    `model_of` returns the models of its checks; without it, these use the run's.
 
     Calls that may be given up end some time before the deadline, and the run then concludes from
     what it has. The caller ends it at the deadline itself; only if a worker has ended just then,
-    `TimeoutError` is raised here. Replies are streamed only with `stream`.
+    `TimeoutError` is raised here. Replies are streamed only with `stream`, and never if they are to
+    be checked.
 
     Raises `RunLost` if another instance has taken the run, `JournalMismatch` if the journal
     records other steps than this run takes, `ModelUnavailable` if the run can go on later from its
     finished steps, and the errors of the journal's store.
     """
+    checks = Checks(work, tools, model_of or (lambda _: model), journal)
+    work, refused = await checks.task(work)
+    if refused:
+        return refused.model_copy(update={"usage": checks.usage})
     work = await prepared(work, tools, journal)
-    loop = _Loop(work, model, Calls(work, tools, workers, journal, left_s), journal, stream)
+    calls = Calls(work, tools, workers, journal, left_s)
+    loop = _Loop(work, model, calls, checks, journal, None if checks.of_answers else stream)
     try:
         turn = 1
         while (outcome := await loop.at_limit(turn)) is None:
@@ -72,7 +85,7 @@ async def run(
             answers = await loop.calls.execute(turn, completion, loop.left)
             loop.append(turn, completion, answers)
             turn += 1
-        return loop.end(outcome)
+        return loop.end(await loop.guarded(turn, outcome))
     except ModelUnavailable:
         raise
     except ModelError as error:
@@ -84,6 +97,7 @@ class _Loop:
     work: Work
     model: Model
     calls: Calls
+    checks: Checks
     journal: Journal
     stream: Stream | None
     usage: Usage = field(default_factory=Usage)
@@ -119,7 +133,9 @@ class _Loop:
 
     @property
     def left(self) -> Budget:
-        return remaining(self.work.message.budget or Budget(), self.usage)
+        """The budget that is left for turns."""
+        used = self.usage + self.checks.usage + self.checks.reserved
+        return remaining(self.work.message.budget or Budget(), used)
 
     async def at_limit(self, turn: int) -> Outcome | None:
         """The outcome if a limit is reached before this turn.
@@ -240,9 +256,17 @@ class _Loop:
         partial = Outcome(status=Status.PARTIAL, content=completion.text, detail=why)
         return self.checked(partial) or self.unfit()
 
+    async def guarded(self, turn: int, outcome: Outcome) -> Outcome:
+        """The outcome as the checks of its answer leave it: they are made once it is recorded."""
+        if not self.checks.of_answers or outcome.status not in CHECKABLE:
+            return outcome
+        await self.record_reply()
+        return await self.checks.answer(turn, outcome, self.data, self.usage)
+
     def end(self, outcome: Outcome) -> Outcome:
         """The outcome with the run's usage; its last reply is left to be committed with the end."""
         if self.unrecorded is not None:
             key, name, output = self.unrecorded
             self.journal.record_at_end(key, "model", name, output)
-        return outcome.model_copy(update={"usage": self.usage, "model": self.model_name})
+        usage = self.usage + self.checks.usage
+        return outcome.model_copy(update={"usage": usage, "model": self.model_name})

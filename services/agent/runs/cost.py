@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,22 +16,23 @@ from shared.prices import PriceList
 
 
 async def price_refusal(
-    budget: Budget | None, model: OpenAIModel, prices: PriceList
+    budget: Budget | None, models: Sequence[OpenAIModel], prices: PriceList
 ) -> Outcome | None:
-    """The outcome of a run whose budget has a cost that its model's calls can't be counted against.
+    """The outcome of a run whose budget has a cost that its models' calls can't be counted against.
 
     Loads the prices in a thread: that takes up to a second.
     """
     if budget is None or budget.cost is None:
         return None
     now = datetime.now(UTC)
-    if await asyncio.to_thread(prices.knows, model.name, model.base_url, now):
-        return None
-    content = (
-        f"not begun: its budget has a cost, and the price of the model '{model.name}' is not "
-        "known; set it in HUTCH_PRICES, or give a budget of tokens"
-    )
-    return Outcome(status=Status.REFUSED, content=content)
+    for model in models:
+        if not await asyncio.to_thread(prices.knows, model.name, model.base_url, now):
+            content = (
+                f"not begun: its budget has a cost, and the price of the model '{model.name}' is "
+                "not known; set it in HUTCH_PRICES, or give a budget of tokens"
+            )
+            return Outcome(status=Status.REFUSED, content=content)
+    return None
 
 
 @dataclass

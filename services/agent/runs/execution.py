@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from services.agent.instance import Instance
 from services.agent.llm.chat import Model
-from services.agent.llm.registry import ModelRegistry
+from services.agent.llm.registry import ModelRegistry, with_model
 from services.agent.loop import loop
 from services.agent.loop.precheck import precheck
 from services.agent.loop.snapshot import Snapshot, restore_snapshot
@@ -40,8 +40,9 @@ from services.agent.runs.stream import RunStream
 from services.agent.runs.workers import Replies, WorkerCalls
 from services.agent.tools.toolbox import RunTools, Toolbox
 from shared.concurrency.fault_boundary import is_own_cancellation
-from shared.contract.messages import Status, Task, Trigger, Usage
+from shared.contract.messages import Budget, Status, Task, Trigger, Usage
 from shared.contract.rows import message_of
+from shared.definitions.model import Definition
 from shared.errors import (
     BrokerError,
     DamagedRow,
@@ -227,7 +228,8 @@ class RunParts:
 
     async def price_refusal(self, message: Task | Trigger, snapshot: Snapshot) -> Outcome | None:
         """See `cost.price_refusal`. Raises `SettingsError` as `loop` does."""
-        return await price_refusal(message.budget, self.models.of(snapshot.definition), self.prices)
+        models = self.models.all_of(snapshot.definition)
+        return await price_refusal(message.budget, models, self.prices)
 
     async def journal(self, run: Run, slot: Slot) -> tuple[StoredJournal, float]:
         """The run's journal, and the seconds until its deadline by the store's clock."""
@@ -255,26 +257,24 @@ class RunParts:
         Raises `SettingsError` if the settings no longer allow the use of the run's model.
         """
         sums_up = run.kind == "tick"  # its run may call nothing
-        endpoint = self.models.of(snapshot.definition)
+        definition = snapshot.definition
         work = Work(
             run_id=run.run_id,
-            definition=snapshot.definition,
+            definition=definition,
             message=message,
             notes=run.notes,
             recalled=run.recalled,
             now=datetime.fromtimestamp(_starts_at(run, message), UTC),
             workers=() if sums_up else snapshot.workers,
             tools=() if sums_up else snapshot.tools,
-            window=endpoint.window,
+            window=self.models.of(definition).window,
             output=None if sums_up else snapshot.output,
         )
-        model: Model = InstrumentedModel(endpoint, self.instance, run)
-        if message.budget and message.budget.cost is not None:
-            model = PricedModel(model, self.prices, endpoint.name, endpoint.base_url)
+        model_of = partial(self._model, run, message.budget, journal)
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)
         return loop.run(
             work,
-            PausedModel(WatchedModel(model, journal.cause), self.pause, journal),
+            model_of(definition),
             InstrumentedTools(
                 self.built_in.of(run, snapshot, RunTools(self.toolbox, run, self.instance)),
                 self.instance,
@@ -284,7 +284,18 @@ class RunParts:
             journal,
             scope.left_s,
             RunStream(self.instance.publisher, run).turn if _streams(message) else None,
+            lambda name: model_of(with_model(definition, name)),
         )
+
+    def _model(
+        self, run: Run, budget: Budget | None, journal: StoredJournal, definition: Definition
+    ) -> Model:
+        """A definition's model, for the calls of one run."""
+        endpoint = self.models.of(definition)
+        model: Model = InstrumentedModel(endpoint, self.instance, run)
+        if budget and budget.cost is not None:
+            model = PricedModel(model, self.prices, endpoint.name, endpoint.base_url)
+        return PausedModel(WatchedModel(model, journal.cause), self.pause, journal)
 
 
 def _key(run: Run) -> tuple[str, int]:

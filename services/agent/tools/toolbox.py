@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,11 +40,17 @@ class AgentTool(Protocol):
 
 
 class Toolbox:
-    """The tools of one agent; the loader guarantees that their names are unique."""
+    """The tools of one agent; the loader guarantees that their names are unique.
 
-    def __init__(self, tools: Sequence[AgentTool]) -> None:
+    `checks` are called like tools, by their references, which no tool has as its name. No model
+    sees them.
+    """
+
+    def __init__(
+        self, tools: Sequence[AgentTool], checks: Mapping[str, AgentTool] | None = None
+    ) -> None:
         self.specs = tuple(tool.spec for tool in tools)
-        self._tools = {tool.spec.name: tool for tool in tools}
+        self._tools = {**(checks or {}), **{tool.spec.name: tool for tool in tools}}
 
     async def call(
         self,

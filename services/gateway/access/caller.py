@@ -34,6 +34,14 @@ class Caller:
     """To be called before a stream's work begins: raises 429 if too many streams are open. The
     stream counts until the response has ended."""
 
+    def need(self, scope: Scope) -> None:
+        """Raise 403 if the caller lacks a scope."""
+        if scope not in self.scopes:
+            raise Problem(
+                HTTPStatus.FORBIDDEN,
+                f"the key '{self.name}' lacks the scope '{scope}', which this needs",
+            )
+
     def sees(self, agent: str) -> bool:
         return self.agents is None or agent in self.agents
 
@@ -72,11 +80,7 @@ def _caller(
 ) -> Caller:
     caller: Caller = request.state.caller
     for scope in needed.scopes:
-        if scope not in caller.scopes:
-            raise Problem(
-                HTTPStatus.FORBIDDEN,
-                f"the key '{caller.name}' lacks the scope '{scope}', which this needs",
-            )
+        caller.need(Scope(scope))
     return caller
 
 

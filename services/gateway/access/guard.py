@@ -20,7 +20,7 @@ from shared.settings.gateway import GatewaySettings
 from shared.store import Store
 from shared.store.processes.api_keys import ApiKey
 
-GUARDED = ("/api/", "/v1/")
+GUARDED = ("/api/", "/v1/", "/mcp")
 PUBLIC = frozenset({"/api/openapi.json"})
 
 HEADERS = {

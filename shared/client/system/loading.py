@@ -32,7 +32,7 @@ def loaded(folder: Folder, name: str) -> Loaded | str:
         definition = folder.definition(name)
     except SettingsError as error:
         return str(error)
-    needs = (definition.tools, definition.knowledge, definition.skills)
+    needs = (definition.tools, definition.knowledge, definition.skills, definition.guardrails)
     if not any(needs) and not isinstance(definition.output, str):
         return Loaded(definition, [])
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
@@ -44,8 +44,8 @@ def loaded(folder: Folder, name: str) -> Loaded | str:
 
 def _import(folder: Folder, name: str) -> Loaded | str:
     try:
-        definition, tools = asyncio.run(equipped(folder, name))
+        found = asyncio.run(equipped(folder, name))
     except SettingsError as error:
         return str(error)
-    described = tuple((tool.name, tool.description) for tool in tools)
-    return Loaded(definition, tool_advice(name, tools), described)
+    described = tuple((tool.name, tool.description) for tool in found.tools)
+    return Loaded(found.definition, tool_advice(name, found.tools), described)

@@ -19,6 +19,7 @@ from shared.contract.rows import message_of, response_of
 from shared.errors import DamagedRow
 from shared.store.database.dialect import lock_name
 from shared.store.runs.run import Exchanges, dump_exchanges
+from shared.store.runs.steps import changed_tasks
 from shared.store.schema import INTEGER_MAX, RunState, runs
 
 RECALLED_RUNS = 20
@@ -108,7 +109,8 @@ def recall(
 ) -> Exchanges:
     """The exchanges of a session before a place, oldest first, within the limits.
 
-    An exchange that can't be read is logged and left out.
+    A task that its checks have changed is recalled as they left it. An exchange that can't be read
+    is logged and left out.
     """
     half = max(1, most_runs // 2)
     surplus = literal(place, Integer) - 1 - most_runs  # computed there: the place can be damaged
@@ -125,11 +127,13 @@ def recall(
         .order_by(runs.c.session_place.desc())
         .limit(most_runs)
     )
+    rows = connection.execute(newest).all()
+    changed = changed_tasks(connection, [row.run_id for row in rows])
     found: list[tuple[str, str]] = []
     left = most_chars
-    for row in connection.execute(newest):
+    for row in rows:
         try:
-            asked = message_of(row.message).prompt[:text_chars]
+            asked = (changed.get(row.run_id) or message_of(row.message).prompt)[:text_chars]
             answered = response_of(row.response).content[:text_chars]
         except DamagedRow as error:
             log.warning("damaged run not recalled", run=row.run_id, reason=str(error))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pydantic import BaseModel
 from sqlalchemy import bindparam, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.dml import ReturningInsert
@@ -13,6 +15,8 @@ from shared.store.database.prepared import Prepared
 from shared.store.runs.run import OWNED, Run, change, lock, owned
 from shared.store.runs.tool_starts import Start, doubtful
 from shared.store.schema import now_s, runs, steps
+
+DAMAGED_CHECK = "[the task can't be shown: the record of its check can't be read]"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,12 @@ class Resumed:
     postponed_for: str = ""
 
 
+class _Verdict(BaseModel):
+    """The part of a check's output that is read here."""
+
+    text: str | None = None
+
+
 def steps_of(connection: Connection, run: Run) -> list[Step]:
     """The finished steps of a run from all its epochs, in order; each step occurs once."""
     query = (
@@ -52,6 +62,27 @@ def steps_of(connection: Connection, run: Run) -> list[Step]:
         Step(row.turn, row.position, row.kind, row.name, row.output)
         for row in connection.execute(query)
     ]
+
+
+def changed_tasks(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, str]:
+    """The tasks that checks have changed, by their runs: those of turn 0 before its position 0.
+
+    A step that can't be read may have changed its task: a sentence takes the task's place.
+    """
+    query = (
+        select(steps.c.run_id, steps.c.output)
+        .where(steps.c.run_id.in_(run_ids), steps.c.turn == 0, steps.c.position < 0)
+        .order_by(steps.c.position)
+    )
+    found = {}
+    for row in connection.execute(query):
+        try:
+            text = _Verdict.model_validate_json(row.output).text
+        except ValueError:
+            text = DAMAGED_CHECK
+        if text is not None:
+            found[row.run_id] = text
+    return found
 
 
 def write_step(connection: Connection, run: Run, step: Step) -> None:

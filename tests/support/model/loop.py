@@ -14,6 +14,7 @@ from services.agent.loop.tool_calls import WorkerSpec
 from services.agent.loop.work import Outcome, Stream, Work
 from shared.contract.messages import Task, Trigger
 from shared.definitions.functions import JsonObject
+from shared.definitions.guardrails import Guardrails
 from shared.definitions.model import Definition, Limits
 from shared.errors import ModelError, RunLost
 from tests.support.model.doubles import ScriptedModel, ScriptedTools, ScriptedWorkers
@@ -31,10 +32,15 @@ def work(
     turns: int = 10,
     preamble: str = "You are Alice.",
     output: JsonObject | None = None,
+    guardrails: JsonObject | None = None,
 ) -> Work:
+    rules = Guardrails.model_validate(guardrails) if guardrails else None
+    limits = Limits(turns=turns)
     return Work(
         run_id="run",
-        definition=Definition(name="alice", preamble=preamble, limits=Limits(turns=turns)),
+        definition=Definition(name="alice", preamble=preamble, limits=limits).model_copy(
+            update={"guardrails": rules}
+        ),
         message=message or Task(content="Do it."),
         notes=notes,
         now=NOW,
@@ -71,6 +77,8 @@ class ScriptedLoop:
     journal: MemoryJournal = field(default_factory=MemoryJournal)
     left_s: Callable[[], float] = no_deadline
     stream: Stream | None = None
+    checking: ScriptedModel = field(default_factory=ScriptedModel)
+    """The model of checks."""
 
     async def run(self, it: Work | None = None) -> Outcome:
         return await run(
@@ -81,6 +89,7 @@ class ScriptedLoop:
             self.journal,
             self.left_s,
             self.stream,
+            lambda _: self.checking,
         )
 
     @property

@@ -21,7 +21,8 @@ async def tools(tmp_path: Path) -> dict[str, Tool]:
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "orders.py").write_text(TOOLS, "utf-8")
     (tmp_path / "carol.yaml").write_text(AGENT, "utf-8")
-    definition, tools = await equipped(read_folder(tmp_path), "carol")
+    found = await equipped(read_folder(tmp_path), "carol")
+    definition, tools = found.definition, found.tools
     assert definition.limits.turns == 6
     return {tool.name: tool for tool in tools}
 

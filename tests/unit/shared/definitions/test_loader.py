@@ -203,7 +203,8 @@ async def test_an_agent_gets_its_tools_and_no_others(folder: Path) -> None:
     (folder / "tools" / "b.py").write_text("raise ValueError\n")
     write(folder, "alice", "name: alice\ntools: [{function: 'a.py:f', repeatable: true}, 'a.py:g']")
     write(folder, "bob", "name: bob\ntools: ['b.py:f']")
-    definition, tools = await equipped(read_folder(folder), "alice")
+    found = await equipped(read_folder(folder), "alice")
+    definition, tools = found.definition, found.tools
     assert definition.name == "alice"
     assert [(tool.name, tool.repeatable) for tool in tools] == [("f", True), ("g", False)]
 
@@ -213,7 +214,7 @@ async def test_a_tools_file_may_run_a_loop_while_it_is_imported(folder: Path) ->
     source = "import asyncio\nn = asyncio.run(asyncio.sleep(0, 7))\ndef f() -> int: return n\n"
     (folder / "tools" / "a.py").write_text(source)
     write(folder, "alice", "name: alice\ntools: ['a.py:f']")
-    _, [tool] = await equipped(read_folder(folder), "alice")
+    [tool] = (await equipped(read_folder(folder), "alice")).tools
     assert await tool.call({}) == "7"
 
 

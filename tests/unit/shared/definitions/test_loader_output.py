@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.definitions.loader import equipped, load, read_folder, workers_of
+from shared.definitions.loader import described, equipped, load, read_folder
 from shared.errors import SettingsError
 from tests.support.agents_folder import write
 
@@ -48,17 +48,17 @@ async def test_an_output_is_a_pydantic_model_of_the_tools(folder: Path) -> None:
     (folder / "tools" / "reports.py").write_text(REPORTS)
     write(folder, "bob", "name: bob\noutput: reports.py:Report")
     write(folder, "alice", "name: alice\nworkers: [bob]")
-    bob, _ = await equipped(read_folder(folder), "bob")
+    bob = (await equipped(read_folder(folder), "bob")).definition
     assert isinstance(bob.output, dict)
     assert bob.output["required"] == ["total"]
-    workers, faults = await workers_of(read_folder(folder), load(folder)["alice"])
+    workers, faults = await described(read_folder(folder), load(folder)["alice"].workers)
     assert (workers["bob"].output, faults) == (bob.output, [])
 
 
 async def test_a_worker_whose_output_cannot_be_loaded_is_described_without_it(folder: Path) -> None:
     write(folder, "bob", "name: bob\noutput: reports.py:Report")
     write(folder, "alice", "name: alice\nworkers: [bob]")
-    workers, [fault] = await workers_of(read_folder(folder), load(folder)["alice"])
+    workers, [fault] = await described(read_folder(folder), load(folder)["alice"].workers)
     assert workers["bob"].output is None
     assert fault.startswith(f"{folder}/bob.yaml:2: output: {folder}/tools/reports.py: ")
 

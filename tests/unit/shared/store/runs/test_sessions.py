@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ from shared.store.runs import cancels, sessions
 from shared.store.runs.claim import Verdict
 from shared.store.runs.replay import Replayed, replay
 from shared.store.runs.run import Run
+from shared.store.runs.steps import DAMAGED_CHECK, Step, write_step
 from shared.store.runs.takeover import hand_over
 from tests.support.stores.sessions import asking, begun, claim_of, over, present
 from tests.support.stores.steps import claimed, counted, request, taken
@@ -157,6 +159,25 @@ async def test_the_newest_are_recalled_as_far_as_they_fit(store: Store) -> None:
         lambda db: sessions.recall(db, "alice", "s1", 5, most_chars=40, text_chars=12)
     )
     assert recalled == (("task t2", "x" * 12), ("task t3", "short"))
+
+
+@pytest.mark.parametrize(
+    ("output", "recalled"),
+    [
+        ('{"outcome": "changed", "text": "[card]"}', "[card]"),
+        ('{"outcome": "passed"}', "task t1"),
+        ("damaged", DAMAGED_CHECK),
+    ],
+)
+async def test_a_task_is_recalled_as_its_checks_have_left_it(
+    store: Store, output: str, recalled: str
+) -> None:
+    run = await begun(store, "t1")
+    for place, said in ((-2, '{"outcome": "changed", "text": "task t1"}'), (-1, output)):
+        step = Step(0, place, "tool", "checks.py:cards", said)
+        await store.write(run.run_id, partial(write_step, run=run, step=step))
+    await over(store, run)
+    assert (await begun(store, "t2")).recalled == ((recalled, "answer t1"),)
 
 
 async def test_no_more_than_so_many_are_recalled(store: Store) -> None:

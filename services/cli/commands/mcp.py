@@ -1,0 +1,31 @@
+"""`hutch mcp`: the agents as tools of a program that speaks MCP over stdin and stdout."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from services.cli.broker import address
+from services.cli.stdio_bridge import pass_on
+from shared.settings.environment import Settings
+from shared.settings.gateway_address import gateway_address
+
+SERVER = "services.gateway.mcp"
+
+
+def mcp() -> None:
+    """Offer the agents as tools to the program that starts this command and speaks MCP with it.
+
+    With HUTCH_GATEWAY it passes messages on to that gateway. Otherwise it works as a gateway does,
+    with the broker and the store. It ends when stdin does.
+    """
+    if gateway := gateway_address():
+        asyncio.run(pass_on(gateway))
+        return
+    environment = {
+        **os.environ,
+        "RABBITMQ_URL": address(Settings.from_environment()),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # it imports from where we do
+    }
+    os.execve(sys.executable, [sys.executable, "-m", SERVER], environment)
