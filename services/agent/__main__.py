@@ -163,6 +163,7 @@ async def _run(
         serving = [
             handle_commands(control, process.stopping, commands.cancel),
             replies.serve(await broker.consumer(replies.queue), settlement),
+            replies.watch_parked(),
             Heartbeat(instance, admission, takeover, commands).serve(),
             Retention(instance, timedelta(days=process.settings.keep_days)).serve(),
             mailbox.serve(),

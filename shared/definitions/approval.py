@@ -66,7 +66,7 @@ def _names(expression: ast.AST) -> set[str]:
     return {it.id for it in names} - own - _called(expression)
 
 
-class Approval(Frozen):
+class ApprovalRule(Frozen):
     """When a call needs approval, and how long it waits for a decision."""
 
     when: Annotated[str, AfterValidator(_condition)] | None = Field(
@@ -118,18 +118,18 @@ class Approval(Frozen):
 def approval_by_word(value: object) -> object:
     """Takes `always` and `never` for an approval of each call, and of none."""
     if value == "always":
-        return Approval()
+        return ApprovalRule()
     if value == "never":
         return None
-    if isinstance(value, dict | Approval | None):
+    if isinstance(value, dict | ApprovalRule | None):
         return value
     raise ValueError(FORM)
 
 
 ApprovalChoice = Annotated[
-    Approval | None,
+    ApprovalRule | None,
     BeforeValidator(
-        approval_by_word, json_schema_input_type=Literal["always", "never"] | Approval | None
+        approval_by_word, json_schema_input_type=Literal["always", "never"] | ApprovalRule | None
     ),
 ]
 """The field `approval` in an agent's file; None: no call needs approval."""

@@ -68,6 +68,11 @@ class Metrics:
             "Dead letters of all agents in the store: the queue `dead` did not accept them.",
             registry=registry,
         )
+        self.approvals_pending = Gauge(
+            "hutch_approvals_pending",
+            "Calls of the agent that wait for a person's decision.",
+            registry=registry,
+        )
         self.takeovers = Counter(
             "hutch_takeovers", "Runs taken over from a dead instance.", registry=registry
         )

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from shared.contract.messages import Frozen, Usage
 from shared.contract.rows import storable
-from shared.definitions.approval import Approval
+from shared.definitions.approval import ApprovalRule
 from shared.definitions.functions import JsonObject
 from shared.definitions.tools.choice import sanitised
 from shared.errors import ToolError
@@ -48,7 +48,7 @@ class ToolSpec(Frozen):
     description: str
     parameters: JsonObject
     repeatable: bool = False
-    approval: Approval | None = Field(default=None, exclude_if=_is_empty)
+    approval: ApprovalRule | None = Field(default=None, exclude_if=_is_empty)
 
 
 class ToolCall(Frozen):

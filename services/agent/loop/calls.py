@@ -12,12 +12,14 @@ from typing import Literal, NamedTuple, Protocol
 from pydantic_core import to_json
 
 from services.agent.llm.chat import Completion, Text, ToolCall
+from services.agent.loop.approvals import ParkedWorker, RunParked, approval_request, denial
 from services.agent.loop.budget import is_spent, shares
 from services.agent.loop.guardrails.untrusted import Untrusted
 from services.agent.loop.journal import Journal, StepKey, StepKind, parse_output
 from services.agent.loop.repeats import Repeats
 from services.agent.loop.tool_calls import WorkerArguments, kinds_by_name, parse_arguments
 from services.agent.loop.work import Work
+from shared.contract.approvals import ApprovalDecision, ApprovalRequest, ApprovalState
 from shared.contract.messages import ANSWERED, Budget, Frozen, Response, Status, Usage
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import capped
@@ -52,12 +54,13 @@ class Workers(Protocol):
         context: str | None,
         budget: Budget,
         reserve_s: float,
-    ) -> Response:
+    ) -> Response | ParkedWorker:
         """A worker's response; a second call with the same key gets the same response.
 
         `budget` limits the whole subtree, and the response's usage never exceeds it. The worker's
         deadline is the run's, less `reserve_s`; the caller enforces it. Calls run concurrently. A
-        timeout and an unknown worker are responses too.
+        timeout and an unknown worker are responses too. While the worker's run is parked, there is
+        none: the run is to park as well, and to call again later.
         """
 
     def waiting(self) -> AbstractAsyncContextManager[None]:
@@ -98,7 +101,7 @@ class _Call(NamedTuple):
     key: StepKey
     kind: StepKind
     name: str
-    perform: Callable[[float], Coroutine[None, None, Answer]]
+    perform: Callable[[float], Coroutine[None, None, Answer | ParkedWorker]]
     """Makes the call; its argument is the run's reserve in seconds."""
     once: str | None = None
     """The arguments as JSON, if the call must not be made twice."""
@@ -118,6 +121,8 @@ class Calls:
 
     def __post_init__(self) -> None:
         self._kinds = kinds_by_name(self.work.tools, self.work.workers)
+        workers = (worker.tool for worker in self.work.workers)
+        self._specs = {spec.name: spec for spec in (*self.work.tools, *workers)}
         self._repeatable = {tool.name for tool in self.work.tools if tool.repeatable}
         self.repeats = Repeats(self._repeatable)
         self._untrusted = Untrusted(self.work)
@@ -125,20 +130,28 @@ class Calls:
     async def execute(self, turn: int, completion: Completion, left: Budget) -> list[Answer]:
         """One answer for each call of a reply, in call order.
 
-        Raises `TimeoutError` if a worker has ended at the run's own deadline.
+        Raises `TimeoutError` if a worker has ended at the run's own deadline, and `RunParked` if
+        there is no answer to some calls before a person decides.
         """
         calls = completion.tool_calls
         if completion.finish_reason == "length":
             answers = [Answer(content=CUT_OFF, status=Status.FAILED)] * len(calls)
         else:
-            answers = await self._perform_all(self._prepare_all(turn, calls, left))
+            made = await self._perform_all(self._prepare_all(turn, calls, left))
+            answers = [it for it in made if isinstance(it, Answer)]
+            if len(answers) < len(made):
+                requests = tuple(it for it in made if isinstance(it, ApprovalRequest))
+                workers = tuple(it for it in made if isinstance(it, ParkedWorker))
+                raise RunParked(requests, workers)
         self.repeats.add(calls, [answer.content for answer in answers])
         self._untrusted.add(call.name for call in calls)
         return answers
 
-    async def _perform_all(self, prepared: Sequence[_Call | Answer]) -> list[Answer]:
+    async def _perform_all(
+        self, prepared: Sequence[_Call | Answer | ApprovalRequest]
+    ) -> list[Answer | ApprovalRequest | ParkedWorker]:
         reserve = reserve_s(self.left_s())
-        started: dict[StepKey, asyncio.Task[Answer]] = {}
+        started: dict[StepKey, asyncio.Task[Answer | ParkedWorker]] = {}
         try:
             async with asyncio.TaskGroup() as jobs:
                 calls = [call for call in prepared if isinstance(call, _Call)]
@@ -154,14 +167,15 @@ class Calls:
 
     def _prepare_all(
         self, turn: int, calls: Sequence[ToolCall], left: Budget
-    ) -> list[_Call | Answer]:
-        """Prepare each call; a call whose answer is known already becomes that answer.
+    ) -> list[_Call | Answer | ApprovalRequest]:
+        """Prepare each call; a call whose answer is known already becomes that answer, and one
+        that is not decided yet the request for its approval.
 
         The budget's shares don't depend on recorded answers, so a resumed run computes the same.
         """
         parsed = [self._parse(call) for call in calls]
         budgets = shares(left, sum(isinstance(it, WorkerArguments) for it in parsed))
-        prepared: list[_Call | Answer] = []
+        prepared: list[_Call | Answer | ApprovalRequest] = []
         for index, (call, it) in enumerate(zip(calls, parsed, strict=True), 1):
             if isinstance(it, Answer):
                 prepared.append(it)
@@ -183,7 +197,7 @@ class Calls:
         name: str,
         arguments: WorkerArguments | JsonObject,
         budgets: Iterator[Budget],
-    ) -> _Call | Answer:
+    ) -> _Call | Answer | ApprovalRequest:
         if isinstance(arguments, WorkerArguments):
             budget = next(budgets)
             if is_spent(budget):
@@ -192,14 +206,33 @@ class Calls:
             prepared = _Call(key, "worker", name, perform)
         else:
             once = None if name in self._repeatable else to_json(arguments).decode()
-            perform = partial(self._call_tool, key, name, arguments)
-            prepared = _Call(key, "tool", name, perform, once)
-        if denial := self._untrusted.denial(name):
-            prepared = _Call(key, prepared.kind, name, partial(_denied, denial))
+            call_tool = partial(self._call_tool, key, name, arguments)
+            prepared = _Call(key, "tool", name, call_tool, once)
         recorded = self.journal.recorded(key, prepared.kind, name)
-        return prepared if recorded is None else parse_output(Answer, key, recorded)
+        if recorded is not None:
+            return parse_output(Answer, key, recorded)
+        if denied := self._untrusted.denial(name):
+            return prepared._replace(perform=partial(_denied, denied), once=None)
+        return self._approved(prepared, arguments)
 
-    async def _perform(self, call: _Call, reserve: float) -> Answer:
+    def _approved(
+        self, call: _Call, arguments: WorkerArguments | JsonObject
+    ) -> _Call | ApprovalRequest:
+        """The call if it may be made; one that answers with a denial; or the request for its
+        approval."""
+        if isinstance(arguments, WorkerArguments):
+            arguments = arguments.model_dump(exclude_none=True)
+        request = approval_request(call.key, call.kind, self._specs[call.name], arguments)
+        if request is None:
+            return call
+        decision = self.journal.decision(request)
+        if decision is None:
+            return request
+        if decision.state is ApprovalState.APPROVED:
+            return call
+        return call._replace(perform=partial(_deny, decision), once=None)
+
+    async def _perform(self, call: _Call, reserve: float) -> Answer | ParkedWorker:
         """Make the call and record its answer at once, before the other calls have ended."""
         if call.once is None:
             await self.journal.begin(call.key)
@@ -209,10 +242,12 @@ class Calls:
             answer = await self._in_time(call, reserve)
         except (KeyboardInterrupt, SystemExit) as error:  # they would end the process
             raise RuntimeError(f"{call.name} raised {type(error).__name__}") from error
+        if isinstance(answer, ParkedWorker):
+            return answer
         await self.journal.record(call.key, call.kind, call.name, answer.output())
         return answer
 
-    async def _in_time(self, call: _Call, reserve: float) -> Answer:
+    async def _in_time(self, call: _Call, reserve: float) -> Answer | ParkedWorker:
         """The call's answer, or that there was none in time.
 
         A call that must not be made twice is waited for, as only its own answer says whether it
@@ -232,9 +267,11 @@ class Calls:
 
     async def _ask_worker(
         self, key: StepKey, worker: str, asked: WorkerArguments, budget: Budget, reserve: float
-    ) -> Answer:
+    ) -> Answer | ParkedWorker:
         prompt, context = asked.prompt, asked.context
         response = await self.workers.ask(key, worker, prompt, context, budget, reserve)
+        if isinstance(response, ParkedWorker):
+            return response
         if response.status is Status.TIMEOUT and self.left_s() < reserve + SAME_S:
             if not reserve:  # a model call about it would not end in time
                 raise TimeoutError
@@ -253,7 +290,9 @@ class Calls:
             return _failed(str(error), error.detail)
 
     async def _wait(
-        self, tools: Sequence[asyncio.Task[Answer]], workers: Sequence[asyncio.Task[Answer]]
+        self,
+        tools: Sequence[asyncio.Task[Answer | ParkedWorker]],
+        workers: Sequence[asyncio.Task[Answer | ParkedWorker]],
     ) -> None:
         """Wait until all calls have ended: first for the tools, which need the run's slot."""
         if tools:
@@ -266,6 +305,10 @@ class Calls:
 def cancelled_call() -> str:
     """The recorded output of a call whose run was cancelled before the call ended."""
     return Answer(content=CANCELLED, status=Status.CANCELLED).output()
+
+
+async def _deny(decision: ApprovalDecision, _reserve: float) -> Answer | ParkedWorker:
+    return _failed(denial(decision))
 
 
 def _failed(text: str, detail: str | None = None) -> Answer:

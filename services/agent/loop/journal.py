@@ -7,6 +7,7 @@ from typing import Literal, Protocol, TypeVar
 
 from pydantic import ValidationError
 
+from shared.contract.approvals import ApprovalDecision, ApprovalRequest
 from shared.contract.call_ids import Call, call_id
 from shared.contract.messages import Frozen
 from shared.errors import JournalMismatch, RunLost, ToolInDoubt
@@ -58,6 +59,12 @@ class Journal(Protocol):
         `arguments` is JSON. If this is cancelled, the call counts as not started. Raises `RunLost`.
         """
 
+    def decision(self, request: ApprovalRequest) -> ApprovalDecision | None:
+        """The decision on this very call; None if there is none, or only one on another call.
+
+        A call that is approved twice, because its process died, is the same call.
+        """
+
     def call_in_doubt(self) -> ToolInDoubt | None:
         """The first call with a recorded start and no result.
 
@@ -75,6 +82,7 @@ class MemoryJournal:
     ) -> None:
         self.steps = {} if steps is None else steps
         self.starts = {} if starts is None else starts
+        self.decisions: dict[ApprovalRequest, ApprovalDecision] = {}
         self.lost = False
 
     def recorded(self, key: StepKey, kind: StepKind, name: str) -> str | None:
@@ -100,6 +108,9 @@ class MemoryJournal:
     async def start(self, key: StepKey, name: str, arguments: str) -> None:
         await self.begin(key)
         self.starts[key] = (name, arguments)
+
+    def decision(self, request: ApprovalRequest) -> ApprovalDecision | None:
+        return self.decisions.get(request)
 
     def call_in_doubt(self) -> ToolInDoubt | None:
         open_starts = sorted(self.starts.keys() - self.steps.keys())

@@ -63,7 +63,8 @@ async def run(
     `TimeoutError` is raised here. Replies are streamed only with `stream`, and never if they are to
     be checked.
 
-    Raises `RunLost` if another instance has taken the run, `JournalMismatch` if the journal
+    Raises `RunParked` if it can't go on before a person decides, `RunLost` if another instance has
+    taken the run, `JournalMismatch` if the journal
     records other steps than this run takes, `ModelUnavailable` if the run can go on later from its
     finished steps, and the errors of the journal's store.
     """

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from services.agent.llm.chat import ToolCall, ToolSpec
 from services.agent.loop.journal import StepKind
 from shared.contract.messages import Content, Frozen
-from shared.definitions.approval import Approval
+from shared.definitions.approval import ApprovalRule
 from shared.definitions.functions import JsonObject
 from shared.definitions.tools.arguments import faults
 from shared.definitions.tools.choice import sanitised
@@ -40,7 +40,9 @@ class WorkerSpec(Frozen):
     description: str
     output: JsonObject | None = Field(default=None, exclude_if=lambda output: output is None)
     """The schema of its answers; earlier versions don't know the field."""
-    approval: Approval | None = Field(default=None, exclude_if=lambda approval: approval is None)
+    approval: ApprovalRule | None = Field(
+        default=None, exclude_if=lambda approval: approval is None
+    )
 
     @property
     def tool(self) -> ToolSpec:

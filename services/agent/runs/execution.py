@@ -1,9 +1,10 @@
 """The execution of a claimed run in this process, up to its committed end.
 
-`execute` runs an attempt and comes to one of four results. Each is handled there, and only there:
+`execute` runs an attempt and comes to one of five results. Each is handled there, and only there:
 
     Ended       an outcome, committed with its response
     Postponed   the model is unavailable: the run is due again later
+    Parked      the run waits for a person's decision
     HandedOver  any replica goes on with the run, at once or after a delay
     Lost        another instance owns the run
 """
@@ -23,6 +24,7 @@ from services.agent.instance import Instance
 from services.agent.llm.chat import Model
 from services.agent.llm.registry import ModelRegistry, with_model
 from services.agent.loop import loop
+from services.agent.loop.approvals import RunParked
 from services.agent.loop.precheck import precheck
 from services.agent.loop.snapshot import Snapshot, restore_snapshot
 from services.agent.loop.work import Outcome, Work, failed
@@ -33,6 +35,7 @@ from services.agent.runs.cause import WatchedModel
 from services.agent.runs.cost import PricedModel, price_refusal
 from services.agent.runs.ending import NOT_STORED, Ended, Endings
 from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
+from services.agent.runs.parking import park, report_decision
 from services.agent.runs.pause import Pause, PausedModel
 from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
 from services.agent.runs.store_journal import StoredJournal
@@ -79,6 +82,11 @@ class Postponed:
 
 
 @dataclass(frozen=True)
+class Parked:
+    """The run is parked already; nothing is left to do here."""
+
+
+@dataclass(frozen=True)
 class HandedOver:
     delay_s: float = 0.0
     """The time until a replica can take the run."""
@@ -89,7 +97,7 @@ class Lost:
     reason: str
 
 
-Result = Ended | Postponed | HandedOver | Lost
+Result = Ended | Postponed | Parked | HandedOver | Lost
 
 
 @dataclass
@@ -120,7 +128,7 @@ class Execution:
         finally:
             self._journals.pop(_key(run), None)
         match result:
-            case Ended() | Postponed():
+            case Ended() | Postponed() | Parked():
                 pass
             case HandedOver(delay_s):
                 await self.hand_over(run, delay_s)
@@ -181,6 +189,9 @@ class Execution:
                 return await cancelled_end(self.instance.store, run)
             case RunHandedOver():
                 return HandedOver()
+            case RunParked():
+                await park(self.instance, run, error)
+                return Parked()
             case ModelUnavailable():
                 if await postpone(self.instance, run, journal, error):
                     return Postponed()
@@ -239,7 +250,15 @@ class RunParts:
             return StoredJournal(store, run, on_step=slot.share), left_s
         found = await store.read(partial(resumed, run=run))
         journal = StoredJournal(
-            store, run, found.steps, found.doubtful, slot.share, postponed_for=found.postponed_for
+            store,
+            run,
+            found.steps,
+            found.doubtful,
+            slot.share,
+            postponed_for=found.postponed_for,
+            asked=found.approvals,
+            definition=self.instance.snapshot.digest,
+            on_decision=partial(report_decision, self.instance, run),
         )
         return journal, run.deadline_at - found.now
 
@@ -326,7 +345,8 @@ def _starts_at(run: Run, message: Task | Trigger) -> float:
 
 
 def _timeout(run: Run, message: Task | Trigger, journal: StoredJournal, *, paused: bool) -> Outcome:
-    content = f"no answer within {run.deadline_at - _starts_at(run, message):.0f} s"
+    given_s = run.deadline_at - run.parked_s - _starts_at(run, message)
+    content = f"no answer within {given_s:.0f} s"
     detail = None
     if in_doubt := journal.call_in_doubt():
         detail = str(in_doubt)

@@ -14,10 +14,12 @@ from pydantic import BaseModel, ValidationError
 from services.agent.loop.journal import StepKey, StepKind, check_step
 from services.agent.runs.cause import Cause
 from shared.concurrency.retry import run_to_completion
+from shared.contract.approvals import ApprovalDecision, ApprovalRequest
 from shared.contract.messages import Usage
 from shared.errors import HutchError, ToolInDoubt
 from shared.store import Store
 from shared.store.database.engine import Operation
+from shared.store.runs.approvals import Approval, request_id
 from shared.store.runs.run import Run, lock
 from shared.store.runs.steps import Step, write_step
 from shared.store.runs.tool_starts import Start, drop_start, write_start
@@ -51,7 +53,11 @@ def _usage(step: Step) -> Usage:
 
 
 class StoredJournal:
-    """The steps of one run, for the instance that owns it. `on_step` is called at each record."""
+    """The steps of one run, for the instance that owns it. `on_step` is called at each record.
+
+    `asked` are its requests for approval. A decision on one holds only under the `definition` that
+    the instance has, a hash; `on_decision` is called before it takes effect.
+    """
 
     def __init__(
         self,
@@ -62,6 +68,9 @@ class StoredJournal:
         on_step: Callable[[], None] | None = None,
         fence_check_s: float = FENCE_CHECK_S,
         postponed_for: str = "",
+        asked: Sequence[Approval] = (),
+        definition: str = "",
+        on_decision: Callable[[Approval], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._run = run
@@ -78,6 +87,9 @@ class StoredJournal:
         """The step to be committed with the run's end, if there is one."""
         self._fenced_at = time.monotonic()
         self._failures = run.failures
+        self._asked = {it.approval_id: it for it in asked}
+        self._definition = definition
+        self._on_decision = on_decision
         self.cause = Cause(run.failures if postponed_for else 0, postponed_for)
 
     @property
@@ -144,6 +156,13 @@ class StoredJournal:
             self._settle(key)
             raise
         self._fenced_at = self._begun[key] = time.monotonic()
+
+    def decision(self, request: ApprovalRequest) -> ApprovalDecision | None:
+        asked = self._asked.get(request_id(self._run, request, self._definition))
+        if asked is None or asked.decided_at is None:
+            return None
+        self._on_decision(asked)
+        return ApprovalDecision(asked.state, asked.note or "")
 
     def call_in_doubt(self) -> ToolInDoubt | None:
         if not self._starts:

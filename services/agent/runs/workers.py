@@ -1,5 +1,8 @@
 """Calls to workers: a task goes to the worker's mailbox, its response comes to this process's reply
-queue."""
+queue.
+
+A worker whose run is parked may answer in days: the store says so, and its manager parks too.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,34 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
 from services.agent.delivery.senders import check_sender
 from services.agent.delivery.settle import Settlement
 from services.agent.instance import Instance
+from services.agent.loop.approvals import ParkedWorker
 from services.agent.loop.budget import capped_usage
 from services.agent.loop.journal import StepKey
 from services.agent.runs.admission import Slot
 from shared.broker.consumer import Consumer, Delivery
 from shared.broker.publisher import Outgoing
+from shared.concurrency.fault_boundary import contained
 from shared.contract.access import agent_user
-from shared.contract.messages import Budget, Response, Status, Task, Trigger, decode, encode
+from shared.contract.messages import (
+    Budget,
+    Response,
+    Status,
+    Task,
+    Trigger,
+    decode,
+    encode,
+    run_id,
+)
 from shared.contract.topology import TASKS, reply_queue_name
 from shared.errors import BadMessage, BrokerError
+from shared.store.runs.parking import parked
 from shared.store.runs.run import Run
 from shared.store.runs.takeover import set_state
 from shared.store.schema import RunState
@@ -35,8 +51,13 @@ ASK_AGAIN_S = 60.0
 ASK_RETRY_S = 1.0
 """Between two attempts while the broker is unavailable."""
 
+Reply = Response | ParkedWorker
+
 LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 """The latest deadline that a message can have; that of a run can be later."""
+
+PARKED_POLL_S = 2.0
+"""Between two queries for parked runs among those that this process waits for."""
 
 REPLIES_PREFETCH = 100
 """Responses are received without waiting; the prefetch only pipelines their acks."""
@@ -47,11 +68,12 @@ class Replies:
 
     def __init__(self, instance: Instance) -> None:
         self.queue = reply_queue_name(instance.agent, instance.id)
-        self._expected: dict[str, tuple[str, asyncio.Future[Response]]] = {}
+        self._store = instance.store
+        self._expected: dict[str, tuple[str, asyncio.Future[Reply]]] = {}
 
     @contextmanager
-    def expect(self, call_id: str, worker: str) -> Iterator[asyncio.Future[Response]]:
-        reply: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+    def expect(self, call_id: str, worker: str) -> Iterator[asyncio.Future[Reply]]:
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._expected[call_id] = worker, reply
         try:
             yield reply
@@ -61,6 +83,19 @@ class Replies:
     async def serve(self, consumer: Consumer, settlement: Settlement) -> None:
         """Receive and ack every reply, until cancelled."""
         await settlement.serve(consumer, REPLIES_PREFETCH, self.receive)
+
+    async def watch_parked(self) -> None:
+        """End the waits for workers whose runs are parked, until cancelled."""
+        while True:
+            await asyncio.sleep(PARKED_POLL_S)
+            if self._expected:
+                await contained(self._end_parked, "parked workers not looked up")
+
+    async def _end_parked(self) -> None:
+        waits = {run_id(worker, call): reply for call, (worker, reply) in self._expected.items()}
+        for found in await self._store.read(partial(parked, run_ids=waits.keys())):
+            if not waits[found].done():
+                waits[found].set_result(ParkedWorker(found))
 
     async def receive(self, delivery: Delivery) -> None:
         """Pass a response to the call whose id is its `task_id`; late and unknown ones are dropped.
@@ -134,7 +169,7 @@ class WorkerCalls:
         context: str | None,
         budget: Budget,
         reserve_s: float,
-    ) -> Response:
+    ) -> Response | ParkedWorker:
         """See `Workers.ask`. There is no time limit here."""
         run = self.run
         call_id = key.step_id(run.run_id, run.nonce)
@@ -160,6 +195,8 @@ class WorkerCalls:
                 wait_s = ASK_AGAIN_S if await self._publish(worker, task) else ASK_RETRY_S
                 await asyncio.wait([reply], timeout=wait_s)
             response = reply.result()
+        if isinstance(response, ParkedWorker):
+            return response
         self.instance.announce("worker.answered", run, worker=worker, status=response.status)
         return with_capped_usage(self.instance, run, worker, response, budget)
 

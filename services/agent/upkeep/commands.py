@@ -1,4 +1,4 @@
-"""Commands: the cancels, pauses and shutdowns that a poll finds in the store.
+"""Commands: the cancels, pauses and shutdowns that a poll finds in the store, and what has expired.
 
 Control messages only make this faster: if they are lost, the next poll finds the commands anyway.
 """
@@ -21,7 +21,7 @@ from shared.contract.messages import run_id
 from shared.process.stopping import Stopping
 from shared.store.queries.poll import Commands as Found
 from shared.store.queries.poll import poll
-from shared.store.runs import cancels
+from shared.store.runs import approvals, cancels
 
 log = structlog.get_logger()
 
@@ -54,6 +54,9 @@ class Commands:
             self.scopes.cancel(cancelled)
         if found.endable:
             await self._end_endable()
+        if found.expired:
+            expire = partial(approvals.expire, agent=self.instance.agent)
+            log.info("approvals expired", number=await self.instance.store.write("", expire))
 
     def cancel(self, task_id: str) -> None:
         """Store a cancel that was received as a message, and wake the poll, which obeys it.

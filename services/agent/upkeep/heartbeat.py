@@ -125,3 +125,4 @@ class Heartbeat:
         metrics.run_deaths.set(counts.most_deaths)
         metrics.outbox_oldest_age.set(counts.oldest_unsent_s)
         metrics.dead_letters_kept.set(counts.dead_letters_kept)
+        metrics.approvals_pending.set(counts.approvals_pending)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from shared.contract.messages import AgentName, Frozen
-from shared.definitions.approval import Approval, ApprovalChoice
+from shared.definitions.approval import ApprovalChoice, ApprovalRule
 from shared.definitions.durations import Duration
 from shared.definitions.results import MAX_RESULT_CHARS
 from shared.validation import Wanted
@@ -119,7 +119,7 @@ class WorkerChoice(Frozen, title="Worker"):
 
     @field_validator("approval")
     @classmethod
-    def _of_arguments(cls, value: Approval | None) -> Approval | None:
+    def _of_arguments(cls, value: ApprovalRule | None) -> ApprovalRule | None:
         if value and (unknown := value.unknown(WORKER_ARGUMENTS)):
             raise ValueError(unknown)
         return value

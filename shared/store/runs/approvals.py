@@ -1,4 +1,4 @@
-"""Requests for the approval of a call, and the decisions on them.
+"""ApprovalRequests for the approval of a call, and the decisions on them.
 
 A decision holds for one call: that of this run and epoch, at this place, with this name and these
 arguments, under the definition that the asking process had. Whatever else is called is a new
@@ -14,16 +14,17 @@ from hashlib import blake2b
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, TypeAdapter
-from sqlalchemy import and_, bindparam, func, select, update
+from sqlalchemy import and_, bindparam, func, not_, select, update
 from sqlalchemy.engine import Connection
 
+from shared.contract.approvals import ApprovalRequest, ApprovalState
 from shared.contract.rows import mended, storable
 from shared.store.database.dialect import insert_new
 from shared.store.database.prepared import Prepared
 from shared.store.runs.marks import Mark, MarkKind, record
 from shared.store.runs.parking import lock_parked, park, unpark
 from shared.store.runs.run import Run
-from shared.store.schema import approvals, now_s, runs
+from shared.store.schema import approvals, cancels, now_s, runs
 
 LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Those of an id: none looks like another one."""
@@ -33,37 +34,6 @@ NOTE_CHARS = 2000
 """The longest note: the model reads it."""
 BATCH = 100
 """The most requests that one commit lets expire; the next poll takes more."""
-
-
-class ApprovalState(StrEnum):
-    PENDING = "pending"
-    APPROVED = "approved"
-    DENIED = "denied"
-    EXPIRED = "expired"
-    """No decision came in time; for the run it is a denial."""
-    WITHDRAWN = "withdrawn"
-    """The run has ended, or asks for another call instead."""
-
-
-DECISIONS = (ApprovalState.APPROVED, ApprovalState.DENIED, ApprovalState.EXPIRED)
-
-
-@dataclass(frozen=True)
-class Request:
-    """A call that needs approval. `turn` and `position` are those of its step, `arguments` is JSON
-    with sorted keys."""
-
-    turn: int
-    position: int
-    kind: str
-    name: str
-    arguments: str
-    expires_s: float
-
-    @property
-    def hash(self) -> str:
-        call = "\0".join((self.kind, self.name, self.arguments))
-        return blake2b(call.encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -92,8 +62,8 @@ class Approval:
     damage: str = ""
 
 
-class Verdict(StrEnum):
-    """The result of a decision."""
+class Effect(StrEnum):
+    """What a decision has changed."""
 
     DECIDED = "decided"
     ALREADY = "already"
@@ -106,7 +76,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Decided:
-    verdict: Verdict
+    effect: Effect
     approval: Approval
     """As it is after the decision."""
 
@@ -137,7 +107,7 @@ def approval_of(row: Any) -> Approval:
     return mended(_APPROVAL, {**row}, _BLANK)
 
 
-def request_id(run: Run, request: Request, definition: str) -> str:
+def request_id(run: Run, request: ApprovalRequest, definition: str) -> str:
     """The id of a request: the same for the same call, and short enough to be typed."""
     bound = (run.run_id, run.epoch, request.turn, request.position, request.hash, definition)
     number = int.from_bytes(blake2b("\0".join(map(str, bound)).encode()).digest()[:8])
@@ -147,40 +117,48 @@ def request_id(run: Run, request: Request, definition: str) -> str:
 def ask(
     connection: Connection,
     run: Run,
-    requests: Sequence[Request],
+    requests: Sequence[ApprovalRequest],
     definition: str,
     workers: Collection[str] = (),
 ) -> Sequence[Approval]:
     """Write the requests of an owned run and park it; returns the new ones. Raises `RunLost`.
 
-    `workers` are the ids of parked runs that it waits for too. If one of the requests is decided
-    already, or one of these runs goes on, the run is due at once. Pending requests for other calls
-    are withdrawn.
+    `workers` are the ids of parked runs that it waits for too. The run is due at once if one of the
+    requests is decided already, if one of these runs goes on, or if it is cancelled. Pending
+    requests for other calls are withdrawn.
     """
     now = connection.execute(select(now_s())).scalar_one()
     parked = lock_parked(connection, workers) if workers else set()
     park(connection, run)
-    new = [it for it in requests if _add(connection, run, it, definition, now)]
     ids = [request_id(run, it, definition) for it in requests]
+    new = {
+        it
+        for it, request in zip(ids, requests, strict=True)
+        if _add(connection, run, it, request, definition, now)
+    }
     mine = and_(approvals.c.run_id == run.run_id, _pending)
-    connection.execute(
-        update(approvals)
-        .where(mine, approvals.c.approval_id.not_in(ids))
-        .values(state=ApprovalState.WITHDRAWN, decided_at=now)
-    )
-    waits = select(func.count()).where(mine, approvals.c.approval_id.in_(ids))
-    names = sorted({it.name for it in requests})
-    reason = ", ".join(names) or "workers"
+    asked = approvals.c.approval_id.in_(ids)
+    withdrawn = update(approvals).where(mine, not_(asked))
+    connection.execute(withdrawn.values(state=ApprovalState.WITHDRAWN, decided_at=now))
+    waits = connection.execute(select(func.count()).where(mine, asked)).scalar_one() == len(ids)
+    reason = ", ".join(sorted({it.name for it in requests})) or "workers"
     record(connection, Mark(run.run_id, MarkKind.PARKED, run.owner or "", reason), run.fence)
-    if connection.execute(waits).scalar_one() < len(ids) or len(parked) < len(workers):
+    cancelled = connection.execute(select(cancels.c.run_id).where(cancels.c.run_id == run.run_id))
+    if not waits or len(parked) < len(workers) or cancelled.first():
         unpark(connection, run.run_id)
-    written = {request_id(run, it, definition) for it in new}
-    return [it for it in of_run(connection, run.run_id) if it.approval_id in written]
+    return [it for it in requests_of(connection, run.run_id) if it.approval_id in new]
 
 
-def _add(connection: Connection, run: Run, request: Request, definition: str, now: float) -> bool:
+def _add(
+    connection: Connection,
+    run: Run,
+    approval_id: str,
+    request: ApprovalRequest,
+    definition: str,
+    now: float,
+) -> bool:
     fields = {
-        "approval_id": request_id(run, request, definition),
+        "approval_id": approval_id,
         "run_id": run.run_id,
         "agent": run.agent,
         "root_id": run.root_id,
@@ -199,7 +177,7 @@ def _add(connection: Connection, run: Run, request: Request, definition: str, no
     return insert_new(connection, approvals, fields)
 
 
-def of_run(connection: Connection, run_id: str) -> Sequence[Approval]:
+def requests_of(connection: Connection, run_id: str) -> Sequence[Approval]:
     """All requests of a run, in the order in which they were made."""
     query = select(approvals).where(approvals.c.run_id == run_id)
     ordered = query.order_by(approvals.c.asked_at, approvals.c.turn, approvals.c.position)
@@ -222,9 +200,9 @@ def decide(
     now = connection.execute(select(now_s())).scalar_one()
     approval = approval_of(connection.execute(query).mappings().one())
     if approval.state is not ApprovalState.PENDING:
-        return Decided(_verdict(approval, decision), approval)
+        return Decided(_effect(approval, decision), approval)
     if run is None or run.ended_at is not None:
-        return Decided(Verdict.ENDED, approval)
+        return Decided(Effect.ENDED, approval)
     late = approval.expires_at <= now
     state = ApprovalState.EXPIRED if late else decision
     fields: dict[str, object] = {"state": state, "decided_at": now}
@@ -235,13 +213,13 @@ def decide(
     )
     unpark(connection, approval.run_id)
     after = approval_of(connection.execute(query).mappings().one())
-    return Decided(Verdict.OTHERWISE if late else Verdict.DECIDED, after)
+    return Decided(Effect.OTHERWISE if late else Effect.DECIDED, after)
 
 
-def _verdict(approval: Approval, decision: ApprovalState) -> Verdict:
+def _effect(approval: Approval, decision: ApprovalState) -> Effect:
     if approval.state is ApprovalState.WITHDRAWN:
-        return Verdict.ENDED
-    return Verdict.ALREADY if approval.state is decision else Verdict.OTHERWISE
+        return Effect.ENDED
+    return Effect.ALREADY if approval.state is decision else Effect.OTHERWISE
 
 
 def expire(connection: Connection, agent: str, *, batch: int = BATCH) -> int:

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from shared.contract.messages import run_id
 from shared.store.database.dialect import insert_new
 from shared.store.database.prepared import Prepared
-from shared.store.runs.parking import unpark
+from shared.store.runs.parking import lock_and_unpark
 from shared.store.runs.run import NEXT_FENCE, Run, load
 from shared.store.schema import ACTIVE, RunState, cancels, now_s, runs
 
@@ -65,12 +65,11 @@ def request(connection: Connection, agent: str, task_id: str) -> bool:
 
 
 def record(connection: Connection, agent: str, task_id: str) -> None:
-    """Record a cancel whether the run has ended or not; locks no run but a parked one, which is due
-    then."""
+    """Record a cancel whether the run has ended or not; a parked run is due then."""
     run = run_id(agent, task_id)
     fields = {"run_id": run, "agent": agent, "task_id": task_id}
     insert_new(connection, cancels, fields, stamp="asked_at")
-    unpark(connection, run)
+    lock_and_unpark(connection, run)
 
 
 def remove(connection: Connection, run_id: str) -> None:

@@ -55,6 +55,17 @@ def unpark_manager(connection: Connection, run: Run) -> None:
         unpark(connection, call.run_id)
 
 
+_LOCK_ANY = Prepared(
+    lambda _: select(runs.c.run_id).where(runs.c.run_id == bindparam("any_run")).with_for_update()
+)
+
+
+def lock_and_unpark(connection: Connection, run_id: str) -> None:
+    """The same, and a run that is being parked now is parked before this commit or after it."""
+    _LOCK_ANY.rows(connection, {"any_run": run_id})
+    unpark(connection, run_id)
+
+
 def lock_parked(connection: Connection, run_ids: Collection[str]) -> set[str]:
     """Those of these runs that are parked. All of them are locked until the commit, so that none
     ends before it."""

@@ -12,6 +12,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from shared.store.database.dialect import insert_into
 from shared.store.database.prepared import Prepared
+from shared.store.runs.approvals import Approval, requests_of
 from shared.store.runs.run import OWNED, Run, change, lock, owned
 from shared.store.runs.tool_starts import Start, doubtful
 from shared.store.schema import now_s, runs, steps
@@ -43,6 +44,7 @@ class Resumed:
     doubtful: list[Start]
     now: float
     postponed_for: str = ""
+    approvals: Sequence[Approval] = ()
 
 
 class _Verdict(BaseModel):
@@ -121,4 +123,5 @@ def resumed(connection: Connection, run: Run) -> Resumed:
     row = connection.execute(of_run).one()
     postponed_for = (row.detail or "") if run.failures else ""
     found = steps_of(connection, run), doubtful(connection, run.run_id)
-    return Resumed(*found, row.now, postponed_for)
+    asked = requests_of(connection, run.run_id) if run.parked_at is not None else ()
+    return Resumed(*found, row.now, postponed_for, asked)

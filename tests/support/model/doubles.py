@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from services.agent.llm.chat import ChatMessage, Completion, OnText, Request, ToolCall
+from services.agent.loop.approvals import ParkedWorker
 from services.agent.loop.journal import StepKey
 from shared.contract.messages import Budget, Response, Status, Usage
 from shared.definitions.functions import JsonObject
@@ -84,6 +85,8 @@ class ScriptedWorkers:
     budgets: dict[StepKey, Budget] = field(default_factory=dict)
     reserves: dict[StepKey, float] = field(default_factory=dict)
     cost: Usage = COST
+    parked: set[str] = field(default_factory=set)
+    """Those whose runs wait for a person's decision."""
 
     async def ask(
         self,
@@ -93,12 +96,14 @@ class ScriptedWorkers:
         context: str | None,
         budget: Budget,
         reserve_s: float,
-    ) -> Response:
+    ) -> Response | ParkedWorker:
         self.budgets[key] = budget
         self.reserves[key] = reserve_s
         self.log.append(f"{worker}: {prompt}" + (f" ({context})" if context else ""))
         if worker in self.gates:
             await self.gates[worker].wait()
+        if worker in self.parked:
+            return ParkedWorker(f"the run of {worker}")
         status = self.status.get(worker, Status.OK)
         return Response(
             task_id=f"{key.turn}.{key.index}",

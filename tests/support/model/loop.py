@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -13,6 +13,7 @@ from services.agent.loop.loop import no_deadline, run
 from services.agent.loop.tool_calls import WorkerSpec
 from services.agent.loop.work import Outcome, Stream, Work
 from shared.contract.messages import Task, Trigger
+from shared.definitions.approval import ApprovalRule
 from shared.definitions.functions import JsonObject
 from shared.definitions.guardrails import Guardrails
 from shared.definitions.model import Definition, Limits
@@ -33,6 +34,7 @@ def work(
     preamble: str = "You are Alice.",
     output: JsonObject | None = None,
     guardrails: JsonObject | None = None,
+    approvals: Mapping[str, ApprovalRule] = {},
 ) -> Work:
     rules = Guardrails.model_validate(guardrails) if guardrails else None
     limits = Limits(turns=turns)
@@ -46,11 +48,18 @@ def work(
         now=NOW,
         output=output,
         workers=(
-            WorkerSpec(name="bob", description="Writes."),
+            WorkerSpec(name="bob", description="Writes.", approval=approvals.get("bob")),
             WorkerSpec(name="carol", description="Checks."),
         ),
         tools=tuple(
-            ToolSpec(name=it, description="", parameters={}, repeatable=it != "pay") for it in tools
+            ToolSpec(
+                name=it,
+                description="",
+                parameters={},
+                repeatable=it != "pay",
+                approval=approvals.get(it),
+            )
+            for it in tools
         ),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue, ValidationError
 
-from shared.definitions.approval import EXPIRES, Approval
+from shared.definitions.approval import EXPIRES, ApprovalRule
 from shared.definitions.loader import equipped, read_folder
 from shared.definitions.model import Definition
 from shared.definitions.tools.choice import ToolChoice
@@ -27,19 +27,19 @@ PARAMETERS: dict[str, JsonValue] = {
 
 
 def asks(when: str, **arguments: JsonValue) -> bool:
-    return Approval(when=when).asks(arguments, PARAMETERS)
+    return ApprovalRule(when=when).asks(arguments, PARAMETERS)
 
 
-def choice(approval: object) -> Approval | None:
+def choice(approval: object) -> ApprovalRule | None:
     return ToolChoice.model_validate({"function": "pay.py:pay", "approval": approval}).approval
 
 
 def test_a_file_says_always_never_or_when() -> None:
-    assert choice("always") == Approval()
+    assert choice("always") == ApprovalRule()
     assert choice("never") is None
-    assert choice({"when": "amount > 100"}) == Approval(when="amount > 100")
-    assert choice({"expires": "2d"}) == Approval(expires=timedelta(days=2))
-    assert Approval().expires == EXPIRES
+    assert choice({"when": "amount > 100"}) == ApprovalRule(when="amount > 100")
+    assert choice({"expires": "2d"}) == ApprovalRule(expires=timedelta(days=2))
+    assert ApprovalRule().expires == EXPIRES
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_condition_that_fails_or_does_not_fit_the_arguments_asks(
 )
 def test_a_text_that_is_no_condition_is_refused(when: str) -> None:
     with pytest.raises(ValidationError):
-        Approval(when=when)
+        ApprovalRule(when=when)
 
 
 @pytest.mark.parametrize("approval", ["allways", True, 5, {"if": "amount > 1"}, {"expires": 7}])
@@ -157,7 +157,7 @@ def test_a_worker_is_a_name_or_has_an_approval(tmp_path: Path) -> None:
     write(tmp_path, "carol", "name: carol")
     write(tmp_path, "alice", "name: alice\nworkers: [bob, {name: carol, approval: always}]")
     workers = read_folder(tmp_path).definition("alice").workers
-    assert [(it.name, it.approval) for it in workers] == [("bob", None), ("carol", Approval())]
+    assert [(it.name, it.approval) for it in workers] == [("bob", None), ("carol", ApprovalRule())]
 
 
 def test_a_worker_has_a_prompt_and_a_context_only(tmp_path: Path) -> None:

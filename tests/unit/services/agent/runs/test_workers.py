@@ -31,20 +31,22 @@ async def test_a_reply_goes_to_the_call_that_waits_for_it(replies: Replies) -> N
     response = Response(task_id="c1", agent="bob", status=Status.OK, content="done")
     with replies.expect("c1", "bob") as reply:
         await replies.receive(delivery(encode(response), correlation_id="c1"))
-        assert (await reply).content == "done"
+        assert await reply == response
 
 
 async def test_a_reply_that_names_no_call_is_found_by_its_task(replies: Replies) -> None:
     response = Response(task_id="c1", agent="bob", status=Status.OK, content="done")
     with replies.expect("c1", "bob") as reply:
         await replies.receive(delivery(encode(response)))
-        assert (await reply).content == "done"
+        assert await reply == response
 
 
 async def test_a_reply_that_cannot_be_understood_ends_the_wait(replies: Replies) -> None:
     with replies.expect("c1", "bob") as reply:
         await replies.receive(delivery(b"\xff", correlation_id="c1"))
-        assert (await reply).status is Status.FAILED
+        failed = await reply
+        assert isinstance(failed, Response)
+        assert failed.status is Status.FAILED
 
 
 async def test_the_answer_to_another_task_ends_no_call_whatever_it_correlates_to(

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from services.agent.loop.journal import StepKey
+from shared.contract.approvals import ApprovalRequest, ApprovalState
 from shared.contract.messages import run_id
 from shared.errors import RunLost
 from shared.store import Store
@@ -18,15 +19,15 @@ from shared.store.queries.reports import Load, loads
 from shared.store.queries.timeline import marks_of
 from shared.store.retention import delete_runs
 from shared.store.runs import approvals, cancels
-from shared.store.runs.approvals import Approval, ApprovalState, Decided, Request, Verdict
+from shared.store.runs.approvals import Approval, Decided, Effect
 from shared.store.runs.parking import parked
 from shared.store.runs.run import Run
 from shared.store.schema import approvals as rows
 from shared.store.schema import now_s, runs
 from tests.support.stores.steps import claimed, ended, owned, request, seen, taken
 
-PAY = Request(1, 1, "tool", "pay", '{"amount": 150}', expires_s=600)
-REFUND = Request(1, 2, "tool", "refund", '{"amount": 7}', expires_s=900)
+PAY = ApprovalRequest(1, 1, "tool", "pay", '{"amount": 150}', expires_s=600)
+REFUND = ApprovalRequest(1, 2, "tool", "refund", '{"amount": 7}', expires_s=900)
 MADE = "m" * 32
 EDITED = "e" * 32
 
@@ -34,7 +35,7 @@ EDITED = "e" * 32
 async def asked(
     store: Store,
     run: Run,
-    *requests: Request,
+    *requests: ApprovalRequest,
     definition: str = MADE,
     workers: Collection[str] = (),
 ) -> Sequence[Approval]:
@@ -58,7 +59,7 @@ async def decided(
 
 
 async def of_run(store: Store, run: Run) -> list[tuple[str, ApprovalState]]:
-    found = await store.read(partial(approvals.of_run, run_id=run.run_id))
+    found = await store.read(partial(approvals.requests_of, run_id=run.run_id))
     return [(it.name, it.state) for it in found]
 
 
@@ -92,7 +93,7 @@ async def test_a_run_that_asks_is_parked_without_an_owner(store: Store) -> None:
 async def test_a_decision_makes_the_run_due_for_any_replica(store: Store) -> None:
     [approval] = await asked(store, run := await owned(store), PAY)
     done = await decided(store, approval, note="the customer is known")
-    assert done.verdict is Verdict.DECIDED
+    assert done.effect is Effect.DECIDED
     assert (done.approval.decided_by, done.approval.note) == ("tom", "the customer is known")
     [again] = await taken(store)
     assert (again.run_id, again.fence, again.attempts) == (run.run_id, run.fence + 1, 0)
@@ -102,9 +103,9 @@ async def test_a_decision_makes_the_run_due_for_any_replica(store: Store) -> Non
 async def test_the_first_decision_counts(store: Store) -> None:
     [approval] = await asked(store, await owned(store), PAY)
     await decided(store, approval)
-    assert (await decided(store, approval, by="ann")).verdict is Verdict.ALREADY
+    assert (await decided(store, approval, by="ann")).effect is Effect.ALREADY
     other = await decided(store, approval, ApprovalState.DENIED, by="ann")
-    assert (other.verdict, other.approval.decided_by) == (Verdict.OTHERWISE, "tom")
+    assert (other.effect, other.approval.decided_by) == (Effect.OTHERWISE, "tom")
 
 
 async def test_two_decisions_at_once_have_one_winner(store: Store) -> None:
@@ -112,7 +113,7 @@ async def test_two_decisions_at_once_have_one_winner(store: Store) -> None:
     both = await asyncio.gather(
         decided(store, approval, by="tom"), decided(store, approval, ApprovalState.DENIED, by="ann")
     )
-    assert sorted(it.verdict for it in both) == [Verdict.DECIDED, Verdict.OTHERWISE]
+    assert sorted(it.effect for it in both) == [Effect.DECIDED, Effect.OTHERWISE]
     assert both[0].approval.decided_by == both[1].approval.decided_by
 
 
@@ -153,14 +154,14 @@ async def test_an_expired_request_is_denied_by_the_next_poll(store: Store) -> No
     assert await expired(store) == 1
     assert [it.run_id for it in await taken(store)] == [run.run_id]
     assert await of_run(store, run) == [("pay", ApprovalState.EXPIRED)]
-    assert (await decided(store, approval)).verdict is Verdict.OTHERWISE
+    assert (await decided(store, approval)).effect is Effect.OTHERWISE
 
 
 async def test_a_decision_after_the_expiry_does_not_count(store: Store) -> None:
     [approval] = await asked(store, await owned(store), PAY)
     await earlier(store, 601)
     late = await decided(store, approval)
-    assert (late.verdict, late.approval.state) == (Verdict.OTHERWISE, ApprovalState.EXPIRED)
+    assert (late.effect, late.approval.state) == (Effect.OTHERWISE, ApprovalState.EXPIRED)
     assert len(await taken(store)) == 1
 
 
@@ -191,14 +192,14 @@ async def test_a_decision_before_the_run_parks_again_makes_it_due_at_once(store:
 @pytest.mark.parametrize(
     ("other", "definition"),
     [
-        (Request(1, 1, "tool", "pay", '{"amount": 151}', 600), MADE),
-        (Request(1, 1, "tool", "wire", PAY.arguments, 600), MADE),
-        (Request(2, 1, "tool", "pay", PAY.arguments, 600), MADE),
+        (ApprovalRequest(1, 1, "tool", "pay", '{"amount": 151}', 600), MADE),
+        (ApprovalRequest(1, 1, "tool", "wire", PAY.arguments, 600), MADE),
+        (ApprovalRequest(2, 1, "tool", "pay", PAY.arguments, 600), MADE),
         (PAY, EDITED),
     ],
 )
 async def test_another_call_is_another_request_and_the_first_is_withdrawn(
-    store: Store, other: Request, definition: str
+    store: Store, other: ApprovalRequest, definition: str
 ) -> None:
     run = await owned(store)
     first, refund = await asked(store, run, PAY, REFUND)
@@ -206,7 +207,7 @@ async def test_another_call_is_another_request_and_the_first_is_withdrawn(
     [again] = await taken(store)
     [second] = await asked(store, again, other, definition=definition)
     assert second.approval_id != first.approval_id
-    assert (await decided(store, first)).verdict is Verdict.ENDED
+    assert (await decided(store, first)).effect is Effect.ENDED
     assert await taken(store) == []
 
 
@@ -216,7 +217,7 @@ async def test_the_end_of_a_run_withdraws_its_requests(store: Store) -> None:
     [again] = await taken(store)
     await ended(store, again, instance="alice.2")
     assert (await seen(store)).counts.approvals_pending == 0
-    assert (await decided(store, pay)).verdict is Verdict.ENDED
+    assert (await decided(store, pay)).effect is Effect.ENDED
 
 
 async def test_a_cancelled_run_is_not_parked_any_more(store: Store) -> None:
