@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -13,14 +13,17 @@ from typing import TypeVar
 from services.cli.options import message
 from shared.broker.connection import Broker
 from shared.client.ask import ask
+from shared.contract.approvals import ApprovalState
 from shared.contract.messages import Status, Task, Trigger, Usage
 from shared.contract.rows import message_of, output_of, response_of
 from shared.errors import HutchError
 from shared.store import Store
 from shared.store.messages.notes import recent
 from shared.store.queries import reports
+from shared.store.queries.approvals import ApprovalFilter, listed
 from shared.store.queries.reports import Row, RunFilter
 from shared.store.queries.texts import run_texts
+from shared.store.runs.approvals import Approval, decide
 
 SCENE_S = 25.0
 """The time limit for each outcome; all scenes together take about 20 s."""
@@ -70,6 +73,19 @@ class Stage:
                 f"where '{expected}' was expected"
             )
 
+    async def approve(self, tool: str) -> None:
+        """Wait until a call of this tool waits for approval, and approve it."""
+
+        async def poll() -> Approval | None:
+            found = await self.store.read(lambda db: listed(db, ApprovalFilter(), 1))
+            return next((it for it in found if it.name == tool), None)
+
+        asked = await until(poll, f"no call of {tool} has waited for approval")
+        approve = partial(
+            decide, approval_id=asked.approval_id, decision=ApprovalState.APPROVED, by=YOU
+        )
+        await self.store.write(asked.run_id, approve)
+
     async def show_runs(self, *rows: Row) -> None:
         """Show the lines of these runs, ordered by time."""
         agents = {row.task_id: row.agent for row in rows}
@@ -90,6 +106,9 @@ class Stage:
             if step.kind == "tool":
                 result = output_of(step.output).content or ""
                 lines.append(Line(step.finished_at, f"{row.agent} uses {step.name}", result))
+        of_run = ApprovalFilter(pending=False, run_id=row.run_id)
+        for asked in await self.store.read(lambda db: listed(db, of_run, MOST_RUNS)):
+            lines += _approval(asked)
         if stored.response and row.ended_at:
             receiver = asker if received.type == "task" else "the store"
             answer = response_of(stored.response).content
@@ -120,6 +139,16 @@ class Stage:
             return await until(poll, f"{agent} has ended no {kind}")
         except HutchError as error:
             raise HutchError(f"{error}; its runs, newest first: {', '.join(seen)}") from error
+
+
+def _approval(asked: Approval) -> Iterator[Line]:
+    """A call that waited for approval, and the decision, with the commands for them."""
+    call = f"{asked.approval_id}: {asked.agent} wants {asked.name} {asked.arguments}"
+    yield Line(datetime.fromtimestamp(asked.asked_at, UTC), "hutch approvals", call)
+    if asked.decided_at is not None:
+        decision = f"{asked.state} by {asked.decided_by}"
+        at = datetime.fromtimestamp(asked.decided_at, UTC)
+        yield Line(at, f"hutch approve {asked.approval_id}", decision)
 
 
 async def until(poll: Callable[[], Awaitable[T | None]], otherwise: str) -> T:

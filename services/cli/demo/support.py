@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from services.cli.demo.stage import Stage
+
+BROKEN = "of order {} came broken. I want my money back."
 
 
 async def play(stage: Stage) -> None:
     """Run all scenes in order."""
     stage.title("A refund of 18.50: refunds reads the shop's policy, and pays")
-    wish = "The cups of order 1003 came broken. I want my money back."
-    await stage.ask("triage", wish, expected="is made: 18.5 euros")
+    await stage.ask("triage", f"The cups {BROKEN.format(1003)}", expected="is made: 18.5 euros")
     stage.title("A customer with a high risk: the policy says no")
-    wish = "The espresso machine of order 1005 does not work. I want my money back."
+    wish = f"The espresso machine {BROKEN.format(1005)}"
     await stage.ask("triage", wish, expected="is denied")
+    stage.title("A refund above 100: the run is parked until a person approves the call")
+    wish = f"The coffee grinder {BROKEN.format(1002)}"
+    async with asyncio.TaskGroup() as jobs:
+        jobs.create_task(stage.ask("triage", wish, expected="is made: 149.0 euros"))
+        await stage.approve("refund")
