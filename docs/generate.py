@@ -30,6 +30,7 @@ from shared.contract.messages import (
     Trigger,
 )
 from shared.contract.stream import StreamPart
+from shared.definitions.approval import ApprovalRule
 from shared.definitions.file_schema import FileSchema, file_schema
 from shared.definitions.knowledge import Knowledge
 from shared.definitions.model import Definition, Limits, ModelChoice
@@ -57,6 +58,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "agent": Definition,
     "model": ModelChoice,
     "tool": ToolChoice,
+    "approval": ApprovalRule,
     "schedule": Schedule,
     "limits": Limits,
     "knowledge": Knowledge,

@@ -65,6 +65,15 @@ COMMANDS = {
         "cancel",
         "Cancel a task's run and every run that it has caused, in all processes.",
     ),
+    "approvals": (
+        "approvals",
+        "List calls that wait for a person's decision, the oldest first.",
+    ),
+    "approve": ("approvals", "Approve a call: it is made once, and its run goes on."),
+    "deny": (
+        "approvals",
+        "Deny a call: it is not made, its model is told so, and its run goes on.",
+    ),
     "pause": (
         "pause",
         "Stop an agent from starting runs and calling models, until it is unpaused.",

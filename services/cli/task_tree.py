@@ -19,6 +19,9 @@ LINES = {
     "worker.answered": "has an answer from {worker}: {status}",
     "tool.called": "has called {tool}: {outcome}",
     "tool.abandoned": "has given up a call of {tool}, which runs on in its thread",
+    "approval.requested": "asks for approval of {call}: 'hutch approve {approval}', or 'hutch deny "
+    "{approval}'",
+    "approval.decided": "goes on: {call} is {state}",
     "run.ended": "has ended: {status}",
     "agent.paused": "is paused",
     "agent.unpaused": "is not paused any more",
@@ -39,6 +42,8 @@ class Branch:
     model_calls: int = 0
     tools: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    approvals: dict[str, str] = field(default_factory=dict)
+    """The calls that wait for a decision, by the id of the request."""
 
     def add(self, event: Event) -> None:
         detail = {key: str(value) for key, value in event.detail.items()}
@@ -47,6 +52,12 @@ class Branch:
                 self.state = event.name.removeprefix("run.")
             case "run.started":
                 self.state = "running"
+            case "run.parked":
+                self.state = "parked"
+            case "approval.requested":
+                self.approvals[detail.get("approval", "")] = detail.get("call", "")
+            case "approval.decided":
+                self.approvals.pop(detail.get("approval", ""), None)
             case "run.put_off":
                 self.state = f"postponed, its model fails ({detail.get('reason', '')})"
             case "run.ended":
@@ -68,6 +79,11 @@ class Branch:
             parts.append("used " + ", ".join(self.tools))
         if self.asked and self.ended_at is None:
             parts.append("waits for " + ", ".join(self.asked))
+        parts += [
+            f"asks for approval of {call}: hutch approve {id}"
+            for id, call in self.approvals.items()
+            if self.ended_at is None
+        ]
         return Text.assemble((plain(self.agent), "bold"), "  ", plain(" · ".join(parts)))
 
 
@@ -101,6 +117,11 @@ class TaskTree:
         """The response has arrived; the run's last event may arrive later."""
         self._root.state = status
         self._root.ended_at = self._root.ended_at or datetime.now(UTC)
+
+    @property
+    def approvals(self) -> list[str]:
+        """The ids of requests for approval that wait for a decision."""
+        return [it for branch in self._branches.values() for it in branch.approvals]
 
     def drawn(self) -> Tree:
         now = datetime.now(UTC)

@@ -48,6 +48,8 @@ Duration = Annotated[
 
 
 def duration_text(duration: timedelta) -> str:
-    """The duration in minutes if they are whole, otherwise in seconds: `10m`, `90s`."""
-    minutes, seconds = divmod(int(duration.total_seconds()), 60)
-    return f"{minutes * 60 + seconds}s" if seconds else f"{minutes}m"
+    """The duration in days or minutes if they are whole, otherwise in seconds: `7d`, `10m`, `90s`."""
+    total_s = int(duration.total_seconds())
+    if total_s % 86400 == 0:
+        return f"{total_s // 86400}d"
+    return f"{total_s}s" if total_s % 60 else f"{total_s // 60}m"

@@ -29,7 +29,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from shared.contract.priority import Priority
 
-REVISION = "0012"
+REVISION = "0010"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.store import open_store
+from shared.store.queries.approvals import ApprovalFilter, listed
 from shared.store.queries.reports import loads
 from tests.chaos.agents import MANAGER, MODEL_CALLS, WORKER, answer, content
 from tests.support.client import Client
@@ -23,7 +24,7 @@ ONLY = {
     MANAGER: ("ask", "reply", "worker-step"),
     WORKER: ("tool-step",),
 }
-ON_OCCASION = ("take-over", "hand-over", "dead-letter")
+ON_OCCASION = ("take-over", "hand-over", "dead-letter", "park", "decide")
 """Crash points that a run without a fault never reaches."""
 SLOW_S = 2.0
 """A model call's time, where a test has to act during it."""
@@ -109,6 +110,82 @@ def test_a_process_that_dies_while_it_hands_over_loses_no_run(
     victim.process.terminate()
     died(victim)
     system.agents(role)
+    kept(system, pika, asked, marks)
+
+
+@pytest.fixture
+def guarded(system: System, marks: Path) -> None:
+    """The worker's tool needs approval."""
+    file = Path(system.env["HUTCH_AGENTS"]) / f"{WORKER}.yaml"
+    given = "repeatable: true"
+    file.write_text(file.read_text("utf-8").replace(given, f"{given}, approval: always"), "utf-8")
+
+
+def request(system: System) -> str:
+    """The id of the only request that waits for a decision."""
+    until(lambda: len(pending(system)) == 1)
+    return pending(system)[0]
+
+
+def pending(system: System) -> list[str]:
+    async def read() -> list[str]:
+        async with open_store(system.env["HUTCH_STORE"]) as store:
+            found = await store.read(lambda db: listed(db, ApprovalFilter(), 10))
+            return [it.approval_id for it in found]
+
+    return asyncio.run(read())
+
+
+def parked(system: System) -> bool:
+    """Whether the manager and the worker both wait for the decision."""
+
+    async def read() -> int:
+        async with open_store(system.env["HUTCH_STORE"]) as store:
+            return sum(it.parked for it in (await store.read(loads)).values())
+
+    return asyncio.run(read()) == 2
+
+
+@pytest.mark.parametrize(
+    ("role", "point"),
+    [
+        (role, f"{side}-{what}")
+        for role in (MANAGER, WORKER)
+        for side in ("before", "after")
+        for what in ("park", "take-over")
+    ],
+)
+@pytest.mark.usefixtures("guarded")
+def test_a_process_that_dies_around_an_approval_costs_one_call_at_most(
+    system: System, pika: Client, asked: Asked, marks: Path, role: str, point: str
+) -> None:
+    victim = pair(system, point, role)
+    pika.send(MANAGER, {"id": TASK, "content": content(TASK)})
+    if point.endswith("park"):
+        died(victim)
+        system.agents(role)
+    id = request(system)
+    until(lambda: parked(system))
+    assert not (marks / TASK).exists()
+    assert system.hutch("approve", id).returncode == 0
+    if point.endswith("take-over"):
+        died(victim)
+        system.agents(role)
+    kept(system, pika, asked, marks)
+
+
+@pytest.mark.parametrize("point", ["before-decide", "after-decide"])
+@pytest.mark.usefixtures("guarded")
+def test_a_decision_of_a_command_that_dies_is_written_or_not(
+    system: System, pika: Client, asked: Asked, marks: Path, point: str
+) -> None:
+    system.agents(MANAGER, WORKER)
+    pika.send(MANAGER, {"id": TASK, "content": content(TASK)})
+    id = request(system)
+    died(system.start("tests.support.processes.crashing", point, "services.cli", "approve", id))
+    if point == "before-decide":
+        assert pending(system) == [id]
+        assert system.hutch("approve", id).returncode == 0
     kept(system, pika, asked, marks)
 
 

@@ -19,7 +19,7 @@ from services.agent.loop.journal import Journal, StepKey, StepKind, parse_output
 from services.agent.loop.repeats import Repeats
 from services.agent.loop.tool_calls import WorkerArguments, kinds_by_name, parse_arguments
 from services.agent.loop.work import Work
-from shared.contract.approvals import ApprovalDecision, ApprovalRequest, ApprovalState
+from shared.contract.approvals import ApprovalRequest, ApprovalState
 from shared.contract.messages import ANSWERED, Budget, Frozen, Response, Status, Usage
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import capped
@@ -105,6 +105,10 @@ class _Call(NamedTuple):
     """Makes the call; its argument is the run's reserve in seconds."""
     once: str | None = None
     """The arguments as JSON, if the call must not be made twice."""
+
+    def denied(self, text: str) -> _Call:
+        """The call with this answer in place of being made."""
+        return self._replace(perform=partial(_denied, text), once=None)
 
 
 @dataclass
@@ -211,8 +215,8 @@ class Calls:
         recorded = self.journal.recorded(key, prepared.kind, name)
         if recorded is not None:
             return parse_output(Answer, key, recorded)
-        if denied := self._untrusted.denial(name):
-            return prepared._replace(perform=partial(_denied, denied), once=None)
+        if closed := self._untrusted.denial(name):
+            return prepared.denied(closed)
         return self._approved(prepared, arguments)
 
     def _approved(
@@ -230,7 +234,7 @@ class Calls:
             return request
         if decision.state is ApprovalState.APPROVED:
             return call
-        return call._replace(perform=partial(_deny, decision), once=None)
+        return call.denied(denial(decision))
 
     async def _perform(self, call: _Call, reserve: float) -> Answer | ParkedWorker:
         """Make the call and record its answer at once, before the other calls have ended."""
@@ -307,16 +311,12 @@ def cancelled_call() -> str:
     return Answer(content=CANCELLED, status=Status.CANCELLED).output()
 
 
-async def _deny(decision: ApprovalDecision, _reserve: float) -> Answer | ParkedWorker:
-    return _failed(denial(decision))
-
-
 def _failed(text: str, detail: str | None = None) -> Answer:
     return Answer(content=text, status=Status.FAILED, detail=detail)
 
 
-async def _denied(text: str, _reserve: float) -> Answer:
-    """In place of a call to a closed tool; recorded, so that the journal shows it."""
+async def _denied(text: str, _reserve: float) -> Answer | ParkedWorker:
+    """In place of a call that may not be made; recorded, so that the journal shows it."""
     return Answer(content=text, status=Status.REFUSED)
 
 

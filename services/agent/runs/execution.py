@@ -1,12 +1,6 @@
 """The execution of a claimed run in this process, up to its committed end.
 
-`execute` runs an attempt and comes to one of five results. Each is handled there, and only there:
-
-    Ended       an outcome, committed with its response
-    Postponed   the model is unavailable: the run is due again later
-    Parked      the run waits for a person's decision
-    HandedOver  any replica goes on with the run, at once or after a delay
-    Lost        another instance owns the run
+`execute` runs an attempt and handles its result, see `results`.
 """
 
 from __future__ import annotations
@@ -37,7 +31,8 @@ from services.agent.runs.ending import NOT_STORED, Ended, Endings
 from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
 from services.agent.runs.parking import park, report_decision
 from services.agent.runs.pause import Pause, PausedModel
-from services.agent.runs.postponement import MOST_FAILURES, backoff_s, postpone
+from services.agent.runs.postponement import MOST_FAILURES, postpone
+from services.agent.runs.results import HandedOver, Lost, Parked, Postponed, Result, interrupted
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.stream import RunStream
 from services.agent.runs.workers import Replies, WorkerCalls
@@ -70,34 +65,7 @@ log = structlog.get_logger()
 MOST_ATTEMPTS = 5
 """A run is given up once so many of its owners have died without a step of it finishing."""
 
-END_RETRY_S = 60.0
-"""The delay before the next attempt to end a run whose end the store has refused."""
-
 NOT_RESUMED = "the run could not be resumed"
-
-
-@dataclass(frozen=True)
-class Postponed:
-    """The postponement is committed already; nothing is left to do here."""
-
-
-@dataclass(frozen=True)
-class Parked:
-    """The run is parked already; nothing is left to do here."""
-
-
-@dataclass(frozen=True)
-class HandedOver:
-    delay_s: float = 0.0
-    """The time until a replica can take the run."""
-
-
-@dataclass(frozen=True)
-class Lost:
-    reason: str
-
-
-Result = Ended | Postponed | Parked | HandedOver | Lost
 
 
 @dataclass
@@ -124,7 +92,7 @@ class Execution:
             if is_own_cancellation(error):
                 await self.hand_over(run)
                 raise
-            result = _interrupted(run, error)
+            result = interrupted(run, error)
         finally:
             self._journals.pop(_key(run), None)
         match result:
@@ -353,18 +321,3 @@ def _timeout(run: Run, message: Task | Trigger, journal: StoredJournal, *, pause
     elif cause := journal.cause.describe(paused=paused):
         content, detail = f"{content}: {cause[0]}", cause[1]
     return Outcome(status=Status.TIMEOUT, content=content, detail=detail, usage=journal.usage())
-
-
-def _interrupted(run: Run, error: BaseException) -> HandedOver | Lost:
-    """The result of a run that has an error in place of an end."""
-    match error:
-        case RunLost():
-            return Lost(str(error))
-        case BrokerError():
-            log.warning("run not given up yet", reason=str(error))
-            return HandedOver(backoff_s(run.failures + 1))
-        case StoreError():
-            log.error("run not ended yet", reason=str(error))
-        case _:
-            log.error("run not ended yet", exc_info=error)
-    return HandedOver(END_RETRY_S)

@@ -113,6 +113,12 @@ class _Asking:
                 response = await self._response(broker)
             except NoResponse as error:
                 await self._record()
+                if waiting := self.tree.approvals:
+                    decide = ", ".join(f"'hutch approve {it}'" for it in waiting)
+                    raise HutchError(
+                        f"{error}: it waits for a person's decision, see 'hutch approvals' and "
+                        f"{decide}; 'hutch wait {self.id}' waits for the response"
+                    ) from error
                 reason = await self._obstacle(broker)
                 because = f": {reason}" if reason else ""
                 raise HutchError(

@@ -13,7 +13,7 @@ import typer
 from pydantic_core import to_json
 from rich.tree import Tree
 
-from services.cli import output
+from services.cli import approval_text, output
 from services.cli.broker import opened_broker
 from services.cli.options import Json
 from services.cli.places import store_place
@@ -28,9 +28,11 @@ from shared.errors import DamagedRow, HutchError
 from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.queries import reports
+from shared.store.queries.approvals import of_tree
 from shared.store.queries.reports import Row
 from shared.store.queries.texts import DoneStep, Texts, run_texts
 from shared.store.queries.timeline import MarkRow, marks_of
+from shared.store.runs.approvals import Approval
 from shared.store.runs.marks import MarkKind
 from shared.store.schema import RunState
 
@@ -81,16 +83,23 @@ class _Found:
     commands: Sequence[str] = ()
     """What an operator can type about it."""
     marks: Sequence[MarkRow] = ()
+    approvals: Sequence[Approval] = ()
+    """Its requests for approval, and those of the runs below it."""
 
     def json(self) -> dict[str, object]:
         cost = _cost_fields(self.row, self.texts, self.below, self.costs)
         marks = [it._asdict() for it in self.marks]
         found = {"run": self.row, "texts": self.texts, "below": self.below, "cost": cost}
-        return found | {"marks": marks}
+        return found | {
+            "marks": marks,
+            "approvals": [approval_text.fields(it) for it in self.approvals],
+        }
 
     def print(self) -> None:
         for paragraph in paragraphs(self.row, self.texts, self.costs, self.condition):
             output.say(paragraph)
+        for it in self.approvals:
+            output.say(f"\n{approval_text.paragraph(it)}")
         if self.marks:
             output.say("\n".join(["\nits processes", *map(_mark, self.marks)]))
         if self.below:
@@ -122,7 +131,10 @@ async def _read(
             condition = "" if alive else "; its process has died, another takes it over"
             commands = await _commands(settings, store, row) if advised else ()
             marks = await store.read(partial(marks_of, run_id=row.run_id))
-            found.append(_Found(row, texts, below, costs, condition, commands, marks))
+            asked = await store.read(partial(of_tree, root_id=row.root_id))
+            shown = {it.run_id for it in (row, *below)}
+            approvals = [it for it in asked if it.run_id in shown]
+            found.append(_Found(row, texts, below, costs, condition, commands, marks, approvals))
         return found, []
 
 
@@ -144,6 +156,7 @@ def _mark(mark: MarkRow) -> str:
         MarkKind.POSTPONED: f"postponed by {mark.instance}: {mark.reason}",
         MarkKind.HANDED_OVER: f"handed over by {mark.instance}",
         MarkKind.REPLAYED: "replayed",
+        MarkKind.PARKED: f"parked by {mark.instance}: waits for {mark.reason}",
     }
     known = MarkKind(mark.kind) if mark.kind in set(MarkKind) else None
     at = output.local_time(datetime.fromtimestamp(mark.at, UTC))

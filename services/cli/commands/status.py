@@ -81,7 +81,8 @@ def _notes(it: AgentStatus) -> str:
     notes = ["paused"] if it.paused else []
     if it.replicas and it.consumers == 0 and not it.paused:
         notes.append("takes no tasks")
-    notes += [f"{n} {what}" for n, what in ((it.delayed, "delayed"), (it.unsent, "unsent")) if n]
+    counts = (it.delayed, "delayed"), (it.parked, "parked"), (it.unsent, "unsent")
+    notes += [f"{number} {what}" for number, what in counts if number]
     return ", ".join(notes)
 
 

@@ -23,6 +23,7 @@ LINES = task_tree.LINES | {
     "run.taken": "takes the run",
     "run.waiting": "waits for its workers",
     "run.running": "continues",
+    "run.parked": "is parked until a person decides",
     "model.called": "has called its model: {input_tokens} tokens in, {output_tokens} out",
     "budget.overshot": "has spent more than its budget",
     "usage.capped": "counts only the share of {worker}, which reports that it has used more",

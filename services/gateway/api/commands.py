@@ -92,7 +92,7 @@ async def run_command(asked: CommandRequest, caller: Reader, request: Request) -
     """
     commands: CommandRunner = request.app.state.commands
     name = _allowed(asked, caller)
-    output = commands.output(Command(asked.arguments, asked.stdin, asked.terminal))
+    output = commands.output(Command(asked.arguments, asked.stdin, asked.terminal, caller.name))
     caller.count_stream()
     if SCOPES[name] != "read":
         store = gateways.of(request).store

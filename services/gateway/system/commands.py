@@ -21,6 +21,7 @@ import structlog
 
 from services.gateway.problems import Problem
 from shared.process.stopping import Stopping
+from shared.settings.caller import CALLER
 
 MOST_AT_ONCE = 8
 """Each is a Python process, which takes about a second of CPU to start, and 60 MB."""
@@ -59,6 +60,8 @@ class Command:
     arguments: Sequence[str]
     stdin: str | None
     terminal: Terminal
+    caller: str
+    """The name of the client's key, which is recorded with what the command does."""
 
 
 @dataclass
@@ -145,7 +148,7 @@ class _Running:
                 stdin=DEVNULL if self.command.stdin is None else PIPE,
                 stdout=out.child,
                 stderr=err.child,
-                env=_environment(terminal),
+                env=_environment(self.command),
                 start_new_session=True,
             )
             out.close_child()
@@ -264,11 +267,12 @@ def _set_up(file: int, terminal: Terminal) -> None:
     fcntl.ioctl(file, termios.TIOCSWINSZ, size)
 
 
-def _environment(terminal: Terminal) -> dict[str, str]:
-    """This process's own settings, and nothing of the client's but its terminal."""
+def _environment(command: Command) -> dict[str, str]:
+    """This process's own settings, and nothing of the client's but its terminal and its name."""
     own = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+    given = {**command.terminal.environment, CALLER: command.caller}
     path = os.pathsep.join(filter(None, sys.path))  # it imports from where we do
-    return {**own, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", **terminal.environment}
+    return {**own, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", **given}
 
 
 def _signal(process: Process, number: signal.Signals) -> None:

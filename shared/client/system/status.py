@@ -48,6 +48,7 @@ class AgentStatus:
     postponed: int | None = None
     running: int | None = None
     waiting: int | None = None
+    parked: int | None = None
     unsent: int | None = None
     paused: bool = False
 

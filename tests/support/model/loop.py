@@ -33,8 +33,8 @@ def work(
     turns: int = 10,
     preamble: str = "You are Alice.",
     output: JsonObject | None = None,
-    guardrails: JsonObject | None = None,
     approvals: Mapping[str, ApprovalRule] = {},
+    guardrails: JsonObject | None = None,
 ) -> Work:
     rules = Guardrails.model_validate(guardrails) if guardrails else None
     limits = Limits(turns=turns)

@@ -81,6 +81,10 @@ POINTS: dict[str, Place] = {
     "after-take-over": Place("services.agent.upkeep.takeover", "Takeover._taken", "after"),
     "before-hand-over": Place("services.agent.runs.execution", "Execution.hand_over", "before"),
     "after-hand-over": Place("services.agent.runs.execution", "Execution.hand_over", "after"),
+    "before-park": Place("services.agent.runs.parking", "park", "before"),
+    "after-park": Place("services.agent.runs.parking", "park", "after"),
+    "before-decide": Place("services.cli.commands.approvals", "_decided", "before"),
+    "after-decide": Place("services.cli.commands.approvals", "_decided", "after"),
     "before-dead-letter": Place(*_PUBLISH, "before", to(DEAD)),
     "after-dead-letter": Place(*_PUBLISH, "after", to(DEAD)),
 }

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0010"
-down_revision = "0009"
+down_revision = "0012"
 
 
 def upgrade() -> None:
@@ -14,13 +14,16 @@ def upgrade() -> None:
     )
     op.drop_index("runs_open", "runs")
     op.drop_index("runs_ended", "runs")
-    for name, column, condition in (
-        ("runs_active", "due_at", "ended_at IS NULL AND state <> 'parked'"),
-        ("runs_parked", "parked_at", "state = 'parked'"),
-        ("runs_ended", "ended_at", "ended_at IS NOT NULL"),
+    op.drop_index("runs_session_open", "runs")
+    in_session = "session IS NOT NULL AND ended_at IS NULL"
+    for name, columns, condition in (
+        ("runs_active", ["agent", "due_at"], "ended_at IS NULL AND state <> 'parked'"),
+        ("runs_parked", ["agent", "parked_at"], "state = 'parked'"),
+        ("runs_ended", ["agent", "ended_at"], "ended_at IS NOT NULL"),
+        ("runs_session_open", ["session", "agent", "ended_at"], in_session),
     ):
         where = sa.text(condition)
-        op.create_index(name, "runs", ["agent", column], postgresql_where=where, sqlite_where=where)
+        op.create_index(name, "runs", columns, postgresql_where=where, sqlite_where=where)
     op.create_table(
         "approvals",
         sa.Column("approval_id", sa.String(length=16), primary_key=True),

@@ -62,7 +62,7 @@ async def running(
 
 
 def command(name: str, stdin: str | None = None, terminal: Terminal = TERMINAL) -> Command:
-    return Command([name], stdin, terminal)
+    return Command([name], stdin, terminal, "ann")
 
 
 async def outcome(it: CommandRunner, asked: Command) -> dict[str, str | int]:

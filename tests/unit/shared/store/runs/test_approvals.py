@@ -229,6 +229,13 @@ async def test_a_cancelled_run_is_not_parked_any_more(store: Store) -> None:
     assert (again.run_id, again.cancelled) == (run.run_id, True)
 
 
+async def test_a_cancel_before_the_run_parks_makes_it_due_at_once(store: Store) -> None:
+    run = await owned(store)
+    await store.write("", lambda db: cancels.request(db, "alice", "t1"))
+    await asked(store, run, PAY)
+    assert (await seen(store)).commands.endable
+
+
 async def test_only_the_owner_parks_a_run(store: Store) -> None:
     run = await owned(store)
     await taken(store, dead={"alice.1"})
