@@ -22,11 +22,10 @@ from services.agent.intake.swarm import Swarm
 from services.agent.intake.tick import Tick
 from services.agent.intake.unrouted import Unrouted
 from services.agent.llm.registry import ModelRegistry
-from services.agent.loop.snapshot import Snapshot, restore_snapshot
+from services.agent.loop.snapshot import restore_snapshot
 from services.agent.memory.built_in import BuiltIn
 from services.agent.memory.choice import index_tools
 from services.agent.memory.index import KnowledgeIndex
-from services.agent.memory.specs import specs
 from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
@@ -35,14 +34,16 @@ from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
 from services.agent.runs.shutdown import shut_down
 from services.agent.runs.workers import Replies
+from services.agent.tools.mcp.start import connected
 from services.agent.tools.objects import opened
 from services.agent.tools.python_tool import PythonTool
 from services.agent.tools.threads import ToolThreads
-from services.agent.tools.toolbox import Toolbox
+from services.agent.tools.toolbox import Toolbox, no_other
 from services.agent.upkeep.commands import Commands
 from services.agent.upkeep.heartbeat import Heartbeat
 from services.agent.upkeep.retention import Retention
 from services.agent.upkeep.takeover import Takeover
+from services.agent.upkeep.tool_changes import Parts, ToolChanges
 from shared.broker.connection import Broker, connect
 from shared.broker.consumer import Consumer
 from shared.contract import topology
@@ -87,15 +88,17 @@ async def serve(process: Process, name: str) -> None:
         opened([*found.tools, *found.checks.values()]) as tools,
         open_store(settings.store, retry_for_s=inf, start_s=START_S) as store,
         connect(settings.broker, instance_id, wait_s=START_S) as broker,
+        connected(definition, folder.path, store, metrics.mcp_server) as servers,
     ):
         threads = ToolThreads()
         own = [PythonTool(tool, threads) for tool in tools]
         most = len(found.tools)
-        toolbox = Toolbox(own[:most], dict(zip(found.checks, own[most:], strict=True)))
+        checks = dict(zip(found.checks, own[most:], strict=True))
+        parts = Parts(name, {**workers, name: definition}, [it.spec for it in own[:most]])
+        toolbox = Toolbox(own[:most], checks, servers.find if servers else no_other)
         metrics.tool_threads.labels("running").set_function(lambda: threads.running)
         metrics.tool_threads.labels("abandoned").set_function(lambda: threads.abandoned)
-        tool_specs = (*toolbox.specs, *specs(definition))
-        snapshot = Snapshot.of(name, {**workers, name: definition}, tool_specs)
+        snapshot = parts.snapshot(servers)
         instance = Instance(
             id=instance_id,
             snapshot=snapshot,
@@ -115,7 +118,8 @@ async def serve(process: Process, name: str) -> None:
             lost = narrowed(snapshot.output, model.profile.schemas.refused).lost
             log.info("output loaded", only_checked=lost)  # the endpoint does not take these parts
         try:
-            await _run(process, instance, broker, toolbox, models, folder.path)
+            changes = ToolChanges(instance, parts, servers) if servers else None
+            await _run(process, instance, broker, toolbox, models, folder.path, changes)
         finally:
             await models.close()
 
@@ -136,6 +140,7 @@ async def _run(
     toolbox: Toolbox,
     models: ModelRegistry,
     folder: Path,
+    changes: ToolChanges | None,
 ) -> None:
     definition, store = instance.definition, instance.store
     async with asyncio.TaskGroup() as jobs:
@@ -174,6 +179,8 @@ async def _run(
         if definition.swarm:
             broadcasts = await broker.consumer(topology.swarm_queue_name(instance.agent))
             serving.append(Swarm(instance, claims, settlement).serve(broadcasts))
+        if changes:
+            serving.append(changes.serve())
         if definition.tick:
             serving.append(Tick(instance, claims).serve(definition.tick.total_seconds()))
         started = [jobs.create_task(job) for job in serving]

@@ -20,10 +20,12 @@ from shared.telemetry.metrics import Metrics
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Instance:
     id: str
     snapshot: Snapshot
+    """The one that claims store with their runs. Another one replaces it when the tools of an MCP
+    server change, once it is in the store."""
     store: Store
     publisher: Publisher
     metrics: Metrics

@@ -118,14 +118,17 @@ class Verdict(Frozen):
         return self.model_dump_json(exclude_none=True)
 
 
-def unknown_name(rule: AfterUntrusted, callable_names: set[str]) -> str | None:
-    """The fault of a rule that names something that the agent doesn't have."""
+def unknown_name(
+    rule: AfterUntrusted, callable_names: set[str], prefixes: tuple[str, ...] = ()
+) -> str | None:
+    """The fault of a rule that names something that the agent doesn't have. The names of tools of
+    MCP servers begin with their servers' `prefixes`; more of them is not known."""
     for key, names, known in (
         ("deny", rule.deny, callable_names),
         ("trust", rule.trust, callable_names | {NOTES, SESSION}),
     ):
         for name in names:
-            if name not in known:
+            if name not in known and not name.startswith(prefixes):
                 listed = ", ".join(sorted(known)) or "none"
                 return f"after_untrusted.{key}: no tool or worker '{name}'; known: {listed}"
     return None

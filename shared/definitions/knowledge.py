@@ -98,12 +98,15 @@ class _Keys(Protocol):
     def tools(self) -> Sized: ...
     @property
     def workers(self) -> Sized: ...
+    @property
+    def mcp(self) -> Sized: ...
 
 
 def built_in(definition: _Keys) -> set[str]:
-    """The names of Hutch's own tools that an agent has."""
+    """The names of Hutch's own tools that an agent has, or may have: how many tools its MCP servers
+    have is not known here."""
     names = {SEARCH_KNOWLEDGE} if definition.knowledge else set()
     names |= {REMEMBER, RECALL, FORGET} if definition.memory else set()
     names |= {READ_SKILL} if definition.skills else set()
     many = len(definition.tools) + len(definition.workers) > MANY_TOOLS
-    return names | ({FIND_TOOLS} if many else set())
+    return names | ({FIND_TOOLS} if many or definition.mcp else set())

@@ -25,6 +25,7 @@ from shared.definitions.durations import Duration
 from shared.definitions.functions import JsonObject
 from shared.definitions.guardrails import Guardrails, unknown_name
 from shared.definitions.knowledge import OWN, Knowledge, built_in, knowledge_by_paths
+from shared.definitions.mcp import McpServer, McpServers
 from shared.definitions.output import checked_output
 from shared.definitions.schedule import Schedule
 from shared.definitions.tools.choice import (
@@ -171,7 +172,7 @@ def _tool_by_function(value: object) -> object:
     raise ValueError(f"write {TOOL_FORM}")
 
 
-_Entry = WorkerChoice | ToolChoice | Schedule
+_Entry = WorkerChoice | ToolChoice | McpServer | Schedule
 _Entries = tuple[_Entry, ...]
 
 
@@ -205,6 +206,11 @@ class Definition(Frozen, title="Agent"):
     tools: tuple[
         Annotated[ToolChoice, BeforeValidator(_tool_by_function, json_schema_input_type=_Tool)], ...
     ] = Field(default=(), description="Python functions that its model can call")
+    mcp: McpServers = Field(
+        default=(),
+        exclude_if=lambda mcp: not mcp,
+        description="MCP servers whose tools its model can call",
+    )
     output: Annotated[
         JsonObject | str | None, BeforeValidator(checked_output, json_schema_input_type=_Output)
     ] = Field(
@@ -272,7 +278,7 @@ class Definition(Frozen, title="Agent"):
             return {"name": value}
         raise ValueError("write a model's name in quotes, or keys such as {name: …}")
 
-    @field_validator("workers", "tools", "schedule")
+    @field_validator("workers", "tools", "mcp", "schedule")
     @classmethod
     def _no_duplicates(cls, value: _Entries) -> _Entries:
         if twice := _twice(map(_label, value)):
@@ -296,17 +302,17 @@ class Definition(Frozen, title="Agent"):
     @field_validator("guardrails")
     @classmethod
     def _known_names(cls, value: Guardrails | None, info: ValidationInfo) -> Guardrails | None:
-        if value and value.after_untrusted and {"tools", "workers"} <= info.data.keys():
+        if value and value.after_untrusted and {"tools", "workers", "mcp"} <= info.data.keys():
             entries: _Entries = (*info.data["tools"], *info.data["workers"])
             names = {_name(it) for it in entries} | OWN
-            if fault := unknown_name(value.after_untrusted, names):
+            prefixes = tuple(it.tool_prefix for it in info.data["mcp"])
+            if fault := unknown_name(value.after_untrusted, names, prefixes):
                 raise ValueError(fault)
         return value
 
     @model_validator(mode="after")
     def _names_of_its_own(self) -> Definition:
-        entries: _Entries = (*self.workers, *self.tools)
-        if twice := {_name(it) for it in entries} & built_in(self):
+        if twice := _callable_names(self) & built_in(self):
             raise ValueError(f"Hutch has a tool '{min(twice)}' itself: rename yours")
         return self
 
@@ -318,6 +324,17 @@ def _name(entry: _Entry) -> str:
 
 def _label(entry: _Entry) -> str:
     return entry.function if isinstance(entry, ToolChoice) else entry.name
+
+
+def callable_names(definition: Definition) -> set[str]:
+    """The names that no tool of an MCP server gets: those of the agent's tools and workers, and of
+    Hutch's own tools."""
+    return _callable_names(definition) | OWN
+
+
+def _callable_names(definition: Definition) -> set[str]:
+    entries: _Entries = (*definition.workers, *definition.tools)
+    return {_name(it) for it in entries}
 
 
 def is_name(text: str) -> bool:

@@ -16,6 +16,7 @@ from shared.store.runs import sessions
 from shared.store.schema import (
     RunState,
     approvals,
+    files,
     marks,
     now_s,
     outbox,
@@ -60,7 +61,7 @@ def delete_runs(connection: Connection, run_ids: Collection[str]) -> None:
     """Delete runs with all rows that belong to them, except unsent messages."""
     undeliverable = delete(outbox).where(outbox.c.undeliverable_at.is_not(None))
     connection.execute(undeliverable.where(outbox.c.run_id.in_(run_ids)))
-    for table in (steps, starts, marks, approvals, requesters, runs):
+    for table in (steps, starts, marks, approvals, files, requesters, runs):
         connection.execute(delete(table).where(table.c.run_id.in_(run_ids)))
 
 

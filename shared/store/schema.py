@@ -29,7 +29,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from shared.contract.priority import Priority
 
-REVISION = "0010"
+REVISION = "0013"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()
@@ -187,6 +187,18 @@ marks = Table(
     sqlite_with_rowid=False,
 )
 """What happened to a run between its steps, in order: for its timeline only."""
+
+files = Table(
+    "files",
+    metadata,
+    Column("run_id", String(32), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Column("media_type", String(128), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("kept_at", Float(53), nullable=False),
+)
+"""Files in the results of a run's tools. `digest` is the SHA-256 of the content in hexadecimal."""
 
 requesters = Table(
     "requesters",

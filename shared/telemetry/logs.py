@@ -15,8 +15,9 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 MASK = "***"
-_DUPLICATE_LOGGERS = ("aiormq.connection", "aiormq.channel")
-"""Loggers of failed attempts and cancelled calls, which `shared.broker` reports already."""
+_DUPLICATE_LOGGERS = ("aiormq.connection", "aiormq.channel", "mcp", "client")
+"""Loggers of failed attempts and cancelled calls, which `shared.broker` reports already, and those
+of the MCP SDK: they print what servers send, and the connection reports what has failed."""
 _SECRET_KEY = re.compile(
     r"(^|[_-])(password|passwd|secret|token|api[_-]?key|authorization|cookie)$", re.IGNORECASE
 )

@@ -40,6 +40,12 @@ class Metrics:
             ["state"],
             registry=registry,
         )
+        self.mcp_connected = Gauge(
+            "hutch_mcp_connected",
+            "1 while this process is connected to the MCP server, else 0.",
+            ["server"],
+            registry=registry,
+        )
         self.runs_ended = Counter(
             "hutch_runs_ended", "Runs that this process ended.", ["status"], registry=registry
         )
@@ -104,6 +110,9 @@ class Metrics:
 
     def model_failed(self, reason: ModelFault) -> None:
         self.model_failures.labels(reason).inc()
+
+    def mcp_server(self, name: str, connected: bool) -> None:
+        self.mcp_connected.labels(name).set(connected)
 
     def _show_zeros(self) -> None:
         """Create all series at the start: alerts miss the first increase of a new series."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,16 +39,24 @@ class AgentTool(Protocol):
         """
 
 
+async def no_other(_name: str) -> AgentTool | None:
+    return None
+
+
 class Toolbox:
     """The tools of one agent; the loader guarantees that their names are unique.
 
     `checks` are called like tools, by their references, which no tool has as its name. No model
-    sees them.
+    sees them. `find` finds a tool that may come and go, by its name, and may raise `ToolError`.
     """
 
     def __init__(
-        self, tools: Sequence[AgentTool], checks: Mapping[str, AgentTool] | None = None
+        self,
+        tools: Sequence[AgentTool],
+        checks: Mapping[str, AgentTool] | None = None,
+        find: Callable[[str], Awaitable[AgentTool | None]] = no_other,
     ) -> None:
+        self._find = find
         self.specs = tuple(tool.spec for tool in tools)
         self._tools = {**(checks or {}), **{tool.spec.name: tool for tool in tools}}
 
@@ -59,11 +67,12 @@ class Toolbox:
         info: CallInfo = CallInfo(),  # noqa: B008 - it is frozen
         on_abandoned: Callable[[], None] = lambda: None,
     ) -> str:
-        """Call a tool; raises `ToolError` as `AgentTool.call` does, and for a tool that was removed
-        from the agent's file since the claim."""
-        if name not in self._tools:
+        """Call a tool. Raises `ToolError` as `AgentTool.call` does, and for a tool that the agent
+        had at the claim and has no more."""
+        tool = self._tools.get(name) or await self._find(name)
+        if tool is None:
             raise ToolError(f"the tool '{name}' is not there any more")
-        return await self._tools[name].call(arguments, info, on_abandoned)
+        return await tool.call(arguments, info, on_abandoned)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from threading import Event, Thread
 
 from services.cli.machine import rabbitmq_container
 from services.cli.machine.home import locked, recorded
-from services.cli.machine.orphans import orphan_cleanup
 from services.cli.machine.rabbitmq_container import RabbitContainer
 from services.cli.machine.rabbitmq_node import RabbitNode
 from services.cli.machine.rabbitmq_package import DEBIAN, RabbitPackage
 from shared.errors import BrokerError
+from shared.process.orphans import orphan_cleanup
 from shared.telemetry.logs import masked_text
 
 WATCH_S = 2.0

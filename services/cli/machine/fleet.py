@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager, contextmanager
 
 from services.cli.forking.client import Forks
 from services.cli.machine.models import Endpoint
-from services.cli.machine.orphans import orphan_cleanup
 from services.cli.machine.supervisor import LONGEST_LINE, Children, Role, Show
 from shared.contract.topology import GATEWAY, SCHEDULER
 from shared.errors import SettingsError
+from shared.process.orphans import orphan_cleanup
 from shared.process.runtime import STOP_S
 
 MARGIN_S = 2.0

@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from services.cli.forking.client import Forks
-from services.cli.machine.orphans import orphan_cleanup
 from shared.errors import HutchError
+from shared.process.orphans import orphan_cleanup
 
 PATIENCE_S = 20.0
 WATCH = """
@@ -65,7 +65,7 @@ def main():
 COMMAND = """
 import asyncio, os, sys
 from services.cli.forking.client import Forks
-from services.cli.machine.orphans import orphan_cleanup
+from shared.process.orphans import orphan_cleanup
 
 async def report(forks, group):
     forks.prepare({**os.environ, "HUTCH_TEST": "set"}, group)

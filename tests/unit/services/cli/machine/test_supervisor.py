@@ -14,9 +14,9 @@ from textwrap import indent
 import pytest
 
 from services.cli.forking.client import Forks
-from services.cli.machine.orphans import orphan_cleanup
 from services.cli.machine.supervisor import LONGEST_LINE, Children, Role
 from shared.errors import SettingsError
+from shared.process.orphans import orphan_cleanup
 
 PATIENCE_S = 20.0
 # A handler may interrupt a print, whose buffer takes no other one then.

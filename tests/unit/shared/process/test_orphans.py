@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psutil
 
-from services.cli.machine.orphans import orphan_cleanup
+from shared.process.orphans import orphan_cleanup
 
 PATIENCE_S = 20.0
 KILLED = """
 import os, subprocess
-from services.cli.machine.orphans import orphan_cleanup
+from shared.process.orphans import orphan_cleanup
 with orphan_cleanup("kill 0") as group:
     child = subprocess.Popen(["sleep", "60"], process_group=group)
     print(child.pid, flush=True)
