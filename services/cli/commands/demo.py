@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -105,6 +107,8 @@ async def _run(
         "HUTCH_STORE_FILE": "",
         "HUTCH_AGENTS": str(home / "agents"),
         "HUTCH_DRAIN_S": str(DRAIN_S),
+        # The servers of an example run in this Python.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     output.say(
         f"starting the scheduler and {len(agents)} agents: {', '.join(agents)} (log: {DEMO_LOG})"

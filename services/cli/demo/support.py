@@ -11,6 +11,9 @@ BROKEN = "of order {} came broken. I want my money back."
 
 async def play(stage: Stage) -> None:
     """Run all scenes in order."""
+    stage.title("A customer asks: two workers at once; the stock comes from an MCP server")
+    question = "Where is order 1004, and is the coffee grinder in stock?"
+    await stage.ask("triage", question, expected="the coffee grinder there are 3 pieces")
     stage.title("A refund of 18.50: refunds reads the shop's policy, and pays")
     await stage.ask("triage", f"The cups {BROKEN.format(1003)}", expected="is made: 18.5 euros")
     stage.title("A customer with a high risk: the policy says no")
