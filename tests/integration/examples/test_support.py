@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,8 @@ def desk(system: System, tmp_path: Path) -> list[Child]:
     """The example's agents, with a shop of their own."""
     agents = shutil.copytree(EXAMPLE, tmp_path / "support" / "agents")
     system.env["HUTCH_AGENTS"] = str(agents)
+    # The command of the example's MCP server is `python`.
+    system.env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{system.env['PATH']}"
     return system.agents(*load(agents))
 
 
@@ -51,10 +55,21 @@ def test_a_refund_waits_for_approval_while_everything_is_killed_and_is_made_once
     [request] = waiting(system)
     assert (request["agent"], request["name"]) == ("refunds", "refund")
     assert refunds(tmp_path, 1002) == []
-    assert system.hutch("approve", request["id"]).returncode == 0
+    assert system.hutch("approve", request["approval_id"]).returncode == 0
     reply = pika.reply()
     assert reply.content.startswith("The refund of order 1002 is made: 149.0 euros.")
     assert refunds(tmp_path, 1002) == [(14900, "broken")]
+
+
+def test_orders_and_stock_are_asked_together(
+    system: System, pika: Client, desk: list[Child]
+) -> None:
+    [inventory] = (it for it in desk if it.name.endswith("inventory"))
+    inventory.wait_for("MCP server connected")
+    answer = pika.ask("triage", "Where is order 1004, and is the coffee grinder in stock?")
+    assert answer.content == (
+        "Order 1004, the milk jug, is shipped. Of the coffee grinder there are 3 pieces in stock."
+    )
 
 
 def test_a_denied_refund_is_an_answer_with_the_note_and_pays_nothing(
@@ -63,7 +78,7 @@ def test_a_denied_refund_is_an_answer_with_the_note_and_pays_nothing(
     pika.send("triage", {"id": "grinder", "content": BROKEN})
     until(lambda: waiting(system))
     [request] = waiting(system)
-    denied = system.hutch("deny", request["id"], "--note", "Ask for a picture first.")
+    denied = system.hutch("deny", request["approval_id"], "--note", "Ask for a picture first.")
     assert denied.returncode == 0
     assert "is denied: 0 euros. Not called" in pika.reply().content
     assert refunds(tmp_path, 1002) == []
