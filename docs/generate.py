@@ -32,6 +32,7 @@ from shared.contract.messages import (
 from shared.contract.stream import StreamPart
 from shared.definitions.approval import ApprovalRule
 from shared.definitions.file_schema import FileSchema, file_schema
+from shared.definitions.guardrails import AfterUntrusted, Check, Guardrails
 from shared.definitions.knowledge import Knowledge
 from shared.definitions.model import Definition, Limits, ModelChoice
 from shared.definitions.schedule import Schedule
@@ -40,7 +41,7 @@ from shared.settings.environment import LocalSettings, ScriptedSettings, Setting
 from shared.settings.gateway import GatewaySettings, RemoteSettings
 
 HERE = Path(__file__).parent
-PAGES = ("agents.md", "settings.md")
+PAGES = ("agents.md", "guardrails.md", "settings.md")
 MODELS: tuple[type[Frozen], ...] = (Task, Trigger, Response, Shutdown, Cancel, Event, StreamPart)
 CHANNELS = {
     topology.TASKS: ("direct; routing key = agent", (Task, Trigger)),
@@ -62,13 +63,16 @@ TABLES: dict[str, type[BaseModel]] = {
     "schedule": Schedule,
     "limits": Limits,
     "knowledge": Knowledge,
+    "guardrails": Guardrails,
+    "check": Check,
+    "after_untrusted": AfterUntrusted,
     "settings": Settings,
     "gateway": GatewaySettings,
     "remote": RemoteSettings,
     "scripted": ScriptedSettings,
     "local": LocalSettings,
 }
-"""The tables of `agents.md` and `settings.md`, by the names in their markers."""
+"""The tables of these pages, by the names in their markers."""
 
 REPLY_QUEUES = [
     "",

@@ -126,7 +126,7 @@ def _results(messages: list[Message]) -> dict[str, str]:
             ids = [call.id for call in waiting]
             known = message.tool_call_id in ids
             call = waiting.pop(ids.index(message.tool_call_id or "") if known else 0)
-            results[call.function.name] = message.content or ""
+            results[call.function.name] = prompts.unquoted(message.content or "")
     return results
 
 

@@ -17,6 +17,9 @@ class ApprovalState(StrEnum):
     """The run has ended, or asks for another call instead."""
 
 
+DECISIONS = (ApprovalState.APPROVED, ApprovalState.DENIED, ApprovalState.EXPIRED)
+
+
 @dataclass(frozen=True)
 class ApprovalRequest:
     """A call that needs approval. `turn` and `position` are those of its step, `arguments` is JSON

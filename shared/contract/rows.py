@@ -29,6 +29,10 @@ class Output(BaseModel):
     refusal: str | None = None
     tool_calls: tuple[Called, ...] = ()
     detail: str | None = None
+    outcome: str | None = None
+    """Of a check, with its reason, and the text that it has put in place of another."""
+    reason: str | None = None
+    text: str | None = None
 
 
 _MESSAGE: TypeAdapter[Task | Trigger] = TypeAdapter(Task | Trigger)

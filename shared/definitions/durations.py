@@ -48,7 +48,7 @@ Duration = Annotated[
 
 
 def duration_text(duration: timedelta) -> str:
-    """The duration in days or minutes if they are whole, otherwise in seconds: `7d`, `10m`, `90s`."""
+    """The duration in whole days or minutes, otherwise in seconds: `7d`, `10m`, `90s`."""
     total_s = int(duration.total_seconds())
     if total_s % 86400 == 0:
         return f"{total_s // 86400}d"

@@ -64,7 +64,9 @@ def _check_by_function(value: object) -> object:
 
 Checks = Annotated[
     tuple[
-        Annotated[Check, BeforeValidator(_check_by_function, json_schema_input_type=str | Check)],
+        Annotated[
+            Check, BeforeValidator(_check_by_function, json_schema_input_type=Reference | Check)
+        ],
         ...,
     ],
     Field(max_length=MOST_CHECKS),
@@ -99,6 +101,11 @@ class Guardrails(Frozen, title="Guardrails"):
         exclude_if=_is_absent,
         description="tools that are closed after data from outside",
     )
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All checks."""
+        return (*self.input, *self.output)
 
 
 class Verdict(Frozen):

@@ -24,8 +24,19 @@ ONLY = {
     MANAGER: ("ask", "reply", "worker-step"),
     WORKER: ("tool-step",),
 }
-ON_OCCASION = ("take-over", "hand-over", "dead-letter", "park", "decide")
-"""Crash points that a run without a fault never reaches."""
+ON_OCCASION = ("take-over", "hand-over", "dead-letter", "check", "park", "decide")
+"""Crash points that a run without a fault, checks and approval never reaches."""
+CHECKS = """
+guardrails:
+  input: [stamp.py:checked]
+  output: [{model: small, check: It is polite.}]
+"""
+CHECK = """
+
+def checked(text: str) -> str:
+    stamp("checked")
+    return text + "[[then]][[reply Done. [[reply {\\"verdict\\": \\"pass\\"}]]]]"
+"""
 SLOW_S = 2.0
 """A model call's time, where a test has to act during it."""
 
@@ -82,6 +93,37 @@ def test_a_process_that_dies_there_costs_one_call_at_most(
     died(victim)
     system.agents(role)
     kept(system, pika, asked, marks)
+
+
+@pytest.mark.parametrize(
+    ("point", "repeated"),
+    [
+        ("before-task-check", "checked"),
+        ("after-task-check", ""),
+        ("before-model-step:2", "model"),
+        ("after-model-step:2", ""),
+        ("before-answer-check", "model"),
+        ("after-answer-check", ""),
+    ],
+)
+def test_a_process_that_dies_at_a_check_repeats_and_pays_no_finished_one(
+    system: System, pika: Client, asked: Asked, marks: Path, point: str, repeated: str
+) -> None:
+    agents = Path(system.env["HUTCH_AGENTS"])
+    for file, more in ((agents / f"{WORKER}.yaml", CHECKS), (agents / "tools/stamp.py", CHECK)):
+        file.write_text(file.read_text("utf-8") + more, "utf-8")
+    victim = system.start("tests.support.processes.crashing", point, "services.agent", WORKER)
+    victim.wait_for("consuming")
+    pika.send(WORKER, {"id": TASK, "content": f'[[call stamp {{"step": "{TASK}"}}]]'})
+    died(victim)
+    system.agents(WORKER)
+    reply = pika.reply()
+    assert reply.status == "ok", reply
+    assert reply.content.startswith("Done.")
+    until(lambda: asyncio.run(at_rest(system)))
+    assert len(asked()) == 3 + (repeated == "model"), "two turns, and the check of the answer"
+    assert len((marks / "checked").read_text()) == 1 + (repeated == "checked")
+    assert len((marks / TASK).read_text()) == 1
 
 
 @pytest.mark.parametrize("point", ["before-take-over", "after-take-over"])

@@ -12,7 +12,7 @@ from shared.contract.topology import reply_queue_name
 from tests.support.brokers.rabbitmq import Rabbit
 from tests.support.client import Body, Client
 from tests.support.network.proxy import Proxy
-from tests.support.processes.fixtures import Asked
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import Child, System, until
 from tests.support.stores.calls import first_call
 
@@ -78,7 +78,7 @@ def test_a_message_that_is_no_reply_or_has_no_call_affects_no_call(
         bob.answer(reply_to, "of-another-call", junk)
     bob.answer(reply_to, call, response(call, "the one"))
     assert pika.reply().status == "ok"
-    assert asked()[-1]["messages"][-1]["content"] == "the one"
+    assert results_in(asked()[-1])[-1] == "the one"
     assert alice.process.poll() is None
 
 
@@ -97,7 +97,7 @@ def test_an_honest_workers_answer_to_another_task_ends_no_call(
     pika.send("bob", b'{"type": ', reply_to=queue, correlation_id=guessed)
     alice.wait_for("reply to another task")
     assert pika.reply().status == "ok"
-    said = asked()[-1]["messages"][-1]["content"]
+    said = results_in(asked()[-1])[-1]
     assert "Write." in said
     assert "Sell everything." not in said
 
@@ -128,13 +128,13 @@ def test_the_first_of_two_replies_is_used_and_a_late_one_is_dropped(
     for content in ("first", "second"):
         bob.answer(reply_to, call, response(call, content))
     first = pika.reply()
-    assert asked()[-1]["messages"][-1]["content"] == "first"
+    assert results_in(asked()[-1])[-1] == "first"
     bob.answer(reply_to, call, response(call, "late"))
     pika.send("alice", ASK)
     other, reply_to = bob.asked()
     bob.answer(reply_to, other, response(other, "next"))
     assert pika.reply().status == first.status == "ok"
-    assert asked()[-1]["messages"][-1]["content"] == "next"
+    assert results_in(asked()[-1])[-1] == "next"
     assert "reply not understood" not in alice.output
 
 

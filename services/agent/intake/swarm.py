@@ -14,6 +14,7 @@ from services.agent.intake.task_limit import causing_agent
 from shared.broker.consumer import Consumer, Delivery
 from shared.contract.access import agent_user
 from shared.contract.messages import Response, Trigger, decode, run_id
+from shared.contract.prompts import quoted
 from shared.errors import BadMessage
 from shared.store.messages import notes
 
@@ -73,7 +74,8 @@ class Swarm:
             return
         trigger = Trigger(
             id=message_id,
-            content=f"Your peer {response.agent} has said:\n{response.content}",
+            content=f"Your peer {response.agent} has said:\n"
+            + quoted(response.agent, response.content),
             root_id=response.root_id,
             parent_id=response.task_id,
             hops=response.hops,

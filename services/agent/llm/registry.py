@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from services.agent.llm.client import OnFailure, OpenAIModel, ignore_failure
-from shared.definitions.guardrails import Guardrails
 from shared.definitions.model import Definition, ModelChoice
 from shared.definitions.model_address import model_address, with_embedding_model
 from shared.settings.environment import Settings
@@ -31,8 +30,7 @@ class ModelRegistry:
 
     def all_of(self, definition: Definition) -> list[OpenAIModel]:
         """The definition's model, those of its checks, its embeddings'. Raises as `of` does."""
-        guardrails = definition.guardrails or Guardrails()
-        checks = (*guardrails.input, *guardrails.output)
+        checks = definition.guardrails.checks if definition.guardrails else ()
         others = (with_model(definition, it.model) for it in checks if it.model is not None)
         embedding = with_embedding_model(definition)
         return [self.of(it) for it in (definition, *others, embedding) if it is not None]

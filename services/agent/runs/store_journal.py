@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from services.agent.loop.journal import StepKey, StepKind, check_step
 from services.agent.runs.cause import Cause
 from shared.concurrency.retry import run_to_completion
-from shared.contract.approvals import ApprovalDecision, ApprovalRequest
+from shared.contract.approvals import DECISIONS, ApprovalDecision, ApprovalRequest
 from shared.contract.messages import Usage
 from shared.errors import HutchError, ToolInDoubt
 from shared.store import Store
@@ -159,7 +159,7 @@ class StoredJournal:
 
     def decision(self, request: ApprovalRequest) -> ApprovalDecision | None:
         asked = self._asked.get(request_id(self._run, request, self._definition))
-        if asked is None or asked.decided_at is None:
+        if asked is None or asked.state not in DECISIONS:
             return None
         self._on_decision(asked)
         return ApprovalDecision(asked.state, asked.note or "")

@@ -286,14 +286,16 @@ def _content(response: Response) -> str:
 
 
 def _output(step: DoneStep) -> str:
-    """A model's text and calls, or a tool's or worker's result, and why a tool failed."""
+    """A model's text and calls, or a tool's, worker's or check's result, and why it failed."""
     try:
         done = output_of(step.output)
     except DamagedRow as error:
         return _damaged(error, step.output).lstrip()
     calls = [f"calls {call.name} {call.arguments[:ARGUMENTS_CHARS]}" for call in done.tool_calls]
-    parts = [done.content or done.refusal, *calls, done.detail and f"detail\n{done.detail}"]
-    return "\n".join(filter(None, [*parts, step.damage and f"damaged: {step.damage}"]))
+    verdict = ": ".join(filter(None, [done.outcome, done.reason]))
+    parts = [verdict, done.text, done.content or done.refusal, *calls]
+    parts += [done.detail and f"detail\n{done.detail}", step.damage and f"damaged: {step.damage}"]
+    return "\n".join(filter(None, parts))
 
 
 def _damaged(error: Exception, stored: str) -> str:

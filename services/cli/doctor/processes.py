@@ -48,6 +48,12 @@ def _agent(it: AgentStatus) -> Iterator[Finding]:
             f"'{it.agent}' is paused, with {waiting}",
             f"'hutch unpause {it.agent}', when the reason is gone",
         )
+    if it.parked:
+        yield advice(
+            Area.PROCESSES,
+            f"{counted(it.parked, 'run')} of '{it.agent}' can't go on before a person decides",
+            "'hutch approvals' lists the calls that wait; 'hutch approve ID' or 'hutch deny ID'",
+        )
     if it.replicas != 0 or not _has_work(it):  # None: it is unknown
         return
     start = (

@@ -54,6 +54,8 @@ def digest(folder: Folder, name: str) -> str:
 
 def _modules(definition: Definition) -> Iterator[str]:
     references = [tool.function for tool in definition.tools]
+    if definition.guardrails:
+        references += [it.function for it in definition.guardrails.checks if it.function]
     if isinstance(definition.output, str):
         references.append(definition.output)
     for reference in references:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 class Definition(BaseModel):
     preamble: str = ""
+    swarm: str | None = None
 
 
 class Named(BaseModel):

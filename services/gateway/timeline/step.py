@@ -16,7 +16,7 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import from_json, to_json
 
-from services.gateway.timeline.snapshot import snapshot_of
+from services.gateway.timeline.snapshot import Snapshot, snapshot_of
 from shared.client.costs import cost_of
 from shared.contract.messages import Usage
 from shared.contract.prompts import WOKEN, dated, system_text
@@ -33,6 +33,8 @@ MOST_CHARS = 256 * 1024
 """The longest input or output, unless all of it is asked for."""
 TURNS = 50
 """The turns that are read at once, from the latest back."""
+CHECK = "check"
+"""The name of a step in which a model checks the task or the answer."""
 SHORTEN = "shorten"
 """The name of the step that leaves out a part of a history."""
 LEFT_OUT = "left out here: earlier messages of the run; ask for all with ?full=1"
@@ -80,7 +82,7 @@ async def read_step(
     bodies = await store.read(lambda db: timeline.bodies(db, [texts.definition]))
     body = bodies.get(texts.definition, "")
     steps, first = found, turn
-    if step.kind == "model":
+    if _has_request(step):
         steps, first = await _up_to(store, row.run_id, found, turn, full=full)
     asked = _Asked(row, texts, body, steps, first <= 1)
     return await asyncio.to_thread(_view, asked, step, settings, full=full)
@@ -98,11 +100,14 @@ async def _up_to(
     return steps, first
 
 
+def _has_request(step: DoneStep) -> bool:
+    """Whether the step is a model call of a turn, and not one that checks a text."""
+    return step.kind == "model" and step.name != CHECK
+
+
 def _view(asked: _Asked, step: DoneStep, settings: Settings, *, full: bool) -> StepView:
     given, left_out = (
-        _request(asked, step, full=full)
-        if step.kind == "model"
-        else (_arguments(asked, step), False)
+        _request(asked, step, full=full) if _has_request(step) else (_arguments(asked, step), False)
     )
     sent, sent_cut = _limited(given, full=full)
     output, output_cut = _limited(_json(step.output), full=full)
@@ -129,7 +134,7 @@ def _request(asked: _Asked, step: DoneStep, *, full: bool) -> tuple[JsonValue, b
     """The request to a model: messages, and the names of the tools; and whether messages are left
     out here."""
     snapshot = snapshot_of(asked.body)
-    opening = list(_opening(asked, snapshot.definition.preamble))
+    opening = list(_opening(asked, snapshot))
     read = list(_turns(asked, step))
     turns = read if full else _newest(read, MOST_CHARS * 3 // 4)
     cut = not asked.all_turns or len(turns) < len(read)
@@ -143,9 +148,10 @@ def _request(asked: _Asked, step: DoneStep, *, full: bool) -> tuple[JsonValue, b
     return request, cut
 
 
-def _opening(asked: _Asked, preamble: str) -> Iterator[JsonValue]:
-    texts = asked.texts
-    if system := system_text(preamble, texts.notes):
+def _opening(asked: _Asked, snapshot: Snapshot) -> Iterator[JsonValue]:
+    texts, definition = asked.texts, snapshot.definition
+    quotes = bool(snapshot.tools or snapshot.workers or definition.swarm)
+    if system := system_text(definition.preamble, texts.notes, quotes=quotes):
         yield _message("system", system)
     for said, answered in texts.recalled:
         yield _message("user", said or WOKEN)
@@ -198,7 +204,7 @@ def _arguments(asked: _Asked, step: DoneStep) -> JsonValue:
     """The arguments of a call, from the reply that made it."""
     reply = next((it for it in asked.steps if (it.turn, it.position) == (step.turn, 0)), None)
     calls = _output(reply).tool_calls if reply else ()
-    return _json(calls[step.position - 1].arguments) if step.position <= len(calls) else None
+    return _json(calls[step.position - 1].arguments) if 0 < step.position <= len(calls) else None
 
 
 def _message(role: str, content: str) -> JsonValue:

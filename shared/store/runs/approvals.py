@@ -28,7 +28,7 @@ from shared.store.schema import approvals, cancels, now_s, runs
 
 LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 """Those of an id: none looks like another one."""
-ID_CHARS = 10
+ID_CHARS = 12
 BY_CHARS = 80
 NOTE_CHARS = 2000
 """The longest note: the model reads it."""
@@ -157,6 +157,7 @@ def _add(
     definition: str,
     now: float,
 ) -> bool:
+    """Write a request; False if the same call is asked for or decided already."""
     fields = {
         "approval_id": approval_id,
         "run_id": run.run_id,
@@ -173,8 +174,14 @@ def _add(
         "asked_at": now,
         "expires_at": now + request.expires_s,
         "state": ApprovalState.PENDING,
+        "decided_at": None,
     }
-    return insert_new(connection, approvals, fields)
+    if insert_new(connection, approvals, fields):
+        return True
+    again = and_(  # the definition was edited, and is now as it was
+        approvals.c.approval_id == approval_id, approvals.c.state == ApprovalState.WITHDRAWN
+    )
+    return connection.execute(update(approvals).where(again).values(fields)).rowcount > 0
 
 
 def requests_of(connection: Connection, run_id: str) -> Sequence[Approval]:

@@ -13,6 +13,7 @@ from services.agent.loop.loop import no_deadline, run
 from services.agent.loop.tool_calls import WorkerSpec
 from services.agent.loop.work import Outcome, Stream, Work
 from shared.contract.messages import Task, Trigger
+from shared.contract.prompts import QUOTED_RULE, unquoted
 from shared.definitions.approval import ApprovalRule
 from shared.definitions.functions import JsonObject
 from shared.definitions.guardrails import Guardrails
@@ -22,6 +23,7 @@ from tests.support.model.doubles import ScriptedModel, ScriptedTools, ScriptedWo
 
 NOW = datetime(2026, 5, 4, 9, 30, 59, tzinfo=UTC)
 CLOCK = "\n\nIt is 2026-05-04 09:30 UTC."
+SYSTEM = f"You are Alice.\n\n{QUOTED_RULE}"
 BOB = '{"prompt": "write"}'
 
 
@@ -104,7 +106,7 @@ class ScriptedLoop:
     @property
     def results(self) -> list[str]:
         """The tool results in the last history that the model was shown."""
-        return [it.content for it in self.model.seen[-1] if isinstance(it, ToolResult)]
+        return [unquoted(it.content) for it in self.model.seen[-1] if isinstance(it, ToolResult)]
 
     @property
     def performed(self) -> set[tuple[str, str]]:

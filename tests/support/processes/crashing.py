@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Literal
 
+from services.agent.loop.guardrails.checks import MODEL_STEP
 from shared.contract.topology import DEAD, REPLIES, TASKS
 
 Call = tuple[Any, ...]
@@ -45,6 +46,14 @@ def kind(step: str) -> Callable[[Call], bool]:
     return lambda call: call[2] == step
 
 
+def of_task(call: Call) -> bool:
+    return bool(call[1].turn == 0)
+
+
+def of_answer(call: Call) -> bool:
+    return bool(call[1].turn > 0 and call[3] == MODEL_STEP)
+
+
 def from_mailbox(call: Call) -> bool:
     return str(call[0].queue).startswith("agent.")
 
@@ -65,6 +74,10 @@ POINTS: dict[str, Place] = {
     "after-model-step": Place(*_RECORD, "after", kind("model")),
     "before-tool-step": Place(*_RECORD, "before", kind("tool")),
     "after-tool-step": Place(*_RECORD, "after", kind("tool")),
+    "before-task-check": Place(*_RECORD, "before", of_task),
+    "after-task-check": Place(*_RECORD, "after", of_task),
+    "before-answer-check": Place(*_RECORD, "before", of_answer),
+    "after-answer-check": Place(*_RECORD, "after", of_answer),
     "before-worker-step": Place(*_RECORD, "before", kind("worker")),
     "after-worker-step": Place(*_RECORD, "after", kind("worker")),
     "before-ask": Place(*_PUBLISH, "before", to(TASKS)),

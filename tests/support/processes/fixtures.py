@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from shared.contract.prompts import unquoted
 from shared.store.database.migrate import migrate
 from tests.support.client import Client, client
 from tests.support.processes import running
@@ -52,6 +53,11 @@ def requests(system: System) -> list[dict[str, Any]]:
     with urllib.request.urlopen(_log(system), timeout=10) as reply:
         found: list[dict[str, Any]] = json.load(reply)["requests"]
         return found
+
+
+def results_in(request: dict[str, Any]) -> list[str]:
+    """The results of calls in a request, without their quotation marks."""
+    return [unquoted(it["content"]) for it in request["messages"] if it["role"] == "tool"]
 
 
 def forget(system: System) -> None:

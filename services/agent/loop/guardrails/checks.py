@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from services.agent.llm.chat import Model
 from services.agent.loop.budget import is_spent, remaining
@@ -79,13 +80,12 @@ class Checks:
         checked = await self._apply(self._rules.output, turn, 1, outcome.content, "answer", used)
         if isinstance(checked, Outcome) or checked == outcome.content:
             return checked if isinstance(checked, Outcome) else outcome
-        changed = outcome.model_copy(update={"content": checked})
         if data is None or outcome.data is None:
-            return changed
+            return outcome.model_copy(update={"content": checked})
         value, faults = data.read(checked)
         if faults:
             return _refusal("answer", None, f"changed, it does not fit its schema: {faults[0]}")
-        return changed.model_copy(update={"data": value})
+        return outcome.model_copy(update={"data": value, "content": to_json(value).decode()})
 
     async def _apply(
         self, checks: Sequence[Check], turn: int, first: int, text: str, what: str, used: Usage
@@ -119,6 +119,8 @@ class Checks:
             raise
         except ModelError as error:
             verdict = Verdict(outcome="failed", detail=str(error))
+        if verdict.text == text:
+            verdict = verdict.model_copy(update={"outcome": "passed", "text": None})
         await self._journal.record(key, kind, name, verdict.output())
         return verdict
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from services.agent.loop.work import Work
+from shared.contract.messages import Trigger
 from shared.definitions.guardrails import NOTES, SESSION
 from shared.definitions.knowledge import FIND_TOOLS, FORGET, READ_SKILL, REMEMBER, SEARCH_KNOWLEDGE
 
@@ -23,7 +24,12 @@ class Untrusted:
         self._rule = guardrails.after_untrusted if guardrails else None
         self._source: str | None = None
         self._callable = {it.name for it in work.tools} | {it.name for it in work.workers}
-        opening = ((NOTES, work.notes), (SESSION, work.recalled), (SEARCH_KNOWLEDGE, work.passages))
+        reacts = isinstance(work.message, Trigger) and work.message.hops > 0
+        opening = (
+            (NOTES, work.notes or reacts),
+            (SESSION, work.recalled),
+            (SEARCH_KNOWLEDGE, work.passages),
+        )
         self._note(name for name, found in opening if found)
 
     def add(self, names: Iterable[str]) -> None:

@@ -98,3 +98,24 @@ def test_a_paused_agent_is_called_paused_until_it_is_not() -> None:
     assert not tree.concerns(pause.model_copy(update={"agent": "bea"}))
     tree.add(pause.model_copy(update={"name": "agent.unpaused"}))
     assert not _drawn(tree)[0].endswith("paused")
+
+
+def test_the_tree_shows_what_waits_for_a_decision_until_it_has_come() -> None:
+    tree = TaskTree("ann", "t")
+    asked = _event("approval.requested", "ann", "t", None, approval="k7", kind="tool", call="pay")
+    for event in (_event("run.started", "ann", "t", None), asked):
+        tree.add(event)
+    tree.add(_event("run.parked", "ann", "t", None))
+    [ann] = _drawn(tree)
+    assert "parked" in ann
+    assert "asks for approval of pay: hutch approve k7" in ann
+    assert tree.approvals == ["k7"]
+    assert line(asked) == (
+        f"{clock_time(NOW)} ann asks for approval of pay: 'hutch approve k7', or 'hutch deny k7'"
+    )
+    tree.add(_event("run.started", "ann", "t", None))
+    tree.add(
+        _event("approval.decided", "ann", "t", None, approval="k7", call="pay", state="denied")
+    )
+    assert "approval" not in _drawn(tree)[0]
+    assert tree.approvals == []

@@ -57,7 +57,7 @@ def test_no_client_takes_the_ids_of_a_peers_note_and_of_the_reaction_to_it_in_ad
     pika.send("", note, exchange="hutch.swarm.game")
     until(lambda: "Your peer harry has said" in str(asked()))
     assert pika.ask("ping", {"content": "[[reply Begin.]]", "id": "t"}).status == "ok"
-    until(lambda: "Your peer ping has said:\\nBegin." in str(asked()))
+    until(lambda: 'has said:\\n<quoted from="ping">\\nBegin.\\n</quoted>' in str(asked()))
     assert "message refused" not in pong.output
 
 

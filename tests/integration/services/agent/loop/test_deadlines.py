@@ -14,7 +14,7 @@ import pytest
 from services.agent.loop.calls import TOO_LATE
 from tests.support.client import Client
 from tests.support.processes.agents import calling, define, states, tree
-from tests.support.processes.fixtures import Asked
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import System, until
 from tests.support.report import summary
 
@@ -103,7 +103,7 @@ def test_a_manager_of_five_of_whom_three_hang_concludes_with_two_answers_before_
     summary(pytestconfig)["five workers, three hang"] = figure
     assert reply.status == "partial"
     assert took_s < deadline_s - 1
-    results = [it["content"] for it in asked()[-1]["messages"] if it["role"] == "tool"]
+    results = results_in(asked()[-1])
     assert results[:2] == ["warm", "cold"]
     assert all(TOO_LATE in it for it in results[2:])
     assert len(results) == len(five)

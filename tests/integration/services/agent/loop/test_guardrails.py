@@ -66,7 +66,8 @@ def test_the_model_sees_the_changed_task_and_the_requester_the_changed_answer(
     assert CARD in shown  # the task as it was sent, and both forms of the answer
     assert "tool checks.py:cards" in shown
     assert "Damn, paid." in shown
-    assert "Well, paid." in shown
+    assert "tool checks.py:polite\nchanged\nWell, paid." in shown
+    assert "model check\npassed" in shown
 
 
 @pytest.mark.usefixtures("clerk")
@@ -97,7 +98,7 @@ def test_a_session_and_its_later_runs_have_the_changed_text_only(
     for content in (f"I pay with {CARD}.", "With what?"):
         pika.send("clerk", {"content": f"{content} [[reply Damn. {PASS}]]", "session": "ann"})
         assert pika.reply().status == "ok"
-    asking, answering, _ = (it["content"] for it in asked()[-2]["messages"])
+    _, asking, answering, _ = (it["content"] for it in asked()[-2]["messages"])
     assert asking.startswith("I pay with [card].")
     assert answering.startswith("Well.")
     assert CARD not in str(asked())

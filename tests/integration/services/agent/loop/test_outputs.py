@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.client import Client
 from tests.support.processes.agents import calling, define
-from tests.support.processes.fixtures import Asked
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import System
 
 SCHEMA = {
@@ -43,7 +43,7 @@ def test_the_data_of_a_worker_is_its_managers_result_and_the_managers_own_is_in_
     reply = pika.ask("boss", f"{calling('clerk', WORKER_SAYS)}[[then]]{last}")
     assert (reply.status, reply.body["data"]) == ("ok", REPORT)
     assert json.loads(reply.content) == REPORT
-    [result] = [it["content"] for it in asked()[-1]["messages"] if it["role"] == "tool"]
+    [result] = results_in(asked()[-1])
     assert json.loads(result) == {"total": 3.5}
 
 

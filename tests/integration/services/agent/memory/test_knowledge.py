@@ -12,7 +12,7 @@ from shared.store.knowledge.search import MOST_WORDS
 from tests.support.client import Client
 from tests.support.model.meanings import MeaningsEndpoint
 from tests.support.processes.agents import define
-from tests.support.processes.fixtures import Asked
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import System, until
 
 CLERK = """
@@ -43,7 +43,7 @@ def clerk(system: System, agents: Path) -> Path:
 
 def results(asked: Asked) -> list[str]:
     """The results of tools in the last request."""
-    return [it["content"] for it in asked()[-1]["messages"] if it["role"] == "tool"]
+    return results_in(asked()[-1])
 
 
 def offered(request: dict[str, Any]) -> set[str]:
@@ -85,7 +85,7 @@ def test_a_tool_is_found_and_called_and_a_fact_is_remembered_for_the_user_of_a_s
     assert "tool_24" not in offered(asked()[0])
     assert "tool_24" in offered(asked()[1])
     assert json.loads(results(asked)[0])[0]["name"] == "tool_24"
-    assert results(asked)[1:] == [SKILL.strip(), "did 24"]
+    assert results(asked)[1:] == [SKILL, "did 24"]
     keep = '[[call remember {"fact": "Ann drinks tea."}]]'
     pika.ask("clerk", {"content": f"{keep}[[then]]", "session": "ann/1"})
     for session, known in (("ann/2", True), ("bob/1", False)):

@@ -19,7 +19,7 @@ from shared.store import open_store
 from shared.store.runs import cancels
 from tests.support.client import Client
 from tests.support.processes.agents import calling, define, lose_control_messages, states, tree
-from tests.support.processes.fixtures import Asked
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import System, until
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True, scope="session")
@@ -101,7 +101,7 @@ def test_a_manager_continues_when_only_its_worker_is_cancelled(
     (run,) = json.loads(system.hutch("runs", "low", "--json").stdout)
     assert system.hutch("cancel", run["run_id"][:12]).returncode == 0
     assert pika.reply().status == "ok"
-    assert asked()[-1]["messages"][-1]["content"] == "low did not answer: cancelled: cancelled"
+    assert results_in(asked()[-1])[-1] == "low did not answer: cancelled: cancelled"
 
 
 @pytest.mark.essential

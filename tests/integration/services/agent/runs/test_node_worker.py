@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.machine import need
-from tests.support.processes.fixtures import Asked
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import PATIENCE_S, Child, System
 from tests.support.repository import REPOSITORY
 
@@ -57,7 +57,7 @@ def test_alice_asks_a_worker_that_is_written_in_node(
     system.agents("alice")
     reply = pika.ask("alice", "Ask Bob to write an email for you.")
     assert reply.status == "ok"
-    result = asked()[-1]["messages"][-1]["content"]
+    [result] = results_in(asked()[-1])
     assert "Node" in result
     assert result in reply.content
     assert len(asked()) == 2, "Bob has asked no model"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.processes.agents import define
-from tests.support.processes.fixtures import Asked
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import System
 
 EMAIL = "Ask Bob to write an email for you and let me know what he has written."
@@ -16,7 +16,7 @@ EMAIL = "Ask Bob to write an email for you and let me know what he has written."
 def results(asked: Asked) -> list[str]:
     """The results of its calls that the model was last shown, in order."""
     last = [request for request in asked() if request["messages"][-1]["role"] == "tool"][-1]
-    return [said["content"] for said in last["messages"] if said["role"] == "tool"]
+    return results_in(last)
 
 
 @pytest.mark.essential
@@ -33,7 +33,7 @@ def test_alice_asks_bob_and_answers_with_his_text(
     assert of_alice["tools"] == ["bob"]
     assert of_bob["tools"] == []
     assert again["messages"][-1]["role"] == "tool"
-    assert again["messages"][-1]["content"] in reply.content
+    assert results_in(again)[-1] in reply.content
 
 
 def test_workers_run_side_by_side_and_their_results_stand_in_call_order(

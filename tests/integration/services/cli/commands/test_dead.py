@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.processes.clerk import LONG_S, Clerk, call, dead_letters, define
-from tests.support.processes.fixtures import Asked
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import PATIENCE_S, System, until
 from tests.support.repository import REPOSITORY
 
@@ -236,7 +236,7 @@ def test_a_result_that_the_operator_knows_is_the_tools(
     reply = pika.reply()
     assert (reply.status, reply.correlation_id) == ("ok", "c-7")
     assert reply.message_id.endswith(".2.response")
-    assert asked()[-1]["messages"][-1]["content"] == "paid, says the bank"
+    assert results_in(asked()[-1])[-1] == "paid, says the bank"
     assert clerk.effects == ["7"]
     assert len(asked()) == 2, "the first model call is kept"
     again = system.hutch("dead", "replay", in_doubt, "--tool-done", "paid twice")
@@ -274,5 +274,5 @@ def test_the_work_that_a_worker_did_meanwhile_is_not_paid_again(
     (dead_letter,) = dead_letters(system)
     assert system.hutch("dead", "replay", dead_letter["id"], "--tool-done", "paid").returncode == 0
     assert pika.reply().status == "ok"
-    assert [said["content"] for said in asked()[-1]["messages"][-2:]] == ["paid", "helped"]
+    assert results_in(asked()[-1])[-2:] == ["paid", "helped"]
     assert len(asked()) == 3

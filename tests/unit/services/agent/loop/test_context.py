@@ -14,10 +14,11 @@ from services.agent.loop.loop import run
 from services.agent.loop.shortening import TOO_LONG
 from services.agent.loop.work import Outcome, Work
 from shared.contract.messages import Budget, Status, Task, Usage
+from shared.contract.prompts import quoted, unquoted
 from shared.definitions.functions import JsonObject
 from shared.errors import HutchError, ModelError, ModelUnavailable, RunLost
 from tests.support.model.doubles import ScriptedTools, ScriptedWorkers, calls, says
-from tests.support.model.loop import CLOCK, DyingJournal, work
+from tests.support.model.loop import CLOCK, SYSTEM, DyingJournal, work
 from tests.support.model.window import WindowModel, tokens
 
 TASK = "Count the orders of each customer."
@@ -56,7 +57,7 @@ async def run_of(
 
 
 def results(request: Request) -> list[str]:
-    return [it.content for it in request.history if isinstance(it, ToolResult)]
+    return [unquoted(it.content) for it in request.history if isinstance(it, ToolResult)]
 
 
 def paid_calls(journal: MemoryJournal) -> int:
@@ -79,7 +80,7 @@ async def test_the_system_text_the_task_and_the_newest_turns_are_always_sent_who
     await run_of(model, long_work(60))
     for turn, request in enumerate(model.turns, 1):
         system, user = request.history[:2]
-        assert system == System(content="You are Alice.")
+        assert system == System(content=SYSTEM)
         assert isinstance(user, User)
         assert user.content.startswith(TASK + CLOCK)
         numbers = range(max(1, turn - NEWEST_TURNS), turn)
@@ -98,7 +99,7 @@ async def test_old_results_are_removed_first_and_then_old_turns_are_summarised()
     assert "order 1: line 1.0 is paid" in str(model.summaries[0].history)
     assert "The summary so far:\nAll was found." in str(model.summaries[1].history[1].content)
     asked = model.turns[-1].history[1]
-    assert (asked.content or "").endswith("instruction to you:\nAll was found.")
+    assert (asked.content or "").endswith(quoted("summary", "All was found."))
 
 
 async def test_a_summary_is_a_recorded_step_and_counts_in_the_usage() -> None:

@@ -10,6 +10,7 @@ import pytest
 from services.agent.loop.journal import MemoryJournal, StepKey
 from services.agent.loop.work import Work
 from shared.contract.messages import Status
+from shared.contract.prompts import quoted
 from shared.definitions.functions import JsonObject
 from shared.definitions.knowledge import Knowledge
 from shared.errors import RunLost
@@ -86,7 +87,8 @@ async def test_a_resumed_run_has_the_same_tools_and_passages(*, after: bool) -> 
             made += 1
             assert "lookup" in again.model.offered[-1]
             assert "ship" not in again.model.offered[-1]
-            assert again.model.seen[-1][1].content == f"Do it.\n\n30 days.{CLOCK}"
+            found = quoted("search_knowledge", "30 days.")
+            assert again.model.seen[-1][1].content == f"Do it.\n\n{found}{CLOCK}"
     assert made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from services.agent.tools.python_tool import PythonTool
 from services.agent.tools.threads import ToolThreads
 from shared.definitions.functions import JsonObject, load
 from shared.definitions.tools.call_info import CallInfo
+from shared.definitions.tools.checks import CHECK_LIMIT, load_check
 from shared.definitions.tools.choice import ToolChoice
 from shared.errors import ToolError
 from tests.support.model.loop import until
@@ -52,6 +54,17 @@ class Stuck:
 
 async def until_returned(threads: ToolThreads) -> None:
     await until(lambda: not threads.abandoned)
+
+
+async def test_a_check_that_hangs_ends_at_its_limit_without_a_verdict(tmp_path: Path) -> None:
+    (tmp_path / "tools").mkdir()
+    source = "import asyncio\nasync def polite(text: str) -> None:\n    await asyncio.sleep(60)\n"
+    (tmp_path / "tools" / "checks.py").write_text(source, "utf-8")
+    check = load_check(tmp_path, "checks.py:polite")
+    assert check.choice.timeout == CHECK_LIMIT
+    hasty = replace(check, choice=check.choice.model_copy(update={"timeout": SHORT}))
+    with pytest.raises(ToolError, match="no answer within"):
+        await PythonTool(hasty, ToolThreads()).call({"text": "Hi."}, CallInfo(), lambda: None)
 
 
 async def test_a_plain_function_that_never_returns_costs_a_thread_and_is_reported(

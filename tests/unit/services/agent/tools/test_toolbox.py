@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from services.agent.tools.toolbox import progress_of
 from shared.concurrency.threads import in_thread
+from shared.contract.prompts import quoted
 from shared.definitions.functions import Tool, load
 from shared.definitions.tools.choice import ToolChoice
 from shared.errors import ToolError
@@ -63,7 +64,11 @@ def lookup(idempotency_key: str, deadline, session, run_id: str, progress) -> st
     ]
     assert (await lived(own, endpoint, run, [lookup])).status == "ok"
     until = datetime.fromtimestamp(run.deadline_at, UTC).isoformat()
-    assert repr((run.run_id, until, None, run.run_id)) in str(endpoint.requests[1]["messages"])
+    facts = repr((run.run_id, until, None, run.run_id))
+    messages = endpoint.requests[1]["messages"]
+    assert isinstance(messages, list)
+    assert isinstance(messages[-1], dict)
+    assert messages[-1]["content"] == quoted("lookup", facts)
 
 
 async def test_progress_is_reported_at_most_once_a_second_and_only_in_numbers() -> None:

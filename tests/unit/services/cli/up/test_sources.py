@@ -13,11 +13,12 @@ from shared.definitions.loader import read_folder
 FILES = {
     "alice.yaml": "{name: alice, description: Manages., workers: [bob]}",
     "bob.yaml": "{name: bob, description: Writes., tools: ['prices.py:price']}",
-    "carol.yaml": "{name: carol, tools: ['dates.py:day']}",
+    "carol.yaml": "{name: carol, tools: ['dates.py:day'], guardrails: {input: ['checks.py:ok']}}",
     "tools/prices.py": "from shop.stock import left\ndef price() -> int: return left",
     "tools/shop/stock.py": "from . import names\nleft = 1",
     "tools/shop/names.py": "",
     "tools/dates.py": "def day() -> str: return ''",
+    "tools/checks.py": "def ok(text: str) -> None: ...",
     "tools/unused.py": "",
 }
 
@@ -43,13 +44,14 @@ def digests(agents: Path) -> dict[str, str]:
         ("bob.yaml", FILES["bob.yaml"] + "# a comment", set()),
         (
             "carol.yaml",
-            "{name: carol, tools: ['dates.py:day'], schedule: [{name: a, every: 1h, prompt: Go.}]}",
+            FILES["carol.yaml"][:-1] + ", schedule: [{name: a, every: 1h, prompt: Go.}]}",
             set(),
         ),
         ("tools/prices.py", "def price() -> int: return 2", {"bob"}),
         ("tools/shop/stock.py", "left = 2", {"bob"}),
         ("tools/shop/names.py", "names = []", {"bob"}),
         ("tools/dates.py", "def day(:", {"carol"}),
+        ("tools/checks.py", "def ok(text: str) -> str: ...", {"carol"}),
         ("tools/unused.py", "x = 1", set()),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 
 from shared.contract.call_ids import Call, call_id
 from shared.contract.messages import Response, Status, Task, Usage, encode, response_id, run_id
+from shared.contract.prompts import QUOTED_RULE
 from shared.store import Store
 from shared.store.processes.api_keys import Scope
 from shared.store.runs.claim import claim, freeze
@@ -251,9 +252,11 @@ async def test_a_step_shows_what_was_asked_and_answered(
     await stepped(
         store,
         top,
+        Step(0, -1, "tool", "checks.py:cards", '{"outcome": "passed"}', 0.1),
         Step(0, 1, "tool", "find_tools", '{"content": "[]"}', 0.1),
         Step(1, 2, "worker", "bob", BOBS, 0.5),
         Step(2, 0, "model", "turn", '{"content": "Bob says so.", "model": "big"}', 0.5),
+        Step(2, 1, "model", "check", '{"outcome": "passed", "usage": {"model_calls": 1}}', 0.5),
     )
     path = f"/api/runs/{top.run_id}/steps/1"
     tool = await got(client, f"{path}/1/1")
@@ -263,11 +266,16 @@ async def test_a_step_shows_what_was_asked_and_answered(
     assert (model["cost"], model["usage"]["input_tokens"]) == (1.0, 500)
     second = await got(client, f"{path}/2/0")
     system, user, said, *answers = second["input"]["messages"]
-    assert system == {"role": "system", "content": "Be brief."}
+    assert system == {"role": "system", "content": f"Be brief.\n\n{QUOTED_RULE}"}
     assert user["content"].startswith("Why is order 7 late?\n\nIt is ")
     assert said["tool_calls"][0] == {"name": "lookup", "arguments": {"id": 7}}
     assert [it["content"] for it in answers] == ["order 7", "It is late."]
     assert second["input"]["tools"] == ["lookup", "bob"]
+    check = await got(client, f"{path}/0/-1")
+    assert (check["input"], check["output"]) == (None, {"outcome": "passed"})
+    of_answer = await got(client, f"{path}/2/1")
+    assert (of_answer["input"], of_answer["output"]["outcome"]) == (None, "passed")
+    assert of_answer["usage"]["model_calls"] == 1
     prepared = await got(client, f"{path}/0/1")
     assert (prepared["input"], prepared["output"]) == (None, {"content": "[]"})
     missing = await client.get(f"{path}/9/0")

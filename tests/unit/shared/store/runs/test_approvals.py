@@ -211,6 +211,20 @@ async def test_another_call_is_another_request_and_the_first_is_withdrawn(
     assert await taken(store) == []
 
 
+async def test_a_definition_that_is_as_it_was_asks_again(store: Store) -> None:
+    run = await owned(store)
+    first, refund = await asked(store, run, PAY, REFUND)
+    await decided(store, refund)
+    [again] = await taken(store)
+    [second] = await asked(store, again, PAY, definition=EDITED)
+    await decided(store, second)
+    [third] = await taken(store)
+    [reopened] = await asked(store, third, PAY)
+    assert (reopened.approval_id, reopened.state) == (first.approval_id, ApprovalState.PENDING)
+    assert await taken(store) == []
+    assert (await decided(store, reopened)).effect is Effect.DECIDED
+
+
 async def test_the_end_of_a_run_withdraws_its_requests(store: Store) -> None:
     pay, refund = await asked(store, await owned(store), PAY, REFUND)
     await decided(store, refund)

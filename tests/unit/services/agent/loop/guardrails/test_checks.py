@@ -10,6 +10,7 @@ import pytest
 from services.agent.llm.chat import User
 from services.agent.loop.journal import MemoryJournal, StepKey
 from shared.contract.messages import Budget, Status, Task, Trigger
+from shared.contract.prompts import quoted
 from shared.definitions.functions import JsonObject
 from shared.definitions.guardrails import Verdict
 from shared.errors import ModelError, ModelUnavailable, RunLost
@@ -82,6 +83,13 @@ async def test_the_model_sees_the_changed_task_and_the_requester_the_changed_ans
     assert "damn, 4111." in steps[StepKey(1, 1)]
 
 
+async def test_a_text_that_comes_back_as_it_was_has_passed() -> None:
+    it = checked(scripted_loop(says("Done.")), changing("x", "y"))
+    await it.run(work(guardrails=BOTH))
+    _, _, output = it.journal.steps[StepKey(0, -1)]
+    assert Verdict.model_validate_json(output) == Verdict(outcome="passed")
+
+
 async def test_each_check_gets_what_those_before_it_have_left() -> None:
     it = checked(scripted_loop(says("Done.")), changing("it", "that"))
     it.tools.tools["checks.py:second"] = changing("that", "this")
@@ -145,9 +153,10 @@ async def test_a_conclusion_is_checked() -> None:
 async def test_a_changed_answer_still_has_to_fit_its_schema(
     new: str, status: Status, data: object
 ) -> None:
-    it = checked(scripted_loop(says('{"sum":1}')), answer=changing("1", new))
+    it = checked(scripted_loop(says('{"sum":1}')), answer=changing('{"sum":1', f'{{"sum": {new}'))
     outcome = await it.run(work(output=SCHEMA, guardrails=BOTH))
     assert (outcome.status, outcome.data) == (status, data)
+    assert data is None or outcome.content == '{"sum":2}'
 
 
 async def test_a_trigger_without_a_text_is_not_checked() -> None:
@@ -172,7 +181,7 @@ async def test_a_model_checks_with_its_rule_and_is_counted() -> None:
     assert it.model.seen[0][-1] == User(content="Do that." + CLOCK)
     system, user = it.checking.seen[1]
     assert "The rule: Polite." in (system.content or "")
-    assert user == User(content="The text:\nAnn is fine.")
+    assert user == User(content=quoted("text", "Ann is fine."))
 
 
 @pytest.mark.parametrize(
