@@ -34,6 +34,7 @@ from shared.definitions.approval import ApprovalRule
 from shared.definitions.file_schema import FileSchema, file_schema
 from shared.definitions.guardrails import AfterUntrusted, Check, Guardrails
 from shared.definitions.knowledge import Knowledge
+from shared.definitions.mcp import McpServer
 from shared.definitions.model import Definition, Limits, ModelChoice
 from shared.definitions.schedule import Schedule
 from shared.definitions.tools.choice import ToolChoice
@@ -41,7 +42,7 @@ from shared.settings.environment import LocalSettings, ScriptedSettings, Setting
 from shared.settings.gateway import GatewaySettings, RemoteSettings
 
 HERE = Path(__file__).parent
-PAGES = ("agents.md", "guardrails.md", "settings.md")
+PAGES = ("agents.md", "guardrails.md", "mcp.md", "settings.md")
 MODELS: tuple[type[Frozen], ...] = (Task, Trigger, Response, Shutdown, Cancel, Event, StreamPart)
 CHANNELS = {
     topology.TASKS: ("direct; routing key = agent", (Task, Trigger)),
@@ -66,6 +67,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "guardrails": Guardrails,
     "check": Check,
     "after_untrusted": AfterUntrusted,
+    "mcp": McpServer,
     "settings": Settings,
     "gateway": GatewaySettings,
     "remote": RemoteSettings,

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -74,6 +76,10 @@ def deep(id_: Any) -> None:
     sys.stdout.flush()
 
 
+def pid(id_: Any) -> None:
+    answer(id_, str(os.getpid()))
+
+
 def ask(id_: Any) -> None:
     """Asks the client for a completion, an input and its folders before it answers."""
     for method in ("sampling/createMessage", "elicitation/create", "roots/list"):
@@ -84,7 +90,7 @@ def ask(id_: Any) -> None:
 
 
 def change(id_: Any) -> None:
-    """Changes the description of a tool, and says so."""
+    """Changes the descriptions of its tools, adds one, and announces it."""
     state["version"] += 1
     send(method="notifications/tools/list_changed")
     answer(id_, "changed")
@@ -102,7 +108,7 @@ def images(id_: Any) -> None:
 
 CALLS: dict[str, Callable[[Any], None]] = {
     it.__name__: it
-    for it in (hang, die, flood, chatter, stray, lie, deep, ask, change, hide, images)
+    for it in (hang, die, flood, chatter, stray, lie, deep, ask, pid, change, hide, images)
 }
 
 
@@ -155,7 +161,8 @@ def listed() -> Any:
         case "invalid":
             return [{"name": 7, "inputSchema": []}]
     described = f"Version {state['version']}."
-    return [{"name": it, "inputSchema": ANY, "description": described} for it in CALLS]
+    names = [*CALLS, *(["more"] if state["version"] > 1 else [])]
+    return [{"name": it, "inputSchema": ANY, "description": described} for it in names]
 
 
 def page(params: Any) -> dict[str, Any]:
@@ -186,6 +193,8 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
+    if LISTING == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if LISTING == "silent":
         time.sleep(3600)
     if LISTING == "broken":
@@ -194,3 +203,5 @@ if __name__ == "__main__":
     if LISTING == "noisy":
         print("starting up...", flush=True)  # noqa: T201 - it must not
     serve()
+    if LISTING == "stubborn":
+        time.sleep(3600)

@@ -16,6 +16,7 @@ from shared.definitions.tools.call_info import CallInfo
 from shared.store import Store
 
 SHOP = str(Path(__file__).with_name("shop_server.py"))
+HOSTILE = str(Path(__file__).with_name("hostile_server.py"))
 SHOP_COMMAND = [sys.executable, SHOP]
 
 

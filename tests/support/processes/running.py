@@ -110,8 +110,17 @@ class System:
 
     def start_by(self, command: tuple[str, ...], *arguments: str, **env: str) -> Child:
         """`start`, by a command that runs another."""
+        return self._started([*command, sys.executable, "-m"], arguments, env)
+
+    def start_script(self, script: str, *arguments: str) -> Child:
+        """A script of the tests, with these arguments."""
+        return self._started([sys.executable, script], arguments, {})
+
+    def _started(
+        self, command: list[str], arguments: tuple[str, ...], env: Mapping[str, str]
+    ) -> Child:
         log = self.logs / f"{len(self.children)}-{'-'.join(arguments)}.log"
-        child = Child([*command, sys.executable, "-m", *arguments], self.env | env, log, self.cwd)
+        child = Child([*command, *arguments], {**self.env, **env}, log, self.cwd)
         self.children.append(child)
         return child
 

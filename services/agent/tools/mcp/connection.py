@@ -191,7 +191,7 @@ class Connection:
             session.changed.clear()
             try:
                 await self._list(session)
-            except (McpFault, TimeoutError) as error:  # it may only be busy: calls will tell
+            except (McpFault, TimeoutError) as error:  # it may only be busy: calls will show
                 log.warning(
                     "MCP server not listed again", mcp=self.server.name, reason=reason_of(error)
                 )

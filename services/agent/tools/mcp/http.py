@@ -8,12 +8,16 @@ from contextlib import asynccontextmanager
 import httpx2
 from mcp.client._transport import TransportStreams
 from mcp.client.streamable_http import streamable_http_client
+from pydantic import JsonValue
+from pydantic_core import from_json
 
 from services.agent.llm.transport import tls_context
 from services.agent.tools.mcp.bounds import MOST_MESSAGE_BYTES, Link
 from shared.definitions.mcp import McpServer
 from shared.settings.child_environment import required_secret
 
+_SESSION = "mcp-session-id"
+FORGOTTEN = "does not know the session any more"
 CONNECT_S = 10.0
 IDLE_S = 300.0
 """The least time for which a response may be silent; a call's own timeout ends it earlier."""
@@ -32,6 +36,11 @@ async def http_transport(server: McpServer, link: Link) -> AsyncIterator[Transpo
         if response.status_code in {401, 403}:
             link.detail = lambda: f"it refuses the credentials ({response.status_code})"
         response.stream = _Limited(response, response.stream, link)
+        refused = response.status_code in {400, 404} and _SESSION in response.request.headers
+        if refused and not _is_answer(await response.aread()):
+            response.status_code = 404  # to the SDK, this alone says so
+            response.headers["content-type"] = "text/plain"
+            link.break_off(FORGOTTEN)
 
     for variable in server.headers_env.values():
         required_secret(variable)
@@ -47,6 +56,15 @@ async def http_transport(server: McpServer, link: Link) -> AsyncIterator[Transpo
         ) as streams,
     ):
         yield streams
+
+
+def _is_answer(body: bytes) -> bool:
+    """Whether the body of a refusal answers the request itself, by its id."""
+    try:
+        message: JsonValue = from_json(body)
+    except ValueError:
+        return False
+    return isinstance(message, dict) and message.get("id") is not None
 
 
 class _Limited(httpx2.AsyncByteStream):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.agent.tools.mcp.bounds import Link, clean, one_line
 from services.agent.tools.mcp.catalogue import MOST_TOOLS, Catalogue, resource_tool, specs_of
-from services.agent.tools.mcp.http import http_transport
+from services.agent.tools.mcp.http import FORGOTTEN, http_transport
 from services.agent.tools.mcp.results import MOST_URI_CHARS, Result, contents_of, result_of
 from services.agent.tools.mcp.stdio import process_transport
 from shared.concurrency.threads import in_thread
@@ -28,6 +28,8 @@ from shared.errors import HutchError
 CONNECT_S = 60.0
 """Seconds for a server's start and the first exchange: `npx` and `uvx` may have to load it."""
 LIST_S = 30.0
+_EXPIRED = "Session terminated"
+"""The SDK's message when the server does not know the session any more."""
 MOST_PAGES = 100
 MOST_LISTED = 10 * MOST_TOOLS
 """The most tools of a server that are read; `allow` and `deny` choose among them."""
@@ -40,8 +42,6 @@ R = TypeVar("R")
 _RESULT: TypeAdapter[types.CallToolResult | types.InputRequiredResult] = TypeAdapter(
     types.CallToolResult | types.InputRequiredResult
 )
-_EXPIRED = "Session terminated"
-"""The SDK's message when the server does not know the session any more."""
 
 
 class McpFault(HutchError):
@@ -78,7 +78,9 @@ class Session:
         capabilities = self._client.server_capabilities
         listed = await self._answer(_tools(self._client)) if capabilities.tools else []
         tools, faults = await in_thread(specs_of, self._server, listed)
-        resources = resource_tool(self._server) if capabilities.resources else None
+        # Many servers could have resources, and have none.
+        has_resources = capabilities.resources and await self._has_resources()
+        resources = resource_tool(self._server) if has_resources else None
         texts: list[str] = []
         for prompt in self._server.prompts:
             try:
@@ -109,20 +111,25 @@ class Session:
 
     async def resources(self) -> str:
         """The server's resources and templates of their URIs, one a line."""
-        session = self._client.session
-        listed = await self._answer(session.list_resources())
-        templates: list[types.ResourceTemplate] = []
+        lines = [_resource(it.uri, it) for it in await self._listed_resources()]
+        lines += [_resource(it.uri_template, it) for it in await self._templates()]
+        more = ["…"] if len(lines) > MOST_RESOURCES else []
+        return "\n".join([*lines[:MOST_RESOURCES], *more]) or "There are no resources."
+
+    async def _has_resources(self) -> bool:
+        return bool(await self._listed_resources() or await self._templates())
+
+    async def _listed_resources(self) -> Sequence[types.Resource]:
+        return (await self._answer(self._client.session.list_resources())).resources
+
+    async def _templates(self) -> Sequence[types.ResourceTemplate]:
+        request = self._client.session.list_resource_templates()
         try:
-            answer = await self._answer(session.list_resource_templates())
-            templates += answer.resource_templates
+            return (await self._answer(request)).resource_templates
         except BrokenOff:
             raise
-        except McpFault:  # many servers have none, and no such method
-            pass
-        lines = [_resource(it.uri, it) for it in listed.resources]
-        lines += [_resource(it.uri_template, it) for it in templates]
-        more = ["…"] if len(lines) > MOST_RESOURCES or listed.next_cursor else []
-        return "\n".join([*lines[:MOST_RESOURCES], *more]) or "There are no resources."
+        except McpFault:  # many servers have no such method
+            return ()
 
     async def listen(self) -> None:
         """Receive the announcements of a server that only sends them on request."""
@@ -148,8 +155,7 @@ class Session:
             if error.code == types.CONNECTION_CLOSED:
                 raise BrokenOff(self._link.reason or reason_of(error)) from error
             if error.code == types.INVALID_REQUEST and error.message == _EXPIRED:
-                self._link.break_off("has forgotten the session")
-                raise NotSent("has forgotten the session") from error
+                raise NotSent(FORGOTTEN) from error
             raise McpFault(reason_of(error)) from error
         except ValidationError as error:
             raise McpFault(reason_of(error)) from error

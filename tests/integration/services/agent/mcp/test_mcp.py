@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.client import Client
-from tests.support.mcp.servers import SHOP_COMMAND
-from tests.support.processes.agents import define
-from tests.support.processes.fixtures import Asked
+from tests.support.mcp.http_server import free_port
+from tests.support.mcp.servers import HOSTILE, SHOP, SHOP_COMMAND
+from tests.support.processes.agents import define, http_get
+from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import System, until
 
-pytestmark = pytest.mark.long
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.parametrize("server", ["rabbitmq-4.0"], indirect=True),
+]
 
 
 def shop(agents: Path, system: System, log: Path, **more: object) -> None:
@@ -34,12 +39,59 @@ def test_an_agent_calls_a_server_that_dies_and_calls_it_again(
     [clerk] = system.agents("clerk")
     script = '[[call shop_die {}]][[then]][[call shop_lookup {"order": 7}]]'
     assert pika.ask("clerk", script).status == "ok"
-    results = [str(it["messages"][-1]["content"]) for it in asked()[1:]]
+    results = results_in(asked()[-1])
     assert "broke off during the call: it has ended. Whether it has acted" in results[0]
     assert results[1] == "order 7 is on its way"
     assert lines(log) == ["die", "lookup 7"]
     assert clerk.count("MCP server not connected") == 1
     assert clerk.end() == 0
+
+
+def test_changed_tools_are_for_later_runs(
+    system: System, pika: Client, asked: Asked, agents: Path
+) -> None:
+    entry = {"name": "h", "command": [sys.executable, HOSTILE]}
+    define(agents, system, clerk=f"mcp: {json.dumps([entry])}")
+    [clerk] = system.agents("clerk")
+    assert pika.ask("clerk", "[[call h_change {}]]").status == "ok"
+    clerk.wait_for("later runs have other tools")
+    assert pika.ask("clerk", "[[call h_stray {}]]").status == "ok"
+    assert ["h_more" in it["tools"] for it in asked()] == [False, False, True, True]
+
+
+def test_an_agent_starts_without_a_server_and_gets_its_tools_when_it_comes(
+    system: System, pika: Client, asked: Asked, agents: Path
+) -> None:
+    port = free_port()
+    entry = {"name": "shop", "url": f"http://127.0.0.1:{port}/mcp", "prompts": ["tone"]}
+    define(agents, system, clerk=f"preamble: You sell shoes.\nmcp: {json.dumps([entry])}")
+    [clerk] = system.agents("clerk")
+    assert pika.ask("clerk", "Hello").status == "ok"
+    metrics = int(clerk.wait_for(r'"port": (\d+)')[1])
+    assert 'hutch_mcp_connected{server="shop"} 0.0' in http_get(metrics, "metrics")[1]
+    shop = system.start_script(SHOP, "http", str(port))
+    clerk.wait_for("later runs have other tools")
+    assert pika.ask("clerk", '[[call shop_lookup {"order": 7}]]').status == "ok"
+    assert 'hutch_mcp_connected{server="shop"} 1.0' in http_get(metrics, "metrics")[1]
+    shop.kill()
+    first, second, third = asked()
+    assert not first["tools"]
+    system_text = "You sell shoes.\n\nAnswer in a friendly tone."
+    assert second["messages"][0]["content"] == system_text
+    assert results_in(third) == ["order 7 is on its way"]
+
+
+def test_an_agent_forked_by_up_has_servers_too(
+    system: System, agents: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "shop.log"
+    shop(agents, system, log, repeatable=True)
+    up = system.start("services.cli", "up", "--provider", "scripted", "--no-gateway")
+    up.wait_for("MCP server connected|clerk.*ready|1 agent")
+    done = system.hutch("ask", "clerk", '[[call shop_lookup {"order": 7}]]')
+    assert done.returncode == 0, done.stderr
+    assert lines(log) == ["lookup 7"]
+    assert up.end() == 0
 
 
 @pytest.mark.parametrize("repeatable", [True, False])

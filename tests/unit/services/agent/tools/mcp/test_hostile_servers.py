@@ -4,10 +4,13 @@ be used, and a server that is beyond use is started again. `docs/mcp.md` has the
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
+import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import structlog
 
@@ -15,15 +18,13 @@ from services.agent.tools.mcp import connection
 from services.agent.tools.mcp.servers import Servers
 from shared.errors import ToolError
 from shared.store import Store
-from tests.support.mcp.servers import call, servers_of
+from tests.support.mcp.servers import HOSTILE, call, servers_of
 from tests.support.model.loop import until
 from tests.support.repository import REPOSITORY
 
-SERVER = str(REPOSITORY / "tests" / "support" / "mcp" / "hostile_server.py")
-
 
 def hostile(listing: str = "calls", **options: object) -> dict[str, object]:
-    return {"name": "h", "command": [sys.executable, SERVER, listing], **options}
+    return {"name": "h", "command": [sys.executable, HOSTILE, listing], **options}
 
 
 def names(servers: Servers) -> list[str]:
@@ -164,6 +165,37 @@ async def test_a_silent_server_delays_the_start_only_so_long(
         assert names(servers) == []
         with pytest.raises(ToolError, match="'h' was not called: it has not been reached yet"):
             await call(servers, "h_any")
+
+
+async def test_a_server_that_ignores_its_end_is_killed_with_the_agent_s(
+    store: Store, tmp_path: Path
+) -> None:
+    async with servers_of(store, tmp_path, hostile("stubborn")) as servers:
+        process = psutil.Process(int(await call(servers, "h_pid")))
+    assert not process.is_running()
+
+
+AGENT = """
+import asyncio, json, sys
+from pathlib import Path
+from tests.support.mcp.servers import HOSTILE, call, servers_of
+async def main():
+    async with servers_of(None, Path(), json.loads(sys.argv[1])) as servers:
+        print(await call(servers, "h_pid"), flush=True)
+        await asyncio.sleep(3600)
+asyncio.run(main())
+"""
+
+
+def test_a_server_that_ignores_its_end_does_not_outlive_a_killed_agent() -> None:
+    command = [sys.executable, "-c", AGENT, json.dumps(hostile("stubborn"))]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as agent:
+        assert agent.stdout
+        said = next(it for it in agent.stdout if it.strip().isdigit())
+        server = psutil.Process(int(said))
+        assert server.is_running()
+        agent.kill()
+    server.wait(60)
 
 
 async def test_lines_that_are_no_messages_are_skipped(store: Store, tmp_path: Path) -> None:
