@@ -12,6 +12,7 @@ from services.cli.doctor import queues, versions
 from services.cli.doctor.endpoints import endpoint_findings
 from services.cli.doctor.finding import Area, Finding, fault, of_error
 from services.cli.doctor.home import home_findings
+from services.cli.doctor.mcp_servers import mcp_findings
 from services.cli.doctor.processes import process_findings
 from services.cli.doctor.settings import settings_findings
 from services.cli.doctor.store import store_findings
@@ -81,6 +82,7 @@ async def diagnose() -> Diagnosis:
         except BrokerError as error:
             found.findings.append(of_error(Area.BROKER, error))
     if files:
+        found.findings += await mcp_findings(files.found)
         agents = files.found
         if provider := served_here(HOME):
             found.seen["model"] = f"{provider}, of the 'hutch up' that runs here"

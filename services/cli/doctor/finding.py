@@ -28,6 +28,7 @@ class Area(StrEnum):
     QUEUES = "queues"
     PROCESSES = "processes"
     ENDPOINTS = "endpoints"
+    MCP = "MCP servers"
 
 
 @dataclass(frozen=True)

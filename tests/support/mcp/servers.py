@@ -31,6 +31,11 @@ async def servers_of(
         yield servers
 
 
+def names(servers: Servers) -> list[str]:
+    """The names of the tools that the agent's model would be offered."""
+    return [it.name for it in servers.specs]
+
+
 async def call(servers: Servers, name: str, run_id: str = "", /, **arguments: object) -> str:
     """The result of a call as the model gets it; raises `ToolError`."""
     given: JsonObject = dict(arguments)  # type: ignore[arg-type]  # the tests know their JSON

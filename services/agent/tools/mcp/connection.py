@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 """Waits between attempts: doubled each time, less a random part of up to a half."""
+WANTED_WAIT_S = 5.0
+"""The longest wait while calls want the server."""
 STABLE_S = 60.0
 """After a connection of this length the next wait is the first one again."""
 RELIST_S = 300.0
@@ -69,6 +71,7 @@ class Connection:
     """Set when the first attempt has ended, whether the server was reached or not."""
     fault: str = "has not been reached yet"
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _session: Session | None = None
     _link: Link = field(default_factory=Link)
     _silent: int = 0
@@ -96,7 +99,7 @@ class Connection:
                 **({"last_line": said} if said else {}),
                 retry_s=round(wait_s, 1),
             )
-            await asyncio.sleep(wait_s)
+            await self._wait(wait_s)
 
     async def call(self, tool: str, arguments: JsonObject, announce: Progress) -> Result:
         """Call a tool. Raises `ToolError` if there is no result, with text for the model."""
@@ -144,6 +147,7 @@ class Connection:
         if self._link.broken.is_set():
             self._lose()
             self.fault = self._link.reason
+        self._wanted.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(READY_S):
                 await self._ready.wait()
@@ -152,6 +156,14 @@ class Connection:
                 f"the MCP server '{self.server.name}' was not called: it {masked_text(self.fault)}"
             )
         return self._session
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for the next attempt; a call that waits for the server shortens it."""
+        self._wanted.clear()
+        await asyncio.sleep(least := min(seconds, WANTED_WAIT_S))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds - least):
+                await self._wanted.wait()
 
     def _lose(self) -> None:
         self._ready.clear()

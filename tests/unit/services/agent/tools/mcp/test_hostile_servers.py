@@ -15,10 +15,9 @@ import pytest
 import structlog
 
 from services.agent.tools.mcp import connection
-from services.agent.tools.mcp.servers import Servers
 from shared.errors import ToolError
 from shared.store import Store
-from tests.support.mcp.servers import HOSTILE, call, servers_of
+from tests.support.mcp.servers import HOSTILE, call, names, servers_of
 from tests.support.model.loop import until
 from tests.support.repository import REPOSITORY
 
@@ -27,13 +26,10 @@ def hostile(listing: str = "calls", **options: object) -> dict[str, object]:
     return {"name": "h", "command": [sys.executable, HOSTILE, listing], **options}
 
 
-def names(servers: Servers) -> list[str]:
-    return [it.name for it in servers.specs]
-
-
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "FIRST_WAIT_S", 0.1)
+    monkeypatch.setattr(connection, "LONGEST_WAIT_S", 0.5)
     monkeypatch.setattr(connection, "LEAST_RELIST_S", 0.1)
 
 
@@ -178,7 +174,7 @@ async def test_a_server_that_ignores_its_end_is_killed_with_the_agent_s(
 AGENT = """
 import asyncio, json, sys
 from pathlib import Path
-from tests.support.mcp.servers import HOSTILE, call, servers_of
+from tests.support.mcp.servers import HOSTILE, call, names, servers_of
 async def main():
     async with servers_of(None, Path(), json.loads(sys.argv[1])) as servers:
         print(await call(servers, "h_pid"), flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from shared.errors import ToolError
 from shared.store import Store
 from tests.support.mcp.http_server import free_port
 from tests.support.mcp.http_server import served as served_by_process
-from tests.support.mcp.servers import call, servers_of
+from tests.support.mcp.servers import call, names, servers_of
 from tests.support.model.endpoint import served
 from tests.support.model.loop import until
 
@@ -26,6 +27,7 @@ MIB = 1024 * 1024
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "FIRST_WAIT_S", 0.1)
+    monkeypatch.setattr(connection, "LONGEST_WAIT_S", 0.5)
 
 
 async def test_a_server_that_goes_and_comes_back_is_called_again(
@@ -34,9 +36,10 @@ async def test_a_server_that_goes_and_comes_back_is_called_again(
     port = free_port()
     entry = {"name": "shop", "url": f"http://127.0.0.1:{port}/mcp", "allow": ["lookup"]}
     async with servers_of(store, tmp_path, entry) as servers:
-        assert servers.specs == ()
+        assert names(servers) == []
         async with served_by_process(port):
-            await until(lambda: [it.name for it in servers.specs] == ["shop_lookup"])
+            await asyncio.wait_for(servers.changed.wait(), 30)
+            assert names(servers) == ["shop_lookup"]
             assert await call(servers, "shop_lookup", order=7) == "order 7 is on its way"
         with pytest.raises(ToolError, match="the MCP server 'shop'"):
             await call(servers, "shop_lookup", order=8)
@@ -66,7 +69,7 @@ async def test_a_header_comes_from_a_file_at_each_request(
             "headers_env": {"Authorization": "SHOP_AUTHORIZATION"},
         }
         async with servers_of(store, tmp_path, entry) as servers:
-            assert servers.specs == ()
+            assert names(servers) == []
             await until(lambda: len(seen) == 2)
     assert seen == {"Bearer one", "Bearer two"}
     assert logged[0]["last_line"] == "it refuses the credentials (401)"
@@ -79,7 +82,7 @@ async def test_a_missing_variable_leaves_the_agent_without_the_server(
     entry = {"name": "shop", "url": "http://127.0.0.1:9/mcp", "headers_env": {"X-Key": "SHOP_KEY"}}
     with structlog.testing.capture_logs() as logged:
         async with servers_of(store, tmp_path, entry) as servers:
-            assert servers.specs == ()
+            assert names(servers) == []
     assert "neither SHOP_KEY nor SHOP_KEY_FILE is set" in logged[0]["reason"]
 
 
@@ -112,5 +115,5 @@ async def test_a_response_that_is_too_long_is_not_read_to_its_end(
         served([Route("/mcp", flood, methods=["POST", "GET"])]) as origin,
     ):
         async with servers_of(store, tmp_path, {"name": "f", "url": f"{origin}/mcp"}) as servers:
-            assert servers.specs == ()
+            assert names(servers) == []
     assert reason in logged[0]["reason"]
