@@ -14,6 +14,7 @@ HutchError                 str() is one sentence for the user: what is wrong and
 ├── DamagedRow             a run's row in the store can't be read: the run ends `failed`
 ├── RunLost                another instance owns this run now: stop, and write nothing
 ├── RunHandedOver          this process ends: another one continues the run from here
+├── LimitReached           a shared limit of the run's model is used up: the run waits
 ├── RunCancelled           the run was cancelled: it ends `cancelled`
 ├── JournalMismatch        a resumed run asks for another step than the one recorded
 ├── ToolInDoubt            a call that must not be made twice has begun; its result is unknown
@@ -89,6 +90,17 @@ class RunLost(HutchError):
 
 class RunHandedOver(HutchError):
     """The process ends before the run's next model call, from which another process continues."""
+
+
+class LimitReached(HutchError):
+    """The run's next model call has to wait for a limit that all processes share.
+
+    The run asks for the call again in `wait_s` seconds, and holds no slot until then.
+    """
+
+    def __init__(self, text: str, wait_s: float) -> None:
+        super().__init__(text)
+        self.wait_s = wait_s
 
 
 class RunCancelled(HutchError):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from fnmatch import fnmatchcase
 
 from shared.contract.messages import COST_DIGITS, COST_MOST, Usage
+from shared.settings.mapping import first_match
 from shared.settings.prices import Price, Prices
 
 _MILLION = 1_000_000
@@ -27,8 +27,8 @@ class PriceList:
         The endpoint decides: a model that is served elsewhere has no known price, whatever its
         name.
         """
-        found = next((it for name, it in self.own.items() if fnmatchcase(model, name)), None)
-        usd = _packaged(model, base_url, usage, at) if found is None else _own(found, usage)
+        found = first_match(self.own, model)
+        usd = _own(found[1], usage) if found else _packaged(model, base_url, usage, at)
         return None if usd is None else min(round(usd, COST_DIGITS), COST_MOST)
 
     def knows(self, model: str, base_url: str, at: datetime) -> bool:

@@ -30,8 +30,10 @@ from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
 from services.agent.runs.execution import Execution, RunParts
+from services.agent.runs.models import RunModels
 from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
+from services.agent.runs.rate_limits import RateLimits
 from services.agent.runs.shutdown import shut_down
 from services.agent.runs.workers import Replies
 from services.agent.tools.mcp.start import connected
@@ -150,11 +152,13 @@ async def _run(
         refusals = Refusals(instance, outbox)
         settlement = Settlement(refusals)
         pause, scopes = Pause(instance, admission), CancelScopes()
-        prices = PriceList(process.settings.prices)
         index = KnowledgeIndex(instance, folder, models.of_embeddings(definition))
         skills = skill_folders(folder, definition.skills)
         built_in = BuiltIn(store, index, skills)
-        parts = RunParts(instance, replies, toolbox, built_in, models, pause, prices)
+        prices = PriceList(process.settings.prices)
+        limits = RateLimits(process.settings.limits, instance, jobs)
+        run_models = RunModels(instance, models, pause, prices, limits)
+        parts = RunParts(instance, replies, toolbox, built_in, run_models, pause)
         execution = Execution(instance, parts, scopes, Endings(instance, outbox, refusals))
         runs = OpenRuns(execution, admission, jobs)
         commands = Commands(instance, admission, runs, pause, scopes, process.stopping, jobs)

@@ -15,6 +15,7 @@ from shared.contract.messages import Event
 LINES = {
     "run.started": "begins",
     "run.put_off": "waits {seconds} s: its model fails ({reason})",
+    "run.limited": "waits {seconds} s for the limit of its model",
     "worker.asked": "asks {worker}",
     "worker.answered": "has an answer from {worker}: {status}",
     "tool.called": "has called {tool}: {outcome}",
@@ -60,6 +61,8 @@ class Branch:
                 self.approvals.pop(detail.get("approval", ""), None)
             case "run.put_off":
                 self.state = f"postponed, its model fails ({detail.get('reason', '')})"
+            case "run.limited":
+                self.state = "waits for the limit of its model"
             case "run.ended":
                 self.state, self.ended_at = detail.get("status", "ended"), event.at
             case "model.called":

@@ -11,6 +11,7 @@ from services.gateway import problems
 from services.gateway.access import guard, login
 from services.gateway.api import (
     agents,
+    approvals,
     commands,
     dead_letters,
     events,
@@ -47,6 +48,7 @@ OWN = (
     agents,
     schedules,
     dead_letters,
+    approvals,
     overview,
     system,
     commands,

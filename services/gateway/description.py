@@ -23,6 +23,9 @@ ERRORS = {
 }
 """Why a request is refused, by status. The OpenAI door describes its errors itself."""
 
+REFERENCES = frozenset({"run", "tree"})
+"""Parameters of a query that name a thing which must exist."""
+
 Json = dict[str, Any]
 
 
@@ -76,7 +79,7 @@ def _errors(path: str, operation: Json) -> Iterator[int]:
         yield from (401, 503)
     if "security" in operation:
         yield 429
-    if any(it["in"] == "path" for it in parameters) or has_body:
+    if has_body or any(it["in"] == "path" or it["name"] in REFERENCES for it in parameters):
         yield from (404, 409)
 
 

@@ -19,3 +19,8 @@ class Priority(StrEnum):
         one without a priority is below. Earlier versions ignore it.
         """
         return 5 if self is Priority.INTERACTIVE else None
+
+
+BACKGROUND_WAIT_S = 300.0
+"""How long background work lets interactive work go first. After it, it goes by its age, so that it
+advances however much comes in."""

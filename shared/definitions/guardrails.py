@@ -94,7 +94,7 @@ class Guardrails(Frozen, title="Guardrails"):
         default=(), exclude_if=_is_absent, description="of each task, before its first model call"
     )
     output: Checks = Field(
-        default=(), exclude_if=_is_absent, description="of each answer, before anyone is sent it"
+        default=(), exclude_if=_is_absent, description="of each answer, before it is sent"
     )
     after_untrusted: AfterUntrusted | None = Field(
         default=None,

@@ -23,7 +23,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.contract.prompts import ToolProtocol
 from shared.errors import SettingsError
-from shared.settings.prices import Prices, given_prices
+from shared.settings.limits import Limits
+from shared.settings.mapping import given
+from shared.settings.prices import Prices
 from shared.settings.secrets import current_secret, secret
 from shared.validation import sentence
 
@@ -137,11 +139,17 @@ class Settings(Environment):
         description="how tools are offered to models, for agents whose file doesn't say; `schema`: "
         "for models without dependable tool calls",
     )
-    prices: Annotated[Prices, NoDecode, BeforeValidator(given_prices)] = Field(
+    prices: Annotated[Prices, NoDecode, BeforeValidator(given("prices"))] = Field(
         default={},
         validation_alias="HUTCH_PRICES",
         description="prices in USD per million tokens, as JSON or the name of a JSON or YAML file: "
         "`{MODEL: {input, cached_input, output}}`; a model without one has that of `genai-prices`",
+    )
+    limits: Annotated[Limits, NoDecode, BeforeValidator(given("limits"))] = Field(
+        default={},
+        validation_alias="HUTCH_LIMITS",
+        description="limits that all processes share, as JSON or the name of a JSON or YAML file: "
+        "`{MODEL: {concurrent_calls, requests_per_minute, tokens_per_minute}}`; see limits.md",
     )
     drain_s: float = Field(
         default=20.0,

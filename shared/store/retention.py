@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from shared.errors import StoreError
 from shared.store.messages.ticks import TickOutcome
+from shared.store.processes.rate_tables import rate_waits
 from shared.store.runs import sessions
 from shared.store.schema import (
     RunState,
@@ -61,7 +62,7 @@ def delete_runs(connection: Connection, run_ids: Collection[str]) -> None:
     """Delete runs with all rows that belong to them, except unsent messages."""
     undeliverable = delete(outbox).where(outbox.c.undeliverable_at.is_not(None))
     connection.execute(undeliverable.where(outbox.c.run_id.in_(run_ids)))
-    for table in (steps, starts, marks, approvals, files, requesters, runs):
+    for table in (steps, starts, marks, approvals, files, requesters, rate_waits, runs):
         connection.execute(delete(table).where(table.c.run_id.in_(run_ids)))
 
 

@@ -404,9 +404,11 @@ webhooks = Table(
     Column("last_error", Text, nullable=False),
     Column("delivered_at", Float(53)),
     Column("given_up_at", Float(53)),
+    Column("approval_id", String(16)),
 )
 """Addresses that get the response of a run. A row is written before the task is sent, so that a
-gateway that dies loses none; the run may not exist yet."""
+gateway that dies loses none; the run may not exist yet. With an `approval_id`, it is this request
+that is sent, and not the response."""
 
 _PENDING = text("delivered_at IS NULL AND given_up_at IS NULL")
 Index("webhooks_pending", webhooks.c.due_at, postgresql_where=_PENDING, sqlite_where=_PENDING)

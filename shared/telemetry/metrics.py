@@ -63,6 +63,12 @@ class Metrics:
             "Runs postponed because their model was unavailable.",
             registry=registry,
         )
+        self.limit_waits = Counter(
+            "hutch_limit_waits",
+            "How often a run began to wait for a shared limit of a model, here or postponed.",
+            ["model"],
+            registry=registry,
+        )
         self.tokens = Counter(
             "hutch_model_tokens", "Tokens that were paid for.", ["direction"], registry=registry
         )

@@ -1,7 +1,7 @@
 """The figures of docs/bench.md: `make bench`, or `python -m tests.bench [--quick] [PART …]`.
 
 One machine holds the load, the broker, the store and what is measured; nothing else should run
-beside it. All parts together take about fifteen minutes. `--quick` leaves three of them out,
+beside it. All parts together take about twenty minutes. `--quick` leaves five of them out,
 measures shorter, and takes five. Only a whole run writes: the generated part of docs/bench.md, and
 the ratios that the bench's test compares with.
 """
@@ -26,6 +26,7 @@ from tests.bench.parts import (
     first_token,
     gateway,
     rates,
+    shared_limits,
     stored_runs,
     up,
     waiting,
@@ -44,8 +45,9 @@ PARTS: dict[str, Callable[[Rig], Found]] = {
     "broadcast": broadcast.measure,
     "first_token": first_token.measure,
     "gateway": gateway.measure,
+    "shared_limits": shared_limits.measure,
 }
-NOT_QUICK = {"stored_runs", "broadcast", "first_token", "gateway"}
+NOT_QUICK = {"stored_runs", "broadcast", "first_token", "gateway", "shared_limits"}
 WHOLE = partial(Rig, lasts_s=3, least_rounds=2, most_rounds=5, rounds_s=45)
 QUICK = partial(Rig, lasts_s=2, least_rounds=1, most_rounds=2, rounds_s=10)
 say = Console(highlight=False, soft_wrap=True, markup=False).print

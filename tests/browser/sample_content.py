@@ -159,6 +159,82 @@ def _party() -> list[Json]:
     return [alice, bob, carol]
 
 
+def _parked() -> list[Json]:
+    """A tree that waits for two decisions, one of them below a worker."""
+    begin = ago(hours=5)
+    task = "Refund order 4711, and order a new kettle for the customer."
+    alice = row("a99407a1ed", "alice", "parked", begin, None, task, owner=None)
+    alice["bars"] = [
+        bar("model", begin, 0.4, 3.2, "gpt-5", step=(1, 0), instance="alice.7f3a90c2"),
+        bar("worker", begin, 3.2, None, "carol", step=(1, 1), child="ca401a1ed0"),
+        bar("approval", begin, 3.2, None, "order", step=(1, 2)),
+    ]
+    carol = row(
+        "ca401a1ed0",
+        "carol",
+        "parked",
+        begin + timedelta(seconds=3.5),
+        None,
+        "Refund order 4711.",
+        owner=None,
+        parent_run_id="a99407a1ed",
+        parent_id=alice["task_id"],
+        parent_step={"turn": 1, "position": 1},
+    )
+    carol["bars"] = [
+        bar("model", begin, 3.6, 5.8, "gpt-5-mini", step=(1, 0), instance="carol.99ab12de"),
+        bar("tool", begin, 5.8, 6.4, "lookup", step=(1, 1), instance="carol.99ab12de"),
+        bar("approval", begin, 6.4, None, "refund", step=(1, 2)),
+    ]
+    return [alice, carol]
+
+
+def approvals() -> list[Json]:
+    """Newest first."""
+    begin = ago(hours=5)
+
+    def request(id: str, agent: str, name: str, arguments: Json, at: float, **more: Any) -> Json:
+        return {
+            "id": id,
+            "state": "pending",
+            "kind": "tool",
+            "name": name,
+            "arguments": arguments,
+            "agent": agent,
+            "run_id": "a99407a1ed",
+            "root_run_id": "a99407a1ed",
+            "path": ["alice"],
+            "turn": 1,
+            "position": 2,
+            "asked_at": iso(begin + timedelta(seconds=at)),
+            "expires_at": iso(begin + timedelta(days=7, seconds=at)),
+            "decided_at": None,
+            "decided_by": None,
+            "note": "",
+        } | more
+
+    refund = {"order": 4711, "amount": "249.00", "reason": HOSTILE}
+    below = {"run_id": "ca401a1ed0", "path": ["alice", "carol"]}
+    decided = {"decided_at": iso(ago(minutes=11)), "decided_by": "ops"}
+    return [
+        request("k7m2-rq4d", "carol", "refund", refund, 6.4, **below),
+        request("p3vx-9hst", "alice", "order", {"article": "kettle", "count": 1}, 3.2),
+        request(
+            "w8zc-2nfb",
+            "alice",
+            "send_mail",
+            {"to": "all@foobar.example", "subject": "Summer party on 12 June"},
+            -17_000.0,
+            run_id="a1c0ffee01",
+            root_run_id="a1c0ffee01",
+            state="approved",
+            note="Not before Monday, please.",
+            position=1,
+            **decided,
+        ),
+    ]
+
+
 def _failed() -> list[Json]:
     begin = ago(minutes=41)
     run = row(
@@ -241,7 +317,7 @@ def _listed(count: int) -> list[Json]:
 
 def runs(listed: int = 400, steps: int = 10_000) -> list[Json]:
     """Newest first."""
-    return [*_party(), *_failed(), *_hostile(), *_listed(listed), *_long(steps)]
+    return [*_party(), *_parked(), *_failed(), *_hostile(), *_listed(listed), *_long(steps)]
 
 
 def agents() -> list[Json]:
@@ -291,6 +367,13 @@ def attention() -> list[Json]:
             "count": 37,
             "sentence": "37 dead letters wait for a decision.",
             "view": "/dead-letters",
+        },
+        {
+            "kind": "approval",
+            "agent": "carol",
+            "count": 1,
+            "sentence": "1 call of carol waits for approval.",
+            "view": "/approvals?agent=carol",
         },
         {
             "kind": "postponed",

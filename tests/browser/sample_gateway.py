@@ -39,6 +39,7 @@ class Sample:
         self.runs = content.runs(listed, steps)
         self.by_id = {it["run_id"]: it for it in self.runs}
         self.letters = content.dead_letters()
+        self.approvals = content.approvals()
         self.agents = content.agents()
         self.available = True
         self.open = True
@@ -205,6 +206,29 @@ def application(sample: Sample) -> FastAPI:
         sample.letters = [it for it in sample.letters if it not in gone]
         return {"done": len(gone), "failed": []}
 
+    @app.get("/api/approvals")
+    def approvals(state: str = "pending", agent: str = "", limit: int = 50) -> Json:
+        found = [
+            it
+            for it in sample.approvals
+            if it["state"] == state and (not agent or it["agent"] == agent)
+        ]
+        return {"approvals": found[:limit], "next": None, "total": len(found)}
+
+    @app.post("/api/approvals/{id}")
+    def decide(id: str, body: Json) -> Json:
+        found = next(it for it in sample.approvals if it["id"] == id)
+        if found["state"] != "pending":
+            by = f"already {found['state']} by {found['decided_by']}"
+            raise Problem(HTTPStatus.CONFLICT, by)
+        found |= {
+            "state": "approved" if body["decision"] == "approve" else "denied",
+            "decided_by": "operator",
+            "decided_at": iso(datetime.now(UTC)),
+            "note": body["note"],
+        }
+        return found
+
     @app.get("/api/runs")
     def runs(
         agent: str = "",
@@ -275,6 +299,9 @@ def application(sample: Sample) -> FastAPI:
             "cursor": iso(datetime.now(UTC)),
             "runs": changed,
             "steps_total": steps,
+            "approvals": [
+                it for it in sample.approvals if it["run_id"] in {one["run_id"] for one in found}
+            ],
         }
 
     @app.get("/api/runs/{id}/steps/{epoch}/{turn}/{position}")
@@ -366,6 +393,8 @@ def application(sample: Sample) -> FastAPI:
         begin = datetime.fromisoformat(run["claimed_at"])
 
         async def events() -> AsyncIterator[dict[str, str]]:
+            if run["status"] == "parked":
+                await asyncio.sleep(3600)
             turn = 1
             for word in STREAMED.split(" "):
                 await asyncio.sleep(0.06)

@@ -13,6 +13,8 @@ from tests.browser.conftest import Visitor
 from tests.support import gateway
 from tests.support.processes.agents import calling, define
 from tests.support.processes.running import Child, System, until
+from tests.support.processes.shop import BELOW
+from tests.support.processes.shop import define as define_shop
 
 pytestmark = pytest.mark.parametrize("server", ["rabbitmq-3.10"], indirect=True)
 
@@ -100,6 +102,31 @@ async def test_a_dead_letter_is_replayed_with_what_the_tool_had_returned(
     await expect(page.get_by_label("Output", exact=True)).to_contain_text("paid on Monday")
     await page.get_by_role("link", name="Dead letters").last.click()
     await expect(page.get_by_text("No dead letters.")).to_be_visible()
+
+
+async def test_a_call_below_a_worker_is_approved_where_the_task_is_looked_at(
+    page: Page, visitor: Visitor, system: System, agents: Path
+) -> None:
+    shop = define_shop(system, agents)
+    await asyncio.to_thread(system.agents, "carol", "alice")
+    await ask(page, visitor, "alice", BELOW)
+    request = page.get_by_role("article", name="carol wants to call pay")
+    await expect(request.get_by_label("Arguments of pay")).to_contain_text('"order": 17')
+    await expect(request.locator(".path")).to_have_text("alice → carol")
+    await expect(page.get_by_role("link", name="Approvals 1")).to_be_visible()
+    assert shop.paid == []
+    await request.get_by_label("Note").fill("He has called.")
+    await request.get_by_role("button", name="Approve").click()
+    await expect(page.get_by_text("Approved: pay of carol.")).to_be_visible()
+    await expect(page.get_by_role("region", name="Answer", exact=True)).to_contain_text(
+        "order 17 is paid"
+    )
+    await expect(page.locator(".freshness")).to_have_text("Complete")
+    assert shop.paid == ["17"]
+    grid = page.get_by_role("treegrid", name="Steps")
+    await grid.get_by_role("row", name="carol").locator(".toggle").click()
+    await grid.get_by_role("row", name="approval of pay").click()
+    await expect(page.locator(".details")).to_contain_text("He has called.")
 
 
 async def test_each_view_of_a_real_system_opens(

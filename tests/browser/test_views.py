@@ -16,6 +16,8 @@ VIEWS = {
     "runs": ("/runs", "Runs"),
     "run": ("/runs/a1c0ffee01", "Run of alice"),
     "failed run": ("/runs/fa11ed0001", "Run of carol"),
+    "parked run": ("/runs/a99407a1ed", "Run of alice"),
+    "approvals": ("/approvals", "Approvals"),
     "ask": ("/ask?from=a1c0ffee01", "Ask"),
     "dead letters": ("/dead-letters", "Dead letters"),
     "dead letter": ("/dead-letters/dead0000", "Dead letter"),
@@ -97,7 +99,7 @@ async def test_a_link_leads_to_a_view_and_its_heading_takes_the_focus(
 async def test_the_overview_begins_with_what_needs_a_person(page: Page, visitor: Visitor) -> None:
     await visitor.open("/")
     needs = page.get_by_role("region", name="What needs you").get_by_role("link")
-    await expect(needs).to_have_count(4)
+    await expect(needs).to_have_count(5)
     await expect(needs.first).to_contain_text("No process of checker runs")
     node = page.get_by_role("link", name="working, 2 processes, 1 running, 14 queued")
     await expect(node).to_be_visible()
@@ -146,6 +148,62 @@ async def test_dead_letters_are_replayed_by_reason_and_dropped_by_choice(
         {"reason": "not JSON"},
         {"ids": ["dead0000"]},
     ]
+
+
+async def test_a_person_sees_what_is_asked_and_decides_with_a_note(
+    page: Page, visitor: Visitor, sample: Sample
+) -> None:
+    await visitor.open("/")
+    await expect(page.get_by_role("link", name="Approvals 2")).to_be_visible()
+    await page.get_by_role("link", name="Approvals").click()
+    request = page.get_by_role("article", name="carol wants to call refund")
+    await expect(request.get_by_label("Arguments of refund")).to_contain_text('"order": 4711')
+    await expect(request.locator(".path")).to_contain_text("alice → carol")
+    await expect(request).to_contain_text("<script>document.title='broken into'</script>")
+    assert await page.title() == "Approvals · Hutch"
+    await request.get_by_label("Note").fill("Ask the customer first.")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Deny refund of carol")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("Denied: refund of carol.")).to_be_visible()
+    await expect(request).to_have_count(0)
+    await page.get_by_label("State").select_option("denied")
+    denied = page.get_by_role("article", name="carol wanted to call refund")
+    await expect(denied).to_contain_text("Ask the customer first.")
+    assert sample.requests == [
+        (
+            "POST",
+            "/api/approvals/k7m2-rq4d",
+            {"decision": "deny", "note": "Ask the customer first."},
+        )
+    ]
+
+
+async def test_the_requests_below_a_run_are_at_its_top_and_at_their_steps(
+    page: Page, visitor: Visitor, sample: Sample
+) -> None:
+    await visitor.open("/runs/a99407a1ed")
+    waiting = page.get_by_role("region", name="Waits for your approval")
+    await expect(waiting.get_by_role("article")).to_have_count(2)
+    await page.get_by_role("row", name="approval of order").click()
+    details = page.locator(".details")
+    await details.get_by_role("button", name="Approve order of alice").click()
+    await expect(page.get_by_text("Approved: order of alice.")).to_be_visible()
+    await expect(details).to_contain_text("by operator")
+    await expect(waiting.get_by_role("article")).to_have_count(1)
+
+
+async def test_a_decision_that_another_person_has_made_is_shown(
+    page: Page, visitor: Visitor, sample: Sample
+) -> None:
+    await visitor.open("/approvals")
+    request = page.get_by_role("article", name="alice wants to call order")
+    await expect(request).to_be_visible()
+    sample.approvals[1] |= {"state": "denied", "decided_by": "eve"}
+    await request.get_by_role("button", name="Approve").click()
+    await expect(page.get_by_text("Already denied by eve.")).to_be_visible()
+    await expect(request).to_have_count(0)
 
 
 async def test_a_person_says_what_an_interrupted_tool_has_returned(

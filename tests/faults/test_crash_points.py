@@ -24,8 +24,8 @@ ONLY = {
     MANAGER: ("ask", "reply", "worker-step"),
     WORKER: ("tool-step",),
 }
-ON_OCCASION = ("take-over", "hand-over", "dead-letter", "check", "park", "decide")
-"""Crash points that a run without a fault, checks and approval never reaches."""
+ON_OCCASION = ("take-over", "hand-over", "dead-letter", "check", "park", "decide", "call", "files")
+"""Crash points that a run without a fault, checks, approval and MCP servers never reaches."""
 CHECKS = """
 guardrails:
   input: [stamp.py:checked]
@@ -48,7 +48,9 @@ def points(role: str) -> list[str]:
 
 
 def pair(system: System, point: str, role: str) -> Child:
-    """The one that dies, consuming; the other role's process too."""
+    """The one that dies, consuming; the other role's process too. Their model takes one call at a
+    time, so a lease that is not returned is noticed."""
+    system.env["HUTCH_LIMITS"] = '{"*": {"concurrent_calls": 1}}'
     both = [
         system.start("tests.support.processes.crashing", point, "services.agent", role),
         system.start("services.agent", other(role)),

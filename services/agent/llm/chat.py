@@ -108,6 +108,8 @@ class Completion(Frozen):
     usage: Usage = Usage(model_calls=1)
     model: Text | None = None
     kept: Kept | None = Field(default=None, exclude_if=_is_empty)
+    exhausted_s: float | None = Field(default=None, exclude=True)
+    """Seconds for which the endpoint takes no other request, if it says so; not in the journal."""
 
     @property
     def text(self) -> str:
@@ -166,6 +168,8 @@ class Request:
     """False if the schema has a part that no strict schema can have, such as an open map."""
     on_retry: OnRetry = ignore_retry
     """Called with the error of each attempt after which the request is sent again."""
+    retry_rate_limits: bool = True
+    """False: the call ends at once when the endpoint refuses it because of a rate limit."""
 
 
 OnText = Callable[[str], None]

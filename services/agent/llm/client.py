@@ -13,18 +13,26 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from services.agent.llm import completions, embeddings, responses, schema_tools
-from services.agent.llm.chat import Completion, OnRetry, OnText, Request
-from services.agent.llm.errors import FewTries, Filtered, is_stale_connection, translate_error
+from services.agent.llm import embeddings, schema_tools
+from services.agent.llm.chat import Completion, OnText, Request
+from services.agent.llm.errors import (
+    FewTries,
+    Filtered,
+    is_rate_limited,
+    is_stale_connection,
+    translate_error,
+)
 from services.agent.llm.fallbacks import fallbacks
-from services.agent.llm.streams import Assembly, Shown, streamed_reply, whole_reply
+from services.agent.llm.rate_limit_headers import exhausted_s
+from services.agent.llm.streams import Shown, streamed_reply, whole_reply
+from services.agent.llm.wires import WIRES
 from shared.contract.messages import Usage
 from shared.contract.prompts import ToolProtocol
 from shared.definitions.functions import JsonObject
@@ -61,21 +69,6 @@ OnFailure = Callable[[ModelFault], None]
 
 def ignore_failure(_: ModelFault) -> None:
     """The default for `OnFailure`."""
-
-
-class _Wire(NamedTuple):
-    """The functions of one wire format."""
-
-    body: Callable[[Request, str, Profile, ModelChoice], JsonObject]
-    streamed: Callable[[JsonObject, Profile], JsonObject]
-    parsed: Callable[[JsonObject, str], Completion]
-    assembly: Callable[[], Assembly]
-
-
-_WIRES: dict[Wire, _Wire] = {
-    "chat": _Wire(completions.body, completions.streamed, completions.parsed, completions.Chunks),
-    "responses": _Wire(responses.body, responses.streamed, responses.parsed, responses.Events),
-}
 
 
 class OpenAIModel:
@@ -183,7 +176,7 @@ class OpenAIModel:
         refused = []
         while True:
             try:
-                reply = await self._send(body, current, shown, request.on_retry)
+                reply = await self._send(body, current, shown, request)
                 break
             except ModelError as error:
                 refused.append(body)
@@ -200,20 +193,20 @@ class OpenAIModel:
         return _cut_off(reply, request.most_tokens)
 
     def _body(self, request: Request, current: Profile, streams: bool) -> JsonObject:
-        wire = _WIRES[current.wire]
+        wire = WIRES[current.wire]
         fields = wire.body(request, self._origin, current, self._choice)
         if streams:
             fields = wire.streamed(fields, current)
         return {"model": self.name, **fields, **self._choice.extra}
 
     async def _send(
-        self, body: JsonObject, current: Profile, shown: Shown | None, on_retry: OnRetry
+        self, body: JsonObject, current: Profile, shown: Shown | None, request: Request
     ) -> Completion:
         attempts = AsyncRetrying(
-            retry=_is_worth_retrying,
+            retry=lambda state: _is_worth_retrying(state, request),
             stop=stop_after_attempt(ATTEMPTS),
             wait=self._wait_s,
-            before_sleep=lambda state: on_retry(_error(state)),
+            before_sleep=lambda state: request.on_retry(_error(state)),
             reraise=True,
         )
         return await attempts(self._attempt, body, current, shown)
@@ -248,8 +241,12 @@ class OpenAIModel:
             key = self._key()
             await self.warm()
             async with asyncio.timeout(self._attempt_s):
-                reply = await _on_open_connection(lambda: self._exchange(body, current, key, shown))
-            completion = _WIRES[current.wire].parsed(reply, self._origin)
+                reply, wait_s = await _on_open_connection(
+                    lambda: self._exchange(body, current, key, shown)
+                )
+            completion = WIRES[current.wire].parsed(reply, self._origin)
+            if wait_s is not None:
+                completion = completion.model_copy(update={"exhausted_s": wait_s})
             if shown:
                 shown.end(completion.content)
             return completion
@@ -262,9 +259,10 @@ class OpenAIModel:
 
     async def _exchange(
         self, body: JsonObject, current: Profile, key: SecretStr | None, shown: Shown | None
-    ) -> JsonObject:
-        """One request and its reply as JSON, put together if it came as a stream."""
-        wire = _WIRES[current.wire]
+    ) -> tuple[JsonObject, float | None]:
+        """One request and its reply as JSON, put together if it came as a stream; and for how long
+        the endpoint takes no other one, if it says so."""
+        wire = WIRES[current.wire]
         if shown:
             shown.begin()
         async with self._post(current.wire, body, self._headers(key)) as response:
@@ -273,7 +271,7 @@ class OpenAIModel:
                 reply = await streamed_reply(response.iter_bytes(), wire.assembly(), shown)
             else:
                 reply = whole_reply(await response.read(), wire.assembly())
-        return reply
+            return reply, exhausted_s(response.headers)
 
     def _post(
         self, wire: Wire, body: JsonObject, headers: dict[str, str | openai.Omit]
@@ -340,8 +338,10 @@ def _error(state: RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
 
 
-def _is_worth_retrying(state: RetryCallState) -> bool:
+def _is_worth_retrying(state: RetryCallState, request: Request) -> bool:
     error = _error(state)
+    if is_rate_limited(error) and not request.retry_rate_limits:
+        return False
     if isinstance(error, FewTries):
         return state.attempt_number < FEW_ATTEMPTS
     return isinstance(error, ModelUnavailable) and (error.wait_s or 0.0) <= LONGEST_WAIT_S

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from services.agent.llm.rate_limit_headers import exhausted_s
 from shared.contract.rows import storable
 from shared.errors import (
     ContextExceeded,
@@ -165,7 +166,14 @@ def judged(
     public = "the model is overloaded" if limited else "the model's endpoint failed"
     failure = ModelUnavailable(detail, public=public, reason=reason)
     failure.wait_s = retry_after_s(headers or {}, whole)
+    if limited and failure.wait_s is None:
+        failure.wait_s = exhausted_s(headers or {})
     return failure
+
+
+def is_rate_limited(error: BaseException | None) -> bool:
+    """Whether the endpoint has refused a request because of a rate limit."""
+    return isinstance(error, ModelUnavailable) and error.reason == "rate_limited"
 
 
 def no_reply(fault: str) -> ModelUnavailable:

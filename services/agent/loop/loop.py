@@ -244,7 +244,10 @@ class _Loop:
         return self.unfit() if self.corrections >= MOST_CORRECTIONS else None
 
     def unfit(self) -> Outcome:
-        return failed(f"the answer does not fit its schema: {self.faults[0]}")
+        """The end of a run whose answer never fits. The fault can quote the answer: where answers
+        are checked, only the operator gets it."""
+        unfit, fault = "the answer does not fit its schema", self.faults[0]
+        return failed(unfit, fault) if self.checks.of_answers else failed(f"{unfit}: {fault}")
 
     async def conclude(self, turn: int, why: str) -> Outcome:
         """Query the model a last time, without tools, for its best answer."""

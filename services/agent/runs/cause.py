@@ -22,11 +22,14 @@ class Cause:
     """Why the last of the calls, or the run's last postponement, failed; for the operator."""
     public: str = ""
     """The same, safe to show to a model."""
+    waits_for: str = ""
+    """The shared limit for which the run waits, or waited when it was postponed."""
     _failed: int = 0
     _began: float | None = None
 
     def call_began(self) -> None:
         self._began = time.monotonic()
+        self.waits_for = ""
 
     def call_failed(self, error: BaseException | None) -> None:
         """An attempt to call the model has failed, and the call is tried again."""
@@ -43,6 +46,8 @@ class Cause:
         """The cause, safe to show to a model, and its detail for the operator; None: not known."""
         if paused:
             return "the agent is paused", "the agent is paused"
+        if self.waits_for:
+            return "its model's limit was used up", self.waits_for
         if self.reason:
             parts = [
                 f"it was postponed {_times(self.postponed)}" if self.postponed else "",

@@ -15,8 +15,7 @@ import structlog
 from pydantic import ValidationError
 
 from services.agent.instance import Instance
-from services.agent.llm.chat import Model
-from services.agent.llm.registry import ModelRegistry, with_model
+from services.agent.llm.registry import with_model
 from services.agent.loop import loop
 from services.agent.loop.approvals import RunParked
 from services.agent.loop.precheck import precheck
@@ -25,27 +24,26 @@ from services.agent.loop.work import Outcome, Work, failed
 from services.agent.memory.built_in import BuiltIn
 from services.agent.runs.admission import Slot
 from services.agent.runs.cancellation import CancelScope, CancelScopes, cancelled_end
-from services.agent.runs.cause import WatchedModel
-from services.agent.runs.cost import PricedModel, price_refusal
 from services.agent.runs.ending import NOT_STORED, Ended, Endings
-from services.agent.runs.instrumentation import InstrumentedModel, InstrumentedTools
+from services.agent.runs.instrumentation import InstrumentedTools
+from services.agent.runs.models import RunModels
 from services.agent.runs.parking import park, report_decision
-from services.agent.runs.pause import Pause, PausedModel
-from services.agent.runs.postponement import MOST_FAILURES, postpone
+from services.agent.runs.pause import Pause
+from services.agent.runs.postponement import MOST_FAILURES, postpone, postpone_for_limit
 from services.agent.runs.results import HandedOver, Lost, Parked, Postponed, Result, interrupted
 from services.agent.runs.store_journal import StoredJournal
 from services.agent.runs.stream import RunStream
 from services.agent.runs.workers import Replies, WorkerCalls
 from services.agent.tools.toolbox import RunTools, Toolbox
 from shared.concurrency.fault_boundary import is_own_cancellation
-from shared.contract.messages import Budget, Status, Task, Trigger, Usage
+from shared.contract.messages import Status, Task, Trigger, Usage
 from shared.contract.rows import message_of
-from shared.definitions.model import Definition
 from shared.errors import (
     BrokerError,
     DamagedRow,
     HutchError,
     JournalMismatch,
+    LimitReached,
     ModelUnavailable,
     RunCancelled,
     RunHandedOver,
@@ -54,7 +52,6 @@ from shared.errors import (
     StoreError,
     StoreUnavailable,
 )
-from shared.prices import PriceList
 from shared.store.runs.run import Run
 from shared.store.runs.steps import resumed
 from shared.store.runs.takeover import hand_over
@@ -133,10 +130,11 @@ class Execution:
         self._journals[_key(run)] = journal
         try:
             snapshot = restore_snapshot(run.definition)
-            if left_s <= 0 and (journal.finished or run.failures or self.parts.pause.on):
+            waited = run.failures or journal.cause.waits_for or self.parts.pause.on
+            if left_s <= 0 and (journal.finished or waited):
                 raise TimeoutError
             refused = precheck(snapshot.definition, message, left_s)
-            if refused := refused or await self.parts.price_refusal(message, snapshot):
+            if refused := refused or await self.parts.models.price_refusal(message, snapshot):
                 return Ended(refused.model_copy(update={"usage": journal.usage()}))
             log.info("run started", attempts=run.attempts, steps=journal.finished)
             self.instance.announce("run.started", run, kind=run.kind, steps=journal.finished)
@@ -160,6 +158,9 @@ class Execution:
             case RunParked():
                 await park(self.instance, run, error)
                 return Parked()
+            case LimitReached():
+                await postpone_for_limit(self.instance, run, journal, error)
+                return Postponed()
             case ModelUnavailable():
                 if await postpone(self.instance, run, journal, error):
                     return Postponed()
@@ -201,14 +202,8 @@ class RunParts:
     replies: Replies
     toolbox: Toolbox
     built_in: BuiltIn
-    models: ModelRegistry
+    models: RunModels
     pause: Pause
-    prices: PriceList = field(default_factory=PriceList)
-
-    async def price_refusal(self, message: Task | Trigger, snapshot: Snapshot) -> Outcome | None:
-        """See `cost.price_refusal`. Raises `SettingsError` as `loop` does."""
-        models = self.models.all_of(snapshot.definition)
-        return await price_refusal(message.budget, models, self.prices)
 
     async def journal(self, run: Run, slot: Slot) -> tuple[StoredJournal, float]:
         """The run's journal, and the seconds until its deadline by the store's clock."""
@@ -228,6 +223,7 @@ class RunParts:
             definition=self.instance.snapshot.digest,
             on_decision=partial(report_decision, self.instance, run),
         )
+        journal.cause.waits_for = found.waits_for
         return journal, run.deadline_at - found.now
 
     def loop(
@@ -254,10 +250,10 @@ class RunParts:
             now=datetime.fromtimestamp(_starts_at(run, message), UTC),
             workers=() if sums_up else snapshot.workers,
             tools=() if sums_up else snapshot.tools,
-            window=self.models.of(definition).window,
+            window=self.models.registry.of(definition).window,
             output=None if sums_up else snapshot.output,
         )
-        model_of = partial(self._model, run, message.budget, journal)
+        model_of = partial(self.models.of, run, message, slot, journal)
         workers = WorkerCalls(self.instance, self.replies, slot, run, message)
         return loop.run(
             work,
@@ -273,16 +269,6 @@ class RunParts:
             RunStream(self.instance.publisher, run).turn if _streams(message) else None,
             lambda name: model_of(with_model(definition, name)),
         )
-
-    def _model(
-        self, run: Run, budget: Budget | None, journal: StoredJournal, definition: Definition
-    ) -> Model:
-        """A definition's model, for the calls of one run."""
-        endpoint = self.models.of(definition)
-        model: Model = InstrumentedModel(endpoint, self.instance, run)
-        if budget and budget.cost is not None:
-            model = PricedModel(model, self.prices, endpoint.name, endpoint.base_url)
-        return PausedModel(WatchedModel(model, journal.cause), self.pause, journal)
 
 
 def _key(run: Run) -> tuple[str, int]:

@@ -52,6 +52,15 @@ class Pause:
         """Return once the agent is not paused."""
         await self._over.wait()
 
+    async def passed(self, journal: Journal) -> None:
+        """Return once a run may call its model. Raises `RunHandedOver` if the process is ending,
+        and `RunLost`: the run may be taken over during a pause."""
+        if self.ending:
+            raise RunHandedOver("this process ends; another calls the model")
+        while self.on:
+            await self.over()
+            await journal.begin_again()
+
 
 @dataclass
 class PausedModel(ModelWrapper):
@@ -64,9 +73,5 @@ class PausedModel(ModelWrapper):
     journal: Journal
 
     async def around(self, call: Callable[[], Awaitable[Completion]]) -> Completion:
-        if self.pause.ending:
-            raise RunHandedOver("this process ends; another calls the model")
-        while self.pause.on:
-            await self.pause.over()
-            await self.journal.begin_again()  # the run may have been taken over meanwhile
+        await self.pause.passed(self.journal)
         return await call()

@@ -1,4 +1,5 @@
-"""Postponement: a run whose model is unavailable is due later, and holds no slot until then."""
+"""Postponement: a run whose model is unavailable, or whose model's shared limit is used up, is due
+later, and holds no slot until then."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import structlog
 
 from services.agent.instance import Instance
 from services.agent.runs.store_journal import StoredJournal
-from shared.errors import ModelUnavailable
+from shared.errors import LimitReached, ModelUnavailable
 from shared.store.runs import takeover
 from shared.store.runs.run import Run
 
@@ -45,6 +46,26 @@ async def postpone(
     instance.announce("run.put_off", run, failures=failures, seconds=seconds, reason=error.reason)
     log.warning("run postponed", seconds=seconds, failures=failures, reason=str(error))
     return True
+
+
+async def postpone_for_limit(
+    instance: Instance, run: Run, journal: StoredJournal, reached: LimitReached
+) -> None:
+    """Make the run due when it is its turn at a shared limit: this is no failure.
+
+    Raises `RunLost` and the store's errors.
+    """
+    later = partial(
+        takeover.postpone,
+        run=run,
+        failures=journal.failures,
+        wait_s=reached.wait_s,
+        detail=str(reached),
+    )
+    await instance.store.write(run.run_id, later)
+    seconds = round(reached.wait_s, 1)
+    instance.announce("run.limited", run, seconds=seconds)
+    log.info("run postponed", seconds=seconds, reason=str(reached))
 
 
 def backoff_s(failures: int, asked_s: float | None = None) -> float:

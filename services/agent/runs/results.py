@@ -1,7 +1,7 @@
 """The results of an attempt to execute a run. Each is handled in `execution`, and only there:
 
 Ended       an outcome, committed with its response
-Postponed   the model is unavailable: the run is due again later
+Postponed   the model is unavailable, or its limit used up: the run is due again later
 Parked      the run waits for a person's decision
 HandedOver  any replica goes on with the run, at once or after a delay
 Lost        another instance owns the run

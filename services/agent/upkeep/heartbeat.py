@@ -22,7 +22,7 @@ from services.agent.upkeep.takeover import Takeover
 from shared.concurrency.fault_boundary import contained
 from shared.concurrency.first import first_of
 from shared.store.processes import heartbeats
-from shared.store.processes.heartbeats import DEAD_AFTER_S
+from shared.store.processes.heartbeats import Watch
 from shared.store.queries.poll import Counts, Poll, poll, record_and_poll
 
 log = structlog.get_logger()
@@ -31,27 +31,6 @@ HEARTBEAT_S = 1.0
 POLL_S = 0.5
 """Between two polls, varied by up to a fifth, so that replicas do not poll in step. A pause takes
 effect within a second."""
-LATE_S = 1.5
-"""After a longer gap between two polls, no silence that was observed before it is used."""
-
-
-@dataclass
-class Watch:
-    """How long each replica has been silent, by this process's own monotonic clock."""
-
-    _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
-    _polled_at: float = float("-inf")
-
-    def silent(self, counts: dict[str, int], now: float) -> set[str]:
-        """The instances whose heartbeat count has not changed for `DEAD_AFTER_S`."""
-        if now - self._polled_at > LATE_S:
-            self._seen.clear()
-        self._polled_at = now
-        for instance, count in counts.items():
-            if self._seen.get(instance, (None, 0.0))[0] != count:
-                self._seen[instance] = (count, now)
-        self._seen = {name: self._seen[name] for name in counts}
-        return {name for name, (_, since) in self._seen.items() if now - since >= DEAD_AFTER_S}
 
 
 @dataclass

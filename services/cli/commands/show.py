@@ -33,6 +33,7 @@ from shared.store.queries.reports import Row
 from shared.store.queries.texts import DoneStep, Texts, run_texts
 from shared.store.queries.timeline import MarkRow, marks_of
 from shared.store.runs.approvals import Approval
+from shared.store.runs.files import StoredFile, files_of
 from shared.store.runs.marks import MarkKind
 from shared.store.schema import RunState
 
@@ -85,6 +86,8 @@ class _Found:
     marks: Sequence[MarkRow] = ()
     approvals: Sequence[Approval] = ()
     """Its requests for approval, and those of the runs below it."""
+    files: Sequence[StoredFile] = ()
+    """Those in the results of its tools."""
 
     def json(self) -> dict[str, object]:
         cost = _cost_fields(self.row, self.texts, self.below, self.costs)
@@ -93,6 +96,7 @@ class _Found:
         return found | {
             "marks": marks,
             "approvals": [approval_text.fields(it) for it in self.approvals],
+            "files": self.files,
         }
 
     def print(self) -> None:
@@ -100,6 +104,9 @@ class _Found:
             output.say(paragraph)
         for it in self.approvals:
             output.say(f"\n{approval_text.paragraph(it)}")
+        if self.files:
+            kept = [f"{it.digest}  {it.media_type}, {it.size} bytes" for it in self.files]
+            output.say("\n".join(["\nfiles, which the gateway's API returns", *kept]))
         if self.marks:
             output.say("\n".join(["\nits processes", *map(_mark, self.marks)]))
         if self.below:
@@ -134,7 +141,10 @@ async def _read(
             asked = await store.read(partial(of_tree, root_id=row.root_id))
             shown = {it.run_id for it in (row, *below)}
             approvals = [it for it in asked if it.run_id in shown]
-            found.append(_Found(row, texts, below, costs, condition, commands, marks, approvals))
+            files = await store.read(partial(files_of, run_id=row.run_id))
+            found.append(
+                _Found(row, texts, below, costs, condition, commands, marks, approvals, files)
+            )
         return found, []
 
 

@@ -92,6 +92,12 @@ def _schedule_cells(it: ScheduleStatus) -> list[str]:
 
 
 def _rest(found: SystemStatus) -> Iterator[str]:
+    if approvals := sum(it.approvals or 0 for it in found.agents):
+        calls = "call waits" if approvals == 1 else "calls wait"
+        yield f"\n{approvals} {calls} for approval; 'hutch approvals' lists them"
+    if found.limits:
+        yield "\nlimits of models:"
+    yield from (f"  {it}" for it in found.limits)
     if found.dead_letters is not None:
         see = "; 'hutch dead list' shows them" if found.dead_letters else ""
         yield f"\ndead letters: {found.dead_letters}{see}"

@@ -21,6 +21,12 @@ def process_findings(status: SystemStatus) -> Iterator[Finding]:
             f"Kubernetes; if it has ended, 'hutch logs {idle[0]}' or 'docker compose logs "
             f"{idle[0]}' has the reason",
         )
+    for it in status.limits:
+        yield advice(
+            Area.PROCESSES,
+            str(it),
+            "wait: it is no fault; or raise the limit in HUTCH_LIMITS, if the endpoint allows more",
+        )
     waking = sorted({it.agent for it in status.schedules})
     if waking and status.scheduler == 0:
         yield fault(
@@ -29,11 +35,11 @@ def process_findings(status: SystemStatus) -> Iterator[Finding]:
             "start it: 'hutch up', or the service 'scheduler' of compose or Kubernetes",
         )
     running = {it.agent for it in status.agents if it.replicas}
-    for it in status.schedules:
-        if it.late and status.scheduler:
-            yield (fault if it.agent in running else advice)(
+    for tick in status.schedules:
+        if tick.late and status.scheduler:
+            yield (fault if tick.agent in running else advice)(
                 Area.PROCESSES,
-                f"the schedule '{it.agent}.{it.schedule}' is late, although a scheduler runs",
+                f"the schedule '{tick.agent}.{tick.schedule}' is late, although a scheduler runs",
                 "restart the scheduler: it reads the files at its start, and one that 'hutch up' "
                 "has started for some agents serves only those; else its log has the reason",
             )

@@ -44,6 +44,8 @@ class _AgentFields(BaseModel):
     postponed: int | None
     running: int | None
     waiting: int | None
+    parked: int | None = Field(description="they wait for approval, or for a worker that does")
+    approvals: int | None = Field(description="calls of it that wait for approval")
     unsent: int | None
     fault: str | None = Field(description="why its file can't be used")
 
@@ -93,7 +95,7 @@ def _fields(folder: Folder, it: AgentStatus) -> dict[str, Any]:
     """The fields that a row and the agent itself have in common."""
     definition = folder.found.get(it.agent)
     described = definition or folder.described.get(it.agent)
-    counts = ("queued", "delayed", "due", "postponed", "running", "waiting", "unsent", "paused")
+    work = ("queued", "delayed", "due", "postponed", "running", "waiting", "parked", "approvals")
     return {
         "name": it.agent,
         "description": described.description if described else "",
@@ -102,7 +104,7 @@ def _fields(folder: Folder, it: AgentStatus) -> dict[str, Any]:
         "swarm": definition.swarm if definition else None,
         "processes": it.replicas,
         "fault": folder.faults.get(it.agent),
-        **{name: getattr(it, name) for name in counts},
+        **{name: getattr(it, name) for name in (*work, "unsent", "paused")},
     }
 
 

@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from http import HTTPStatus
+from mimetypes import guess_extension
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.gateway.access.caller import Caller, Reader, Runner
+from services.gateway.approvals import views
 from services.gateway.encoded_slash import EncodedSlashRoute
 from services.gateway.gateway import SharedGateway
 from services.gateway.problems import Problem
@@ -31,6 +33,7 @@ from shared.contract.times import WrittenTime
 from shared.store import Store
 from shared.store.queries import search
 from shared.store.queries.reports import DELAYED_RUNS, Row, RunFilter, find, newest, rows_of
+from shared.store.runs.files import read_file
 from shared.store.schema import INTEGER_MAX, LATEST_S, RunState
 
 router = APIRouter(prefix="/api/runs", tags=["runs"], route_class=EncodedSlashRoute)
@@ -48,6 +51,7 @@ RunKey = Annotated[
     Id, Path(description="its id, a beginning of it that no other run has, or its task's id")
 ]
 ID_CHARS = 32
+BINARY = "application/octet-stream"
 
 
 class RunPage(BaseModel):
@@ -121,8 +125,8 @@ async def list_runs(
 @router.get("/{run}")
 async def show_run(run: RunKey, caller: Reader, gateway: SharedGateway) -> RunView:
     """One run, by its id, a beginning of it that no other run has, or its task's id."""
-    row = await _run(gateway.store, run, caller)
-    return await read_run(gateway.store, gateway.settings, row)
+    row = await run_of(gateway.store, run, caller)
+    return await read_run(gateway.store, gateway.settings, row, caller)
 
 
 @router.get("/{run}/tree", response_model=RunTree)
@@ -139,7 +143,7 @@ async def show_tree(
 
     With `after`, only the runs that may have changed since; each replaces what was known of it.
     """
-    row = await _run(gateway.store, run, caller)
+    row = await run_of(gateway.store, run, caller)
     data = await read_tree(gateway.store, row.root_id, after)
     return Response(await asyncio.to_thread(_tree, data, caller), media_type="application/json")
 
@@ -155,7 +159,7 @@ async def show_step(
     full: Annotated[bool, Query(description="long texts are not cut")] = False,
 ) -> StepView:
     """A finished step with its input and output."""
-    row = await _run(gateway.store, run, caller)
+    row = await run_of(gateway.store, run, caller)
     found = await read_step(gateway.store, gateway.settings, row, epoch, turn, position, full=full)
     if found is None:
         where = f"epoch {epoch}, turn {turn}, position {position}"
@@ -163,17 +167,47 @@ async def show_step(
     return found
 
 
+@router.get(
+    "/{run}/files/{digest}",
+    response_class=Response,
+    responses={200: {"content": {BINARY: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def show_file(
+    run: RunKey,
+    digest: Annotated[
+        str,
+        Path(
+            pattern="^[0-9a-f]{8,64}$", description="the beginning of its SHA-256, as results say"
+        ),
+    ],
+    caller: Reader,
+    gateway: SharedGateway,
+) -> Response:
+    """A file in a result of the run's tools, to be saved: no browser opens it."""
+    row = await run_of(gateway.store, run, caller)
+    found = await gateway.store.read(lambda db: read_file(db, row.run_id, digest))
+    if found is None:
+        raise Problem(HTTPStatus.NOT_FOUND, f"run {row.run_id} has no one file '{digest}'")
+    file, content = found
+    name = f"{file.digest[:16]}{guess_extension(file.media_type) or ''}"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(content, headers=headers, media_type=BINARY)
+
+
 @router.post("/{run}/cancel", status_code=HTTPStatus.ACCEPTED)
 async def cancel_run(
     run: RunKey, caller: Runner, gateway: SharedGateway, hub: SharedHub
 ) -> Cancelled:
     """Cancel the run and all that it has caused; one that has ended stays as it is."""
-    row = await _run(gateway.store, run, caller)
+    row = await run_of(gateway.store, run, caller)
     await cancel(hub, caller, row.agent, row.task_id)
     return Cancelled(run_id=row.run_id)
 
 
-async def _run(store: Store, key: str, caller: Caller) -> Row:
+async def run_of(store: Store, key: str, caller: Caller) -> Row:
     """The run that a key names, if the caller may see it."""
     exact = await store.read(lambda db: rows_of(db, [key])) if len(key) == ID_CHARS else ()
     found = exact or await store.read(lambda db: find(db, key))
@@ -196,6 +230,7 @@ def _tree(data: TreeData, caller: Caller) -> bytes:
         cursor=str(data.lines.now),
         runs=tree_runs(data, caller),
         steps_total=data.lines.steps,
+        approvals=views(data.approvals, caller),
     )
     return tree.model_dump_json(by_alias=True).encode()
 

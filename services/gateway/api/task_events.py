@@ -37,7 +37,7 @@ class _EventData(BaseModel):
 
 
 class RunEvent(_EventData):
-    """`run`: a run of the task's tree has begun, changed its state or its process, or ended."""
+    """`run`: a run of the tree has begun, changed its state, process or approvals, or ended."""
 
     run_id: str
     agent: str
@@ -46,6 +46,9 @@ class RunEvent(_EventData):
     status: Annotated[str, Field(description="its state while it is open, then how it ended")]
     instance: Annotated[str | None, Field(description="the process that executes it")]
     at: datetime
+    approvals: Annotated[
+        list[lookup.TaskApproval], Field(description="calls of this run that need approval")
+    ]
 
 
 class StepEvent(_EventData):

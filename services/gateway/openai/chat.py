@@ -11,7 +11,7 @@ from starlette.responses import Response as HttpResponse
 
 from services.gateway.access.caller import Runner
 from services.gateway.gateway import SharedGateway
-from services.gateway.openai.client import STREAMED, answer, event, happenings
+from services.gateway.openai.client import STREAMED, answer, comment, event, happenings, waits
 from services.gateway.openai.conversation import session_of
 from services.gateway.openai.requests import ChatRequest
 from services.gateway.openai.tasks import agent_of, task_of
@@ -28,6 +28,7 @@ from services.gateway.tasks.happenings import (
     StepDone,
     Text,
 )
+from shared.store.schema import RunState
 
 PROGRESS = "x-hutch-progress"
 """With the value `reasoning`, the progress of workers and tools is sent as `reasoning_content`."""
@@ -88,6 +89,9 @@ async def _events(
             async for it in followed:
                 for chunk in _chunks(it, chunks, text, workers_of):
                     yield event(chunk)
+                if workers_of is None:
+                    for line in waits(it):
+                        yield comment(line)
     except Exception as error:  # noqa: BLE001 - a stream that just ends looks like an answer
         yield event(errors.body(error).model_dump())
     yield ServerSentEvent("[DONE]", sep="\n")
@@ -102,6 +106,9 @@ def _chunks(
                 yield chunks.text(piece)
         case Restart():
             text.restart(happening.turn)
+        case RunChanged(status=RunState.PARKED) if workers_of is not None:
+            for line in waits(happening):
+                yield chunks.progress(line)
         case RunChanged() if workers_of not in {None, happening.run_id}:
             yield chunks.progress(f"{happening.agent}: {happening.status}")
         case StepDone(kind="tool") if workers_of is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
@@ -13,9 +13,11 @@ from sse_starlette import ServerSentEvent
 
 from services.gateway.openai.wire.errors import RETRY, RequestError
 from services.gateway.tasks.client import WaitingClient
-from services.gateway.tasks.happenings import Draining, Happening
+from services.gateway.tasks.happenings import Draining, Happening, RunChanged
 from services.gateway.tasks.place import Place
+from shared.contract.approvals import ApprovalState
 from shared.contract.messages import Response
+from shared.store.schema import RunState
 
 YEAR_S = 365 * 86400.0
 """A run ends by its own deadline, so a wait for it needs no other."""
@@ -53,6 +55,17 @@ async def happenings(client: WaitingClient) -> AsyncGenerator[Happening]:
             yield it
 
 
+def waits(happening: Happening) -> Sequence[str]:
+    """The calls for which a run was parked, each with the command that approves it."""
+    if not isinstance(happening, RunChanged) or happening.status != RunState.PARKED:
+        return ()
+    pending = (it for it in happening.approvals if it.state == ApprovalState.PENDING)
+    return [
+        f"{it.agent} waits for approval to call {it.name}: hutch approve {it.approval_id}"
+        for it in pending
+    ]
+
+
 def _draining() -> RequestError:
     return RequestError(
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -60,6 +73,11 @@ def _draining() -> RequestError:
         code="gateway_draining",
         headers=RETRY,
     )
+
+
+def comment(text: str) -> ServerSentEvent:
+    """A line that clients skip and people can read."""
+    return ServerSentEvent(comment=text, sep="\n")
 
 
 def event(body: dict[str, JsonValue], name: str | None = None) -> ServerSentEvent:

@@ -14,7 +14,7 @@ from starlette.responses import Response as HttpResponse
 from services.gateway.access.caller import Reader, Runner
 from services.gateway.gateway import Gateway, SharedGateway
 from services.gateway.openai import stored_responses as stored
-from services.gateway.openai.client import STREAMED, answer, event, happenings
+from services.gateway.openai.client import STREAMED, answer, comment, event, happenings, waits
 from services.gateway.openai.conversation import session_id, session_of
 from services.gateway.openai.requests import ResponsesRequest
 from services.gateway.openai.tasks import agent_of, task_of
@@ -152,6 +152,8 @@ async def _events(
             async for happening in followed:
                 for it in _of(happening, events):
                     yield _named(it)
+                for line in waits(happening):
+                    yield comment(line)
     except Exception as error:  # noqa: BLE001 - a stream that just ends looks like an answer
         yield _named(events.error(error))
 

@@ -51,7 +51,9 @@ async def find(store: Store, caller: Caller, response_id: str) -> StoredResponse
     session = await store.read(partial(sessions.session_of, run_id=own))
     begun = _begun(response_id, agent, run.claimed_at.timestamp(), session)
     if found.response is None:
-        return _open(agent, begun, "queued" if run.status == RunState.DUE else "in_progress")
+        # A run whose call was just decided on is due, and has been in progress before.
+        is_queued = run.status == RunState.DUE and not found.approvals
+        return _open(agent, begun, "queued" if is_queued else "in_progress")
     return StoredResponse(
         agent, begun, ended(begun, readable_response(found.response, agent, response_id))
     )

@@ -28,6 +28,7 @@ VIEWS = (
     "/",
     "/login",
     "/ask",
+    "/approvals",
     "/schedules",
     "/agents",
     "/agents/{name}",

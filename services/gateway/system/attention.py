@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.gateway.system.observation import Observed
 from shared.client.system.status import AgentStatus
+from shared.store.queries.stuck import LATE_S
 
 Kind = Literal[
     "store",
@@ -20,7 +21,9 @@ Kind = Literal[
     "late_schedule",
     "late",
     "dead_letters",
+    "approval",
     "postponed",
+    "limit",
     "unsent",
     "paused",
 ]
@@ -66,6 +69,12 @@ def _of_system(observed: Observed) -> Iterator[Attention]:
             sentence="No scheduler runs: nothing wakes agents at the times of their schedules.",
             view="/schedules",
         )
+    for it in status.limits:
+        if it.longest_s >= LATE_S:
+            sentence = _sentence(str(it))
+            yield Attention(
+                kind="limit", agent=None, count=it.runs, sentence=sentence, view="/runs?status=due"
+            )
     if number := status.dead_letters:
         waits = "dead letter waits" if number == 1 else "dead letters wait"
         yield Attention(
@@ -119,6 +128,9 @@ def _of_agent(it: AgentStatus, observed: Observed) -> Iterator[Attention]:
     if it.replicas and (dead := observed.abandoned.get(name, 0)):
         sentence = f"{_counted(dead, 'run')} of {name} had a process that has died."
         yield item("dead_owner", dead, sentence, f"/runs?agent={name}&status=running")
+    if it.approvals:
+        sentence = f"{_counted(it.approvals, 'call')} of {name} {_wait(it.approvals)} for approval."
+        yield item("approval", it.approvals, sentence, f"/approvals?agent={name}")
     if it.postponed:
         sentence = (
             f"{_counted(it.postponed, 'run')} of {name} {_wait(it.postponed)} after a failure, "

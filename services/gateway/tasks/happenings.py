@@ -7,13 +7,15 @@ from datetime import datetime
 from typing import Literal
 
 from shared.contract.messages import Response
+from shared.store.queries.progress import ApprovalProgress
 
 
 @dataclass(frozen=True)
 class RunChanged:
-    """A run of the tree has begun, changed its state or its process, or ended.
+    """A run of the tree has begun, changed its state or its process, or ended; or a call of it
+    needs approval, or was decided on.
 
-    `status` is its state while it is open, then how it ended.
+    `status` is its state while it is open, then how it ended. `approvals` are all of this run.
     """
 
     place: str
@@ -25,6 +27,7 @@ class RunChanged:
     status: str
     instance: str | None
     at: datetime
+    approvals: tuple[ApprovalProgress, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from services.gateway.access.caller import Caller
 from services.gateway.problems import Problem
+from shared.contract.approvals import ApprovalState
 from shared.contract.messages import Response, Usage, run_id
 from shared.contract.rows import readable_response
 from shared.definitions.model import is_name
@@ -27,6 +28,7 @@ TaskStatus = Literal[
     "due",
     "running",
     "waiting",
+    "parked",
     "ok",
     "partial",
     "refused",
@@ -40,6 +42,24 @@ class Links(BaseModel):
     self: str
     events: str
     run: str
+
+
+class TaskApproval(BaseModel):
+    """A call that needs approval; `/api/approvals/{id}` has its arguments."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: Annotated[str, Field(validation_alias="approval_id")]
+    agent: str
+    kind: Annotated[str, Field(description="tool or worker")]
+    name: str
+    turn: int
+    position: int
+    state: ApprovalState
+    asked_at: datetime
+    expires_at: Annotated[datetime, Field(description="after it, the call is denied")]
+    decided_at: datetime | None
+    decided_by: str | None
 
 
 class TaskView(BaseModel):
@@ -92,6 +112,10 @@ class TaskView(BaseModel):
         datetime | None, Field(description="when it was sent, as far as that is known")
     ] = None
     ended_at: datetime | None = None
+    approvals: Annotated[
+        list[TaskApproval],
+        Field(description="calls of the task, and of all that it has caused, that wait for one"),
+    ] = []
     links: Links
 
 
@@ -178,6 +202,7 @@ def view_of(
             "status": state,
             "created_at": claimed_at if sent_at is None else datetime.fromtimestamp(sent_at, UTC),
             "ended_at": ended_at or (reply and reply.sent_at),
+            "approvals": [TaskApproval.model_validate(it) for it in found.pending],
             "links": {
                 "self": path(agent, task_id),
                 "events": path(agent, task_id, "/events"),

@@ -17,11 +17,11 @@ worker's run. So a place names no more runs than were open at once, however larg
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
-from shared.store.queries.progress import RunProgress
+from shared.store.queries.progress import ApprovalProgress, RunProgress
 
 KEY_CHARS = 12
 """So much of a run's id tells it apart from the others of its tree."""
@@ -35,9 +35,12 @@ FORM = rf"^({_PART}(~{_PART})*)?$"
 """The texts that are places."""
 
 
-def fingerprint(run: RunProgress, status: str | None = None) -> str:
-    """Differs when the run's state, process or epoch has changed."""
+def fingerprint(
+    run: RunProgress, status: str | None = None, approvals: Sequence[ApprovalProgress] = ()
+) -> str:
+    """Differs when the run's state, process, epoch or approvals have changed."""
     text = f"{run.epoch} {status or run.status} {run.owner or ''}"
+    text += "".join(f" {it.approval_id} {it.state}" for it in approvals)
     return blake2b(text.encode(), digest_size=3).hexdigest()
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from services.gateway.tasks.happenings import RunChanged, StepDone
 from services.gateway.tasks.place import KEY_CHARS, Place, RunPlace, fingerprint
 from shared.contract.call_ids import Call, call_of
-from shared.store.queries.progress import RunProgress, StepProgress
+from shared.store.queries.progress import ApprovalProgress, RunProgress, StepProgress
 from shared.store.schema import RunState
 
 
@@ -33,6 +33,7 @@ class Progress:
         self._calls: dict[str, Call] = {}
         """By the run that was called."""
         self._steps: dict[str, list[StepProgress]] = {}
+        self._approvals: dict[str, list[ApprovalProgress]] = {}
 
     @property
     def place(self) -> str:
@@ -55,33 +56,40 @@ class Progress:
         return {run.run_id: self._place_of(run).turn for run in open_or_new}
 
     def news(
-        self, found: Sequence[RunProgress], steps: Sequence[StepProgress]
+        self,
+        found: Sequence[RunProgress],
+        steps: Sequence[StepProgress],
+        approvals: Sequence[ApprovalProgress] = (),
     ) -> Iterator[RunChanged | StepDone]:
         """The happenings since the last call, each after those that it includes."""
         self._set_runs(found)
         self._steps = {}
         for step in steps:
             self._steps.setdefault(step.run_id, []).append(step)
+        self._approvals = {}
+        for approval in approvals:
+            self._approvals.setdefault(approval.run_id, []).append(approval)
         for run in self._tree():
             if not self._is_over(run):
                 yield from self._of_run(run)
 
     def _of_run(self, run: RunProgress) -> Iterator[RunChanged | StepDone]:
-        key = run.run_id[:KEY_CHARS]
+        key, asked = run.run_id[:KEY_CHARS], self._approvals.get(run.run_id, ())
         if key not in self._places:
             status = RunState.RUNNING if run.ended_at else run.status
-            self._places[key] = RunPlace(fingerprint(run, status))
-            yield self._changed(run, status, run.claimed_at)
+            approvals = () if run.ended_at else asked
+            self._places[key] = RunPlace(fingerprint(run, status, approvals))
+            yield self._changed(run, status, run.claimed_at, approvals)
         for step in self._steps.pop(run.run_id, []):
             if not self._places[key].has(step.turn, step.position):
                 yield from self._of_step(run, step)
-        state = fingerprint(run)
+        state = fingerprint(run, None, asked)
         if self._places[key].state != state:
             at = run.ended_at or datetime.now(UTC)
             self._places[key] = replace(self._places[key], state=state)
             if run.ended_at and self._is_answered(run):
                 del self._places[key]
-            yield self._changed(run, run.status, at)
+            yield self._changed(run, run.status, at, asked)
 
     def _of_step(self, run: RunProgress, step: StepProgress) -> Iterator[RunChanged | StepDone]:
         """The step, after the run that it has called."""
@@ -105,7 +113,9 @@ class Progress:
             at=step.finished_at,
         )
 
-    def _changed(self, run: RunProgress, status: str, at: datetime) -> RunChanged:
+    def _changed(
+        self, run: RunProgress, status: str, at: datetime, approvals: Sequence[ApprovalProgress]
+    ) -> RunChanged:
         return RunChanged(
             place=self.place,
             run_id=run.run_id,
@@ -115,6 +125,7 @@ class Progress:
             status=status,
             instance=run.owner,
             at=at,
+            approvals=tuple(approvals),
         )
 
     def _set_runs(self, found: Sequence[RunProgress]) -> None:

@@ -151,7 +151,7 @@ class Watch:
         if journal is None:
             return
         replies = {it.turn: it.output for it in found.steps if it.output is not None}
-        for it in journal.news(found.runs, found.steps):
+        for it in journal.news(found.runs, found.steps, found.approvals):
             yield it
             if text and it.run_id == self.run_id and isinstance(it, StepDone) and not it.position:
                 yield from text.record(it.turn, _content(replies.get(it.turn)))

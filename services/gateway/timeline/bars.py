@@ -10,12 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from pydantic import Field
-
+from services.gateway.timeline.bar import Bar, BarKind, StepKey, span, time_of
 from shared.contract.messages import ANSWERED
 from shared.store.processes.heartbeats import DEAD_AFTER_S
 from shared.store.queries.timeline import MarkRow, StepTime
@@ -26,53 +23,24 @@ LEAST_S = 0.02
 """A shorter wait, or a shorter call without a result, is no bar."""
 
 
-class BarKind(StrEnum):
-    QUEUED = "queued"
-    """Sent, and not claimed yet; it begins by its sender's clock."""
-    SLOT = "slot"
-    """Claimed, and waiting for a slot, or for its turn in its session."""
-    MODEL = "model"
-    TOOL = "tool"
-    WORKER = "worker"
-    POSTPONED = "postponed"
-    """Waiting until its model can be asked again, or for the time that its task names."""
-    DEAD = "dead"
-    """Its process was dead, and no other had taken it over."""
-    RESUMED = "resumed"
-    """A moment: a process goes on with it."""
-    PARKED = "parked"
-    """Given up by its process, or ended as failed and replayed later."""
-
-
-@dataclass(slots=True)
-class StepKey:
-    """A step's key in its run."""
-
-    epoch: int
-    turn: int
-    position: int
-
-
-@dataclass(slots=True)  # a tree can have many thousands: pydantic's models take three times as long
-class Bar:
-    """A span of time of a run; `to` is null while it lasts."""
-
-    kind: BarKind
-    name: Annotated[str, Field(description="of the step, tool or worker; empty for a wait")]
-    from_: Annotated[datetime, Field(alias="from")]
-    to: datetime | None
-    step: Annotated[StepKey | None, Field(description="the finished step, or the one in progress")]
-    instance: Annotated[str | None, Field(description="the process, where it is known")]
-    reason: str
-    child_run_id: Annotated[str | None, Field(description="the worker's run")]
-
-
 class PlannedCall(NamedTuple):
     """A call in a model's reply."""
 
     position: int
     kind: BarKind
     name: str
+
+
+class AskedCall(NamedTuple):
+    """A call that needed approval; times are in seconds. `decision` says what came of it."""
+
+    epoch: int
+    turn: int
+    position: int
+    name: str
+    asked_at: float
+    decided_at: float | None
+    decision: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +62,22 @@ class Life:
     """The calls of the turns that `turns_in_progress` names."""
     children: Mapping[tuple[int, int], str] = field(default_factory=dict)
     """The ids of the workers' runs, by turn and position."""
+    asked: Sequence[AskedCall] = ()
+
+
+class _Open(NamedTuple):
+    """A call without a result."""
+
+    turn: int
+    call: PlannedCall
+    began: float
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.turn, self.call.position
+
+    def key(self, life: Life) -> StepKey:
+        return StepKey(epoch=life.epoch, turn=self.turn, position=self.call.position)
 
 
 def turns_in_progress(life: Life) -> set[int]:
@@ -124,17 +108,28 @@ class _Timeline:
         starts_late = first == MarkKind.STARTED or (first is None and life.status == RunState.DUE)
         self.wait: tuple[BarKind, str] | None = (BarKind.SLOT, "") if starts_late else None
         """Why no process computes it; None while one does."""
+        self.model_at: dict[int, float] = {}
+        """When the model has replied in each turn."""
+        self.parked: dict[tuple[int, int], _Open] = {}
+        """The calls of workers that the run was parked with, by turn and position."""
 
     def bars(self) -> Iterator[Bar]:
         life = self.life
         if life.sent_at is not None and life.sent_at < life.claimed_at:
-            yield _bar(BarKind.QUEUED, life.sent_at, life.claimed_at)
+            yield span(BarKind.QUEUED, life.sent_at, life.claimed_at)
         for mark in life.marks:
             yield from self._until(mark)
         if life.ended_at is None and self.wait is None:
             self.instance = life.owner or self.instance
         reason = "" if life.ended_at is None else f"no result: the run ended as {life.status}"
         yield from self._close(self._ended_at(), reason, answered=life.status in ANSWERED)
+        self.instance = None
+        for asked in life.asked:
+            until = asked.decided_at or self._ended_at()
+            place = StepKey(epoch=asked.epoch, turn=asked.turn, position=asked.position)
+            yield self._step(
+                BarKind.APPROVAL, asked.name, asked.asked_at, until, place, asked.decision
+            )
 
     def _ended_at(self) -> float | None:
         """The end of the run, or of its last step, which is stored with it and a moment later."""
@@ -148,15 +143,15 @@ class _Timeline:
                 yield from self._close(mark.at)
                 self._compute(mark)
                 if was_begun:
-                    yield _bar(BarKind.RESUMED, mark.at, mark.at, instance=mark.instance)
+                    yield span(BarKind.RESUMED, mark.at, mark.at, instance=mark.instance)
             case MarkKind.TAKEN_OVER:
                 dead = self.instance = mark.reason or None
                 died_at = max(self._active_at(mark.at), mark.at - DEAD_AFTER_S)
                 yield from self._close(died_at, f"{dead or 'its process'} has died")
                 by = f"taken over by {mark.instance}"
-                yield _bar(BarKind.DEAD, died_at, mark.at, instance=dead, reason=by)
+                yield span(BarKind.DEAD, died_at, mark.at, instance=dead, reason=by)
                 self._compute(mark)
-                yield _bar(BarKind.RESUMED, mark.at, mark.at, instance=mark.instance, reason=by)
+                yield span(BarKind.RESUMED, mark.at, mark.at, instance=mark.instance, reason=by)
             case MarkKind.POSTPONED:
                 self.instance = mark.instance or self.instance
                 yield from self._close(mark.at, mark.reason)
@@ -166,6 +161,13 @@ class _Timeline:
                 why = f"handed over by {mark.instance}"
                 yield from self._close(mark.at, why)
                 self._wait(mark.at, BarKind.PARKED, why)
+            case MarkKind.PARKED:
+                self.instance = mark.instance or self.instance
+                yield from self._computed(mark.at, "", answered=True)
+                calls = self._unanswered(mark.at)
+                self.parked = {it.place: it for it in calls if it.call.kind is BarKind.WORKER}
+                parked_with = "a worker of it is parked" if self.parked else ""
+                self._wait(mark.at, BarKind.APPROVAL, parked_with)
             case MarkKind.REPLAYED:
                 if self.wait is None:
                     failed_at = self._active_at(mark.at)
@@ -197,50 +199,81 @@ class _Timeline:
 
     def _waited(self, kind: BarKind, reason: str, until: float | None) -> Iterator[Bar]:
         at, not_before = self.at, self.life.not_before
+        if kind is BarKind.APPROVAL:
+            yield from self._parked(reason, until)
+            return
         if kind is BarKind.SLOT and at == self.life.claimed_at and not_before and not_before > at:
             late = until is None or not_before < until
             delayed_to = not_before if late else until
-            yield _bar(BarKind.POSTPONED, at, delayed_to, reason="its task starts no earlier")
+            yield span(BarKind.POSTPONED, at, delayed_to, reason="its task starts no earlier")
             at = not_before if late else at
             if not late:
                 return
         if kind is BarKind.SLOT and self.life.session:
             reason = reason or f"for a slot, or for its turn in session {self.life.session}"
         if until is None or until - at >= LEAST_S:
-            yield _bar(kind, at, until, reason=reason)
+            yield span(kind, at, until, reason=reason)
+
+    def _parked(self, reason: str, until: float | None) -> Iterator[Bar]:
+        """The bars of a parked phase; the requests for approval have bars of their own."""
+        if until is None or until == self._ended_at():
+            for it in self.parked.values():
+                yield self._step(it.call.kind, it.call.name, it.began, until, it.key(self.life))
+        if reason:
+            yield span(BarKind.PARKED, self.at, until, reason=reason)
+        decisions = [it.decided_at for it in self.life.asked if self._waits_at(it, self.at)]
+        due_at = min((it for it in decisions if it is not None), default=None)
+        if due_at is not None and (until is None or until - due_at >= LEAST_S):
+            yield span(BarKind.SLOT, due_at, until)
+
+    @staticmethod
+    def _waits_at(asked: AskedCall, at: float) -> bool:
+        """Whether this call waited for a decision at a time."""
+        return asked.asked_at <= at and (asked.decided_at is None or asked.decided_at >= at)
+
+    def _unanswered(self, until: float) -> list[_Open]:
+        """The calls of the last turn that have no result, without those that wait for a decision;
+        `until` is the end of a phase."""
+        done = self.life.steps[: self.seen]
+        turn = _turn(done, float("inf"))
+        finished = {it.position for it in done if it.turn == turn}
+        waits = {(it.turn, it.position) for it in self.life.asked if self._waits_at(it, until)}
+        began = max(self.at, self.model_at.get(turn, self.at))
+        return [
+            self.parked.get((turn, call.position)) or _Open(turn, call, began)
+            for call in self.life.calls.get(turn, ())
+            if call.position not in finished and (turn, call.position) not in waits
+        ]
 
     def _computed(self, until: float | None, reason: str, *, answered: bool) -> Iterator[Bar]:
         steps, before, life = self.life.steps, self.at, self.life
-        model_at: dict[int, float] = {}
-        """When the model has replied in each turn."""
         while self.seen < len(steps):
             step = steps[self.seen]
             if until is not None and step.finished_at > until:
                 break
             self.seen += 1
-            began = before if step.position <= 0 else model_at.get(step.turn, self.at)
+            replied_at = max(self.at, self.model_at.get(step.turn, self.at))
+            began = before if step.position <= 0 else replied_at
             if step.seconds is not None:
                 began = step.finished_at - step.seconds
+            if open_call := self.parked.pop((step.turn, step.position), None):
+                began = open_call.began
             place = StepKey(epoch=step.epoch, turn=step.turn, position=step.position)
             yield self._step(step.kind, step.name, began, step.finished_at, place)
             before = max(before, step.finished_at)
             if step.position == 0:
-                model_at[step.turn] = step.finished_at
+                self.model_at[step.turn] = step.finished_at
         if answered:
             return
-        done = steps[: self.seen]
-        turn = _turn(done, float("inf"))
-        finished = {it.position for it in done if it.turn == turn}
-        unanswered = [it for it in life.calls.get(turn, ()) if it.position not in finished]
+        unanswered = self._unanswered(float("inf") if until is None else until)
         if not unanswered:
             if until is None or until - before >= LEAST_S:
+                turn = _turn(steps[: self.seen], float("inf"))
                 place = StepKey(epoch=life.epoch, turn=turn + 1, position=0)
                 yield self._step(BarKind.MODEL, "turn", before, until, place, reason)
             return
-        for call in unanswered:
-            place = StepKey(epoch=life.epoch, turn=turn, position=call.position)
-            began = max(self.at, model_at.get(turn, self.at))
-            yield self._step(call.kind, call.name, began, until, place, reason)
+        for it in unanswered:
+            yield self._step(it.call.kind, it.call.name, it.began, until, it.key(life), reason)
 
     def _step(
         self,
@@ -256,8 +289,8 @@ class _Timeline:
         return Bar(
             kind=_CALLS.get(kind, BarKind.TOOL),
             name=name,
-            from_=_time(began),
-            to=None if until is None else _time(until),
+            from_=time_of(began),
+            to=None if until is None else time_of(until),
             step=place,
             instance=self.instance,
             reason=reason,
@@ -265,34 +298,10 @@ class _Timeline:
         )
 
 
-_CALLS = {str(it): it for it in (BarKind.MODEL, BarKind.TOOL, BarKind.WORKER)}
+_CALLS = {str(it): it for it in (BarKind.MODEL, BarKind.TOOL, BarKind.WORKER, BarKind.APPROVAL)}
 
 
 def _turn(steps: Sequence[StepTime], until: float) -> int:
     """The turn of the last reply of the model until then; 0: there is none."""
     turns = (it.turn for it in steps if it.position == 0 and it.finished_at <= until)
     return max(turns, default=0)
-
-
-def _bar(
-    kind: BarKind,
-    began: float,
-    until: float | None,
-    *,
-    instance: str | None = None,
-    reason: str = "",
-) -> Bar:
-    return Bar(
-        kind=kind,
-        name="",
-        from_=_time(began),
-        to=None if until is None else _time(until),
-        step=None,
-        instance=instance,
-        reason=reason,
-        child_run_id=None,
-    )
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(max(0.0, seconds), UTC)

@@ -30,11 +30,13 @@ def outcome(
     usage: Usage,
     cost: Cost,
     now: datetime,
+    waits_for: str = "",
 ) -> str:
-    """`agents` are those of the runs that the run has caused; `usage` and `cost` include them."""
+    """`agents` are those of the runs that the run has caused; `usage` and `cost` include
+    them. `waits_for` names the calls that wait for approval."""
     spent = _spent(usage, cost)
     if row.ended_at is None:
-        return _open(row, detail, spent, now)
+        return _open(row, detail, spent, now, waits_for)
     verb = _VERBS.get(Status(row.status)) if row.status in set(Status) else "Ended"
     after = f"{verb} after {duration((row.ended_at - row.claimed_at).total_seconds())}"
     if row.status == Status.OK:
@@ -57,13 +59,16 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
-def _open(row: Row, detail: str | None, spent: str, now: datetime) -> str:
+def _open(row: Row, detail: str | None, spent: str, now: datetime, waits_for: str) -> str:
     lasts = duration((now - row.claimed_at).total_seconds())
     match row.status:
         case RunState.RUNNING:
             return f"Running for {lasts} at {row.agent}{spent}."
         case RunState.WAITING:
             return f"Waiting for its workers, for {lasts} since it was claimed{spent}."
+        case RunState.PARKED:
+            what = f"the approval of {waits_for}" if waits_for else "approval"
+            return f"Waiting for {what}, for {lasts} since it was claimed{spent}."
         case RunState.DUE if row.due_at and row.due_at > now:
             left = duration((row.due_at - now).total_seconds())
             return f"Due in {left}{_because(detail)}{spent}."

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from services.gateway.access.caller import Caller
+from services.gateway.approvals import ApprovalView, views
 from services.gateway.timeline.outcome import outcome
 from services.gateway.timeline.rows import Parents, RunRow, row_of
 from services.gateway.timeline.step import usage_of
 from shared.client.costs import read_costs
+from shared.contract.approvals import ApprovalState
 from shared.contract.messages import Usage
 from shared.contract.rows import message_of, response_of
 from shared.errors import DamagedRow
 from shared.settings.environment import Settings
 from shared.store import Store
+from shared.store.queries.approval_lists import of_tree
 from shared.store.queries.model_calls import model_calls, relatives
 from shared.store.queries.reports import Row, rows_of
 from shared.store.queries.texts import run_texts
@@ -54,12 +59,18 @@ class RunView(RunRow):
     response: RunResponse | None
     detail: str | None = Field(description="for operators")
     notes: list[str]
+    approvals: list[ApprovalView] = Field(
+        description="calls of it, and of all that it has caused, that need approval"
+    )
     parent_run_id: str | None
     root_run_id: str
 
 
-async def read_run(store: Store, settings: Settings, row: Row) -> RunView:
-    """The run of a row, with its texts and all that it has used."""
+async def read_run(store: Store, settings: Settings, row: Row, caller: Caller) -> RunView:
+    """The run of a row, with its texts and all that it has used.
+
+    Of the requests for approval, those that the caller may see.
+    """
     texts = await store.read(lambda db: run_texts(db, row.run_id, with_steps=False))
     family = await store.read(lambda db: relatives(db, [row.root_id]))
     parents = Parents(family)
@@ -78,15 +89,26 @@ async def read_run(store: Store, settings: Settings, row: Row) -> RunView:
     others = await store.read(lambda db: rows_of(db, sorted(below)[:MOST_BELOW]))
     agents = {it.agent for it in others} - {row.agent}
     try:
-        asked = message_of(texts.message)
+        given = message_of(texts.message)
     except DamagedRow:
         message = None
     else:
-        context = asked.context if asked.type == "task" else None
-        message = RunMessage(content=asked.content, context=context)
+        context = given.context if given.type == "task" else None
+        message = RunMessage(content=given.content, context=context)
+    asked = await store.read(lambda db: of_tree(db, row.root_id))
+    approvals = views((it for it in asked if it.approval.run_id in {row.run_id, *below}), caller)
     return RunView(
         **dict(row_of(row)),
-        outcome=outcome(row, response, texts.detail, agents, usage, cost, datetime.now(UTC)),
+        outcome=outcome(
+            row,
+            response,
+            texts.detail,
+            agents,
+            usage,
+            cost,
+            datetime.now(UTC),
+            waits_for(approvals),
+        ),
         cost=cost.usd if cost.usd or not cost.unpriced else None,
         usage=usage,
         deadline_at=texts.deadline_at,
@@ -97,9 +119,16 @@ async def read_run(store: Store, settings: Settings, row: Row) -> RunView:
         and RunResponse(content=response.content, data=response.data, model=response.model),
         detail=texts.detail,
         notes=list(texts.notes),
+        approvals=approvals,
         parent_run_id=above[0] if above else None,
         root_run_id=parents.root(me),
     )
+
+
+def waits_for(approvals: Sequence[ApprovalView]) -> str:
+    """The calls that wait for a decision, in words."""
+    pending = [it for it in approvals if it.state is ApprovalState.PENDING]
+    return ", ".join(f"{it.name} of {it.agent}" for it in pending)
 
 
 async def _usage(store: Store, run_id: str) -> Usage:

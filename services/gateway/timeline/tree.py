@@ -11,14 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from services.gateway.access.caller import Caller
-from services.gateway.timeline.bars import Bar, BarKind, Life, PlannedCall, bars, turns_in_progress
+from services.gateway.approvals import ApprovalView
+from services.gateway.timeline.bar import Bar, BarKind
+from services.gateway.timeline.bars import AskedCall, Life, PlannedCall, bars, turns_in_progress
 from services.gateway.timeline.rows import Parents, RunRow, row_of
 from services.gateway.timeline.snapshot import snapshot_of
+from shared.contract.approvals import ApprovalState
 from shared.contract.rows import output_of
 from shared.errors import DamagedRow
 from shared.store import Store
 from shared.store.queries import timeline
+from shared.store.queries.approval_lists import ShownApproval, of_tree
 from shared.store.queries.timeline import RunLine, TreeLines
+from shared.store.runs.approvals import Approval
 
 
 class ParentStep(BaseModel):
@@ -49,6 +54,9 @@ class RunTree(BaseModel):
     cursor: str = Field(description="to be sent as `after` next")
     runs: list[TreeRun]
     steps_total: int
+    approvals: list[ApprovalView] = Field(
+        description="calls of the whole tree that need approval, oldest first"
+    )
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class TreeData:
     lines: TreeLines
     replies: Mapping[tuple[str, int], str]
     definitions: Mapping[str, str]
+    approvals: Sequence[ShownApproval]
 
 
 async def read_tree(store: Store, root_id: str, since: float | None) -> TreeData:
@@ -65,14 +74,16 @@ async def read_tree(store: Store, root_id: str, since: float | None) -> TreeData
     turns = {
         (line.row.run_id, turn) for line in lines.lines for turn in turns_in_progress(_life(line))
     }
+    asked_for = await store.read(lambda connection: of_tree(connection, root_id))
     if not turns:
-        return TreeData(lines, {}, {})
+        return TreeData(lines, {}, {}, asked_for)
     asked = {run_id for run_id, _ in turns}
     hashes = {line.definition for line in lines.lines if line.row.run_id in asked}
     return TreeData(
         lines,
         await store.read(lambda connection: timeline.replies(connection, turns)),
         await store.read(lambda connection: timeline.bodies(connection, hashes)),
+        asked_for,
     )
 
 
@@ -83,13 +94,16 @@ def tree_runs(data: TreeData, caller: Caller) -> list[TreeRun]:
     for row in data.lines.rows:
         if (above := parents.parent(row)) and above[1]:
             children.setdefault(above[0], {})[above[1]] = row.run_id
+    asked: dict[str, list[AskedCall]] = {}
+    for shown in data.approvals:
+        asked.setdefault(shown.approval.run_id, []).append(_asked(shown.approval))
     found = []
     for line in data.lines.lines:
         row = line.row
         if not caller.sees(row.agent):
             continue
         above = parents.parent(row)
-        life = _life(line)
+        life = replace(_life(line), asked=asked.get(row.run_id, ()))
         body = data.definitions.get(line.definition, "")
         calls = {
             turn: list(_calls(reply, body))
@@ -126,6 +140,13 @@ def _life(line: RunLine) -> Life:
         steps=line.steps,
         marks=line.marks,
     )
+
+
+def _asked(it: Approval) -> AskedCall:
+    by = f" by {it.decided_by}" if it.decided_by else ""
+    decision = "" if it.state is ApprovalState.PENDING else f"{it.state}{by}"
+    place = it.epoch, it.turn, it.position
+    return AskedCall(*place, it.name, it.asked_at, it.decided_at, decision)
 
 
 _TIME = TypeAdapter(datetime)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -20,12 +20,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as Metric
 from standardwebhooks import Webhook as Signer
 
+from services.gateway.approvals import view_of
 from services.gateway.gateway import Gateway
 from services.gateway.webhooks.destination import destination
 from shared.concurrency.fault_boundary import contained
+from shared.contract.approvals import ApprovalState
 from shared.contract.rows import readable_response
 from shared.store.messages import webhooks
 from shared.store.messages.webhooks import Webhook
+from shared.store.queries.approval_lists import ShownApproval, one
 
 log = structlog.get_logger()
 
@@ -101,7 +104,10 @@ class Webhooks:
     async def _send(self, http: httpx2.AsyncClient, due: Webhook, secrets: Sequence[str]) -> None:
         try:
             async with asyncio.timeout(ATTEMPT_S):
-                status = await self._post(http, due, secrets)
+                body = await self._body(due)
+                if body is None:
+                    return
+                status = await self._post(http, due, body, secrets)
         except Exception as error:  # noqa: BLE001 - one that did not count would go on for ever
             fault = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             await self._failed(due, fault[:ERROR_CHARS])
@@ -115,10 +121,21 @@ class Webhooks:
             gone = status == HTTPStatus.GONE
             await self._failed(due, f"the receiver answered {status}", final=gone)
 
-    async def _post(self, http: httpx2.AsyncClient, due: Webhook, secrets: Sequence[str]) -> int:
+    async def _body(self, due: Webhook) -> str | None:
+        """The body; None for a request for approval that was decided meanwhile."""
+        if due.approval_id is None:
+            return payload(due)
+        shown = await self.gateway.store.read(partial(one, approval_id=due.approval_id))
+        if shown is None or shown.approval.state is not ApprovalState.PENDING:
+            return None
+        return requested(due, shown)
+
+    async def _post(
+        self, http: httpx2.AsyncClient, due: Webhook, body: str, secrets: Sequence[str]
+    ) -> int:
         """Send a webhook; returns the status of the answer, whose body is not read."""
         where = await destination(due.url, self.gateway.own.webhook_hosts)
-        body, now = payload(due), datetime.now(UTC)
+        now = datetime.now(UTC)
         signatures = [Signer(it).sign(due.webhook_id, now, body) for it in secrets]
         headers = {
             "Host": where.host,
@@ -175,9 +192,20 @@ def _client() -> httpx2.AsyncClient:
 
 
 def payload(due: Webhook) -> str:
-    """The body: the response of the task's run. One that can't be read is sent as `failed`."""
-    response = readable_response(due.response, due.agent, due.task_id)
+    """The body with the response of the task's run. One that can't be read is sent as `failed`."""
+    response = readable_response(due.response or "", due.agent, due.task_id)
     fields = {"task_id", "agent", "status", "content", "data", "usage", "model", "session"}
     data = response.model_dump(mode="json", include=fields, exclude_none=True)
-    ended = datetime.fromtimestamp(due.ended_at, UTC)
-    return json.dumps({"type": "task.ended", "timestamp": ended.isoformat(), "data": data})
+    return _event("task.ended", due.ended_at or 0.0, data)
+
+
+def requested(due: Webhook, shown: ShownApproval) -> str:
+    """The body with a request for approval in the tree of the task."""
+    approval = view_of(shown).model_dump(mode="json", exclude_none=True)
+    data = {"task_id": due.task_id, "agent": due.agent, "approval": approval}
+    return _event("approval.requested", shown.approval.asked_at, data)
+
+
+def _event(name: str, at: float, data: Mapping[str, object]) -> str:
+    time = datetime.fromtimestamp(at, UTC).isoformat()
+    return json.dumps({"type": name, "timestamp": time, "data": data})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from shared.broker.connection import Broker, QueueDepth
@@ -26,6 +26,7 @@ from shared.store.messages.ticks import TickOutcome
 from shared.store.processes import pauses
 from shared.store.queries.condition import Condition, ScheduleTicks, condition, schedule_ticks
 from shared.store.queries.reports import Load, loads
+from shared.store.queries.stuck import LimitWait, limit_waits
 from shared.store.schema import REVISION
 
 LATE = timedelta(seconds=60)
@@ -37,7 +38,7 @@ class AgentStatus:
     """One agent's line. `replicas` are counted by heartbeats, `queued` and `consumers` by the
     broker; a number is None while the store or the broker can't be read. `replicas` are also None
     while the store can't be written: there are no heartbeats then. `due` includes the
-    postponed runs."""
+    postponed runs. `approvals` are calls that wait for approval."""
 
     agent: str
     replicas: int | None = None
@@ -50,6 +51,7 @@ class AgentStatus:
     waiting: int | None = None
     parked: int | None = None
     unsent: int | None = None
+    approvals: int | None = None
     paused: bool = False
 
 
@@ -98,6 +100,8 @@ class SystemStatus:
     store: StoreStatus | None
     broker: BrokerStatus | None
     faults: list[str]
+    limits: list[LimitWait] = field(default_factory=list)
+    """The runs that wait for a limit of a model that all processes share."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,7 @@ class _Stored:
     replicas: Counter[str] | None
     load: dict[str, Load]
     paused: Mapping[str, datetime]
+    limits: list[LimitWait]
     condition: Condition
     ticks: dict[tuple[str, str], ScheduleTicks]
 
@@ -156,6 +161,7 @@ async def system_status(
         if broker
         else None,
         faults=[str(error) for error in found],
+        limits=stored.limits if stored else [],
     )
 
 
@@ -171,6 +177,7 @@ async def _stored(
         replicas=await processes.count(),
         load=await store.read(loads),
         paused=await store.read(pauses.paused),
+        limits=await store.read(limit_waits),
         condition=await store.read(condition),
         ticks=await store.read(lambda connection: schedule_ticks(connection, schedules)),
     )

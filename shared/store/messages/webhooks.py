@@ -1,4 +1,5 @@
-"""Webhooks: the addresses that get a run's response, each at least once, always with one id."""
+"""Webhooks: the addresses that get a run's response, and the requests for approval before it, each
+at least once, always with one id."""
 
 from __future__ import annotations
 
@@ -6,11 +7,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy import and_, delete, exists, or_, select, update
 from sqlalchemy.engine import Connection
 
+from shared.contract.call_ids import call_of
 from shared.store.database.dialect import insert_new
-from shared.store.schema import RunState, api_keys, now_s, runs, webhooks
+from shared.store.schema import RunState, api_keys, approvals, now_s, runs, webhooks
 
 LEASE_S = 60.0
 """The time that a gateway has for one attempt. If it dies meanwhile, another gateway tries then."""
@@ -18,16 +20,19 @@ LEASE_S = 60.0
 
 @dataclass(frozen=True)
 class Webhook:
-    """One that is to be sent now. `response` is the run's response as JSON, `ended_at` is in
-    seconds since the epoch, `attempts` are those that have failed."""
+    """One that is to be sent now: the response of a task, as JSON, or the request `approval_id`.
+
+    `ended_at` is in seconds since the epoch, `attempts` are those that have failed.
+    """
 
     webhook_id: str
     url: str
     attempts: int
     agent: str
     task_id: str
-    response: str
-    ended_at: float
+    response: str | None
+    ended_at: float | None
+    approval_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,30 +47,69 @@ class Callback:
 _PENDING = (webhooks.c.delivered_at.is_(None), webhooks.c.given_up_at.is_(None))
 
 
-def webhook_id(run_id: str, callback: Callback) -> str:
-    """The id that all attempts have: the same for the same address, so that one gets it once."""
-    return "msg_" + hashlib.sha256(f"{run_id}\0{callback.url}".encode()).hexdigest()[:32]
+def webhook_id(subject: str, callback: Callback) -> str:
+    """The id that all attempts have: the same for the same address, so that one gets it once.
+
+    `subject` is the id of the run, or of the request for approval.
+    """
+    return "msg_" + hashlib.sha256(f"{subject}\0{callback.url}".encode()).hexdigest()[:32]
 
 
-def add(connection: Connection, run_id: str, callback: Callback) -> None:
-    """Have the run's response sent to an address. A repetition changes nothing."""
+def add(
+    connection: Connection, run_id: str, callback: Callback, approval_id: str | None = None
+) -> None:
+    """Have the run's response, or a request for approval, sent to an address. A repetition changes
+    nothing."""
     row = {
-        "webhook_id": webhook_id(run_id, callback),
+        "webhook_id": webhook_id(approval_id or run_id, callback),
         "run_id": run_id,
         "url": callback.url,
         "key_id": callback.key_id,
         "due_at": 0.0,
         "attempts": 0,
         "last_error": "",
+        "approval_id": approval_id,
     }
     insert_new(connection, webhooks, row, stamp="created_at")
 
 
+def add_approvals(connection: Connection, run_id: str, approval_ids: Sequence[str]) -> None:
+    """Have requests for approval of a run sent to the addresses that get the response of the task
+    that its tree began with."""
+    if not approval_ids:
+        return
+    first = _first(connection, run_id)
+    query = select(webhooks.c.url, webhooks.c.key_id)
+    own = query.where(webhooks.c.run_id == first, webhooks.c.approval_id.is_(None))
+    for url, key_id in connection.execute(own).all():
+        for approval_id in approval_ids:
+            add(connection, first, Callback(url, key_id), approval_id)
+
+
+def _first(connection: Connection, run_id: str) -> str:
+    """The id of the run at the top of a run's tree."""
+    query = select(runs.c.task_id, runs.c.parent_id)
+    seen: set[str] = set()
+    run = connection.execute(query.where(runs.c.run_id == run_id)).first()
+    while run is not None and run_id not in seen and (call := call_of(run.task_id)):
+        seen.add(run_id)
+        caller = connection.execute(query.where(runs.c.run_id == call.run_id)).first()
+        if caller is None or caller.task_id != run.parent_id:
+            break
+        run_id, run = call.run_id, caller
+    return run_id
+
+
 def take_due(connection: Connection, most: int) -> Sequence[Webhook]:
-    """Take webhooks of ended runs for an attempt, for `LEASE_S`; no other gateway takes them.
+    """Take webhooks for an attempt, for `LEASE_S`: of ended runs, and of requests that wait for a
+    decision. No other gateway takes them.
 
     Those of revoked keys are left out.
     """
+    waits = exists().where(
+        approvals.c.approval_id == webhooks.c.approval_id, approvals.c.state == "pending"
+    )
+    has_ended = and_(webhooks.c.approval_id.is_(None), runs.c.state == RunState.ENDED)
     active = exists().where(api_keys.c.key_id == webhooks.c.key_id, api_keys.c.revoked_at.is_(None))
     query = (
         select(
@@ -76,9 +120,10 @@ def take_due(connection: Connection, most: int) -> Sequence[Webhook]:
             runs.c.task_id,
             runs.c.response,
             runs.c.ended_at,
+            webhooks.c.approval_id,
         )
         .join_from(webhooks, runs, webhooks.c.run_id == runs.c.run_id)
-        .where(*_PENDING, webhooks.c.due_at <= now_s(), runs.c.state == RunState.ENDED)
+        .where(*_PENDING, webhooks.c.due_at <= now_s(), or_(has_ended, waits))
         .where(or_(webhooks.c.key_id == "", active))
         .order_by(webhooks.c.due_at)
         .limit(most)

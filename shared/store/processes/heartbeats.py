@@ -1,5 +1,7 @@
 """Instances and their heartbeats, by which a dead process is found without comparing clocks."""
 
+from dataclasses import dataclass, field
+
 from sqlalchemy import Column, ColumnElement, String, bindparam, delete, exists, or_, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.sql.dml import ReturningInsert
@@ -10,6 +12,27 @@ from shared.store.schema import RunState, instances, now_s, outbox, runs, shutdo
 
 DEAD_AFTER_S = 3.0
 """An instance is dead when another process has seen its count unchanged for this long."""
+LATE_S = 1.5
+"""After a longer gap between two polls, no silence that was observed before it is used."""
+
+
+@dataclass
+class Watch:
+    """How long each replica has been silent, by this process's own monotonic clock."""
+
+    _seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _polled_at: float = float("-inf")
+
+    def silent(self, counts: dict[str, int], now: float) -> set[str]:
+        """The instances whose heartbeat count has not changed for `DEAD_AFTER_S`."""
+        if now - self._polled_at > LATE_S:
+            self._seen.clear()
+        self._polled_at = now
+        for instance, count in counts.items():
+            if self._seen.get(instance, (None, 0.0))[0] != count:
+                self._seen[instance] = (count, now)
+        self._seen = {name: self._seen[name] for name in counts}
+        return {name for name, (_, since) in self._seen.items() if now - since >= DEAD_AFTER_S}
 
 
 def record(connection: Connection, instance: str, agent: str) -> None:

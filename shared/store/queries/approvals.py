@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, literal_column, select, tuple_
 from sqlalchemy.engine import Connection
 
+from shared.contract.approvals import ApprovalState
 from shared.store.runs.approvals import Approval, approval_of
 from shared.store.schema import approvals
 
@@ -30,6 +31,7 @@ class ApprovalFilter:
 
     pending: bool = True
     """Only those without a decision."""
+    state: ApprovalState | None = None
     agent: str | None = None
     agents: Collection[str] | None = None
     run_id: str | None = None
@@ -39,14 +41,17 @@ class ApprovalFilter:
 
 def listed(connection: Connection, wanted: ApprovalFilter, limit: int) -> Sequence[Approval]:
     """The wanted requests, oldest first."""
-    query = select(approvals).where(*_conditions(wanted))
+    query = select(approvals).where(*conditions(wanted))
     ordered = query.order_by(approvals.c.asked_at, approvals.c.approval_id).limit(limit)
     return [approval_of(row) for row in connection.execute(ordered).mappings()]
 
 
-def _conditions(wanted: ApprovalFilter) -> Iterator[ColumnElement[bool]]:
+def conditions(wanted: ApprovalFilter) -> Iterator[ColumnElement[bool]]:
+    """The conditions on a request that a filter means."""
     if wanted.pending:
         yield PENDING
+    if wanted.state is not None:
+        yield approvals.c.state == wanted.state
     if wanted.agent is not None:
         yield approvals.c.agent == wanted.agent
     if wanted.agents is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -11,9 +11,10 @@ from pydantic import TypeAdapter
 from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.engine import Connection
 
+from shared.contract.approvals import ApprovalState
 from shared.contract.rows import mended
 from shared.store.queries.reports import Instant
-from shared.store.schema import runs, sent_messages, steps
+from shared.store.schema import approvals, runs, sent_messages, steps
 
 RUNS_ASKED = 200
 """The most runs whose steps one statement asks for: databases limit a statement's parameters."""
@@ -53,8 +54,29 @@ class StepProgress:
 
 
 @dataclass(frozen=True)
+class ApprovalProgress:
+    """A call that needs approval, without its arguments; `state` is an `ApprovalState`."""
+
+    approval_id: str
+    run_id: str
+    agent: str
+    turn: int
+    position: int
+    kind: str
+    name: str
+    state: str
+    asked_at: Instant
+    expires_at: Instant
+    decided_at: Instant | None
+    decided_by: str | None
+    damage: str = ""
+
+
+@dataclass(frozen=True)
 class TreeProgress:
     """The runs of a tree, steps of theirs, and the message and response of the followed run.
+
+    `approvals` are those of the whole tree, in the order in which they were asked for.
 
     Without runs: no agent has claimed the message yet.
     """
@@ -63,6 +85,12 @@ class TreeProgress:
     steps: Sequence[StepProgress] = ()
     message: str = ""
     response: str | None = None
+    approvals: Sequence[ApprovalProgress] = ()
+
+    @property
+    def pending(self) -> Sequence[ApprovalProgress]:
+        """The calls that wait for a decision."""
+        return [it for it in self.approvals if it.state == ApprovalState.PENDING]
 
     def run(self, run_id: str) -> RunProgress | None:
         return next((it for it in self.runs if it.run_id == run_id), None)
@@ -72,6 +100,7 @@ Wanted = Callable[[Sequence[RunProgress]], Mapping[str, int]]
 """The runs whose steps are wanted, each from this turn on."""
 
 _RUN, _STEP = TypeAdapter(RunProgress), TypeAdapter(StepProgress)
+_APPROVAL = TypeAdapter(ApprovalProgress)
 _BLANK: dict[str, object] = {
     "task_id": "",
     "parent_id": None,
@@ -86,6 +115,13 @@ _BLANK: dict[str, object] = {
     "seconds": None,
     "finished_at": datetime.fromtimestamp(0, UTC),
     "output": None,
+    "turn": 0,
+    "position": 0,
+    "state": ApprovalState.WITHDRAWN,
+    "asked_at": datetime.fromtimestamp(0, UTC),
+    "expires_at": datetime.fromtimestamp(0, UTC),
+    "decided_at": None,
+    "decided_by": None,
 }
 _RUNS = select(
     runs.c.run_id,
@@ -110,17 +146,20 @@ def tree(connection: Connection, followed: str, wanted: Wanted) -> TreeProgress:
     if (root := run(connection, followed)) is None:
         return TreeProgress()
     found = _read(connection, _RUNS.where(runs.c.root_id == root.root_id))
+    asked = _approvals(connection, root.root_id)
     steps = _steps(connection, followed, wanted(found))
-    return TreeProgress(found, steps, *_bodies(connection, followed))
+    return TreeProgress(found, steps, *_bodies(connection, followed), asked)
 
 
 def end(connection: Connection, run_id: str) -> TreeProgress:
-    """The run alone, without its steps, and its message and response if it has ended."""
+    """The run alone, without its steps, and its message and response if it has ended; the
+    approvals of its tree while it is open."""
     found = run(connection, run_id)
     if found is None:
         return TreeProgress()
-    bodies = _bodies(connection, run_id) if found.ended_at else ("", None)
-    return TreeProgress((found,), (), *bodies)
+    if found.ended_at:
+        return TreeProgress((found,), (), *_bodies(connection, run_id))
+    return TreeProgress((found,), approvals=_approvals(connection, found.root_id))
 
 
 def runs_of(connection: Connection, task_id: str) -> Sequence[RunProgress]:
@@ -143,6 +182,17 @@ def sent_at(connection: Connection, agent: str, task_id: str) -> float | None:
 def _read(connection: Connection, query: Select[*tuple[object, ...]]) -> Sequence[RunProgress]:
     ordered = query.order_by(runs.c.claimed_at, runs.c.run_id)
     return [mended(_RUN, {**row}, _BLANK) for row in connection.execute(ordered).mappings()]
+
+
+def _approvals(connection: Connection, root_id: str) -> Sequence[ApprovalProgress]:
+    query = select(*(approvals.c[name] for name in _APPROVAL_FIELDS))
+    ordered = query.where(approvals.c.root_id == root_id).order_by(
+        approvals.c.asked_at, approvals.c.approval_id
+    )
+    return [mended(_APPROVAL, {**row}, _BLANK) for row in connection.execute(ordered).mappings()]
+
+
+_APPROVAL_FIELDS = [it.name for it in fields(ApprovalProgress) if it.name != "damage"]
 
 
 def _bodies(connection: Connection, run_id: str) -> tuple[str, str | None]:

@@ -26,6 +26,7 @@ from sqlalchemy.engine import Connection
 
 from shared.contract.priority import Priority
 from shared.contract.rows import mended
+from shared.store.queries.approvals import pending_counts
 from shared.store.runs.takeover import DELAYED
 from shared.store.schema import ACTIVE, PARKED, RunState, instances, now_s, outbox, runs, ticks
 
@@ -66,7 +67,8 @@ class Load:
     """The work of one agent: its open runs by state, and its unsent messages.
 
     `delayed` are the due runs that may not start yet, `due` all others; `postponed` are those of
-    the due ones that wait after a failure, such as their model's.
+    the due ones that wait after a failure, such as their model's. `approvals` are its calls that
+    wait for approval.
     """
 
     delayed: int = 0
@@ -76,6 +78,7 @@ class Load:
     waiting: int = 0
     parked: int = 0
     unsent: int = 0
+    approvals: int = 0
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,8 @@ def loads(connection: Connection) -> dict[str, Load]:
     )
     for row in connection.execute(unsent):
         counts.setdefault(row.agent, {})["unsent"] = row.number
+    for agent, number in pending_counts(connection).items():
+        counts.setdefault(agent, {})["approvals"] = number
     return {agent: Load(**numbers) for agent, numbers in counts.items()}
 
 

@@ -21,6 +21,7 @@ from shared.contract.approvals import ApprovalRequest, ApprovalState
 from shared.contract.rows import mended, storable
 from shared.store.database.dialect import insert_new
 from shared.store.database.prepared import Prepared
+from shared.store.messages.webhooks import add_approvals
 from shared.store.runs.marks import Mark, MarkKind, record
 from shared.store.runs.parking import lock_parked, park, unpark
 from shared.store.runs.run import Run
@@ -146,6 +147,7 @@ def ask(
     cancelled = connection.execute(select(cancels.c.run_id).where(cancels.c.run_id == run.run_id))
     if not waits or len(parked) < len(workers) or cancelled.first():
         unpark(connection, run.run_id)
+    add_approvals(connection, run.run_id, sorted(new))
     return [it for it in requests_of(connection, run.run_id) if it.approval_id in new]
 
 

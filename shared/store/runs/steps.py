@@ -12,6 +12,8 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from shared.store.database.dialect import insert_into
 from shared.store.database.prepared import Prepared
+from shared.store.processes.rate_queue import limit_text
+from shared.store.processes.rate_tables import rate_waits
 from shared.store.runs.approvals import Approval, requests_of
 from shared.store.runs.run import OWNED, Run, change, lock, owned
 from shared.store.runs.tool_starts import Start, doubtful
@@ -37,13 +39,15 @@ class Step:
 class Resumed:
     """The journal of a run that is resumed; `doubtful` are calls that must not be repeated.
 
-    `postponed_for` is the reason of its last postponement, empty if a step has finished since.
+    `postponed_for` is the reason of its last failure to call its model, empty if a step has
+    finished since. `waits_for` is the same for a shared limit.
     """
 
     steps: list[Step]
     doubtful: list[Start]
     now: float
     postponed_for: str = ""
+    waits_for: str = ""
     approvals: Sequence[Approval] = ()
 
 
@@ -119,9 +123,18 @@ _NEW_STEP = Prepared(_new_step)
 
 def resumed(connection: Connection, run: Run) -> Resumed:
     """The journal of a run that this process has taken, and the store's time."""
-    of_run = select(now_s().label("now"), runs.c.detail).where(runs.c.run_id == run.run_id)
+    waiting = rate_waits.c.model, rate_waits.c.reason
+    of_run = (
+        select(now_s().label("now"), runs.c.detail, *waiting)
+        .outerjoin_from(runs, rate_waits, rate_waits.c.run_id == runs.c.run_id)
+        .where(runs.c.run_id == run.run_id)
+        .limit(1)
+    )
     row = connection.execute(of_run).one()
-    postponed_for = (row.detail or "") if run.failures else ""
     found = steps_of(connection, run), doubtful(connection, run.run_id)
     asked = requests_of(connection, run.run_id) if run.parked_at is not None else ()
-    return Resumed(*found, row.now, postponed_for, asked)
+    if row.model is not None:
+        waits_for = limit_text(row.model, row.reason)
+        return Resumed(*found, row.now, waits_for=waits_for, approvals=asked)
+    postponed_for = (row.detail or "") if run.failures else ""
+    return Resumed(*found, row.now, postponed_for, approvals=asked)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from sqlalchemy import Float, and_, bindparam, case, not_, or_, select, update
 from sqlalchemy.engine import Connection
 
-from shared.contract.priority import Priority
+from shared.contract.priority import BACKGROUND_WAIT_S, Priority
 from shared.contract.rows import storable
 from shared.store.processes.heartbeats import ownerless
 from shared.store.runs.cancels import UNWANTED
@@ -30,13 +30,15 @@ _due = and_(runs.c.state == RunState.DUE, runs.c.due_at <= now_s(), has_its_turn
 _begun = runs.c.state.in_([RunState.RUNNING, RunState.WAITING])
 TAKEABLE = or_(_due, and_(_begun, ownerless(runs.c.owner)))
 """The condition that an open run may be taken; its parameter is `dead`, the dead instances."""
-DELAYED = and_(runs.c.state == RunState.DUE, runs.c.due_at > now_s(), runs.c.failures == 0)
-"""The condition that a run was claimed and may not start yet. Other runs that are due later have
-failed and will be tried again."""
+DELAYED = and_(
+    runs.c.state == RunState.DUE,
+    runs.c.due_at > now_s(),
+    runs.c.failures == 0,
+    runs.c.detail.is_(None),
+)
+"""The condition that a run was claimed and may not start yet. Other runs that are due later were
+postponed, for the reason in their `detail`, and will be tried again."""
 
-BACKGROUND_WAIT_S = 300.0
-"""How long a background run lets interactive runs and new deliveries go first. After it, the run
-goes before those that became due later, so that it advances however much comes in."""
 _order = runs.c.due_at + case((runs.c.priority == Priority.BACKGROUND, BACKGROUND_WAIT_S), else_=0)
 BEFORE_DELIVERIES = and_(TAKEABLE, _order <= now_s())
 """The condition that a run that may be taken goes before new deliveries."""

@@ -17,6 +17,8 @@ from tests.support.pages import COMMANDS
 from tests.support.processes.clerk import LONG_S, Clerk, call, dead_letters, define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System, until
+from tests.support.processes.shop import PAY
+from tests.support.processes.shop import define as define_shop
 
 pytestmark = [
     pytest.mark.long,
@@ -116,6 +118,21 @@ def test_a_tool_in_doubt_is_decided(
     said(system, decision, ID=str(dead_letter["id"]), RESULT="paid 7")
     assert pika.reply().status == "ok"
     assert clerk.effects == effects
+
+
+def test_a_call_that_waits_for_approval_is_found_and_decided(
+    system: System, pika: Client, agents: Path
+) -> None:
+    shop = define_shop(system, agents)
+    system.agents("carol")
+    pika.send("carol", PAY)
+    until(lambda: "pay" in said(system, "hutch approvals"))
+    with closing(sqlite3.connect(database(system))) as store:
+        ((approval,),) = store.execute("SELECT approval_id FROM approvals").fetchall()
+    assert shop.paid == []
+    said(system, "hutch approve ID", ID=approval)
+    assert pika.reply().status == "ok"
+    assert shop.paid == ["17"]
 
 
 def test_space_is_freed_by_forgetting_a_session(system: System, pika: Client) -> None:

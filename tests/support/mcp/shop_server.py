@@ -54,6 +54,7 @@ def stock() -> dict[str, int]:
 @server.tool()
 def picture() -> Image:
     """Returns a picture."""
+    note("picture")
     return Image(data=b"not quite a PNG", format="png")
 
 

@@ -63,6 +63,9 @@ def forgets(call: Call) -> bool:
 
 
 _PUBLISH = "shared.broker.publisher", "Publisher.publish"
+_LIMITS = "services.agent.runs.rate_limits"
+_MCP_CALL = "services.agent.tools.mcp.mcp_tool", "McpTool.call"
+_FILES = "services.agent.tools.mcp.mcp_tool", "McpTool._keep"
 _RECORD = "services.agent.runs.store_journal", "StoredJournal.record"
 
 POINTS: dict[str, Place] = {
@@ -70,6 +73,10 @@ POINTS: dict[str, Place] = {
     "after-claim": Place("services.agent.intake.claim", "Claims.accept", "after"),
     "before-ack": Place("shared.broker.consumer", "Delivery.ack", "before", from_mailbox),
     "after-ack": Place("shared.broker.consumer", "Delivery.ack", "after", from_mailbox),
+    "before-lease": Place(_LIMITS, "SharedLimit.ask", "before"),
+    "after-lease": Place(_LIMITS, "SharedLimit.ask", "after"),
+    "before-return": Place(_LIMITS, "SharedLimit._give_back", "before"),
+    "after-return": Place(_LIMITS, "SharedLimit._give_back", "after"),
     "before-model-step": Place(*_RECORD, "before", kind("model")),
     "after-model-step": Place(*_RECORD, "after", kind("model")),
     "before-tool-step": Place(*_RECORD, "before", kind("tool")),
@@ -78,6 +85,10 @@ POINTS: dict[str, Place] = {
     "after-task-check": Place(*_RECORD, "after", of_task),
     "before-answer-check": Place(*_RECORD, "before", of_answer),
     "after-answer-check": Place(*_RECORD, "after", of_answer),
+    "before-mcp-call": Place(*_MCP_CALL, "before"),
+    "after-mcp-call": Place(*_MCP_CALL, "after"),
+    "before-files": Place(*_FILES, "before"),
+    "after-files": Place(*_FILES, "after"),
     "before-worker-step": Place(*_RECORD, "before", kind("worker")),
     "after-worker-step": Place(*_RECORD, "after", kind("worker")),
     "before-ask": Place(*_PUBLISH, "before", to(TASKS)),

@@ -22,8 +22,10 @@ from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
 from services.agent.runs.execution import Execution, RunParts
+from services.agent.runs.models import RunModels
 from services.agent.runs.open_runs import OpenRuns
 from services.agent.runs.pause import Pause
+from services.agent.runs.rate_limits import RateLimits
 from services.agent.runs.workers import Replies
 from services.agent.tools.python_tool import PythonTool
 from services.agent.tools.threads import ToolThreads
@@ -35,6 +37,7 @@ from shared.definitions.functions import Tool
 from shared.definitions.model import Definition
 from shared.prices import PriceList
 from shared.settings.environment import Settings
+from shared.settings.limits import Limits
 from shared.store import Store
 from shared.telemetry.metrics import Metrics
 
@@ -68,6 +71,7 @@ def runs_of(
     tools: Sequence[Tool] = (),
     prices: PriceList | None = None,
     folder: Path = Path(),
+    limits: Limits | None = None,
 ) -> OpenRuns:
     """The runs of a process, where nothing is given without tools and without a model."""
     outbox = Outbox(own, jobs)
@@ -75,9 +79,9 @@ def runs_of(
     speaking = models or ModelRegistry(Settings(), own.metrics.model_failed)
     pause = Pause(own, admission)
     built_in = BuiltIn(own.store, KnowledgeIndex(own, folder), {})
-    parts = RunParts(
-        own, Replies(own), toolbox(tools), built_in, speaking, pause, prices or PriceList()
-    )
+    limited = RateLimits(limits or {}, own, jobs)
+    run_models = RunModels(own, speaking, pause, prices or PriceList(), limited)
+    parts = RunParts(own, Replies(own), toolbox(tools), built_in, run_models, pause)
     execution = Execution(own, parts, CancelScopes(), Endings(own, outbox, refusals))
     return OpenRuns(execution, admission, jobs)
 

@@ -13,6 +13,7 @@ from shared.contract.messages import Task, encode
 from shared.definitions.functions import Tool
 from shared.prices import PriceList
 from shared.settings.environment import Settings
+from shared.settings.limits import Limits
 from shared.store.queries.reports import Row, find
 from shared.store.runs.claim import Request, claim, freeze
 from shared.store.runs.run import Run
@@ -45,6 +46,7 @@ async def lived(
     run: Run,
     tools: Sequence[Tool] = (),
     prices: PriceList | None = None,
+    limits: Limits | None = None,
 ) -> Row:
     """One process's part in the life of a run, until its slot is free again."""
     settings = Settings(_env_file=None, OPENAI_BASE_URL=endpoint.url, OPENAI_MODEL="tiny")
@@ -52,7 +54,7 @@ async def lived(
     slot = admission.try_take()
     assert slot
     async with asyncio.timeout(30), asyncio.TaskGroup() as jobs:
-        runs_of(own, admission, jobs, models, tools, prices).start(run, slot)
+        runs_of(own, admission, jobs, models, tools, prices, limits=limits).start(run, slot)
         await admission.idle.wait()
     await models.close()
     (row,) = await own.store.read(lambda db: find(db, run.run_id))

@@ -1,12 +1,13 @@
 // The page: its frame around the view that the address names.
 import { html, render, useEffect, useRef, useState } from "./html.js";
 import { call, me, post } from "./api.js";
-import { clockTime } from "./format.js";
-import { freshness, useNow } from "./live.js";
+import { clockTime, number } from "./format.js";
+import { freshness, useNow, usePoll } from "./live.js";
 import { Notices } from "./notices.js";
 import { address, navigate } from "./router.js";
 import { useShared } from "./state.js";
 import { Agent, Agents } from "./views/agents.js";
+import { Approvals } from "./views/approvals.js";
 import { Ask } from "./views/ask.js";
 import { DeadLetter, DeadLetters } from "./views/dead_letters.js";
 import { Login } from "./views/login.js";
@@ -21,6 +22,7 @@ const VIEWS = [
   [/^\/runs$/, Runs],
   [/^\/runs\/([^/]+)$/, Run],
   [/^\/ask$/, Ask],
+  [/^\/approvals$/, Approvals],
   [/^\/dead-letters$/, DeadLetters],
   [/^\/dead-letters\/([^/]+)$/, DeadLetter],
   [/^\/schedules$/, Schedules],
@@ -31,11 +33,13 @@ const LINKS = [
   ["/", "Overview"],
   ["/runs", "Runs"],
   ["/ask", "Ask"],
+  ["/approvals", "Approvals"],
   ["/dead-letters", "Dead letters"],
   ["/schedules", "Schedules"],
   ["/agents", "Agents"],
 ];
 const THEMES = ["auto", "light", "dark"];
+const PENDING_MS = 5000;
 
 function Page() {
   const { path } = useShared(address);
@@ -86,9 +90,15 @@ function Navigation({ path }) {
   return html`<nav aria-label="Views"><ul ref=${list}>
     ${LINKS.map(([href, name]) => {
       const here = href === "/" ? path === "/" : path.startsWith(href);
-      return html`<li key=${href}><a href=${href} aria-current=${here ? "page" : null}>${name}</a></li>`;
+      return html`<li key=${href}><a href=${href} aria-current=${here ? "page" : null}>${name}${href === "/approvals" && html`<${Pending} />`}</a></li>`;
     })}
   </ul></nav>`;
+}
+
+/** The number of calls that wait for a decision. */
+function Pending() {
+  const total = usePoll("/api/approvals?limit=1", PENDING_MS, { aside: true }).data?.total;
+  return total > 0 && html` <b class="pending-count" title="wait for a decision">${number(total)}</b>`;
 }
 
 /** The one place that says how old what is shown is. */

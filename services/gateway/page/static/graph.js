@@ -104,6 +104,7 @@ function Agent({ agent, at }) {
     agent.running && `${number(agent.running)} running`,
     agent.queued && `${number(agent.queued)} queued`,
     agent.waiting && `${number(agent.waiting)} waiting`,
+    agent.parked && `${number(agent.parked)} parked`,
   ].filter(Boolean);
   const second = busy.length ? busy.slice(0, narrow ? 1 : 2).join(" · ") : state;
   const side = `${agent.schedules ? "◷ " : ""}×${agent.processes ?? "?"}`;

@@ -14,6 +14,11 @@ const STATUS = {
   due: ["calm", "○"],
   sent: ["calm", "→"],
   delayed: ["calm", "◷"],
+  parked: ["warn", "‖"],
+  pending: ["warn", "‖"],
+  approved: ["good", "✓"],
+  denied: ["bad", "✕"],
+  expired: ["bad", "⧗"],
 };
 
 export function Status({ status }) {
@@ -21,7 +26,7 @@ export function Status({ status }) {
   return html`<span class=${`status ${tone}`}><span aria-hidden="true">${sign}</span>${status}</span>`;
 }
 
-export const ended = (status) => !["sent", "due", "running", "waiting", "delayed"].includes(status);
+export const ended = (status) => !["sent", "due", "running", "waiting", "parked", "delayed"].includes(status);
 
 export function Time({ at, now }) {
   if (!at) return html`<span class="dim">–</span>`;

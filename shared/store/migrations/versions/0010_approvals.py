@@ -45,6 +45,7 @@ def upgrade() -> None:
         sa.Column("decided_by", sa.String(length=80)),
         sa.Column("note", sa.Text()),
     )
+    op.add_column("webhooks", sa.Column("approval_id", sa.String(length=16)))
     pending = sa.text("state = 'pending'")
     for name, columns in (
         ("approvals_expiring", ["agent", "expires_at"]),

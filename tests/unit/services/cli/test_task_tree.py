@@ -59,6 +59,17 @@ def test_a_run_whose_model_fails_shows_the_reason_until_it_continues() -> None:
     assert _drawn(tree)[0].startswith("ann  running")
 
 
+def test_a_run_that_waits_for_a_limit_says_so_until_it_continues() -> None:
+    tree = TaskTree("ann", "t")
+    tree.add(_event("run.started", "ann", "t", None))
+    limited = _event("run.limited", "ann", "t", None, seconds="7.5")
+    tree.add(limited)
+    assert _drawn(tree)[0].startswith("ann  waits for the limit of its model")
+    assert line(limited) == f"{clock_time(NOW)} ann waits 7.5 s for the limit of its model"
+    tree.add(_event("run.started", "ann", "t", None))
+    assert _drawn(tree)[0].startswith("ann  running")
+
+
 def test_an_ended_run_keeps_its_place_and_shows_its_status() -> None:
     tree = TaskTree("ann", "t")
     tree.add(_event("run.started", "bea", "t.1", "t"))

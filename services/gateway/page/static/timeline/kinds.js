@@ -5,8 +5,9 @@ export const KINDS = {
   model: { label: "model", what: "a model call" },
   tool: { label: "tool", what: "a tool call" },
   worker: { label: "worker", what: "a call to another agent" },
-  postponed: { label: "postponed", what: "the model is unavailable; a later due time" },
+  postponed: { label: "postponed", what: "the model is unavailable, or its limit is used up; a later due time" },
   parked: { label: "parked", what: "given up by its process, until another takes it" },
+  approval: { label: "approval", what: "a call waits for a person's decision; no process computes the run" },
   dead: { label: "process dead", what: "from the death of its process until another took the run over" },
   resumed: { label: "resumed", what: "continued after the last finished step" },
 };
@@ -14,6 +15,6 @@ export const KINDS = {
 export const BUSY = new Set(["model", "tool"]);
 
 /** Higher wins where several share a place. */
-export const WEIGHT = { queued: 1, slot: 2, parked: 3, worker: 4, model: 5, tool: 6, postponed: 7, dead: 8, resumed: 9 };
+export const WEIGHT = { queued: 1, slot: 2, parked: 3, worker: 4, model: 5, tool: 6, postponed: 7, approval: 7, dead: 8, resumed: 9 };
 
 export const stepId = (step) => step && `${step.epoch}/${step.turn}/${step.position}`;

@@ -8,7 +8,7 @@ const SHORT_WAIT_MS = 500;
 export function merged(old, answer) {
   const runs = new Map(old?.runs ?? []);
   for (const run of answer.runs) runs.set(run.run_id, { ...run, bars: run.bars.map(parsed) });
-  return { runs, at: time(answer.at), cursor: answer.cursor, steps: answer.steps_total };
+  return { runs, at: time(answer.at), cursor: answer.cursor, steps: answer.steps_total, approvals: answer.approvals };
 }
 
 const parsed = (bar) => ({ ...bar, from: time(bar.from), to: time(bar.to) });
@@ -72,6 +72,7 @@ export function barName(bar) {
   if (bar.kind === "model") return bar.name === "turn" || !bar.name ? "model call" : bar.name;
   if (bar.kind === "tool") return bar.name || KINDS.tool.label;
   if (bar.kind === "worker") return bar.name || "worker";
+  if (bar.kind === "approval") return `approval of ${bar.name}`;
   if (bar.kind === "dead") return `died, ${bar.reason}`;
   return bar.reason || KINDS[bar.kind].label;
 }

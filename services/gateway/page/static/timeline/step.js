@@ -1,16 +1,20 @@
 // What a chosen row of a timeline holds: a step's input and output, or why a run waited.
 import { html, useEffect, useRef, useState } from "../html.js";
 import { call } from "../api.js";
+import { Approval } from "../approval.js";
 import { duration, moment, money, number, plural } from "../format.js";
 import { runPath } from "../parts.js";
 import { Copy, Text, pretty } from "../text.js";
 import { KINDS } from "./kinds.js";
 import { barName, interrupted } from "./rows.js";
 
-export function StepDetails({ row, onClose }) {
+/** `approvals`: all requests of the tree. */
+export function StepDetails({ row, approvals, onDecided, onClose }) {
   const bar = row.bar ?? row.call;
   const kind = bar && KINDS[bar.kind].label;
-  const title = row.bar ? (barName(bar) === kind ? kind : `${kind}: ${barName(bar)}`) : `run of ${row.run.agent}`;
+  const title = row.bar ? (barName(bar).startsWith(kind) ? barName(bar) : `${kind}: ${barName(bar)}`) : `run of ${row.run.agent}`;
+  const run = row.call ? row.run.parent_run_id : row.run.run_id;
+  const asked = approvals.filter((it) => bar?.step && it.run_id === run && it.turn === bar.step.turn && it.position === bar.step.position);
   const place = useRef(null);
   useEffect(() => place.current.scrollIntoView({ block: "nearest" }), [row.key]);
   return html`<section class="details card" ref=${place} aria-labelledby="details-title">
@@ -23,7 +27,8 @@ export function StepDetails({ row, onClose }) {
       </div>
     </div>
     ${bar && html`<${Facts} bar=${bar} />`}
-    ${bar?.step && (row.bar || row.call) ? html`<${Step} key=${row.key} run=${row.call ? row.run.parent_run_id : row.run.run_id} step=${bar.step} open=${bar.open} lost=${interrupted(bar)} />` : null}
+    ${asked.map((it) => html`<${Approval} key=${it.id} approval=${it} onDecided=${onDecided} />`)}
+    ${bar?.step && bar.kind !== "approval" ? html`<${Step} key=${row.key} run=${run} step=${bar.step} open=${bar.open} lost=${interrupted(bar)} />` : null}
   </section>`;
 }
 

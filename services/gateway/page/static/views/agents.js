@@ -60,7 +60,7 @@ export function Agent({ id }) {
   if (!agent) return html`<${Heading} title=${id} /><${Missing} error=${error} what="the agent" />`;
   const counts = [
     ["processes", agent.processes], ["queued", agent.queued], ["delayed", agent.delayed], ["due", agent.due],
-    ["running", agent.running], ["waiting", agent.waiting], ["postponed", agent.postponed], ["unsent", agent.unsent],
+    ["running", agent.running], ["waiting", agent.waiting], ["parked", agent.parked], ["for approval", agent.approvals], ["postponed", agent.postponed], ["unsent", agent.unsent],
   ];
   return html`<${Heading} title=${agent.name} detail=${agent.description}>
       <a class="button" href=${`/ask${query({ agent: agent.name })}`}>Ask</a>

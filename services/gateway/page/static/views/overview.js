@@ -34,7 +34,7 @@ function Attention({ items }) {
     ${items.length === 0
       ? html`<p class="all-well"><span aria-hidden="true">✓</span> Nothing needs you.</p>`
       : html`<ul class="attention">${items.map((it) => html`<li key=${`${it.kind}/${it.agent}`}><a href=${it.view}>
-          <span class=${`count ${["paused", "postponed", "late"].includes(it.kind) ? "warn" : "bad"}`}>${number(it.count)}</span>
+          <span class=${`count ${["approval", "paused", "postponed", "late", "limit"].includes(it.kind) ? "warn" : "bad"}`}>${number(it.count)}</span>
           <span><b><span class="first">${it.kind.replaceAll(/[_-]/g, " ")}</span>${it.agent ? ` · ${it.agent}` : ""}</b><span class="dim">${it.sentence}</span></span>
         </a></li>`)}</ul>`}
   </section>`;

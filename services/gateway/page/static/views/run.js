@@ -1,5 +1,6 @@
 import { html, useCallback, useState } from "../html.js";
 import { may, post, query } from "../api.js";
+import { Waiting } from "../approval.js";
 import { duration, money, number, plural } from "../format.js";
 import { useEvents, useNow, usePoll, useSoon } from "../live.js";
 import { act, confirm } from "../notices.js";
@@ -75,6 +76,7 @@ export function RunBody({ run, reload }) {
     change({ step: it.key }, { replace: true });
   }
   return html`
+    ${tree.data && html`<${Waiting} approvals=${tree.data.approvals} onDecided=${soon} />`}
     <div class="sides texts">
       <${Side} title="Task" value=${run.message?.content} prose>
         ${run.message?.context && html`<${Side} title="Context" value=${run.message.context} prose />`}
@@ -82,7 +84,7 @@ export function RunBody({ run, reload }) {
       <${Answer} run=${run} onChange=${soon} />
     </div>
     ${tree.data ? html`<${Timeline} tree=${tree.data} root=${first} chosen=${step} onChoose=${choose} split=${row != null} />` : run.status !== "sent" && html`<${Missing} error=${tree.error} what="the timeline" />`}
-    ${row && html`<${StepDetails} row=${row} onClose=${() => { setRow(null); change({ step: "" }, { replace: true }); }} />`}`;
+    ${row && html`<${StepDetails} row=${row} approvals=${tree.data?.approvals ?? []} onDecided=${soon} onClose=${() => { setRow(null); change({ step: "" }, { replace: true }); }} />`}`;
 }
 
 /** The answer, or what the model has said of it so far. Redrawn at each piece of text, so that nothing

@@ -6,7 +6,7 @@ import { Empty, Field, Heading, Missing, Search, Select, Status, Time, agentPath
 import { useQuery } from "../router.js";
 import { Line } from "../text.js";
 
-const STATUSES = ["due", "running", "waiting", "ok", "partial", "refused", "failed", "timeout", "cancelled"];
+const STATUSES = ["due", "running", "waiting", "parked", "ok", "partial", "refused", "failed", "timeout", "cancelled"];
 const KINDS = ["task", "trigger", "reaction", "tick"];
 const PERIODS = [["", "any time"], ["1", "last hour"], ["24", "last day"], ["168", "last week"]];
 const HOUR_MS = 3_600_000;

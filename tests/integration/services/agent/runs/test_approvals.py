@@ -92,6 +92,18 @@ def test_a_denied_call_is_an_answer_to_the_model(
     assert said["content"] == "Not called: a person has denied it. They say: Too much."
 
 
+def test_a_request_that_expires_is_denied(
+    system: System, pika: Client, asked: Asked, agents: Path, paid: Path
+) -> None:
+    soon = "approval: {when: amount > 100, expires: 1s}"
+    define(agents, system, clerk=f"tools: [{{function: 'pay.py:pay', {soon}}}]")
+    system.agents("clerk")
+    assert pika.ask("clerk", LARGE).status == "ok"
+    assert paid.read_text() == ""
+    said = asked()[-1]["messages"][-1]["content"]
+    assert "a person must approve it, and none has decided in time" in said
+
+
 @pytest.mark.essential
 def test_a_nested_call_is_approved_after_everything_was_killed(
     system: System, pika: Client, asked: Asked, paid: Path

@@ -8,9 +8,8 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from services.agent.runs.admission import Admission
-from services.agent.upkeep.heartbeat import LATE_S, Watch
 from shared.store import Store
-from shared.store.processes.heartbeats import DEAD_AFTER_S
+from shared.store.processes.heartbeats import DEAD_AFTER_S, LATE_S, Watch
 from shared.store.queries.reports import heartbeats
 from shared.store.runs.takeover import postpone
 from shared.store.schema import now_s, pauses, runs

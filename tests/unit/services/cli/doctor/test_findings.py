@@ -26,6 +26,7 @@ from shared.client.system.status import (
 )
 from shared.definitions.model import Definition
 from shared.settings.environment import Settings
+from shared.store.queries.stuck import LimitWait
 from tests.support.command_line import hutch
 
 
@@ -109,27 +110,49 @@ def test_what_a_killed_hutch_up_has_left_is_found(
         assert "advice: 'hutch up' runs here with a broker" in text(home_findings(settings))
 
 
-def test_agents_whose_heartbeats_cannot_be_written_are_not_called_dead() -> None:
-    def found(replicas: int | None) -> str:
-        return text(
-            process_findings(
-                SystemStatus(
-                    agents=[AgentStatus("bob", replicas, queued=1)],
-                    scheduler=replicas,
-                    gateway=replicas,
-                    schedules=[ScheduleStatus("bob", "plan", None, None, None, late=False)],
-                    dead_letters=0,
-                    dead_letters_by_reason={},
-                    takes_messages=True,
-                    store=StoreStatus("sqlite:///hutch.db", "0007", "SQLite 3", 1),
-                    broker=None,
-                    faults=[],
-                )
+def test_runs_that_wait_for_a_models_limit_are_advice() -> None:
+    waits = LimitWait("gpt-5*", "5 concurrent calls", 1, 9.0, 4.0)
+    it = SystemStatus(
+        agents=[],
+        scheduler=1,
+        gateway=1,
+        schedules=[],
+        dead_letters=0,
+        dead_letters_by_reason={},
+        takes_messages=True,
+        store=StoreStatus("sqlite:///hutch.db", "0011", "SQLite 3", 1),
+        broker=None,
+        faults=[],
+        limits=[waits],
+    )
+    assert text(process_findings(it)).startswith(
+        "advice: 1 run waits, for up to 9 s, for the limit of model gpt-5*: 5 concurrent calls; "
+        "no calls for 4 s -> wait"
+    )
+
+
+def of_bob(bob: AgentStatus) -> str:
+    return text(
+        process_findings(
+            SystemStatus(
+                agents=[bob],
+                scheduler=bob.replicas,
+                gateway=bob.replicas,
+                schedules=[ScheduleStatus("bob", "plan", None, None, None, late=False)],
+                dead_letters=0,
+                dead_letters_by_reason={},
+                takes_messages=True,
+                store=StoreStatus("sqlite:///hutch.db", "0007", "SQLite 3", 1),
+                broker=None,
+                faults=[],
             )
         )
+    )
 
-    assert found(None) == ""
-    dead = found(0)
+
+def test_agents_whose_heartbeats_cannot_be_written_are_not_called_dead() -> None:
+    assert of_bob(AgentStatus("bob", None, queued=1)) == ""
+    dead = of_bob(AgentStatus("bob", 0, queued=1))
     assert "fault: no process of 'bob' runs: it has 1 message and 0 open runs to do -> " in dead
     assert "if it has ended, 'hutch logs bob' or 'docker compose logs bob' has the reason" in dead
     assert "fault: no scheduler runs" in dead
@@ -220,3 +243,9 @@ def test_a_key_goes_to_its_own_endpoint_alone(
     moved = {"base_url": f"{endpoint}/moved", "api_key_env": "OTHER"}
     assert not asked(alice={}, bob={"base_url": f"{endpoint}/bob"}, tom=moved)
     assert sorted(Endpoint.keys) == ["/bob/models ", "/moved/models other", "/v1/models ours"]
+
+
+def test_runs_that_wait_for_a_person_are_named() -> None:
+    found = of_bob(AgentStatus("bob", 1, parked=2))
+    assert found.startswith("advice: 2 runs of 'bob' can't go on before a person decides -> ")
+    assert "'hutch approvals'" in found

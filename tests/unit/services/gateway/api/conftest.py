@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from services.gateway import problems
 from services.gateway.access import guard
-from services.gateway.api import runs
+from services.gateway.api import approvals, runs
 from services.gateway.gateway import Gateway
 from shared.definitions.loader import read_folder
 from shared.process.http import serving
@@ -40,6 +40,7 @@ def application(store: Store, folder: Path) -> FastAPI:
     problems.install(app)
     guard.install(app, store, own)
     app.include_router(runs.router)
+    app.include_router(approvals.router)
     return app
 
 

@@ -16,6 +16,7 @@ from shared.store import Store
 from shared.store.processes.api_keys import Scope
 from shared.store.runs.claim import claim, freeze
 from shared.store.runs.end import RunEnd, end
+from shared.store.runs.files import write_files
 from shared.store.runs.run import Run
 from shared.store.runs.steps import Step, write_step
 from shared.store.runs.takeover import postpone
@@ -347,3 +348,19 @@ async def test_a_place_that_no_step_has_is_refused(
 async def test_an_unknown_id_is_not_found(client: httpx2.AsyncClient, key: str) -> None:
     found = await client.get(f"/api/runs/{key}")
     assert (found.status_code, found.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_a_file_of_a_run_is_returned_to_be_saved(
+    store: Store, client: httpx2.AsyncClient
+) -> None:
+    run = await begun(store, Task(id="t1", content="Draw."))
+    assert run is not None
+    digest = "ab" * 32
+    files = {digest: ("image/png", b"<script>")}
+    await store.write("", lambda db: write_files(db, run.run_id, files))
+    found = await client.get(f"/api/runs/t1/files/{digest[:16]}")
+    assert found.content == b"<script>"
+    assert found.headers["content-type"] == "application/octet-stream"
+    assert found.headers["content-disposition"] == f'attachment; filename="{digest[:16]}.png"'
+    assert (await client.get("/api/runs/t1/files/cdcdcdcd")).status_code == 404
+    assert (await client.get("/api/runs/t1/files/ab")).status_code == 422

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from services.gateway.system.attention import Attention, attention
 from services.gateway.system.observation import Observed
 from shared.client.system.status import AgentStatus, ScheduleStatus, SystemStatus
+from shared.store.queries.stuck import LimitWait
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -45,6 +47,16 @@ def test_nothing_needs_a_person_while_work_is_done() -> None:
     assert found(status(busy, agent("tom", 0))) == []
 
 
+def test_runs_that_wait_for_a_models_limit_for_a_minute_are_one_line() -> None:
+    waits = LimitWait("gpt-5*", "60 requests per minute", 14, 75.0, 0.0)
+    (item,) = found(status(limits=[waits]))
+    assert (item.kind, item.count) == ("limit", 14)
+    assert item.sentence == (
+        "14 runs wait, for up to 75 s, for the limit of model gpt-5*: 60 requests per minute."
+    )
+    assert found(status(limits=[replace(waits, longest_s=20.0)])) == []
+
+
 def test_each_trouble_is_one_sentence_and_the_worst_comes_first() -> None:
     troubled = [
         agent("bob", 0, queued=1, due=1, unsent=2),
@@ -76,6 +88,12 @@ def test_each_trouble_is_one_sentence_and_the_worst_comes_first() -> None:
         ("unsent", "2 messages of bob wait for a process that sends them."),
         ("paused", "tom is paused: 1 task waits."),
     ]
+
+
+def test_calls_that_wait_for_approval_lead_to_the_page_that_decides() -> None:
+    (one,) = found(status(agent("carol", parked=3, approvals=1)))
+    assert (one.kind, one.sentence) == ("approval", "1 call of carol waits for approval.")
+    assert one.view == "/approvals?agent=carol"
 
 
 def test_a_key_for_one_agent_sees_nothing_of_others_and_of_the_system() -> None:

@@ -40,7 +40,7 @@ match sys.argv[1]:
         print(sys.stdout.isatty(), sys.stderr.isatty(), os.get_terminal_size(1))
     case "environment":
         import os
-        print([os.environ.get(name) for name in ("HUTCH_GATEWAY", "TZ")])
+        print([os.environ.get(name) for name in ("HUTCH_GATEWAY", "TZ", "HUTCH_CALLER")])
 """
 
 
@@ -93,13 +93,13 @@ async def test_a_terminal_has_the_clients_size_and_a_pipe_is_no_terminal(running
     assert found["stdout"] == "True False os.terminal_size(columns=91, lines=33)\n"
 
 
-async def test_the_clients_variables_are_those_of_its_terminal(
+async def test_the_clients_variables_are_its_name_and_those_of_its_terminal(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUTCH_GATEWAY", "http://a-loop")
     terminal = Terminal(80, 24, False, False, {"TZ": "Asia/Tokyo"})
     found = await outcome(running[0], command("environment", terminal=terminal))
-    assert found["stdout"] == "[None, 'Asia/Tokyo']\n"
+    assert found["stdout"] == "[None, 'Asia/Tokyo', 'ann']\n"
 
 
 async def test_only_so_many_run_at_a_time(running: Running) -> None:

@@ -13,7 +13,7 @@ from services.gateway.tasks.place import Place
 from services.gateway.tasks.progress import Progress
 from shared.contract.call_ids import Call, call_id
 from shared.contract.messages import run_id
-from shared.store.queries.progress import RunProgress, StepProgress
+from shared.store.queries.progress import ApprovalProgress, RunProgress, StepProgress
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 ROOT = run_id("alice", "t1")
@@ -203,3 +203,43 @@ def test_wherever_a_client_is_cut_off_nothing_is_lost_and_nothing_comes_twice(se
         assert isinstance(of_run[0], RunChanged), "a run begins before its steps"
         assert isinstance(of_run[-1], RunChanged), "a run ends after its steps"
         assert [one.status for one in of_run if isinstance(one, RunChanged)].count("ok") == 1
+
+
+def test_a_run_is_reported_again_when_a_call_needs_approval_and_when_it_is_decided_on() -> None:
+    progress = Progress(ROOT, Place())
+    running = made("alice", "t1")
+    parked = replace(running, status="parked", owner=None)
+    asked = ApprovalProgress(
+        approval_id="k7m2rq4d00",
+        run_id=ROOT,
+        agent="alice",
+        turn=1,
+        position=1,
+        kind="tool",
+        name="refund",
+        state="pending",
+        asked_at=NOW,
+        expires_at=NOW,
+        decided_at=None,
+        decided_by=None,
+    )
+    approved = replace(asked, state="approved", decided_at=NOW, decided_by="ops")
+    seen: list[tuple[str, list[str]]] = []
+    for run, approvals in (
+        (running, []),
+        (parked, [asked]),
+        (parked, [asked]),
+        (parked, [approved]),
+        (replace(parked, status="due"), [approved]),
+    ):
+        progress = Progress(ROOT, Place.parsed(progress.place))  # at another gateway
+        progress.wanted([run])
+        for it in progress.news([run], [], approvals):
+            assert isinstance(it, RunChanged)
+            seen.append((it.status, [one.state for one in it.approvals]))
+    assert seen == [
+        ("running", []),
+        ("parked", ["pending"]),
+        ("parked", ["approved"]),
+        ("due", ["approved"]),
+    ]

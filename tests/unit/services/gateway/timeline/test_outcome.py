@@ -26,6 +26,7 @@ def sentence(
     usage: Usage = USED,
     cost: Cost = COST,
     due_in_s: float | None = None,
+    waits_for: str = "",
 ) -> str:
     claimed_at = NOW - timedelta(seconds=12.34)
     is_open = status not in set(Status)
@@ -48,7 +49,7 @@ def sentence(
     response = None
     if not is_open:
         response = Response(task_id="t1", agent="alice", status=Status(status), content=said)
-    return outcome(row, response, detail, agents, usage, cost, NOW)
+    return outcome(row, response, detail, agents, usage, cost, NOW, waits_for)
 
 
 def test_an_answer_names_the_time_the_agents_and_what_was_used() -> None:
@@ -75,6 +76,11 @@ def test_an_answer_names_the_time_the_agents_and_what_was_used() -> None:
 )
 def test_every_status_has_its_words(status: str, detail: str | None, begins: str) -> None:
     assert sentence(status, detail=detail).startswith(begins)
+
+
+def test_a_parked_run_names_the_calls_that_wait() -> None:
+    said = sentence("parked", waits_for="refund of carol", usage=Usage())
+    assert said == ("Waiting for the approval of refund of carol, for 12.3 s since it was claimed.")
 
 
 def test_a_postponed_run_says_when_it_is_due_and_why() -> None:

@@ -24,6 +24,7 @@ from shared.settings.environment import Settings
 from shared.settings.gateway import GatewaySettings
 from shared.store import Store
 from shared.store.messages import webhooks
+from tests.support.stores.approvals import parked
 from tests.support.stores.steps import ended, owned
 from tests.support.webhook_receiver import Receiver, receiving
 
@@ -100,6 +101,26 @@ async def test_the_response_is_sent_once_with_a_signature_that_each_secret_verif
     assert (data["task_id"], data["status"]) == ("t1", "ok")
     assert headers["content-type"] == "application/json"
     assert headers["host"].startswith("localhost:")
+
+
+async def test_a_request_for_approval_is_sent_before_the_response(
+    store: Store, receiver: Receiver
+) -> None:
+    of = gateway(store)
+    run = await owned(store)
+    await register(of, "t1", receiver.address)
+    (asked,) = await parked(store, run)
+    async with delivering(of):
+        await receiver.until_got(1)
+    ((headers, body),) = receiver.got
+    sent = cast(dict[str, object], Verifier(NEW).verify(body, headers))
+    assert sent["type"] == "approval.requested"
+    data = cast(dict[str, object], sent["data"])
+    assert (data["task_id"], data["agent"]) == ("t1", "alice")
+    approval = cast(dict[str, object], data["approval"])
+    assert (approval["id"], approval["name"]) == (asked.approval_id, "refund")
+    assert approval["arguments"] == {"amount": 249}
+    assert (approval["path"], approval["state"]) == (["alice"], "pending")
 
 
 async def test_a_receiver_that_fails_gets_the_same_webhook_again(

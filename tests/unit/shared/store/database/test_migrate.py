@@ -13,6 +13,7 @@ from shared.errors import StoreError
 from shared.store import Store, open_store
 from shared.store.database.migrate import migrate
 from shared.store.knowledge.tables import metadata
+from shared.store.processes import rate_tables  # noqa: F401 - it adds its tables to the metadata
 from shared.store.schema import REVISION
 
 

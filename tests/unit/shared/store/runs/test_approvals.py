@@ -85,7 +85,7 @@ async def test_a_run_that_asks_is_parked_without_an_owner(store: Store) -> None:
     assert await taken(store) == []
     poll = await seen(store, dead=["alice.1"])
     assert (poll.counts.approvals_pending, poll.counts.takeable, poll.counts.due) == (1, 0, 0)
-    assert await store.read(loads) == {"alice": Load(parked=1)}
+    assert await store.read(loads) == {"alice": Load(parked=1, approvals=1)}
     [mark] = await store.read(partial(marks_of, run_id=run.run_id))
     assert (mark.kind, mark.instance, mark.reason) == ("parked", "alice.1", "pay")
 

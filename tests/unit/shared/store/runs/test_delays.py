@@ -9,13 +9,14 @@ from functools import partial
 import pytest
 from sqlalchemy import select, update
 
+from shared.contract.priority import BACKGROUND_WAIT_S
 from shared.store import Store
 from shared.store.queries.history import finished_work
 from shared.store.queries.reports import find, loads
 from shared.store.runs import cancels
 from shared.store.runs.claim import Request, Verdict, claim
 from shared.store.runs.end import RunEnd, refuse
-from shared.store.runs.takeover import BACKGROUND_WAIT_S, postpone
+from shared.store.runs.takeover import postpone
 from shared.store.schema import runs
 from tests.support.stores.steps import (
     DONE,

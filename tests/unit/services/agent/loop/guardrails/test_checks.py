@@ -159,6 +159,16 @@ async def test_a_changed_answer_still_has_to_fit_its_schema(
     assert data is None or outcome.content == '{"sum":2}'
 
 
+async def test_the_fault_of_an_unchecked_answer_is_for_the_operator_only() -> None:
+    it = checked(scripted_loop(*[says('{"sum":"the secret"}')] * 3))
+    outcome = await it.run(work(output=SCHEMA, guardrails=BOTH))
+    assert (outcome.status, outcome.content) == (
+        Status.FAILED,
+        "the answer does not fit its schema",
+    )
+    assert "the secret" in (outcome.detail or "")
+
+
 async def test_a_trigger_without_a_text_is_not_checked() -> None:
     it = checked(scripted_loop(says("Done.")), failing)
     assert (await it.run(work(Trigger(), guardrails=BOTH))).status is Status.OK
