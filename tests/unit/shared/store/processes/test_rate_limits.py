@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pytest import approx
+import pytest
 from sqlalchemy import func, select, update
 
 from shared.contract.priority import BACKGROUND_WAIT_S, Priority
@@ -216,15 +216,15 @@ async def test_a_cool_down_grows_with_each_refusal_until_a_call_succeeds(store: 
         await store.write("", lambda db: cooldowns.cool_down(db, MODEL, None))
         return (await answer(store, limited(), ask("r1"))).wait_s or 0.0
 
-    assert await wait_s() == approx(5, abs=SLOW_S)
-    assert await wait_s() == approx(5, abs=SLOW_S), (
+    assert await wait_s() == pytest.approx(5, abs=SLOW_S)
+    assert await wait_s() == pytest.approx(5, abs=SLOW_S), (
         "a refusal during a cool-down is of an earlier call"
     )
     await later(store, 5.1)
-    assert await wait_s() == approx(10, abs=SLOW_S)
+    assert await wait_s() == pytest.approx(10, abs=SLOW_S)
     await later(store, 10.1)
     await store.write("", lambda db: cooldowns.recover(db, MODEL))
-    assert await wait_s() == approx(5, abs=SLOW_S)
+    assert await wait_s() == pytest.approx(5, abs=SLOW_S)
 
 
 async def test_a_return_wakes_the_postponed_run_whose_turn_it_is(store: Store) -> None:
