@@ -28,7 +28,7 @@ from shared.errors import DamagedRow, HutchError
 from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.queries import reports
-from shared.store.queries.approvals import of_tree
+from shared.store.queries.approvals import ApprovalFilter, listed
 from shared.store.queries.reports import Row
 from shared.store.queries.texts import DoneStep, Texts, run_texts
 from shared.store.queries.timeline import MarkRow, marks_of
@@ -39,6 +39,7 @@ from shared.store.schema import RunState
 
 OWNED = (RunState.RUNNING, RunState.WAITING)
 """A run in another state has no process."""
+MOST_APPROVALS = 1_000
 ARGUMENTS_CHARS = 200
 """Characters shown of one call's arguments; `--json` prints all of them."""
 
@@ -138,7 +139,8 @@ async def _read(
             condition = "" if alive else "; its process has died, another takes it over"
             commands = await _commands(settings, store, row) if advised else ()
             marks = await store.read(partial(marks_of, run_id=row.run_id))
-            asked = await store.read(partial(of_tree, root_id=row.root_id))
+            of_tree = ApprovalFilter(pending=False, root_id=row.root_id)
+            asked = await store.read(partial(listed, wanted=of_tree, limit=MOST_APPROVALS))
             shown = {it.run_id for it in (row, *below)}
             approvals = [it for it in asked if it.run_id in shown]
             files = await store.read(partial(files_of, run_id=row.run_id))

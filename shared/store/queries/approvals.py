@@ -15,8 +15,6 @@ from shared.store.schema import approvals
 MOST_MATCHES = 20
 """The most requests that a search by a short beginning returns."""
 
-MOST_OF_TREE = 1_000
-
 PENDING = approvals.c.state == literal_column("'pending'")
 """Written out, so that the index of pending requests is used."""
 
@@ -64,11 +62,6 @@ def conditions(wanted: ApprovalFilter) -> Iterator[ColumnElement[bool]]:
         of_last = approvals.c.approval_id == wanted.after
         asked_at = select(approvals.c.asked_at).where(of_last).scalar_subquery()
         yield tuple_(approvals.c.asked_at, approvals.c.approval_id) > tuple_(asked_at, wanted.after)
-
-
-def of_tree(connection: Connection, root_id: str) -> Sequence[Approval]:
-    """All requests of the runs that a root message has caused, oldest first."""
-    return listed(connection, ApprovalFilter(pending=False, root_id=root_id), MOST_OF_TREE)
 
 
 def find(connection: Connection, key: str) -> Sequence[Approval]:
