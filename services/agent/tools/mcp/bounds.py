@@ -34,7 +34,7 @@ def one_line(text: str, most: int) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
-class Link:
+class McpLink:
     """The state of one connection to a server, from its start until it is broken."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import structlog
 
-from services.agent.tools.mcp.bounds import Link
+from services.agent.tools.mcp.bounds import McpLink
 from services.agent.tools.mcp.catalogue import Catalogue, differences
 from services.agent.tools.mcp.results import Result
 from services.agent.tools.mcp.session import (
@@ -57,7 +57,7 @@ nothing else came from it."""
 
 
 @dataclass
-class Connection:
+class McpConnection:
     """Keeps a session with a server open, and makes the calls."""
 
     server: McpServer
@@ -74,14 +74,14 @@ class Connection:
     _ready: asyncio.Event = field(default_factory=asyncio.Event)
     _wanted: asyncio.Event = field(default_factory=asyncio.Event)
     _session: McpSession | None = None
-    _link: Link = field(default_factory=Link)
+    _link: McpLink = field(default_factory=McpLink)
     _silent: int = 0
 
     async def serve(self) -> None:
         """Connect, and connect again whenever the connection is lost. Ends only if cancelled."""
         failed = 0
         while True:
-            began, link = time.monotonic(), Link()
+            began, link = time.monotonic(), McpLink()
             try:
                 error = await _outcome(self._connected(link))
                 self.fault = link.reason or reason_of(error)
@@ -170,12 +170,12 @@ class Connection:
         self._ready.clear()
         self._session = None
 
-    def _note_silence(self, link: Link, since: float) -> None:
+    def _note_silence(self, link: McpLink, since: float) -> None:
         self._silent = self._silent + 1 if link.heard_at < since else 0
         if self._silent >= MOST_SILENT:
             link.break_off("hangs: nothing came from it during its last calls")
 
-    async def _connected(self, link: Link) -> None:
+    async def _connected(self, link: McpLink) -> None:
         """Open a session and keep it until it breaks, which raises."""
         async with open_session(self.server, self.folder, link) as session:
             await self._list(session)

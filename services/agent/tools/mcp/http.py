@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from pydantic_core import from_json
 
 from services.agent.llm.transport import tls_context
-from services.agent.tools.mcp.bounds import MOST_MESSAGE_BYTES, Link
+from services.agent.tools.mcp.bounds import MOST_MESSAGE_BYTES, McpLink
 from shared.definitions.mcp import McpServer
 from shared.settings.child_environment import required_secret
 
@@ -24,7 +24,7 @@ IDLE_S = 300.0
 
 
 @asynccontextmanager
-async def http_transport(server: McpServer, link: Link) -> AsyncIterator[TransportStreams]:
+async def http_transport(server: McpServer, link: McpLink) -> AsyncIterator[TransportStreams]:
     """Raises `SettingsError` for a missing variable; later requests read their headers anew."""
 
     async def sign(request: httpx2.Request) -> None:
@@ -72,7 +72,7 @@ class _Limited(httpx2.AsyncByteStream):
     makes the answer of that request."""
 
     def __init__(
-        self, response: httpx2.Response, stream: httpx2.AsyncByteStream, link: Link
+        self, response: httpx2.Response, stream: httpx2.AsyncByteStream, link: McpLink
     ) -> None:
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         self._is_one_message = kind != "text/event-stream"

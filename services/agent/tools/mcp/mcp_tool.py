@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from services.agent.llm.chat import ToolSpec
-from services.agent.tools.mcp.connection import Connection
+from services.agent.tools.mcp.connection import McpConnection
 from services.agent.tools.mcp.results import Result
 from shared.definitions.functions import JsonObject
 from shared.definitions.results import capped
@@ -24,7 +24,7 @@ class McpTool:
     """A tool of a server, by the server's own name for it; None: the reading of resources."""
 
     spec: ToolSpec
-    connection: Connection
+    connection: McpConnection
     store: Store
     tool: str | None = None
 

@@ -30,7 +30,7 @@ _MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 
 
 @dataclass(frozen=True)
-class File:
+class ResultFile:
     """A file in a result; `digest` is its SHA-256 in hexadecimal."""
 
     media_type: str
@@ -44,7 +44,7 @@ class File:
 @dataclass
 class Result:
     text: str = ""
-    files: list[File] = field(default_factory=list)
+    files: list[ResultFile] = field(default_factory=list)
     is_error: bool = False
 
 
@@ -66,7 +66,7 @@ def contents_of(contents: Sequence[TextResourceContents | BlobResourceContents])
     return found
 
 
-def _text(block: ContentBlock, files: list[File]) -> str:
+def _text(block: ContentBlock, files: list[ResultFile]) -> str:
     match block:
         case TextContent():
             return clean(block.text)
@@ -79,18 +79,18 @@ def _text(block: ContentBlock, files: list[File]) -> str:
             return f"[resource {one_line(block.uri, MOST_URI_CHARS)}: {name}]"
 
 
-def _contents(it: TextResourceContents | BlobResourceContents, files: list[File]) -> str:
+def _contents(it: TextResourceContents | BlobResourceContents, files: list[ResultFile]) -> str:
     if isinstance(it, TextResourceContents):
         return clean(it.text)
     return _file(it.blob, it.mime_type or "", one_line(it.uri, MOST_URI_CHARS), files)
 
 
-def _file(data: str, media_type: str, uri: str, files: list[File]) -> str:
+def _file(data: str, media_type: str, uri: str, files: list[ResultFile]) -> str:
     """A line that stands for a file; the file is added to `files`."""
     kind = media_type if _MEDIA_TYPE.fullmatch(media_type) else "application/octet-stream"
     of = f" of {uri}" if uri else ""
     try:
-        file = File(kind, b64decode(data, validate=True))
+        file = ResultFile(kind, b64decode(data, validate=True))
     except ValueError:
         return f"[a file{of} ({kind}) that can't be read: it is no base64]"
     files.append(file)

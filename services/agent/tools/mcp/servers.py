@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from services.agent.llm.chat import ToolSpec
-from services.agent.tools.mcp.connection import Connection
+from services.agent.tools.mcp.connection import McpConnection
 from services.agent.tools.mcp.mcp_tool import McpTool
 from shared.definitions.mcp import McpServer
 from shared.store import Store
@@ -42,7 +42,7 @@ class Servers:
         self._taken = frozenset(taken)
         self._tools: Mapping[str, McpTool] = {}
         self._connections = [
-            Connection(
+            McpConnection(
                 it,
                 folder,
                 self._update,

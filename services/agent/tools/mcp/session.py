@@ -15,7 +15,7 @@ from mcp.client.session import IncomingMessage
 from mcp.shared.dispatcher import ProgressFnT
 from pydantic import TypeAdapter, ValidationError
 
-from services.agent.tools.mcp.bounds import Link, clean, one_line
+from services.agent.tools.mcp.bounds import McpLink, clean, one_line
 from services.agent.tools.mcp.catalogue import MOST_TOOLS, Catalogue, resource_tool, specs_of
 from services.agent.tools.mcp.http import FORGOTTEN, http_transport
 from services.agent.tools.mcp.results import MOST_URI_CHARS, Result, contents_of, result_of
@@ -59,7 +59,7 @@ class BrokenOff(McpFault):
 class McpSession:
     """An open session. Its calls raise `McpFault`; they have no time limit of their own."""
 
-    def __init__(self, server: McpServer, client: Client, link: Link) -> None:
+    def __init__(self, server: McpServer, client: Client, link: McpLink) -> None:
         self._server = server
         self._client = client
         self._link = link
@@ -162,7 +162,7 @@ class McpSession:
 
 
 @asynccontextmanager
-async def open_session(server: McpServer, folder: Path, link: Link) -> AsyncIterator[McpSession]:
+async def open_session(server: McpServer, folder: Path, link: McpLink) -> AsyncIterator[McpSession]:
     """Start or reach a server; see `reason_of` for what is raised.
 
     The context must be left once the link is broken.

@@ -18,7 +18,7 @@ from mcp.client._transport import TransportStreams
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
-from services.agent.tools.mcp.bounds import MOST_MESSAGE_BYTES, Link, one_line
+from services.agent.tools.mcp.bounds import MOST_MESSAGE_BYTES, McpLink, one_line
 from shared.definitions.mcp import McpServer
 from shared.process.orphans import orphan_cleanup
 from shared.settings.child_environment import child_environment
@@ -36,7 +36,7 @@ KEPT_STDERR_CHARS = 2_000
 
 @asynccontextmanager
 async def process_transport(
-    server: McpServer, folder: Path, link: Link
+    server: McpServer, folder: Path, link: McpLink
 ) -> AsyncIterator[TransportStreams]:
     """Start a server in a process group of its own, which ends with this context, or with this
     process. Raises `SettingsError` for a missing variable, `OSError` if it can't be started."""
@@ -78,7 +78,7 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
 
 
 class _Pipes:
-    def __init__(self, process: asyncio.subprocess.Process, name: str, link: Link) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, name: str, link: McpLink) -> None:
         assert process.stdin
         assert process.stdout
         assert process.stderr
@@ -147,7 +147,7 @@ class _Pipes:
             self._stderr = text[-KEPT_STDERR_CHARS:]
 
 
-def last_error_line(link: Link) -> str | None:
+def last_error_line(link: McpLink) -> str | None:
     """The last line that the server has written to its standard error, without secrets."""
     lines = link.detail().strip().splitlines()
     return masked_text(one_line(lines[-1], 300)) if lines else None
