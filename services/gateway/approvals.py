@@ -64,7 +64,7 @@ def view_of(shown: ShownApproval) -> ApprovalView:
 
 
 def views(found: Iterable[ShownApproval], caller: Caller) -> list[ApprovalView]:
-    """Those that the caller may see."""
+    """The requests that the caller may see."""
     return [view_of(it) for it in found if caller.sees(it.approval.agent)]
 
 

@@ -1,4 +1,4 @@
-"""What an agent's file says about guardrails: checks of its tasks and answers, and closed tools."""
+"""Guardrails in an agent's file: checks of its tasks and answers, and closed tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent's file says about knowledge, and the names of the tools that Hutch itself has."""
+"""Knowledge in an agent's file, and the names of the tools that Hutch itself has."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ FIND_TOOLS = "find_tools"
 OWN = frozenset({SEARCH_KNOWLEDGE, REMEMBER, RECALL, FORGET, READ_SKILL, FIND_TOOLS})
 """The names of all of Hutch's own tools."""
 
-MANY_TOOLS = 20
-"""With more tools and workers, models choose worse: an agent is then offered some of them."""
+MOST_OFFERED = 20
+"""An agent with more tools and workers is offered some of them: models choose worse among many."""
 
 
 class Embeddings(Frozen):
@@ -101,5 +101,5 @@ def built_in(definition: _Keys) -> set[str]:
     names = {SEARCH_KNOWLEDGE} if definition.knowledge else set()
     names |= {REMEMBER, RECALL, FORGET} if definition.memory else set()
     names |= {READ_SKILL} if definition.skills else set()
-    many = len(definition.tools) + len(definition.workers) > MANY_TOOLS
+    many = len(definition.tools) + len(definition.workers) > MOST_OFFERED
     return names | ({FIND_TOOLS} if many or definition.mcp else set())

@@ -28,7 +28,7 @@ HEADING = (
 
 
 class Skill(Frozen):
-    """What a model sees of a skill before it reads it."""
+    """The part of a skill that a model sees before it reads it."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     description: str = Field(min_length=1, max_length=1024)

@@ -110,7 +110,7 @@ class _Loop:
     known: dict[str, ToolSpec] = field(init=False)
     """The tools and workers of the run's definition."""
     specs: tuple[ToolSpec, ...] = field(init=False)
-    """Those that the model is offered."""
+    """The tools and workers that the model is offered now."""
     too_late: list[str] = field(default_factory=list)
     """The calls of the last turn that were given up because of the deadline."""
     data: AnswerData | None = field(init=False)

@@ -50,7 +50,7 @@ Call = Callable[[JsonObject], Coroutine[None, None, str]]
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """What these tools need in one process."""
+    """The parts of a process that these tools need."""
 
     store: Store
     index: KnowledgeIndex
@@ -146,7 +146,8 @@ class _RunTools:
 
     @property
     def _memory(self) -> str:
-        """What is remembered in a session is of its user alone: the text before the first `/`."""
+        """The collection of the run's memory: in a session that of its user, who is named before the
+        first `/`."""
         return memory_of(self.run.agent, (self.run.session or "").partition("/")[0])
 
 

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from services.agent.llm.chat import ToolSpec
 from services.agent.loop.snapshot import Snapshot
-from shared.definitions.knowledge import MANY_TOOLS, OWN
+from shared.definitions.knowledge import MOST_OFFERED, OWN
 from shared.store import Store
 from shared.store.knowledge.documents import replace_all, tools_of
 from shared.store.knowledge.search import search
@@ -25,7 +25,7 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 async def index_tools(store: Store, snapshot: Snapshot) -> None:
     """Store the descriptions of an agent's tools and workers, if it has so many that some are
     chosen. Those of another version are replaced; its runs find the tools that both have."""
-    if len(selectable(snapshot)) <= MANY_TOOLS:
+    if len(selectable(snapshot)) <= MOST_OFFERED:
         return
     collection = tools_of(snapshot.definition.name)
     texts = {it.name: _text(it) for it in selectable(snapshot)}

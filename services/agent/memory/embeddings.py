@@ -55,7 +55,7 @@ class PassageSearch:
             return (await self._by_words(query))[:limit]
 
     async def both(self, query: str, limit: int) -> Sequence[Passage]:
-        """The same; raises `ModelError` if the endpoint fails."""
+        """As `search`, but raises `ModelError` if the endpoint fails."""
         if self.embedder is None:
             return (await self._by_words(query))[:limit]
         collection, model = self.collection, self.embedder.name

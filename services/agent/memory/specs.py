@@ -8,7 +8,7 @@ from services.agent.llm.chat import ToolSpec
 from shared.definitions.knowledge import (
     FIND_TOOLS,
     FORGET,
-    MANY_TOOLS,
+    MOST_OFFERED,
     READ_SKILL,
     RECALL,
     REMEMBER,
@@ -79,6 +79,6 @@ _SPECS = {
 def specs(definition: Definition, others: int = 0) -> tuple[ToolSpec, ...]:
     """Hutch's own tools for an agent that has `others` tools of MCP servers."""
     names = built_in(definition)
-    if len(definition.tools) + len(definition.workers) + others <= MANY_TOOLS:
+    if len(definition.tools) + len(definition.workers) + others <= MOST_OFFERED:
         names.discard(FIND_TOOLS)
     return tuple(it for name, it in _SPECS.items() if name in names)

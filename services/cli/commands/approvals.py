@@ -27,7 +27,7 @@ from shared.store.runs.approvals import NOTE_CHARS, Approval, Decided, Effect, d
 
 COLUMNS = ["id", "asked", "agent", "call", "decision", "run", "arguments"]
 SPARE = ["asked", "run"]
-"""What is left out first on a narrow terminal."""
+"""The columns that are left out first on a narrow terminal."""
 SHORT = 12
 """Characters of a run's id, which every command accepts."""
 

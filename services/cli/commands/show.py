@@ -88,7 +88,7 @@ class _Found:
     approvals: Sequence[Approval] = ()
     """Its requests for approval, and those of the runs below it."""
     files: Sequence[StoredFile] = ()
-    """Those in the results of its tools."""
+    """The files in the results of its tools."""
 
     def json(self) -> dict[str, object]:
         cost = _cost_fields(self.row, self.texts, self.below, self.costs)

@@ -17,14 +17,14 @@ from services.gateway.tasks.submission import message_id
 from shared.store.processes.api_keys import Scope
 
 Context = ServerRequestContext[object, Request]
-"""What the SDK knows of a request."""
+"""The SDK's context of a request."""
 
 
 @dataclass(frozen=True)
 class Client:
     caller: Caller
     session: str = ""
-    """What makes the ids of its requests unique; empty for a client without a session."""
+    """A prefix that makes the ids of its requests unique; empty for a client without a session."""
     key: str | None = None
     """The idempotency key of this request."""
     leaving_cancels: bool = False

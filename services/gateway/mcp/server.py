@@ -101,5 +101,5 @@ def _translated(error: Exception) -> Exception:
 
 @asynccontextmanager
 async def _nothing(_: Server[object]) -> AsyncIterator[object]:
-    """What the SDK would hand to each request."""
+    """The state that the SDK would give each request: none."""
     yield None

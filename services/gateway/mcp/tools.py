@@ -34,7 +34,7 @@ TASK, RUN, STATUS = "hutch/task", "hutch/run", "hutch/status"
 
 
 class Arguments(BaseModel):
-    """What a client gives an agent."""
+    """The arguments of a call of an agent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Arguments")
 

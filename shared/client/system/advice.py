@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from shared.definitions.functions import Tool
-from shared.definitions.knowledge import MANY_TOOLS as MOST_OFFERED
+from shared.definitions.knowledge import MOST_OFFERED
 from shared.definitions.model import Definition, Definitions
 from shared.definitions.model_address import model_address
 from shared.definitions.narrowing import narrowed

@@ -1,4 +1,4 @@
-"""What is used of a model's shared limits, and who waits for them: one statement reads it."""
+"""The usage of a model's shared limits, and the runs that wait for them, read by one statement."""
 
 from __future__ import annotations
 

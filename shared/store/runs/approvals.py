@@ -64,7 +64,7 @@ class Approval:
 
 
 class Effect(StrEnum):
-    """What a decision has changed."""
+    """The effect of a decision."""
 
     DECIDED = "decided"
     ALREADY = "already"

@@ -68,7 +68,7 @@ def lock_and_unpark(connection: Connection, run_id: str) -> None:
 
 
 def lock_parked(connection: Connection, run_ids: Collection[str]) -> set[str]:
-    """Those of these runs that are parked. All of them are locked until the commit, so that none
+    """The parked ones of these runs. All of the runs are locked until the commit, so that none
     ends before it."""
     query = select(runs.c.run_id, runs.c.state).where(runs.c.run_id.in_(run_ids))
     rows = connection.execute(query.order_by(runs.c.run_id).with_for_update())
@@ -76,6 +76,6 @@ def lock_parked(connection: Connection, run_ids: Collection[str]) -> set[str]:
 
 
 def parked(connection: Connection, run_ids: Collection[str]) -> set[str]:
-    """Those of these runs that are parked now."""
+    """The ones of these runs that are parked now."""
     query = select(runs.c.run_id).where(runs.c.run_id.in_(run_ids), runs.c.state == RunState.PARKED)
     return set(connection.execute(query).scalars())

@@ -86,7 +86,7 @@ class ScriptedWorkers:
     reserves: dict[StepKey, float] = field(default_factory=dict)
     cost: Usage = COST
     parked: set[str] = field(default_factory=set)
-    """Those whose runs wait for a person's decision."""
+    """The workers whose runs wait for a person's decision."""
 
     async def ask(
         self,

@@ -21,7 +21,7 @@ def pay(order: int) -> str:
 PAY = '[[call pay {"order": 17}]]'
 """A task for carol."""
 BELOW = calling("carol", PAY)
-"""The same, for alice."""
+"""A task for alice, who gives it to carol."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ OWN_TEXTS = frozenset({REMEMBER, FORGET, READ_SKILL, FIND_TOOLS})
 
 
 class Untrusted:
-    """What untrusted data a run's conversation has, as far as a rule asks for that."""
+    """Whether a run's conversation has untrusted data, if a rule of the agent needs to know."""
 
     def __init__(self, work: Work) -> None:
         guardrails = work.definition.guardrails

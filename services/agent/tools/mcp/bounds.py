@@ -42,7 +42,7 @@ class McpLink:
         self.reason = ""
         """Why it is broken; it continues a sentence about the server."""
         self.detail: Callable[[], str] = str
-        """What else is known, such as the last lines that a process has written."""
+        """Further details, such as the last lines that a process has written."""
         self.heard_at = clock()
         """When the last message came, by the monotonic clock."""
         self._clock = clock

@@ -42,7 +42,7 @@ _PARAMETER = re.compile(r"^[a-zA-Z0-9_.-]{1,64}$")
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What a server has, for one agent. Two equal ones are the same to models."""
+    """A server's tools and prompts, for one agent. Two equal catalogues are the same to models."""
 
     tools: Mapping[str, ToolSpec]
     """By the server's own names."""

@@ -67,7 +67,7 @@ class McpConnection:
     on_state: Callable[[bool], None] = lambda _: None
     """Called with True when the server is connected, and with False when it no longer is."""
     catalogue: Catalogue = field(default_factory=lambda: Catalogue({}))
-    """What the server had when it was last listed; it stays while the server is away."""
+    """The server's tools and prompts when they were last listed; kept while the server is away."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the first attempt has ended, whether the server was reached or not."""
     fault: str = "has not been reached yet"

@@ -74,7 +74,7 @@ class McpSession:
         return f"{one_line(name, 100)}, protocol {self._client.protocol_version}"
 
     async def catalogue(self) -> tuple[Catalogue, list[str]]:
-        """What the server has for the agent, and a line on each thing that can't be used."""
+        """The server's tools and prompts for the agent, and a line on each that can't be used."""
         capabilities = self._client.server_capabilities
         listed = await self._answer(_tools(self._client)) if capabilities.tools else []
         tools, faults = await in_thread(specs_of, self._server, listed)

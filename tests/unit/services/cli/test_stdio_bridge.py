@@ -49,7 +49,7 @@ def failed(status: int) -> Reply:
 class Gateway:
     url: str
     headers: list[dict[str, str]] = field(default_factory=list)
-    """Of each request."""
+    """The headers of each request."""
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from services.agent.llm.chat import ToolSpec
 from services.agent.loop.snapshot import Snapshot
 from services.agent.loop.tool_calls import WorkerSpec
 from services.agent.memory import choice
-from shared.definitions.knowledge import FIND_TOOLS, MANY_TOOLS
+from shared.definitions.knowledge import FIND_TOOLS, MOST_OFFERED
 from shared.definitions.model import Definition
 from shared.store import Store
 
@@ -72,6 +72,6 @@ async def test_a_run_of_an_earlier_version_is_offered_its_own_tools(store: Store
 
 
 async def test_an_agent_with_few_tools_is_offered_all(store: Store) -> None:
-    few = snapshot(number=MANY_TOOLS - 1)
+    few = snapshot(number=MOST_OFFERED - 1)
     await choice.index_tools(store, few)
     assert await found(store, few, "find") == []
