@@ -146,8 +146,8 @@ class _RunTools:
 
     @property
     def _memory(self) -> str:
-        """The collection of the run's memory: in a session that of its user, who is named before the
-        first `/`."""
+        """The collection of the run's memory: in a session that of its user, named by the
+        text before the first `/`."""
         return memory_of(self.run.agent, (self.run.session or "").partition("/")[0])
 
 
