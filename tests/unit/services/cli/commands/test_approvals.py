@@ -97,11 +97,11 @@ def test_the_same_decision_again_is_no_fault_and_another_one_is(store: str) -> N
     assert hutch("deny", id).exit_code == 0
     again = hutch("deny", id)
     assert again.exit_code == 0
-    assert "denied by tom at " in again.stdout
+    assert "is denied by tom at " in again.stdout
     assert "nothing has changed" in again.stdout
     other = hutch("approve", id, "--json")
     assert (other.exit_code, other.stdout) == (1, "")
-    assert "denied by tom at " in other.stderr
+    assert "is denied by tom at " in other.stderr
 
 
 def test_an_id_that_is_not_known_or_means_several_decides_nothing(store: str) -> None:
