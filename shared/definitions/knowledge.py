@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from shared.contract.messages import Frozen
-from shared.definitions.base_url import url_fault
+from shared.definitions.models.base_url import url_fault
 
 SEARCH_KNOWLEDGE = "search_knowledge"
 REMEMBER, RECALL, FORGET = "remember", "recall", "forget"
