@@ -36,7 +36,7 @@ from shared.definitions.guardrails import AfterUntrusted, Check, Guardrails
 from shared.definitions.knowledge import Knowledge
 from shared.definitions.mcp import McpServer
 from shared.definitions.model import Definition, Limits, ModelChoice
-from shared.definitions.schedule import Schedule
+from shared.definitions.schedules.schedule import Schedule
 from shared.definitions.tools.choice import ToolChoice
 from shared.settings.environment import LocalSettings, ScriptedSettings, Settings
 from shared.settings.gateway import GatewaySettings, RemoteSettings

@@ -30,10 +30,10 @@ from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
 from services.agent.runs.execution import Execution, RunParts
-from services.agent.runs.models import RunModels
+from services.agent.runs.models.pause import Pause
+from services.agent.runs.models.rate_limits import RateLimits
+from services.agent.runs.models.run_models import RunModels
 from services.agent.runs.open_runs import OpenRuns
-from services.agent.runs.pause import Pause
-from services.agent.runs.rate_limits import RateLimits
 from services.agent.runs.shutdown import shut_down
 from services.agent.runs.workers import Replies
 from services.agent.tools.mcp.start import connected
@@ -52,7 +52,7 @@ from shared.contract import topology
 from shared.contract.entities import Topology
 from shared.definitions.loader import described, equipped, read_folder
 from shared.definitions.model import Definition
-from shared.definitions.narrowing import narrowed
+from shared.definitions.models.narrowing import narrowed
 from shared.definitions.skills import skill_folders
 from shared.errors import BrokerError
 from shared.prices import PriceList

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import services.agent.__main__  # noqa: F401 - all that an agent imports
 from services.agent.llm.transport import rehearse, tls_context
-from shared.definitions.profiles import profile
+from shared.definitions.models.profiles import profile
 from shared.errors import HutchError
 from shared.settings.environment import Settings
 from shared.store.database.engine import SqliteDatabase, create

@@ -10,8 +10,8 @@ from secrets import token_hex
 from shared.contract.messages import Trigger, encode
 from shared.contract.topology import SCHEDULER
 from shared.definitions.model import Definitions
-from shared.definitions.schedule import Schedule
-from shared.definitions.times import following, newest
+from shared.definitions.schedules.schedule import Schedule
+from shared.definitions.schedules.times import following, newest
 from shared.store.messages.ticks import ScheduleState, Tick, TickOutcome
 
 PUNCTUAL = timedelta(seconds=60)

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 from pydantic import BeforeValidator, Field, model_validator
 
 from shared.contract.messages import Frozen
-from shared.definitions.base_url import BaseUrl
+from shared.definitions.models.base_url import BaseUrl
 
 SEARCH_KNOWLEDGE = "search_knowledge"
 REMEMBER, RECALL, FORGET = "remember", "recall", "forget"

@@ -20,14 +20,14 @@ from pydantic import (
 from shared.contract.messages import AGENT_NAME, AgentName, Frozen
 from shared.contract.prompts import ToolProtocol
 from shared.contract.topology import ALL, GATEWAY, SCHEDULER
-from shared.definitions.base_url import BaseUrl
 from shared.definitions.durations import Duration
 from shared.definitions.functions import JsonObject
 from shared.definitions.guardrails import Guardrails, unknown_name
 from shared.definitions.knowledge import OWN, Knowledge, built_in, knowledge_by_paths
 from shared.definitions.mcp import McpServer, McpServers
+from shared.definitions.models.base_url import BaseUrl
 from shared.definitions.output import checked_output
-from shared.definitions.schedule import Schedule
+from shared.definitions.schedules.schedule import Schedule
 from shared.definitions.tools.choice import (
     TOOL_FORM,
     Reference,

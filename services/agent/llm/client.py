@@ -37,9 +37,9 @@ from shared.contract.messages import Usage
 from shared.contract.prompts import ToolProtocol
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
-from shared.definitions.model_address import Key
-from shared.definitions.narrowing import narrowed
-from shared.definitions.profiles import Profile, Wire, profile
+from shared.definitions.models.model_address import Key
+from shared.definitions.models.narrowing import narrowed
+from shared.definitions.models.profiles import Profile, Wire, profile
 from shared.errors import ModelError, ModelFault, ModelUnavailable, SettingsError
 
 if TYPE_CHECKING:

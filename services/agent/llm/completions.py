@@ -36,7 +36,7 @@ from services.agent.llm.replies import (
 )
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
-from shared.definitions.profiles import Profile
+from shared.definitions.models.profiles import Profile
 from shared.definitions.tools.arguments import faults
 
 _READ_MESSAGE = frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.agent.llm.chat import Assistant, ChatMessage, System, ToolResult, User
-from shared.definitions.profiles import Profile
+from shared.definitions.models.profiles import Profile
 
 EMPTY = "(empty)"
 """For the result of a tool that returned no text: some endpoints refuse empty ones."""

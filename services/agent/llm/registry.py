@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.agent.llm.client import OnFailure, OpenAIModel, ignore_failure
 from shared.definitions.model import Definition, ModelChoice
-from shared.definitions.model_address import model_address, with_embedding_model
+from shared.definitions.models.model_address import model_address, with_embedding_model
 from shared.settings.environment import Settings
 
 

@@ -10,7 +10,7 @@ from services.agent.llm.chat import Completion, Request
 from services.agent.llm.streams import Assembly
 from shared.definitions.functions import JsonObject
 from shared.definitions.model import ModelChoice
-from shared.definitions.profiles import Profile, Wire
+from shared.definitions.models.profiles import Profile, Wire
 
 
 class WireFormat(NamedTuple):

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
 from shared.definitions.functions import JsonObject
-from shared.definitions.narrowing import WRAPPED, is_wrapped, narrowed, pointed
+from shared.definitions.models.narrowing import WRAPPED, is_wrapped, narrowed, pointed
 from shared.definitions.output import Checker
 
 MOST_CORRECTIONS = 2

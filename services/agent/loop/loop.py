@@ -17,14 +17,14 @@ from pydantic_core import to_json
 from services.agent.llm.chat import Assistant, Completion, Model, ToolSpec, User
 from services.agent.loop.budget import remaining
 from services.agent.loop.calls import Answer, Calls, Tools, Workers
-from services.agent.loop.context import Context
 from services.agent.loop.data import MOST_CORRECTIONS, AnswerData
 from services.agent.loop.endings import refusal_outcome, reply_outcome
 from services.agent.loop.guardrails.checks import Checks, ModelOf
 from services.agent.loop.journal import Journal, StepKey, parse_output
 from services.agent.loop.preparation import found_tools, prepared
 from services.agent.loop.repeats import MOST_ASKED
-from services.agent.loop.shortening import Shortening
+from services.agent.loop.window.context import Context
+from services.agent.loop.window.shortening import Shortening
 from services.agent.loop.work import Outcome, Stream, Work, failed
 from shared.contract.messages import ANSWERED, Budget, Status, Usage
 from shared.definitions.knowledge import FIND_TOOLS, OWN

@@ -26,9 +26,9 @@ from services.agent.runs.admission import Slot
 from services.agent.runs.cancellation import CancelScope, CancelScopes, cancelled_end
 from services.agent.runs.ending import NOT_STORED, Ended, Endings
 from services.agent.runs.instrumentation import InstrumentedTools
-from services.agent.runs.models import RunModels
+from services.agent.runs.models.pause import Pause
+from services.agent.runs.models.run_models import RunModels
 from services.agent.runs.parking import park, report_decision
-from services.agent.runs.pause import Pause
 from services.agent.runs.postponement import MOST_FAILURES, postpone, postpone_for_limit
 from services.agent.runs.results import HandedOver, Lost, Parked, Postponed, Result, interrupted
 from services.agent.runs.store_journal import StoredJournal

@@ -9,8 +9,8 @@ import structlog
 
 from services.agent.delivery.outbox import Outbox
 from services.agent.runs.admission import Admission
+from services.agent.runs.models.pause import Pause
 from services.agent.runs.open_runs import OpenRuns
-from services.agent.runs.pause import Pause
 from shared.concurrency.first import first_of
 from shared.process.runtime import STOP_S, Process
 

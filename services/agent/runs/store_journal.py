@@ -12,7 +12,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from services.agent.loop.journal import StepKey, StepKind, check_step
-from services.agent.runs.cause import Cause
+from services.agent.runs.models.cause import Cause
 from shared.concurrency.retry import run_to_completion
 from shared.contract.approvals import DECISIONS, ApprovalDecision, ApprovalRequest
 from shared.contract.messages import Usage

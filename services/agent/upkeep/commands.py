@@ -14,8 +14,8 @@ import structlog
 from services.agent.instance import Instance
 from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
+from services.agent.runs.models.pause import Pause
 from services.agent.runs.open_runs import OpenRuns
-from services.agent.runs.pause import Pause
 from shared.concurrency.fault_boundary import contained
 from shared.contract.messages import run_id
 from shared.process.stopping import Stopping

@@ -16,8 +16,8 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from services.cli.doctor.finding import Area, Finding, advice, fault, not_seen
 from shared.definitions.model import Definition, Definitions
-from shared.definitions.model_address import model_address, with_embedding_model
-from shared.definitions.profiles import profile
+from shared.definitions.models.model_address import model_address, with_embedding_model
+from shared.definitions.models.profiles import profile
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
 from shared.settings.secrets import secret, shown_url

@@ -16,7 +16,7 @@ from services.cli.up.sources import Look, digest, look
 from shared.client.system.loading import loaded
 from shared.definitions.loader import Folder, read_folder
 from shared.definitions.model import RESERVED, Definition
-from shared.definitions.schedule import Schedule
+from shared.definitions.schedules.schedule import Schedule
 from shared.errors import HutchError, SettingsError
 
 POLL_S = 1.0

@@ -24,8 +24,8 @@ from shared.broker.publisher import Outgoing
 from shared.client.ask import declare_mailbox
 from shared.contract.messages import AGENT_NAME, Trigger, encode, run_id
 from shared.contract.topology import SCHEDULER, TASKS, mailbox_name
-from shared.definitions.schedule import Schedule
-from shared.definitions.times import following
+from shared.definitions.schedules.schedule import Schedule
+from shared.definitions.schedules.times import following
 from shared.errors import BrokerError
 from shared.store.messages import ticks
 from shared.store.messages.dead_letters import known_runs

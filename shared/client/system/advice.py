@@ -9,9 +9,9 @@ from itertools import combinations
 from shared.definitions.functions import Tool
 from shared.definitions.knowledge import MOST_OFFERED
 from shared.definitions.model import Definition, Definitions
-from shared.definitions.model_address import model_address
-from shared.definitions.narrowing import narrowed
-from shared.definitions.profiles import OPENAI_URL, profile
+from shared.definitions.models.model_address import model_address
+from shared.definitions.models.narrowing import narrowed
+from shared.definitions.models.profiles import OPENAI_URL, profile
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
 

@@ -15,8 +15,8 @@ from shared.client.system.store_fault import write_fault
 from shared.contract.topology import ALL, DEAD_QUEUE, GATEWAY, SCHEDULER, mailbox_name
 from shared.definitions.loader import Folder
 from shared.definitions.model import RESERVED
-from shared.definitions.schedule import Schedule
-from shared.definitions.times import following
+from shared.definitions.schedules.schedule import Schedule
+from shared.definitions.schedules.times import following
 from shared.errors import BrokerError, HutchError, StoreError
 from shared.settings.environment import Settings
 from shared.settings.secrets import shown_url

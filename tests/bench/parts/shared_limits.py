@@ -18,8 +18,8 @@ from functools import partial
 from services.agent.instance import Instance
 from services.agent.llm.chat import Completion, Model, OnText, Request, User
 from services.agent.runs.admission import Admission
-from services.agent.runs.pause import Pause
-from services.agent.runs.rate_limits import LimitedModel, RateLimits
+from services.agent.runs.models.pause import Pause
+from services.agent.runs.models.rate_limits import LimitedModel, RateLimits
 from services.agent.runs.store_journal import StoredJournal
 from shared.contract.priority import Priority
 from shared.errors import LimitReached

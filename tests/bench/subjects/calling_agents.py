@@ -22,9 +22,9 @@ from services.agent.instance import Instance
 from services.agent.llm.chat import Request, User
 from services.agent.llm.client import OpenAIModel
 from services.agent.runs.admission import Admission
-from services.agent.runs.pause import Pause
+from services.agent.runs.models.pause import Pause
+from services.agent.runs.models.rate_limits import LimitedModel, RateLimits
 from services.agent.runs.postponement import MOST_FAILURES, backoff_s
-from services.agent.runs.rate_limits import LimitedModel, RateLimits
 from services.agent.runs.store_journal import StoredJournal
 from shared.contract.priority import Priority
 from shared.definitions.model import Definition

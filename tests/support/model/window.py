@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydantic_core import to_json
 
 from services.agent.llm.chat import Completion, OnText, Request, System
-from services.agent.loop.summary import INSTRUCTION
+from services.agent.loop.window.summary import INSTRUCTION
 from shared.contract.messages import Usage
 from shared.errors import ContextExceeded, HutchError
 

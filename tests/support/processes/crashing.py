@@ -63,7 +63,7 @@ def forgets(call: Call) -> bool:
 
 
 _PUBLISH = "shared.broker.publisher", "Publisher.publish"
-_LIMITS = "services.agent.runs.rate_limits"
+_LIMITS = "services.agent.runs.models.rate_limits"
 _MCP_CALL = "services.agent.tools.mcp.mcp_tool", "McpTool.call"
 _FILES = "services.agent.tools.mcp.mcp_tool", "McpTool._keep"
 _RECORD = "services.agent.runs.store_journal", "StoredJournal.record"

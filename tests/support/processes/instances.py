@@ -22,10 +22,10 @@ from services.agent.runs.admission import Admission
 from services.agent.runs.cancellation import CancelScopes
 from services.agent.runs.ending import Endings
 from services.agent.runs.execution import Execution, RunParts
-from services.agent.runs.models import RunModels
+from services.agent.runs.models.pause import Pause
+from services.agent.runs.models.rate_limits import RateLimits
+from services.agent.runs.models.run_models import RunModels
 from services.agent.runs.open_runs import OpenRuns
-from services.agent.runs.pause import Pause
-from services.agent.runs.rate_limits import RateLimits
 from services.agent.runs.workers import Replies
 from services.agent.tools.python_tool import PythonTool
 from services.agent.tools.threads import ToolThreads

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from shared.definitions.model import ProfileName
-from shared.definitions.profiles import profile
+from shared.definitions.models.profiles import profile
 from tests.support.model.endpoints.matrix import BY_NAME
 from tests.support.repository import REPOSITORY
 

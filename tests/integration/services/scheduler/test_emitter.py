@@ -19,7 +19,7 @@ from services.scheduler.plan import Scheduled
 from shared.broker.connection import Broker
 from shared.contract import topology
 from shared.contract.messages import run_id
-from shared.definitions.schedule import Schedule
+from shared.definitions.schedules.schedule import Schedule
 from shared.store import Store, open_store, schema
 from shared.store.messages import ticks
 from shared.store.messages.ticks import UNCLAIMED_S, TickOutcome

@@ -5,7 +5,7 @@ import pytest
 from services.scheduler.plan import MOST_MADE_UP, Scheduled, scheduled
 from shared.contract.messages import Trigger, decode
 from shared.definitions.model import Definition
-from shared.definitions.schedule import Schedule
+from shared.definitions.schedules.schedule import Schedule
 from shared.store.messages.ticks import ScheduleState, TickOutcome
 
 TEN = datetime(2026, 1, 1, 10, tzinfo=UTC)

@@ -16,7 +16,7 @@ from services.agent.llm.chat import (
 )
 from services.agent.llm.client import OpenAIModel
 from shared.definitions.model import ModelChoice
-from shared.definitions.profiles import Wire
+from shared.definitions.models.profiles import Wire
 
 BOB = ToolSpec(name="bob", description="Writes.", parameters={"type": "object"})
 

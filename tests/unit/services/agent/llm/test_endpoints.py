@@ -18,7 +18,7 @@ from services.agent.loop.loop import run
 from services.agent.loop.work import Outcome
 from shared.contract.messages import Status, Task
 from shared.definitions.model import Definition, ModelChoice
-from shared.definitions.profiles import profile
+from shared.definitions.models.profiles import profile
 from shared.settings.environment import Settings
 from tests.support.model.doubles import ScriptedTools, ScriptedWorkers
 from tests.support.model.endpoints.conversation import ANSWER, CONCLUSION, SILENT

@@ -6,7 +6,7 @@ import pytest
 
 from services.agent.llm.chat import Assistant, ChatMessage, System, ToolCall, ToolResult, User
 from services.agent.llm.history import EMPTY, fitted
-from shared.definitions.profiles import Profile
+from shared.definitions.models.profiles import Profile
 
 CALL = ToolCall(id="c00010001", name="lookup", arguments="{}")
 CALLS = Assistant(content=None, tool_calls=(CALL,))

@@ -12,7 +12,7 @@ from services.agent.llm.chat import Completion, Request, ToolCall, User
 from services.agent.llm.client import ATTEMPTS, OpenAIModel
 from shared.contract.messages import Usage
 from shared.definitions.model import ModelChoice
-from shared.definitions.profiles import Wire
+from shared.definitions.models.profiles import Wire
 from shared.errors import ModelError, ModelUnavailable
 from tests.support.model.endpoint import Answer, Endpoint, completion, fault
 

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from services.agent.llm.client import OpenAIModel
 from services.agent.loop.journal import MemoryJournal
 from services.agent.loop.loop import run
-from services.agent.loop.shortening import TOO_LONG
+from services.agent.loop.window.shortening import TOO_LONG
 from services.agent.loop.work import Outcome
 from shared.contract.messages import Status, Task
 from shared.definitions.model import ModelChoice

@@ -14,7 +14,7 @@ from services.agent.loop.loop import CONCLUDE
 from services.agent.loop.tool_calls import WorkerSpec
 from shared.contract.messages import Budget, Status, Task
 from shared.definitions.functions import JsonObject
-from shared.definitions.narrowing import narrowed
+from shared.definitions.models.narrowing import narrowed
 from tests.support.model.doubles import ScriptedModel, calls, says
 from tests.support.model.loop import BOB, ScriptedLoop, scripted_loop, work
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from services.agent.runs.admission import Admission, Slot
-from services.agent.runs.pause import Pause
+from services.agent.runs.models.pause import Pause
 from services.agent.upkeep.commands import Commands
 from shared.contract.messages import run_id
 from shared.process.stopping import Stopping

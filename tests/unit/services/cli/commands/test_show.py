@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Column, update
 
-from services.agent.loop.history import Cut
+from services.agent.loop.window.history import Cut
 from shared.contract.messages import Response, Status, encode
 from shared.store import open_store
 from shared.store.database.dialect import insert_new

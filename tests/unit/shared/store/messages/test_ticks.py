@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from services.scheduler.plan import Scheduled
-from shared.definitions.schedule import Schedule
+from shared.definitions.schedules.schedule import Schedule
 from shared.store import Store, schema
 from shared.store.messages import ticks
 from shared.store.messages.ticks import ScheduleState, Settled, Tick, TickOutcome, Unsent

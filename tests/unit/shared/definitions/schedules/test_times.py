@@ -3,8 +3,8 @@ from itertools import islice
 
 import pytest
 
-from shared.definitions.schedule import Schedule
-from shared.definitions.times import following, newest
+from shared.definitions.schedules.schedule import Schedule
+from shared.definitions.schedules.times import following, newest
 
 
 def every(length: str) -> Schedule:

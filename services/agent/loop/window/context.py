@@ -16,8 +16,8 @@ from pydantic_core import to_json
 
 from services.agent.llm.chat import Completion, Request, ToolResult, ToolSpec
 from services.agent.loop.endings import refusal_outcome
-from services.agent.loop.history import Cut, History, newest
-from services.agent.loop.summary import summary_request
+from services.agent.loop.window.history import Cut, History, newest
+from services.agent.loop.window.summary import summary_request
 from services.agent.loop.work import Work
 from shared.contract.messages import Budget, Usage
 from shared.definitions.results import capped

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from services.agent.llm.chat import Model
 from services.agent.loop.budget import remaining
-from services.agent.loop.context import Context
-from services.agent.loop.history import Cut
 from services.agent.loop.journal import Journal, StepKey, parse_output
+from services.agent.loop.window.context import Context
+from services.agent.loop.window.history import Cut
 from shared.contract.messages import Budget, Usage
 from shared.errors import ContextExceeded, ModelError, ModelUnavailable
 

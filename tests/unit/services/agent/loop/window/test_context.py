@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from services.agent.llm.chat import Completion, Request, System, ToolResult, User
-from services.agent.loop.context import NEWEST_TURNS
 from services.agent.loop.journal import MemoryJournal
 from services.agent.loop.loop import run
-from services.agent.loop.shortening import TOO_LONG
+from services.agent.loop.window.context import NEWEST_TURNS
+from services.agent.loop.window.shortening import TOO_LONG
 from services.agent.loop.work import Outcome, Work
 from shared.contract.messages import Budget, Status, Task, Usage
 from shared.contract.prompts import quoted, unquoted

@@ -7,7 +7,7 @@ import pytest
 from services.agent.llm.chat import Request
 from services.agent.loop.journal import MemoryJournal
 from services.agent.runs.admission import Admission
-from services.agent.runs.pause import Pause, PausedModel
+from services.agent.runs.models.pause import Pause, PausedModel
 from shared.errors import RunHandedOver, RunLost
 from shared.store import Store
 from tests.support.model.doubles import ScriptedModel, says

@@ -14,8 +14,8 @@ from sqlalchemy import func, select, text, update
 from services.agent.instance import Instance
 from services.agent.llm.chat import Completion, Request, User
 from services.agent.runs.admission import Admission, Slot
-from services.agent.runs.pause import Pause
-from services.agent.runs.rate_limits import LimitedModel, RateLimits, SharedLimit
+from services.agent.runs.models.pause import Pause
+from services.agent.runs.models.rate_limits import LimitedModel, RateLimits, SharedLimit
 from services.agent.runs.store_journal import StoredJournal
 from shared.contract.priority import Priority
 from shared.errors import LimitReached, ModelUnavailable, RunHandedOver, StoreError

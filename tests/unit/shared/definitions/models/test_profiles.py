@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from services.agent.llm.fallbacks import FALLBACKS
 from shared.definitions.model import ProfileName
-from shared.definitions.profiles import PROFILES, Profile, profile
+from shared.definitions.models.profiles import PROFILES, Profile, profile
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from services.agent.instance import Instance
 from services.agent.llm.chat import Completion, Model, OnText, Request
 from services.agent.llm.errors import is_rate_limited
 from services.agent.runs.admission import Slot
-from services.agent.runs.pause import Pause
+from services.agent.runs.models.pause import Pause
 from services.agent.runs.store_journal import StoredJournal
 from shared.concurrency.fault_boundary import contained, is_own_cancellation
 from shared.contract.priority import Priority

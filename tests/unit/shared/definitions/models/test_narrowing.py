@@ -14,9 +14,9 @@ from pydantic import BaseModel, JsonValue
 
 from services.agent.loop.data import AnswerData
 from shared.definitions.functions import JsonObject
-from shared.definitions.narrowing import narrowed
+from shared.definitions.models.narrowing import narrowed
+from shared.definitions.models.profiles import PROFILES
 from shared.definitions.output import Checker, check_schema
-from shared.definitions.profiles import PROFILES
 
 REFUSED: dict[str, frozenset[str]] = {it.name: it.schemas.refused for it in PROFILES}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.definitions.base_url import url_fault
+from shared.definitions.models.base_url import url_fault
 
 
 @pytest.mark.parametrize(

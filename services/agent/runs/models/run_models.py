@@ -10,11 +10,11 @@ from services.agent.llm.registry import ModelRegistry
 from services.agent.loop.snapshot import Snapshot
 from services.agent.loop.work import Outcome
 from services.agent.runs.admission import Slot
-from services.agent.runs.cause import WatchedModel
-from services.agent.runs.cost import PricedModel, price_refusal
 from services.agent.runs.instrumentation import InstrumentedModel
-from services.agent.runs.pause import Pause, PausedModel
-from services.agent.runs.rate_limits import LimitedModel, RateLimits
+from services.agent.runs.models.cause import WatchedModel
+from services.agent.runs.models.cost import PricedModel, price_refusal
+from services.agent.runs.models.pause import Pause, PausedModel
+from services.agent.runs.models.rate_limits import LimitedModel, RateLimits
 from services.agent.runs.store_journal import StoredJournal
 from shared.contract.messages import Task, Trigger
 from shared.definitions.model import Definition

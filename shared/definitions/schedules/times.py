@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from shared.definitions.schedule import Schedule
+from shared.definitions.schedules.schedule import Schedule
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_REACH = timedelta(hours=1)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from shared.definitions.base_url import url_fault
 from shared.definitions.model import Definition, ModelChoice
-from shared.definitions.profiles import OPENAI_URL
+from shared.definitions.models.base_url import url_fault
+from shared.definitions.models.profiles import OPENAI_URL
 from shared.errors import SettingsError
 from shared.settings.environment import Settings, no_model
 from shared.settings.secrets import secret

@@ -6,7 +6,7 @@ import re
 
 from services.agent.llm.chat import Request
 from services.agent.llm.client import OpenAIModel
-from services.agent.runs.cause import Cause, WatchedModel
+from services.agent.runs.models.cause import Cause, WatchedModel
 from shared.contract.rows import response_of
 from shared.errors import ModelUnavailable
 from shared.store import Store
