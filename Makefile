@@ -1,5 +1,5 @@
 # Needs Python 3.11 or newer with pip, and make. Begin with `make demo` (`make demo KEEP=1` keeps it
-# running, with its page) and `make test`;
+# running, with its page; `make demo ONLY=support` plays examples/support) and `make test`;
 # `make test-all` runs every test, `make chaos` causes faults at random.
 # Another interpreter: make check PYTHON=python3.13 VENV=.venv-3.13
 
@@ -24,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 	licences sbom vendor screenshots clean
 
 demo: venv
-	@$(BIN)/hutch demo $(if $(KEEP),--keep)
+	@$(BIN)/hutch demo $(if $(ONLY),--only $(ONLY)) $(if $(KEEP),--keep)
 
 # For developers: at most eight minutes on two quiet cores, with a test of each promise (`essential`).
 test: machine check

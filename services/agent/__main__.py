@@ -83,7 +83,6 @@ async def serve(process: Process, name: str) -> None:
     models = ModelRegistry(settings, metrics.model_failed)
     # A missing key or model is an error now, not at the first task.
     model, *_ = models.all_of(definition)
-    models.of_embeddings(definition)  # the same
     await model.warm()  # loads proxies and certificates now, while no heartbeat waits for it
     instance_id = f"{name}.{uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(agent=name, instance=instance_id)

@@ -67,7 +67,7 @@ class Bridge:
             while line := await in_thread(sys.stdin.buffer.readline):
                 try:
                     message = json.loads(line)
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     _write(_failure(None, PARSE_ERROR, f"this is no JSON: {error}"))
                     continue
                 if isinstance(message, dict) and not self._cancels(message):
@@ -158,24 +158,23 @@ class Bridge:
 
 async def _messages(response: httpx2.Response) -> AsyncGenerator[Message]:
     """The messages in a response, as events or as its body. Raises `Unavailable` for another."""
-    if response.headers.get("content-type", "").startswith("text/event-stream"):
-        async for event in httpx2.EventSource(response, max_event_size=None):
-            if event.data:
-                yield json.loads(event.data)
+    if not response.headers.get("content-type", "").startswith("text/event-stream"):
+        if body := await response.aread():
+            yield _message(body)
         return
-    body = await response.aread()
-    if not body:
-        return
+    async for event in httpx2.EventSource(response, max_event_size=None):
+        if event.data:
+            yield _message(event.data)
+
+
+def _message(text: str | bytes) -> Message:
     try:
-        message = json.loads(body)
-        is_message = "jsonrpc" in message
-    except (ValueError, TypeError):
-        is_message = False
-    if not is_message:
-        raise Unavailable(
-            f"no gateway of Hutch answers there, but something with {response.status_code}"
-        )
-    yield message
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        message = None
+    if not isinstance(message, dict) or "jsonrpc" not in message:
+        raise Unavailable("what answers there is no gateway of Hutch")
+    return message
 
 
 def _header(text: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
@@ -32,9 +34,10 @@ class Rule(BaseModel):
 
     `system`, `asked` and `answered` are patterns that are searched in the system text, the user's
     text and the latest answer that a tick lists; `tools` are offered or have returned a result;
-    `notes` are peers with a note. Templates have the variables `$asked`, `$results`, the last
-    result of each tool and the note of each peer by its name, and the named groups of `asked` and
-    `answered`.
+    `results` are patterns that are searched in the last results of tools; `notes` are peers with a
+    note. Templates have the variables `$asked`, `$results`, the last result of each tool and the
+    note of each peer by its name, and the named groups of `asked` and `answered`. `${tool.key}` is
+    a value of a result that is a JSON object.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -44,6 +47,7 @@ class Rule(BaseModel):
     asked: str = ""
     answered: str = ""
     tools: list[str] = []
+    results: dict[str, str] = {}
     notes: list[str] = []
     turns: list[Turn]
 
@@ -91,6 +95,7 @@ def _match(rule: Rule, talk: Conversation) -> dict[str, str] | None:
         re.search(rule.system, talk.system)
         and not (rule.tools and named and named.isdisjoint(rule.tools))
         and all(tool in talk.tools or tool in talk.results for tool in rule.tools)
+        and all(re.search(it, talk.results.get(tool, "")) for tool, it in rule.results.items())
         and all(peer in talk.notes for peer in rule.notes)
     )
     asked, answered = re.search(rule.asked, talk.asked), re.search(rule.answered, talk.answered)
@@ -102,6 +107,7 @@ def _line(rule: Rule, talk: Conversation, groups: dict[str, str]) -> Line:
         **groups,
         **{peer: brief(note) for peer, note in talk.notes.items()},
         **talk.results,
+        **_values(talk.results),
         "asked": brief(talk.asked),
         "results": _returned(talk),
     }
@@ -110,7 +116,7 @@ def _line(rule: Rule, talk: Conversation, groups: dict[str, str]) -> Line:
     if turn.calls and talk.tools:
         return Line(
             calls=tuple(
-                Call(tool, {key: _filled(value, words) for key, value in arguments.items()})
+                Call(tool, _arguments(arguments, words, talk.tools.get(tool, {})))
                 for tool, arguments in turn.calls.items()
             )
         )
@@ -126,8 +132,40 @@ def _one_by_one(turns: list[Turn]) -> list[Turn]:
     ]
 
 
+class _Template(Template):
+    braceidpattern = r"[\w-]+(?:\.\w+)?"
+
+
 def _filled(template: str, words: dict[str, str]) -> str:
-    return Template(template).safe_substitute(words).strip()
+    return _Template(template).safe_substitute(words).strip()
+
+
+def _arguments(
+    templates: dict[str, str], words: dict[str, str], schema: Schema
+) -> dict[str, object]:
+    """The arguments of a call, numbers where the tool's schema says so."""
+    filled = {key: _filled(template, words) for key, template in templates.items()}
+    return {key: _number(value, key, schema) for key, value in filled.items()}
+
+
+def _number(value: str, key: str, schema: Schema) -> object:
+    fields = schema.get("properties")
+    field = fields.get(key) if isinstance(fields, dict) else None
+    if isinstance(field, dict) and field.get("type") in ("integer", "number"):
+        with suppress(ValueError):
+            return int(value) if value.isdecimal() else float(value)
+    return value
+
+
+def _values(results: dict[str, str]) -> dict[str, str]:
+    """The values of the results that are JSON objects, by `tool.key`."""
+    found: dict[str, str] = {}
+    for tool, result in results.items():
+        with suppress(ValueError):
+            value = json.loads(result)
+            if isinstance(value, dict):
+                found |= {f"{tool}.{key}": str(it) for key, it in value.items()}
+    return found
 
 
 def _generic(talk: Conversation) -> Line:

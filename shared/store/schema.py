@@ -33,7 +33,7 @@ REVISION = "0013"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()
-_Serial = BigInteger().with_variant(Integer, "sqlite")
+SERIAL = BigInteger().with_variant(Integer, "sqlite")
 
 
 INTEGER_MAX = 2**31 - 1
@@ -212,7 +212,7 @@ requesters = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("seq", SERIAL, primary_key=True, autoincrement=True),
     Column("run_id", String(32), nullable=False),
     Column("agent", String(40), nullable=False),
     Column("owner", String(64), nullable=False),
@@ -341,74 +341,3 @@ shutdowns = Table(
     Column("asked_at", Float(53), nullable=False),
 )
 """Processes that are to end, by instance: a restarted process has another one."""
-
-dead_letters = Table(
-    "dead_letters",
-    metadata,
-    Column("letter_id", String(128), primary_key=True),
-    Column("routing_key", String(255), nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("properties", Text, nullable=False),
-    Column("kept_at", Float(53), nullable=False),
-)
-"""Dead letters that the broker's queue `dead` did not accept; `properties` is JSON."""
-
-sent_messages = Table(
-    "sent_messages",
-    metadata,
-    Column("message_id", String(128), primary_key=True),
-    Column("receiver", String(255), primary_key=True),
-    Column("sent_at", Float(53), nullable=False),
-)
-"""Messages that clients have sent; `receiver` is an agent, or the exchange of a swarm."""
-
-api_keys = Table(
-    "api_keys",
-    metadata,
-    Column("key_id", String(16), primary_key=True),
-    Column("name", String(80), nullable=False, unique=True),
-    Column("hash", String(64), nullable=False),
-    Column("scopes", String(40), nullable=False),
-    Column("agents", Text, nullable=False),
-    Column("created_at", Float(53), nullable=False),
-    Column("revoked_at", Float(53)),
-)
-"""The gateway's keys. `hash` is the SHA-256 of the key in hexadecimal, `scopes` is separated by
-commas, `agents` is a JSON list of names, empty for all agents."""
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("seq", _Serial, primary_key=True, autoincrement=True),
-    Column("at", Float(53), nullable=False),
-    Column("key_id", String(16), nullable=False),
-    Column("key_name", String(80), nullable=False),
-    Column("action", String(40), nullable=False),
-    Column("subject", String(255), nullable=False),
-    Column("detail", Text, nullable=False),
-)
-"""What clients of the gateway have done; `subject` is what it was done to."""
-
-Index("audit_at", audit.c.at)
-
-webhooks = Table(
-    "webhooks",
-    metadata,
-    Column("webhook_id", String(64), primary_key=True),
-    Column("run_id", String(32), nullable=False),
-    Column("url", Text, nullable=False),
-    Column("key_id", String(16), nullable=False),
-    Column("created_at", Float(53), nullable=False),
-    Column("due_at", Float(53), nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("last_error", Text, nullable=False),
-    Column("delivered_at", Float(53)),
-    Column("given_up_at", Float(53)),
-    Column("approval_id", String(16)),
-)
-"""Addresses that get the response of a run. A row is written before the task is sent, so that a
-gateway that dies loses none; the run may not exist yet. With an `approval_id`, it is this request
-that is sent, and not the response."""
-
-_PENDING = text("delivered_at IS NULL AND given_up_at IS NULL")
-Index("webhooks_pending", webhooks.c.due_at, postgresql_where=_PENDING, sqlite_where=_PENDING)

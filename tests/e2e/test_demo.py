@@ -58,21 +58,35 @@ def test_a_demo_that_is_kept_ends_with_the_address_of_the_page_and_then_with_ctr
     assert processes_in(tmp_path) == []
 
 
-def test_the_demo_plays_every_example_and_leaves_nothing(tmp_path: Path) -> None:
+def play(folder: Path, *options: str, lines: tuple[str, ...]) -> None:
+    """Play the demo to its end; these patterns must be in its output."""
     if rabbitmq_container.engine() is None:
         need("rabbitmq-server")
     kept = {name: value for name, value in os.environ.items() if name != "RABBITMQ_URL"}
     done = subprocess.run(
-        [sys.executable, "-m", "services.cli", "demo"],
+        [sys.executable, "-m", "services.cli", "demo", *options],
         env=kept | {"PYTHONPATH": str(REPOSITORY)},
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=DEMO_S,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    for line in (
+    for line in lines:
+        assert re.search(line, done.stdout), f"'{line}' was not said:\n{done.stdout}"
+    summary = done.stdout.splitlines()[-1]
+    counted = re.fullmatch(
+        r"\d+ tasks, \d+ triggers, \d+ responses, \d+ model calls \(scripted\), (\d+) s", summary
+    )
+    assert counted, summary
+    assert int(counted[1]) <= PLAY_S
+    assert [file.name for file in (folder / ".hutch").iterdir()] == ["demo.log"]
+    assert processes_in(folder) == []
+
+
+def test_the_demo_plays_every_example_and_leaves_nothing(tmp_path: Path) -> None:
+    lines = (
         r"alice → bob\n    Please write an email",
         r"bob → alice\n    Subject: Fire drill",
         r"editor uses count_words",
@@ -82,13 +96,18 @@ def test_the_demo_plays_every_example_and_leaves_nothing(tmp_path: Path) -> None
         r"schedule 'plan' → alice",
         r"tick → tom",
         r"SCRIPTED",
-    ):
-        assert re.search(line, done.stdout), f"'{line}' was not said:\n{done.stdout}"
-    summary = done.stdout.splitlines()[-1]
-    counted = re.fullmatch(
-        r"\d+ tasks, \d+ triggers, \d+ responses, \d+ model calls \(scripted\), (\d+) s", summary
     )
-    assert counted, summary
-    assert int(counted[1]) <= PLAY_S
-    assert [file.name for file in (tmp_path / ".hutch").iterdir()] == ["demo.log"]
-    assert processes_in(tmp_path) == []
+    play(tmp_path, lines=lines)
+
+
+def test_the_demo_plays_the_support_desk_and_approves_a_refund(tmp_path: Path) -> None:
+    lines = (
+        r"inventory uses warehouse_stock\n    {",
+        r"refunds uses search_knowledge\n    - \[docs/returns.md\]",
+        r"The refund of order 1003 is made: 18.5 euros",
+        r"The refund of order 1005 is denied",
+        r"hutch approvals\n    \w+: refunds wants refund {\"amount\": ?149.0",
+        r"hutch approve \w+\n    approved by you",
+        r"The refund of order 1002 is made: 149.0 euros",
+    )
+    play(tmp_path, "--only", "support", lines=lines)

@@ -13,7 +13,7 @@ from shared.contract.messages import run_id
 from shared.store import open_store
 from shared.store.runs.files import StoredFile, files_of
 from tests.support.client import Client
-from tests.support.mcp.servers import SHOP_COMMAND
+from tests.support.mcp.servers import SHOP_COMMAND, has_tools
 from tests.support.processes.agents import define
 from tests.support.processes.fixtures import Asked
 from tests.support.processes.running import System
@@ -37,6 +37,7 @@ def killed(system: System, pika: Client, folder: Path, point: str, tool: str) ->
     define(agents, system, clerk=f"mcp: {json.dumps([entry])}")
     victim = system.start("tests.support.processes.crashing", point, "services.agent", "clerk")
     victim.wait_for("consuming")
+    has_tools(victim)
     pika.send("clerk", {"id": TASK, "content": f"[[call shop_{tool}]]"})
     assert victim.ended() == -signal.SIGKILL, victim.output
     system.agents("clerk")

@@ -23,16 +23,17 @@ class ModelRegistry:
             self._built[key] = build(definition, self._settings, self._on_failure)
         return self._built[key]
 
-    def all_of(self, definition: Definition) -> list[OpenAIModel]:
-        """The definition's model, and those of its checks. Raises as `of` does."""
-        checks = definition.guardrails.checks if definition.guardrails else ()
-        others = (with_model(definition, it.model) for it in checks if it.model is not None)
-        return [self.of(it) for it in (definition, *others)]
-
     def of_embeddings(self, definition: Definition) -> OpenAIModel | None:
         """The model of the definition's embeddings, if it has any. Raises as `of` does."""
         embedding = with_embedding_model(definition)
         return self.of(embedding) if embedding else None
+
+    def all_of(self, definition: Definition) -> list[OpenAIModel]:
+        """The definition's model, those of its checks, its embeddings'. Raises as `of` does."""
+        checks = definition.guardrails.checks if definition.guardrails else ()
+        others = (with_model(definition, it.model) for it in checks if it.model is not None)
+        embedding = with_embedding_model(definition)
+        return [self.of(it) for it in (definition, *others, embedding) if it is not None]
 
     async def close(self) -> None:
         for model in self._built.values():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import structlog
@@ -47,20 +46,25 @@ class PassageSearch:
     collection: str
     embedder: Embedder | None = None
 
-    async def search(self, query: str, limit: int) -> list[Passage]:
+    async def search(self, query: str, limit: int) -> Sequence[Passage]:
         """The passages that fit best. If the endpoint of the embeddings fails, by words only."""
-        by_words = partial(search, collection=self.collection, query=query, limit=RANKED)
-        found = await self.store.read(by_words)
-        if self.embedder is None:
-            return found[:limit]
         try:
-            [vector] = await self.embedder.embed([query[:MOST_CHARS]], QUERY_S)
+            return await self.both(query, limit)
         except ModelError as error:
             log.warning("documents are searched by words only", reason=str(error))
-            return found[:limit]
-        model = self.embedder.name
-        near = await self.store.read(lambda db: nearest(db, self.collection, model, vector, RANKED))
-        return fused([found, near], limit)
+            return (await self._by_words(query))[:limit]
+
+    async def both(self, query: str, limit: int) -> Sequence[Passage]:
+        """The same; raises `ModelError` if the endpoint fails."""
+        if self.embedder is None:
+            return (await self._by_words(query))[:limit]
+        collection, model = self.collection, self.embedder.name
+        [vector] = await self.embedder.embed([query[:MOST_CHARS]], QUERY_S)
+        near = await self.store.read(lambda db: nearest(db, collection, model, vector, RANKED))
+        return fused([await self._by_words(query), near], limit)
+
+    async def _by_words(self, query: str) -> Sequence[Passage]:
+        return await self.store.read(lambda db: search(db, self.collection, query, RANKED))
 
     async def embed_some(self) -> int:
         """Store the embeddings of some passages that have none; returns their number.

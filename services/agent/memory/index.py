@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -84,7 +84,7 @@ class KnowledgeIndex:
         if indexed or gone:
             log.info("documents indexed", documents=len(now), changed=indexed, removed=len(gone))
 
-    async def search(self, query: str, limit: int) -> list[Passage]:
+    async def search(self, query: str, limit: int) -> Sequence[Passage]:
         """The passages that fit a query best, once the first look has ended."""
         await self.ready.wait()
         return await self._passages.search(query, limit)

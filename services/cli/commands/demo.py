@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from pathlib import Path
 from textwrap import wrap
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 import yaml
@@ -16,10 +20,11 @@ from rich.console import Console
 from rich.text import Text
 
 from services.cli import output
+from services.cli.demo import office, support
+from services.cli.demo.stage import Line, Stage, summary
 from services.cli.forking.client import Forks
-from services.cli.machine import demo_script, fleet, models
+from services.cli.machine import fleet, models
 from services.cli.machine.broker import local_broker
-from services.cli.machine.demo_script import Line
 from services.cli.machine.home import DEMO_LOG, HOME
 from services.cli.machine.models import Provider
 from services.cli.output import plain
@@ -41,13 +46,32 @@ DRAIN_S = 5.0
 TEXT_CHARS = 480
 """Characters shown of each text; outside the demo `hutch show` shows whole texts."""
 INDENT = "    "
-EXAMPLES = [Path(__file__).parents[3] / name for name in ("agents", "hutch_examples")]
-"""The examples' folder in a clone or an image, and in an installed package."""
 SCHEDULE = {"name": "plan", "every": "5s", "prompt": "Plan the day."}
 """Replaces nine o'clock on working days, which a demo can't wait for."""
 
 
+class Example(StrEnum):
+    """The examples that are played by themselves."""
+
+    SUPPORT = "support"
+
+
+class _Play(NamedTuple):
+    folders: tuple[str, str]
+    """The agents' folder in a clone or an image, and in an installed package."""
+    scenes: Callable[[Stage], Awaitable[None]]
+
+
+PLAYS = {
+    None: _Play(("agents", "hutch_examples"), office.play),
+    Example.SUPPORT: _Play(("examples/support/agents", "hutch_support"), support.play),
+}
+
+
 def demo(
+    only: Annotated[
+        Example | None, typer.Option(help="Play this example instead of the first ones.")
+    ] = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep all running until Ctrl-C, with the page.")
     ] = False,
@@ -58,17 +82,20 @@ def demo(
     HOME.mkdir(parents=True, exist_ok=True)
     with fleet.terminable(), tempfile.TemporaryDirectory(prefix="demo-", dir=HOME) as name:
         home = Path(name).resolve()
-        _agents_into(home / "agents")
+        play = PLAYS[only]
+        _agents_into(home / "agents", play)
         agents = load(home / "agents")
         with (
             fleet.forking() as forks,
             local_broker(given, home, output.say, output.confirmed, keep=False) as url,
         ):
-            summary = asyncio.run(_run(home, url, list(agents), forks, keep))
+            summary = asyncio.run(_run(home, url, list(agents), play, forks, keep))
     output.say(summary)
 
 
-async def _run(home: Path, url: str, agents: list[str], forks: Forks | None, keep: bool) -> str:
+async def _run(
+    home: Path, url: str, agents: list[str], play: _Play, forks: Forks | None, keep: bool
+) -> str:
     model = models.endpoint(Provider.SCRIPTED)
     output.say(model.notice)
     store_url = f"sqlite:///{home / 'hutch.db'}"
@@ -80,6 +107,8 @@ async def _run(home: Path, url: str, agents: list[str], forks: Forks | None, kee
         "HUTCH_STORE_FILE": "",
         "HUTCH_AGENTS": str(home / "agents"),
         "HUTCH_DRAIN_S": str(DRAIN_S),
+        # The servers of an example run in this Python.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     output.say(
         f"starting the scheduler and {len(agents)} agents: {', '.join(agents)} (log: {DEMO_LOG})"
@@ -115,14 +144,14 @@ async def _run(home: Path, url: str, agents: list[str], forks: Forks | None, kee
                     ) from error
                 output.say(f"ready after {time.monotonic() - began:.1f} s")
                 began = time.monotonic()
-                await demo_script.DemoScript(broker, store, _title, _show).run()
+                await play.scenes(Stage(broker, store, _title, _show))
                 played_s = time.monotonic() - began
-                summary = f"{await demo_script.summary(store)} (scripted), {played_s:.0f} s"
+                counted = f"{await summary(store)} (scripted), {played_s:.0f} s"
                 if gateway:
-                    output.say(f"{summary}\n\npage and API: {address}; Ctrl-C ends all")
+                    output.say(f"{counted}\n\npage and API: {address}; Ctrl-C ends all")
                     await running.asked_to_end()
                 output.say(f"\nending {len(agents)} agents and the scheduler")
-                return summary
+                return counted
 
 
 async def _alone(broker: Broker, agents: list[str]) -> None:
@@ -135,13 +164,17 @@ async def _alone(broker: Broker, agents: list[str]) -> None:
             )
 
 
-def _agents_into(folder: Path) -> None:
-    """Copy the examples into a folder, with a schedule that fires every few seconds."""
-    examples = next(each for each in EXAMPLES if each.is_dir())
+def _agents_into(folder: Path, play: _Play) -> None:
+    """Copy the examples into a folder. Alice gets a schedule that fires every few seconds."""
+    root = Path(__file__).parents[3]
+    examples = next((it for it in (root / name for name in play.folders) if it.is_dir()), None)
+    if examples is None:
+        raise HutchError("this installation has no such example: play it in a clone of Hutch")
     shutil.copytree(examples, folder, ignore=shutil.ignore_patterns("__pycache__"))
     file = folder / "alice.yaml"
-    alice = yaml.safe_load(file.read_text("utf-8"))
-    file.write_text(yaml.safe_dump(alice | {"schedule": [SCHEDULE]}), "utf-8")
+    if file.exists():
+        alice = yaml.safe_load(file.read_text("utf-8"))
+        file.write_text(yaml.safe_dump(alice | {"schedule": [SCHEDULE]}), "utf-8")
 
 
 def _title(text: str) -> None:

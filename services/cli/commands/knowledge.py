@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
 import typer
+from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from services.cli import agents, output
@@ -20,6 +23,7 @@ from shared.settings.environment import Settings
 from shared.store.knowledge.documents import KNOWLEDGE, Indexed, every, knowledge_of
 from shared.store.knowledge.search import Passage, search
 
+_PASSAGES = TypeAdapter(list[Passage])
 COLUMNS = ["agent", "document", "passages", "embedded", "indexed", "fault"]
 
 knowledge = typer.Typer(
@@ -64,32 +68,41 @@ def search_(
     limit: Annotated[int, typer.Option(min=1, max=100, help="The most passages.")] = 5,
     json: Json = False,
 ) -> None:
-    """Print the passages that an agent would find by words, the best first."""
+    """Print the passages that an agent would find, the best first."""
     settings = Settings.from_environment()
     agents.check_agent(settings, agent)
-    found, embedded = asyncio.run(_passages(settings, agent, query, limit))
-    if embedded:
-        output.remark(f"'{agent}' also searches by meaning, which this command does not")
+    found = _by_meaning(settings, agent, query, limit)
+    if found is None:
+        found = asyncio.run(_by_words(settings, agent, query, limit))
     if json:
         output.say(to_json([asdict(it) for it in found]).decode())
     elif found:
         output.say("\n\n".join(f"[{it.source}, passage {it.position}]\n{it.text}" for it in found))
     else:
         raise HutchError(
-            f"no passage has any of these words; 'hutch knowledge status {agent}' lists the "
-            "documents"
+            f"no passage fits these words; 'hutch knowledge status {agent}' lists the documents"
         )
 
 
-async def _passages(
-    settings: Settings, agent: str, query: str, limit: int
-) -> tuple[list[Passage], bool]:
-    """The passages, and whether the agent's documents have embeddings."""
+def _by_meaning(settings: Settings, agent: str, query: str, limit: int) -> list[Passage] | None:
+    """The passages that an agent with embeddings finds; None if it has none, or with a remark if
+    their endpoint can't be asked here."""
+    folder = agents.folder(settings)
+    definition = folder.found.get(agent) if folder else None
+    if definition is None or not definition.knowledge or not definition.knowledge.embeddings:
+        return None
+    command = [sys.executable, "-m", "services.agent.search", agent, query, str(limit)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode:
+        output.remark(f"searched by words only: {done.stderr.decode('utf-8', 'replace').strip()}")
+        return None
+    return _PASSAGES.validate_json(done.stdout)
+
+
+async def _by_words(settings: Settings, agent: str, query: str, limit: int) -> list[Passage]:
     collection = knowledge_of(agent)
     async with opened_store(settings) as store:
-        documents = await store.read(partial(every, collection=collection))
-        found = await store.read(lambda db: search(db, collection, query, limit))
-        return found, any(it.embedded for it in documents)
+        return await store.read(lambda db: search(db, collection, query, limit))
 
 
 def _fields(it: Indexed) -> dict[str, object]:

@@ -7,7 +7,6 @@ import os
 import sys
 
 from services.cli.broker import address
-from services.cli.stdio_bridge import pass_on
 from shared.settings.environment import Settings
 from shared.settings.gateway_address import gateway_address
 
@@ -15,12 +14,15 @@ SERVER = "services.gateway.mcp"
 
 
 def mcp() -> None:
-    """Offer the agents as tools to the program that starts this command and speaks MCP with it.
+    """Offer the agents as tools to a program that speaks MCP over stdin and stdout.
 
-    With HUTCH_GATEWAY it passes messages on to that gateway. Otherwise it works as a gateway does,
-    with the broker and the store. It ends when stdin does.
+    The program starts this command, which ends when its stdin does. With HUTCH_GATEWAY it passes
+    messages on to that gateway. Otherwise it works as a gateway does, with the broker and the
+    store.
     """
     if gateway := gateway_address():
+        from services.cli.stdio_bridge import pass_on  # loads httpx2
+
         asyncio.run(pass_on(gateway))
         return
     environment = {

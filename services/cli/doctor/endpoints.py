@@ -77,7 +77,7 @@ async def endpoint_findings(settings: Settings, agents: Definitions) -> list[Fin
         found.append(
             not_seen(
                 Area.ENDPOINTS,
-                f"the models of {', '.join(sorted(without))}: neither OPENAI_API_KEY nor "
+                f"the models of {', '.join(sorted(set(without)))}: neither OPENAI_API_KEY nor "
                 "OPENAI_BASE_URL is set here",
                 "run this with the agents' environment",
             )

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import MCP_NAME_HEADER, decode_header_value
 from mcp_types import (
+    HEADER_MISMATCH,
     METHOD_NOT_FOUND,
     MISSING_REQUIRED_CLIENT_CAPABILITY,
     CancelTaskRequestParams,
@@ -76,8 +78,8 @@ class Tasks:
         return {}
 
     async def _find(self, context: Context, task_id: str, scope: Scope) -> Known:
-        """Raises an error if the client does not declare the extension, may not do this, or sees no
-        such task."""
+        """Raises an error if the client does not declare the extension, names another task in the
+        header by which proxies route, may not do this, or sees no such task."""
         if context.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             raise MCPError(METHOD_NOT_FOUND, "Method not found", context.method)
         if not declared(context):
@@ -86,6 +88,9 @@ class Tasks:
                 "Missing required client capability",
                 {"requiredCapabilities": {"extensions": {EXTENSION: {}}}},
             )
+        named = context.request.headers.get(MCP_NAME_HEADER) if context.request else None
+        if named is not None and decode_header_value(named) != task_id:
+            raise MCPError(HEADER_MISMATCH, f"the header {MCP_NAME_HEADER} names another task")
         caller = self.client_of(context).caller
         caller.need(scope)
         return await lookup.find(self.hub.gateway.store, caller, task_id, None)

@@ -88,7 +88,7 @@ class AgentTools:
         return [
             Tool(
                 name=it,
-                description=self.described[it].description if it in self.described else "",
+                description=self._description(it),
                 input_schema=INPUT_SCHEMA,
                 output_schema=self._output_schema(it),
             )
@@ -107,6 +107,11 @@ class AgentTools:
             is_error=status not in ANSWERED or (has_schema and data is None),
             meta={TASK: task_id, RUN: run_id(agent, task_id), STATUS: status.value},
         )
+
+    def _description(self, agent: str) -> str:
+        """Some clients take no tool without one."""
+        described = self.described.get(agent)
+        return (described and described.description) or f"The agent {agent}."
 
     def _output_schema(self, agent: str) -> JsonObject | None:
         """The schema of an agent's answers if they are objects: MCP knew no others until 2026."""

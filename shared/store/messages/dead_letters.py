@@ -15,7 +15,8 @@ from sqlalchemy.engine import Connection
 
 from shared.contract.dead_letters import Kept
 from shared.store.database.dialect import insert_new
-from shared.store.schema import dead_letters, runs
+from shared.store.messages.tables import dead_letters
+from shared.store.schema import runs
 
 _PROPERTIES: TypeAdapter[dict[str, object]] = TypeAdapter(dict[str, object])
 

@@ -11,8 +11,9 @@ from shared.contract.content_hash import content_hash, earlier_content_hash
 from shared.contract.messages import Task, Trigger, run_id
 from shared.store.database.dialect import insert_new
 from shared.store.messages import webhooks
+from shared.store.messages.tables import sent_messages
 from shared.store.messages.webhooks import Callback
-from shared.store.schema import now_s, runs, sent_messages
+from shared.store.schema import now_s, runs
 
 
 def record(connection: Connection, message_id: str, receiver: str) -> None:

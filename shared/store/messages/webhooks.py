@@ -12,7 +12,9 @@ from sqlalchemy.engine import Connection
 
 from shared.contract.call_ids import call_of
 from shared.store.database.dialect import insert_new
-from shared.store.schema import RunState, api_keys, approvals, now_s, runs, webhooks
+from shared.store.messages.tables import webhooks
+from shared.store.processes.access_tables import api_keys
+from shared.store.schema import RunState, approvals, now_s, runs
 
 LEASE_S = 60.0
 """The time that a gateway has for one attempt. If it dies meanwhile, another gateway tries then."""

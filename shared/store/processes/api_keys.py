@@ -20,7 +20,8 @@ from sqlalchemy.engine import Connection
 
 from shared.errors import StoreError
 from shared.store.database.dialect import insert_new, lock_name
-from shared.store.schema import api_keys, now_s
+from shared.store.processes.access_tables import api_keys
+from shared.store.schema import now_s
 
 PREFIX = "hk_"
 _KEY = re.compile(r"hk_([0-9a-f]{12})_[0-9a-f]{64}", re.ASCII)

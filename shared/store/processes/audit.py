@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, insert, select
 from sqlalchemy.engine import Connection
 
-from shared.store.schema import audit, now_s
+from shared.store.processes.access_tables import audit
+from shared.store.schema import now_s
 
 SUBJECT_CHARS = 255
 """The size of the column; a longer subject is cut."""

@@ -13,8 +13,9 @@ from sqlalchemy.engine import Connection
 
 from shared.contract.approvals import ApprovalState
 from shared.contract.rows import mended
+from shared.store.messages.tables import sent_messages
 from shared.store.queries.reports import Instant
-from shared.store.schema import approvals, runs, sent_messages, steps
+from shared.store.schema import approvals, runs, steps
 
 RUNS_ASKED = 200
 """The most runs whose steps one statement asks for: databases limit a statement's parameters."""

@@ -97,3 +97,21 @@ def test_a_tool_for_which_the_text_has_no_arguments_is_not_called() -> None:
 
 def test_long_texts_are_cut_where_they_are_repeated() -> None:
     assert len(brief("word " * 1000)) == BRIEF_LENGTH
+
+
+def test_values_of_a_result_in_json_are_filled_in_and_are_numbers_where_the_tool_wants_them() -> (
+    None
+):
+    pay: Schema = {"properties": {"amount": {"type": "number"}, "to": {"type": "string"}}}
+    arguments = {"amount": "${bob.price}", "to": "${bob.name} ${bob.other} $5"}
+    script = Script([Rule(name="pay", turns=[Turn(calls={"pay": arguments})])])
+    asked = talk("Pay", results={"bob": '{"price": 18.5, "name": "7"}', "eve": "no JSON"})
+    [made] = script.line(replace(asked, tools={"pay": pay})).calls
+    assert made.arguments == {"amount": 18.5, "to": "7 ${bob.other} $5"}
+
+
+def test_a_rule_can_depend_on_the_results_of_tools() -> None:
+    denied = Rule(name="denied", results={"bob": "(?i)denied"}, turns=[Turn(reply="no")])
+    script = Script([denied, BOB_WRITES])
+    assert script.line(talk("about tea", 1, "bob", results={"bob": "Denied."})).text == "no"
+    assert calls(script.line(talk("about tea", 0, "bob"))) == [("bob", "On tea")]

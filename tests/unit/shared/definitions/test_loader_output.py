@@ -51,14 +51,18 @@ async def test_an_output_is_a_pydantic_model_of_the_tools(folder: Path) -> None:
     bob = (await equipped(read_folder(folder), "bob")).definition
     assert isinstance(bob.output, dict)
     assert bob.output["required"] == ["total"]
-    workers, faults = await described(read_folder(folder), ["bob"])
+    workers, faults = await described(
+        read_folder(folder), [it.name for it in load(folder)["alice"].workers]
+    )
     assert (workers["bob"].output, faults) == (bob.output, [])
 
 
 async def test_a_worker_whose_output_cannot_be_loaded_is_described_without_it(folder: Path) -> None:
     write(folder, "bob", "name: bob\noutput: reports.py:Report")
     write(folder, "alice", "name: alice\nworkers: [bob]")
-    workers, [fault] = await described(read_folder(folder), ["bob"])
+    workers, [fault] = await described(
+        read_folder(folder), [it.name for it in load(folder)["alice"].workers]
+    )
     assert workers["bob"].output is None
     assert fault.startswith(f"{folder}/bob.yaml:2: output: {folder}/tools/reports.py: ")
 

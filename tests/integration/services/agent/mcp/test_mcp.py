@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.client import Client
 from tests.support.mcp.http_server import free_port
-from tests.support.mcp.servers import HOSTILE, SHOP, SHOP_COMMAND
+from tests.support.mcp.servers import HOSTILE, SHOP, SHOP_COMMAND, has_tools
 from tests.support.processes.agents import define, http_get
 from tests.support.processes.fixtures import Asked, results_in
 from tests.support.processes.running import System, until
@@ -27,24 +27,51 @@ def shop(agents: Path, system: System, log: Path, **more: object) -> None:
     define(agents, system, clerk=f"mcp: {json.dumps([entry])}")
 
 
+def request(system: System) -> str:
+    """The id of the only request for approval, once there is one."""
+    found: list[str] = []
+
+    def listed() -> bool:
+        shown = system.hutch("approvals", "--json")
+        found[:] = [it["approval_id"] for it in json.loads(shown.stdout)]
+        return len(found) == 1
+
+    until(listed)
+    return found[0]
+
+
 def lines(log: Path) -> list[str]:
     return log.read_text("utf-8").splitlines() if log.exists() else []
 
 
 def test_an_agent_calls_a_server_that_dies_and_calls_it_again(
-    system: System, pika: Client, asked: Asked, agents: Path, tmp_path: Path
+    system: System, pika: Client, asked: Asked, agents: Path
 ) -> None:
-    log = tmp_path / "shop.log"
-    shop(agents, system, log)
+    entry = {"name": "h", "command": [sys.executable, HOSTILE]}
+    define(agents, system, clerk=f"mcp: {json.dumps([entry])}")
     [clerk] = system.agents("clerk")
-    script = '[[call shop_die {}]][[then]][[call shop_lookup {"order": 7}]]'
-    assert pika.ask("clerk", script).status == "ok"
-    results = results_in(asked()[-1])
-    assert "broke off during the call: it has ended. Whether it has acted" in results[0]
-    assert results[1] == "order 7 is on its way"
-    assert lines(log) == ["die", "lookup 7"]
+    has_tools(clerk)
+    assert pika.ask("clerk", "[[call h_die {}]][[then]][[call h_stray {}]]").status == "ok"
+    died, again = results_in(asked()[-1])
+    assert "broke off during the call: it has ended. Whether it has acted" in died
+    assert again == "right"
     assert clerk.count("MCP server not connected") == 1
     assert clerk.end() == 0
+
+
+def test_a_call_that_needs_approval_is_made_once_it_is_approved(
+    system: System, pika: Client, agents: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "shop.log"
+    shop(agents, system, log, approval={"when": "order > 5"})
+    [clerk] = system.agents("clerk")
+    has_tools(clerk)
+    pika.send("clerk", '[[call shop_pay {"order": 3}]][[then]][[call shop_pay {"order": 7}]]')
+    id = request(system)
+    assert lines(log) == ["pay 3"]
+    assert system.hutch("approve", id).returncode == 0
+    assert pika.reply().status == "ok"
+    assert lines(log) == ["pay 3", "pay 7"]
 
 
 def test_changed_tools_are_for_later_runs(
@@ -53,6 +80,7 @@ def test_changed_tools_are_for_later_runs(
     entry = {"name": "h", "command": [sys.executable, HOSTILE]}
     define(agents, system, clerk=f"mcp: {json.dumps([entry])}")
     [clerk] = system.agents("clerk")
+    has_tools(clerk)
     assert pika.ask("clerk", "[[call h_change {}]]").status == "ok"
     clerk.wait_for("later runs have other tools")
     assert pika.ask("clerk", "[[call h_stray {}]]").status == "ok"
@@ -77,7 +105,7 @@ def test_an_agent_starts_without_a_server_and_gets_its_tools_when_it_comes(
     first, second, third = asked()
     assert not first["tools"]
     system_text = "You sell shoes.\n\nAnswer in a friendly tone."
-    assert second["messages"][0]["content"] == system_text
+    assert second["messages"][0]["content"].startswith(system_text)
     assert results_in(third) == ["order 7 is on its way"]
 
 
@@ -101,6 +129,7 @@ def test_an_agent_is_killed_during_a_call(
     log = tmp_path / "shop.log"
     shop(agents, system, log, repeatable=repeatable)
     [clerk] = system.agents("clerk")
+    has_tools(clerk)
     pika.send("clerk", '[[call shop_sleep {"seconds": 5}]]')
     until(lambda: lines(log) == ["sleep"])
     clerk.kill()

@@ -87,7 +87,7 @@ async def test_texts_that_are_too_long_for_the_model_are_a_fault_of_their_own(
 async def test_one_request_is_made_and_no_longer_waited_than_asked(
     endpoint: Endpoint, model: OpenAIModel
 ) -> None:
-    endpoint.script = [fault(503), Answer(None, delay_s=60)]
+    endpoint.script = [fault(503), Answer(None, delay_s=5)]
     for within_s in (5.0, 0.1):
         with pytest.raises(ModelUnavailable):
             await model.embed(["a"], within_s)

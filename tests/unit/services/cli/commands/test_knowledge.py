@@ -13,6 +13,7 @@ from shared.store import Store, open_store
 from shared.store.knowledge.documents import knowledge_of, memory_of, replace
 from shared.store.knowledge.embeddings import add, missing
 from tests.support.command_line import hutch
+from tests.support.model.meanings import MeaningsEndpoint, meaning
 
 RETURNS = "docs/returns.md > Returns\n\nWithin 30 days."
 
@@ -57,20 +58,33 @@ def test_a_search_prints_what_the_agent_would_find(store_url: str) -> None:
     assert "'hutch knowledge status alice' lists the documents" in nothing.stderr
 
 
-def test_embeddings_are_counted_and_a_search_remarks_that_it_does_without(store_url: str) -> None:
-    bob = knowledge_of("bob")
-    store(store_url, bob, "docs/returns.md", RETURNS)
+def test_passages_with_embeddings_are_counted_and_found_by_meaning(
+    store_url: str, folder: Path
+) -> None:
+    carol = knowledge_of("carol")
+    store(store_url, carol, "docs/refunds.md", "Refunds take five days.")
+    store(store_url, carol, "docs/storage.md", "The warehouse is in York.")
 
     async def embed() -> None:
         async with open_store(store_url) as opened:
-            lacking = await opened.read(lambda db: missing(db, bob, "small", 5))
-            vectors = {it: [0.6, 0.8] for it in lacking}
-            await opened.write("", lambda db: add(db, bob, "small", vectors))
+            lacking = await opened.read(lambda db: missing(db, carol, "small", 5))
+            vectors = {it: meaning(text) for it, text in lacking.items()}
+            await opened.write("", lambda db: add(db, carol, "small", vectors))
 
     asyncio.run(embed())
-    (found,) = json.loads(hutch("knowledge", "status", "--json").stdout)
-    assert found["embedded"] == 1
-    assert "'bob' also searches by meaning" in hutch("knowledge", "search", "bob", "days").stderr
+    documents = json.loads(hutch("knowledge", "status", "--json").stdout)
+    assert [it["embedded"] for it in documents] == [1, 1]
+    with MeaningsEndpoint().serving() as endpoint:
+        model = f"{{name: small, base_url: {endpoint.url}}}"
+        text = f"name: carol\nknowledge: {{paths: [docs], embeddings: {model}}}\n"
+        (folder / "carol.yaml").write_text(text, "utf-8")
+        found = hutch("knowledge", "search", "carol", "Where is my money?", "--limit", "1")
+        assert "Refunds take five days." in found.stdout
+        assert found.stderr == ""
+        endpoint.down = True
+        words = hutch("knowledge", "search", "carol", "York")
+        assert "The warehouse is in York." in words.stdout
+        assert words.stderr.startswith("searched by words only: hutch: the model's endpoint")
 
 
 def test_what_agents_remember_of_a_user_is_forgotten(store_url: str) -> None:

@@ -221,6 +221,18 @@ def test_an_endpoint_that_refuses_or_is_away_or_lacks_the_model_is_found(
     assert nothing.startswith("not seen: the models of alice, bob: neither OPENAI_API_KEY nor")
 
 
+def test_the_endpoint_of_embeddings_is_asked_too(
+    folder: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOD", "good")
+    model = {"name": "small-1", "base_url": f"{endpoint}/v1", "api_key_env": "GOOD"}
+    knowledge = {"paths": ["docs"], "embeddings": "embed-1"}
+    fields = {"name": "alice", "model": model, "knowledge": knowledge}
+    agents = {"alice": Definition.model_validate(fields)}
+    found = text(asyncio.run(endpoint_findings(Settings.from_environment(), agents)))
+    assert "does not list the model 'embed-1'" in found
+
+
 def test_a_key_goes_to_its_own_endpoint_alone(
     folder: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,9 +12,10 @@ from sqlalchemy.engine import Connection
 from shared.errors import StoreError
 from shared.store import Store, open_store
 from shared.store.database.migrate import migrate
-from shared.store.knowledge.tables import metadata
-from shared.store.processes import rate_tables  # noqa: F401 - it adds its tables to the metadata
-from shared.store.schema import REVISION
+from shared.store.knowledge import tables as _knowledge  # noqa: F401 - they add tables to `metadata`
+from shared.store.messages import tables as _messages  # noqa: F401
+from shared.store.processes import access_tables, rate_tables  # noqa: F401
+from shared.store.schema import REVISION, metadata
 
 
 async def test_a_store_migrated_twice_stays_the_same_store(store_url: str) -> None:

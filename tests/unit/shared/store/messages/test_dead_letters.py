@@ -10,7 +10,7 @@ from shared.contract.dead_letters import Kept
 from shared.contract.messages import run_id
 from shared.store import Store
 from shared.store.messages.dead_letters import KnownRun, add, known_runs, remove, stored
-from shared.store.schema import dead_letters
+from shared.store.messages.tables import dead_letters
 from tests.support.stores.steps import a_moment_later, counted, ended, owned
 
 

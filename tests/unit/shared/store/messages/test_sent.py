@@ -10,8 +10,9 @@ from shared.contract.content_hash import content_hash, earlier_content_hash
 from shared.contract.messages import Task
 from shared.store import Store
 from shared.store.messages.sent import receivers, record, record_new, remove_old, repeatable
+from shared.store.messages.tables import sent_messages
 from shared.store.messages.webhooks import Callback, take_due
-from shared.store.schema import runs, sent_messages
+from shared.store.schema import runs
 from tests.support.stores.steps import claimed, ended, owned, request
 
 

@@ -8,11 +8,11 @@ from sqlalchemy import update
 from shared.contract.messages import Task
 from shared.store import Store
 from shared.store.messages import webhooks
+from shared.store.messages.tables import webhooks as table
 from shared.store.messages.webhooks import LEASE_S, Callback, Webhook
 from shared.store.processes import api_keys
 from shared.store.runs.run import Run
 from shared.store.schema import runs
-from shared.store.schema import webhooks as table
 from tests.support.stores.approvals import call, decided, parked, run_of, worker_of
 from tests.support.stores.steps import ended, owned
 

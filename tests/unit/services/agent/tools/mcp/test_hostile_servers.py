@@ -152,12 +152,8 @@ async def test_endless_pages_are_read_to_a_bound(store: Store, tmp_path: Path) -
         assert names(servers) == []
 
 
-async def test_a_silent_server_delays_the_start_only_so_long(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.agent.tools.mcp.servers.START_S", 0.5)
-    monkeypatch.setattr(connection, "READY_S", 0.5)
-    async with servers_of(store, tmp_path, hostile("silent")) as servers:
+async def test_a_silent_server_delays_the_start_only_so_long(store: Store, tmp_path: Path) -> None:
+    async with servers_of(store, tmp_path, hostile("silent"), patience_s=0.5) as servers:
         assert names(servers) == []
         with pytest.raises(ToolError, match="'h' was not called: it has not been reached yet"):
             await call(servers, "h_any")

@@ -1,10 +1,10 @@
-"""The demo's script: scenes on a running system, with the outcome that each must have."""
+"""The stage of a demo: a running system, whose runs are shown, with the outcomes that must come."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,17 +12,18 @@ from typing import TypeVar
 
 from services.cli.options import message
 from shared.broker.connection import Broker
-from shared.client.ask import ask, publish
-from shared.contract import topology
+from shared.client.ask import ask
+from shared.contract.approvals import ApprovalState
 from shared.contract.messages import Status, Task, Trigger, Usage
-from shared.contract.prompts import note
 from shared.contract.rows import message_of, output_of, response_of
 from shared.errors import HutchError
 from shared.store import Store
 from shared.store.messages.notes import recent
 from shared.store.queries import reports
+from shared.store.queries.approvals import ApprovalFilter, listed
 from shared.store.queries.reports import Row, RunFilter
 from shared.store.queries.texts import run_texts
+from shared.store.runs.approvals import Approval, decide
 
 SCENE_S = 25.0
 """The time limit for each outcome; all scenes together take about 20 s."""
@@ -44,56 +45,23 @@ class Line:
 
 
 @dataclass
-class DemoScript:
-    """Runs the scenes: calls `title` at a scene's start, and `show` with its lines at its end."""
+class Stage:
+    """Calls `title` at a scene's start, and `show` with its lines at its end.
+
+    Its methods raise `HutchError` with the name of an agent that did not answer as expected.
+    """
 
     broker: Broker
     store: Store
     title: Callable[[str], None]
     show: Callable[[Line], None]
 
-    async def run(self) -> None:
-        """Run all scenes in order; raises `HutchError` with the name of an agent that did not
-        answer as expected."""
-        await self._manager()
-        await self._editor()
-        await self._swarm()
-        await self._unknown_agent()
-        self.title("Meanwhile, a schedule: the scheduler has woken Alice")
-        await self._show(await self._ended("alice", "trigger"))
-        self.title("An autonomous tick: Tom, at rest, sums up what he has done")
-        await self._show(await self._ended("tom", "tick"))
-
-    async def _manager(self) -> None:
-        self.title("A manager and a worker: Bob is a tool of Alice, who calls him through RabbitMQ")
-        wish = "Ask Bob to write an email for you and let me know what he has written."
-        await self._ask("alice", wish, expected="Subject:")
-
-    async def _editor(self) -> None:
-        self.title("A manager and three workers: split, work in parallel, check, merge")
-        await self._ask("editor", "Write about message queues.", expected="The check:")
-
-    async def _swarm(self) -> None:
-        self.title("A swarm: what Tom answers, his peers remember and use; a trigger wakes Harry")
-        await self._ask("tom", "How did the backups go last week?", expected="backups")
-        for peer in ("richard", "harry"):
-            await self._noted(peer, note("tom", "").strip())
-        await self._ask("richard", "What should we do?", expected="Tom reported")
-        await self._noted("harry", note("richard", "").strip())
-        trigger = message(Trigger, sender=YOU, content="What is the weak point?")
-        await publish(self.broker, topology.TASKS, "harry", trigger)
-        await self._show(await self._ended("harry", "trigger"))
-
-    async def _unknown_agent(self) -> None:
-        self.title("A task to an unknown agent is answered too")
-        await self._ask("alcie", "Are you there?", expected="no agent 'alcie'", ends=Status.REFUSED)
-
-    async def _ask(self, agent: str, text: str, *, expected: str, ends: Status = Status.OK) -> None:
+    async def ask(self, agent: str, text: str, *, expected: str, ends: Status = Status.OK) -> None:
         task = message(Task, sender=YOU, content=text)
         response = await ask(self.broker, agent, task, SCENE_S, lambda _: None)
         rows = await self.store.read(lambda db: reports.family(db, task.id or ""))
         if rows:
-            await self._show(*rows)
+            await self.show_runs(*rows)
         else:  # a refused task has no run: its lines come from the messages
             now = datetime.now(UTC)
             self.show(Line(task.sent_at or now, f"{YOU} → {agent}", text))
@@ -105,7 +73,20 @@ class DemoScript:
                 f"where '{expected}' was expected"
             )
 
-    async def _show(self, *rows: Row) -> None:
+    async def approve(self, tool: str) -> None:
+        """Wait until a call of this tool waits for approval, and approve it."""
+
+        async def poll() -> Approval | None:
+            found = await self.store.read(lambda db: listed(db, ApprovalFilter(), 1))
+            return next((it for it in found if it.name == tool), None)
+
+        asked = await until(poll, f"no call of {tool} has waited for approval")
+        approve = partial(
+            decide, approval_id=asked.approval_id, decision=ApprovalState.APPROVED, by=YOU
+        )
+        await self.store.write(asked.run_id, approve)
+
+    async def show_runs(self, *rows: Row) -> None:
         """Show the lines of these runs, ordered by time."""
         agents = {row.task_id: row.agent for row in rows}
         lines: list[Line] = []
@@ -125,22 +106,25 @@ class DemoScript:
             if step.kind == "tool":
                 result = output_of(step.output).content or ""
                 lines.append(Line(step.finished_at, f"{row.agent} uses {step.name}", result))
+        of_run = ApprovalFilter(pending=False, run_id=row.run_id)
+        for asked in await self.store.read(lambda db: listed(db, of_run, MOST_RUNS)):
+            lines += _approval(asked)
         if stored.response and row.ended_at:
             receiver = asker if received.type == "task" else "the store"
             answer = response_of(stored.response).content
             lines.append(Line(row.ended_at, f"{row.agent} → {receiver}", answer))
         return lines
 
-    async def _noted(self, agent: str, beginning: str) -> None:
+    async def noted(self, agent: str, beginning: str) -> None:
         """Wait until the agent has a note with this beginning."""
 
         async def poll() -> bool | None:
             notes = await self.store.read(lambda db: recent(db, agent))
             return any(it.startswith(beginning) for it in notes) or None
 
-        await _until(poll, f"{agent} has no note '{beginning} …'")
+        await until(poll, f"{agent} has no note '{beginning} …'")
 
-    async def _ended(self, agent: str, kind: str) -> Row:
+    async def ended(self, agent: str, kind: str) -> Row:
         """Wait until a run of this kind has ended `ok`; returns the newest."""
         seen: list[str] = []
         wanted = RunFilter(agent=agent)
@@ -152,12 +136,22 @@ class DemoScript:
             return next(ended, None)
 
         try:
-            return await _until(poll, f"{agent} has ended no {kind}")
+            return await until(poll, f"{agent} has ended no {kind}")
         except HutchError as error:
             raise HutchError(f"{error}; its runs, newest first: {', '.join(seen)}") from error
 
 
-async def _until(poll: Callable[[], Awaitable[T | None]], otherwise: str) -> T:
+def _approval(asked: Approval) -> Iterator[Line]:
+    """A call that waited for approval, and the decision, with the commands for them."""
+    call = f"{asked.approval_id}: {asked.agent} wants {asked.name} {asked.arguments}"
+    yield Line(datetime.fromtimestamp(asked.asked_at, UTC), "hutch approvals", call)
+    if asked.decided_at is not None:
+        decision = f"{asked.state} by {asked.decided_by}"
+        at = datetime.fromtimestamp(asked.decided_at, UTC)
+        yield Line(at, f"hutch approve {asked.approval_id}", decision)
+
+
+async def until(poll: Callable[[], Awaitable[T | None]], otherwise: str) -> T:
     until = time.monotonic() + SCENE_S
     while time.monotonic() < until:
         if (found := await poll()) is not None:
