@@ -256,7 +256,7 @@ def conditions(wanted: RunFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def find(connection: Connection, key: str) -> Sequence[Row]:
-    """The runs with this run id or task id, else those with a run id with this prefix; oldest first.
+    """The runs with this run id or task id, or else with this prefix of a run id; oldest first.
 
     The id of a schedule's tick means the run of its message.
     """
