@@ -42,8 +42,7 @@ def _condition(text: str) -> str:
     try:
         expression = expression_tree(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        why = error.msg if isinstance(error, SyntaxError) else "it can't be read"
-        raise ValueError(f"'{text}' is no condition: {why}") from error
+        raise ValueError(f"'{text}' is no condition such as amount > 100") from error
     known = _evaluator({}).nodes
     for node in ast.walk(expression):
         if isinstance(node, ast.expr) and type(node) not in known:

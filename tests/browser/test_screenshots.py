@@ -16,7 +16,7 @@ MOST_BYTES = 100_000
 WRITTEN = bool(os.environ.get("HUTCH_SCREENSHOTS"))
 WIDTH = 1280
 PICTURES = {
-    "overview": ("/", "light", 800, ".plot canvas"),
+    "overview": ("/", "light", 760, ".plot canvas"),
     "run": ("/runs/a1c0ffee01", "light", 1100, ".row"),
     "ask": ("/ask?agent=alice", "dark", 960, "textarea"),
 }
