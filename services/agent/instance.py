@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import structlog
 from pydantic import ValidationError
 
-from services.agent.loop.snapshot import Snapshot
+from services.agent.loop.snapshot import Snapshot, restore_snapshot
 from shared.broker.publisher import Publisher
 from shared.contract.messages import Event
 from shared.definitions.model import Definition
@@ -39,6 +39,10 @@ class Instance:
     @property
     def agent(self) -> str:
         return self.snapshot.definition.name
+
+    def call_digest(self, run: Run, name: str) -> str:
+        """See `Snapshot.call_digest`. Raises `DamagedRow` if the run's definition can't be read."""
+        return self.snapshot.call_digest(name, restore_snapshot(run.definition))
 
     def announce(self, name: str, run: Run | None = None, **detail: str | int | float) -> None:
         """Publish an event with counts and names, never a text.

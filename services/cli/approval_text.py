@@ -12,13 +12,13 @@ from shared.contract.approvals import ApprovalState
 from shared.store.runs.approvals import Approval
 
 
-def decision(approval: Approval) -> str:
+def decision(approval: Approval, *, with_note: bool = True) -> str:
     """The decision, who made it and why; for a pending request, until when it waits."""
     if approval.state is ApprovalState.PENDING:
         return f"pending until {_time(approval.expires_at)}"
     by = f" by {approval.decided_by}" if approval.decided_by else ""
     at = f" at {_time(approval.decided_at)}" if approval.decided_at else ""
-    note = f": {approval.note}" if approval.note else ""
+    note = f": {approval.note}" if approval.note and with_note else ""
     return f"{approval.state}{by}{at}{note}"
 
 

@@ -17,7 +17,8 @@ class ApprovalState(StrEnum):
     """The run has ended, or asks for another call instead."""
 
 
-DECISIONS = (ApprovalState.APPROVED, ApprovalState.DENIED, ApprovalState.EXPIRED)
+DENIALS = (ApprovalState.DENIED, ApprovalState.EXPIRED)
+DECISIONS = (ApprovalState.APPROVED, *DENIALS)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from shared.contract.messages import Frozen
 from shared.definitions.durations import Duration
+from shared.definitions.syntax import expression_tree
 
 if TYPE_CHECKING:
     from simpleeval import EvalWithCompoundTypes
@@ -39,7 +40,7 @@ def _evaluator(arguments: dict[str, JsonValue]) -> EvalWithCompoundTypes:
 def _condition(text: str) -> str:
     """Raises `ValueError` for a text that can't be computed as a condition of any arguments."""
     try:
-        expression = ast.parse(text.strip(), mode="eval")
+        expression = expression_tree(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f"'{text}' is no condition such as amount > 100") from error
     known = _evaluator({}).nodes
@@ -82,7 +83,7 @@ class ApprovalRule(Frozen):
 
     @property
     def _names(self) -> set[str]:
-        return _names(ast.parse(self.when.strip(), mode="eval")) if self.when else set()
+        return _names(expression_tree(self.when)) if self.when else set()
 
     def unknown(self, arguments: Collection[str]) -> str | None:
         """A sentence on a name in the condition that is none of these arguments; None: there is
@@ -108,7 +109,7 @@ class ApprovalRule(Frozen):
         try:
             if Checker(parameters).faults(arguments):
                 return True
-            found = _evaluator(arguments).eval(self.when)
+            found = _evaluator(arguments).eval(self.when, expression_tree(self.when).body)
         except Exception:  # noqa: BLE001 - any operation of the condition can fail in its own way
             return True
         return found is not False

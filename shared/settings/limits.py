@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_Most = Annotated[int, Field(ge=1, le=1_000_000_000)]
+_Most = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
 
 
 class ModelLimits(BaseModel):

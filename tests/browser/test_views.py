@@ -65,6 +65,13 @@ async def test_a_view_fits_a_screen_of_360_pixels(
     assert await page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+async def test_the_deadline_of_a_parked_run_does_not_come_nearer(
+    page: Page, visitor: Visitor
+) -> None:
+    await visitor.open("/runs/a99407a1ed")
+    await expect(page.locator(".facts").first).to_contain_text("deadlinestands still")
+
+
 async def test_filters_are_in_the_address_and_the_back_button_undoes_them(
     page: Page, visitor: Visitor
 ) -> None:

@@ -138,6 +138,8 @@ class ToolResult(Frozen):
     call_id: str
     name: str
     content: str
+    denied: bool = False
+    """The call was not made: the text is Hutch's and a person's, and the model may follow it."""
 
 
 ChatMessage = System | User | Assistant | ToolResult

@@ -82,6 +82,8 @@ class Answer(Frozen):
     """The trace of a tool that raised, for the operator only."""
     too_late: Literal[True] | None = None
     """The call was given up so that the run can conclude before its deadline."""
+    denied: Literal[True] | None = None
+    """The call was not made: the text says why, and what a person has to say about it."""
 
     def output(self) -> str:
         """The recorded JSON. Without the optional fields it is what earlier versions read."""
@@ -317,7 +319,7 @@ def _failed(text: str, detail: str | None = None) -> Answer:
 
 async def _denied(text: str, _reserve: float) -> Answer | ParkedWorker:
     """In place of a call that may not be made; recorded, so that the journal shows it."""
-    return Answer(content=text, status=Status.REFUSED)
+    return Answer(content=text, status=Status.REFUSED, denied=True)
 
 
 def _too_late(name: str, usage: Usage) -> Answer:

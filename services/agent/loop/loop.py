@@ -206,7 +206,7 @@ class _Loop:
         asked = zip(completion.tool_calls, answers, strict=True)
         self.too_late = [call.name for call, answer in asked if answer.too_late]
         if completion.tool_calls:
-            self.context.history.append(turn, completion, [it.content for it in answers])
+            self.context.history.append(turn, completion, answers)
             self.usage += sum((it.usage for it in answers), Usage())
             self._offer(completion, answers)
         else:

@@ -46,6 +46,18 @@ class Snapshot(Frozen):
     def digest(self) -> str:
         return hashlib.sha256(self.body.encode()).hexdigest()[:32]
 
+    def call_digest(self, name: str, frozen: Snapshot) -> str:
+        """A hash of what the approval of a call depends on: the definition, and the called tool or
+        worker. One that is missing, as its server is away, counts as a run's `frozen` one.
+        """
+        spec = self._spec(name) or frozen._spec(name)
+        parts = (it.model_dump_json(by_alias=True) for it in (self.definition, spec) if it)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+    def _spec(self, name: str) -> ToolSpec | None:
+        specs = (*self.tools, *(it.tool for it in self.workers))
+        return next((it for it in specs if it.name == name), None)
+
 
 def _schema(definition: Definition) -> JsonObject | None:
     """The schema of an agent's output, once it is loaded."""

@@ -220,7 +220,7 @@ class RunParts:
             slot.share,
             postponed_for=found.postponed_for,
             asked=found.approvals,
-            definition=self.instance.snapshot.digest,
+            definition=partial(self.instance.call_digest, run),
             on_decision=partial(report_decision, self.instance, run),
         )
         journal.cause.waits_for = found.waits_for

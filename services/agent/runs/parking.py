@@ -25,7 +25,7 @@ async def park(instance: Instance, run: Run, waiting: RunParked) -> None:
         ask,
         run=run,
         requests=waiting.requests,
-        definition=instance.snapshot.digest,
+        definition=partial(instance.call_digest, run),
         workers={it.run_id for it in waiting.workers},
     )
     new = await instance.store.write(run.run_id, write)

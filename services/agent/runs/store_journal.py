@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from services.agent.loop.journal import StepKey, StepKind, check_step
 from services.agent.runs.models.cause import Cause
 from shared.concurrency.retry import run_to_completion
-from shared.contract.approvals import DECISIONS, ApprovalDecision, ApprovalRequest
+from shared.contract.approvals import DECISIONS, DENIALS, ApprovalDecision, ApprovalRequest
 from shared.contract.messages import Usage
 from shared.errors import HutchError, ToolInDoubt
 from shared.store import Store
@@ -56,7 +56,7 @@ class StoredJournal:
     """The steps of one run, for the instance that owns it. `on_step` is called at each record.
 
     `asked` are its requests for approval. A decision on one holds only under the `definition` that
-    the instance has, a hash; `on_decision` is called before it takes effect.
+    the instance has, a hash for a call's name; `on_decision` is called before it takes effect.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class StoredJournal:
         fence_check_s: float = FENCE_CHECK_S,
         postponed_for: str = "",
         asked: Sequence[Approval] = (),
-        definition: str = "",
+        definition: Callable[[str], str] = lambda _: "",
         on_decision: Callable[[Approval], None] = lambda _: None,
     ) -> None:
         self._store = store
@@ -158,11 +158,21 @@ class StoredJournal:
         self._fenced_at = self._begun[key] = time.monotonic()
 
     def decision(self, request: ApprovalRequest) -> ApprovalDecision | None:
-        asked = self._asked.get(request_id(self._run, request, self._definition))
+        definition = self._definition(request.name)
+        asked = self._asked.get(request_id(self._run, request, definition))
         if asked is None or asked.state not in DECISIONS:
             return None
+        asked = max((asked, *self._denials(asked)), key=lambda it: it.decided_at or 0.0)
         self._on_decision(asked)
         return ApprovalDecision(asked.state, asked.note or "")
+
+    def _denials(self, asked: Approval) -> Iterator[Approval]:
+        """The denials of the same call, under other definitions too: while one was asked for, a
+        replica can still have had another."""
+        call = asked.epoch, asked.turn, asked.position, asked.hash
+        for it in self._asked.values():
+            if (it.epoch, it.turn, it.position, it.hash) == call and it.state in DENIALS:
+                yield it
 
     def call_in_doubt(self) -> ToolInDoubt | None:
         if not self._starts:

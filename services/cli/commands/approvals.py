@@ -127,9 +127,9 @@ def after_decision(decided: Decided) -> str:
         case Effect.DECIDED:
             return f"{what} is {it.state}; run {it.run_id[:SHORT]} goes on"
         case Effect.ALREADY:
-            return f"{what} is {decision(it)} already; nothing has changed"
+            return f"{what} was already {decision(it, with_note=False)}; nothing has changed"
         case Effect.OTHERWISE:
-            return f"{what} is {decision(it)} already; that stays"
+            return f"{what} was already {decision(it, with_note=False)}; that stays"
         case Effect.ENDED:
             return (
                 f"{what} is not asked for any more: run {it.run_id[:SHORT]} has ended, or asks for "

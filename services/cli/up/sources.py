@@ -16,6 +16,7 @@ from pathlib import Path
 
 from shared.definitions.loader import Folder
 from shared.definitions.model import Definition
+from shared.definitions.syntax import module_tree
 
 SUFFIXES = {".yaml", ".yml", ".json", ".py", ".md"}
 """Definitions, schemas, tools and skills."""
@@ -78,7 +79,7 @@ def _with_imports(starts: set[Path], tools: Path) -> dict[Path, bytes]:
 def _imported(file: Path, content: bytes, tools: Path) -> Iterator[Path]:
     """Where the modules that a file imports are if they are tools."""
     try:
-        tree = ast.parse(content)
+        tree = module_tree(content)
     except (SyntaxError, ValueError):
         return
     for node in ast.walk(tree):

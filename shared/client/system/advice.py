@@ -14,6 +14,7 @@ from shared.definitions.models.narrowing import narrowed
 from shared.definitions.models.profiles import OPENAI_URL, profile
 from shared.errors import SettingsError
 from shared.settings.environment import Settings
+from shared.settings.mapping import first_match
 
 MANY_TOOLS = 15
 """Models choose worse among more tools than this; workers are tools too."""
@@ -35,6 +36,7 @@ def advice(agents: Definitions, settings: Settings, *, models: bool = True) -> l
     """
     return [
         *(_without_model(agents, settings) if models else ()),
+        *(_unused_limits(agents, settings) if models else ()),
         *_many_tools(agents),
         *_undescribed(agents),
         *_uninstructed(agents),
@@ -44,6 +46,23 @@ def advice(agents: Definitions, settings: Settings, *, models: bool = True) -> l
         *_overlap(agents),
         *_outputs(agents, settings.base_url or OPENAI_URL, settings.model or ""),
     ]
+
+
+def _unused_limits(agents: Definitions, settings: Settings) -> Iterator[str]:
+    """A name in HUTCH_LIMITS that fits no model is often misspelt, or comes after a wider one."""
+    used = {it.model.name or settings.model for it in agents.values()}
+    rules = (it.guardrails for it in agents.values() if it.guardrails)
+    used |= {check.model for it in rules for check in (*it.input, *it.output) if check.model}
+    names = sorted(filter(None, used))
+    if len(names) < len(used):  # the model of an agent is not known here
+        return
+    applied = {found[0] for name in names if (found := first_match(settings.limits, name))}
+    for pattern in settings.limits:
+        if pattern not in {*applied, "*"}:
+            yield (
+                f"the limit of '{pattern}' in HUTCH_LIMITS applies to no model: the agents use "
+                f"{', '.join(names)}, and the first name that fits applies"
+            )
 
 
 def tool_advice(agent: str, tools: Iterable[Tool]) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, from_json, to_json
 
 from shared.definitions.results import MAX_ERROR_CHARS
+from shared.definitions.syntax import expression_tree
 from shared.validation import sentence
 
 MOST_CHANGES = 3
@@ -137,6 +138,6 @@ def _python(text: str) -> Any:
     if len(text) > MOST_LITERAL_CHARS or not re.match(r"[\[{(]|(None|True|False)$", text):
         return text
     try:
-        return from_json(to_json(ast.literal_eval(text)), allow_inf_nan=False)
+        return from_json(to_json(ast.literal_eval(expression_tree(text))), allow_inf_nan=False)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return text

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from shared.definitions.results import first_line
+from shared.definitions.syntax import module_tree
 from shared.errors import SettingsError
 from shared.validation import near
 
@@ -64,7 +65,7 @@ def import_for_types(module: ModuleType) -> None:
     """
     with suppress(OSError, TypeError, SyntaxError):  # a module without a source
         names = dict(vars(module))
-        for statement in _for_type_checkers(ast.parse(inspect.getsource(module))):
+        for statement in _for_type_checkers(module_tree(inspect.getsource(module))):
             with suppress(Exception):  # each import can fail by itself
                 code = compile(ast.Module([statement], []), str(module.__file__), "exec")
                 exec(code, names)  # the user's own statement, which type checkers read

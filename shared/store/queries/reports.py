@@ -256,17 +256,18 @@ def conditions(wanted: RunFilter) -> Iterator[ColumnElement[bool]]:
 
 
 def find(connection: Connection, key: str) -> Sequence[Row]:
-    """The runs with this run id, or a run id with this prefix, or this task id; oldest first.
+    """The runs with this run id or task id, or else with this prefix of a run id; oldest first.
 
     The id of a schedule's tick means the run of its message.
     """
     of_tick = select(ticks.c.message_id).where(ticks.c.tick_id == key)
-    by_id = or_(
-        runs.c.run_id.startswith(key, autoescape=True),
-        runs.c.task_id == key,
-        runs.c.task_id.in_(of_tick),
+    by_id = or_(runs.c.run_id == key, runs.c.task_id == key, runs.c.task_id.in_(of_tick))
+    by_prefix = runs.c.run_id.startswith(key, autoescape=True)
+    found = (
+        _read(connection, _rows().where(meant).order_by(runs.c.claimed_at).limit(MOST_MATCHES))
+        for meant in (by_id, by_prefix)
     )
-    return _read(connection, _rows().where(by_id).order_by(runs.c.claimed_at).limit(MOST_MATCHES))
+    return next(filter(None, found), [])
 
 
 def ended(connection: Connection, run_id: str) -> Row | None:

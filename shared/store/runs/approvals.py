@@ -7,7 +7,7 @@ request. Each function that writes is one commit and locks the run's row first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -119,23 +119,25 @@ def ask(
     connection: Connection,
     run: Run,
     requests: Sequence[ApprovalRequest],
-    definition: str,
+    definition: Callable[[str], str],
     workers: Collection[str] = (),
 ) -> Sequence[Approval]:
     """Write the requests of an owned run and park it; returns the new ones. Raises `RunLost`.
 
+    `definition` returns a hash of what a decision on a call with a name is bound to.
     `workers` are the ids of parked runs that it waits for too. The run is due at once if one of the
     requests is decided already, if one of these runs goes on, or if it is cancelled. Pending
     requests for other calls are withdrawn.
     """
     now = connection.execute(select(now_s())).scalar_one()
+    bound = [definition(it.name) for it in requests]
     parked = lock_parked(connection, workers) if workers else set()
     park(connection, run)
-    ids = [request_id(run, it, definition) for it in requests]
+    ids = [request_id(run, it, of) for it, of in zip(requests, bound, strict=True)]
     new = {
         it
-        for it, request in zip(ids, requests, strict=True)
-        if _add(connection, run, it, request, definition, now)
+        for it, request, of in zip(ids, requests, bound, strict=True)
+        if _add(connection, run, it, request, of, now)
     }
     mine = and_(approvals.c.run_id == run.run_id, _pending)
     asked = approvals.c.approval_id.in_(ids)

@@ -55,7 +55,7 @@ async def worker_of(store: Store, manager: Run, agent: str = "bob") -> Run:
 
 async def parked(store: Store, run: Run, *calls: ApprovalRequest) -> Sequence[Approval]:
     """Park a run for the approval of calls; returns the requests."""
-    park = partial(ask, run=run, requests=calls or (call(),), definition=DEFINITION)
+    park = partial(ask, run=run, requests=calls or (call(),), definition=lambda _: DEFINITION)
     return await store.write(run.run_id, park)
 
 

@@ -66,6 +66,8 @@ def store_url(empty_url: str) -> str:
 async def store(store_url: str) -> AsyncIterator[Store]:
     """An open store that knows one definition and the living instance `alice.1`."""
     async with open_store(store_url, retry_for_s=20) as opened:
-        await opened.write("", lambda db: freeze(db, DEFINITION, '{"name": "alice"}'))
+        await opened.write(
+            "", lambda db: freeze(db, DEFINITION, '{"definition": {"name": "alice"}}')
+        )
         await opened.write("", lambda db: heartbeats.record(db, "alice.1", "alice"))
         yield opened

@@ -16,6 +16,7 @@ from services.agent.llm.chat import (
     ToolResult,
     User,
 )
+from services.agent.loop.calls import Answer
 from services.agent.loop.prompt import opening_messages
 from services.agent.loop.work import Work
 from shared.contract.messages import Frozen, Usage
@@ -73,19 +74,24 @@ class History:
         self._forms: dict[tuple[int, int | None], tuple[list[ChatMessage], int]] = {}
         self._opened: tuple[Cut, list[ChatMessage], int] | None = None
 
-    def append(self, turn: int, completion: Completion, results: Iterable[str]) -> None:
-        """Add a reply's calls and their results under new ids: a model's own can be empty or
+    def append(self, turn: int, completion: Completion, answers: Iterable[Answer]) -> None:
+        """Add a reply's calls and their answers under new ids: a model's own can be empty or
         repeated."""
         echo = tuple(  # some endpoints take ids of nine letters and digits only
             call.resendable(f"c{turn:04}{index:04}")
             for index, call in enumerate(completion.tool_calls, 1)
         )
         said, kept = completion.text or None, completion.kept
-        answers = (
-            ToolResult(call_id=call.id, name=call.name, content=capped(result))
-            for call, result in zip(echo, results, strict=True)
+        results = (
+            ToolResult(
+                call_id=call.id,
+                name=call.name,
+                content=capped(answer.content),
+                denied=bool(answer.denied),
+            )
+            for call, answer in zip(echo, answers, strict=True)
         )
-        self.turns.append([Assistant(content=said, tool_calls=echo, kept=kept), *answers])
+        self.turns.append([Assistant(content=said, tool_calls=echo, kept=kept), *results])
 
     def shown(self, cut: Cut) -> list[ChatMessage]:
         """The messages for the model. The system text without the notes, and the task, are always
@@ -149,7 +155,7 @@ class History:
 
 def _quoted(message: ChatMessage) -> ChatMessage:
     """A result as the model is shown it. It is quoted only now, so that no cut loses its end."""
-    if not isinstance(message, ToolResult):
+    if not isinstance(message, ToolResult) or message.denied:
         return message
     return message.model_copy(update={"content": quoted(message.name, message.content)})
 

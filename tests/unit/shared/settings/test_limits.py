@@ -36,6 +36,7 @@ def test_without_the_variable_no_model_is_limited() -> None:
         ('{"a": 1}', "a is wrong"),
         ('{"a": {"rpm": 1}}', "rpm.*unknown key; known are concurrent_calls"),
         ('{"a": {"requests_per_minute": 0}}', "requests_per_minute.*at least 1"),
+        ('{"a": {"concurrent_calls": true}}', "concurrent_calls.*whole number"),
     ],
 )
 def test_a_wrong_limit_is_one_sentence_that_names_it(

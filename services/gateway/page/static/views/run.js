@@ -38,7 +38,7 @@ function Title({ run, reload }) {
     ["session", run.session && html`<a href=${`/runs${query({ session: run.session })}`}><bdi>${run.session}</bdi></a>`],
     ["process", !ended(run.status) && run.owner],
     ["died on it", run.attempts > 0 && plural(run.attempts, "process", "processes")],
-    ["deadline", !ended(run.status) && run.deadline_at && html`<${Time} at=${run.deadline_at} now=${now} />`],
+    ["deadline", run.status === "parked" ? "stands still" : !ended(run.status) && run.deadline_at && html`<${Time} at=${run.deadline_at} now=${now} />`],
     ["caused by", run.parent_run_id && html`<a href=${runPath(run.parent_run_id)}>another run</a>`],
     ["model", run.response?.model],
   ];

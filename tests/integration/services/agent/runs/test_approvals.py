@@ -76,7 +76,7 @@ def test_an_approved_call_is_made_once_by_another_process(
     assert "It is a known customer." in shown
     again = system.hutch("deny", request["approval_id"])
     assert (again.returncode, again.stdout) == (1, "")
-    assert "approved by" in again.stderr
+    assert "pay of clerk was already approved by" in again.stderr
 
 
 def test_a_denied_call_is_an_answer_to_the_model(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from services.agent.llm.chat import ToolResult
 from services.agent.loop.approvals import DENIED, EXPIRED, ParkedWorker, RunParked
 from services.agent.loop.journal import StepKey
 from services.agent.loop.work import Work
 from shared.contract.approvals import ApprovalDecision, ApprovalRequest, ApprovalState
 from shared.contract.messages import Status
+from shared.contract.prompts import quoted
 from shared.definitions.approval import ApprovalRule
 from tests.support.model.doubles import ScriptedModel, calls, says
 from tests.support.model.loop import BOB, ScriptedLoop, scripted_loop, work
@@ -77,6 +79,17 @@ async def test_a_denied_call_is_answered_and_never_made(
     assert not again.journal.starts
     again.journal.decisions.clear()  # the answer is a step now
     assert (await resumed(again).run(guarded)).content == "Not paid."
+
+
+async def test_a_persons_note_is_not_quoted_since_the_model_may_follow_it() -> None:
+    it = scripted_loop(calls(PAY, LOOKUP), calls(LOOKUP), says("Not paid."))
+    [request] = (await parked(it)).requests
+    it.journal.decisions[request] = ApprovalDecision(ApprovalState.DENIED, "Ask for the receipt.")
+    again = resumed(it)
+    await again.run(guarded)
+    shown = [one.content for one in again.model.seen[-1] if isinstance(one, ToolResult)]
+    assert shown[0] == f"{DENIED} They say: Ask for the receipt."
+    assert shown[1] == quoted("lookup", "found 7")
 
 
 async def test_a_decision_on_other_arguments_does_not_count() -> None:

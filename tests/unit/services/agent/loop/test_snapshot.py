@@ -54,3 +54,27 @@ def test_any_edit_that_a_run_would_see_changes_the_digest() -> None:
     seen = (snapshot(), snapshot(edited), snapshot(bob=told_anew))
     assert len({frozen.digest for frozen in seen}) == 3
     assert snapshot(bob=unseen).digest == snapshot().digest
+
+
+def with_tools(*tools: ToolSpec, alice: Definition = ALICE) -> Snapshot:
+    return Snapshot.of("alice", {"alice": alice, "bob": BOB}, tools)
+
+
+def test_the_approval_of_a_call_depends_on_the_definition_and_the_called_tool_or_worker() -> None:
+    lookup, pay = TOOLS
+    asked = snapshot()
+    for_pay = asked.call_digest("pay", asked)
+    assert with_tools(pay).call_digest("pay", asked) == for_pay
+    other = pay.model_copy(update={"description": "Pays twice."})
+    edited = ALICE.model_copy(update={"preamble": "Be brief."})
+    assert with_tools(lookup, other).call_digest("pay", asked) != for_pay
+    assert with_tools(*TOOLS, alice=edited).call_digest("pay", asked) != for_pay
+    draws = BOB.model_copy(update={"description": "Draws."})
+    assert snapshot(bob=draws).call_digest("bob", asked) != asked.call_digest("bob", asked)
+    assert snapshot(bob=draws).call_digest("pay", asked) == for_pay
+
+
+def test_a_tool_whose_server_is_away_counts_as_the_run_has_it() -> None:
+    asked = snapshot()
+    away = with_tools(TOOLS[0])
+    assert away.call_digest("pay", asked) == asked.call_digest("pay", asked)

@@ -40,7 +40,7 @@ async def journal(own: Instance, run: Run, seen: list[Approval]) -> StoredJourna
         run,
         found.steps,
         asked=found.approvals,
-        definition=own.snapshot.digest,
+        definition=partial(own.call_digest, run),
         on_decision=seen.append,
     )
 
@@ -73,8 +73,41 @@ async def test_the_next_owner_finds_the_decision_on_that_very_call(own: Instance
     report_decision(own, again, seen[0])
     assert found.decision(replace(PAY, arguments='{"amount": 151}')) is None
     assert found.decision(replace(PAY, position=2)) is None
-    other = StoredJournal(own.store, again, asked=[seen[0]], definition="another")
+    other = StoredJournal(own.store, again, asked=[seen[0]], definition=lambda _: "another")
     assert other.decision(PAY) is None
+
+
+@pytest.mark.parametrize("state", [ApprovalState.DENIED, ApprovalState.EXPIRED])
+async def test_a_later_denial_under_another_definition_is_stronger_than_an_approval(
+    own: Instance, state: ApprovalState
+) -> None:
+    run = await owned(own.store)
+    await park(own, run, RunParked((PAY,), ()))
+    [request] = await requests(own.store, run)
+    await decided(own.store, request)
+    [request] = await requests(own.store, run)
+    approved = replace(request, state=ApprovalState.APPROVED)
+    denied = replace(
+        request,
+        approval_id="another",
+        definition="edited",
+        state=state,
+        decided_at=(request.decided_at or 0.0) + 1.0,
+    )
+    elsewhere = replace(denied, position=2)
+    for others, expected in (
+        ([denied], state),
+        ([replace(denied, decided_at=1.0)], ApprovalState.APPROVED),
+        ([elsewhere], ApprovalState.APPROVED),
+    ):
+        found = StoredJournal(
+            own.store,
+            run,
+            asked=[approved, *others],
+            definition=partial(own.call_digest, run),
+        ).decision(PAY)
+        assert found is not None
+        assert found.state is expected
 
 
 async def test_a_withdrawn_request_is_no_decision(own: Instance) -> None:
@@ -100,7 +133,7 @@ async def test_a_wait_for_a_worker_ends_when_its_run_is_parked(own: Instance) ->
     with replies.expect(call, "alice") as reply, replies.expect("other", "alice") as other:
         watching = asyncio.create_task(replies.watch_parked())
         await own.store.write(
-            worker.run_id, partial(ask, run=worker, requests=[PAY], definition="d")
+            worker.run_id, partial(ask, run=worker, requests=[PAY], definition=lambda _: "d")
         )
         async with asyncio.timeout(60):
             assert await reply == ParkedWorker(run_id("alice", call))

@@ -34,7 +34,7 @@ def parked(store: str, *tasks: str) -> list[str]:
         async with open_store(store) as opened:
             for task in tasks:
                 run = await owned(opened, task)
-                write = partial(ask, run=run, requests=[PAY], definition="d")
+                write = partial(ask, run=run, requests=[PAY], definition=lambda _: "d")
                 found += [it.approval_id for it in await opened.write(run.run_id, write)]
         return found
 
@@ -94,14 +94,16 @@ def run(task: str) -> str:
 
 def test_the_same_decision_again_is_no_fault_and_another_one_is(store: str) -> None:
     [id] = parked(store, "t1")
-    assert hutch("deny", id).exit_code == 0
+    assert hutch("deny", id, "--note", "Too much.\nAsk again.").exit_code == 0
     again = hutch("deny", id)
     assert again.exit_code == 0
-    assert "is denied by tom at " in again.stdout
+    assert "was already denied by tom at " in again.stdout
     assert "nothing has changed" in again.stdout
+    assert "Ask again" not in again.stdout
     other = hutch("approve", id, "--json")
     assert (other.exit_code, other.stdout) == (1, "")
-    assert "is denied by tom at " in other.stderr
+    assert "was already denied by tom at " in other.stderr
+    assert other.stderr.endswith("; that stays\n")
 
 
 def test_an_id_that_is_not_known_or_means_several_decides_nothing(store: str) -> None:

@@ -8,6 +8,7 @@ from shared.client.system.advice import advice, tool_advice
 from shared.definitions.loader import load
 from shared.definitions.model import Definition
 from shared.settings.environment import Settings
+from shared.settings.limits import ModelLimits
 from tests.support.repository import REPOSITORY
 from tests.support.tool_file import tool
 
@@ -154,3 +155,19 @@ def test_a_limit_that_the_agents_kind_of_endpoint_does_not_take_is_named() -> No
     assert "(groq)" in line
     assert line.endswith("only checked (total: minimum)")
     assert _advice({**agent, "model": {"profile": "gemini"}}) == []
+
+
+def test_a_limit_that_applies_to_no_model_is_named() -> None:
+    limits = dict.fromkeys(("gpt-5*", "gpt-5-mini", "nano", "gtp-6", "*"), ModelLimits())
+    settings = SETTINGS.model_copy(update={"model": "gpt-5", "limits": limits})
+    guarded = {"output": [{"model": "nano", "check": "It is short."}]}
+    lines = _advice({"name": "ann", "guardrails": guarded}, {"name": "bea"}, settings=settings)
+    named = [line.split("'")[1] for line in lines if "HUTCH_LIMITS" in line]
+    assert named == ["gpt-5-mini", "gtp-6"]
+    assert "the agents use gpt-5, nano" in lines[0]
+
+
+def test_limits_cause_no_advice_while_the_model_of_an_agent_is_not_known() -> None:
+    limits = {"gtp-6": ModelLimits()}
+    settings = SETTINGS.model_copy(update={"model": None, "limits": limits})
+    assert not any("HUTCH_LIMITS" in it for it in _advice({"name": "ann"}, settings=settings))

@@ -72,6 +72,14 @@ async def test_the_newest_run_comes_first_up_to_the_limit(store: Store) -> None:
     assert await listed(store, RunFilter(agent="bob")) == []
 
 
+async def test_a_task_id_means_its_own_run_even_if_another_run_id_begins_so(store: Store) -> None:
+    other = await owned(store, "t1")
+    beginning = other.run_id[:2]
+    await owned(store, beginning)
+    assert await ids(store, beginning) == [beginning]
+    assert await ids(store, other.run_id[:3]) == ["t1"]
+
+
 async def test_each_page_continues_where_the_one_before_has_ended(store: Store) -> None:
     """Also where several runs have been claimed at one time."""
     for task_id in ("t1", "t2", "t3", "t4", "t5"):

@@ -49,7 +49,7 @@ async def test_replies_and_definitions_are_read_by_their_keys(store: Store) -> N
     keys = {(run.run_id, 1), (run.run_id, 2)}
     assert await store.read(lambda db: replies(db, keys)) == {(run.run_id, 1): STEP.output}
     assert await store.read(lambda db: bodies(db, {DEFINITION, "none"})) == {
-        DEFINITION: '{"name": "alice"}'
+        DEFINITION: '{"definition": {"name": "alice"}}'
     }
 
 

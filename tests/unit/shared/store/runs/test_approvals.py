@@ -39,7 +39,13 @@ async def asked(
     definition: str = MADE,
     workers: Collection[str] = (),
 ) -> Sequence[Approval]:
-    ask = partial(approvals.ask, run=run, requests=requests, definition=definition, workers=workers)
+    ask = partial(
+        approvals.ask,
+        run=run,
+        requests=requests,
+        definition=lambda _: definition,
+        workers=workers,
+    )
     return await store.write(run.run_id, ask)
 
 

@@ -34,7 +34,10 @@ async def test_a_claim_with_a_slot_is_this_instances_run(store: Store) -> None:
     assert claim.result is ClaimResult.CLAIMED
     assert isinstance(run, Run)
     assert (run.task_id, run.fence, run.attempts, run.epoch) == ("t1", 1, 0, 1)
-    assert (run.message, run.definition) == ('{"content": "hello"}', '{"name": "alice"}')
+    assert (run.message, run.definition) == (
+        '{"content": "hello"}',
+        '{"definition": {"name": "alice"}}',
+    )
     assert run.deadline_at - run.claimed_at == pytest.approx(600, abs=1)
     assert await state_of(store, run.run_id) == ("running", "alice.1")
 

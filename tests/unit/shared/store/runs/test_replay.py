@@ -137,7 +137,10 @@ async def test_an_open_run_is_not_replayed(store: Store) -> None:
 
 async def test_replaying_a_forgotten_run_is_reported_as_forgotten(store: Store) -> None:
     run = await given_up(store)
-    assert await store.read(lambda db: definition_of(db, run.run_id)) == '{"name": "alice"}'
+    assert (
+        await store.read(lambda db: definition_of(db, run.run_id))
+        == '{"definition": {"name": "alice"}}'
+    )
     assert await store.read(lambda db: definition_of(db, "gone")) is None
     gone = await store.write("", lambda db: replay(db, "gone", 1, 60, None))
     assert gone is Replayed.FORGOTTEN
