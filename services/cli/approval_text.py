@@ -42,8 +42,8 @@ def fields(approval: Approval) -> dict[str, object]:
     for name in ("asked_at", "expires_at", "decided_at"):
         at = found[name]
         found[name] = datetime.fromtimestamp(at, UTC) if isinstance(at, float) else None
-    with suppress(ValueError):  # a damaged row is shown as it is stored
-        found["arguments"] = from_json(approval.arguments)
+    with suppress(ValueError):  # what is no JSON, or in a damaged row, is shown as it is stored
+        found["arguments"] = from_json(approval.arguments, allow_inf_nan=False)
     return found
 
 

@@ -70,6 +70,13 @@ def test_what_waits_is_listed_in_pages(store: str) -> None:
     assert of_run["approval_id"] == ids[1]
 
 
+def test_a_number_that_json_does_not_have_is_listed_as_text(store: str) -> None:
+    parked(store, "t1")
+    damaged(store, "arguments = '{\"amount\": Infinity}'")
+    [found] = json.loads(hutch("approvals", "--json").stdout)
+    assert found["arguments"] == '{"amount": Infinity}'
+
+
 def test_a_decision_has_a_name_a_time_and_a_reason(store: str) -> None:
     [id] = parked(store, "t1")
     done = hutch("approve", id[:6].upper(), "--note", "A known customer.")
