@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from services.agent.tools.mcp.catalogue import MOST_TOOLS, Catalogue, resource_t
 from services.agent.tools.mcp.http import FORGOTTEN, http_transport
 from services.agent.tools.mcp.results import MOST_URI_CHARS, Result, contents_of, result_of
 from services.agent.tools.mcp.stdio import process_transport
+from shared import VERSION
 from shared.concurrency.threads import in_thread
 from shared.definitions.functions import JsonObject
 from shared.definitions.mcp import McpServer
@@ -174,7 +174,7 @@ async def open_session(server: McpServer, folder: Path, link: McpLink) -> AsyncI
 
     client = Client(
         process_transport(server, folder, link) if server.command else http_transport(server, link),
-        client_info=types.Implementation(name="hutch", version=version("hutch")),
+        client_info=types.Implementation(name="hutch", version=VERSION),
         message_handler=receive,
         cache=None,
     )
