@@ -30,6 +30,8 @@ from tests.support.stores.steps import claimed, request, taken
 
 NO_TIME = 1e300
 """Of no calendar."""
+OLD = "0" * 32
+"""The hash of a definition that can't be read."""
 
 
 async def damaged(own: Instance, failures: int) -> Run:
@@ -63,7 +65,9 @@ async def lived(own: Instance, *started: Run) -> dict[str, Row]:
 async def begun(own: Instance, failures: int = 0) -> tuple[Run, Run]:
     """One that meets a fault, and its neighbour."""
     await own.store.write("", lambda db: freeze(db, own.snapshot.digest, own.snapshot.body))
-    run, other = await damaged(own, failures), (await claimed(own.store, request("other"))).run
+    await own.store.write("", lambda db: freeze(db, OLD, "{}"))
+    asked = replace(request("other"), definition=OLD)
+    run, other = await damaged(own, failures), (await claimed(own.store, asked)).run
     assert other is not None
     return run, other
 
