@@ -26,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 demo: venv
 	@$(BIN)/hutch demo $(if $(ONLY),--only $(ONLY)) $(if $(KEEP),--keep)
 
-# For developers: at most eight minutes on two quiet cores, with a test of each promise (`essential`).
+# For developers: about twelve minutes on two quiet cores, with a test of each promise (`essential`).
 test: machine check
 	$(PYTEST) $(INTEGRATION) -m essential $(SIDE_BY_SIDE) --durations=10
 	$(PYTEST) tests/e2e -m essential --durations=10
