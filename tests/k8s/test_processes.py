@@ -202,10 +202,10 @@ def test_only_metrics_that_exist_are_asked_for(production: Overlay, kind: str) -
     assert asked <= known
 
 
-def test_seven_alerts_each_with_a_page_to_turn_to(production: Overlay) -> None:
+def test_eight_alerts_each_with_a_page_to_turn_to(production: Overlay) -> None:
     (rules,) = production.of("PrometheusRule").values()
     alerts = [rule for group in rules["spec"]["groups"] for rule in group["rules"]]
-    assert len(alerts) == 7
+    assert len(alerts) == 8
     for alert in alerts:
         page, _, anchor = alert["annotations"]["runbook"].partition("#")
         titles = re.findall("^## (.+)$", (REPOSITORY / page).read_text("utf-8"), re.MULTILINE)
