@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic_core import to_json
 
-from services.agent.llm.chat import Completion, Text, ToolCall
+from services.agent.llm.chat import Completion, Text, ToolCall, ToolSpec
 from services.agent.loop.approvals import ParkedWorker, RunParked, approval_request, denial
 from services.agent.loop.budget import is_spent, shares
 from services.agent.loop.guardrails.untrusted import Untrusted
@@ -123,12 +123,14 @@ class Calls:
     journal: Journal
     left_s: Callable[[], float]
     """The seconds until the run's deadline."""
+    specs: dict[str, ToolSpec] = field(init=False)
+    """The tools and workers of the run's definition, by name."""
     repeats: Repeats = field(init=False)
 
     def __post_init__(self) -> None:
         self._kinds = kinds_by_name(self.work.tools, self.work.workers)
         workers = (worker.tool for worker in self.work.workers)
-        self._specs = {spec.name: spec for spec in (*self.work.tools, *workers)}
+        self.specs = {spec.name: spec for spec in (*self.work.tools, *workers)}
         self._repeatable = {tool.name for tool in self.work.tools if tool.repeatable}
         self.repeats = Repeats(self._repeatable)
         self._untrusted = Untrusted(self.work)
@@ -228,7 +230,7 @@ class Calls:
         approval."""
         if isinstance(arguments, WorkerArguments):
             arguments = arguments.model_dump(exclude_none=True)
-        request = approval_request(call.key, call.kind, self._specs[call.name], arguments)
+        request = approval_request(call.key, call.kind, self.specs[call.name], arguments)
         if request is None:
             return call
         decision = self.journal.decision(request)

@@ -107,8 +107,6 @@ class _Loop:
     """The latest reply until it is recorded; the last one is committed with the run's end."""
     context: Context = field(init=False)
     shortening: Shortening = field(init=False)
-    known: dict[str, ToolSpec] = field(init=False)
-    """The tools and workers of the run's definition."""
     specs: tuple[ToolSpec, ...] = field(init=False)
     """The tools and workers that the model is offered now."""
     too_late: list[str] = field(default_factory=list)
@@ -122,9 +120,9 @@ class _Loop:
     def __post_init__(self) -> None:
         work = self.work
         self.data = AnswerData(work.output) if work.output is not None else None
-        self.known = {it.name: it for it in (*work.tools, *(it.tool for it in work.workers))}
-        offered = {*work.offered, *OWN} if work.offered else self.known.keys()
-        self.specs = tuple(it for name, it in self.known.items() if name in offered)
+        known = self.calls.specs
+        offered = {*work.offered, *OWN} if work.offered else known.keys()
+        self.specs = tuple(it for name, it in known.items() if name in offered)
         self.context = Context(work, self.specs)
         self.shortening = Shortening(self.context, self.model, self.journal)
 
@@ -217,9 +215,11 @@ class _Loop:
         cache."""
         asked = zip(completion.tool_calls, answers, strict=True)
         found = (found_tools(it.content) for call, it in asked if call.name == FIND_TOOLS)
-        names = {name: None for each in found for name in each if name in self.known}
-        self.specs += tuple(self.known[it] for it in names if self.known[it] not in self.specs)
-        self.context.offer(self.specs)
+        known = self.calls.specs
+        names = {name: None for each in found for name in each if name in known}
+        if new := tuple(known[it] for it in names if known[it] not in self.specs):
+            self.specs += new
+            self.context.offer(self.specs)
 
     def _ask_again(self, completion: Completion) -> None:
         """Add a request to answer, or to correct the answer in the reply."""
