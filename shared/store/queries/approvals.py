@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.engine import Connection
 
 from shared.contract.approvals import ApprovalState
-from shared.store.runs.approvals import Approval, approval_of
+from shared.store.runs.approvals import PENDING, Approval, approval_of
 from shared.store.schema import approvals
 
 MOST_MATCHES = 20
 """The most requests that a search by a short beginning returns."""
-
-PENDING = approvals.c.state == literal_column("'pending'")
-"""Written out, so that the index of pending requests is used."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
-    literal_column,
     not_,
     select,
     true,
@@ -29,6 +28,7 @@ from shared.contract.topology import ALL
 from shared.store.messages.dead_letters import KEPT
 from shared.store.messages.outbox import ORPHANED, UNSENT
 from shared.store.processes import heartbeats
+from shared.store.runs.approvals import PENDING
 from shared.store.runs.cancels import CANCELLED, ENDABLE
 from shared.store.runs.takeover import BEFORE_DELIVERIES, DELAYED, SUSPECT, TAKEABLE
 from shared.store.schema import (
@@ -129,7 +129,7 @@ _asked = (
         _number.label("approvals_pending"),
         _number.filter(approvals.c.expires_at <= now_s()).label("expired"),
     )
-    .where(approvals.c.agent == _AGENT, approvals.c.state == literal_column("'pending'"))
+    .where(approvals.c.agent == _AGENT, PENDING)
     .subquery("asked")
 )
 _POLL = select(

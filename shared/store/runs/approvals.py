@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, TypeAdapter
-from sqlalchemy import and_, bindparam, func, not_, select, update
+from sqlalchemy import and_, bindparam, func, literal_column, not_, select, update
 from sqlalchemy.engine import Connection
 
 from shared.contract.approvals import ApprovalRequest, ApprovalState
@@ -101,7 +101,8 @@ _BLANK: dict[str, Any] = {
     "decided_by": None,
     "note": None,
 }
-_pending = approvals.c.state == ApprovalState.PENDING
+PENDING = approvals.c.state == literal_column("'pending'")
+"""Written out, so that the indexes of pending requests are used."""
 
 
 def approval_of(row: Any) -> Approval:
@@ -139,7 +140,7 @@ def ask(
         for it, request, of in zip(ids, requests, bound, strict=True)
         if _add(connection, run, it, request, of, now)
     }
-    mine = and_(approvals.c.run_id == run.run_id, _pending)
+    mine = and_(approvals.c.run_id == run.run_id, PENDING)
     asked = approvals.c.approval_id.in_(ids)
     withdrawn = update(approvals).where(mine, not_(asked))
     connection.execute(withdrawn.values(state=ApprovalState.WITHDRAWN, decided_at=now))
@@ -235,7 +236,7 @@ def _effect(approval: Approval, decision: ApprovalState) -> Effect:
 
 def expire(connection: Connection, agent: str, *, batch: int = BATCH) -> int:
     """Let the requests expire whose time is over, and make their runs due; returns how many."""
-    late = and_(approvals.c.agent == agent, _pending, approvals.c.expires_at <= now_s())
+    late = and_(approvals.c.agent == agent, PENDING, approvals.c.expires_at <= now_s())
     chosen = select(approvals.c.run_id).where(late).order_by(approvals.c.expires_at).limit(batch)
     run_ids = sorted({row.run_id for row in connection.execute(chosen)})
     locked = select(runs.c.run_id).where(runs.c.run_id.in_(run_ids)).order_by(runs.c.run_id)
@@ -253,7 +254,7 @@ def expire(connection: Connection, agent: str, *, batch: int = BATCH) -> int:
 _WITHDRAW = Prepared(
     lambda _: (
         update(approvals)
-        .where(approvals.c.run_id == bindparam("ended_run"), _pending)
+        .where(approvals.c.run_id == bindparam("ended_run"), PENDING)
         .values(state=ApprovalState.WITHDRAWN, decided_at=now_s())
         .returning(approvals.c.approval_id)
     )
