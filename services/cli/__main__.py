@@ -72,7 +72,7 @@ COMMANDS = {
     "approve": ("approvals", "Approve a call: it is made once, and its run goes on."),
     "deny": (
         "approvals",
-        "Deny a call: it is not made, its model is told so, and its run goes on.",
+        "Deny a call: it is not made, its model gets the note, and its run goes on.",
     ),
     "pause": (
         "pause",

@@ -77,7 +77,7 @@ def approve(id: Id, note: Note = "", json: Json = False) -> None:
 
 
 def deny(id: Id, note: Note = "", json: Json = False) -> None:
-    """Deny a call: it is not made, its model is told so, and its run goes on."""
+    """Deny a call: it is not made, its model gets the note, and its run goes on."""
     _decide(id, ApprovalState.DENIED, note, json=json)
 
 
