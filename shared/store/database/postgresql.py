@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.errors import SettingsError, StoreUnavailable
 from shared.store.database.batch import DEFERRED, run_together
@@ -25,13 +27,18 @@ COMMAND_TIMEOUT_S = 30
 class PostgresqlDatabase:
     """A `Database` (see `shared.store.database.engine`) on a PostgreSQL server."""
 
-    def __init__(self, address: Callable[[], str], pool_size: int) -> None:
+    def __init__(
+        self,
+        address: Callable[[], str],
+        pool_size: int,
+        command_timeout_s: float = COMMAND_TIMEOUT_S,
+    ) -> None:
         """`address` is called for each new connection; asyncpg reads TLS settings from its query.
 
         If it can't be read any more, `StoreUnavailable` is raised: it may be readable again later.
         """
 
-        timeouts = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
+        timeouts = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": command_timeout_s}
         self._engine = create_async_engine(
             "postgresql+asyncpg://", pool_size=pool_size, max_overflow=0, connect_args=timeouts
         )
@@ -50,9 +57,12 @@ class PostgresqlDatabase:
     async def run(self, operation: Callable[[Connection], T], *, writes: bool = False) -> T:
         try:
             with translated():
-                async with (self._engine if writes else self._reading).begin() as connection:
+                async with self._connection(self._engine if writes else self._reading) as it:
                     self._has_connected = True
-                    return await connection.run_sync(operation)
+                    transaction = await it.begin()
+                    result = await it.run_sync(operation)
+                    await transaction.commit()
+                    return result
         except AccessDenied as error:
             if not self._has_connected:
                 raise
@@ -69,15 +79,26 @@ class PostgresqlDatabase:
 
     async def _run_together(self, operations: Sequence[Operation[Any]]) -> list[Any]:
         with translated():
-            async with self._reading.connect() as connection:
+            async with self._connection(self._reading) as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None
-                try:
-                    async with driver.transaction():
-                        return await run_together(connection, operations)
-                finally:
-                    if driver.is_closed():
-                        await connection.invalidate()
+                async with driver.transaction():
+                    return await run_together(connection, operations)
+
+    @asynccontextmanager
+    async def _connection(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool; without a commit its transaction is rolled back.
+
+        After a timeout or a cancellation the connection is closed. A server that was frozen may
+        still execute what it had received: a BEGIN that nobody would end, in which the heartbeats
+        of this process would stay locked and unseen.
+        """
+        async with engine.connect() as connection:
+            try:
+                yield connection
+            except (TimeoutError, asyncio.CancelledError):
+                await connection.invalidate()
+                raise
 
     async def close(self) -> None:
         await self._engine.dispose()

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -10,11 +11,15 @@ from shared.errors import StoreError, StoreUnavailable
 from shared.store import Store, open_store
 from shared.store.database.engine import POOL_SIZE
 from shared.store.database.migrate import migrate
+from shared.store.database.postgresql import PostgresqlDatabase
 from shared.store.processes import heartbeats
+from tests.support.brokers.waiting import until
 from tests.support.stores.postgresql import PASSWORD, Postgres
 from tests.support.stores.steps import claimed, request, seen, until_away
 
 STORES = ["postgresql"]
+
+IN_TRANSACTION = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
 
 
 async def test_a_wrong_password_is_one_sentence_that_does_not_show_it(
@@ -45,6 +50,24 @@ async def test_a_server_that_goes_away_is_waited_for(
     assert (await read).heartbeats == {"alice.1": 1}
     assert (await seen(store, "bob")).heartbeats == {"bob.1": 1}
     assert store.available
+
+
+@pytest.mark.essential
+@pytest.mark.parametrize("operations", [1, 2])
+async def test_a_transaction_that_a_frozen_server_begins_later_is_not_left_open(
+    postgresql: Postgres, store: Store, store_url: str, operations: int
+) -> None:
+    """Of one operation or of a group; the server gets BEGIN before the timeout."""
+    database = PostgresqlDatabase(lambda: store_url, pool_size=1, command_timeout_s=1)
+    beats = [partial(heartbeats.record, instance="bob.1", agent="bob")] * operations
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        await database.run_group(beats)
+        with postgresql.frozen(), pytest.raises(StoreUnavailable):
+            await database.run_group(beats)
+        await database.run(lambda db: db.execute(text("SELECT 1")))  # not in that transaction
+        await until(lambda: postgresql.sql(IN_TRANSACTION) == "0")
+        assert (await seen(store, "bob")).heartbeats == {"bob.1": operations}
 
 
 async def test_patience_with_a_server_ends(store_url: str, postgresql: Postgres) -> None:

@@ -46,8 +46,8 @@ async def test_each_run_has_a_nonce_of_its_own_that_it_keeps(store: Store) -> No
     first, second = await owned(store, "t1"), await owned(store, "t2")
     assert len({first.nonce, second.nonce, ""}) == 3
     assert first.nonce not in repr(first)
-    [again, _] = await taken(store, dead={"alice.1"})
-    assert (again.run_id, again.nonce) == (first.run_id, first.nonce)
+    again = {run.run_id: run.nonce for run in await taken(store, dead={"alice.1"})}
+    assert again == {first.run_id: first.nonce, second.run_id: second.nonce}
 
 
 async def test_a_claim_without_a_slot_is_due_for_any_replica(store: Store) -> None:
