@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,25 +44,42 @@ async def run_with(store: Store, task_id: str, parent: str | None, *replies: str
 
 
 @pytest.fixture
-def top(store_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """A run of two calls with known prices, its worker, and that one's worker, which is damaged."""
+def place(store_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The address of a store, with prices of two models."""
     monkeypatch.setenv("HUTCH_STORE", store_url)
     monkeypatch.setenv("HUTCH_AGENTS", str(tmp_path))
     monkeypatch.setenv("HUTCH_PRICES", PRICES)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.delenv("OPENAI_MODEL", raising=False)
-    return asyncio.run(_made(store_url))
+    return store_url
 
 
-async def _made(url: str) -> str:
+@pytest.fixture
+def top(place: str) -> str:
+    """A run of two calls with known prices, its worker, and that one's worker, which is damaged."""
+    return asyncio.run(_made(place))
+
+
+@asynccontextmanager
+async def _store(url: str) -> AsyncIterator[Store]:
     definition = '{"definition": {"name": "alice", "model": {"name": "small"}}}'
     async with open_store(url) as store:
         await store.write("", lambda db: freeze(db, DEFINITION, definition))
+        yield store
+
+
+async def _made(url: str) -> str:
+    async with _store(url) as store:
         nothing = reply(None, Usage())  # such as a history that was shortened without a model
         top = await run_with(store, "t1", None, reply("big"), reply(None), nothing)
         await run_with(store, "t2", "t1", reply("big", USED.model_copy(update={"cost": 0.25})))
         await run_with(store, "t3", "t2", reply("scripted"), "garbage {")
         return top
+
+
+async def _unpriced(url: str) -> None:
+    async with _store(url) as store:
+        await run_with(store, "t1", None, reply("scripted"), "garbage {")
 
 
 def printed(*arguments: str) -> Any:
@@ -101,12 +120,12 @@ def test_runs_are_listed_with_their_own_cost_and_that_of_all_they_caused(top: st
     assert "+?: the price of a model is not known" in shown.stderr
 
 
-@pytest.mark.usefixtures("top")
-def test_no_cost_is_shown_where_no_call_has_a_price() -> None:
+def test_no_cost_is_shown_where_no_call_has_a_price(place: str) -> None:
     """Such as the calls of the scripted model."""
-    shown = hutch("show", "t3").stdout
+    asyncio.run(_unpriced(place))
+    shown = hutch("show", "t1").stdout
     assert "cost" not in shown
-    listed = hutch("runs", "--limit", "1")
+    listed = hutch("runs")
     assert ("hello" in listed.stdout, "USD" in listed.stdout) == (True, False)
     assert "?" not in shown + listed.output
 

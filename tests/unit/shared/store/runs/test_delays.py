@@ -37,8 +37,8 @@ def delayed(task_id: str = "t1", *, by_s: float = HOUR_S) -> Request:
     return replace(request(task_id), not_before=time.time() + by_s)
 
 
-async def became_due(store: Store, *task_ids: str, ago_s: float = 0.0) -> None:
-    """Their time has come."""
+async def became_due(store: Store, *task_ids: str, ago_s: float = 1.0) -> None:
+    """Their time has come. SQLite's clock counts milliseconds: for it, this moment can be later."""
     at = time.time() - ago_s
     due = update(runs).where(runs.c.task_id.in_(task_ids)).values(due_at=at)
     await store.write("", lambda db: db.execute(due))
