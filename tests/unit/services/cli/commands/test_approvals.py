@@ -59,13 +59,14 @@ def test_nothing_waits() -> None:
 
 def test_what_waits_is_listed_in_pages(store: str) -> None:
     ids = parked(store, "t1", "t2", "t3")
-    assert [it["approval_id"] for it in json.loads(hutch("approvals", "--json").stdout)] == ids
+    listed = [it["approval_id"] for it in json.loads(hutch("approvals", "--json").stdout)]
+    assert sorted(listed) == sorted(ids)
     first = hutch("approvals", "--limit", "2")
-    assert f"{ids[0]}  " in first.stdout
+    assert f"{listed[0]}  " in first.stdout
     assert '{"amount": 150}' in first.stdout
-    assert first.stderr == f"later ones: the same command with --after {ids[1]}\n"
-    [rest] = json.loads(hutch("approvals", "--after", ids[1], "--json").stdout)
-    assert (rest["approval_id"], rest["arguments"]) == (ids[2], {"amount": 150})
+    assert first.stderr == f"later ones: the same command with --after {listed[1]}\n"
+    [rest] = json.loads(hutch("approvals", "--after", listed[1], "--json").stdout)
+    assert (rest["approval_id"], rest["arguments"]) == (listed[2], {"amount": 150})
     [of_run] = json.loads(hutch("approvals", "--run", "t2", "--json").stdout)
     assert of_run["approval_id"] == ids[1]
 

@@ -27,9 +27,9 @@ def by_task(lines: Iterable[RunLine]) -> list[RunLine]:
 
 async def test_a_tree_has_the_steps_and_marks_of_each_run(store: Store) -> None:
     run = await owned(store)
-    await claimed(store, replace(request("t2"), root_id="t1", parent_id="t1"), "alice.3")
     await store.write(run.run_id, lambda db: write_step(db, run, STEP))
     await taken(store, "alice.2", {"alice.1"})
+    await claimed(store, replace(request("t2"), root_id="t1", parent_id="t1"))
     found = await read(store)
     assert found.steps == 1
     first, second = by_task(found.lines)
