@@ -6,10 +6,12 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from tests.support.processes.agents import define
 from tests.support.processes.running import Child, System
 
 TIMEOUT_S = 60.0
@@ -20,6 +22,18 @@ def gateway(system: System, **env: str) -> tuple[Child, str]:
     child = system.start("services.gateway", HUTCH_GATEWAY_PORT="0", **env)
     served = child.wait_for(r'the gateway is served".*"port": (\d+)')
     return child, f"http://127.0.0.1:{served[1]}"
+
+
+def alice_bob_and_form(system: System, agents: Path) -> None:
+    """Start a manager with her worker, and an agent whose answers have a schema."""
+    define(
+        agents,
+        system,
+        alice="workers: [bob]\ndescription: Manages Bob.",
+        bob="preamble: You are Bob.",
+        form="output: {type: object, properties: {city: {type: string}}, required: [city]}",
+    )
+    system.agents("alice", "bob", "form")
 
 
 def client(address: str) -> httpx2.AsyncClient:

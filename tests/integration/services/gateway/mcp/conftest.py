@@ -12,8 +12,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.extension import ClientExtension
 
-from tests.support.gateway import gateway
-from tests.support.processes.agents import define
+from tests.support.gateway import alice_bob_and_form, gateway
 from tests.support.processes.running import System
 from tests.support.repository import REPOSITORY
 
@@ -52,12 +51,5 @@ class Door:
 
 @pytest.fixture
 def door(system: System, agents: Path) -> Door:
-    define(
-        agents,
-        system,
-        alice="workers: [bob]\ndescription: Manages Bob.",
-        bob="preamble: You are Bob.",
-        form="output: {type: object, properties: {city: {type: string}}, required: [city]}",
-    )
-    system.agents("alice", "bob", "form")
+    alice_bob_and_form(system, agents)
     return Door(gateway(system)[1], system)

@@ -9,8 +9,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.support.gateway import gateway
-from tests.support.processes.agents import define
+from tests.support.gateway import alice_bob_and_form, gateway
 from tests.support.processes.running import System
 
 
@@ -24,14 +23,7 @@ class Door:
 
 @pytest.fixture
 def door(system: System, agents: Path) -> Door:
-    define(
-        agents,
-        system,
-        alice="workers: [bob]\ndescription: Manages Bob.",
-        bob="preamble: You are Bob.",
-        form="output: {type: object, properties: {city: {type: string}}, required: [city]}",
-    )
-    system.agents("alice", "bob", "form")
+    alice_bob_and_form(system, agents)
     return Door(f"{gateway(system)[1]}/v1", system)
 
 
