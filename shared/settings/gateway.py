@@ -46,8 +46,9 @@ class GatewaySettings(Environment):
     open: bool = Field(
         default=False,
         validation_alias="HUTCH_GATEWAY_OPEN",
-        description="`1`: no key is needed, whatever the address; only where no other machine "
-        "reaches the port, as when a container's port is published on 127.0.0.1",
+        description="`1`: no key is needed until the first one is made, whatever the address; only "
+        "where no other machine reaches the port, as when a container's port is published on "
+        "127.0.0.1",
     )
     webhook_secret: Annotated[SecretStr, AfterValidator(_secrets)] | None = Field(
         default=None,

@@ -29,7 +29,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from shared.contract.priority import Priority
 
-REVISION = "0013"
+REVISION = "0014"
 """The newest migration; a process refuses a store with another revision."""
 
 metadata = MetaData()

@@ -162,7 +162,13 @@ def application(sample: Sample) -> FastAPI:
             and (not agent or it["agent"] == agent)
             and q.lower() in f"{it['text']} {it['id']} {it['run_id']}".lower()
         ]
-        return {"dead_letters": found[:limit], "next": None, "total": len(found)}
+        newest = max((it["at"] for it in found), default=None)
+        return {
+            "dead_letters": found[:limit],
+            "next": None,
+            "total": len(found),
+            "newest": newest,
+        }
 
     @app.get("/api/dead-letters/{id}")
     def dead_letter(id: str) -> Json:
@@ -201,6 +207,7 @@ def application(sample: Sample) -> FastAPI:
                 "ids" not in body
                 and (body.get("reason") or "") in it["reason"]
                 and body.get("agent") in {None, it["agent"]}
+                and it["at"] <= body.get("until", it["at"])
             )
         ]
         sample.letters = [it for it in sample.letters if it not in gone]

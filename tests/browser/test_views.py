@@ -9,6 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Visitor
+from tests.browser.sample_content import ago, iso
 from tests.browser.sample_gateway import Sample
 
 VIEWS = {
@@ -151,10 +152,23 @@ async def test_dead_letters_are_replayed_by_reason_and_dropped_by_choice(
     await page.get_by_role("button", name="Drop chosen").click()
     await page.get_by_role("dialog").get_by_role("button", name="Drop").click()
     await expect(page.get_by_text("1 dropped.")).to_be_visible()
-    assert [body for _, _, body in sample.requests] == [
-        {"reason": "not JSON"},
-        {"ids": ["dead0000"]},
-    ]
+    replayed, dropped = [body["ids"] for _, _, body in sample.requests]
+    assert replayed == [f"dead{number:04d}" for number in range(1, 37, 5)]
+    assert dropped == ["dead0000"]
+
+
+async def test_dead_letters_that_arrive_while_a_person_is_asked_are_left_alone(
+    page: Page, visitor: Visitor, sample: Sample
+) -> None:
+    older = sample.letters[-1]
+    sample.letters += [{**older, "id": f"more{number}"} for number in range(20)]
+    await visitor.open("/dead-letters")
+    await expect(page.get_by_text("57 letters")).to_be_visible()
+    await page.get_by_role("button", name="Drop all").click()
+    sample.letters.append({**older, "id": "late", "at": iso(ago())})
+    await page.get_by_role("dialog").get_by_role("button", name="Drop").click()
+    await expect(page.get_by_text("57 dropped.")).to_be_visible()
+    assert [it["id"] for it in sample.letters] == ["late"]
 
 
 async def test_a_person_sees_what_is_asked_and_decides_with_a_note(

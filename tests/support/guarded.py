@@ -14,6 +14,7 @@ from starlette.responses import StreamingResponse
 from services.gateway import problems
 from services.gateway.access import guard, login
 from services.gateway.access.caller import Operator, Reader, Runner
+from services.gateway.access.keys import CACHE_S
 from shared.process.http import serving
 from shared.settings.gateway import GatewaySettings
 from shared.store import Store
@@ -57,6 +58,13 @@ def _application(store: Store, settings: GatewaySettings) -> FastAPI:
     @app.get("/api/fault")
     def fault(_: Reader) -> None:
         raise RuntimeError("the secret cause")
+
+    @app.get("/api/revoked")
+    async def revoked(caller: Reader) -> str:
+        """Answers after the caller's key is revoked."""
+        await store.write("", partial(api_keys.revoke, name=caller.name))
+        await asyncio.sleep(CACHE_S)
+        return "the answer"
 
     @app.get("/api/stream")
     async def stream(caller: Reader) -> StreamingResponse:

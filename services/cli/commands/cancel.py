@@ -21,10 +21,7 @@ from shared.settings.environment import Settings
 from shared.store import Store
 from shared.store.messages import sent
 from shared.store.queries import reports
-from shared.store.queries.reports import Row
-
-SHORTEST = 8
-"""Characters of a run's id: a shorter text could be the id of a task that has not arrived yet."""
+from shared.store.queries.reports import SHORTEST_TO_CANCEL, Row
 
 WAIT_S = 5.0
 """How long the command waits for the run's end; a living process needs about a second."""
@@ -85,7 +82,7 @@ def cancelled_run(key: str, agent: str | None, found: Sequence[Row]) -> Row | No
     """
     of_agent = [row for row in found if agent in {None, row.agent}]
     exact = [row for row in of_agent if key in {row.task_id, row.run_id}]
-    if exact or (of_agent and len(key) >= SHORTEST):
+    if exact or (of_agent and len(key) >= SHORTEST_TO_CANCEL):
         return only_run(key, exact or of_agent)
     if agent is None:
         raise HutchError(

@@ -44,8 +44,12 @@ async def _key_in(keys: Keys, headers: list[str]) -> ApiKey:
         raise refused("send the key in one header: 'Authorization: Bearer hk_…'")
     key = await keys.valid(text.strip())
     if key is None:
-        raise refused("this key is unknown or revoked")
+        raise unknown_key()
     return key
+
+
+def unknown_key() -> Problem:
+    return refused("this key is unknown or revoked")
 
 
 def refused(sentence: str) -> Problem:

@@ -10,7 +10,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.access.authentication import key_of
+from services.gateway.access.authentication import key_of, unknown_key
 from services.gateway.access.body import BODY_BYTES, PUBLIC_BYTES, read_body, replayed
 from services.gateway.access.caller import OPEN, caller_with
 from services.gateway.access.keys import Keys
@@ -42,15 +42,15 @@ def install(app: FastAPI, store: Store, settings: GatewaySettings) -> None:
 
 
 class _Revoked(Exception):
-    """The key of a stream is revoked, so no more of it is sent."""
+    """The key is revoked, so no more of the response is sent."""
 
 
 class Guard:
     """Refuses requests without a valid key and bodies that are too large, counts the limits, adds
     the headers, and turns every error into a response.
 
-    It does not wait for a response to be complete, so streams pass through. A stream ends when its
-    key is revoked.
+    It does not wait for a response to be complete, so streams pass through. When a key is revoked,
+    its streams end, and what it waits for is refused.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys, limits: KeyLimits) -> None:
@@ -68,10 +68,11 @@ class Guard:
             try:
                 await self._serve(request, response, streams)
             except Exception as error:  # noqa: BLE001 - the outermost frame of every request
-                if response.revoked:
+                if response.revoked and response.started:
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
                     return
-                problem = problem_of(error)  # which logs an unexpected error
+                # `problem_of` logs an unexpected error.
+                problem = unknown_key() if response.revoked else problem_of(error)
                 if not response.started:
                     await self._refuse(request, problem, response.send)
 
@@ -99,7 +100,8 @@ class Guard:
 
     def _while_active(self, key: ApiKey, response: _Response) -> Send:
         async def send_if_active(message: Message) -> None:
-            if message.get("more_body", False) and not await self._keys.still_active(key):
+            going_on = message["type"] == "http.response.start" or message.get("more_body", False)
+            if going_on and not await self._keys.still_active(key):
                 response.revoked = True
                 raise _Revoked
             await response.send(message)

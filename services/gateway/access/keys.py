@@ -25,8 +25,7 @@ READ_S = 2.0
 class Keys:
     def __init__(self, store: Store, settings: GatewaySettings) -> None:
         self._store = store
-        self._always_open = settings.open
-        self._on_loopback = is_loopback(settings.host)
+        self._open_at_first = settings.open or is_loopback(settings.host)
         self._known: Mapping[str, ApiKey] = {}
         self._read_at = -CACHE_S
         self._reading = asyncio.Lock()
@@ -60,12 +59,10 @@ class Keys:
     async def needed(self) -> bool:
         """Whether a request needs a key.
 
-        On a loopback address none is needed until the first one is made. A revoked key counts: the
-        gateway does not open again when the last key is revoked.
+        On a loopback address, or with `HUTCH_GATEWAY_OPEN`, none is needed until the first one is
+        made. A revoked key counts: the gateway does not open again when the last key is revoked.
         """
-        if self._always_open:
-            return False
-        if not self._on_loopback:
+        if not self._open_at_first:
             return True
         await self._refresh(CACHE_S)
         return bool(self._known)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from services.gateway.access import cookie
-from services.gateway.access.authentication import refused
+from services.gateway.access.authentication import unknown_key
 from services.gateway.access.caller import OPEN, Reader
 from services.gateway.access.keys import Keys
 from services.gateway.access.origin import check_origin
@@ -50,7 +50,7 @@ async def login(body: Login, request: Request, keys: Annotated[Keys, Depends(key
     check_origin(request, browser=False)
     key = await keys.valid(body.key.strip())
     if key is None:
-        raise refused("this key is unknown or revoked")
+        raise unknown_key()
     response = Response(status_code=204)
     # Behind a proxy that ends TLS only the browser knows: the page's script can't change `Origin`.
     secure = request.headers.get("origin", "").lower().startswith("https://")

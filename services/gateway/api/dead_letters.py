@@ -45,13 +45,17 @@ class DeadLetterRow(BaseModel):
 
 
 class DeadLetters(BaseModel):
-    """`total` counts all that the filter lets through; `next` is the `before` of the next page."""
+    """`total` counts all that the filter lets through; `next` is the `before` of the next page.
+
+    `newest` is the latest time of all: as `until` of an action it leaves out what arrives later.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     dead_letters: list[DeadLetterRow]
     next: str | None
     total: int
+    newest: datetime | None
 
 
 class RemedyRow(BaseModel):
@@ -152,7 +156,10 @@ async def list_dead_letters(
     page = found[start : start + limit]
     more = start + limit < len(found)
     return DeadLetters(
-        dead_letters=page, next=page[-1].id if page and more else None, total=len(found)
+        dead_letters=page,
+        next=page[-1].id if page and more else None,
+        total=len(found),
+        newest=max((row.at for row in found if row.at is not None), default=None),
     )
 
 

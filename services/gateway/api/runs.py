@@ -32,7 +32,15 @@ from shared.contract.rows import storable
 from shared.contract.times import WrittenTime
 from shared.store import Store
 from shared.store.queries import search
-from shared.store.queries.reports import DELAYED_RUNS, Row, RunFilter, find, newest, rows_of
+from shared.store.queries.reports import (
+    DELAYED_RUNS,
+    SHORTEST_TO_CANCEL,
+    Row,
+    RunFilter,
+    find,
+    newest,
+    rows_of,
+)
 from shared.store.runs.files import read_file
 from shared.store.schema import INTEGER_MAX, LATEST_S, RunState
 
@@ -203,6 +211,12 @@ async def cancel_run(
 ) -> Cancelled:
     """Cancel the run and all that it has caused; one that has ended stays as it is."""
     row = await run_of(gateway.store, run, caller)
+    if run not in {row.run_id, row.task_id} and len(run) < SHORTEST_TO_CANCEL:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            f"'{run}' is the beginning of {row.run_id}: to cancel it, send at least "
+            f"{SHORTEST_TO_CANCEL} characters",
+        )
     await cancel(hub, caller, row.agent, row.task_id)
     return Cancelled(run_id=row.run_id)
 
@@ -211,11 +225,9 @@ async def run_of(store: Store, key: str, caller: Caller) -> Row:
     """The run that a key names, if the caller may see it."""
     exact = await store.read(lambda db: rows_of(db, [key])) if len(key) == ID_CHARS else ()
     found = exact or await store.read(lambda db: find(db, key))
-    if not found:
-        raise Problem(HTTPStatus.NOT_FOUND, f"no run and no task has the id '{key}'")
     seen = [row for row in found if caller.sees(row.agent)]
     if not seen:
-        caller.check(found[0].agent)
+        raise Problem(HTTPStatus.NOT_FOUND, f"no run and no task has the id '{key}'")
     if len(seen) > 1:
         names = ", ".join(f"{row.run_id[:12]} of {row.agent}" for row in seen[:3])
         raise Problem(

@@ -1,4 +1,4 @@
-"""CommandRunner that run beside the gateway, each in a process of its own."""
+"""Commands that run beside the gateway, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class CommandRunner:
 
         It begins with the first line that is asked for. It is interrupted, as by Ctrl-C, when the
         iterator is closed or cancelled, and when this process is to end. Raises 503 if too many
-        commands run.
+        commands run; if too many have begun by the first line, the output says so.
         """
         if self._jobs is None or self.stopping.mode or self._running >= MOST_AT_ONCE:
             raise Problem(
@@ -94,6 +94,10 @@ class CommandRunner:
         return self._output(_Running(command, self.stopping), self._jobs)
 
     async def _output(self, running: _Running, jobs: asyncio.TaskGroup) -> AsyncIterator[str]:
+        if self._running >= MOST_AT_ONCE:
+            busy = "hutch: the gateway runs too many commands: try again in a moment\n"
+            yield json.dumps({"stderr": busy}) + "\n" + json.dumps({"exit": 1}) + "\n"
+            return
         self._running += 1
         jobs.create_task(running.serve()).add_done_callback(self._ended)
         try:

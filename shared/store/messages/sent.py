@@ -16,12 +16,13 @@ from shared.store.messages.webhooks import Callback
 from shared.store.schema import now_s, runs
 
 
-def record(connection: Connection, message_id: str, receiver: str) -> None:
+def record(
+    connection: Connection, message_id: str, receiver: str, content: str | None = None
+) -> None:
     """Record that the broker has confirmed a message. `receiver` is an agent, or the exchange of a
-    swarm. A repetition changes nothing."""
-    insert_new(
-        connection, sent_messages, {"message_id": message_id, "receiver": receiver}, stamp="sent_at"
-    )
+    swarm; `content` is the hash of its content. A repetition changes nothing."""
+    fields = {"message_id": message_id, "receiver": receiver, "content_hash": content}
+    insert_new(connection, sent_messages, fields, stamp="sent_at")
 
 
 def record_new(
@@ -30,7 +31,7 @@ def record_new(
     """Record a message that is about to be sent to an agent, with the address for its response.
 
     False, and nothing is written, if its id belongs to a run with other content, so that the agent
-    would refuse it.
+    would refuse it, or to a message with other content that the agent has not taken yet.
     """
     query = select(runs.c.content_hash, runs.c.nonce)
     task_id = message.id or ""
@@ -41,7 +42,11 @@ def record_new(
         same.add(earlier_content_hash(message))
     if row and row.content_hash not in same:
         return False
-    record(connection, task_id, agent)
+    record(connection, task_id, agent, content_hash(message))
+    own_row = (sent_messages.c.message_id == task_id, sent_messages.c.receiver == agent)
+    sent = connection.execute(select(sent_messages.c.content_hash).where(*own_row)).scalar()
+    if row is None and sent not in {content_hash(message), None}:
+        return False
     if callback is not None:
         webhooks.add(connection, own, callback)
     return True

@@ -21,8 +21,10 @@ sent_messages = Table(
     Column("message_id", String(128), primary_key=True),
     Column("receiver", String(255), primary_key=True),
     Column("sent_at", Float(53), nullable=False),
+    Column("content_hash", String(32)),
 )
-"""Messages that clients have sent; `receiver` is an agent, or the exchange of a swarm."""
+"""Messages that clients have sent; `receiver` is an agent, or the exchange of a swarm.
+`content_hash` is known of those that the gateway sends."""
 
 webhooks = Table(
     "webhooks",

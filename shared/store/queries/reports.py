@@ -15,9 +15,11 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    exists,
     false,
     func,
     literal,
+    not_,
     or_,
     select,
     tuple_,
@@ -26,10 +28,13 @@ from sqlalchemy.engine import Connection
 
 from shared.contract.priority import Priority
 from shared.contract.rows import mended
+from shared.store.messages.tables import sent_messages
 from shared.store.queries.approvals import pending_counts
 from shared.store.runs.takeover import DELAYED
 from shared.store.schema import ACTIVE, PARKED, RunState, instances, now_s, outbox, runs, ticks
 
+SHORTEST_TO_CANCEL = 8
+"""Characters of a run's id: a shorter text could be the id of a task that has not arrived yet."""
 MOST_MATCHES = 20
 """The most runs that a search by a short prefix returns."""
 DELAYED_RUNS = "delayed"
@@ -258,11 +263,13 @@ def conditions(wanted: RunFilter) -> Iterator[ColumnElement[bool]]:
 def find(connection: Connection, key: str) -> Sequence[Row]:
     """The runs with this run id or task id, or else with this prefix of a run id; oldest first.
 
-    The id of a schedule's tick means the run of its message.
+    The id of a schedule's tick means the run of its message. The id of a message that was sent is
+    no prefix: its task has no run yet.
     """
     of_tick = select(ticks.c.message_id).where(ticks.c.tick_id == key)
     by_id = or_(runs.c.run_id == key, runs.c.task_id == key, runs.c.task_id.in_(of_tick))
-    by_prefix = runs.c.run_id.startswith(key, autoescape=True)
+    sent = exists().where(sent_messages.c.message_id == key)
+    by_prefix = and_(runs.c.run_id.startswith(key, autoescape=True), not_(sent))
     found = (
         _read(connection, _rows().where(meant).order_by(runs.c.claimed_at).limit(MOST_MATCHES))
         for meant in (by_id, by_prefix)

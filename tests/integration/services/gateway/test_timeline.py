@@ -99,6 +99,9 @@ def test_a_run_is_cancelled_by_its_id(system: System, pika: Client, asked: Asked
     _, address = gateway(system)
     task = sent(pika, "bob", "[[latency 30]]Write.")
     until(lambda: len(asked()) == 1)
+    run_id = httpx2.get(f"{address}/api/runs/{task}", timeout=60).json()["run_id"]
+    short = httpx2.post(f"{address}/api/runs/{run_id[:7]}/cancel", timeout=60)
+    assert short.json()["detail"].endswith("to cancel it, send at least 8 characters")
     found = httpx2.post(f"{address}/api/runs/{task}/cancel", timeout=60)
     assert found.status_code == 202
     assert pika.reply().status == "cancelled"

@@ -24,10 +24,12 @@ export function DeadLetters() {
   }, [data]);
   const filter = (changes) => change({ ...changes, before: "" });
   const filtered = Boolean(q || reason || agent);
-  // A search by text has no counterpart for actions in bulk: those go by the ids that are shown.
-  const matching = { reason: reason || undefined, agent: agent || undefined, all: reason || agent ? undefined : true };
-  const selection = chosen.size ? { ids: [...chosen] } : q ? { ids: rows.map((it) => it.id) } : matching;
-  const count = chosen.size || (q ? rows.length : data?.total ?? rows.length);
+  // By ids, or until the newest of the list: what arrives while the question is open is left alone.
+  // A search by text has no counterpart for actions in bulk.
+  const byIds = chosen.size || q || !data?.newest || data.total <= rows.length;
+  const ids = chosen.size ? [...chosen] : rows.map((it) => it.id);
+  const selection = byIds ? { ids } : { reason: reason || undefined, agent: agent || undefined, until: data.newest };
+  const count = byIds ? ids.length : data.total;
   return html`<${Heading} title="Dead letters" detail="Messages and runs that could not be processed" />
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
       <${Search} label="Search" placeholder="id or text" value=${q} onChange=${(it) => filter({ q: it })} />

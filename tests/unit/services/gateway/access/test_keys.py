@@ -50,7 +50,7 @@ async def test_at_another_address_a_key_is_needed_even_before_there_is_one(
         assert (await client.get("/api/me")).json()["open"] is True
         await make_key(store, "laptop")
         await asyncio.sleep(CACHE_S)
-        assert (await client.get("/api/me")).json()["open"] is True
+        assert (await client.get("/api/me")).status_code == 401
 
 
 async def test_where_no_key_is_needed_a_client_librarys_key_is_ignored_but_ours_is_checked(
@@ -104,6 +104,16 @@ async def test_a_revoked_key_stops_within_five_seconds_and_its_streams_with_it(
             async with asyncio.timeout(5):
                 assert all([line == "part" async for line in lines])
         assert (await client.get("/api/me", headers=bearer(key))).status_code == 401
+
+
+async def test_what_a_request_waits_for_is_not_sent_after_its_key_is_revoked(
+    served: Served, store: Store
+) -> None:
+    key = await make_key(store, "laptop")
+    async with served() as client:
+        refused = await client.get("/api/revoked", headers=bearer(key))
+    assert (refused.status_code, "the answer" in refused.text) == (401, False)
+    assert refused.json()["detail"] == "this key is unknown or revoked"
 
 
 async def test_a_key_does_what_its_scope_includes(served: Served, store: Store) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from shared.contract.messages import Task
 from shared.store import Store
+from shared.store.messages.sent import record
 from shared.store.processes.api_keys import Scope
 from shared.store.runs.files import write_files
 from tests.support.guarded import bearer, make_key
@@ -110,7 +111,7 @@ async def test_a_key_for_one_agent_sees_only_that_agents_runs(
     client.headers.update(bearer(await make_key(store, "bobs", Scope.RUN, "bob")))
     assert [it["agent"] for it in (await got(client, "/api/runs"))["runs"]] == ["bob"]
     assert (await client.get("/api/runs", params={"agent": "alice"})).status_code == 403
-    assert (await client.get(f"/api/runs/{top.run_id}")).status_code == 403
+    assert (await client.get(f"/api/runs/{top.run_id}")).status_code == 404
     runs = (await got(client, f"/api/runs/{bob.run_id}/tree"))["runs"]
     assert [it["agent"] for it in runs] == ["bob"]
 
@@ -132,6 +133,17 @@ async def test_odd_filters_are_refused_or_find_nothing(
 ) -> None:
     await begun(store, Task(id="t1", content="Write."))
     assert (await client.get("/api/runs", params=query)).status_code in {200, 422}
+
+
+async def test_the_id_of_a_task_that_is_only_sent_means_no_other_run(
+    store: Store, client: httpx2.AsyncClient
+) -> None:
+    run = await begun(store, Task(id="t1", content="Write."))
+    assert run is not None
+    ticket = run.run_id[:4]
+    assert (await got(client, f"/api/runs/{ticket}"))["run_id"] == run.run_id
+    await store.write("", lambda db: record(db, ticket, "bob"))
+    assert (await client.get(f"/api/runs/{ticket}")).status_code == 404
 
 
 @pytest.mark.parametrize("key", ["nothing", "%", "0" * 32])

@@ -104,9 +104,10 @@ async def test_the_clients_variables_are_its_name_and_those_of_its_terminal(
 
 async def test_only_so_many_run_at_a_time(running: Running) -> None:
     it, _ = running
-    streams = [it.output(command("wait")) for _ in range(MOST_AT_ONCE)]
+    *streams, late = [it.output(command("wait")) for _ in range(MOST_AT_ONCE + 1)]
     for stream in streams:
         assert "waiting" in await anext(stream)
+    assert "too many commands" in await anext(late), "it was accepted before the others began"
     with pytest.raises(Problem) as refused:
         it.output(command("wait"))
     assert refused.value.status == 503

@@ -35,9 +35,10 @@ async def test_a_message_is_recorded_before_it_is_sent_unless_its_id_has_other_c
     task = Task(id="t1", content="hello")
     known = replace(request("t1"), content_hash=content_hash(task))
     assert await store.write("", partial(record_new, agent="alice", message=task))
+    other = task.model_copy(update={"content": "something else"})
+    assert not await store.write("", partial(record_new, agent="alice", message=other))
     await claimed(store, known)
     assert await store.write("", partial(record_new, agent="alice", message=task))
-    other = task.model_copy(update={"content": "something else"})
     assert not await store.write("", partial(record_new, agent="alice", message=other))
     assert await store.write("", partial(record_new, agent="bob", message=other))
     assert await store.read(partial(receivers, message_id="t1")) == ["alice", "bob"]
