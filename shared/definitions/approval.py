@@ -98,8 +98,8 @@ class ApprovalRule(Frozen):
         """Whether a call with these arguments needs approval; `parameters` is their JSON schema.
 
         It does unless the condition is exactly false: also if the condition fails, as it does where
-        an argument is missing, and if the arguments don't fit the schema, since the tool may read
-        them in another way than the condition does.
+        an argument is missing, and if the arguments don't fit the schema or write a date or an id
+        in an unusual way, since the tool may read them in another way than the condition does.
         """
         if self.when is None:
             return True
@@ -109,10 +109,24 @@ class ApprovalRule(Frozen):
         try:
             if Checker(parameters).faults(arguments):
                 return True
+            if self._has_odd_spelling(arguments, parameters):
+                return True
             found = _evaluator(arguments).eval(self.when, expression_tree(self.when).body)
         except Exception:  # noqa: BLE001 - any operation of the condition can fail in its own way
             return True
         return found is not False
+
+    def _has_odd_spelling(
+        self, arguments: dict[str, JsonValue], parameters: dict[str, JsonValue]
+    ) -> bool:
+        """Whether an argument that the condition reads has a format and not its usual spelling."""
+        from shared.definitions.output import Checker
+
+        properties = parameters.get("properties")
+        known = properties if isinstance(properties, dict) else {}
+        read = {name: known[name] for name in self._names & known.keys()}
+        part = {**parameters, "properties": read, "required": [], "additionalProperties": True}
+        return bool(Checker(part, canonical=True).faults(arguments))
 
 
 def approval_by_word(value: object) -> object:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, JsonValue
 from pydantic_core import from_json
 
 from shared.definitions.functions import JsonObject
+from shared.definitions.models.narrowing import pointed
 from shared.definitions.tools.module import tool_module
 from shared.errors import SettingsError
 
 if TYPE_CHECKING:
-    from jsonschema import ValidationError
+    from jsonschema import FormatChecker, ValidationError
     from jsonschema.protocols import Validator
 
 MODEL_REFERENCE = re.compile(r"[^:]+\.py:[A-Za-z_]\w*")
@@ -112,8 +114,9 @@ def model_schema(folder: Path, reference: str) -> JsonObject:
 class Checker:
     """Validates values by a schema, which `check_schema` takes."""
 
-    def __init__(self, schema: JsonObject) -> None:
-        self._validator = _validator(schema)
+    def __init__(self, schema: JsonObject, *, canonical: bool = False) -> None:
+        """`canonical`: texts of a format also have its usual spelling, see `_canonical`."""
+        self._validator = _validator(schema, _canonical() if canonical else None)
 
     def faults(self, value: JsonValue) -> list[str]:
         """The faults of a value, each with its field; empty if it is valid."""
@@ -131,14 +134,68 @@ class Checker:
             return False
 
 
-def _validator(schema: JsonObject) -> Validator:
+MOST_REFERENCES = 10
+"""References that are followed to a branch: they can form a circle."""
+
+_CANONICAL = {
+    "date": r"\d{4}-\d\d-\d\d",
+    "date-time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ",
+    "uuid": r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+}
+_MANY_SPELLINGS = ("time", "duration", "uri", "email", "ipv6")
+
+
+def _canonical() -> FormatChecker:
+    """Takes texts that are equal, or in the order of their values, only if their values are."""
+    from jsonschema import FormatChecker
+
+    checker = FormatChecker(formats=())
+    for name in (*_CANONICAL, *_MANY_SPELLINGS):
+        checker.checks(name)(partial(_is_canonical, _CANONICAL.get(name, r"(?!)")))
+    return checker
+
+
+def _is_canonical(form: str, value: object) -> bool:
+    return not isinstance(value, str) or re.fullmatch(form, value, re.ASCII) is not None
+
+
+def _validator(schema: JsonObject, formats: FormatChecker | None = None) -> Validator:
     """A validator that fetches nothing from elsewhere."""
     from jsonschema import Draft202012Validator
-    from jsonschema.validators import validator_for
+    from jsonschema.validators import extend, validator_for
     from referencing.jsonschema import EMPTY_REGISTRY
 
     kind = validator_for(schema, default=Draft202012Validator)
-    return kind(schema, registry=EMPTY_REGISTRY)
+    own = kind.VALIDATORS
+    choices = {key: partial(_choice, own[key], schema) for key in ("anyOf", "oneOf") if key in own}
+    made: type[Validator] = extend(kind, choices)  # type: ignore[no-untyped-call]  # it has no types
+    return made(schema, registry=EMPTY_REGISTRY, format_checker=formats)
+
+
+def _choice(
+    check: Any, root: JsonObject, validator: Validator, branches: Any, value: Any, schema: Any
+) -> Iterator[ValidationError]:
+    """Check the branches that may fit; without one the first, for its faults.
+
+    The others would be checked in vain, with all below them: a recursive tagged union would take a
+    multiple of the time for each level.
+    """
+    fitting = [it for it in branches if may_fit(root, it, value)] or branches[:1]
+    yield from check(validator, fitting, value, schema)
+
+
+def may_fit(root: JsonValue, branch: JsonValue, value: JsonValue) -> bool:
+    """False if a tag of an object, a key with a constant, rules this branch of a choice out."""
+    for _ in range(MOST_REFERENCES):
+        reference = branch.get("$ref") if isinstance(branch, dict) else None
+        if not isinstance(reference, str) or not reference.startswith("#"):
+            break
+        branch = pointed(root, reference)
+    properties = branch.get("properties") if isinstance(branch, dict) else None
+    if not isinstance(properties, dict) or not isinstance(value, dict):
+        return True
+    tags = {key: it for key, it in properties.items() if isinstance(it, dict) and "const" in it}
+    return all(value[key] == tag["const"] for key, tag in tags.items() if key in value)
 
 
 def _references(schema: JsonValue) -> Iterator[str]:

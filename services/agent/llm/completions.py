@@ -43,6 +43,8 @@ _READ_MESSAGE = frozenset(
     {"role", "content", "refusal", "tool_calls", "function_call", "annotations", "audio"}
 )
 _READ_CALL = frozenset({"id", "type", "index", "function"})
+MOST_PARTS = 1000
+"""The most elements of a list in a streamed message: a reply has a few calls."""
 _NAMES = frozenset({"type", "index", "id", "format", "role", "name"})
 """Texts in a streamed list that name something: they are not continued by the next piece."""
 
@@ -284,7 +286,11 @@ def _continued(whole: JsonValue, piece: JsonValue) -> JsonValue:
 
 
 def _lists(whole: list[JsonValue], piece: list[JsonValue]) -> list[JsonValue]:
-    """An element continues the last one with its index, unless it has an id of its own."""
+    """An element continues the last one with its index, unless it has an id of its own; a part of a
+    call without index and name continues the last call. Raises `ModelError` for too many elements:
+    each is compared with all before."""
+    if len(whole) + len(piece) > MOST_PARTS:
+        raise invalid_reply(f"it has more than {MOST_PARTS:,} parts in a list")
     grown = list(whole)
     for it in piece:
         at = next((at for at in reversed(range(len(grown))) if _continues(it, grown[at])), None)
@@ -296,7 +302,10 @@ def _lists(whole: list[JsonValue], piece: list[JsonValue]) -> list[JsonValue]:
 
 
 def _continues(piece: JsonValue, old: JsonValue) -> bool:
-    if not isinstance(piece, dict) or not isinstance(old, dict) or piece.get("index") is None:
+    if not isinstance(piece, dict) or not isinstance(old, dict):
         return False
     another = piece.get("id") and old.get("id") and piece["id"] != old["id"]
+    if piece.get("index") is None:
+        function = piece.get("function")
+        return isinstance(function, dict) and not function.get("name") and not another
     return piece["index"] == old.get("index") and not another

@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from shared.definitions.functions import JsonObject
 from shared.definitions.models.narrowing import WRAPPED, is_wrapped, narrowed, pointed
-from shared.definitions.output import Checker
+from shared.definitions.output import Checker, may_fit
 
 MOST_CORRECTIONS = 2
 """A model gets to correct its answer so often; then the run fails."""
@@ -84,6 +84,8 @@ class AnswerData:
         for key in ("anyOf", "oneOf", "allOf"):
             branches = schema.get(key)
             for branch in branches if isinstance(branches, list) else ():
+                if key != "allOf" and not may_fit(self._schema, branch, value):
+                    continue
                 changed = self._without_nulls(value, branch)
                 if key == "allOf":
                     value = changed

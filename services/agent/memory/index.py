@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -127,7 +128,8 @@ class KnowledgeIndex:
 
 def _source(file: Path, folder: Path) -> str:
     below = file.is_relative_to(folder)
-    return str(file.relative_to(folder) if below else file)[-SOURCE_CHARS:]
+    name = os.fsencode(file.relative_to(folder) if below else file)  # it may not be UTF-8
+    return name.decode("utf-8", "backslashreplace")[-SOURCE_CHARS:]
 
 
 def _read(source: str, file: Path, stored: str | None) -> tuple[str, list[str], str]:

@@ -21,6 +21,7 @@ MOST_CHANGES = 3
 MOST_LITERAL_CHARS = 10_000
 """The longest text that is read as Python: its parser is slow and needs much memory."""
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 _SEQUENCES = {"list_type", "tuple_type", "set_type", "frozen_set_type"}
 _FINAL = {"missing", "extra_forbidden", "value_error", "assertion_error"}
 """Faults that no other type can correct."""
@@ -125,6 +126,9 @@ def _read(text: str, fault: ErrorDetails) -> Any:
         alike = [it for it in expected if it.casefold() == text.strip().casefold()]
         if len(alike) == 1:
             return alike[0]
+    parts = [it.strip() for it in text.split(",")]
+    if fault["type"] in _SEQUENCES and all(map(_NUMBER.fullmatch, parts)):
+        return parts  # the type of the items decides: a version 1.10 is not 1.1
     for form in (text, f"[{text}]") if fault["type"] in _SEQUENCES else (text,):
         try:
             return from_json(form, allow_inf_nan=False)

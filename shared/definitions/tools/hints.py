@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import (
     Callable,
@@ -14,6 +15,7 @@ from collections.abc import (
     Reversible,
     Sequence,
 )
+from datetime import date, datetime, time
 from functools import reduce
 from operator import or_
 from types import NoneType, UnionType
@@ -30,7 +32,7 @@ from typing import (
     get_type_hints,
 )
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter
 from pydantic.errors import PydanticUserError
 from typing_extensions import TypedDict, is_typeddict
 
@@ -39,6 +41,9 @@ from shared.definitions.tools.module import import_for_types
 _SEQUENCES = {Collection, Container, Iterable, Reversible, Sequence}
 """Abstract types that a list fits. Pydantic knows only two of them: for an iterable it passes an
 iterator that validates its items inside the function, and for a sequence any text's letters."""
+
+_TIMES = (date, datetime, time)
+_NUMBER = re.compile(r"\s*[+-]?\d+(\.\d*)?\s*", re.ASCII)
 
 
 def hints_of(function: Callable[..., object]) -> dict[str, Any]:
@@ -62,7 +67,9 @@ def adapter(
     arguments = make(
         "Arguments", {**known, **{name: NotRequired[known[name]] for name in optional}}
     )
-    arguments.__pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+    arguments.__pydantic_config__ = ConfigDict(
+        extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False
+    )
     try:
         made: TypeAdapter[dict[str, object]] = TypeAdapter(arguments)
         if made.pydantic_complete:
@@ -104,6 +111,8 @@ def _known(hint: Any, above: tuple[object, ...] = ()) -> Any:
     origin, parts = get_origin(hint), get_args(hint)
     if hint is LiteralString:
         return str
+    if hint in _TIMES:
+        return Annotated[hint, BeforeValidator(_written)]
     if not parts and any(it in (hint, origin) for it in _SEQUENCES):
         return list
     if type(hint).__module__ == "typing" and is_typeddict(hint) and hint not in above:
@@ -120,6 +129,13 @@ def _known(hint: Any, above: tuple[object, ...] = ()) -> Any:
     if origin is UnionType:
         return reduce(or_, known)
     return hint.copy_with(known) if hasattr(hint, "copy_with") else origin[known]
+
+
+def _written(value: object) -> object:
+    """Refuses numbers, which pydantic takes for seconds since 1970: 20261201 is a day in 2026."""
+    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        raise ValueError("write it as in ISO 8601, such as 2026-12-01 or 18:30:00")
+    return value
 
 
 def _typed_dict(hint: Any, above: tuple[object, ...]) -> Any:

@@ -93,7 +93,8 @@ class Signature:
             if default is not Kind.empty and not is_secret(name):
                 with suppress(Exception):  # a default that JSON does not have still applies
                     shown["default"] = from_json(to_json(default), allow_inf_nan=False)
-        return dict(schema)
+        completed: dict[str, JsonValue] = with_items(schema)
+        return completed
 
     def bind(
         self, arguments: Mapping[str, object], info: CallInfo
@@ -174,3 +175,15 @@ def _fault(error: PydanticUserError) -> str:
     """The type that pydantic has no schema for, without its advice on its own settings."""
     text = re.sub(r"^(Unable|Cannot) .* for (core_schema\.)?", "no schema for ", first_line(error))
     return text.partition(". Set ")[0]
+
+
+def with_items(schema: Any) -> Any:
+    """The schema with `items` in each array: endpoints refuse an array without."""
+    if isinstance(schema, list):
+        return [with_items(it) for it in schema]
+    if not isinstance(schema, dict):
+        return schema
+    missing: dict[str, Any] = (
+        {"items": {}} if schema.get("type") == "array" and "items" not in schema else {}
+    )
+    return {key: with_items(it) for key, it in schema.items()} | missing

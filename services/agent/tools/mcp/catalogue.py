@@ -20,6 +20,7 @@ from shared.definitions.functions import JsonObject
 from shared.definitions.mcp import McpServer
 from shared.definitions.output import check_schema
 from shared.definitions.tools.choice import sanitised
+from shared.definitions.tools.signature import with_items
 
 MOST_TOOLS = 256
 """The most tools of one server. Each is stored with the agent's definition; `allow` chooses."""
@@ -82,7 +83,7 @@ def specs_of(server: McpServer, tools: Sequence[Tool]) -> tuple[dict[str, ToolSp
         spec = ToolSpec(
             name=name,
             description=_described(tool),
-            parameters=_cleaned_object(schema),
+            parameters=_offered(schema),
             repeatable=server.may_repeat(tool.name),
             approval=server.approval,
         )
@@ -93,6 +94,9 @@ def specs_of(server: McpServer, tools: Sequence[Tool]) -> tuple[dict[str, ToolSp
         taken.add(name)
         found[tool.name] = spec
     return found, faults
+
+
+_CHOICES = frozenset({"anyOf", "oneOf", "allOf", "not", "enum"})
 
 
 def resource_tool(server: McpServer) -> ToolSpec | None:
@@ -120,6 +124,8 @@ def schema_fault(schema: JsonObject) -> str:
     if len(to_json(schema)) > MOST_SCHEMA_BYTES:
         return f"its schema has more than {MOST_SCHEMA_BYTES >> 10} KiB"
     properties = schema.get("properties", {})
+    if schema.get("type", "object") != "object":
+        return "its parameters are not an object"
     if not isinstance(properties, dict) or not all(map(_PARAMETER.match, properties)):
         return "its parameters have names that endpoints refuse"
     try:
@@ -179,6 +185,13 @@ def _described(tool: Tool) -> str:
     if len(text) <= MOST_DESCRIPTION_CHARS:
         return text
     return f"{text[: MOST_DESCRIPTION_CHARS - 1]}…"
+
+
+def _offered(schema: JsonObject) -> JsonObject:
+    """The schema as models are offered it: no endpoint takes a choice at the root, which the server
+    checks itself."""
+    found: JsonObject = with_items(_cleaned_object(schema))
+    return {"type": "object"} | {key: it for key, it in found.items() if key not in _CHOICES}
 
 
 def _cleaned_object(schema: JsonObject) -> JsonObject:

@@ -30,6 +30,33 @@ def asks(when: str, **arguments: JsonValue) -> bool:
     return ApprovalRule(when=when).asks(arguments, PARAMETERS)
 
 
+@pytest.mark.parametrize(
+    ("hint", "when", "usual", "odd"),
+    [
+        ("date", "x > '2026-06-30'", "2026-01-01", "1798761600"),
+        ("date-time", "x >= '2026-06-30'", "2026-01-01T00:00:00Z", "1798761600"),
+        ("date-time", "x >= '2026-06-30'", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00-09:00"),
+        ("uuid", "x == 'a8098c1a-f86e-11da-bd1a-00112444be1e'",
+         "b8098c1a-f86e-11da-bd1a-00112444be1e", "A8098C1A-F86E-11DA-BD1A-00112444BE1E"),
+        ("uri", "x.startswith('https://b.example')", None, "HTTPS://B.example"),
+    ],
+)  # fmt: skip
+def test_a_text_that_a_tool_may_read_as_another_value_needs_approval(
+    hint: str, when: str, usual: str | None, odd: str
+) -> None:
+    x: JsonValue = {"type": "string", "format": hint}
+    plain: dict[str, JsonValue] = {"properties": {"x": x, "y": x}}
+    referring: dict[str, JsonValue] = {
+        "$defs": {"X": x},
+        "properties": {"x": {"$ref": "#/$defs/X"}, "y": x},
+    }
+    rule = ApprovalRule(when=when)
+    for parameters in (plain, referring):
+        assert rule.asks({"x": odd}, parameters)
+        if usual is not None:
+            assert not rule.asks({"x": usual, "y": odd}, parameters), "it doesn't read y"
+
+
 def choice(approval: object) -> ApprovalRule | None:
     return ToolChoice.model_validate({"function": "pay.py:pay", "approval": approval}).approval
 

@@ -123,6 +123,37 @@ async def test_calls_are_put_together_by_index_and_by_id(
     assert reader.pieces == []
 
 
+@pytest.mark.parametrize("again", [None, "a"])
+async def test_the_parts_of_a_call_without_an_index_are_one_call(
+    endpoint: Endpoint, model: OpenAIModel, reader: Reader, again: str | None
+) -> None:
+    def part(call_id: str | None, **function: JsonValue) -> bytes:
+        return delta(tool_calls=[{"id": call_id, "function": function}])
+
+    endpoint.script = [
+        stream(
+            part("a", name="lookup", arguments=""),
+            part(again, arguments='{"or'),
+            part(again, arguments='der": 1}'),
+            part("b", name="lookup", arguments="{}"),
+            delta("tool_calls"),
+            DONE,
+        )
+    ]
+    assert (await model.complete(ASKED, reader)).tool_calls == (
+        ToolCall(id="a", name="lookup", arguments='{"order": 1}'),
+        ToolCall(id="b", name="lookup", arguments="{}"),
+    )
+
+
+async def test_a_stream_with_very_many_parts_is_refused(
+    endpoint: Endpoint, model: OpenAIModel, reader: Reader
+) -> None:
+    endpoint.script = [stream(delta(tool_calls=[]), delta(tool_calls=[{}] * 1001), DONE)]
+    with pytest.raises(ModelError, match="more than 1,000 parts"):
+        await model.complete(ASKED, reader)
+
+
 @pytest.mark.parametrize(
     "events",
     [

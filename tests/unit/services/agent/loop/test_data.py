@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from services.agent.llm.chat import Assistant, User
 from services.agent.loop.data import MOST_CHARS, AnswerData
@@ -37,6 +39,59 @@ async def test_a_valid_answer_is_data_and_its_json_is_the_content() -> None:
     assert (outcome.status, outcome.data) == (Status.OK, {"title": "May", "total": 3.5})
     assert json.loads(outcome.content) == outcome.data
     assert it.model.schemas == [narrowed(REPORT).schema]
+
+
+class Text(BaseModel):
+    kind: Literal["text"]
+    text: str
+    size: int = 10
+
+
+class Row(BaseModel):
+    kind: Literal["row"]
+    parts: list[Part]
+
+
+class Column(BaseModel):
+    kind: Literal["column"]
+    parts: list[Part]
+
+
+Part = Annotated[Text | Row | Column, Field(discriminator="kind")]
+
+
+@pytest.mark.parametrize(
+    ("inner", "valid"),
+    [
+        ({"kind": "text", "text": "Hi."}, True),
+        ({"kind": "text", "text": "Hi.", "size": None}, True),
+        ({"kind": "text"}, False),
+        ({"kind": "picture"}, False),
+    ],
+)
+def test_an_answer_by_a_recursive_schema_is_checked_in_a_time_by_its_length(
+    inner: dict[str, JsonValue], valid: bool
+) -> None:
+    """In an event loop, where each level must not take a multiple of the time of the one above."""
+    answers = AnswerData(Row.model_json_schema())
+
+    def seconds(depth: int) -> float:
+        value: JsonValue = inner
+        for level in range(depth):
+            value = {"kind": ("row", "column")[level % 2], "parts": [value]}
+        if not depth % 2:
+            value = {"kind": "row", "parts": [value]}
+        text = json.dumps(value)
+        began = time.process_time()
+        _, wrong = answers.read(text)
+        took = time.process_time() - began
+        assert (not wrong) is valid
+        return took
+
+    def best(depth: int) -> float:
+        return min(seconds(depth) for _ in range(5))
+
+    assert best(9) < 20 * best(3), "it grows by a factor with each level"
 
 
 async def test_an_agent_without_a_schema_answers_with_text() -> None:

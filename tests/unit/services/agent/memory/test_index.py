@@ -98,6 +98,16 @@ async def test_a_document_that_cannot_be_read_is_listed_with_its_fault(
     }
 
 
+async def test_a_document_with_a_name_that_is_not_utf_8_stops_no_other(
+    store: Store, docs: Path
+) -> None:
+    (docs / os.fsdecode(b"caf\xe9.md")).write_text("# Coffee\n\nTwo dollars.", "utf-8")
+    await of(store, docs, "docs/").update()
+    names = {"docs/caf\\xe9.md", "docs/fees.md", "docs/returns.md"}
+    assert (await indexed(store)).keys() == names
+    assert await found(store, "coffee") == ["docs/caf\\xe9.md"]
+
+
 async def test_searches_wait_for_the_first_look_only(store: Store, docs: Path) -> None:
     it = of(store, docs, "docs")
     async with asyncio.TaskGroup() as jobs:

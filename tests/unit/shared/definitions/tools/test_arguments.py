@@ -55,6 +55,8 @@ async def test_null_without_a_default_is_refused(tmp_path: Path) -> None:
         ("bool", "true", "True"),
         ("list[int]", "[1, 2]", "[1, 2]"),
         ("list[str]", '["a"]', "['a']"),
+        ("list[str]", "1.10, 2e5", "['1.10', '2e5']"),
+        ("list[int]", "1, 2", "[1, 2]"),
         ("dict[str, int]", '{"a": 1}', "{'a': 1}"),
         ("list[int] | int", "[1]", "[1]"),
         ("Literal[1, 2]", "2", "2"),
@@ -90,6 +92,33 @@ async def test_a_text_that_cannot_be_parsed_as_the_hinted_type_is_refused(
 ) -> None:
     made = tool(tmp_path, "def lookup(ids: list[int]) -> list[int]:\n    return ids")
     assert "ids: expected a list" in await failure(made, ids=sent)
+
+
+@pytest.mark.parametrize(
+    ("hint", "sent"),
+    [
+        ("datetime.date", "20261201"),
+        ("datetime.datetime", 2026),
+        ("datetime.time", "930"),
+        ("list[datetime.date]", ["20261201"]),
+        ("float", "Infinity"),
+        ("float", "1e999"),
+    ],
+)
+async def test_a_number_that_is_no_time_and_a_number_that_json_does_not_have_are_refused(
+    tmp_path: Path, hint: str, sent: JsonValue
+) -> None:
+    made = tool(tmp_path, f"import datetime\ndef lookup(x: {hint}) -> str:\n    return str(x)")
+    assert "x" in await failure(made, x=sent)
+
+
+def test_the_array_of_a_tuple_has_items(tmp_path: Path) -> None:
+    made = tool(tmp_path, "def lookup(place: tuple[float, float]) -> str:\n    return 'x'")
+    properties = made.parameters["properties"]
+    assert isinstance(properties, dict)
+    place = properties["place"]
+    assert isinstance(place, dict)
+    assert (place["type"], place["items"]) == ("array", {})
 
 
 async def test_a_text_that_a_validator_refuses_is_not_parsed_and_tried_again(
