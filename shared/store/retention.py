@@ -40,12 +40,14 @@ def forget_runs(connection: Connection, agent: str, keep_s: float, *, batch: int
 
     Open runs and unsent messages are never deleted. False: there was nothing left to delete.
     """
+    # A value: with the server's clock in the condition, PostgreSQL reads all ended runs.
+    now: float = connection.execute(select(now_s())).scalar_one()
     chosen = connection.execute(
         select(runs.c.run_id)
         .where(
             runs.c.agent == agent,
             runs.c.state == RunState.ENDED,
-            runs.c.ended_at <= now_s() - keep_s,
+            runs.c.ended_at <= float(now) - keep_s,
         )
         .order_by(runs.c.ended_at)
         .limit(batch)

@@ -24,6 +24,8 @@ TRANSIENT_SQLITE = {
 
 TRANSIENT_POSTGRESQL = {"08", "40", "53", "55", "57", "58"}
 """Classes of SQLSTATE: connection, rollback (deadlock), resources, lock, shutdown, system."""
+READ_ONLY = "25006"
+"""A standby, or a server that was demoted; transient, unlike the rest of its class."""
 
 
 class AccessDenied(StoreError):
@@ -83,7 +85,7 @@ def _is_transient(error: BaseException) -> bool:
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in TRANSIENT_SQLITE
     state = getattr(error, "sqlstate", None)
     if state is not None:
-        return str(state)[:2] in TRANSIENT_POSTGRESQL
+        return str(state)[:2] in TRANSIENT_POSTGRESQL or state == READ_ONLY
     # Without a state the error is the driver's own: about a value, or else about its connection.
     return not any(isinstance(part, ValueError) for part in (error, error.__cause__))
 

@@ -15,13 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from shared.errors import SettingsError, StoreUnavailable
 from shared.store.database.batch import DEFERRED, run_together
 from shared.store.database.engine import Operation, run_in_turn
-from shared.store.database.errors import AccessDenied, translated
+from shared.store.database.errors import READ_ONLY, AccessDenied, translated
 
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 5
 COMMAND_TIMEOUT_S = 30
 """The limit of one statement; ours take milliseconds."""
+IDLE_MS = 5000
+"""After so long within a transaction without a statement, the server ends the connection. A process
+that is frozen, or whose machine is cut off, would keep its locks: others would wait for them."""
 
 
 class PostgresqlDatabase:
@@ -38,9 +41,13 @@ class PostgresqlDatabase:
         If it can't be read any more, `StoreUnavailable` is raised: it may be readable again later.
         """
 
-        timeouts = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": command_timeout_s}
+        options = {
+            "timeout": CONNECT_TIMEOUT_S,
+            "command_timeout": command_timeout_s,
+            "server_settings": {"idle_in_transaction_session_timeout": str(IDLE_MS)},
+        }
         self._engine = create_async_engine(
-            "postgresql+asyncpg://", pool_size=pool_size, max_overflow=0, connect_args=timeouts
+            "postgresql+asyncpg://", pool_size=pool_size, max_overflow=0, connect_args=options
         )
 
         def ask(_: object, __: object, ___: object, parameters: dict[str, object]) -> None:
@@ -91,14 +98,30 @@ class PostgresqlDatabase:
 
         After a timeout or a cancellation the connection is closed. A server that was frozen may
         still execute what it had received: a BEGIN that nobody would end, in which the heartbeats
-        of this process would stay locked and unseen.
+        of this process would stay locked and unseen. A lost connection is given up here too:
+        SQLAlchemy does not notice what happens to statements that the driver executes.
         """
         async with engine.connect() as connection:
             try:
                 yield connection
-            except (TimeoutError, asyncio.CancelledError):
-                await connection.invalidate()
+            except BaseException as error:
+                late = isinstance(error, TimeoutError | asyncio.CancelledError)
+                if late or _is_read_only(error) or await _is_lost(connection):
+                    await connection.invalidate()
                 raise
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+async def _is_lost(connection: AsyncConnection) -> bool:
+    if connection.invalidated:  # asking for the driver would connect again
+        return False
+    driver = (await connection.get_raw_connection()).driver_connection
+    return driver is None or driver.is_closed()
+
+
+def _is_read_only(error: BaseException) -> bool:
+    """The server was demoted: the next connection may reach its successor."""
+    cause = getattr(error, "orig", None) or error
+    return getattr(cause, "sqlstate", None) == READ_ONLY

@@ -70,6 +70,40 @@ async def test_a_transaction_that_a_frozen_server_begins_later_is_not_left_open(
         assert (await seen(store, "bob")).heartbeats == {"bob.1": operations}
 
 
+@pytest.mark.essential
+@pytest.mark.parametrize("operations", [1, 2])
+async def test_lost_connections_are_replaced_although_nothing_is_read(
+    postgresql: Postgres, store: Store, store_url: str, operations: int
+) -> None:
+    beats = [partial(heartbeats.record, instance="bob.1", agent="bob")] * operations
+    name = store_url.rpartition("/")[2]
+    ending = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    async with AsyncExitStack() as stack:
+        database = PostgresqlDatabase(lambda: store_url, pool_size=1)
+        stack.push_async_callback(database.close)
+        await database.run_group(beats)
+        postgresql.sql(ending)
+        with pytest.raises(StoreUnavailable):
+            await database.run_group(beats)
+        await database.run_group(beats)
+
+
+async def test_a_server_that_only_reads_is_unavailable_and_its_successor_is_used(
+    postgresql: Postgres, store: Store, store_url: str
+) -> None:
+    name = store_url.rpartition("/")[2]
+    beat = partial(heartbeats.record, instance="bob.1", agent="bob")
+    async with AsyncExitStack() as stack:
+        postgresql.sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        database = PostgresqlDatabase(lambda: store_url, pool_size=1)
+        stack.push_async_callback(database.close)
+        for operations in (1, 2):
+            with pytest.raises(StoreUnavailable, match="read-only"):
+                await database.run_group([beat] * operations)
+        postgresql.sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off')
+        await database.run_group([beat])
+
+
 async def test_patience_with_a_server_ends(store_url: str, postgresql: Postgres) -> None:
     async with open_store(store_url, retry_for_s=0.1) as store:
         with postgresql.away(store_url), pytest.raises(StoreUnavailable):
