@@ -44,7 +44,7 @@ _READ_MESSAGE = frozenset(
 )
 _READ_CALL = frozenset({"id", "type", "index", "function"})
 MOST_PARTS = 1000
-"""The most elements of a list in one event of a stream; reasoning may have more in all its events."""
+"""The most elements of a list in one event of a stream; all events of reasoning may have more."""
 _NAMES = frozenset({"type", "index", "id", "format", "role", "name"})
 """Texts in a streamed list that name something: they are not continued by the next piece."""
 
@@ -287,8 +287,8 @@ def _continued(whole: JsonValue, piece: JsonValue) -> JsonValue:
 
 def _lists(whole: list[JsonValue], piece: list[JsonValue]) -> list[JsonValue]:
     """An element continues the last one with its index, unless it has an id of its own; a part of a
-    call without index and name continues the last call. Raises `ModelError` for too many elements at
-    once: each is compared with all before."""
+    call without index and name continues the last call. Raises `ModelError` for too many elements
+    at once: each is compared with all before."""
     if len(piece) > MOST_PARTS:
         raise invalid_reply(f"it has more than {MOST_PARTS:,} parts in a list")
     grown = list(whole)
